@@ -1,0 +1,1 @@
+"""One home for packed sparse weights."""

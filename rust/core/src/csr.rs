@@ -1,0 +1,129 @@
+//! Compressed sparse rows.
+
+use crate::{Error, Index, Item, Result, par};
+
+/// Columns whose nonzero bits are taken at once: the bits and the items stay in the first-level cache.
+pub(crate) const TILE: usize = 2048;
+
+/// Counts the items that are nonzero under `zero`.
+#[must_use]
+pub fn count_nonzero<T: Item>(slots: &[T], zero: u64) -> usize {
+    let ranges = par::cut(slots.len(), 64, size_of_val(slots));
+    par::map(ranges, |range| count(&slots[range], T::mask(zero))).into_iter().sum()
+}
+
+fn count<T: Item>(items: &[T], zero: T) -> usize {
+    let mut bits = [0u8; TILE / 8];
+    items.chunks(TILE).map(|tile| T::nonzero_bits(tile, zero, &mut bits[..tile.len().div_ceil(8)])).sum()
+}
+
+/// Counts the nonzero items of every row of `w` (`counts.len()` rows).
+///
+/// # Errors
+/// `w` is no whole number of rows.
+pub fn dense_row_counts<T: Item, I: Index>(w: &[T], zero: u64, counts: &mut [I]) -> Result<()> {
+    let cols = columns(w.len(), counts.len())?;
+    let ranges = par::cut(counts.len(), 1, size_of_val(w));
+    let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
+    let tasks = ranges.into_iter().zip(outs).collect();
+    par::run(tasks, |(rows, counts)| {
+        for (row, out) in rows.zip(counts) {
+            *out = I::cut(count(&w[row * cols..][..cols], T::mask(zero)));
+        }
+        Ok(())
+    })
+}
+
+/// The number of columns of `len` items in `rows` rows.
+pub(crate) fn columns(len: usize, rows: usize) -> Result<usize> {
+    let cols = len.checked_div(rows).unwrap_or(0);
+    if cols * rows == len { Ok(cols) } else { Err(Error::Length { name: "w", got: len, want: cols * rows }) }
+}
+
+/// The slots of the rows of `offsets`, as a range inside `0..len`.
+pub(crate) fn span<I: Index>(offsets: &[I], len: usize) -> Result<std::ops::Range<usize>> {
+    let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
+        return Err(Error::Length { name: "indptr", got: 0, want: 1 });
+    };
+    match (first.below(len + 1), last.below(len + 1)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..last),
+        _ => Err(Error::Offsets { name: "indptr", at: offsets.len() - 1 }),
+    }
+}
+
+/// Writes the columns and items of the nonzero items of `w`, row by row, where `indptr` says: a slice of `rows + 1`
+/// absolute positions in `indices` and `slots`.
+///
+/// # Errors
+/// `indptr` falls or points outside, or does not agree with the number of nonzeros.
+pub fn dense_to_csr<T: Item, I: Index>(
+    w: &[T],
+    zero: u64,
+    indptr: &[I],
+    indices: &mut [I],
+    slots: &mut [T],
+) -> Result<()> {
+    let rows = indptr.len().saturating_sub(1);
+    let cols = columns(w.len(), rows)?;
+    let place = span(indptr, indices.len().min(slots.len()))?;
+    let ranges = par::cut(rows, 1, size_of_val(w));
+    let lengths = lengths(indptr, &ranges, place.len())?;
+    let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
+    let slots = par::split_mut(&mut slots[place], lengths);
+    let tasks = ranges.into_iter().zip(indices.into_iter().zip(slots)).collect();
+    par::run(tasks, |(rows, (indices, slots))| {
+        let mut written = 0;
+        for row in rows {
+            let end = written + slots_of(indptr, row)?;
+            for (tile, items) in w[row * cols..][..cols].chunks(TILE).enumerate() {
+                let mut bits = [0u8; TILE / 8];
+                let count = T::nonzero_bits(items, T::mask(zero), &mut bits[..items.len().div_ceil(8)]);
+                if written + count > end || end > indices.len() {
+                    return Err(Error::Changed);
+                }
+                let (indices, slots) = (&mut indices[written..][..count], &mut slots[written..][..count]);
+                let mut outs = indices.iter_mut().zip(slots);
+                for (word, bytes) in bits.as_chunks::<8>().0.iter().enumerate() {
+                    let mut left = u64::from_le_bytes(*bytes);
+                    while left != 0 {
+                        let at = word * 64 + left.trailing_zeros() as usize;
+                        left &= left - 1;
+                        if let Some((index, slot)) = outs.next() {
+                            *index = I::cut(tile * TILE + at);
+                            *slot = items[at];
+                        }
+                    }
+                }
+                written += count;
+            }
+            if written != end {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The number of slots in `row`.
+pub(crate) fn slots_of<I: Index>(indptr: &[I], row: usize) -> Result<usize> {
+    let (low, high) = (indptr[row].to_i64(), indptr[row + 1].to_i64());
+    high.checked_sub(low)
+        .and_then(|count| usize::try_from(count).ok())
+        .ok_or(Error::Offsets { name: "indptr", at: row })
+}
+
+/// The numbers of slots in consecutive ranges of rows, whose sum is `total`.
+pub(crate) fn lengths<I: Index>(indptr: &[I], ranges: &[std::ops::Range<usize>], total: usize) -> Result<Vec<usize>> {
+    let mut sum = 0;
+    let mut lengths = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let length = usize::try_from(indptr[range.end].to_i64().wrapping_sub(indptr[range.start].to_i64()))
+            .map_err(|_| Error::Offsets { name: "indptr", at: range.start })?;
+        sum += length;
+        if sum > total {
+            return Err(Error::Offsets { name: "indptr", at: range.start });
+        }
+        lengths.push(length);
+    }
+    Ok(lengths)
+}

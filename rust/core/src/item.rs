@@ -1,0 +1,92 @@
+//! Items by width, and the two widths of indices.
+
+use sparsefmt_kernels::Kernels;
+
+/// Something of 1, 2, 4, 8 or 16 bytes that is moved and never interpreted.
+pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
+    /// The mask `zero` (see [`Item::is_nonzero`]) as an item; 16-byte items use it for each half.
+    fn mask(zero: u64) -> Self;
+
+    /// Whether a bit of `zero` is set in the item: the zero rule.
+    fn is_nonzero(self, zero: Self) -> bool;
+
+    /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); gives the number of set bits.
+    fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize;
+}
+
+macro_rules! item {
+    ($t:ty, $nonzero_bits:ident) => {
+        impl Item for $t {
+            fn mask(zero: u64) -> Self {
+                zero as Self
+            }
+            #[inline]
+            fn is_nonzero(self, zero: Self) -> bool {
+                self & zero != 0
+            }
+            #[inline]
+            fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
+                Kernels::active().$nonzero_bits(src, zero, bits)
+            }
+        }
+    };
+}
+
+item!(u8, nonzero_bits_u8);
+item!(u16, nonzero_bits_u16);
+item!(u32, nonzero_bits_u32);
+item!(u64, nonzero_bits_u64);
+
+impl Item for [u64; 2] {
+    fn mask(zero: u64) -> Self {
+        [zero; 2]
+    }
+    #[inline]
+    fn is_nonzero(self, zero: Self) -> bool {
+        (self[0] & zero[0]) | (self[1] & zero[1]) != 0
+    }
+    fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
+        let mut count = 0;
+        for (byte, items) in bits.iter_mut().zip(src.chunks(8)) {
+            *byte = items.iter().enumerate().fold(0, |acc, (i, item)| acc | (u8::from(item.is_nonzero(zero)) << i));
+            count += byte.count_ones() as usize;
+        }
+        count
+    }
+}
+
+/// int32 or int64, as SciPy uses them.
+pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
+    /// The value if it lies in `0..bound`. `bound` is at most `i64::MAX`.
+    fn below(self, bound: usize) -> Option<usize>;
+
+    /// As int64.
+    fn to_i64(self) -> i64;
+
+    /// From a count; the caller chose the width so that it fits, else the value is cut off (never a bad access:
+    /// every use is checked).
+    fn cut(value: usize) -> Self;
+}
+
+macro_rules! index {
+    ($t:ty) => {
+        impl Index for $t {
+            #[inline]
+            fn below(self, bound: usize) -> Option<usize> {
+                let value = self as usize; // a negative one becomes larger than any bound
+                (value < bound).then_some(value)
+            }
+            #[inline]
+            fn to_i64(self) -> i64 {
+                i64::from(self)
+            }
+            #[inline]
+            fn cut(value: usize) -> Self {
+                value as Self
+            }
+        }
+    };
+}
+
+index!(i32);
+index!(i64);

@@ -1,0 +1,110 @@
+//! Threads: one pool, rows cut into pieces of about equal work, outputs split into disjoint slices.
+
+use crate::error::Result;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Work (about: bytes touched) below which a thread costs more than it brings.
+const SMALL: usize = 1 << 17;
+
+static POOL: RwLock<Option<Arc<ThreadPool>>> = RwLock::new(None);
+
+fn build(threads: usize) -> Option<Arc<ThreadPool>> {
+    let name = |i| format!("sparsefmt-{i}");
+    ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().ok().map(Arc::new)
+}
+
+fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The pool; `None` where the system refuses threads, and all work is then done by the caller.
+fn pool() -> Option<Arc<ThreadPool>> {
+    if let Some(pool) = &*POOL.read().unwrap_or_else(PoisonError::into_inner) {
+        return Some(Arc::clone(pool));
+    }
+    let mut slot = POOL.write().unwrap_or_else(PoisonError::into_inner);
+    if slot.is_none() {
+        *slot = build(available());
+    }
+    slot.clone()
+}
+
+/// Sets the number of threads; 0 means one per CPU. Work already under way keeps the old number.
+pub fn set_threads(threads: usize) {
+    let pool = build(if threads == 0 { available() } else { threads });
+    *POOL.write().unwrap_or_else(PoisonError::into_inner) = pool;
+}
+
+/// The number of threads that work is spread over.
+#[must_use]
+pub fn threads() -> usize {
+    pool().map_or(1, |pool| pool.current_num_threads())
+}
+
+/// Cuts `0..rows` into ranges of about equal length, whose inner borders are multiples of `step`: one range if the
+/// whole `work` is small, else a few per thread.
+#[must_use]
+pub fn cut(rows: usize, step: usize, work: usize) -> Vec<Range<usize>> {
+    cut_at(rows, step, work, |share, pieces| rows / pieces * share + (rows % pieces) * share / pieces)
+}
+
+/// Like [`cut`], with about equal numbers of slots in each range: `offsets` has `rows + 1` entries that never fall.
+#[must_use]
+pub fn cut_by<I: crate::Index>(offsets: &[I], step: usize, work: usize) -> Vec<Range<usize>> {
+    let rows = offsets.len().saturating_sub(1);
+    let (first, last) = match offsets {
+        [first, .., last] => (first.to_i64(), last.to_i64()),
+        _ => (0, 0),
+    };
+    cut_at(rows, step, work, |share, pieces| {
+        let target = first.saturating_add((last.saturating_sub(first) / pieces as i64).saturating_mul(share as i64));
+        // Half by slots and half by rows, so that many empty rows are spread too.
+        (offsets.partition_point(|o| o.to_i64() < target).min(rows) + rows / pieces * share) / 2
+    })
+}
+
+fn cut_at(rows: usize, step: usize, work: usize, border: impl Fn(usize, usize) -> usize) -> Vec<Range<usize>> {
+    if rows == 0 {
+        return Vec::new();
+    }
+    let pieces = if work < SMALL { 1 } else { (threads() * 4).min(work / (SMALL / 2)).max(1) };
+    let mut borders = vec![0];
+    for share in 1..pieces {
+        let at = border(share, pieces) / step * step;
+        if borders.last().is_some_and(|&last| at > last) && at < rows {
+            borders.push(at);
+        }
+    }
+    borders.push(rows);
+    borders.windows(2).map(|pair| pair[0]..pair[1]).collect()
+}
+
+/// Splits off consecutive pieces of the given lengths; pieces beyond the end come out short or empty.
+pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
+    let mut pieces = Vec::new();
+    for length in lengths {
+        let (head, tail) = slice.split_at_mut(length.min(slice.len()));
+        pieces.push(head);
+        slice = tail;
+    }
+    pieces
+}
+
+/// Runs `work` on every task, on the pool if there is more than one, and gives the results in order.
+pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    match pool() {
+        Some(pool) if tasks.len() > 1 => pool.install(|| tasks.into_par_iter().with_max_len(1).map(work).collect()),
+        _ => tasks.into_iter().map(work).collect(),
+    }
+}
+
+/// Like [`map`], for work without a result; the error of the first failing task in order, whatever the timing.
+///
+/// # Errors
+/// What `work` gives.
+pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
+    map(tasks, work).into_iter().collect()
+}

@@ -1,0 +1,176 @@
+//! One table of functions per instruction set, the choice among them, and every length assertion.
+
+use crate::scalar;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64::{avx2, avx512};
+use std::fmt;
+use std::sync::OnceLock;
+
+/// An instruction set that kernels are written for. Later ones inherit from earlier ones what they do not beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Portable Rust.
+    Scalar,
+    /// x86-64 with AVX2, BMI1, BMI2 and POPCNT (Haswell, Zen 1 and later).
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    Avx512,
+}
+
+/// `SPARSEFMT_ISA` names no instruction set, or one that this CPU does not have.
+#[derive(Debug)]
+pub struct UnknownIsa(String);
+
+impl fmt::Display for UnknownIsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let have: Vec<_> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).map(Isa::name).collect();
+        write!(f, "SPARSEFMT_ISA={} is not available; this CPU has {}", self.0, have.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownIsa {}
+
+impl Isa {
+    /// All, slowest first.
+    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+
+    /// The name that `SPARSEFMT_ISA` uses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this CPU runs it.
+    #[cfg(target_arch = "x86_64")]
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        let avx2 = || {
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("popcnt")
+        };
+        match self {
+            Self::Scalar => true,
+            Self::Avx2 => avx2(),
+            Self::Avx512 => {
+                avx2()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi2")
+            }
+        }
+    }
+
+    /// Whether this CPU runs it.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        self == Self::Scalar
+    }
+
+    /// The one to use: what `SPARSEFMT_ISA` names, else the best that this CPU has.
+    ///
+    /// # Errors
+    /// `SPARSEFMT_ISA` is set to something that is unknown or not available.
+    pub fn from_env() -> Result<Self, UnknownIsa> {
+        match std::env::var("SPARSEFMT_ISA") {
+            Err(_) => Ok(Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Scalar)),
+            Ok(name) => {
+                Self::ALL.into_iter().find(|isa| isa.name() == name && isa.is_available()).ok_or(UnknownIsa(name))
+            }
+        }
+    }
+}
+
+type NonzeroBits<T> = unsafe fn(&[T], T, &mut [u8]) -> usize;
+
+/// A table of functions. Get one with [`Kernels::active`] or, in tests, [`Kernels::for_isa`].
+pub struct Kernels {
+    isa: Isa,
+    nonzero_bits_u8: NonzeroBits<u8>,
+    nonzero_bits_u16: NonzeroBits<u16>,
+    nonzero_bits_u32: NonzeroBits<u32>,
+    nonzero_bits_u64: NonzeroBits<u64>,
+}
+
+const SCALAR: Kernels = Kernels {
+    isa: Isa::Scalar,
+    nonzero_bits_u8: scalar::mask::nonzero_bits::<u8>,
+    nonzero_bits_u16: scalar::mask::nonzero_bits::<u16>,
+    nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
+    nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
+};
+
+#[cfg(target_arch = "x86_64")]
+const AVX2: Kernels = Kernels {
+    isa: Isa::Avx2,
+    nonzero_bits_u8: avx2::mask::nonzero_bits_u8,
+    nonzero_bits_u16: avx2::mask::nonzero_bits_u16,
+    nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
+    nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
+};
+
+#[cfg(target_arch = "x86_64")]
+const AVX512: Kernels = Kernels {
+    isa: Isa::Avx512,
+    nonzero_bits_u8: avx512::mask::nonzero_bits_u8,
+    nonzero_bits_u16: avx512::mask::nonzero_bits_u16,
+    nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
+    nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
+};
+
+macro_rules! nonzero_bits {
+    ($name:ident, $t:ty) => {
+        /// Writes one bit per item, LSB first: set where `item & zero != 0`. The last byte is completed by zeros.
+        /// Gives the number of set bits.
+        ///
+        /// # Panics
+        /// `bits` is not `ceil(src.len() / 8)` long.
+        #[must_use]
+        pub fn $name(&self, src: &[$t], zero: $t, bits: &mut [u8]) -> usize {
+            assert_eq!(bits.len(), src.len().div_ceil(8), "bytes of bits");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.$name)(src, zero, bits) }
+        }
+    };
+}
+
+impl Kernels {
+    /// The table of `isa`, if this CPU has it.
+    #[must_use]
+    pub fn for_isa(isa: Isa) -> Option<&'static Self> {
+        isa.is_available().then_some(match isa {
+            Isa::Scalar => &SCALAR,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &AVX512,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => &SCALAR,
+        })
+    }
+
+    /// The table for this process, chosen once by [`Isa::from_env`]; scalar if that fails.
+    #[must_use]
+    pub fn active() -> &'static Self {
+        static ACTIVE: OnceLock<&'static Kernels> = OnceLock::new();
+        ACTIVE.get_or_init(|| Isa::from_env().ok().and_then(Self::for_isa).unwrap_or(&SCALAR))
+    }
+
+    /// The instruction set of this table.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    nonzero_bits!(nonzero_bits_u8, u8);
+    nonzero_bits!(nonzero_bits_u16, u16);
+    nonzero_bits!(nonzero_bits_u32, u32);
+    nonzero_bits!(nonzero_bits_u64, u64);
+}

@@ -1,0 +1,11 @@
+//! Loops over slices: the innermost layer, and the only crate of this workspace that says `unsafe`.
+//!
+//! [`Kernels`] is a table of functions, one per instruction set. Its methods own every length check; the functions
+//! behind them rely on slice lengths only, never on contents.
+
+mod dispatch;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+pub use dispatch::{Isa, Kernels, UnknownIsa};

@@ -1,0 +1,3 @@
+//! Portable kernels: the meaning in Rust, and what every faster table falls back to.
+
+pub(crate) mod mask;

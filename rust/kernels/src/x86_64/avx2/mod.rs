@@ -1,0 +1,3 @@
+//! Kernels for AVX2 with BMI2 (Haswell, Zen 1 and later).
+
+pub(crate) mod mask;

@@ -1,0 +1,3 @@
+//! Kernels for AVX-512 with BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+
+pub(crate) mod mask;

@@ -1,0 +1,139 @@
+//! Borrowing NumPy arrays: names the argument, never panics.
+
+use numpy::{
+    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use sparsefmt::{Error, Item};
+
+/// An item together with the NumPy element that carries it: itself, or two `u64` for 16 bytes.
+pub trait Carried: Item {
+    /// The NumPy element.
+    type Carrier: Element + Send + Sync;
+    /// Items of `array`, in place.
+    fn items(array: &[Self::Carrier]) -> &[Self];
+    /// Items of `array`, in place.
+    fn items_mut(array: &mut [Self::Carrier]) -> &mut [Self];
+}
+
+macro_rules! carried {
+    ($t:ty) => {
+        impl Carried for $t {
+            type Carrier = $t;
+            fn items(array: &[$t]) -> &[$t] {
+                array
+            }
+            fn items_mut(array: &mut [$t]) -> &mut [$t] {
+                array
+            }
+        }
+    };
+}
+carried!(u8);
+carried!(u16);
+carried!(u32);
+carried!(u64);
+
+impl Carried for [u64; 2] {
+    type Carrier = u64;
+    fn items(array: &[u64]) -> &[Self] {
+        array.as_chunks().0
+    }
+    fn items_mut(array: &mut [u64]) -> &mut [Self] {
+        array.as_chunks_mut().0
+    }
+}
+
+fn typed<'a, 'py, T: Element>(name: &str, any: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyArrayDyn<T>>> {
+    let array = any.cast::<PyArrayDyn<T>>().map_err(|_| {
+        PyTypeError::new_err(format!("{name}: want an array of {} bytes per item, got {any:?}", size_of::<T>()))
+    })?;
+    if array.is_c_contiguous() {
+        Ok(array)
+    } else {
+        Err(PyValueError::new_err(format!("{name}: want a C-contiguous array")))
+    }
+}
+
+/// Borrows an array of any rank to read.
+pub fn input<'py, T: Element>(name: &str, any: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    typed(name, any)?.try_readonly().map_err(|e| PyValueError::new_err(format!("{name}: {e}")))
+}
+
+/// Borrows an array of any rank to write.
+pub fn output<'py, T: Element>(name: &str, any: &Bound<'py, PyAny>) -> PyResult<PyReadwriteArrayDyn<'py, T>> {
+    typed(name, any)?
+        .try_readwrite()
+        .map_err(|e| PyValueError::new_err(format!("{name}: {e} (read-only, or overlaps an input)")))
+}
+
+/// The shape and item size of an array whose items come in `rank` axes; one more axis (of 2) means 16-byte items.
+pub fn layout(name: &str, any: &Bound<'_, PyAny>, rank: usize) -> PyResult<(Vec<usize>, usize)> {
+    let array = any.cast::<PyUntypedArray>().map_err(|_| PyTypeError::new_err(format!("{name}: want an array")))?;
+    let (shape, size) = (array.shape(), array.dtype().itemsize());
+    match (shape.len().checked_sub(rank), size) {
+        (Some(0), 1 | 2 | 4 | 8) => Ok((shape.to_vec(), size)),
+        (Some(1), 8) if shape[rank] == 2 => Ok((shape[..rank].to_vec(), 16)),
+        _ => Err(PyTypeError::new_err(format!("{name}: got {size} bytes per item and shape {shape:?}"))),
+    }
+}
+
+/// The item size of an array of indices: 4 or 8.
+pub fn index_size(name: &str, any: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let array = any.cast::<PyUntypedArray>().map_err(|_| PyTypeError::new_err(format!("{name}: want an array")))?;
+    Ok(array.dtype().itemsize())
+}
+
+/// Evaluates `$body` with the type `$t` set to the item of `$size` bytes.
+macro_rules! by_width {
+    ($size:expr, $t:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $t = u8;
+                $body
+            }
+            2 => {
+                type $t = u16;
+                $body
+            }
+            4 => {
+                type $t = u32;
+                $body
+            }
+            8 => {
+                type $t = u64;
+                $body
+            }
+            _ => {
+                type $t = [u64; 2];
+                $body
+            }
+        }
+    };
+}
+pub(crate) use by_width;
+
+/// Evaluates `$body` with the type `$i` set to the index of `$size` bytes.
+macro_rules! by_index {
+    ($size:expr, $i:ident => $body:expr) => {
+        if $size == 4 {
+            type $i = i32;
+            $body
+        } else {
+            type $i = i64;
+            $body
+        }
+    };
+}
+pub(crate) use by_index;
+
+/// Turns an error of the core into `sparsefmt.errors.FormatError`.
+pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    let text = error.to_string();
+    match py.import("sparsefmt.errors").and_then(|m| m.getattr("FormatError")).and_then(|class| class.call1((&text,))) {
+        Ok(value) => PyErr::from_value(value),
+        Err(_) => PyValueError::new_err(text),
+    }
+}

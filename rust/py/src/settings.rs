@@ -1,0 +1,23 @@
+//! Threads and CPU features.
+
+use pyo3::prelude::*;
+use sparsefmt::{Isa, Kernels, par};
+
+/// Sets the number of threads; 0 means one per CPU.
+#[pyfunction]
+pub fn set_num_threads(n: usize) {
+    par::set_threads(n);
+}
+
+/// The number of threads in use.
+#[pyfunction]
+pub fn num_threads() -> usize {
+    par::threads()
+}
+
+/// The instruction set in use, and whether each known one is available.
+#[pyfunction]
+pub fn cpu_features() -> (&'static str, Vec<(&'static str, bool)>) {
+    let known = Isa::ALL.into_iter().map(|isa| (isa.name(), isa.is_available())).collect();
+    (Kernels::active().isa().name(), known)
+}
