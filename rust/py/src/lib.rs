@@ -3,7 +3,10 @@
 //! Every function has the name and the arguments of its NumPy definition in `sparsefmt.kernels`.
 
 mod arrays;
+mod borrow;
+mod bsr;
 mod csr;
+mod nm;
 mod settings;
 
 use pyo3::prelude::*;
@@ -12,7 +15,15 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
+    use super::bsr::{
+        bsr_block_counts, bsr_row_counts, bsr_to_csr, bsr_to_dense, csr_block_counts, csr_to_bsr, dense_to_bsr,
+    };
+    #[pymodule_export]
     use super::csr::{count_nonzero, dense_row_counts, dense_to_csr};
+    #[pymodule_export]
+    use super::nm::{
+        csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
+    };
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
     use pyo3::prelude::*;
