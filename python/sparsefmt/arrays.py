@@ -21,10 +21,16 @@ INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint3
 FLOATS = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
 DTYPES: dict[str, Dtype] = {
-    name: np.dtype(getattr(ml_dtypes, name) if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2") else name)
+    name: np.dtype(getattr(ml_dtypes, name) if hasattr(ml_dtypes, name) else name)
     for name in INTEGERS + FLOATS + COMPLEX
 }
-_UNSIGNED = {1: np.dtype("u1"), 2: np.dtype("u2"), 4: np.dtype("u4"), 8: np.dtype("u8"), 16: np.dtype("c16")}
+_UNSIGNED: dict[int, Dtype] = {
+    1: np.dtype("u1"),
+    2: np.dtype("u2"),
+    4: np.dtype("u4"),
+    8: np.dtype("u8"),
+    16: np.dtype("c16"),
+}
 
 ALIGNMENT = 64
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
@@ -36,7 +42,7 @@ def native(dtype: Dtype) -> Dtype:
     Raises:
         DtypeError: no format holds it.
     """
-    found = DTYPES.get(dtype.name)
+    found: Dtype | None = DTYPES.get(dtype.name)
     if found is None:
         msg = f"dtype {dtype} is not supported; have {', '.join(DTYPES)}"
         raise DtypeError(msg)
@@ -75,7 +81,7 @@ def zero_mask(dtype: Dtype, rule: str) -> int:
     if rule == "bits" or dtype.name in INTEGERS:
         return full
     if dtype.name == "complex64":
-        return int(0x7FFFFFFF_7FFFFFFF)
+        return 0x7FFFFFFF_7FFFFFFF
     return full >> 1
 
 
@@ -113,6 +119,11 @@ def as_array(w: object) -> Array:
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, cols): leading axes flattened; rank 1 is one row."""
     return math.prod(shape[:-1]), shape[-1]
+
+
+def plain(a: Array, dtype: Dtype | type) -> Array:
+    """`a` C-contiguous, aligned and of that dtype; itself if it is."""
+    return np.require(a, dtype, ("C", "A"))
 
 
 def is_plain(a: Array) -> bool:
@@ -181,7 +192,9 @@ def check_size(nbytes: int, what: str, limit: int | None = None) -> None:
         raise SizeError(msg)
 
 
-def empty(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result", limit: int | None = None) -> Array:
+def empty(
+    shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result", limit: int | None = None
+) -> Array:
     """An array of undefined content whose address is a multiple of 64.
 
     Raises:
@@ -268,7 +281,7 @@ class Matrix:
         return item_dtype(self.dtype)
 
     def row_blocks(self, step: int = 1, budget: int = BLOCK_BYTES) -> Iterator[tuple[int, int, Array]]:
-        """Gives (first row, end, items (rows, cols)), first rows multiples of `step`; nothing where there are no items."""
+        """Gives (first row, end, items (rows, cols)), first rows multiples of `step`; nothing without items."""
         rows, cols = self.shape
         if rows == 0 or cols == 0:
             return

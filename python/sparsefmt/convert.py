@@ -18,6 +18,7 @@ from sparsefmt.kernels.items import every_bit
 from sparsefmt.kernels.rowwise import (
     bits_to_indices,
     compress_rows,
+    coo_order,
     count_indices,
     csr_to_bits,
     csr_transpose,
@@ -37,28 +38,42 @@ Convert = Callable[..., tuple[Structure, Array]]
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A direct conversion. `cost` is bytes moved per slot beyond the values, `dense` per element of the matrix."""
+    """A direct conversion, and about how many bytes it moves beyond the values."""
 
     run: Convert
-    cost: float
-    dense: float
+    cost: float  # per slot
+    dense: float  # per element of the matrix
+    lines: tuple[float, float]  # per row, per column
+
+    def nbytes(self, s: Structure, itemsize: int) -> float:
+        """About how many bytes it moves for a structure with as many slots as `s`."""
+        (rows, cols), (per_row, per_col) = s.shape, self.lines
+        moved = (self.cost + itemsize) * s.slots
+        return moved + self.dense * rows * cols + per_row * rows + per_col * cols
 
 
 EDGES: dict[tuple[str, str], Edge] = {}
 HUBS = ("coo", "csr", "csc", "bitmask")
 
 
-def edge(source: type[Structure], target: type[Structure], cost: float, dense: float = 0.0) -> Callable[[Convert], Convert]:
+def edge(
+    source: type[Structure],
+    target: type[Structure],
+    *,
+    cost: float,
+    dense: float = 0.0,
+    lines: tuple[float, float] = (0.0, 0.0),
+) -> Callable[[Convert], Convert]:
     """Registers a direct conversion."""
 
     def register(run: Convert) -> Convert:
-        EDGES[source.kind, target.kind] = Edge(run, cost, dense)
+        EDGES[source.kind, target.kind] = Edge(run, cost, dense, lines)
         return run
 
     return register
 
 
-@edge(Csr, Coo, cost=8)
+@edge(Csr, Coo, cost=8, lines=(4, 0))
 def csr_to_coo(s: Csr, slots: Array, params: Params) -> tuple[Coo, Array]:
     """Expands the offsets; columns and slots are shared."""
     row = empty(s.slots, s.indices.dtype, "row")
@@ -66,7 +81,7 @@ def csr_to_coo(s: Csr, slots: Array, params: Params) -> tuple[Coo, Array]:
     return Coo(row, s.indices, s.shape, check=False), slots
 
 
-@edge(Coo, Csr, cost=4)
+@edge(Coo, Csr, cost=4, lines=(4, 0))
 def coo_to_csr(s: Coo, slots: Array, params: Params) -> tuple[Csr, Array]:
     """Counts the rows; columns and slots are shared."""
     indptr = empty(s.shape[0] + 1, s.row.dtype, "indptr")
@@ -105,21 +120,46 @@ def transpose(s: Csr | Csc, slots: Array, lines: int) -> tuple[Array, Array, Arr
     return indptr, indices, moved
 
 
-@edge(Csr, Csc, cost=20)
+@edge(Csr, Csc, cost=20, lines=(4, 4))
 def csr_to_csc(s: Csr, slots: Array, params: Params) -> tuple[Csc, Array]:
     """Moves every slot to its column."""
     indptr, indices, moved = transpose(s, slots, s.shape[1])
     return Csc(indptr, indices, s.shape, check=False), moved
 
 
-@edge(Csc, Csr, cost=20)
+@edge(Csc, Csr, cost=20, lines=(4, 4))
 def csc_to_csr(s: Csc, slots: Array, params: Params) -> tuple[Csr, Array]:
     """Moves every slot to its row."""
     indptr, indices, moved = transpose(s, slots, s.shape[0])
     return Csr(indptr, indices, s.shape, check=False), moved
 
 
-@edge(Csr, Nm, cost=8)
+def column_order(s: Coo) -> Array:
+    """The permutation that sorts the slots by column, then row."""
+    order = np.empty(s.slots, np.int64)
+    coo_order(s.col, s.row, s.shape[::-1], order)
+    return order
+
+
+@edge(Coo, Csc, cost=64, lines=(0, 4))
+def coo_to_csc(s: Coo, slots: Array, params: Params) -> tuple[Csc, Array]:
+    """Sorts by column; for matrices with far more rows than slots, which csr cannot hold."""
+    order = column_order(s)
+    indptr = empty(s.shape[1] + 1, s.row.dtype, "indptr")
+    compress_rows(s.col[order], indptr)
+    return Csc(indptr, s.row[order], s.shape, check=False), slots[order]
+
+
+@edge(Csc, Coo, cost=64, lines=(0, 4))
+def csc_to_coo(s: Csc, slots: Array, params: Params) -> tuple[Coo, Array]:
+    """Sorts by row; for matrices with far more rows than slots, which csr cannot hold."""
+    col, order = empty(s.slots, s.indices.dtype, "col"), np.empty(s.slots, np.int64)
+    expand_indptr(s.indptr, col)
+    coo_order(s.indices, col, s.shape, order)
+    return Coo(s.indices[order], col[order], s.shape, check=False), slots[order]
+
+
+@edge(Csr, Nm, cost=8, lines=(4, 0))
 def csr_to_nm(s: Csr, slots: Array, params: Params) -> tuple[Nm, Array]:
     """Packs the nonzero slots; PatternError where a group has too many."""
     n, m = params["n"], params["m"]
@@ -131,7 +171,7 @@ def csr_to_nm(s: Csr, slots: Array, params: Params) -> tuple[Nm, Array]:
     return made, packed
 
 
-@edge(Nm, Csr, cost=8)
+@edge(Nm, Csr, cost=8, lines=(4, 0))
 def nm_to_csr(s: Nm, slots: Array, params: Params) -> tuple[Csr, Array]:
     """Lists the nonzero slots."""
     counted = zeros(s.shape[0] + 1, index_dtype(*s.shape, s.slots), "indptr")
@@ -144,7 +184,7 @@ def nm_to_csr(s: Nm, slots: Array, params: Params) -> tuple[Csr, Array]:
     return Csr(indptr, indices, s.shape, check=False), kept
 
 
-@edge(Csr, Bsr, cost=12)
+@edge(Csr, Bsr, cost=12, lines=(4, 0))
 def csr_to_bsr(s: Csr, slots: Array, params: Params) -> tuple[Bsr, Array]:
     """Collects the nonzero slots in blocks."""
     (rows, cols), (r, c) = s.shape, params["block"]
@@ -161,7 +201,7 @@ def csr_to_bsr(s: Csr, slots: Array, params: Params) -> tuple[Bsr, Array]:
     return Bsr(indptr, indices, (r, c), s.shape, check=False), packed
 
 
-@edge(Bsr, Csr, cost=12)
+@edge(Bsr, Csr, cost=12, lines=(4, 0))
 def bsr_to_csr(s: Bsr, slots: Array, params: Params) -> tuple[Csr, Array]:
     """Lists the nonzero elements of the blocks."""
     indptr = zeros(s.shape[0] + 1, s.indptr.dtype, "indptr")
@@ -205,7 +245,6 @@ def plan(source: Structure, target: type[Structure], params: Params, itemsize: i
     """
     if type(source) is target and own_params(source) == params:
         return [source.kind], 0
-    size = source.shape[0] * source.shape[1]
     queue: list[tuple[float, list[str]]] = [(0.0, [source.kind])]
     done: set[str] = set()
     while True:
@@ -219,7 +258,7 @@ def plan(source: Structure, target: type[Structure], params: Params, itemsize: i
             done.add(here)
         for (a, b), e in EDGES.items():
             if a == here:
-                heapq.heappush(queue, (cost + (e.cost + itemsize) * source.slots + e.dense * size, [*path, b]))
+                heapq.heappush(queue, (cost + e.nbytes(source, itemsize), [*path, b]))
 
 
 def route(source: Structure, target: type[Structure], params: Params, itemsize: int) -> list[str]:

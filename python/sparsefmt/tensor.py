@@ -1,18 +1,17 @@
 """The packed tensor: a structure, its values, and the shape."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any
 
 import numpy as np
 
 from sparsefmt import arrays, convert, ops
-from sparsefmt.arrays import Array, Dtype, Matrix, items, zero_mask
+from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.errors import BackendError, CodecError, FormatError
+from sparsefmt.errors import BackendError, CodecError, DtypeError, FormatError
 from sparsefmt.format import parse
 from sparsefmt.kernels.rowwise import count_nonzero
 from sparsefmt.structures.base import Structure
@@ -20,13 +19,11 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.registry import STRUCTURES
-
-EXPORTS: dict[str, Callable[..., Any]] = {}
-"""Functions that other layers lend to the methods here, by name."""
+from sparsefmt.view import EXPORTS, Packed, Transposed, operand
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
-class SparseTensor:
+class SparseTensor(Packed):
     """A tensor packed as a structure (where values are) times a codec (how each is stored). Immutable.
 
     Made by `sparsefmt.encode`, `load`, `from_scipy`. It is no array in disguise: `numpy.asarray(t)` raises TypeError,
@@ -52,9 +49,6 @@ class SparseTensor:
     values: Codec
     shape: tuple[int, ...]
 
-    __array_ufunc__ = None
-    __array_priority__ = 20.0
-
     def __post_init__(self) -> None:
         shape = tuple(arrays.whole(n, "shape", 0, 2**63 - 1) for n in self.shape)
         object.__setattr__(self, "shape", shape)
@@ -71,7 +65,7 @@ class SparseTensor:
         self.structure.check_slots(self.values.lift())
 
     @classmethod
-    def _made(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
+    def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
         """Builds one from parts that were made here and need no check."""
         t = object.__new__(cls)
         for name, value in (("structure", structure), ("values", values), ("shape", shape)):
@@ -143,14 +137,6 @@ class SparseTensor:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __bool__(self) -> NoReturn:
-        msg = "the truth of a tensor is undefined; compare t.nnz or use sparsefmt.equal"
-        raise TypeError(msg)
-
-    def __array__(self, *args: object, **kwargs: object) -> NoReturn:
-        msg = "a packed tensor is not an array; use t.toarray() to make a dense one"
-        raise TypeError(msg)
-
     # What it becomes
 
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
@@ -197,7 +183,7 @@ class SparseTensor:
             raise FormatError(msg)
         if arrays.native(out.dtype) != self.dtype:
             msg = f"out: want {self.dtype}, got {out.dtype}"
-            raise arrays.DtypeError(msg)
+            raise DtypeError(msg)
         if not out.flags.writeable:
             msg = "out: the array is read-only"
             raise FormatError(msg)
@@ -231,12 +217,12 @@ class SparseTensor:
             raise CodecError(msg)
         if target.structure is Nm and self.dtype.kind == "c":
             msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
-            raise arrays.DtypeError(msg)
+            raise DtypeError(msg)
         way = convert.route(self.structure, target.structure, target.params, self.values.itemsize)
         if len(way) == 1:
             return self
         structure, slots = convert.restructure(self.structure, self.values.lift(), target.structure, target.params)
-        return SparseTensor._made(structure, self.values.lower(slots), self.shape)
+        return SparseTensor.from_checked(structure, self.values.lower(slots), self.shape)
 
     def to(self, device: str) -> "SparseTensor":
         """The tensor on a device: "cpu" gives the tensor itself.
@@ -246,7 +232,7 @@ class SparseTensor:
         """
         if device == "cpu":
             return self
-        msg = f"device {device!r} is not available; this version of sparsefmt runs on \"cpu\""
+        msg = f'device {device!r} is not available; this version of sparsefmt runs on "cpu"'
         raise BackendError(msg)
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
@@ -254,7 +240,7 @@ class SparseTensor:
         return EXPORTS["to_scipy"](self, copy=copy)
 
     @property
-    def T(self) -> "SparseTensor | Transposed":  # noqa: N802
+    def T(self) -> "SparseTensor | Transposed":
         """The transpose: rank 1 itself; csr, csc and coo a tensor; else a light view.
 
         csr and csc swap roles and share all arrays.
@@ -265,18 +251,13 @@ class SparseTensor:
             other = Csc if isinstance(self.structure, Csr) else Csr
             rows, cols = self.shape
             flipped = other(self.structure.indptr, self.structure.indices, (cols, rows), check=False)
-            return SparseTensor._made(flipped, self.values, (cols, rows))
+            return SparseTensor.from_checked(flipped, self.values, (cols, rows))
         if self.ndim == 2 and isinstance(self.structure, Coo) and isinstance(self.values, Raw):
-            flipped_coo, slots = self._transposed_coo()
-            return SparseTensor._made(flipped_coo, self.values.lower(slots), self.shape[::-1])
+            order = convert.column_order(self.structure)
+            row, col = self.structure.col[order], self.structure.row[order]
+            by_column = Coo(row, col, self.structure.shape[::-1], check=False)
+            return SparseTensor.from_checked(by_column, self.values.lower(self.values.lift()[order]), self.shape[::-1])
         return Transposed(self)
-
-    def _transposed_coo(self) -> tuple[Structure, Array]:
-        """The slots sorted by column, by the way of csc, whose arrays are those of the transposed csr."""
-        columns, slots = convert.restructure(self.structure, self.values.lift(), Csc, {})
-        assert isinstance(columns, Csc)
-        flipped = Csr(columns.indptr, columns.indices, self.structure.shape[::-1], check=False)
-        return convert.restructure(flipped, slots, Coo, {})
 
     def __matmul__(self, x: object) -> Array:
         """`t @ x` for an array x of rank 1 or 2, or batched (..., cols, k) if t has rank 2.
@@ -308,103 +289,9 @@ class SparseTensor:
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            return ops.matmul(self.structure, self.values, x.reshape(-1, x.shape[-1]).T)[0].reshape(x.shape[:-1])
+            row = ops.matmul(self.structure, self.values, x.reshape(-1, x.shape[-1]).T)[0]
+            return np.asarray(row.reshape(x.shape[:-1])[()])
         return ops.rmatmul(self.structure, self.values, x)
-
-
-def operand(x: object) -> Array:
-    """The other factor of a product as an array.
-
-    Raises:
-        TypeError: it is a packed tensor.
-    """
-    if isinstance(x, SparseTensor | Transposed):
-        msg = "the product of two packed tensors is not supported; unpack one: t.to_dense()"
-        raise TypeError(msg)
-    return arrays.as_array(x)
-
-
-class Transposed:
-    """A light view of the transpose: rank 2 multiplies and decodes, higher ranks (axes reversed) decode."""
-
-    __slots__ = ("_t",)
-    __array_ufunc__ = None
-    __array_priority__ = 20.0
-
-    def __init__(self, t: SparseTensor) -> None:
-        self._t = t
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The reversed shape."""
-        return self._t.shape[::-1]
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self._t.ndim
-
-    @property
-    def dtype(self) -> Dtype:
-        """The dtype of the elements."""
-        return self._t.dtype
-
-    @property
-    def T(self) -> SparseTensor:  # noqa: N802
-        """The tensor itself."""
-        return self._t
-
-    def __repr__(self) -> str:
-        return f"<transpose, shape {self.shape}, of {self._t!r}>"
-
-    def __array__(self, *args: object, **kwargs: object) -> NoReturn:
-        msg = "a packed tensor is not an array; use t.T.to_dense() to make a dense one"
-        raise TypeError(msg)
-
-    def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
-        """Decodes into a new C-contiguous array, or into `out`; see `SparseTensor.to_dense`."""
-        if out is None:
-            out = arrays.empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
-        elif not isinstance(out, np.ndarray) or out.shape != self.shape:
-            got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
-            msg = f"out: want an array of shape {self.shape}, got {got}"
-            raise FormatError(msg)
-        self._t.to_dense(out.T)
-        return out
-
-    def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
-        """The transpose of `sparsefmt.to_scipy(t)`; rank 2 only."""
-        if self.ndim != 2:
-            msg = f"to_scipy of a transpose wants rank 2, got {self.ndim}"
-            raise FormatError(msg)
-        return EXPORTS["to_scipy"](self._t, copy=copy).T
-
-    def __matmul__(self, x: object) -> Array:
-        """`t.T @ x`; rank 2 only."""
-        x = operand(x)
-        self._check_rank()
-        if x.shape[-2 if x.ndim > 1 else 0] != self.shape[-1]:
-            msg = f"t.T @ x: shapes {self.shape} and {x.shape} do not fit"
-            raise FormatError(msg)
-        if x.ndim == 1:
-            return ops.rmatmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(ops.rmatmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
-
-    def __rmatmul__(self, x: object) -> Array:
-        """`x @ t.T`; rank 2 only."""
-        x = operand(x)
-        self._check_rank()
-        if x.shape[-1] != self.shape[0]:
-            msg = f"x @ t.T: shapes {x.shape} and {self.shape} do not fit"
-            raise FormatError(msg)
-        if x.ndim == 1:
-            return ops.matmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(ops.matmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
-
-    def _check_rank(self) -> None:
-        if self.ndim != 2:
-            msg = f"the product with a transpose wants rank 2, got {self.ndim}"
-            raise FormatError(msg)
 
 
 Parts = tuple[str, dict[str, Array], dict[str, Any]]
@@ -418,7 +305,7 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     """
     for registry, (kind, _, _) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
-            msg = f"{kind!r} is unknown; have {', '.join(registry)}"  # type: ignore[arg-type]
+            msg = f"{kind!r} is unknown; have {', '.join(registry)}"
             raise FormatError(msg)
     try:
         made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(tuple(shape)))
@@ -429,82 +316,6 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
         msg = f"{structure[0]}/{values[0]}: {e}"
         raise FormatError(msg) from None
     return SparseTensor(made, codec, tuple(shape))
-
-
-def encode(
-    w: object,
-    fmt: str,
-    *,
-    prune: bool = False,
-    score: object = None,
-    zero: Literal["value", "bits"] = "value",
-    codebook: object = None,
-) -> SparseTensor:
-    """Packs an array.
-
-    Args:
-        w: array-like of rank 1 or more; leading axes are flattened to rows. Not modified, never borrowed.
-        fmt: a format text, e.g. "nm2:4", "csr", "bsr16x16", "bitmask"; see `sparsefmt.formats`.
-        prune: nm only: keep the N largest of every M columns instead of raising PatternError. Equals
-            `sparsefmt.prune.nm`, then `encode`, in one pass.
-        score: with `prune`: (rows, cols) or the shape of w, larger is kept; default the magnitude.
-        zero: "value": -0.0 is a zero and may become +0, as in SciPy; "bits": only +0 is a zero.
-        codebook: for codecs with a codebook; none in this version.
-
-    Returns:
-        A tensor that decodes to `w` bit for bit (after `w[w == 0] = 0` under "value", where zeros are not stored).
-
-    Raises:
-        PatternError: w does not have the pattern of the format; prune first.
-        DtypeError: a dtype that no format, or nm, does not hold.
-        FormatError: an unknown format, or arguments that do not fit together.
-        CodecError: an unknown codec.
-        SizeError: the result would be larger than allowed.
-
-    >>> import sparsefmt as sf
-    >>> sf.encode(np.array([[1., 2., 3., 0.]]), "nm2:4", prune=True).to_dense()
-    array([[0., 2., 3., 0.]])
-    """
-    if isinstance(w, SparseTensor | Transposed):
-        msg = "w is packed already; use t.convert(fmt)"
-        raise TypeError(msg)
-    target, a = parse(fmt), arrays.as_array(w)
-    if codebook is not None:
-        msg = f"codebook= is for codecs with a codebook; {fmt!r} has none"
-        raise CodecError(msg)
-    if score is not None and not prune:
-        msg = "score= chooses what prune=True keeps; pass prune=True"
-        raise FormatError(msg)
-    matrix = Matrix(a)
-    mask = zero_mask(matrix.dtype, zero)
-    if prune and target.structure is not Nm:
-        msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
-        raise FormatError(msg)
-    structure: Structure
-    if prune:
-        structure, slots = Nm.encode_pruned(matrix, mask, target.params, score_matrix(score, a.shape))
-    else:
-        structure, slots = target.structure.encode(matrix, mask, target.params)
-    return SparseTensor._made(structure, Raw(slots.view(matrix.dtype), check=False), a.shape)
-
-
-def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
-    """`score` as (rows, cols).
-
-    Raises:
-        FormatError: another shape.
-        DtypeError: a dtype that has no order.
-    """
-    if score is None:
-        return None
-    a, matrix = arrays.as_array(score), arrays.matrix_shape(shape)
-    if a.shape not in (shape, matrix):
-        msg = f"score: want shape {shape}, got {a.shape}"
-        raise FormatError(msg)
-    if a.dtype.kind == "c":
-        msg = f"score: {a.dtype} has no order; use abs(score)"
-        raise arrays.DtypeError(msg)
-    return a.reshape(matrix)
 
 
 def change(t: SparseTensor, fmt: str) -> SparseTensor:
@@ -523,7 +334,7 @@ def explain(t: SparseTensor, fmt: str) -> str:
 
     >>> import sparsefmt as sf
     >>> sf.explain(sf.encode(np.eye(8), "bitmask"), "coo")
-    'bitmask -> csr -> coo, about 232 bytes'
+    'bitmask -> csr -> coo, about 264 bytes'
     """
     target = parse(fmt)
     way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.itemsize)
@@ -545,7 +356,11 @@ def equal(a: SparseTensor, b: SparseTensor) -> bool:
     """
     if (a.format, a.shape, a.dtype) != (b.format, b.shape, b.dtype):
         return False
-    pairs = [(x, getattr(q, name)) for p, q in ((a.structure, b.structure), (a.values, b.values)) for name, x in p.arrays().items()]
+    pairs = [
+        (x, getattr(q, name))
+        for p, q in ((a.structure, b.structure), (a.values, b.values))
+        for name, x in p.arrays().items()
+    ]
     return all(_same_bits(x, y) for x, y in pairs)
 
 

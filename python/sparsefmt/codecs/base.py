@@ -1,10 +1,17 @@
 """What every codec offers."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from sparsefmt.arrays import Array, Dtype
 from sparsefmt.part import Part
+
+
+class Layout(Protocol):
+    """What a codec needs of the structure that its slots belong to."""
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Fills the contiguous `out` with the items of rows `low..high`."""
 
 
 class Codec(Part):
@@ -51,11 +58,11 @@ class Codec(Part):
         """The same codec with other slots, given as `lift` gives them."""
 
     @abstractmethod
-    def decode(self, structure: Any) -> Array:
+    def decode(self, structure: Layout) -> Array:
         """The values of all slots in `dtype`, in the layout of `slot_shape`. `structure` is that of the tensor."""
 
     @abstractmethod
-    def decode_rows(self, structure: Any, low: int, high: int, out: Array) -> None:
+    def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Fills the contiguous `out` (high - low, cols) of `dtype` with rows `low..high` of the matrix.
 
         `low` is a multiple of `structure.row_step`.

@@ -3,10 +3,8 @@
 from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from sparsefmt.arrays import Array, Dtype, items, native
-from sparsefmt.codecs.base import Codec
+from sparsefmt.arrays import Array, Dtype, as_array, items, native, plain
+from sparsefmt.codecs.base import Codec, Layout
 from sparsefmt.errors import FormatError
 
 
@@ -23,16 +21,14 @@ class Raw(Codec):
 
     def __post_init__(self, check: bool) -> None:
         if check:
-            if not isinstance(self.data, np.ndarray):
-                msg = f"data: want an array, got {type(self.data).__name__}"
-                raise FormatError(msg)
-            object.__setattr__(self, "data", np.require(self.data, native(self.data.dtype), "CA"))
+            a = as_array(self.data)
+            object.__setattr__(self, "data", plain(a, native(a.dtype)))
         self.freeze()
 
     @classmethod
     def from_parts(cls, arrays: dict[str, Array], params: dict[str, Any], dtype: Dtype) -> Self:
         """Builds it and checks the dtype."""
-        made = cls(**arrays, **params)
+        made = cls(**arrays, **params)  # type: ignore[arg-type]
         if made.dtype != dtype:
             msg = f"data is {made.dtype}, want {dtype}"
             raise FormatError(msg)
@@ -41,7 +37,8 @@ class Raw(Codec):
     @property
     def dtype(self) -> Dtype:  # type: ignore[override]
         """The dtype of the values."""
-        return self.data.dtype
+        dtype: Dtype = self.data.dtype
+        return dtype
 
     @property
     def text(self) -> str:
@@ -51,7 +48,7 @@ class Raw(Codec):
     @property
     def slot_shape(self) -> tuple[int, ...]:
         """The shape of `data`."""
-        return self.data.shape
+        return tuple(self.data.shape)
 
     @property
     def itemsize(self) -> int:
@@ -66,10 +63,10 @@ class Raw(Codec):
         """The values with these bits."""
         return Raw(slots.view(self.data.dtype), check=False)
 
-    def decode(self, structure: Any) -> Array:
+    def decode(self, structure: Layout) -> Array:
         """The values."""
         return self.data
 
-    def decode_rows(self, structure: Any, low: int, high: int, out: Array) -> None:
+    def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Fills `out` with rows `low..high`."""
         structure.decode(items(self.data), low, high, items(out))

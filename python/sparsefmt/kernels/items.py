@@ -5,13 +5,9 @@ complex128 as the carrier of 16 bytes. The zero rule comes as `zero`, a mask of 
 (for 16-byte items the mask of each 8-byte half): all bits for "bits", all but the sign bits for "value".
 """
 
-
-
 import numpy as np
 
 from sparsefmt.arrays import Array
-
-
 
 
 def nonzero(a: Array, zero: int) -> Array:

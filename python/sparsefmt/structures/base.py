@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Matrix, index_dtype
+from sparsefmt.arrays import ALIGNMENT, Array, Matrix, index_dtype, plain
 from sparsefmt.errors import FormatError
 from sparsefmt.part import Part
 
@@ -52,7 +52,7 @@ class Structure(Part):
         Raises:
             FormatError: the arrays contradict each other.
         """
-        return cls(**arrays, **params, shape=shape)
+        return cls(**arrays, **params, shape=shape)  # type: ignore[call-arg]
 
     @property
     @abstractmethod
@@ -106,7 +106,7 @@ def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: 
             if len(a) and (int(a.max()) > np.iinfo(dtype).max or int(a.min()) < np.iinfo(dtype).min):
                 msg = f"{name} holds {int(a.max())}, out of range for shape and slots {bounds}"
                 raise FormatError(msg)
-    return np.require(first, dtype, "CA"), np.require(second, dtype, "CA")
+    return plain(first, dtype), plain(second, dtype)
 
 
 def alignment(align: object) -> int:
@@ -131,4 +131,4 @@ def as_bytes(name: str, a: Array, shape: tuple[int, int]) -> Array:
         got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
         msg = f"{name}: want uint8 of shape {shape}, got {got}"
         raise FormatError(msg)
-    return np.require(a, np.uint8, "CA")
+    return plain(a, np.uint8)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, index_dtype, zeros
+from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, dense_to_bits
@@ -64,7 +64,7 @@ class Bitmask(Structure):
             got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
             msg = f"row_offsets: want int32 or int64 of shape ({self.shape[0] + 1},), got {got}"
             raise FormatError(msg)
-        object.__setattr__(self, "row_offsets", np.require(a, a.dtype.newbyteorder("="), "CA"))
+        object.__setattr__(self, "row_offsets", plain(a, a.dtype.newbyteorder("=")))
 
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Params:

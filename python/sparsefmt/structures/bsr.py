@@ -56,7 +56,7 @@ class Bsr(Structure):
         if not isinstance(block, list | tuple) or len(block) != 2:
             msg = f"block = {block!r}; want two integers"
             raise FormatError(msg)
-        return cls(**arrays, block=(block[0], block[1]), shape=shape)
+        return cls(**arrays, block=(block[0], block[1]), shape=shape)  # type: ignore[arg-type]
 
     def params(self) -> Params:
         """The block."""
