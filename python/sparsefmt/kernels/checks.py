@@ -16,13 +16,15 @@ def first(code: int, bad: Array) -> Finding:
 
 @kernel
 def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
-    """START: indptr[0] != 0; FALLS at r: indptr[r+1] < indptr[r]; END: indptr[-1] != len(indices);
+    """Looks at csr.
+
+    START: indptr[0] != 0; FALLS at r: indptr[r+1] < indptr[r]; END: indptr[-1] != len(indices);
     RANGE at i: indices[i] outside 0..cols; ORDER at i: indices[i] <= indices[i-1] in one row.
     The order of the checks is as listed: RANGE for all slots before ORDER for any.
     """
     if indptr[0] != 0:
         return START, 0
-    if (found := first(FALLS, np.diff(indptr) < 0))[0]:
+    if (found := first(FALLS, indptr[1:] < indptr[:-1]))[0]:
         return found
     if indptr[-1] != len(indices):
         return END, 0
@@ -48,11 +50,14 @@ def coo_check(row: Array, col: Array, shape: tuple[int, int]) -> Finding:
 
 @kernel
 def bits_check(bits: Array, row_offsets: Array, cols: int) -> Finding:
-    """START: row_offsets[0] != 0; COUNT at row r: row_offsets[r+1] - row_offsets[r] is not the number of set bits;
+    """Looks at a bitmask.
+
+    START: row_offsets[0] != 0; COUNT at row r: row_offsets[r+1] - row_offsets[r] is not the number of set bits;
     PADDING at row r: a bit at or beyond cols is set. COUNT for all rows before PADDING for any.
     """
     if row_offsets[0] != 0:
         return START, 0
     if (found := first(COUNT, np.diff(row_offsets) != np.bitwise_count(bits).sum(axis=1, dtype=np.int64)))[0]:
         return found
-    return first(PADDING, np.unpackbits(bits, axis=1, bitorder="little")[:, cols:].any(axis=1))
+    beyond = np.unpackbits(bits, axis=1, bitorder="little")[:, cols:]
+    return first(PADDING, np.asarray(beyond.any(axis=1)))

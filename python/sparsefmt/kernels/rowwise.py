@@ -189,7 +189,7 @@ def coo_order(row: Array, col: Array, shape: tuple[int, int], order: Array) -> N
 
 def bits_row_counts(bits: Array) -> Array:
     """Counts the set bits of every row."""
-    return np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
 
 
 def every(a: Array) -> Array:
