@@ -1,1 +1,47 @@
-"""One home for packed sparse weights."""
+"""One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
+
+from sparsefmt import prune
+from sparsefmt.arrays import set_max_bytes
+from sparsefmt.encode import encode
+from sparsefmt.errors import (
+    BackendError,
+    CodecError,
+    CorruptFileError,
+    DtypeError,
+    FormatError,
+    PatternError,
+    SizeError,
+    SparsefmtError,
+    VersionError,
+)
+from sparsefmt.format import formats
+from sparsefmt.interop.scipy import from_scipy, to_scipy
+from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.tensor import SparseTensor, equal, explain
+from sparsefmt.tensor import change as convert
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "CodecError",
+    "CorruptFileError",
+    "DtypeError",
+    "FormatError",
+    "PatternError",
+    "SizeError",
+    "SparseTensor",
+    "SparsefmtError",
+    "VersionError",
+    "convert",
+    "cpu_features",
+    "encode",
+    "equal",
+    "explain",
+    "formats",
+    "from_scipy",
+    "prune",
+    "set_max_bytes",
+    "set_num_threads",
+    "to_scipy",
+]

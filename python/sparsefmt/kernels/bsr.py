@@ -6,8 +6,9 @@ when any of its items is nonzero. `w` and `out` may be a block of rows that star
 
 import numpy as np
 
+from sparsefmt.arrays import Array
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels.items import Array, every_bit, nonzero
+from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.rowwise import changed, check_range, span
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.kernels.items import Array
+from sparsefmt.arrays import Array
 from sparsefmt.kernels.registry import kernel
 
 OK, START, FALLS, END, RANGE, ORDER, ROW_RANGE, PADDING, COUNT = range(9)
@@ -16,7 +16,9 @@ def first(code: int, bad: Array) -> Finding:
 
 @kernel
 def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
-    """START: indptr[0] != 0; FALLS at r: indptr[r+1] < indptr[r]; END: indptr[-1] != len(indices);
+    """Finds what is wrong with compressed offsets and indices.
+
+    START: indptr[0] != 0; FALLS at r: indptr[r+1] < indptr[r]; END: indptr[-1] != len(indices);
     RANGE at i: indices[i] outside 0..cols; ORDER at i: indices[i] <= indices[i-1] in one row.
     The order of the checks is as listed: RANGE for all slots before ORDER for any.
     """
@@ -36,7 +38,10 @@ def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
 
 @kernel
 def coo_check(row: Array, col: Array, shape: tuple[int, int]) -> Finding:
-    """ROW_RANGE at i, RANGE at i (of col), ORDER at i: (row, col) not after its predecessor; in this order."""
+    """Finds what is wrong with coordinates.
+
+    ROW_RANGE at i, RANGE at i (of col), ORDER at i: (row, col) not after its predecessor; in this order.
+    """
     if (found := first(ROW_RANGE, (row < 0) | (row >= shape[0])))[0]:
         return found
     if (found := first(RANGE, (col < 0) | (col >= shape[1])))[0]:
@@ -48,11 +53,14 @@ def coo_check(row: Array, col: Array, shape: tuple[int, int]) -> Finding:
 
 @kernel
 def bits_check(bits: Array, row_offsets: Array, cols: int) -> Finding:
-    """START: row_offsets[0] != 0; COUNT at row r: row_offsets[r+1] - row_offsets[r] is not the number of set bits;
+    """Finds what is wrong with a bitmask.
+
+    START: row_offsets[0] != 0; COUNT at row r: row_offsets[r+1] - row_offsets[r] is not the number of set bits;
     PADDING at row r: a bit at or beyond cols is set. COUNT for all rows before PADDING for any.
     """
     if row_offsets[0] != 0:
         return START, 0
     if (found := first(COUNT, np.diff(row_offsets) != np.bitwise_count(bits).sum(axis=1, dtype=np.int64)))[0]:
         return found
-    return first(PADDING, np.unpackbits(bits, axis=1, bitorder="little")[:, cols:].any(axis=1))
+    padding = np.unpackbits(bits, axis=1, bitorder="little")[:, cols:]
+    return first(PADDING, np.asarray(padding.any(axis=1)))

@@ -12,8 +12,9 @@ from math import comb
 
 import numpy as np
 
+from sparsefmt.arrays import Array
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels.items import Array, every_bit, nonzero
+from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
 
 CODE, PADDING, BEYOND = 1, 2, 3
@@ -26,7 +27,7 @@ def width(n: int, m: int) -> int:
 
 
 def binomials(m: int) -> Array:
-    """binomials(m)[p, k] = C(p, k) for p in 0..m, k in 0..m+1."""
+    """The table [p, k] = C(p, k) for p in 0..m, k in 0..m+1."""
     return np.array([[comb(p, k) for k in range(m + 2)] for p in range(m + 1)], np.int64)
 
 
@@ -126,9 +127,9 @@ def magnitude_keys(w: Array, order: str) -> Array:
     }
     if order in infinity:
         unsigned = w.dtype.type
-        return np.minimum(w & unsigned(every_bit(w) >> 1), unsigned(infinity[order]))
+        return np.asarray(np.minimum(w & unsigned(every_bit(w) >> 1), unsigned(infinity[order])))
     if order.startswith("int"):
-        return np.abs(w.view(order)).view(w.dtype)
+        return np.asarray(np.abs(w.view(order)).view(w.dtype))
     return w
 
 
@@ -190,7 +191,9 @@ def nm_decode(codes: Array, slots: Array, n: int, m: int, out: Array) -> None:
 
 @kernel
 def nm_check(codes: Array, slots: Array, n: int, m: int, cols: int) -> tuple[int, int, int, int]:
-    """Gives (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
+    """Finds what is wrong with the codes and slots of N:M.
+
+    Gives (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
     a bit behind the last code, or an item behind the last slot, is not zero; (BEYOND, row, slot, 0): a slot beyond
     the last column is not zero. CODE is looked for in all rows first, then PADDING, then BEYOND.
     """

@@ -6,8 +6,9 @@ Row blocks: `w`, `bits` and `out` may be a block of rows; `indptr` and `row_offs
 
 import numpy as np
 
+from sparsefmt.arrays import Array
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels.items import Array, every_bit, nonzero, pack_bits, unpack_bits
+from sparsefmt.kernels.items import every_bit, nonzero, pack_bits, unpack_bits
 from sparsefmt.kernels.registry import kernel
 
 
@@ -189,7 +190,7 @@ def coo_order(row: Array, col: Array, shape: tuple[int, int], order: Array) -> N
 
 def bits_row_counts(bits: Array) -> Array:
     """Counts the set bits of every row."""
-    return np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
 
 
 def every(a: Array) -> Array:
