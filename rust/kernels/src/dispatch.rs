@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{scalar, slots};
+use crate::{scalar, slots, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, BMI1, BMI2 and POPCNT (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI and VBMI2 (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -62,6 +62,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
             }
         }
@@ -98,6 +99,7 @@ pub struct Kernels {
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) slots: slots::Slots,
+    pub(crate) units: units::Units,
 }
 
 const SCALAR: Kernels = Kernels {
@@ -107,6 +109,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     slots: slots::SCALAR,
+    units: units::SCALAR,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -117,6 +120,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     slots: slots::SCALAR,
+    units: units::AVX2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -126,7 +130,8 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u16: avx512::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
-    slots: slots::SCALAR,
+    slots: slots::AVX512,
+    units: units::AVX512,
 };
 
 macro_rules! nonzero_bits {

@@ -6,7 +6,9 @@
 mod dispatch;
 mod scalar;
 mod slots;
+mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use dispatch::{Isa, Kernels, UnknownIsa};
+pub use units::UnitTable;
