@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{scalar, slots, units};
+use crate::{scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -99,6 +99,7 @@ pub struct Kernels {
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) slots: slots::Slots,
+    pub(crate) tops: top::Tops,
     pub(crate) units: units::Units,
 }
 
@@ -109,6 +110,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     slots: slots::SCALAR,
+    tops: top::SCALAR,
     units: units::SCALAR,
 };
 
@@ -120,6 +122,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     slots: slots::SCALAR,
+    tops: top::SCALAR,
     units: units::AVX2,
 };
 
@@ -131,6 +134,7 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     slots: slots::AVX512,
+    tops: top::AVX512,
     units: units::AVX512,
 };
 

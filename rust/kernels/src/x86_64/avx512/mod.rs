@@ -2,4 +2,5 @@
 
 pub(crate) mod mask;
 pub(crate) mod slots;
+pub(crate) mod top;
 pub(crate) mod units;
