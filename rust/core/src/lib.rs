@@ -5,12 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod bitmask;
+pub mod bsr;
 mod check;
 mod coo;
 mod csc;
 mod csr;
 mod error;
 mod item;
+mod matrix;
+pub mod nm;
 pub mod par;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
@@ -20,4 +23,5 @@ pub use csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dens
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
 pub use error::{Error, Result};
 pub use item::{Index, Item};
+pub use matrix::{Matrix, MatrixMut};
 pub use sparsefmt_kernels::{Isa, Kernels};

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod scalar;
+mod slots;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

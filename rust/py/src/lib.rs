@@ -4,10 +4,13 @@
 
 mod arrays;
 mod bitmask;
+mod borrow;
+mod bsr;
 mod check;
 mod coo;
 mod csc;
 mod csr;
+mod nm;
 mod settings;
 
 use pyo3::prelude::*;
@@ -18,6 +21,10 @@ mod _native {
     #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]
+    use super::bsr::{
+        bsr_block_counts, bsr_row_counts, bsr_to_csr, bsr_to_dense, csr_block_counts, csr_to_bsr, dense_to_bsr,
+    };
+    #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
     #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
@@ -25,6 +32,10 @@ mod _native {
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
+    #[pymodule_export]
+    use super::nm::{
+        csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
+    };
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
     use pyo3::prelude::*;
