@@ -13,5 +13,6 @@ from sparsefmt.errors import (
     VersionError,
 )
 from sparsefmt.format import formats
+from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.tensor import SparseTensor, encode, equal, explain
 from sparsefmt.tensor import change as convert

@@ -4,6 +4,7 @@
 
 mod arrays;
 mod csr;
+mod header;
 mod settings;
 
 use pyo3::prelude::*;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::csr::{count_nonzero, dense_row_counts, dense_to_csr};
+    #[pymodule_export]
+    use super::header::parse_header;
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
     use pyo3::prelude::*;
