@@ -57,7 +57,7 @@ def save(
 
     Args:
         path: of the file; its folder must exist. The usual ending is ".safetensors".
-        tensors: by name; SparseTensors, and ndarrays of any rank and strides, which are stored as plain tensors.
+        tensors: by name; SparseTensors, and ndarrays of any rank (scalars too) and strides, stored as plain tensors.
             Indices are written as int32 where these are enough. No array is copied as a whole.
         metadata: texts by name, for any reader.
 
@@ -158,6 +158,8 @@ def _plain(name: str, t: object) -> Array:
     if isinstance(t, np.ma.MaskedArray):
         msg = f"tensor {name!r} is a masked array; fill it first: a.filled(0)"
         raise DtypeError(msg)
+    if isinstance(t, np.generic):
+        t = np.asarray(t)
     if not isinstance(t, np.ndarray):
         msg = f"tensor {name!r}: want a SparseTensor or an ndarray, got {type(t).__name__}; use encode or numpy.asarray"
         raise FormatError(msg)
