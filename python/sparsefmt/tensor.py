@@ -303,9 +303,13 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
-    for registry, (kind, _, _) in ((STRUCTURES, structure), (CODECS, values)):
+    for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
+            raise FormatError(msg)
+        known = registry[kind].array_names
+        if odd := (set(held) - set(known)) | (set(params) & {"check", "shape", *known}):
+            msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
             raise FormatError(msg)
     try:
         made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(tuple(shape)))

@@ -10,6 +10,7 @@ mod check;
 mod coo;
 mod csc;
 mod csr;
+mod header;
 mod nm;
 mod settings;
 
@@ -32,6 +33,8 @@ mod _native {
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
+    #[pymodule_export]
+    use super::header::parse_header;
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
