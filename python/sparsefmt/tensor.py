@@ -290,7 +290,7 @@ class SparseTensor(Packed):
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = ops.matmul(self.structure, self.values, x.reshape(-1, x.shape[-1]).T)[0]
+            row = ops.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
         return ops.rmatmul(self.structure, self.values, x)
 
