@@ -5,7 +5,7 @@ import functools
 import math
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -200,11 +200,17 @@ def empty(
     Raises:
         SizeError: it is larger than allowed, or the system has not that much memory.
     """
+    return _aligned(np.empty, shape, dtype, what, limit)
+
+
+def _aligned(
+    make: Callable[..., Array], shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None
+) -> Array:
     dtype, shape = np.dtype(dtype), (shape,) if isinstance(shape, int) else shape
     nbytes = math.prod(shape) * dtype.itemsize
     check_size(nbytes, what, limit)
     try:
-        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+        raw = make(nbytes + ALIGNMENT, np.uint8)
         start = -raw.__array_interface__["data"][0] % ALIGNMENT
         return raw[start : start + nbytes].view(dtype).reshape(shape)
     except (MemoryError, ValueError) as e:
@@ -213,14 +219,8 @@ def empty(
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result") -> Array:
-    """An array of zeros; the system hands out its pages when they are first written."""
-    dtype, shape = np.dtype(dtype), (shape,) if isinstance(shape, int) else shape
-    check_size(math.prod(shape) * dtype.itemsize, what)
-    try:
-        return np.zeros(shape, dtype)
-    except (MemoryError, ValueError) as e:
-        msg = f"{what} of shape {shape} cannot be made: {e}"
-        raise SizeError(msg) from e
+    """An array of zeros, aligned like `empty`; the system hands out its pages when they are first written."""
+    return _aligned(np.zeros, shape, dtype, what, None)
 
 
 def frozen(a: Array) -> Array:

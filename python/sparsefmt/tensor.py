@@ -73,8 +73,9 @@ class SparseTensor(Packed):
         return t
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = [(p.kind, p.arrays(), p.params()) for p in (self.structure, self.values)]
-        return rebuild, (*parts, self.shape, self.dtype.name)
+        both = (self.structure, self.values)
+        parts = [(p.kind, {k: _exported(a) for k, a in p.arrays().items()}, p.params()) for p in both]
+        return unpickled, (*parts, self.shape, self.dtype.name)
 
     # What it is
 
@@ -289,12 +290,12 @@ class SparseTensor(Packed):
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = ops.matmul(self.structure, self.values, x.reshape(-1, x.shape[-1]).T)[0]
+            row = ops.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
         return ops.rmatmul(self.structure, self.values, x)
 
 
-Parts = tuple[str, dict[str, Array], dict[str, Any]]
+Parts = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
@@ -320,6 +321,20 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
         msg = f"{structure[0]}/{values[0]}: {e}"
         raise FormatError(msg) from None
     return SparseTensor(made, codec, tuple(shape))
+
+
+def _exported(a: Array) -> tuple[Array, str]:
+    """An array that pickles out of band, and the name of its dtype; those of ml_dtypes export no buffer."""
+    return (items(a) if a.dtype.isbuiltin != 1 else a), a.dtype.name
+
+
+def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
+    """Builds and checks a tensor from what `SparseTensor.__reduce__` gave."""
+    parts = [
+        (kind, {k: a.view(arrays.dtype_named(name)) for k, (a, name) in found.items()}, params)
+        for kind, found, params in (structure, values)
+    ]
+    return rebuild(parts[0], parts[1], shape, dtype)
 
 
 def change(t: SparseTensor, fmt: str) -> SparseTensor:
