@@ -2,6 +2,8 @@
 
 import errno
 import os
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
+from sparsefmt.io import write
 
 W = sf.encode(np.eye(4), "csr")
 ONE = np.ones(2)
@@ -99,8 +102,6 @@ def test_a_failure_leaves_the_old_file(
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     path = tmp_path / "w"
     path.write_bytes(b"old")
-    from sparsefmt.io import write
-
     monkeypatch.setattr(write, "_write", failing(at, OSError(errno.ENOSPC, "full"), write._write))
     with pytest.raises(OSError, match="full"):
         sf.save(path, {"w": W, "p": np.ones(1 << 16)})
@@ -109,9 +110,6 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 
 def test_a_full_disk(tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk."""
-    import resource
-    import signal
-
     path = tmp_path / "w"
     path.write_bytes(b"old")
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

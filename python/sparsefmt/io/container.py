@@ -5,6 +5,7 @@ import errno
 import math
 import mmap
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.kernels.header import parse_header
 
 MAX_HEADER = 100_000_000  # bytes, the limit of the format
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what a file may put into a message that is one line
 LENGTH = 8  # bytes that say how long the header is
 
 
@@ -113,7 +115,7 @@ def reading(path: str | os.PathLike[str], *, mapped: bool = True) -> Iterator[Co
             found = {n: Stored(dtype, tuple(shape), data + a, data + b) for n, dtype, shape, a, b in stored}
             yield Container(where, found, metadata, _map(file, size) if mapped else _copy(file))
     except (CorruptFileError, DtypeError, SizeError) as e:
-        msg = f"{where}: {e}"
+        msg = f"{where}: {_UNPRINTED.sub(' ', str(e))}"
         raise type(e)(msg) from None
 
 

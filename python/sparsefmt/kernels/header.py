@@ -17,6 +17,7 @@ BITS = {
 }
 """Bits per element of every dtype of the container."""
 
+MAX_RANK = 64  # of NumPy
 _WORD = 1 << 64
 Stored = tuple[str, str, list[int], int, int]
 
@@ -71,8 +72,8 @@ def _stored(name: str, entry: object) -> Stored:
     dtype, shape, ends = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
         refuse(f"header: {name!r} has the unknown dtype {str(dtype)[:40]!r}")
-    if not isinstance(shape, list) or not isinstance(ends, list) or len(ends) != 2:
-        refuse(f"header: {name!r} needs a list as shape and two data_offsets")
+    if not isinstance(shape, list) or len(shape) > MAX_RANK or not isinstance(ends, list) or len(ends) != 2:
+        refuse(f"header: {name!r} needs a list of at most {MAX_RANK} lengths as shape and two data_offsets")
     return name, dtype, [_word(n) for n in shape], _word(ends[0]), _word(ends[1])
 
 
@@ -81,7 +82,7 @@ def parse_header(text: Array, data_bytes: int) -> tuple[list[Stored], dict[str, 
     """Parses the JSON `text` (uint8) of a safetensors header that is followed by `data_bytes` bytes of data.
 
     Gives name, dtype, shape, start and end of every array, ordered by place, and the metadata. The arrays fill the
-    data without holes and overlaps, and each has as many bytes as its dtype and shape say.
+    data without holes and overlaps, and each has as many bytes as its dtype and shape (of rank 64 at most) say.
 
     Raises:
         CorruptFileError: it is no such header.

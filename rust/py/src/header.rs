@@ -4,8 +4,7 @@ use crate::arrays::input;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use safetensors::tensor::Metadata;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
@@ -41,76 +40,98 @@ fn parse(bytes: &[u8], data_bytes: u64) -> Result<(Vec<Stored>, BTreeMap<String,
     Ok((stored, header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()))
 }
 
-/// Checks what the crate lets pass: keys that stand twice (the last one wins there), fields it does not know, and
-/// entries that are JSON arrays.
+/// Checks what the crate lets pass: keys that stand twice (the last one wins there), fields it does not know, entries
+/// that are JSON arrays; and ranks that NumPy does not hold, so that no short text becomes a long list.
 struct Strict;
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Top)
-    }
-}
-
-struct Top;
-
-impl<'de> Visitor<'de> for Top {
-    type Value = Strict;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tensors")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strict, A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "__metadata__" {
-                map.next_value::<Texts>()?;
-            } else {
-                let entry: Map<String, Value> = map.next_value()?;
-                let known = ["dtype", "shape", "data_offsets"];
-                if entry.len() != known.len() || !known.iter().all(|k| entry.contains_key(*k)) {
-                    return Err(A::Error::custom(format_args!("{key:?} needs exactly dtype, shape and data_offsets")));
-                }
-                if !entry["dtype"].is_string() {
-                    return Err(A::Error::custom(format_args!("the dtype of {key:?} is no text")));
-                }
-            }
-            if !seen.insert(key) {
-                return Err(A::Error::custom("a key stands twice"));
-            }
-        }
-        Ok(Strict)
-    }
-}
 
 /// An object of texts whose keys differ.
 struct Texts;
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TextMap)
-    }
-}
+/// What stands under the name of a tensor.
+struct Entry;
 
-struct TextMap;
+/// At most [`MAX_RANK`] lengths.
+struct Shape;
 
-impl<'de> Visitor<'de> for TextMap {
-    type Value = Texts;
+const MAX_RANK: usize = 64;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
-    }
+macro_rules! visited {
+    ($target:ty, $deserialize:ident, $expecting:literal, |$access:ident: $kind:ident| $body:block) => {
+        impl<'de> Deserialize<'de> for $target {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visit;
+                impl<'de> Visitor<'de> for Visit {
+                    type Value = $target;
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-        let mut seen = HashSet::new();
-        while let Some((key, _)) = map.next_entry::<String, String>()? {
-            if !seen.insert(key) {
-                return Err(A::Error::custom("a key of __metadata__ stands twice"));
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    visited!($target, $kind, $access, $body);
+                }
+                deserializer.$deserialize(Visit)
             }
         }
-        Ok(Texts)
-    }
+    };
+    ($target:ty, MapAccess, $access:ident, $body:block) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut $access: A) -> Result<$target, A::Error> $body
+    };
+    ($target:ty, SeqAccess, $access:ident, $body:block) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut $access: A) -> Result<$target, A::Error> $body
+    };
 }
+
+visited!(Strict, deserialize_map, "an object of tensors", |map: MapAccess| {
+    let mut seen = HashSet::new();
+    while let Some(key) = map.next_key::<String>()? {
+        if key == "__metadata__" {
+            map.next_value::<Texts>()?;
+        } else {
+            map.next_value::<Entry>()?;
+        }
+        if !seen.insert(key) {
+            return Err(A::Error::custom("a key stands twice"));
+        }
+    }
+    Ok(Strict)
+});
+
+visited!(Texts, deserialize_map, "an object of texts", |map: MapAccess| {
+    let mut seen = HashSet::new();
+    while let Some((key, _)) = map.next_entry::<String, String>()? {
+        if !seen.insert(key) {
+            return Err(A::Error::custom("a key of __metadata__ stands twice"));
+        }
+    }
+    Ok(Texts)
+});
+
+visited!(Entry, deserialize_map, "an object", |map: MapAccess| {
+    let mut seen = HashSet::new();
+    while let Some(key) = map.next_key::<String>()? {
+        match key.as_str() {
+            "dtype" => map.next_value::<String>().map(drop)?,
+            "shape" => map.next_value::<Shape>().map(drop)?,
+            "data_offsets" => map.next_value::<[u64; 2]>().map(drop)?,
+            _ => return Err(A::Error::custom(format_args!("unknown field {key:?}"))),
+        }
+        if !seen.insert(key) {
+            return Err(A::Error::custom("a field stands twice"));
+        }
+    }
+    if seen.len() == 3 { Ok(Entry) } else { Err(A::Error::custom("want dtype, shape and data_offsets")) }
+});
+
+visited!(Shape, deserialize_seq, "at most 64 lengths", |seq: SeqAccess| {
+    let mut rank = 0;
+    while seq.next_element::<u64>()?.is_some() {
+        rank += 1;
+        if rank > MAX_RANK {
+            return Err(A::Error::custom("a shape has more than 64 lengths"));
+        }
+    }
+    Ok(Shape)
+});
 
 /// `sparsefmt.errors.CorruptFileError` with `what` in one line.
 fn corrupt(py: Python<'_>, what: &str) -> PyErr {
