@@ -273,8 +273,12 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
         made.has_canonical_format = True
         return made
     assert isinstance(s, Csr | Csc | Bsr)
-    make = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}[s.kind]
-    made = make((own(data), own(s.indices), own(s.indptr)), shape=t.shape)
+    if isinstance(s, Bsr):
+        made = sp.bsr_array(t.shape, blocksize=s.block, dtype=data.dtype)
+    else:
+        made = {"csr": sp.csr_array, "csc": sp.csc_array}[s.kind](t.shape, dtype=data.dtype)
+    # set, not passed: the constructor copies views that are much shorter than their base, as aligned arrays are
+    made.data, made.indices, made.indptr = own(data), own(s.indices), own(s.indptr)
     made.has_sorted_indices = True
     made.has_canonical_format = True
     return made
