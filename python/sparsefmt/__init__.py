@@ -2,6 +2,7 @@
 
 from sparsefmt import prune
 from sparsefmt.arrays import set_max_bytes
+from sparsefmt.compare import equal
 from sparsefmt.encode import encode
 from sparsefmt.errors import (
     BackendError,
@@ -18,7 +19,7 @@ from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
-from sparsefmt.tensor import SparseTensor, equal, explain
+from sparsefmt.tensor import SparseTensor, explain
 from sparsefmt.tensor import change as convert
 
 __version__ = "0.1.0"

@@ -90,8 +90,8 @@ def index_dtype(*bounds: int) -> Dtype:
     return np.dtype(np.int32 if max(bounds) <= np.iinfo(np.int32).max else np.int64)
 
 
-def as_array(w: object) -> Array:
-    """`w` as an array of rank 1 or more of a supported dtype (byte order and strides as they are).
+def as_array(w: object, name: str = "w") -> Array:
+    """`w`, called `name` in errors, as an array of rank 1 or more of a supported dtype; order and strides stay.
 
     Raises:
         DtypeError: object, datetime, longdouble, text or masked arrays.
@@ -99,19 +99,19 @@ def as_array(w: object) -> Array:
         TypeError: a sparse tensor or sparse matrix.
     """
     if isinstance(w, np.ma.MaskedArray):
-        msg = "masked arrays are not supported; fill them first: w.filled(0)"
+        msg = f"{name}: masked arrays are not supported; fill them first: {name}.filled(0)"
         raise DtypeError(msg)
     if not isinstance(w, np.ndarray) and hasattr(w, "tocsr"):
-        msg = f"w is a {type(w).__name__}; use sparsefmt.from_scipy(w, fmt)"
+        msg = f"{name} is a {type(w).__name__}; use sparsefmt.from_scipy({name}, fmt)"
         raise TypeError(msg)
     try:
         a = np.asarray(w)
     except ValueError as e:
-        msg = f"w is no array: {e}"
+        msg = f"{name} is no array: {str(e).rstrip('.')}"
         raise FormatError(msg) from e
     native(a.dtype)
     if a.ndim == 0:
-        msg = "w is a scalar; want an array of rank 1 or more"
+        msg = f"{name} is a scalar; want an array of rank 1 or more"
         raise FormatError(msg)
     return a
 
@@ -177,15 +177,28 @@ def set_max_bytes(n: int | None) -> None:
     >>> set_max_bytes(None)
     """
     global _max_bytes
-    if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 0):
+    _max_bytes = None if n is None else byte_count(n)
+
+
+def byte_count(n: object) -> int:
+    """A limit in bytes as an int.
+
+    Raises:
+        FormatError: n is negative or no integer.
+    """
+    try:
+        value = -1 if isinstance(n, bool) else operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
+        value = -1
+    if value < 0:
         msg = f"max_bytes = {n!r}; want a number of bytes (int >= 0) or None"
         raise FormatError(msg)
-    _max_bytes = n
+    return value
 
 
 def check_size(nbytes: int, what: str, limit: int | None = None) -> None:
     """Raises SizeError if an array of `nbytes` is larger than allowed."""
-    allowed = max_bytes() if limit is None else limit
+    allowed = max_bytes() if limit is None else byte_count(limit)
     if nbytes > allowed:
         way = "pass a larger max_bytes=" if limit is not None else "raise the limit with sparsefmt.set_max_bytes"
         msg = f"{what} would take {nbytes} bytes; allowed {allowed}; work on a part, or {way}"

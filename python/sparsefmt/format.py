@@ -9,6 +9,8 @@ from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.registry import STRUCTURES
 
+_LONGEST = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -42,10 +44,10 @@ def parse(text: object) -> Format:
     if not isinstance(text, str):
         msg = f"format: want a text such as 'nm2:4', got {text!r}"
         raise FormatError(msg)
+    if len(text) > _LONGEST:
+        msg = f"format: {text[:20]!r}... has {len(text)} characters; no format has more than {_LONGEST}"
+        raise FormatError(msg)
     head, slash, codec = text.partition("/")
-    if slash and codec not in CODECS:
-        msg = f"format {text!r}: codec {codec!r} is unknown; have {', '.join(CODECS)}"
-        raise CodecError(msg)
     for structure in STRUCTURES.values():
         found = re.fullmatch(structure.pattern, head, re.ASCII)
         if found:
@@ -54,6 +56,9 @@ def parse(text: object) -> Format:
             except FormatError as e:
                 msg = f"format {text!r}: {e}"
                 raise FormatError(msg) from None
+            if slash and codec not in CODECS:
+                msg = f"format {text!r}: codec {codec!r} is unknown; have {', '.join(CODECS)}"
+                raise CodecError(msg)
             return Format(structure, params, codec or None)
     near = difflib.get_close_matches(head, [s.example for s in STRUCTURES.values()], 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

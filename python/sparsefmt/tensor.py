@@ -339,7 +339,19 @@ def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: st
 
 def change(t: SparseTensor, fmt: str) -> SparseTensor:
     """The same as `t.convert(fmt)`."""
-    return t.convert(fmt)
+    return as_tensor(t).convert(fmt)
+
+
+def as_tensor(t: object) -> SparseTensor:
+    """`t` if it is a packed tensor.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(t, SparseTensor):
+        msg = f"want a packed tensor, got {type(t).__name__}; make one with sparsefmt.encode or from_scipy"
+        raise TypeError(msg)
+    return t
 
 
 def explain(t: SparseTensor, fmt: str) -> str:
@@ -355,38 +367,8 @@ def explain(t: SparseTensor, fmt: str) -> str:
     >>> sf.explain(sf.encode(np.eye(8), "bitmask"), "coo")
     'bitmask -> csr -> coo, about 264 bytes'
     """
-    target = parse(fmt)
+    t, target = as_tensor(t), parse(fmt)
     way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.itemsize)
     if len(way) == 1:
         return f"{t.format}: nothing to do"
     return f"{' -> '.join(way)}, about {nbytes} bytes"
-
-
-def equal(a: SparseTensor, b: SparseTensor) -> bool:
-    """Whether two tensors have the same format, shape, dtype and stored bits.
-
-    Args:
-        a: a tensor.
-        b: a tensor. Index dtypes may differ.
-
-    >>> import sparsefmt as sf
-    >>> equal(sf.encode(np.eye(4), "csr"), sf.encode(np.eye(4), "coo").convert("csr"))
-    True
-    """
-    if (a.format, a.shape, a.dtype) != (b.format, b.shape, b.dtype):
-        return False
-    pairs = [
-        (x, getattr(q, name))
-        for p, q in ((a.structure, b.structure), (a.values, b.values))
-        for name, x in p.arrays().items()
-    ]
-    return all(_same_bits(x, y) for x, y in pairs)
-
-
-def _same_bits(x: Array, y: Array) -> bool:
-    if x.shape != y.shape:
-        return False
-    if x.dtype != y.dtype:  # indices of two widths
-        return bool(np.array_equal(x, y))
-    x, y = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (x, y))
-    return bool(np.array_equal(x, y))
