@@ -3,8 +3,10 @@
 //! Every function has the name and the arguments of its NumPy definition in `sparsefmt.kernels`.
 
 mod arrays;
+mod codebook;
 mod csr;
 mod settings;
+mod stream;
 
 use pyo3::prelude::*;
 
@@ -12,9 +14,13 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
+    #[pymodule_export]
     use super::csr::{count_nonzero, dense_row_counts, dense_to_csr};
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
+    #[pymodule_export]
+    use super::stream::{pack_stream, stream_padding, unpack_stream};
     use pyo3::prelude::*;
 
     #[pymodule_init]
