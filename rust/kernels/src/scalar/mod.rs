@@ -2,3 +2,4 @@
 
 pub(crate) mod mask;
 pub(crate) mod slots;
+pub(crate) mod split;
