@@ -17,40 +17,40 @@ BIG = 2**31 - 1
 HUGE = 2**63 - 1
 
 
-def compressed(kind: str, **changes: Any) -> Any:  # noqa: ANN401
+def compressed(kind: str, **changes: Any) -> Any:
     m = getattr(sp, f"{kind}_array")(np.array([[1.0, 0, 2, 0], [0, 3, 0, 0], [4, 0, 0, 5], [0, 0, 0, 6.0]]))
     for name, a in changes.items():
         setattr(m, name, np.asarray(a, getattr(m, name).dtype) if isinstance(a, list) else a)
     return m
 
 
-def bsr(**changes: Any) -> Any:  # noqa: ANN401
+def bsr(**changes: Any) -> Any:
     m = sp.bsr_array(np.arange(1.0, 37.0).reshape(6, 6), blocksize=(2, 3))
     for name, a in changes.items():
         setattr(m, name, np.asarray(a, getattr(m, name).dtype) if isinstance(a, list) else a)
     return m
 
 
-def coo(coords: Any, data: Any, shape: tuple[int, ...] = (4, 4)) -> Any:  # noqa: ANN401
+def coo(coords: Any, data: Any, shape: tuple[int, ...] = (4, 4)) -> Any:
     m = sp.coo_array(shape)
     m.coords, m.data = coords, data
     return m
 
 
-def dia(data: Any, offsets: Any) -> Any:  # noqa: ANN401
+def dia(data: Any, offsets: Any) -> Any:
     m = sp.dia_array((4, 4))
     m.data, m.offsets = data, offsets
     return m
 
 
-def lil(rows: list[Any], data: list[Any]) -> Any:  # noqa: ANN401
+def lil(rows: list[Any], data: list[Any]) -> Any:
     m = sp.lil_array((2, 4))
     m.rows, m.data = np.empty(2, object), np.empty(2, object)
     m.rows[:], m.data[:] = rows, data
     return m
 
 
-def dok(keys: dict[Any, Any]) -> Any:  # noqa: ANN401
+def dok(keys: dict[Any, Any]) -> Any:
     m = sp.dok_array((4, 4))
     m._dict.update(keys)
     return m
