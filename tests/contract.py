@@ -169,7 +169,7 @@ def nm_parts(a: Array, z: Array, n: int, m: int, align: int) -> dict[str, Array]
     return {"codes": np.frombuffer(b"".join(codes), np.uint8).reshape(rows, row_bytes), "data": data}
 
 
-def magnitude(x: Any) -> float:
+def magnitude(x: Any) -> float:  # noqa: ANN401
     """What pruning compares: NaN as infinity, int8 -128 as 128, complex by modulus."""
     value = abs(complex(x)) if np.iscomplexobj(x) else abs(int(x)) if x.dtype.kind in "iub" else abs(float(x))
     return float("inf") if value != value else value

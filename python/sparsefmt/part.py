@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from sparsefmt.arrays import Array, frozen
-from sparsefmt.errors import FormatError
 
 
 class Part:
@@ -29,20 +28,6 @@ class Part:
     def params(self) -> dict[str, Any]:
         """What else is needed to build it again, as JSON."""
         return {}
-
-    @classmethod
-    def check_names(cls, arrays: dict[str, Array], params: dict[str, Any]) -> None:
-        """Checks that arrays and parameters from outside have the names of this part, and no others.
-
-        Raises:
-            FormatError: they do not; the switch of the check itself is no parameter.
-        """
-        fields = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        want = [name for name in fields if name not in (*cls.array_names, "shape")]
-        for what, got, names in (("arrays", arrays, [*cls.array_names]), ("parameters", params, want)):
-            if sorted(got) != sorted(names):
-                msg = f"{cls.kind}: want {what} {', '.join(names) or 'none'}; got {', '.join(map(repr, got)) or 'none'}"
-                raise FormatError(msg)
 
     def map(self, f: Callable[[Array], Array]) -> Self:
         """The same with `f` applied to every array."""

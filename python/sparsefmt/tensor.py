@@ -310,11 +310,14 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
         FormatError: the parts contradict each other, or a kind is unknown.
     """
     shape = arrays.checked_shape(shape)
-    for registry, (kind, found, params) in ((STRUCTURES, structure), (CODECS, values)):
+    for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
             raise FormatError(msg)
-        registry[kind].check_names(found, params)
+        known = registry[kind].array_names
+        if odd := (set(held) - set(known)) | (set(params) & {"check", "shape", *known}):
+            msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
+            raise FormatError(msg)
     try:
         made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(shape))
         codec = CODECS[values[0]].from_parts(values[1], values[2], arrays.dtype_named(dtype))

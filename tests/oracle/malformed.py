@@ -17,40 +17,40 @@ BIG = 2**31 - 1
 HUGE = 2**63 - 1
 
 
-def compressed(kind: str, **changes: Any) -> Any:
+def compressed(kind: str, **changes: Any) -> Any:  # noqa: ANN401
     m = getattr(sp, f"{kind}_array")(np.array([[1.0, 0, 2, 0], [0, 3, 0, 0], [4, 0, 0, 5], [0, 0, 0, 6.0]]))
     for name, a in changes.items():
         setattr(m, name, np.asarray(a, getattr(m, name).dtype) if isinstance(a, list) else a)
     return m
 
 
-def bsr(**changes: Any) -> Any:
+def bsr(**changes: Any) -> Any:  # noqa: ANN401
     m = sp.bsr_array(np.arange(1.0, 37.0).reshape(6, 6), blocksize=(2, 3))
     for name, a in changes.items():
         setattr(m, name, np.asarray(a, getattr(m, name).dtype) if isinstance(a, list) else a)
     return m
 
 
-def coo(coords: Any, data: Any, shape: tuple[int, ...] = (4, 4)) -> Any:
+def coo(coords: Any, data: Any, shape: tuple[int, ...] = (4, 4)) -> Any:  # noqa: ANN401
     m = sp.coo_array(shape)
     m.coords, m.data = coords, data
     return m
 
 
-def dia(data: Any, offsets: Any) -> Any:
+def dia(data: Any, offsets: Any) -> Any:  # noqa: ANN401
     m = sp.dia_array((4, 4))
     m.data, m.offsets = data, offsets
     return m
 
 
-def lil(rows: list[Any], data: list[Any]) -> Any:
+def lil(rows: list[Any], data: list[Any]) -> Any:  # noqa: ANN401
     m = sp.lil_array((2, 4))
     m.rows, m.data = np.empty(2, object), np.empty(2, object)
     m.rows[:], m.data[:] = rows, data
     return m
 
 
-def dok(keys: dict[Any, Any]) -> Any:
+def dok(keys: dict[Any, Any]) -> Any:  # noqa: ANN401
     m = sp.dok_array((4, 4))
     m._dict.update(keys)
     return m

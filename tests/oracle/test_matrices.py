@@ -18,7 +18,7 @@ FILES = [p for p in FILES if p.parent.name != "fmm_invalid" and p.name not in RE
 FORMATS = ["coo", "csr", "csc", "bitmask", "bitmask@64", "bsr4x4", "bsr16x16", "nm4:8", "nm2:4@64", "dense"]
 
 
-def read(path: Path) -> Any:
+def read(path: Path) -> Any:  # noqa: ANN401
     if path.suffix == ".npz":
         return sp.load_npz(path)
     m = scipy.io.mmread(path, spmatrix=False)
@@ -64,14 +64,14 @@ def test_real_matrix_through_every_format_and_back(path: Path) -> None:
         assert np.allclose(got @ x, csr @ x, rtol=1e-9, atol=1e-9 * max(abs(csr).max() if csr.nnz else 0, 1))
 
 
-def check_csr(t: sf.SparseTensor, csr: Any) -> None:
+def check_csr(t: sf.SparseTensor, csr: Any) -> None:  # noqa: ANN401
     ours: dict[str, Array] = {**t.structure.arrays(), **t.values.arrays()}
     same(ours["indptr"].astype(np.int64), csr.indptr.astype(np.int64))
     same(ours["indices"].astype(np.int64), csr.indices.astype(np.int64))
     same(ours["data"], csr.data)
 
 
-def fits(csr: Any, n: int, m: int) -> bool:
+def fits(csr: Any, n: int, m: int) -> bool:  # noqa: ANN401
     coo = csr.tocoo()
     row, col = coo.coords
     keep = coo.data != 0

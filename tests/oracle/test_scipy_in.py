@@ -25,7 +25,7 @@ def sample(shape: tuple[int, int], dtype: np.dtype[Any], seed: int) -> Array:
     return (w * (1 + 2j) if dtype.kind == "c" else w).astype(dtype)
 
 
-def arrays_of(m: Any) -> dict[str, Array]:
+def arrays_of(m: Any) -> dict[str, Array]:  # noqa: ANN401
     found = {name: getattr(m, name) for name in ("data", "indices", "indptr", "offsets") if hasattr(m, name)}
     found.update({f"coords{i}": a for i, a in enumerate(getattr(m, "coords", ()))})
     return {k: a for k, a in found.items() if isinstance(a, np.ndarray)}
@@ -84,7 +84,7 @@ def test_canonical_arrays_are_borrowed(kind: str, wide: type, readonly: bool) ->
     same(sf.from_scipy(m, "nm4:4").to_dense(), m.toarray())
 
 
-def jumbled(kind: str, seed: int, wide: Any, dtype: str = "f8") -> Any:
+def jumbled(kind: str, seed: int, wide: Any, dtype: str = "f8") -> Any:  # noqa: ANN401
     """Unsorted indices, duplicates, explicit zeros, and room behind the last entry."""
     rng = np.random.default_rng(seed)
     rows, cols, count = 7, 9, 60
@@ -201,7 +201,7 @@ def test_big_endian_and_strided_data() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.eye(3), None, 3, "csr", [[1]], sf.prune])
-def test_what_is_not_scipy_is_a_type_error(bad: Any) -> None:
+def test_what_is_not_scipy_is_a_type_error(bad: Any) -> None:  # noqa: ANN401
     with pytest.raises(TypeError, match="SciPy sparse array or matrix"):
         sf.from_scipy(bad)
 

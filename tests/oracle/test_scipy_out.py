@@ -66,7 +66,7 @@ def test_memory_is_shared_and_read_only(fmt: str, dtype: np.dtype[Any], wide: ty
     assert not mine["data"].flags.writeable
 
 
-def arrays_of(m: Any) -> dict[str, Array]:
+def arrays_of(m: Any) -> dict[str, Array]:  # noqa: ANN401
     if m.format == "coo":
         return {"row": m.coords[0], "col": m.coords[1], "data": m.data}
     return {"indptr": m.indptr, "indices": m.indices, "data": m.data}

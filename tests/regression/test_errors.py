@@ -62,7 +62,7 @@ def test_unknown_formats(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [None, 3, b"csr", ["csr"], ("nm", 2, 4), np.float64(2), object, sf.encode])
-def test_formats_that_are_no_text(text: Any) -> None:
+def test_formats_that_are_no_text(text: Any) -> None:  # noqa: ANN401
     says(sf.FormatError, lambda: sf.encode(EYE, text), "format", "text")
 
 
@@ -113,12 +113,12 @@ def test_a_dtype_error_names_those_that_are_held() -> None:
 
 
 @pytest.mark.parametrize("w", [3.0, np.float32(1), np.zeros(()), True, 1j])
-def test_scalars(w: Any) -> None:
+def test_scalars(w: Any) -> None:  # noqa: ANN401
     says(sf.FormatError, lambda: sf.encode(w, "csr"), "scalar", "rank 1")
 
 
 @pytest.mark.parametrize("w", [[[1], [1, 2]], [1, [2]], [np.zeros(3), np.zeros(2)]])
-def test_ragged_lists(w: Any) -> None:
+def test_ragged_lists(w: Any) -> None:  # noqa: ANN401
     says(sf.FormatError, lambda: sf.encode(w, "csr"), "inhomogeneous")
 
 
@@ -227,13 +227,13 @@ def test_sizes_beyond_the_limit() -> None:
 
 
 @pytest.mark.parametrize("n", [-1, 1.5, "1", True, [1]])
-def test_limits_that_are_no_number_of_bytes(n: Any) -> None:
+def test_limits_that_are_no_number_of_bytes(n: Any) -> None:  # noqa: ANN401
     says(sf.FormatError, lambda: sf.set_max_bytes(n), "max_bytes", "bytes")
     says(sf.FormatError, lambda: sf.encode(EYE, "csr").to_dense(max_bytes=n), "max_bytes", "bytes")
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "1", True, 10**9])
-def test_numbers_of_threads(n: Any) -> None:
+def test_numbers_of_threads(n: Any) -> None:  # noqa: ANN401
     says(sf.FormatError, lambda: sf.set_num_threads(n), "threads", "1024")
 
 
@@ -259,7 +259,7 @@ def test_scores() -> None:
 
 
 @pytest.mark.parametrize("density", [-0.1, 1.1, NAN, float("inf"), "half", None, 1j, True, [0.5], "0.5"])
-def test_densities(density: Any) -> None:
+def test_densities(density: Any) -> None:  # noqa: ANN401
     says(sf.FormatError, lambda: sf.prune.magnitude(W, density), "density", r"0\.\.1")
     says(sf.FormatError, lambda: sf.prune.block(W, (2, 2), density), "density", r"0\.\.1")
 

@@ -22,7 +22,7 @@ I4, I8 = np.int32, np.int64
 TOP = 2**63 - 1
 
 
-def ints(*values: int, dtype: Any = I4) -> np.ndarray:
+def ints(*values: int, dtype: Any = I4) -> np.ndarray:  # noqa: ANN401
     return np.array(values, dtype)
 
 
@@ -30,7 +30,7 @@ def byte_rows(*rows: list[int]) -> np.ndarray:
     return np.array(rows, np.uint8)
 
 
-def tensor(structure: Any, data: Any, shape: Any = None) -> sf.SparseTensor:
+def tensor(structure: Any, data: Any, shape: Any = None) -> sf.SparseTensor:  # noqa: ANN401
     return sf.SparseTensor(structure, Raw(data), structure.shape if shape is None else shape)
 
 
@@ -259,10 +259,10 @@ kinds = st.sampled_from([np.int32, np.int64])
 @given(kind=st.sampled_from([Csr, Csc, Coo, Bsr, Bitmask]), a=indices, b=indices, dtype=kinds, rows=st.integers(0, 4))
 @settings(max_examples=300)
 def test_any_index_arrays_give_a_tensor_or_a_format_error(
-    kind: Any,
+    kind: Any,  # noqa: ANN401
     a: list[int],
     b: list[int],
-    dtype: Any,
+    dtype: Any,  # noqa: ANN401
     rows: int,
 ) -> None:
     limit = np.iinfo(dtype)
