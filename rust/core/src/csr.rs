@@ -104,6 +104,64 @@ pub fn dense_to_csr<T: Item, I: Index>(
     })
 }
 
+/// Zeroes `out` (`shape`, a block of rows) and puts every slot in its place. `indptr` is the slice for these rows.
+///
+/// # Errors
+/// An index is out of range, or the arrays do not fit together; `out` then holds anything.
+pub fn csr_to_dense<T: Item, I: Index>(
+    indptr: &[I],
+    indices: &[I],
+    slots: &[T],
+    shape: (usize, usize),
+    out: &mut [T],
+) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("out", out.len(), rows.saturating_mul(cols))?;
+    fits("indptr", indptr.len(), rows.saturating_add(1))?;
+    let place = span(indptr, indices.len().min(slots.len()))?;
+    let ranges = par::cut_by(indptr, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
+    let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
+        let first = rows.start;
+        for row in rows {
+            let out = &mut out[(row - first) * cols..][..cols];
+            let at = slots_at(indptr, row, &place)?;
+            out.fill(T::default());
+            for (i, (&index, &slot)) in indices[at.clone()].iter().zip(&slots[at.clone()]).enumerate() {
+                match index.below(cols) {
+                    Some(col) => out[col] = slot,
+                    None => return Err(out_of_range(at.start + i - place.start, index, cols)),
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The error for an index that is not in `0..bound`.
+#[cold]
+pub(crate) fn out_of_range<I: Index>(at: usize, got: I, bound: usize) -> Error {
+    Error::Index { at, got: got.to_i64(), bound }
+}
+
+/// Checks a length.
+pub(crate) fn fits(name: &'static str, got: usize, want: usize) -> Result<()> {
+    if got == want { Ok(()) } else { Err(Error::Length { name, got, want }) }
+}
+
+/// Where the slots of `row` are, as a range inside `place`.
+#[inline]
+pub(crate) fn slots_at<I: Index>(
+    indptr: &[I],
+    row: usize,
+    place: &std::ops::Range<usize>,
+) -> Result<std::ops::Range<usize>> {
+    match (indptr[row].below(place.end + 1), indptr[row + 1].below(place.end + 1)) {
+        (Some(low), Some(high)) if place.start <= low && low <= high => Ok(low..high),
+        _ => Err(Error::Offsets { name: "indptr", at: row }),
+    }
+}
+
 /// The number of slots in `row`.
 pub(crate) fn slots_of<I: Index>(indptr: &[I], row: usize) -> Result<usize> {
     let (low, high) = (indptr[row].to_i64(), indptr[row + 1].to_i64());

@@ -4,12 +4,20 @@
 //! counts. Items move by width ([`Item`]); what they mean is the caller's business.
 #![forbid(unsafe_code)]
 
+mod bitmask;
+mod check;
+mod coo;
+mod csc;
 mod csr;
 mod error;
 mod item;
 pub mod par;
 
-pub use csr::{count_nonzero, dense_row_counts, dense_to_csr};
+pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
+pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
+pub use coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
+pub use csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
+pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
 pub use error::{Error, Result};
 pub use item::{Index, Item};
 pub use sparsefmt_kernels::{Isa, Kernels};

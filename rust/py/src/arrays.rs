@@ -6,10 +6,10 @@ use numpy::{
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use sparsefmt::{Error, Item};
+use sparsefmt::Error;
 
-/// An item together with the NumPy element that carries it: itself, or two `u64` for 16 bytes.
-pub trait Carried: Item {
+/// An item or index together with the NumPy element that carries it: itself, or two `u64` for 16 bytes.
+pub trait Carried: Sized {
     /// The NumPy element.
     type Carrier: Element + Send + Sync;
     /// Items of `array`, in place.
@@ -35,6 +35,8 @@ carried!(u8);
 carried!(u16);
 carried!(u32);
 carried!(u64);
+carried!(i32);
+carried!(i64);
 
 impl Carried for [u64; 2] {
     type Carrier = u64;
@@ -78,6 +80,12 @@ pub fn layout(name: &str, any: &Bound<'_, PyAny>, rank: usize) -> PyResult<(Vec<
         (Some(1), 8) if shape[rank] == 2 => Ok((shape[..rank].to_vec(), 16)),
         _ => Err(PyTypeError::new_err(format!("{name}: got {size} bytes per item and shape {shape:?}"))),
     }
+}
+
+/// The rows and columns of a matrix, and its item size.
+pub fn matrix(name: &str, any: &Bound<'_, PyAny>) -> PyResult<((usize, usize), usize)> {
+    let (shape, size) = layout(name, any, 2)?;
+    Ok(((shape[0], shape[1]), size))
 }
 
 /// The item size of an array of indices: 4 or 8.
@@ -128,6 +136,24 @@ macro_rules! by_index {
     };
 }
 pub(crate) use by_index;
+
+/// Borrows the arrays of `read` and of `write`, each by the name of its argument and as a slice of the type given, and
+/// evaluates `$body` detached from the interpreter.
+macro_rules! detached {
+    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $body:expr) => {{
+        let py = $py;
+        $(
+            let $in = $crate::arrays::input::<<$r as $crate::arrays::Carried>::Carrier>(stringify!($in), $in)?;
+            let $in = <$r as $crate::arrays::Carried>::items($in.as_slice()?);
+        )*
+        $(
+            let mut $out = $crate::arrays::output::<<$w as $crate::arrays::Carried>::Carrier>(stringify!($out), $out)?;
+            let $out = <$w as $crate::arrays::Carried>::items_mut($out.as_slice_mut()?);
+        )*
+        py.detach(|| $body).map_err(|e| $crate::arrays::raised(py, &e))
+    }};
+}
+pub(crate) use detached;
 
 /// Turns an error of the core into `sparsefmt.errors.FormatError`.
 pub fn raised(py: Python<'_>, error: &Error) -> PyErr {

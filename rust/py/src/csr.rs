@@ -1,6 +1,6 @@
-//! Kernels of `sparsefmt.kernels.rowwise`.
+//! Compressed sparse rows: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{Carried, by_index, by_width, index_size, input, layout, output, raised};
+use crate::arrays::{Carried, by_index, by_width, detached, index_size, input, layout, matrix};
 use pyo3::prelude::*;
 
 /// Counts the items that are nonzero under `zero`.
@@ -17,15 +17,11 @@ pub fn count_nonzero(slots: &Bound<'_, PyAny>, zero: u64) -> PyResult<usize> {
 /// Counts the nonzero items of every row.
 #[pyfunction]
 pub fn dense_row_counts(w: &Bound<'_, PyAny>, zero: u64, counts: &Bound<'_, PyAny>) -> PyResult<()> {
-    let (_, size) = layout("w", w, 2)?;
-    let py = w.py();
-    by_width!(size, T => by_index!(index_size("counts", counts)?, I => {
-        let w = input::<<T as Carried>::Carrier>("w", w)?;
-        let w = T::items(w.as_slice()?);
-        let mut counts = output::<I>("counts", counts)?;
-        let counts = counts.as_slice_mut()?;
-        py.detach(|| sparsefmt::dense_row_counts(w, zero, counts)).map_err(|e| raised(py, &e))
-    }))
+    let (_, size) = matrix("w", w)?;
+    by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
+        w.py(), read: [w: T], write: [counts: I],
+        sparsefmt::dense_row_counts(w, zero, counts)
+    )))
 }
 
 /// Writes the columns and items of the nonzero items.
@@ -37,17 +33,24 @@ pub fn dense_to_csr(
     indices: &Bound<'_, PyAny>,
     slots: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let (_, size) = layout("w", w, 2)?;
-    let py = w.py();
-    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => {
-        let w = input::<<T as Carried>::Carrier>("w", w)?;
-        let w = T::items(w.as_slice()?);
-        let indptr = input::<I>("indptr", indptr)?;
-        let indptr = indptr.as_slice()?;
-        let mut indices = output::<I>("indices", indices)?;
-        let indices = indices.as_slice_mut()?;
-        let mut slots = output::<<T as Carried>::Carrier>("slots", slots)?;
-        let slots = T::items_mut(slots.as_slice_mut()?);
-        py.detach(|| sparsefmt::dense_to_csr(w, zero, indptr, indices, slots)).map_err(|e| raised(py, &e))
-    }))
+    let (_, size) = matrix("w", w)?;
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
+        w.py(), read: [w: T, indptr: I], write: [indices: I, slots: T],
+        sparsefmt::dense_to_csr(w, zero, indptr, indices, slots)
+    )))
+}
+
+/// Zeroes `out` and puts every slot in its place.
+#[pyfunction]
+pub fn csr_to_dense(
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("out", out)?;
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
+        out.py(), read: [indptr: I, indices: I, slots: T], write: [out: T],
+        sparsefmt::csr_to_dense(indptr, indices, slots, shape, out)
+    )))
 }

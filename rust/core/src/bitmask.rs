@@ -1,0 +1,226 @@
+//! One bit per element, LSB first; rows start on a byte, and may be longer than they need.
+
+use crate::coo::bound;
+use crate::csr::{TILE, fits, lengths, out_of_range, slots_at, slots_of, span};
+use crate::{Error, Index, Item, Result, par};
+
+/// The bits of up to `TILE` columns, taken once: whoever writes to the array meanwhile changes nothing here.
+struct Tile {
+    bits: [u8; TILE / 8],
+    count: usize,
+}
+
+impl Tile {
+    /// The bits from column `from` on, those at and beyond `cols` left out.
+    fn new(row: &[u8], from: usize, cols: usize) -> Self {
+        let mut bits = [0; TILE / 8];
+        let width = cols.saturating_sub(from).min(TILE);
+        for (to, &byte) in bits[..width.div_ceil(8)].iter_mut().zip(&row[from / 8..]) {
+            *to = byte;
+        }
+        if !width.is_multiple_of(8) {
+            bits[width / 8] &= (1 << (width % 8)) - 1;
+        }
+        Self { bits, count: bits.iter().map(|byte| byte.count_ones() as usize).sum() }
+    }
+
+    /// Calls `visit` with the place of each set bit, in ascending order.
+    fn each(&self, mut visit: impl FnMut(usize)) {
+        for (word, bytes) in self.bits.as_chunks::<8>().0.iter().enumerate() {
+            let mut left = u64::from_le_bytes(*bytes);
+            while left != 0 {
+                visit(word * 64 + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
+    }
+}
+
+/// Checks that `bits` are rows of `stride` bytes that hold `cols` columns.
+fn check_bits(bits: &[u8], stride: usize, shape: (usize, usize)) -> Result<()> {
+    fits("bits", bits.len(), shape.0.saturating_mul(stride))?;
+    let want = shape.1.div_ceil(8);
+    if stride >= want { Ok(()) } else { Err(Error::Length { name: "a row of bits", got: stride, want }) }
+}
+
+/// Writes one bit per item of `w` (`shape`) into `bits` (rows of `stride` bytes, completed by zeros) and counts the set
+/// ones of each row.
+///
+/// # Errors
+/// The arrays do not fit together.
+pub fn dense_to_bits<T: Item, I: Index>(
+    w: &[T],
+    zero: u64,
+    shape: (usize, usize),
+    stride: usize,
+    bits: &mut [u8],
+    counts: &mut [I],
+) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("counts", counts.len(), rows)?;
+    fits("w", w.len(), rows.saturating_mul(cols))?;
+    check_bits(bits, stride, shape)?;
+    let ranges = par::cut(rows, 1, size_of_val(w) + bits.len());
+    let bits = par::split_mut(bits, ranges.iter().map(|rows| rows.len() * stride));
+    let counts = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
+    par::run(ranges.into_iter().zip(bits.into_iter().zip(counts)).collect(), |(rows, (bits, counts))| {
+        for (at, (row, count)) in rows.zip(counts).enumerate() {
+            let (bits, padding) = bits[at * stride..][..stride].split_at_mut(cols.div_ceil(8));
+            *count = I::cut(T::nonzero_bits(&w[row * cols..][..cols], T::mask(zero), bits));
+            padding.fill(0);
+        }
+        Ok(())
+    })
+}
+
+/// Copies the items of `w` (`shape`) whose bit is set to `slots`, row by row, where `row_offsets` says: a slice of
+/// `rows + 1` absolute positions in `slots`.
+///
+/// # Errors
+/// `row_offsets` does not agree with the bits.
+pub fn bits_gather<T: Item, I: Index>(
+    w: &[T],
+    shape: (usize, usize),
+    bits: &[u8],
+    stride: usize,
+    row_offsets: &[I],
+    slots: &mut [T],
+) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("w", w.len(), rows.saturating_mul(cols))?;
+    fits("row_offsets", row_offsets.len(), rows.saturating_add(1))?;
+    check_bits(bits, stride, shape)?;
+    let place = span(row_offsets, slots.len())?;
+    let ranges = par::cut_by(row_offsets, 1, size_of_val(w) + bits.len());
+    let lengths = lengths(row_offsets, &ranges, place.len())?;
+    let slots = par::split_mut(&mut slots[place], lengths);
+    par::run(ranges.into_iter().zip(slots).collect(), |(rows, slots)| {
+        let mut written = 0;
+        for row in rows {
+            let want = written + slots_of(row_offsets, row)?;
+            for from in (0..cols).step_by(TILE) {
+                let tile = Tile::new(&bits[row * stride..][..stride], from, cols);
+                let out = slots.get_mut(written..written + tile.count).ok_or(Error::Changed)?;
+                let items = &w[row * cols..][..cols][from..];
+                let mut out = out.iter_mut();
+                tile.each(|at| {
+                    if let Some(slot) = out.next() {
+                        *slot = items[at];
+                    }
+                });
+                written += tile.count;
+            }
+            if written != want {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Zeroes `out` (`shape`) and spreads the slots of each row over its set bits.
+///
+/// # Errors
+/// `row_offsets` does not agree with the bits; `out` then holds anything.
+pub fn bits_to_dense<T: Item, I: Index>(
+    bits: &[u8],
+    stride: usize,
+    row_offsets: &[I],
+    slots: &[T],
+    shape: (usize, usize),
+    out: &mut [T],
+) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("out", out.len(), rows.saturating_mul(cols))?;
+    fits("row_offsets", row_offsets.len(), rows.saturating_add(1))?;
+    check_bits(bits, stride, shape)?;
+    let place = span(row_offsets, slots.len())?;
+    let ranges = par::cut(rows, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
+    let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
+        let first = rows.start;
+        for row in rows {
+            let wrong = Error::Offsets { name: "row_offsets", at: row };
+            let mut slots = &slots[slots_at(row_offsets, row, &place).map_err(|_| wrong.clone())?];
+            let out = &mut out[(row - first) * cols..][..cols];
+            for (tile, out) in out.chunks_mut(TILE).enumerate() {
+                let tile = Tile::new(&bits[row * stride..][..stride], tile * TILE, cols);
+                let (head, rest) = slots.split_at_checked(tile.count).ok_or_else(|| wrong.clone())?;
+                out.fill(T::default());
+                let mut head = head.iter();
+                tile.each(|at| {
+                    if let Some(&slot) = head.next() {
+                        out[at] = slot;
+                    }
+                });
+                slots = rest;
+            }
+            if !slots.is_empty() {
+                return Err(wrong);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Sets the bit of every slot in `bits` (rows of `stride` bytes) and clears all others. `indptr` is the slice for
+/// these rows.
+///
+/// # Errors
+/// An index is out of range, or the arrays do not fit together; `bits` then holds anything.
+pub fn csr_to_bits<I: Index>(indptr: &[I], indices: &[I], cols: usize, stride: usize, bits: &mut [u8]) -> Result<()> {
+    let rows = indptr.len().saturating_sub(1);
+    let cols = bound(cols);
+    let place = span(indptr, indices.len())?;
+    check_bits(bits, stride, (rows, cols))?;
+    let ranges = par::cut_by(indptr, 1, size_of_val(indices) + bits.len());
+    let bits = par::split_mut(bits, ranges.iter().map(|rows| rows.len() * stride));
+    par::run(ranges.into_iter().zip(bits).collect(), |(rows, bits)| {
+        let first = rows.start;
+        for row in rows {
+            let bits = &mut bits[(row - first) * stride..][..stride];
+            let at = slots_at(indptr, row, &place)?;
+            bits.fill(0);
+            for (i, &index) in indices[at.clone()].iter().enumerate() {
+                let col = index.below(cols).ok_or_else(|| out_of_range(at.start + i - place.start, index, cols))?;
+                bits[col / 8] |= 1 << (col % 8);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the column of every set bit, row by row; `row_offsets` holds positions in `indices`, counted from its first.
+///
+/// # Errors
+/// `row_offsets` does not agree with the bits.
+pub fn bits_to_indices<I: Index>(bits: &[u8], stride: usize, row_offsets: &[I], indices: &mut [I]) -> Result<()> {
+    let rows = row_offsets.len().saturating_sub(1);
+    check_bits(bits, stride, (rows, 0))?;
+    let place = span(row_offsets, i64::MAX as usize - 1)?;
+    fits("indices", indices.len(), place.len())?;
+    let ranges = par::cut_by(row_offsets, 1, bits.len() + size_of_val(indices));
+    let indices = par::split_mut(indices, lengths(row_offsets, &ranges, place.len())?);
+    par::run(ranges.into_iter().zip(indices).collect(), |(rows, indices)| {
+        let mut written = 0;
+        for row in rows {
+            let want = written + slots_of(row_offsets, row)?;
+            let bits = &bits[row * stride..][..stride];
+            for from in (0..stride * 8).step_by(TILE) {
+                let tile = Tile::new(bits, from, stride * 8);
+                let out = indices.get_mut(written..written + tile.count).ok_or(Error::Changed)?;
+                let mut out = out.iter_mut();
+                tile.each(|at| {
+                    if let Some(index) = out.next() {
+                        *index = I::cut(from + at);
+                    }
+                });
+                written += tile.count;
+            }
+            if written != want {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,170 @@
+//! Coordinates: a row and a column per slot.
+
+use crate::csr::{fits, out_of_range, slots_at, span};
+use crate::{Error, Index, Item, Result, par};
+use std::ops::Range;
+
+/// Bytes of `out` that are zeroed at once, just before slots fall on them.
+const ZEROED: usize = 1 << 17;
+
+/// Zeroes `out` (`shape`, a block of rows from `first_row`) and puts in the slots, which all lie in the block. Of two
+/// slots in one place the later one stays.
+///
+/// # Errors
+/// A row or a column is out of range, or the arrays do not fit together; `out` then holds anything.
+pub fn coo_to_dense<T: Item, I: Index>(
+    row: &[I],
+    col: &[I],
+    slots: &[T],
+    first_row: i64,
+    shape: (usize, usize),
+    out: &mut [T],
+) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("out", out.len(), rows.saturating_mul(cols))?;
+    fits("col", col.len(), row.len())?;
+    fits("slots", slots.len(), row.len())?;
+    if out.is_empty() {
+        return row.first().map_or(Ok(()), |&first| Err(out_of_range(0, first, 0)));
+    }
+    let ranges = par::cut(rows, 1, size_of_val(out) + size_of_val(slots));
+    let borders = slot_borders(row, &ranges, first_row);
+    let outs = par::split_mut(&mut *out, ranges.iter().map(|rows| rows.len() * cols));
+    let tasks = ranges.into_iter().zip(borders.windows(2)).zip(outs).collect();
+    let in_order = par::map(tasks, |((rows, at), out)| {
+        let at = at[0]..at[1];
+        let first_row = first_row.checked_add(rows.start as i64);
+        first_row.is_some_and(|first_row| scatter(row, col, slots, at, first_row, cols, out).is_ok())
+    });
+    if in_order.into_iter().all(|ok| ok) {
+        return Ok(());
+    }
+    // Rows that do not ascend, or an index out of range: one thread, which finds the first.
+    scatter(row, col, slots, 0..row.len(), first_row, cols, out)
+}
+
+/// The borders of the slots whose rows fall into consecutive `ranges`, if the rows ascend.
+fn slot_borders<I: Index>(row: &[I], ranges: &[Range<usize>], first_row: i64) -> Vec<usize> {
+    let mut borders = vec![0];
+    let mut last = 0;
+    for range in &ranges[1..] {
+        let first = first_row.saturating_add(range.start as i64);
+        last = row.partition_point(|row| row.to_i64() < first).max(last);
+        borders.push(last);
+    }
+    borders.push(row.len());
+    borders
+}
+
+/// Zeroes `out` and puts in the slots of `at`. Rows that ascend find their place freshly zeroed.
+fn scatter<T: Item, I: Index>(
+    row: &[I],
+    col: &[I],
+    slots: &[T],
+    at: Range<usize>,
+    first_row: i64,
+    cols: usize,
+    out: &mut [T],
+) -> Result<()> {
+    let rows = out.len() / cols;
+    let step = (ZEROED / size_of::<T>()).div_ceil(cols) * cols;
+    let mut zeroed = 0;
+    for i in at {
+        let local = row[i].to_i64().checked_sub(first_row).and_then(|local| usize::try_from(local).ok());
+        let Some(local) = local.filter(|&local| local < rows) else {
+            return Err(Error::Index { at: i, got: row[i].to_i64().saturating_sub(first_row), bound: rows });
+        };
+        let Some(col) = col[i].below(cols) else { return Err(out_of_range(i, col[i], cols)) };
+        let place = local * cols + col;
+        while place >= zeroed {
+            let end = out.len().min(zeroed + step);
+            out[zeroed..end].fill(T::default());
+            zeroed = end;
+        }
+        out[place] = slots[i];
+    }
+    out[zeroed..].fill(T::default());
+    Ok(())
+}
+
+/// Writes the row of every slot: row r stands at `indptr[r]..indptr[r + 1]`, counted from `indptr[0]`.
+///
+/// # Errors
+/// `indptr` falls, or does not fit the length of `out`.
+pub fn expand_indptr<I: Index>(indptr: &[I], out: &mut [I]) -> Result<()> {
+    let place = span(indptr, i64::MAX as usize - 1)?;
+    fits("out", out.len(), place.len())?;
+    let ranges = par::cut_by(indptr, 1, size_of_val(out));
+    let outs = par::split_mut(out, crate::csr::lengths(indptr, &ranges, place.len())?);
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out)| {
+        for row in rows {
+            let at = slots_at(indptr, row, &place)?;
+            let (head, rest) = out.split_at_mut_checked(at.len()).ok_or(Error::Changed)?;
+            head.fill(I::cut(row));
+            out = rest;
+        }
+        if out.is_empty() { Ok(()) } else { Err(Error::Changed) }
+    })
+}
+
+/// Writes into `indptr[r]` the number of entries of the ascending `row` below r.
+///
+/// # Errors
+/// An entry is not in `0..indptr.len() - 1`, or they do not ascend; `indptr` then holds anything.
+pub fn compress_rows<I: Index>(row: &[I], indptr: &mut [I]) -> Result<()> {
+    let bound = indptr.len().checked_sub(1).ok_or(Error::Length { name: "indptr", got: 0, want: 1 })?;
+    let ranges = par::cut(indptr.len(), 1, size_of_val(row) + size_of_val(indptr));
+    let borders = slot_borders(row, &ranges, 0);
+    let outs = par::split_mut(indptr, ranges.iter().map(ExactSizeIterator::len));
+    let tasks = ranges.into_iter().zip(borders.windows(2)).zip(outs).collect();
+    par::run(tasks, |((range, at), out)| {
+        let mut out = range.zip(out);
+        let mut last = None;
+        for (i, &entry) in (at[0]..at[1]).zip(&row[at[0]..at[1]]) {
+            let entry = entry.below(bound).ok_or_else(|| out_of_range(i, entry, bound))?;
+            if last != Some(entry) {
+                if last.is_some_and(|last| entry < last) {
+                    return Err(Error::Changed);
+                }
+                last = Some(entry);
+                // All that lie between the entry before and this one.
+                loop {
+                    let Some((r, out)) = out.next() else { return Err(Error::Changed) };
+                    *out = I::cut(i);
+                    if r == entry {
+                        break;
+                    }
+                }
+            }
+        }
+        out.for_each(|(_, out)| *out = I::cut(at[1]));
+        Ok(())
+    })
+}
+
+/// Writes the stable permutation that sorts by row, then by column.
+///
+/// # Errors
+/// A row or a column is out of range, or the arrays do not fit together; `order` then holds anything.
+pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &mut [i64]) -> Result<()> {
+    fits("col", col.len(), row.len())?;
+    fits("order", order.len(), row.len())?;
+    let mut keys = Vec::with_capacity(row.len());
+    for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
+        r.below(bound(shape.0)).ok_or_else(|| out_of_range(i, r, shape.0))?;
+        keys.push((r, c, i as i64));
+    }
+    for (i, key) in keys.iter().enumerate() {
+        key.1.below(bound(shape.1)).ok_or_else(|| out_of_range(i, key.1, shape.1))?;
+    }
+    keys.sort_unstable();
+    for (to, key) in order.iter_mut().zip(keys) {
+        *to = key.2;
+    }
+    Ok(())
+}
+
+/// A bound from outside as [`Index::below`] takes it.
+pub(crate) fn bound(bound: usize) -> usize {
+    bound.min(i64::MAX as usize)
+}

@@ -1,0 +1,346 @@
+//! Compressed sparse columns, and the step between rows and columns.
+
+use crate::csr::{TILE, fits, out_of_range, slots_at, span};
+use crate::{Error, Index, Item, Result, par};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+/// Counts of `count_indices` that a thread keeps for itself: 1 MiB.
+const OWN_COUNTS: usize = 1 << 17;
+
+/// Columns that are written at once: their cursors, and the cache lines at which they stand, stay in the second-level
+/// cache.
+const OPEN: usize = 4096;
+
+/// Counts the nonzero items of every column of `w` (`shape`).
+///
+/// # Errors
+/// The arrays do not fit together.
+pub fn dense_col_counts<T: Item, I: Index>(w: &[T], zero: u64, shape: (usize, usize), counts: &mut [I]) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("w", w.len(), rows.saturating_mul(cols))?;
+    fits("counts", counts.len(), cols)?;
+    counts.fill(I::default());
+    if w.is_empty() {
+        return Ok(());
+    }
+    if cols > TILE {
+        let ranges = par::cut(cols, 64, size_of_val(w));
+        let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
+        par::map(ranges.into_iter().zip(outs).collect(), |(range, counts)| {
+            for (tile, counts) in counts.chunks_mut(TILE).enumerate() {
+                add_counts(&w[range.start + tile * TILE..], cols, T::mask(zero), counts);
+            }
+        });
+    } else {
+        let counts = Mutex::new(counts);
+        par::map(par::cut(rows, 1, size_of_val(w)), |range| {
+            let mut own = [0usize; TILE];
+            let own = &mut own[..cols];
+            add_counts(&w[range.start * cols..range.end * cols], cols, T::mask(zero), own);
+            add(&counts, own);
+        });
+    }
+    Ok(())
+}
+
+/// Adds to `counts` the nonzero items of as many columns of `w`, whose rows lie `cols` apart.
+fn add_counts<T: Item, C: Count>(w: &[T], cols: usize, zero: T, counts: &mut [C]) {
+    let width = counts.len();
+    for rows in w.chunks(cols.saturating_mul(usize::from(u16::MAX))) {
+        let mut few = [0u16; TILE];
+        for row in rows.chunks(cols) {
+            for (count, item) in few[..width].iter_mut().zip(row) {
+                *count += u16::from(item.is_nonzero(zero));
+            }
+        }
+        for (count, few) in counts.iter_mut().zip(few) {
+            count.add(usize::from(few));
+        }
+    }
+}
+
+/// Something that counts.
+trait Count {
+    fn add(&mut self, n: usize);
+}
+
+impl Count for usize {
+    fn add(&mut self, n: usize) {
+        *self += n;
+    }
+}
+
+impl<I: Index> Count for I {
+    fn add(&mut self, n: usize) {
+        *self = I::cut((self.to_i64() as usize).wrapping_add(n));
+    }
+}
+
+/// Adds what one thread counted to what all count.
+fn add<I: Index>(counts: &Mutex<&mut [I]>, own: &[usize]) {
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    for (count, &own) in counts.iter_mut().zip(own) {
+        count.add(own);
+    }
+}
+
+/// Where columns are written: `next[c]` is relative to the slices of the task.
+struct Cursors {
+    next: Vec<usize>,
+    base: usize,
+}
+
+impl Cursors {
+    /// At the starts that `indptr` tells for the columns `tile`, in slices that begin at the position `base`.
+    fn new<I: Index>(indptr: &[I], tile: Range<usize>, base: usize) -> Self {
+        let next = indptr[tile].iter().map(|at| (at.to_i64() as usize).wrapping_sub(base)).collect();
+        Self { next, base }
+    }
+
+    /// The place for the next slot of column `c` of the tile.
+    #[inline]
+    fn take(&mut self, c: usize) -> usize {
+        let at = self.next[c];
+        self.next[c] = at.wrapping_add(1);
+        at
+    }
+
+    /// Whether each column of `tile` was filled up to the start of the one behind it.
+    fn are_full<I: Index>(&self, indptr: &[I], tile: Range<usize>) -> bool {
+        let ends = &indptr[tile.start + 1..=tile.end];
+        self.next.iter().zip(ends).all(|(&next, end)| next == (end.to_i64() as usize).wrapping_sub(self.base))
+    }
+}
+
+/// Consecutive columns, with their slices of indices and slots.
+type Columns<'a, T, I> = (Range<usize>, (&'a mut [I], &'a mut [T]));
+
+/// Cuts the columns of `indptr` into tasks that own their part of `indices` and `slots`.
+fn columns<'a, T: Item, I: Index>(
+    indptr: &[I],
+    step: usize,
+    work: usize,
+    indices: &'a mut [I],
+    slots: &'a mut [T],
+) -> Result<Vec<Columns<'a, T, I>>> {
+    let place = span(indptr, indices.len().min(slots.len()))?;
+    let ranges = par::cut_by(indptr, step, work);
+    let lengths = crate::csr::lengths(indptr, &ranges, place.len())?;
+    let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
+    let slots = par::split_mut(&mut slots[place], lengths);
+    Ok(ranges.into_iter().zip(indices.into_iter().zip(slots)).collect())
+}
+
+/// Checks offsets where no loop over slots will.
+fn rises<I: Index>(indptr: &[I], place: &Range<usize>) -> Result<()> {
+    (0..indptr.len() - 1).try_for_each(|at| slots_at(indptr, at, place).map(drop))
+}
+
+/// `range` in pieces of at most `width`.
+fn tiles(range: Range<usize>, width: usize) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(width).map(move |start| start..(start + width).min(range.end))
+}
+
+/// Writes the rows and items of the nonzero items of `w` (`shape`, a block of columns), column by column, where
+/// `indptr` says: a slice of `cols + 1` absolute positions in `indices` and `slots`.
+///
+/// # Errors
+/// `indptr` falls or points outside, or does not agree with the number of nonzeros.
+pub fn dense_to_csc<T: Item, I: Index>(
+    w: &[T],
+    zero: u64,
+    shape: (usize, usize),
+    indptr: &[I],
+    indices: &mut [I],
+    slots: &mut [T],
+) -> Result<()> {
+    let (rows, cols) = shape;
+    fits("w", w.len(), rows.saturating_mul(cols))?;
+    fits("indptr", indptr.len(), cols.saturating_add(1))?;
+    let rows = if cols == 0 { 0 } else { rows };
+    par::run(columns(indptr, 64, size_of_val(w), indices, slots)?, |(range, (indices, slots))| {
+        let base = indptr[range.start].to_i64() as usize;
+        for tile in tiles(range, OPEN) {
+            let mut cursors = Cursors::new(indptr, tile.clone(), base);
+            for row in 0..rows {
+                let items = &w[row * cols..][tile.clone()];
+                for (part, items) in items.chunks(TILE).enumerate() {
+                    let mut bits = [0u8; TILE / 8];
+                    let _ = T::nonzero_bits(items, T::mask(zero), &mut bits[..items.len().div_ceil(8)]);
+                    for (word, bytes) in bits.as_chunks::<8>().0.iter().enumerate() {
+                        let mut left = u64::from_le_bytes(*bytes);
+                        while left != 0 {
+                            let at = word * 64 + left.trailing_zeros() as usize;
+                            left &= left - 1;
+                            let to = cursors.take(part * TILE + at);
+                            let (Some(index), Some(slot)) = (indices.get_mut(to), slots.get_mut(to)) else {
+                                return Err(Error::Changed);
+                            };
+                            *index = I::cut(row);
+                            *slot = items[at];
+                        }
+                    }
+                }
+            }
+            if !cursors.are_full(indptr, tile) {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Zeroes `out` (`shape`, a block of rows from `first_row`) and puts every slot that falls into it in its place.
+///
+/// # Errors
+/// The arrays do not fit together.
+pub fn csc_to_dense<T: Item, I: Index>(
+    indptr: &[I],
+    indices: &[I],
+    slots: &[T],
+    first_row: i64,
+    shape: (usize, usize),
+    out: &mut [T],
+) -> Result<()> {
+    /// Columns whose cursors are kept.
+    const WIDTH: usize = 512;
+    let (rows, cols) = shape;
+    fits("out", out.len(), rows.saturating_mul(cols))?;
+    fits("indptr", indptr.len(), cols.saturating_add(1))?;
+    fits("slots", slots.len(), indices.len())?;
+    let place = span(indptr, indices.len())?;
+    if place != (0..indices.len()) {
+        return Err(Error::Offsets { name: "indptr", at: 0 });
+    }
+    if out.is_empty() {
+        return rises(indptr, &place);
+    }
+    let height = ((1 << 18) / (size_of::<T>() * cols.min(WIDTH))).max(1);
+    let ranges = par::cut(rows, 1, size_of_val(out) + size_of_val(slots));
+    let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
+    par::run(ranges.into_iter().zip(outs).collect(), |(range, out)| {
+        for tile in tiles(0..cols, WIDTH) {
+            let top = first_row.saturating_add(range.start as i64);
+            let mut next = [0; WIDTH];
+            for (next, col) in next.iter_mut().zip(tile.clone()) {
+                let at = slots_at(indptr, col, &place)?;
+                *next = at.start + indices[at].partition_point(|row| row.to_i64() < top);
+            }
+            for (block, out) in out.chunks_mut(height * cols).enumerate() {
+                let top = top.saturating_add((block * height) as i64);
+                let bottom = top.saturating_add((out.len() / cols) as i64);
+                for row in out.chunks_mut(cols) {
+                    row[tile.clone()].fill(T::default());
+                }
+                for (next, col) in next.iter_mut().zip(tile.clone()) {
+                    let end = slots_at(indptr, col, &place)?.end;
+                    let left = (*next).min(end)..end;
+                    let inside = indices[left.clone()].iter().zip(&slots[left]);
+                    for (row, &slot) in inside.map(|(row, slot)| (row.to_i64(), slot)).take_while(|at| at.0 < bottom) {
+                        *next += 1;
+                        // Above the block only where indices do not ascend.
+                        if row >= top {
+                            out[row.wrapping_sub(top) as usize * cols + col] = slot;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Counts how often each value occurs in `indices`.
+///
+/// # Errors
+/// An index is not in `0..counts.len()`; `counts` then holds anything.
+pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
+    let bound = counts.len();
+    counts.fill(I::default());
+    if bound <= OWN_COUNTS {
+        let ranges = par::cut(indices.len(), 1, size_of_val(indices));
+        let counts = Mutex::new(counts);
+        return par::run(ranges, |range| {
+            let mut own = vec![0; bound];
+            for (i, &index) in range.clone().zip(&indices[range]) {
+                match index.below(bound) {
+                    Some(index) => own[index] += 1,
+                    None => return Err(out_of_range(i, index, bound)),
+                }
+            }
+            add(&counts, &own);
+            Ok(())
+        });
+    }
+    // Too many counts for each thread to have its own: each counts what falls into its part.
+    let parts = par::threads();
+    let ranges: Vec<_> = tiles(0..bound, bound.div_ceil(parts)).collect();
+    let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
+    par::run(ranges.into_iter().zip(outs).collect(), |(range, counts)| {
+        for (i, &index) in indices.iter().enumerate() {
+            match index.below(bound) {
+                Some(index) => {
+                    if let Some(count) = counts.get_mut(index.wrapping_sub(range.start)) {
+                        count.add(1);
+                    }
+                }
+                None => return Err(out_of_range(i, index, bound)),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the slots of csr column by column; `out_indptr` comes filled. The indices of each row ascend.
+///
+/// # Errors
+/// `out_indptr` does not agree with the indices, or these do not ascend; the outputs then hold anything.
+pub fn csr_transpose<T: Item, I: Index>(
+    indptr: &[I],
+    indices: &[I],
+    slots: &[T],
+    out_indptr: &[I],
+    out_indices: &mut [I],
+    out_slots: &mut [T],
+) -> Result<()> {
+    let all = 0..indices.len();
+    fits("slots", slots.len(), all.len())?;
+    fits("out_indices", out_indices.len(), all.len())?;
+    fits("out_slots", out_slots.len(), all.len())?;
+    for (name, indptr) in [("indptr", indptr), ("out_indptr", out_indptr)] {
+        if span(indptr, all.len())? != all {
+            return Err(Error::Offsets { name, at: 0 });
+        }
+    }
+    if out_indptr.len() == 1 {
+        return rises(indptr, &all);
+    }
+    let work = 2 * (size_of_val(slots) + size_of_val(indices));
+    par::run(columns(out_indptr, 1, work, out_indices, out_slots)?, |(range, (out_indices, out_slots))| {
+        let base = out_indptr[range.start].to_i64() as usize;
+        for tile in tiles(range, OPEN) {
+            let mut cursors = Cursors::new(out_indptr, tile.clone(), base);
+            for row in 0..indptr.len() - 1 {
+                let at = slots_at(indptr, row, &all)?;
+                let from = at.start + indices[at.clone()].partition_point(|col| col.to_i64() < tile.start as i64);
+                for (&col, &slot) in indices[from..at.end].iter().zip(&slots[from..at.end]) {
+                    let Some(col) = col.below(tile.end) else { break };
+                    if col < tile.start {
+                        return Err(Error::Changed);
+                    }
+                    let to = cursors.take(col - tile.start);
+                    let (Some(index), Some(slot_out)) = (out_indices.get_mut(to), out_slots.get_mut(to)) else {
+                        return Err(Error::Changed);
+                    };
+                    *index = I::cut(row);
+                    *slot_out = slot;
+                }
+            }
+            if !cursors.are_full(out_indptr, tile) {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}

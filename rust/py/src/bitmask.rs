@@ -1,0 +1,81 @@
+//! One bit per element: kernels of `sparsefmt.kernels.rowwise`.
+
+use crate::arrays::{by_index, by_width, detached, index_size, matrix};
+use pyo3::prelude::*;
+
+/// Writes one bit per item and counts them per row.
+#[pyfunction]
+pub fn dense_to_bits(
+    w: &Bound<'_, PyAny>,
+    zero: u64,
+    bits: &Bound<'_, PyAny>,
+    counts: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("w", w)?;
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
+        w.py(), read: [w: T], write: [bits: u8, counts: I],
+        sparsefmt::dense_to_bits(w, zero, shape, stride, bits, counts)
+    )))
+}
+
+/// Copies the items whose bit is set.
+#[pyfunction]
+pub fn bits_gather(
+    w: &Bound<'_, PyAny>,
+    bits: &Bound<'_, PyAny>,
+    row_offsets: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("w", w)?;
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
+        w.py(), read: [w: T, bits: u8, row_offsets: I], write: [slots: T],
+        sparsefmt::bits_gather(w, shape, bits, stride, row_offsets, slots)
+    )))
+}
+
+/// Zeroes `out` and spreads the slots of each row over its set bits.
+#[pyfunction]
+pub fn bits_to_dense(
+    bits: &Bound<'_, PyAny>,
+    row_offsets: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("out", out)?;
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
+        out.py(), read: [bits: u8, row_offsets: I, slots: T], write: [out: T],
+        sparsefmt::bits_to_dense(bits, stride, row_offsets, slots, shape, out)
+    )))
+}
+
+/// Sets the bit of every slot and clears all others.
+#[pyfunction]
+pub fn csr_to_bits(
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    cols: usize,
+    bits: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_index!(index_size("indptr", indptr)?, I => detached!(
+        bits.py(), read: [indptr: I, indices: I], write: [bits: u8],
+        sparsefmt::csr_to_bits(indptr, indices, cols, stride, bits)
+    ))
+}
+
+/// Writes the column of every set bit.
+#[pyfunction]
+pub fn bits_to_indices(
+    bits: &Bound<'_, PyAny>,
+    row_offsets: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_index!(index_size("indices", indices)?, I => detached!(
+        bits.py(), read: [bits: u8, row_offsets: I], write: [indices: I],
+        sparsefmt::bits_to_indices(bits, stride, row_offsets, indices)
+    ))
+}

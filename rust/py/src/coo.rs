@@ -1,0 +1,52 @@
+//! Coordinates: kernels of `sparsefmt.kernels.rowwise`.
+
+use crate::arrays::{by_index, by_width, detached, index_size, matrix};
+use pyo3::prelude::*;
+
+/// Zeroes `out` and puts every slot in its place.
+#[pyfunction]
+pub fn coo_to_dense(
+    row: &Bound<'_, PyAny>,
+    col: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+    first_row: i64,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("out", out)?;
+    by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
+        out.py(), read: [row: I, col: I, slots: T], write: [out: T],
+        sparsefmt::coo_to_dense(row, col, slots, first_row, shape, out)
+    )))
+}
+
+/// Writes the row of every slot.
+#[pyfunction]
+pub fn expand_indptr(indptr: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
+    by_index!(index_size("indptr", indptr)?, I => detached!(
+        out.py(), read: [indptr: I], write: [out: I],
+        sparsefmt::expand_indptr(indptr, out)
+    ))
+}
+
+/// The inverse of `expand_indptr`.
+#[pyfunction]
+pub fn compress_rows(row: &Bound<'_, PyAny>, indptr: &Bound<'_, PyAny>) -> PyResult<()> {
+    by_index!(index_size("row", row)?, I => detached!(
+        row.py(), read: [row: I], write: [indptr: I],
+        sparsefmt::compress_rows(row, indptr)
+    ))
+}
+
+/// Writes the stable permutation that sorts by row, then by column.
+#[pyfunction]
+pub fn coo_order(
+    row: &Bound<'_, PyAny>,
+    col: &Bound<'_, PyAny>,
+    shape: (usize, usize),
+    order: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    by_index!(index_size("row", row)?, I => detached!(
+        row.py(), read: [row: I, col: I], write: [order: i64],
+        sparsefmt::coo_order(row, col, shape, order)
+    ))
+}

@@ -1,0 +1,72 @@
+//! Compressed sparse columns: kernels of `sparsefmt.kernels.rowwise`.
+
+use crate::arrays::{by_index, by_width, detached, index_size, layout, matrix};
+use pyo3::prelude::*;
+
+/// Counts the nonzero items of every column.
+#[pyfunction]
+pub fn dense_col_counts(w: &Bound<'_, PyAny>, zero: u64, counts: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (shape, size) = matrix("w", w)?;
+    by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
+        w.py(), read: [w: T], write: [counts: I],
+        sparsefmt::dense_col_counts(w, zero, shape, counts)
+    )))
+}
+
+/// Writes the rows and items of the nonzero items, column by column.
+#[pyfunction]
+pub fn dense_to_csc(
+    w: &Bound<'_, PyAny>,
+    zero: u64,
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("w", w)?;
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
+        w.py(), read: [w: T, indptr: I], write: [indices: I, slots: T],
+        sparsefmt::dense_to_csc(w, zero, shape, indptr, indices, slots)
+    )))
+}
+
+/// Zeroes `out` and puts every slot that falls into it in its place.
+#[pyfunction]
+pub fn csc_to_dense(
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+    first_row: i64,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (shape, size) = matrix("out", out)?;
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
+        out.py(), read: [indptr: I, indices: I, slots: T], write: [out: T],
+        sparsefmt::csc_to_dense(indptr, indices, slots, first_row, shape, out)
+    )))
+}
+
+/// Counts how often each value occurs.
+#[pyfunction]
+pub fn count_indices(indices: &Bound<'_, PyAny>, counts: &Bound<'_, PyAny>) -> PyResult<()> {
+    by_index!(index_size("indices", indices)?, I => detached!(
+        counts.py(), read: [indices: I], write: [counts: I],
+        sparsefmt::count_indices(indices, counts)
+    ))
+}
+
+/// Writes the slots of csr column by column.
+#[pyfunction]
+pub fn csr_transpose(
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+    out_indptr: &Bound<'_, PyAny>,
+    out_indices: &Bound<'_, PyAny>,
+    out_slots: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (_, size) = layout("slots", slots, 1)?;
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
+        slots.py(), read: [indptr: I, indices: I, slots: T, out_indptr: I], write: [out_indices: I, out_slots: T],
+        sparsefmt::csr_transpose(indptr, indices, slots, out_indptr, out_indices, out_slots)
+    )))
+}
