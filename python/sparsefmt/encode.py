@@ -67,7 +67,9 @@ def encode(
         structure, slots = Nm.encode_pruned(matrix, mask, target.params, score_matrix(score, a.shape))
     else:
         structure, slots = target.structure.encode(matrix, mask, target.params)
-    return SparseTensor.from_checked(structure, Raw(slots.view(matrix.dtype), check=False), a.shape)
+    values = slots.view(matrix.dtype)
+    codec = Raw if target.codec is None else target.codec
+    return SparseTensor.from_checked(structure, codec.encode(structure, values, target.options), a.shape)
 
 
 def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:

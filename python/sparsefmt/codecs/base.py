@@ -47,6 +47,8 @@ class Layout(Protocol):
     def lines(self) -> int: ...  # noqa: D102
     @property
     def row_step(self) -> int: ...  # noqa: D102
+    @property
+    def padded(self) -> bool: ...  # noqa: D102
     def slot_shape(self, bits: int) -> tuple[int, ...]: ...  # noqa: D102
     def body(self, slots: Array) -> Array: ...  # noqa: D102
     def slot_group(self, group: int) -> int | None: ...  # noqa: D102
@@ -101,6 +103,11 @@ class Codec(Part):
     @abstractmethod
     def text(self) -> str:
         """The canonical codec text; empty for the default."""
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether a code means the same value wherever its slot is, so that a transpose can keep the codes."""
+        return True
 
     @property
     @abstractmethod

@@ -68,9 +68,7 @@ def affine_quantize(
 
 
 @kernel
-def affine_dequantize(
-    codes: Array, group: int, scale: Array, zero_point: Array, dtype: str, out: Array
-) -> None:
+def affine_dequantize(codes: Array, group: int, scale: Array, zero_point: Array, dtype: str, out: Array) -> None:
     """Writes (code - zero point) * scale for lifted codes (rows, cols) to the items `out` (rows, cols).
 
     The product is rounded once to the dtype and clamped to its largest finite value.
@@ -100,4 +98,4 @@ def clamped(x: Array, dtype: Dtype) -> Array:
 
 def largest_finite(dtype: Dtype) -> float:
     """The largest finite value of a float dtype."""
-    return float(ml_dtypes.finfo(dtype).max)
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]

@@ -70,6 +70,11 @@ class Structure(Part):
     def slot_shape(self, bits: int) -> tuple[int, ...]:
         """The shape of the array of slots; `bits` per slot matter only where rows are aligned."""
 
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of slots are padded."""
+        return False
+
     def body(self, slots: Array) -> Array:
         """`slots` without the padding of rows."""
         return slots

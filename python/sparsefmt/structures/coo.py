@@ -87,7 +87,7 @@ class Coo(Structure):
         return Window(Coo(row, self.col[start:stop], (high - low, self.shape[1]), check=False), start, stop, low, 0)
 
     def windows(self, slots: int = 1 << 16) -> Iterator[Window]:
-        """Cuts it into windows of at most that many slots; rows may span several, for rows may be far more than slots."""
+        """Cuts it into windows of at most that many slots, not by rows, which may be far more than slots."""
         for start in range(0, self.slots, slots):
             stop = min(start + slots, self.slots)
             part = Coo(self.row[start:stop], self.col[start:stop], self.shape, check=False)

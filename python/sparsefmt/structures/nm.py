@@ -111,12 +111,17 @@ class Nm(Structure):
         per = 1 if self.align == 1 else max(8 * self.align // bits, 1)
         return self.shape[0], -(-self.groups * self.n // per) * per
 
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of slots are padded."""
+        return self.align > 1
+
     def body(self, slots: Array) -> Array:
         """`slots` without the padding of rows."""
         return slots[:, : self.groups * self.n]
 
     def slot_group(self, group: int) -> int | None:
-        """n of every m, where groups of both kinds end together."""
+        """N of every m, where groups of both kinds end together."""
         if group >= self.shape[1]:
             return max(self.groups * self.n, 1)
         return group // self.m * self.n if group % self.m == 0 else None
