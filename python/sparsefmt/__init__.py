@@ -2,6 +2,7 @@
 
 from sparsefmt import prune
 from sparsefmt.arrays import set_max_bytes
+from sparsefmt.compare import equal
 from sparsefmt.encode import encode
 from sparsefmt.errors import (
     BackendError,
@@ -16,8 +17,9 @@ from sparsefmt.errors import (
 )
 from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
+from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
-from sparsefmt.tensor import SparseTensor, equal, explain
+from sparsefmt.tensor import SparseTensor, explain
 from sparsefmt.tensor import change as convert
 
 __version__ = "0.1.0"
@@ -32,6 +34,7 @@ __all__ = [
     "SizeError",
     "SparseTensor",
     "SparsefmtError",
+    "TensorInfo",
     "VersionError",
     "convert",
     "cpu_features",
@@ -40,7 +43,10 @@ __all__ = [
     "explain",
     "formats",
     "from_scipy",
+    "inspect",
+    "load",
     "prune",
+    "save",
     "set_max_bytes",
     "set_num_threads",
     "to_scipy",

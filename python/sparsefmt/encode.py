@@ -81,7 +81,7 @@ def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
     """
     if score is None:
         return None
-    a, matrix = arrays.as_array(score), arrays.matrix_shape(shape)
+    a, matrix = arrays.as_array(score, "score"), arrays.matrix_shape(shape)
     if a.shape not in (shape, matrix):
         msg = f"score: want shape {shape}, got {a.shape}"
         raise FormatError(msg)

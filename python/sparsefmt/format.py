@@ -11,6 +11,8 @@ from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.registry import STRUCTURES
 
+_LONGEST = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -64,8 +66,10 @@ def parse(text: object) -> Format:
     if not isinstance(text, str):
         msg = f"format: want a text such as 'nm2:4', got {text!r}"
         raise FormatError(msg)
+    if len(text) > _LONGEST:
+        msg = f"format: {text[:20]!r}... has {len(text)} characters; no format has more than {_LONGEST}"
+        raise FormatError(msg)
     head, slash, tail = text.partition("/")
-    codec, options = parse_codec(tail) if slash else (None, {})
     for structure in STRUCTURES.values():
         found = re.fullmatch(structure.pattern, head, re.ASCII)
         if found:
@@ -74,6 +78,7 @@ def parse(text: object) -> Format:
             except FormatError as e:
                 msg = f"format {text!r}: {e}"
                 raise FormatError(msg) from None
+            codec, options = parse_codec(tail) if slash else (None, {})
             return Format(structure, params, codec, options)
     near = difflib.get_close_matches(head, [s.example for s in STRUCTURES.values()], 1)
     known = ", ".join(s.template for s in STRUCTURES.values())

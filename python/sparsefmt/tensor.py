@@ -66,8 +66,9 @@ class SparseTensor(Packed):
         return t
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = [(p.kind, p.arrays(), p.params()) for p in (self.structure, self.values)]
-        return rebuild, (*parts, self.shape, self.dtype.name)
+        both = (self.structure, self.values)
+        parts = [(p.kind, {k: _exported(a) for k, a in p.arrays().items()}, p.params()) for p in both]
+        return unpickled, (*parts, self.shape, self.dtype.name)
 
     # What it is
 
@@ -288,12 +289,12 @@ class SparseTensor(Packed):
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = ops.matmul(self.structure, self.values, x.reshape(-1, x.shape[-1]).T)[0]
+            row = ops.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
         return ops.rmatmul(self.structure, self.values, x)
 
 
-Parts = tuple[str, dict[str, Array], dict[str, Any]]
+Parts = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
@@ -302,9 +303,13 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
-    for registry, (kind, _, _) in ((STRUCTURES, structure), (CODECS, values)):
+    for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
+            raise FormatError(msg)
+        known = registry[kind].array_names
+        if odd := (set(held) - set(known)) | (set(params) & {"check", "shape", *known}):
+            msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
             raise FormatError(msg)
     try:
         made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(tuple(shape)))
@@ -317,9 +322,35 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     return SparseTensor(made, codec, tuple(shape))
 
 
+def _exported(a: Array) -> tuple[Array, str]:
+    """An array that pickles out of band, and the name of its dtype; those of ml_dtypes export no buffer."""
+    return (items(a) if a.dtype.isbuiltin != 1 else a), a.dtype.name
+
+
+def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
+    """Builds and checks a tensor from what `SparseTensor.__reduce__` gave."""
+    parts = [
+        (kind, {k: a.view(arrays.dtype_named(name)) for k, (a, name) in found.items()}, params)
+        for kind, found, params in (structure, values)
+    ]
+    return rebuild(parts[0], parts[1], shape, dtype)
+
+
 def change(t: SparseTensor, fmt: str) -> SparseTensor:
     """The same as `t.convert(fmt)`."""
-    return t.convert(fmt)
+    return as_tensor(t).convert(fmt)
+
+
+def as_tensor(t: object) -> SparseTensor:
+    """`t` if it is a packed tensor.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(t, SparseTensor):
+        msg = f"want a packed tensor, got {type(t).__name__}; make one with sparsefmt.encode or from_scipy"
+        raise TypeError(msg)
+    return t
 
 
 def explain(t: SparseTensor, fmt: str) -> str:
@@ -335,38 +366,8 @@ def explain(t: SparseTensor, fmt: str) -> str:
     >>> sf.explain(sf.encode(np.eye(8), "bitmask"), "coo")
     'bitmask -> csr -> coo, about 264 bytes'
     """
-    target = parse(fmt)
+    t, target = as_tensor(t), parse(fmt)
     way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return f"{t.format}: nothing to do"
     return f"{' -> '.join(way)}, about {nbytes} bytes"
-
-
-def equal(a: SparseTensor, b: SparseTensor) -> bool:
-    """Whether two tensors have the same format, shape, dtype and stored bits.
-
-    Args:
-        a: a tensor.
-        b: a tensor. Index dtypes may differ.
-
-    >>> import sparsefmt as sf
-    >>> equal(sf.encode(np.eye(4), "csr"), sf.encode(np.eye(4), "coo").convert("csr"))
-    True
-    """
-    if (a.format, a.shape, a.dtype) != (b.format, b.shape, b.dtype):
-        return False
-    pairs = [
-        (x, getattr(q, name))
-        for p, q in ((a.structure, b.structure), (a.values, b.values))
-        for name, x in p.arrays().items()
-    ]
-    return all(_same_bits(x, y) for x, y in pairs)
-
-
-def _same_bits(x: Array, y: Array) -> bool:
-    if x.shape != y.shape:
-        return False
-    if x.dtype != y.dtype:  # indices of two widths
-        return bool(np.array_equal(x, y))
-    x, y = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (x, y))
-    return bool(np.array_equal(x, y))

@@ -47,7 +47,7 @@ def bsr_to_dense(indptr: Array, indices: Array, blocks: Array, out: Array) -> No
     check_range(indices[span(indptr)], across)
     full = np.zeros((len(indptr) - 1, across, r, c), out.dtype)
     full[np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), indices[span(indptr)]] = blocks[span(indptr)]
-    out[...] = full.swapaxes(1, 2).reshape(-1, across * c)[:rows, :cols]
+    out[...] = full.swapaxes(1, 2).reshape((len(indptr) - 1) * r, across * c)[:rows, :cols]
 
 
 def elements(indptr: Array, indices: Array, blocks: Array, shape: tuple[int, int]) -> tuple[Array, Array, Array]:

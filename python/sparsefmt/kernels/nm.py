@@ -40,6 +40,12 @@ def grouped(a: Array, m: int) -> Array:
     return full.reshape(rows, groups, m)
 
 
+def ungrouped(a: Array) -> Array:
+    """(rows, groups, m) -> (rows, groups * m)."""
+    rows, groups, m = a.shape
+    return a.reshape(rows, groups * m)
+
+
 def rank(keep: Array) -> Array:
     """(..., m) bool with n True each -> int64 rank."""
     m = keep.shape[-1]
@@ -64,7 +70,7 @@ def unrank(codes: Array, n: int, m: int) -> Array:
 def pack_codes(ranks: Array, bits: int, codes: Array) -> None:
     """(rows, groups) ranks -> `codes` (rows, bytes) uint8, `bits` bits each, LSB first, padded with zeros."""
     stream = (ranks[..., None] >> np.arange(bits)) & 1
-    packed = np.packbits(stream.reshape(len(ranks), -1).astype(np.uint8), axis=1, bitorder="little")
+    packed = np.packbits(ungrouped(stream).astype(np.uint8), axis=1, bitorder="little")
     codes[...] = 0
     codes[:, : packed.shape[1]] = packed
 
@@ -142,13 +148,13 @@ def top_n(keys: Array, n: int, m: int) -> Array:
 @kernel
 def nm_select(keys: Array, n: int, m: int, keep: Array) -> None:
     """Writes 1 into `keep` (rows, cols) uint8 where the uint64 key is among the n largest of its group, else 0."""
-    keep[...] = top_n(keys, n, m).reshape(len(keys), -1)[:, : keys.shape[1]]
+    keep[...] = ungrouped(top_n(keys, n, m))[:, : keys.shape[1]]
 
 
 @kernel
 def nm_prune(w: Array, order: str, n: int, m: int, out: Array) -> None:
     """Copies `w` to `out`, with zero where the magnitude is not among the n largest of its group."""
-    keep = top_n(magnitude_keys(w, order), n, m).reshape(len(w), -1)[:, : w.shape[1]]
+    keep = ungrouped(top_n(magnitude_keys(w, order), n, m))[:, : w.shape[1]]
     out[...] = np.where(keep, w, np.zeros(1, w.dtype))
 
 
@@ -168,7 +174,7 @@ def decoded_positions(codes: Array, n: int, m: int, groups: int) -> Array:
         row, group = np.unravel_index(int(np.argmax(bad)), bad.shape)
         msg = f"codes: row {row}, group {group} holds {int(ranks[row, group])}, allowed 0..{comb(m, n)}"
         raise FormatError(msg)
-    keep = unrank(ranks, n, m).reshape(len(codes), -1)
+    keep = ungrouped(unrank(ranks, n, m))
     return np.nonzero(keep)[1].reshape(len(codes), groups * n)
 
 

@@ -4,7 +4,7 @@ use crate::error::Result;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Work (about: bytes touched) below which a thread costs more than it brings.
 const SMALL: usize = 1 << 17;
@@ -93,12 +93,27 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
     pieces
 }
 
+/// Calls `work` with every number below `count`, on the pool if there is more than one.
+///
+/// Behind a `dyn`, so that rayon's machinery is compiled once and not for every kernel and item width.
+fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    match pool() {
+        Some(pool) if count > 1 => pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(work)),
+        _ => (0..count).for_each(work),
+    }
+}
+
+/// A task, and what became of it.
+struct Cell<T, R>(Option<T>, Option<R>);
+
 /// Runs `work` on every task, on the pool if there is more than one, and gives the results in order.
 pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
-    match pool() {
-        Some(pool) if tasks.len() > 1 => pool.install(|| tasks.into_par_iter().with_max_len(1).map(work).collect()),
-        _ => tasks.into_iter().map(work).collect(),
-    }
+    let cells: Vec<_> = tasks.into_iter().map(|task| Mutex::new(Cell(Some(task), None))).collect();
+    each(cells.len(), &|i| {
+        let mut cell = cells[i].lock().unwrap_or_else(PoisonError::into_inner);
+        cell.1 = cell.0.take().map(&work);
+    });
+    cells.into_iter().filter_map(|cell| cell.into_inner().unwrap_or_else(PoisonError::into_inner).1).collect()
 }
 
 /// Like [`map`], for work without a result; the error of the first failing task in order, whatever the timing.
@@ -107,4 +122,23 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send)
 /// What `work` gives.
 pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
     map(tasks, work).into_iter().collect()
+}
+
+/// Runs `work` so that [`join`] inside it uses the pool.
+pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match pool() {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
+/// Runs both and gives both results; at the same time if that is asked for and a thread of the pool asks.
+pub fn join<A: Send, B: Send>(both: bool, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if both && rayon::current_thread_index().is_some() { rayon::join(a, b) } else { (a(), b()) }
+}
+
+/// Pieces of `items`, one per thread, or one if there are few.
+pub fn shares<T>(items: &[T]) -> std::slice::Chunks<'_, T> {
+    let pieces = if size_of_val(items) < SMALL { 1 } else { threads() };
+    items.chunks(items.len().div_ceil(pieces).next_multiple_of(64))
 }

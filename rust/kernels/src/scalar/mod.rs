@@ -1,3 +1,5 @@
 //! Portable kernels: the meaning in Rust, and what every faster table falls back to.
 
 pub(crate) mod mask;
+pub(crate) mod slots;
+pub(crate) mod split;
