@@ -27,6 +27,7 @@ class Affine(Codec):
     first, two's complement (asymmetric: unsigned).
     """
 
+    array_names: ClassVar[tuple[str, ...]] = ("codes", "scale", "zero_point")
     bits: ClassVar[int]
 
     codes: Array
