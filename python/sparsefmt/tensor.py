@@ -13,6 +13,7 @@ from sparsefmt.codecs.registry import CODECS
 from sparsefmt.errors import BackendError, CodecError, DtypeError, FormatError
 from sparsefmt.format import parse, parse_codec
 from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.storage import Storage, storage
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
@@ -116,6 +117,16 @@ class SparseTensor(Packed):
     def bits_per_weight(self) -> float:
         """Stored bits per element of the dense tensor; 0.0 for an empty tensor."""
         return 8 * self.nbytes / self.size if self.size else 0.0
+
+    def storage(self) -> Storage:
+        """Where the bytes go: values, metadata, scales, codebook, padding; and how near the metadata is to the bound.
+
+        >>> import sparsefmt as sf
+        >>> s = sf.encode(np.ones((1, 8)), "nm4:4").storage()
+        >>> s.values, s.metadata, s.total
+        (64, 0, 64)
+        """
+        return storage(self.structure, self.values, self.shape)
 
     @property
     def device(self) -> str:

@@ -124,6 +124,11 @@ class Affine(Codec):
         return self.group == TENSOR
 
     @property
+    def slot_bits(self) -> int:
+        """Bits per code."""
+        return self.bits
+
+    @property
     def lifted_bits(self) -> int:
         """A byte."""
         return 8

@@ -111,6 +111,11 @@ class Codec(Part):
 
     @property
     @abstractmethod
+    def slot_bits(self) -> int:
+        """Bits per slot as it is stored."""
+
+    @property
+    @abstractmethod
     def lifted_bits(self) -> int:
         """Bits per slot as `lift` gives them."""
 

@@ -97,6 +97,11 @@ class Codebook(Codec):
         return self.codebook.ndim == 1
 
     @property
+    def slot_bits(self) -> int:
+        """Bits per code."""
+        return self.bits
+
+    @property
     def lifted_bits(self) -> int:
         """A byte, or two where 256 codes leave none for empty slots."""
         return 16 if self.k == 256 and not self._zeros().all() else 8

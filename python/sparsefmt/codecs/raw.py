@@ -52,6 +52,11 @@ class Raw(Codec):
         return cls(values, check=False)
 
     @property
+    def slot_bits(self) -> int:
+        """Bits per value."""
+        return 8 * self.data.itemsize
+
+    @property
     def lifted_bits(self) -> int:
         """Bits per value."""
         return 8 * self.data.itemsize

@@ -71,6 +71,11 @@ class Structure(Part):
         """The shape of the array of slots; `bits` per slot matter only where rows are aligned."""
 
     @property
+    def metadata_bits(self) -> int:
+        """Bits of all arrays without padding."""
+        return 8 * self.nbytes
+
+    @property
     def padded(self) -> bool:
         """Whether the rows of slots are padded."""
         return False

@@ -89,6 +89,11 @@ class Bitmask(Structure):
         """(slots,)."""
         return (self.slots,)
 
+    @property
+    def metadata_bits(self) -> int:
+        """A bit per element, and the offsets."""
+        return self.shape[0] * self.shape[1] + 8 * self.row_offsets.nbytes
+
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`."""
         row_offsets, start, stop = rebased(self.row_offsets[low : high + 1])

@@ -112,6 +112,11 @@ class Nm(Structure):
         return self.shape[0], -(-self.groups * self.n // per) * per
 
     @property
+    def metadata_bits(self) -> int:
+        """Bits of all codes."""
+        return self.shape[0] * self.groups * self.bits
+
+    @property
     def padded(self) -> bool:
         """Whether the rows of slots are padded."""
         return self.align > 1
