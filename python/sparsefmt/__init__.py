@@ -2,8 +2,8 @@
 
 from sparsefmt import prune
 from sparsefmt.arrays import set_max_bytes
-from sparsefmt.compare import equal
 from sparsefmt.encode import encode
+from sparsefmt.equality import equal
 from sparsefmt.errors import (
     BackendError,
     CodecError,

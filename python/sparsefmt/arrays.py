@@ -33,6 +33,7 @@ _UNSIGNED: dict[int, Dtype] = {
 }
 
 ALIGNMENT = 64
+_INT64_MAX = 2**63 - 1
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
@@ -119,6 +120,23 @@ def as_array(w: object, name: str = "w") -> Array:
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, cols): leading axes flattened; rank 1 is one row."""
     return math.prod(shape[:-1]), shape[-1]
+
+
+def checked_shape(shape: object, ranks: tuple[int, int] = (1, 64)) -> tuple[int, ...]:
+    """`shape` as a tuple of ints; as many rows as int64 can count.
+
+    Raises:
+        FormatError: it is no shape, or has fewer or more axes than `ranks` allow.
+    """
+    axes = shape if isinstance(shape, tuple | list) else ()
+    if not ranks[0] <= len(axes) <= ranks[1]:
+        msg = f"shape = {shape!r}; want a tuple of {ranks[0]}..{ranks[1]} integers"
+        raise FormatError(msg)
+    made = tuple(whole(n, "shape", 0, _INT64_MAX) for n in axes)
+    if math.prod(made[:-1]) > _INT64_MAX:
+        msg = f"shape {made} has more than {_INT64_MAX} rows"
+        raise FormatError(msg)
+    return made
 
 
 def plain(a: Array, dtype: Dtype | type) -> Array:

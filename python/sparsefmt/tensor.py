@@ -50,9 +50,14 @@ class SparseTensor(Packed):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = tuple(arrays.whole(n, "shape", 0, 2**63 - 1) for n in self.shape)
+        parts: tuple[tuple[object, type], ...] = ((self.structure, Structure), (self.values, Codec))
+        for part, kind in parts:
+            if not isinstance(part, kind):
+                msg = f"want a {kind.__name__.lower()}, got {type(part).__name__}"
+                raise FormatError(msg)
+        shape = arrays.checked_shape(self.shape)
         object.__setattr__(self, "shape", shape)
-        if not shape or arrays.matrix_shape(shape) != self.structure.shape:
+        if arrays.matrix_shape(shape) != self.structure.shape:
             msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
         self.values.fits(self.structure)
@@ -314,6 +319,7 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
+    shape = arrays.checked_shape(shape)
     for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
@@ -323,14 +329,14 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
             msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
             raise FormatError(msg)
     try:
-        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(tuple(shape)))
+        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(shape))
         codec = CODECS[values[0]].from_parts(values[1], values[2], arrays.dtype_named(dtype))
     except TypeError as e:
         if isinstance(e, FormatError | CodecError):
             raise
         msg = f"{structure[0]}/{values[0]}: {e}"
         raise FormatError(msg) from None
-    return SparseTensor(made, codec, tuple(shape))
+    return SparseTensor(made, codec, shape)
 
 
 def _exported(a: Array) -> tuple[Array, str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Matrix, blocks, index_dtype, plain
+from sparsefmt.arrays import ALIGNMENT, Array, Matrix, blocks, checked_shape, index_dtype, plain
 from sparsefmt.errors import FormatError
 from sparsefmt.part import Part
 
@@ -107,6 +107,9 @@ class Structure(Part):
         for low, high in blocks(self.lines, per, self.row_step, slots):
             yield self.window(low, high)
 
+    def _check_shape(self) -> None:
+        object.__setattr__(self, "shape", checked_shape(self.shape, (2, 2)))
+
     def check_slots(self, slots: Array) -> None:
         """Checks what the structure says of the items of `slots`, whose shape fits.
 
@@ -139,16 +142,25 @@ class Window:
     col: int
 
 
+def check_indices(names: tuple[str, ...], *found: Array) -> None:
+    """Checks that all are 1-d integer arrays.
+
+    Raises:
+        FormatError: one is not.
+    """
+    for name, a in zip(names, found, strict=True):
+        if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu":
+            got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
+            msg = f"{name}: want a 1-d integer array, got {got}"
+            raise FormatError(msg)
+
+
 def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: int) -> tuple[Array, Array]:
     """Checks that both are 1-d integer arrays and gives them in one dtype, int32 or int64.
 
     int64 stays int64; mixed widths and other integers become what `index_dtype` says for `bounds`.
     """
-    for name, a in zip(names, (first, second), strict=True):
-        if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu":
-            got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
-            msg = f"{name}: want a 1-d integer array, got {got}"
-            raise FormatError(msg)
+    check_indices(names, first, second)
     dtype = first.dtype
     if dtype != second.dtype or dtype not in (np.dtype("i4"), np.dtype("i8")):
         dtype = index_dtype(*bounds)
@@ -165,10 +177,10 @@ def alignment(align: object) -> int:
     Raises:
         FormatError: it is neither.
     """
-    if str(align) not in ("1", str(ALIGNMENT)):
+    if not isinstance(align, int) or align not in (1, ALIGNMENT):
         msg = f"@{align}: rows are aligned to {ALIGNMENT} bytes or not at all"
         raise FormatError(msg)
-    return int(str(align))
+    return int(align)
 
 
 def as_bytes(name: str, a: Array, shape: tuple[int, int]) -> Array:

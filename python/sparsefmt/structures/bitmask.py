@@ -40,6 +40,7 @@ class Bitmask(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
+            self._check_shape()
             alignment(self.align)
             rows, cols = self.shape
             object.__setattr__(self, "bits", as_bytes("bits", self.bits, (rows, row_bytes(cols, self.align))))
@@ -69,7 +70,7 @@ class Bitmask(Structure):
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Params:
         """The alignment."""
-        return {"align": alignment(groups.get("align") or 1)}
+        return {"align": alignment(int(groups.get("align", 1)))}
 
     def params(self) -> Params:
         """The alignment."""

@@ -10,7 +10,7 @@ from sparsefmt.arrays import Array, Matrix, empty, index_dtype
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import coo_to_dense, dense_row_counts, dense_to_csr, expand_indptr
-from sparsefmt.structures.base import Params, Structure, Window, as_index_pair
+from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 _ROWS = 1 << 16  # rows whose offsets are held at a time, so that a tall matrix needs no indptr
 
@@ -57,6 +57,8 @@ class Coo(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
+            self._check_shape()
+            check_indices(("row", "col"), self.row, self.col)
             pair = as_index_pair(self.row, self.col, ("row", "col"), *self.shape, len(self.row))
             for name, a in zip(("row", "col"), pair, strict=True):
                 object.__setattr__(self, name, a)

@@ -17,7 +17,7 @@ from sparsefmt.kernels.rowwise import (
     dense_to_csr,
     expand_indptr,
 )
-from sparsefmt.structures.base import Params, Structure, Window, as_index_pair
+from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -94,6 +94,8 @@ class Compressed(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
+            self._check_shape()
+            check_indices(("indptr", "indices"), self.indptr, self.indices)
             bounds = (*self.shape, len(self.indices))
             indptr, indices = as_index_pair(self.indptr, self.indices, ("indptr", "indices"), *bounds)
             check_compressed(indptr, indices, self.shape[1 - self.axis], self.shape[self.axis])

@@ -21,6 +21,10 @@ class Dense(Structure):
     shape: tuple[int, int]
     check: InitVar[bool] = True
 
+    def __post_init__(self, check: bool) -> None:
+        if check:
+            self._check_shape()
+
     @property
     def text(self) -> str:
         """The canonical format text."""

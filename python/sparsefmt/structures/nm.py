@@ -67,6 +67,7 @@ class Nm(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
+            self._check_shape()
             check_nm(self.n, self.m)
             alignment(self.align)
             object.__setattr__(self, "codes", as_bytes("codes", self.codes, (self.shape[0], self._row_bytes)))
@@ -90,7 +91,7 @@ class Nm(Structure):
     def parse(cls, groups: dict[str, str]) -> Params:
         """N, M and the alignment."""
         n, m = check_nm(int(groups["n"]), int(groups["m"]))
-        return {"n": n, "m": m, "align": alignment(groups.get("align") or 1)}
+        return {"n": n, "m": m, "align": alignment(int(groups.get("align", 1)))}
 
     def params(self) -> Params:
         """N, M and the alignment."""
