@@ -149,6 +149,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "nm n of bool": lambda: Nm(byte_rows([0]), True, 4, (1, 4)),
     "nm align 2": lambda: Nm(byte_rows([0, 0]), 2, 4, (1, 4), 2),
     "nm align text": lambda: Nm(byte_rows([0] * 64), 2, 4, (1, 4), "64"),  # type: ignore[arg-type]
+    "nm align bool": lambda: Nm(byte_rows([0]), 2, 4, (1, 4), True),
     "nm negative shape": lambda: Nm(np.zeros((0, 1), np.uint8), 2, 4, (-1, 4)),
     "nm complex": lambda: tensor(Nm(byte_rows([0]), 2, 4, (1, 4)), ONES((1, 2), complex)),
     "dense too few": lambda: tensor(Dense((2, 4)), ONES((2, 3))),

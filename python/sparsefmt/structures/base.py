@@ -177,10 +177,10 @@ def alignment(align: object) -> int:
     Raises:
         FormatError: it is neither.
     """
-    if not isinstance(align, int) or align not in (1, ALIGNMENT):
+    if type(align) is not int or align not in (1, ALIGNMENT):
         msg = f"@{align}: rows are aligned to {ALIGNMENT} bytes or not at all"
         raise FormatError(msg)
-    return int(align)
+    return align
 
 
 def as_bytes(name: str, a: Array, shape: tuple[int, int]) -> Array:
