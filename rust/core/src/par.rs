@@ -4,7 +4,7 @@ use crate::error::Result;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Work (about: bytes touched) below which a thread costs more than it brings.
 const SMALL: usize = 1 << 17;
@@ -93,12 +93,27 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
     pieces
 }
 
+/// Calls `work` with every number below `count`, on the pool if there is more than one.
+///
+/// Behind a `dyn`, so that rayon's machinery is compiled once and not for every kernel and item width.
+fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    match pool() {
+        Some(pool) if count > 1 => pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(work)),
+        _ => (0..count).for_each(work),
+    }
+}
+
+/// A task, and what became of it.
+struct Cell<T, R>(Option<T>, Option<R>);
+
 /// Runs `work` on every task, on the pool if there is more than one, and gives the results in order.
 pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
-    match pool() {
-        Some(pool) if tasks.len() > 1 => pool.install(|| tasks.into_par_iter().with_max_len(1).map(work).collect()),
-        _ => tasks.into_iter().map(work).collect(),
-    }
+    let cells: Vec<_> = tasks.into_iter().map(|task| Mutex::new(Cell(Some(task), None))).collect();
+    each(cells.len(), &|i| {
+        let mut cell = cells[i].lock().unwrap_or_else(PoisonError::into_inner);
+        cell.1 = cell.0.take().map(&work);
+    });
+    cells.into_iter().filter_map(|cell| cell.into_inner().unwrap_or_else(PoisonError::into_inner).1).collect()
 }
 
 /// Like [`map`], for work without a result; the error of the first failing task in order, whatever the timing.
