@@ -1,8 +1,8 @@
 //! One table of functions per instruction set, the choice among them, and every length assertion.
 
-use crate::scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
+use crate::{compress, scalar};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -97,6 +97,7 @@ pub struct Kernels {
     nonzero_bits_u16: NonzeroBits<u16>,
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
+    pub(crate) compress: compress::Table,
 }
 
 const SCALAR: Kernels = Kernels {
@@ -105,6 +106,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u16: scalar::mask::nonzero_bits::<u16>,
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
+    compress: compress::SCALAR,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -114,6 +116,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u16: avx2::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
+    compress: compress::AVX2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -123,6 +126,7 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u16: avx512::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
+    compress: compress::AVX512,
 };
 
 macro_rules! nonzero_bits {

@@ -1,3 +1,4 @@
 //! Portable kernels: the meaning in Rust, and what every faster table falls back to.
 
+pub(crate) mod compress;
 pub(crate) mod mask;
