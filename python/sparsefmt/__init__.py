@@ -1,1 +1,53 @@
-"""One home for packed sparse weights."""
+"""One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
+
+from sparsefmt import prune
+from sparsefmt.arrays import set_max_bytes
+from sparsefmt.compare import equal
+from sparsefmt.encode import encode
+from sparsefmt.errors import (
+    BackendError,
+    CodecError,
+    CorruptFileError,
+    DtypeError,
+    FormatError,
+    PatternError,
+    SizeError,
+    SparsefmtError,
+    VersionError,
+)
+from sparsefmt.format import formats
+from sparsefmt.interop.scipy import from_scipy, to_scipy
+from sparsefmt.io import TensorInfo, inspect, load, save
+from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.tensor import SparseTensor, explain
+from sparsefmt.tensor import change as convert
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "CodecError",
+    "CorruptFileError",
+    "DtypeError",
+    "FormatError",
+    "PatternError",
+    "SizeError",
+    "SparseTensor",
+    "SparsefmtError",
+    "TensorInfo",
+    "VersionError",
+    "convert",
+    "cpu_features",
+    "encode",
+    "equal",
+    "explain",
+    "formats",
+    "from_scipy",
+    "inspect",
+    "load",
+    "prune",
+    "save",
+    "set_max_bytes",
+    "set_num_threads",
+    "to_scipy",
+]

@@ -6,8 +6,9 @@ when any of its items is nonzero. `w` and `out` may be a block of rows that star
 
 import numpy as np
 
+from sparsefmt.arrays import Array
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels.items import Array, every_bit, nonzero
+from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.rowwise import changed, check_range, span
 
@@ -46,7 +47,7 @@ def bsr_to_dense(indptr: Array, indices: Array, blocks: Array, out: Array) -> No
     check_range(indices[span(indptr)], across)
     full = np.zeros((len(indptr) - 1, across, r, c), out.dtype)
     full[np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), indices[span(indptr)]] = blocks[span(indptr)]
-    out[...] = full.swapaxes(1, 2).reshape(-1, across * c)[:rows, :cols]
+    out[...] = full.swapaxes(1, 2).reshape((len(indptr) - 1) * r, across * c)[:rows, :cols]
 
 
 def elements(indptr: Array, indices: Array, blocks: Array, shape: tuple[int, int]) -> tuple[Array, Array, Array]:

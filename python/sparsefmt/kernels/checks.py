@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.kernels.items import Array
+from sparsefmt.arrays import Array
 from sparsefmt.kernels.registry import kernel
 
 OK, START, FALLS, END, RANGE, ORDER, ROW_RANGE, PADDING, COUNT = range(9)
@@ -16,7 +16,7 @@ def first(code: int, bad: Array) -> Finding:
 
 @kernel
 def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
-    """Looks at csr.
+    """Finds what is wrong with compressed offsets and indices.
 
     START: indptr[0] != 0; FALLS at r: indptr[r+1] < indptr[r]; END: indptr[-1] != len(indices);
     RANGE at i: indices[i] outside 0..cols; ORDER at i: indices[i] <= indices[i-1] in one row.
@@ -24,7 +24,7 @@ def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
     """
     if indptr[0] != 0:
         return START, 0
-    if (found := first(FALLS, indptr[1:] < indptr[:-1]))[0]:
+    if (found := first(FALLS, indptr[1:] < indptr[:-1]))[0]:  # np.diff could wrap
         return found
     if indptr[-1] != len(indices):
         return END, 0
@@ -38,7 +38,10 @@ def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
 
 @kernel
 def coo_check(row: Array, col: Array, shape: tuple[int, int]) -> Finding:
-    """ROW_RANGE at i, RANGE at i (of col), ORDER at i: (row, col) not after its predecessor; in this order."""
+    """Finds what is wrong with coordinates.
+
+    ROW_RANGE at i, RANGE at i (of col), ORDER at i: (row, col) not after its predecessor; in this order.
+    """
     if (found := first(ROW_RANGE, (row < 0) | (row >= shape[0])))[0]:
         return found
     if (found := first(RANGE, (col < 0) | (col >= shape[1])))[0]:
@@ -50,7 +53,7 @@ def coo_check(row: Array, col: Array, shape: tuple[int, int]) -> Finding:
 
 @kernel
 def bits_check(bits: Array, row_offsets: Array, cols: int) -> Finding:
-    """Looks at a bitmask.
+    """Finds what is wrong with a bitmask.
 
     START: row_offsets[0] != 0; COUNT at row r: row_offsets[r+1] - row_offsets[r] is not the number of set bits;
     PADDING at row r: a bit at or beyond cols is set. COUNT for all rows before PADDING for any.
@@ -59,5 +62,5 @@ def bits_check(bits: Array, row_offsets: Array, cols: int) -> Finding:
         return START, 0
     if (found := first(COUNT, np.diff(row_offsets) != np.bitwise_count(bits).sum(axis=1, dtype=np.int64)))[0]:
         return found
-    beyond = np.unpackbits(bits, axis=1, bitorder="little")[:, cols:]
-    return first(PADDING, np.asarray(beyond.any(axis=1)))
+    padding = np.unpackbits(bits, axis=1, bitorder="little")[:, cols:]
+    return first(PADDING, np.asarray(padding.any(axis=1)))

@@ -5,11 +5,9 @@ complex128 as the carrier of 16 bytes. The zero rule comes as `zero`, a mask of 
 (for 16-byte items the mask of each 8-byte half): all bits for "bits", all but the sign bits for "value".
 """
 
-from typing import Any, TypeAlias
-
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, Any]
+from sparsefmt.arrays import Array
 
 
 def nonzero(a: Array, zero: int) -> Array:

@@ -12,8 +12,9 @@ from math import comb
 
 import numpy as np
 
+from sparsefmt.arrays import Array
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels.items import Array, every_bit, nonzero
+from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
 
 CODE, PADDING, BEYOND = 1, 2, 3
@@ -26,7 +27,7 @@ def width(n: int, m: int) -> int:
 
 
 def binomials(m: int) -> Array:
-    """binomials(m)[p, k] = C(p, k) for p in 0..m, k in 0..m+1."""
+    """The table [p, k] = C(p, k) for p in 0..m, k in 0..m+1."""
     return np.array([[comb(p, k) for k in range(m + 2)] for p in range(m + 1)], np.int64)
 
 
@@ -37,6 +38,12 @@ def grouped(a: Array, m: int) -> Array:
     full = np.zeros((rows, groups * m), a.dtype)
     full[:, :cols] = a
     return full.reshape(rows, groups, m)
+
+
+def ungrouped(a: Array) -> Array:
+    """(rows, groups, m) -> (rows, groups * m)."""
+    rows, groups, m = a.shape
+    return a.reshape(rows, groups * m)
 
 
 def rank(keep: Array) -> Array:
@@ -63,7 +70,7 @@ def unrank(codes: Array, n: int, m: int) -> Array:
 def pack_codes(ranks: Array, bits: int, codes: Array) -> None:
     """(rows, groups) ranks -> `codes` (rows, bytes) uint8, `bits` bits each, LSB first, padded with zeros."""
     stream = (ranks[..., None] >> np.arange(bits)) & 1
-    packed = np.packbits(stream.reshape(len(ranks), -1).astype(np.uint8), axis=1, bitorder="little")
+    packed = np.packbits(ungrouped(stream).astype(np.uint8), axis=1, bitorder="little")
     codes[...] = 0
     codes[:, : packed.shape[1]] = packed
 
@@ -120,9 +127,9 @@ def magnitude_keys(w: Array, order: str) -> Array:
     }
     if order in infinity:
         unsigned = w.dtype.type
-        return np.minimum(w & unsigned(every_bit(w) >> 1), unsigned(infinity[order]))
+        return np.asarray(np.minimum(w & unsigned(every_bit(w) >> 1), unsigned(infinity[order])))
     if order.startswith("int"):
-        return np.abs(w.view(order)).view(w.dtype)
+        return np.asarray(np.abs(w.view(order)).view(w.dtype))
     return w
 
 
@@ -141,13 +148,13 @@ def top_n(keys: Array, n: int, m: int) -> Array:
 @kernel
 def nm_select(keys: Array, n: int, m: int, keep: Array) -> None:
     """Writes 1 into `keep` (rows, cols) uint8 where the uint64 key is among the n largest of its group, else 0."""
-    keep[...] = top_n(keys, n, m).reshape(len(keys), -1)[:, : keys.shape[1]]
+    keep[...] = ungrouped(top_n(keys, n, m))[:, : keys.shape[1]]
 
 
 @kernel
 def nm_prune(w: Array, order: str, n: int, m: int, out: Array) -> None:
     """Copies `w` to `out`, with zero where the magnitude is not among the n largest of its group."""
-    keep = top_n(magnitude_keys(w, order), n, m).reshape(len(w), -1)[:, : w.shape[1]]
+    keep = ungrouped(top_n(magnitude_keys(w, order), n, m))[:, : w.shape[1]]
     out[...] = np.where(keep, w, np.zeros(1, w.dtype))
 
 
@@ -167,7 +174,7 @@ def decoded_positions(codes: Array, n: int, m: int, groups: int) -> Array:
         row, group = np.unravel_index(int(np.argmax(bad)), bad.shape)
         msg = f"codes: row {row}, group {group} holds {int(ranks[row, group])}, allowed 0..{comb(m, n)}"
         raise FormatError(msg)
-    keep = unrank(ranks, n, m).reshape(len(codes), -1)
+    keep = ungrouped(unrank(ranks, n, m))
     return np.nonzero(keep)[1].reshape(len(codes), groups * n)
 
 
@@ -184,7 +191,9 @@ def nm_decode(codes: Array, slots: Array, n: int, m: int, out: Array) -> None:
 
 @kernel
 def nm_check(codes: Array, slots: Array, n: int, m: int, cols: int) -> tuple[int, int, int, int]:
-    """Gives (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
+    """Finds what is wrong with the codes and slots of N:M.
+
+    Gives (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
     a bit behind the last code, or an item behind the last slot, is not zero; (BEYOND, row, slot, 0): a slot beyond
     the last column is not zero. CODE is looked for in all rows first, then PADDING, then BEYOND.
     """

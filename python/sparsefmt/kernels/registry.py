@@ -13,8 +13,10 @@ R = TypeVar("R")
 NATIVE = os.environ.get("SPARSEFMT_NATIVE", "1") != "0"
 if NATIVE:
     from sparsefmt import _native
+
+    extension: Any = _native
 else:
-    _native = None  # type: ignore[assignment]
+    extension = None
 
 
 def native_form(a: object) -> object:
@@ -30,7 +32,7 @@ def kernel(definition: Callable[P, R]) -> Callable[P, R]:
     The body of the definition is the meaning: every implementation gives its bytes. Arrays other than NumPy's
     (CuPy) are served by the definition itself.
     """
-    compiled: Any = getattr(_native, definition.__name__, None)
+    compiled: Any = getattr(extension, definition.__name__, None)
     if compiled is None:
         return definition
 

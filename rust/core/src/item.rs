@@ -10,6 +10,9 @@ pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Whether a bit of `zero` is set in the item: the zero rule.
     fn is_nonzero(self, zero: Self) -> bool;
 
+    /// The bits that are set in either.
+    fn or(self, other: Self) -> Self;
+
     /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); gives the number of set bits.
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize;
 
@@ -51,6 +54,10 @@ macro_rules! item {
                 self & zero != 0
             }
             #[inline]
+            fn or(self, other: Self) -> Self {
+                self | other
+            }
+            #[inline]
             fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
                 Kernels::active().$nonzero_bits(src, zero, bits)
             }
@@ -71,6 +78,10 @@ impl Item for [u64; 2] {
     #[inline]
     fn is_nonzero(self, zero: Self) -> bool {
         (self[0] & zero[0]) | (self[1] & zero[1]) != 0
+    }
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        [self[0] | other[0], self[1] | other[1]]
     }
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
         let mut count = 0;

@@ -6,7 +6,8 @@
 mod compress;
 mod dispatch;
 mod scalar;
+mod slots;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use dispatch::{Isa, Kernels, UnknownIsa};
+pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};

@@ -4,11 +4,17 @@
 
 mod arrays;
 mod bitmask;
+mod borrow;
+mod bsr;
 mod check;
+mod codebook;
 mod coo;
 mod csc;
 mod csr;
+mod header;
+mod nm;
 mod settings;
+mod stream;
 
 use pyo3::prelude::*;
 
@@ -18,7 +24,13 @@ mod _native {
     #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]
+    use super::bsr::{
+        bsr_block_counts, bsr_row_counts, bsr_to_csr, bsr_to_dense, csr_block_counts, csr_to_bsr, dense_to_bsr,
+    };
+    #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
+    #[pymodule_export]
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
     #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
     #[pymodule_export]
@@ -26,7 +38,15 @@ mod _native {
     #[pymodule_export]
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
     #[pymodule_export]
+    use super::header::parse_header;
+    #[pymodule_export]
+    use super::nm::{
+        csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
+    };
+    #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
+    #[pymodule_export]
+    use super::stream::{pack_stream, stream_padding, unpack_stream};
     use pyo3::prelude::*;
 
     #[pymodule_init]

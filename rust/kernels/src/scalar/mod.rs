@@ -2,3 +2,5 @@
 
 pub(crate) mod compress;
 pub(crate) mod mask;
+pub(crate) mod slots;
+pub(crate) mod split;

@@ -2,3 +2,4 @@
 
 pub(crate) mod compress;
 pub(crate) mod mask;
+pub(crate) mod split;

@@ -1,0 +1,1 @@
+"""How each stored value is stored: one class per codec."""

@@ -1,0 +1,89 @@
+"""From an array to a packed tensor."""
+
+from typing import Literal
+
+from sparsefmt import arrays
+from sparsefmt.arrays import Array, Matrix, zero_mask
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.errors import CodecError, DtypeError, FormatError
+from sparsefmt.format import parse
+from sparsefmt.structures.base import Structure
+from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor import SparseTensor
+from sparsefmt.view import Packed
+
+
+def encode(
+    w: object,
+    fmt: str,
+    *,
+    prune: bool = False,
+    score: object = None,
+    zero: Literal["value", "bits"] = "value",
+    codebook: object = None,
+) -> SparseTensor:
+    """Packs an array.
+
+    Args:
+        w: array-like of rank 1 or more; leading axes are flattened to rows. Not modified, never borrowed.
+        fmt: a format text, e.g. "nm2:4", "csr", "bsr16x16", "bitmask"; see `sparsefmt.formats`.
+        prune: nm only: keep the N largest of every M columns instead of raising PatternError. Equals
+            `sparsefmt.prune.nm`, then `encode`, in one pass.
+        score: with `prune`: (rows, cols) or the shape of w, larger is kept; default the magnitude.
+        zero: "value": -0.0 is a zero and may become +0, as in SciPy; "bits": only +0 is a zero.
+        codebook: for codecs with a codebook; none in this version.
+
+    Returns:
+        A tensor that decodes to `w` bit for bit (after `w[w == 0] = 0` under "value", where zeros are not stored).
+
+    Raises:
+        PatternError: w does not have the pattern of the format; prune first.
+        DtypeError: a dtype that no format, or nm, does not hold.
+        FormatError: an unknown format, or arguments that do not fit together.
+        CodecError: an unknown codec.
+        SizeError: the result would be larger than allowed.
+
+    >>> import numpy as np
+    >>> encode(np.array([[1., 2., 3., 0.]]), "nm2:4", prune=True).to_dense()
+    array([[0., 2., 3., 0.]])
+    """
+    if isinstance(w, Packed):
+        msg = "w is packed already; use t.convert(fmt)"
+        raise TypeError(msg)
+    target, a = parse(fmt), arrays.as_array(w)
+    if codebook is not None:
+        msg = f"codebook= is for codecs with a codebook; {fmt!r} has none"
+        raise CodecError(msg)
+    if score is not None and not prune:
+        msg = "score= chooses what prune=True keeps; pass prune=True"
+        raise FormatError(msg)
+    matrix = Matrix(a)
+    mask = zero_mask(matrix.dtype, zero)
+    if prune and target.structure is not Nm:
+        msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
+        raise FormatError(msg)
+    structure: Structure
+    if prune:
+        structure, slots = Nm.encode_pruned(matrix, mask, target.params, score_matrix(score, a.shape))
+    else:
+        structure, slots = target.structure.encode(matrix, mask, target.params)
+    return SparseTensor.from_checked(structure, Raw(slots.view(matrix.dtype), check=False), a.shape)
+
+
+def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
+    """`score` as (rows, cols).
+
+    Raises:
+        FormatError: another shape.
+        DtypeError: a dtype that has no order.
+    """
+    if score is None:
+        return None
+    a, matrix = arrays.as_array(score, "score"), arrays.matrix_shape(shape)
+    if a.shape not in (shape, matrix):
+        msg = f"score: want shape {shape}, got {a.shape}"
+        raise FormatError(msg)
+    if a.dtype.kind == "c":
+        msg = f"score: {a.dtype} has no order; use abs(score)"
+        raise DtypeError(msg)
+    return a.reshape(matrix)

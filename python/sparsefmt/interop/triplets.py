@@ -1,0 +1,40 @@
+"""Unsorted coordinates with duplicates, made canonical."""
+
+import numpy as np
+
+from sparsefmt.arrays import Array, items
+from sparsefmt.kernels.rowwise import coo_order
+
+
+def sum_runs(data: Array, starts: Array) -> Array:
+    """Sums runs along the first axis in order, in the dtype of the data; bool: or."""
+    if data.dtype == bool:
+        return np.logical_or.reduceat(data, starts, axis=0)
+    with np.errstate(all="ignore"):
+        return np.add.reduceat(data, starts, axis=0, dtype=data.dtype)
+
+
+def from_triplets(row: Array, col: Array, data: Array, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """Sorts by row, then column, and sums duplicates in the order in which they came.
+
+    Args:
+        row: (entries,) int32 or int64.
+        col: (entries,) of the same dtype.
+        data: (entries, ...), one item or block per entry.
+        shape: what the coordinates are below.
+
+    Returns:
+        Row, column and data, sorted and unique.
+
+    Raises:
+        FormatError: a coordinate is out of range.
+    """
+    order = np.empty(len(row), np.int64)
+    coo_order(row, col, shape, order)
+    row, col = row[order], col[order]
+    fresh = np.ones(len(row), bool)
+    fresh[1:] = (row[1:] != row[:-1]) | (col[1:] != col[:-1])
+    if fresh.all():
+        return row, col, items(data)[order].view(data.dtype)
+    starts = np.flatnonzero(fresh)
+    return row[starts], col[starts], sum_runs(data[order], starts)

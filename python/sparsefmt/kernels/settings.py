@@ -1,0 +1,41 @@
+"""Threads and CPU features."""
+
+import os
+from typing import Any
+
+from sparsefmt.arrays import whole
+from sparsefmt.kernels.registry import NATIVE, extension
+
+
+def set_num_threads(n: int | None) -> None:
+    """Sets the number of threads that kernels use.
+
+    Args:
+        n: 1..1024, or None for one per CPU (the default).
+
+    Raises:
+        FormatError: n is out of range.
+
+    >>> set_num_threads(2)
+    >>> set_num_threads(None)
+    """
+    threads = 0 if n is None else whole(n, "threads", 1, 1024)
+    if NATIVE:
+        extension.set_num_threads(threads)
+
+
+def cpu_features() -> dict[str, Any]:
+    """What kernels run on.
+
+    Returns:
+        "isa": the instruction set in use ("scalar", "avx2", "avx512", or "numpy" where the extension is switched off
+        by `SPARSEFMT_NATIVE=0`); "available": whether this CPU has each; "threads"; "cpus". The environment variable
+        `SPARSEFMT_ISA` forces one.
+
+    >>> sorted(cpu_features())
+    ['available', 'cpus', 'isa', 'threads']
+    """
+    if not NATIVE:
+        return {"isa": "numpy", "available": {}, "threads": 1, "cpus": os.cpu_count()}
+    isa, available = extension.cpu_features()
+    return {"isa": isa, "available": dict(available), "threads": extension.num_threads(), "cpus": os.cpu_count()}

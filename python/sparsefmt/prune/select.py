@@ -1,0 +1,199 @@
+"""Which values to keep: N of every M, the largest of a tensor or of each row, the heaviest blocks."""
+
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from sparsefmt.arrays import Array, Matrix, as_array, empty, item_dtype, items, whole
+from sparsefmt.encode import score_matrix
+from sparsefmt.errors import FormatError
+from sparsefmt.kernels import nm as kernels
+from sparsefmt.structures.nm import check_nm, prune_block, ranges, score_keys
+
+
+def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:
+    """Keeps the `n` highest-scoring values in every run of `m` columns and zeroes the rest.
+
+    Larger magnitude first, equal magnitude: lower column; NaN ranks as infinity, int8 -128 as 128, complex by
+    modulus.
+
+    Args:
+        w: array-like (..., cols), any number of columns; a short last group is completed by virtual zeros. Not
+            modified.
+        n: how many to keep, 1..m.
+        m: the length of a run, up to 32.
+        score: the shape of w or (rows, cols), real, larger is kept; default the magnitude of w.
+
+    Returns:
+        A new array of the shape and dtype of w; what is kept is kept bit for bit, the rest is +0.
+
+    Raises:
+        FormatError: n, m or the shape of score; a NaN in score.
+        DtypeError: w is neither numeric nor complex.
+
+    Source: Mishra et al. 2021, arXiv:2104.08378, section 2.
+
+    >>> nm(np.array([[4., 1., -3., 2.]]))
+    array([[ 4.,  0., -3.,  0.]])
+    """
+    n, m = check_nm(n, m)
+    matrix = Matrix(as_array(w))
+    scores = score_matrix(score, matrix.array.shape)
+    out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
+    kept = items(out.reshape(matrix.shape))
+    for low, high, block_ in matrix.row_blocks():
+        if scores is None and matrix.dtype.kind != "c":
+            kernels.nm_prune(block_, matrix.dtype.name, n, m, kept[low:high])
+            continue
+        for start, end in ranges(low, high, matrix.shape[1]):
+            part = block_[start - low : end - low]
+            chosen = _modulus(part.view(matrix.dtype)) if scores is None else scores[start:end]
+            kept[start:end] = prune_block(part, chosen, n, m, start)
+    return out
+
+
+def _modulus(w: Array) -> Array:
+    """The modulus, NaN as infinity."""
+    with np.errstate(all="ignore"):
+        return np.nan_to_num(np.abs(w), nan=np.inf, posinf=np.inf)
+
+
+def kept_count(density: object, size: int) -> int:
+    """`floor(density * size)`, exactly: the density as a fraction with a denominator of at most 10**9.
+
+    Raises:
+        FormatError: the density is no number in 0..1.
+
+    >>> kept_count(0.29, 100)
+    29
+    """
+    try:
+        share: Fraction = Fraction(float(density) if isinstance(density, np.floating) else density)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        share = Fraction(-1)
+    if isinstance(density, bool | str) or not 0 <= share <= 1:
+        msg = f"density = {density!r}; want a number in 0..1"
+        raise FormatError(msg)
+    share = share.limit_denominator(10**9)
+    return share.numerator * size // share.denominator
+
+
+def magnitude_keys(block_: Array, matrix: Matrix) -> Array:
+    """Unsigned integers that rank like the magnitude of the items of a block."""
+    if matrix.dtype.kind == "c":
+        return score_keys(_modulus(block_.view(matrix.dtype)), 0)
+    return kernels.magnitude_keys(block_, matrix.dtype.name)
+
+
+def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tensor") -> Array:
+    """Keeps the largest values and zeroes the rest.
+
+    The count is exact: `floor(density * size)`, with the density as the fraction that it was written as (0.29 of 100
+    keeps 29). Equal magnitude: lower index; NaN ranks as infinity; complex by modulus.
+
+    Args:
+        w: array-like (..., cols). Not modified.
+        density: the share to keep, 0..1.
+        scope: "tensor": of the whole; "row": of each row (leading axes counted as rows).
+
+    Returns:
+        A new array of the shape and dtype of w; what is kept is kept bit for bit, the rest is +0.
+
+    Raises:
+        FormatError: the density or the scope.
+        DtypeError: w is neither numeric nor complex.
+
+    >>> magnitude(np.array([1., -4., 3., 2.]), 0.5)
+    array([ 0., -4.,  3.,  0.])
+    """
+    if scope not in ("tensor", "row"):
+        msg = f'scope = {scope!r}; want "tensor" or "row"'
+        raise FormatError(msg)
+    matrix = Matrix(as_array(w))
+    rows, cols = matrix.shape
+    out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
+    kept = items(out.reshape(matrix.shape))
+    nothing = np.zeros(1, matrix.item_dtype)
+    if scope == "row":
+        count = kept_count(density, cols)
+        for low, high, part in matrix.row_blocks():
+            for start, end in ranges(low, high, cols):
+                some = part[start - low : end - low]
+                kept[start:end] = np.where(largest(magnitude_keys(some, matrix), count), some, nothing)
+        return out
+    count = kept_count(density, rows * cols)
+    keys = np.empty(matrix.shape, item_dtype(np.dtype("f8")) if matrix.dtype.kind == "c" else matrix.item_dtype)
+    for low, high, part in matrix.row_blocks():
+        keys[low:high] = magnitude_keys(part, matrix)
+    keep = largest(keys.reshape(1, -1), count).reshape(matrix.shape)
+    for low, high, part in matrix.row_blocks():
+        kept[low:high] = np.where(keep[low:high], part, nothing)
+    return out
+
+
+def largest(keys: Array, count: int) -> Array:
+    """(rows, cols) unsigned keys -> bool: the `count` largest of each row, equal ones: lower index."""
+    cols = keys.shape[1]
+    if count == 0 or count == cols:
+        return np.full(keys.shape, count != 0)
+    edge = np.partition(keys, cols - count, axis=1)[:, cols - count, None]
+    above, equal = keys > edge, keys == edge
+    missing = count - above.sum(axis=1, keepdims=True)
+    return np.asarray(above | (equal & (np.cumsum(equal, axis=1) <= missing)))
+
+
+def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25) -> Array:
+    """Keeps the heaviest blocks whole and zeroes the rest.
+
+    The weight of a block is the sum of its squared magnitudes, in float64; NaN weighs infinity. Blocks at the ragged
+    edge are completed by zeros. Equal weight: the first in row-major order.
+
+    Args:
+        w: array-like (..., cols); leading axes are counted as rows. Not modified.
+        block: rows and columns of a block.
+        density: the share of blocks to keep, 0..1; `floor(density * blocks)` are kept.
+
+    Returns:
+        A new array of the shape and dtype of w; what is kept is kept bit for bit, the rest is +0.
+
+    Raises:
+        FormatError: the block or the density.
+        DtypeError: w is neither numeric nor complex.
+
+    >>> block(np.array([[1., 0., 3., 3.], [0., 1., 3., 3.]]), (2, 2), 0.5)
+    array([[0., 0., 3., 3.],
+           [0., 0., 3., 3.]])
+    """
+    try:
+        r, c = (whole(size, "block", 1, 2**31 - 1) for size in block)
+    except (TypeError, ValueError):
+        msg = f"block = {block!r}; want (rows, columns), each 1 or more"
+        raise FormatError(msg) from None
+    matrix = Matrix(as_array(w))
+    cols = matrix.shape[1]
+    down, across = -(-matrix.shape[0] // r), -(-cols // c)
+    count = kept_count(density, down * across)
+    weights = np.zeros((down, across))
+    for low, high, part in matrix.row_blocks(r):
+        for start in range(low, high, r):
+            end = min(start + r, high)
+            weights[start // r] = _block_weights(part[start - low : end - low].view(matrix.dtype), c)
+    keep = largest(score_keys(weights.reshape(1, -1), 0), count).reshape(down, across)
+    out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
+    kept = items(out.reshape(matrix.shape))
+    for low, high, part in matrix.row_blocks(r):
+        for start in range(low, high, r):
+            end = min(start + r, high)
+            chosen = np.repeat(keep[start // r], c)[:cols]
+            kept[start:end] = np.where(chosen, part[start - low : end - low], np.zeros(1, matrix.item_dtype))
+    return out
+
+
+def _block_weights(w: Array, c: int) -> Array:
+    """Sums of squared magnitudes of the blocks of `c` columns of (rows, cols)."""
+    with np.errstate(all="ignore"):
+        wide = w.astype(np.complex128 if w.dtype.kind == "c" else np.float64)
+        squares = (wide * wide.conj()).real.sum(axis=0)
+        sums = np.add.reduceat(squares, np.arange(0, len(squares), c))
+    return np.where(np.isnan(sums), np.inf, sums)

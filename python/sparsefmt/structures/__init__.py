@@ -1,0 +1,1 @@
+"""Where the stored values of a tensor are: one class per structure."""

@@ -1,0 +1,134 @@
+"""What every structure offers."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from sparsefmt.arrays import ALIGNMENT, Array, Matrix, index_dtype, plain
+from sparsefmt.errors import FormatError
+from sparsefmt.part import Part
+
+Params = dict[str, Any]
+
+
+class Structure(Part):
+    """Where the stored values of a matrix are. Arrays are read-only; the meaning is checked at construction.
+
+    `slots` in arguments are the stored items in the layout of `slot_shape`, as unsigned integers moved by width
+    (complex128 for 16 bytes).
+    """
+
+    __slots__ = ()
+
+    pattern: ClassVar[str]
+    """The format text as a regular expression with named groups."""
+
+    template: ClassVar[str]
+    """The format text as `sparsefmt.formats` shows it."""
+
+    example: ClassVar[str]
+    """A format text."""
+
+    row_step: int = 1
+    """Blocks of rows must start at multiples of this."""
+
+    shape: tuple[int, int]
+    """(rows, cols) of the matrix."""
+
+    @classmethod
+    def parse(cls, groups: dict[str, str]) -> Params:
+        """The parameters of `encode` from the named groups of `pattern`.
+
+        Raises:
+            FormatError: they make no sense.
+        """
+        return {}
+
+    @classmethod
+    def from_parts(cls, arrays: dict[str, Array], params: Params, shape: tuple[int, int]) -> Self:
+        """Builds and checks a structure from what `arrays`, `params` and `shape` of an equal one gave.
+
+        Raises:
+            FormatError: the arrays contradict each other.
+        """
+        return cls(**arrays, **params, shape=shape)  # type: ignore[call-arg]
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The canonical format text."""
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """How many values are stored."""
+
+    @abstractmethod
+    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+        """The shape of the array of slots; `itemsize` in bytes matters only where rows are aligned."""
+
+    def check_slots(self, slots: Array) -> None:
+        """Checks what the structure says of the items of `slots`, whose shape fits.
+
+        Raises:
+            FormatError: an item that must be zero (outside the shape, or padding) is not.
+        """
+
+    @classmethod
+    @abstractmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the items of `w` that are nonzero under the mask `zero`; gives the structure and the slots.
+
+        Raises:
+            PatternError: `w` does not have the pattern.
+        """
+
+    @abstractmethod
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Fills the contiguous `out` (high - low, cols) with rows `low..high`; `low` is a multiple of `row_step`."""
+
+
+def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: int) -> tuple[Array, Array]:
+    """Checks that both are 1-d integer arrays and gives them in one dtype, int32 or int64.
+
+    int64 stays int64; mixed widths and other integers become what `index_dtype` says for `bounds`.
+    """
+    for name, a in zip(names, (first, second), strict=True):
+        if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu":
+            got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
+            msg = f"{name}: want a 1-d integer array, got {got}"
+            raise FormatError(msg)
+    dtype = first.dtype
+    if dtype != second.dtype or dtype not in (np.dtype("i4"), np.dtype("i8")):
+        dtype = index_dtype(*bounds)
+        for name, a in zip(names, (first, second), strict=True):
+            if len(a) and (int(a.max()) > np.iinfo(dtype).max or int(a.min()) < np.iinfo(dtype).min):
+                msg = f"{name} holds {int(a.max())}, out of range for shape and slots {bounds}"
+                raise FormatError(msg)
+    return plain(first, dtype), plain(second, dtype)
+
+
+def alignment(align: object) -> int:
+    """The row alignment in bytes: 1 or 64.
+
+    Raises:
+        FormatError: it is neither.
+    """
+    if str(align) not in ("1", str(ALIGNMENT)):
+        msg = f"@{align}: rows are aligned to {ALIGNMENT} bytes or not at all"
+        raise FormatError(msg)
+    return int(str(align))
+
+
+def as_bytes(name: str, a: Array, shape: tuple[int, int]) -> Array:
+    """Checks that `a` is uint8 of that shape.
+
+    Raises:
+        FormatError: it is not.
+    """
+    if not isinstance(a, np.ndarray) or a.dtype != np.uint8 or a.shape != shape:
+        got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
+        msg = f"{name}: want uint8 of shape {shape}, got {got}"
+        raise FormatError(msg)
+    return plain(a, np.uint8)

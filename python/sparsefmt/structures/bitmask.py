@@ -1,0 +1,108 @@
+"""One bit per element."""
+
+from dataclasses import InitVar, dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
+from sparsefmt.errors import FormatError
+from sparsefmt.kernels import checks
+from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, dense_to_bits
+from sparsefmt.structures.base import Params, Structure, alignment, as_bytes
+from sparsefmt.structures.csr import offsets
+
+
+def row_bytes(cols: int, align: int) -> int:
+    """Bytes of one row of bits."""
+    return -(-cols // (8 * align)) * align
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bitmask(Structure):
+    """One bit per element, LSB first, rows padded to bytes; `@64`: to multiples of 64 bytes.
+
+    `bits` (rows, row bytes) uint8; `row_offsets` (rows + 1,) int32 or int64: row r owns the slots
+    `row_offsets[r]:row_offsets[r + 1]`, one per set bit, columns ascending. Slots are flat.
+    """
+
+    kind: ClassVar[str] = "bitmask"
+    pattern: ClassVar[str] = r"bitmask(?:@(?P<align>\d+))?"
+    template: ClassVar[str] = "bitmask[@64]"
+    example: ClassVar[str] = "bitmask"
+    array_names: ClassVar[tuple[str, ...]] = ("bits", "row_offsets")
+
+    bits: Array
+    row_offsets: Array
+    shape: tuple[int, int]
+    align: int = 1
+    check: InitVar[bool] = True
+
+    def __post_init__(self, check: bool) -> None:
+        if check:
+            alignment(self.align)
+            rows, cols = self.shape
+            object.__setattr__(self, "bits", as_bytes("bits", self.bits, (rows, row_bytes(cols, self.align))))
+            self._check_offsets()
+            code, at = checks.bits_check(self.bits, self.row_offsets, cols)
+            if code == checks.START:
+                msg = f"row_offsets[0] = {int(self.row_offsets[0])}; want 0"
+                raise FormatError(msg)
+            if code == checks.COUNT:
+                got = int(self.row_offsets[at + 1]) - int(self.row_offsets[at])
+                want = int(np.bitwise_count(self.bits[at]).sum())
+                msg = f"row_offsets: row {at} holds {got} values, but {want} bits are set"
+                raise FormatError(msg)
+            if code:
+                msg = f"bits: row {at} has a set bit at or beyond column {cols}"
+                raise FormatError(msg)
+        self.freeze()
+
+    def _check_offsets(self) -> None:
+        a = self.row_offsets
+        if not isinstance(a, np.ndarray) or a.shape != (self.shape[0] + 1,) or a.dtype not in (np.int32, np.int64):
+            got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
+            msg = f"row_offsets: want int32 or int64 of shape ({self.shape[0] + 1},), got {got}"
+            raise FormatError(msg)
+        object.__setattr__(self, "row_offsets", plain(a, a.dtype.newbyteorder("=")))
+
+    @classmethod
+    def parse(cls, groups: dict[str, str]) -> Params:
+        """The alignment."""
+        return {"align": alignment(groups.get("align") or 1)}
+
+    def params(self) -> Params:
+        """The alignment."""
+        return {"align": self.align}
+
+    @property
+    def text(self) -> str:
+        """The canonical format text."""
+        return "bitmask" if self.align == 1 else f"bitmask@{self.align}"
+
+    @property
+    def slots(self) -> int:
+        """How many values are stored."""
+        return int(self.row_offsets[-1])
+
+    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+        """(slots,)."""
+        return (self.slots,)
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the nonzero items row by row."""
+        rows, cols = w.shape
+        bits = empty((rows, row_bytes(cols, params["align"])), np.uint8, "bits")
+        counted = zeros(rows + 1, index_dtype(rows, cols, rows * cols), "row_offsets")
+        for low, high, block in w.row_blocks():
+            dense_to_bits(block, zero, bits[low:high], counted[low + 1 : high + 1])
+        row_offsets, total = offsets(counted, rows, cols)
+        slots = empty(total, w.item_dtype, "values")
+        for low, high, block in w.row_blocks():
+            bits_gather(block, bits[low:high], row_offsets[low : high + 1], slots)
+        return cls(bits, row_offsets, w.shape, params["align"], check=False), slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Zeroes `out` and spreads rows `low..high` over it."""
+        bits_to_dense(self.bits[low:high], self.row_offsets[low : high + 1], slots, out)

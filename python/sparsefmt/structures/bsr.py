@@ -1,0 +1,119 @@
+"""Block-sparse rows."""
+
+from dataclasses import InitVar, dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sparsefmt.arrays import Array, Matrix, empty, index_dtype, whole, zeros
+from sparsefmt.errors import FormatError
+from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr
+from sparsefmt.structures.base import Params, Structure, as_index_pair
+from sparsefmt.structures.csr import check_compressed, offsets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bsr(Structure):
+    """Blocks of R x C elements, stored whole where any element is nonzero; the ragged edge is completed by zeros.
+
+    `indptr` (block rows + 1,) and `indices` (blocks,) share a dtype, int32 or int64, and count blocks. Slots are
+    (blocks, R, C), row-major.
+    """
+
+    kind: ClassVar[str] = "bsr"
+    pattern: ClassVar[str] = r"bsr(?P<r>\d+)x(?P<c>\d+)"
+    template: ClassVar[str] = "bsr{R}x{C}"
+    example: ClassVar[str] = "bsr16x16"
+    array_names: ClassVar[tuple[str, ...]] = ("indptr", "indices")
+
+    indptr: Array
+    indices: Array
+    block: tuple[int, int]
+    shape: tuple[int, int]
+    check: InitVar[bool] = True
+
+    def __post_init__(self, check: bool) -> None:
+        if check:
+            r, c = (whole(size, "block", 1, 2**31 - 1) for size in self.block)
+            object.__setattr__(self, "block", (r, c))
+            bounds = (*self.shape, len(self.indices) * r * c)
+            indptr, indices = as_index_pair(self.indptr, self.indices, ("indptr", "indices"), *bounds)
+            check_compressed(indptr, indices, -(-self.shape[1] // c), -(-self.shape[0] // r))
+            object.__setattr__(self, "indptr", indptr)
+            object.__setattr__(self, "indices", indices)
+        self.freeze()
+
+    @classmethod
+    def parse(cls, groups: dict[str, str]) -> Params:
+        """The block."""
+        block = tuple(whole(int(groups[name]), "block", 1, 2**31 - 1) for name in "rc")
+        return {"block": block}
+
+    @classmethod
+    def from_parts(cls, arrays: dict[str, Array], params: Params, shape: tuple[int, int]) -> Self:
+        """Builds and checks it; the block may come as a list, as JSON gives it."""
+        block = params.get("block")
+        if not isinstance(block, list | tuple) or len(block) != 2:
+            msg = f"block = {block!r}; want two integers"
+            raise FormatError(msg)
+        return cls(**arrays, block=(block[0], block[1]), shape=shape)  # type: ignore[arg-type]
+
+    def params(self) -> Params:
+        """The block."""
+        return {"block": list(self.block)}
+
+    @property
+    def text(self) -> str:
+        """The canonical format text."""
+        return f"bsr{self.block[0]}x{self.block[1]}"
+
+    @property
+    def row_step(self) -> int:  # type: ignore[override]
+        """Blocks of rows must start at multiples of this."""
+        return self.block[0]
+
+    @property
+    def slots(self) -> int:
+        """How many values are stored: whole blocks."""
+        return len(self.indices) * self.block[0] * self.block[1]
+
+    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+        """(blocks, R, C)."""
+        return (len(self.indices), *self.block)
+
+    def check_slots(self, slots: Array) -> None:
+        """Checks that what sticks out at the ragged edge is zero.
+
+        Raises:
+            FormatError: a value is not.
+        """
+        (rows, cols), (r, c) = self.shape, self.block
+        if rows % r:
+            self._check_edge(np.arange(int(self.indptr[-2]), int(self.indptr[-1])), slots[:, rows % r :])
+        if cols % c:
+            self._check_edge(np.flatnonzero(self.indices == cols // c), slots[:, :, cols % c :])
+
+    def _check_edge(self, chosen: Array, outside: Array) -> None:
+        for at in chosen:
+            if np.ascontiguousarray(outside[at]).view(np.uint8).any():
+                msg = f"block {int(at)} holds a nonzero value outside the shape {self.shape}"
+                raise FormatError(msg)
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the blocks that hold a nonzero item."""
+        (rows, cols), (r, c) = w.shape, params["block"]
+        lines = -(-rows // r)
+        counted = zeros(lines + 1, index_dtype(rows, cols, lines * -(-cols // c)), "indptr")
+        for low, high, part in w.row_blocks(r):
+            bsr_block_counts(part, zero, (r, c), counted[low // r + 1 : -(-high // r) + 1])
+        indptr, total = offsets(counted, rows, cols, per=r * c)
+        indices, slots = empty(total, indptr.dtype, "indices"), empty((total, r, c), w.item_dtype, "values")
+        for low, high, part in w.row_blocks(r):
+            dense_to_bsr(part, zero, indptr[low // r : -(-high // r) + 1], indices, slots)
+        return cls(indptr, indices, (r, c), w.shape, check=False), slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Zeroes `out` and puts the blocks of rows `low..high` in their places; `low` is a multiple of R."""
+        r = self.block[0]
+        bsr_to_dense(self.indptr[low // r : -(-high // r) + 1], self.indices, slots, out)

@@ -1,0 +1,168 @@
+"""Compressed sparse rows and columns."""
+
+from dataclasses import InitVar, dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sparsefmt.arrays import Array, Matrix, empty, index_dtype, zeros
+from sparsefmt.errors import FormatError
+from sparsefmt.kernels import checks
+from sparsefmt.kernels.rowwise import (
+    csc_to_dense,
+    csr_to_dense,
+    dense_col_counts,
+    dense_row_counts,
+    dense_to_csc,
+    dense_to_csr,
+)
+from sparsefmt.structures.base import Params, Structure, as_index_pair
+
+
+def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
+    """The error for what `csr_check` found."""
+    code, at = finding
+    if code == checks.START:
+        return FormatError(f"indptr[0] = {int(indptr[0])}; want 0")
+    if code == checks.FALLS:
+        return FormatError(f"indptr falls from {int(indptr[at])} to {int(indptr[at + 1])} at entry {at + 1}")
+    if code == checks.END:
+        return FormatError(f"indptr ends at {int(indptr[-1])}, but there are {len(indices)} indices")
+    if code == checks.RANGE:
+        return FormatError(f"indices[{at}] = {int(indices[at])} is out of range 0..{bound}")
+    return FormatError(
+        f"indices[{at}] = {int(indices[at])} follows {int(indices[at - 1])}; want them ascending and unique "
+        "(sparsefmt.from_scipy sorts and sums duplicates)"
+    )
+
+
+def check_compressed(indptr: Array, indices: Array, bound: int, lines: int) -> None:
+    """Checks one `indptr` entry per line and one more, and what `csr_check` says.
+
+    Raises:
+        FormatError: with the first thing that is wrong.
+    """
+    if len(indptr) != lines + 1:
+        msg = f"indptr has {len(indptr)} entries, want {lines + 1}"
+        raise FormatError(msg)
+    finding = checks.csr_check(indptr, indices, bound)
+    if finding[0]:
+        raise compressed_error(finding, indptr, indices, bound)
+
+
+def accumulate(counted: Array) -> int:
+    """Turns [0, counts...] into offsets in place; gives the total."""
+    np.cumsum(counted, out=counted, dtype=counted.dtype)
+    return int(counted[-1])
+
+
+def offsets(counted: Array, *bounds: int, per: int = 1) -> tuple[Array, int]:
+    """Like `accumulate`; gives the offsets in the canonical dtype, and their total.
+
+    `per` is the number of slots that a count stands for.
+    """
+    total = accumulate(counted)
+    return counted.astype(index_dtype(*bounds, total * per), copy=False), total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compressed(Structure):
+    """What csr and csc share: lines along `axis`, each with ascending and unique indices across it."""
+
+    array_names: ClassVar[tuple[str, ...]] = ("indptr", "indices")
+    axis: ClassVar[int]
+    """The axis that is compressed: 0 for csr, 1 for csc."""
+
+    indptr: Array
+    indices: Array
+    shape: tuple[int, int]
+    check: InitVar[bool] = True
+
+    def __post_init__(self, check: bool) -> None:
+        if check:
+            bounds = (*self.shape, len(self.indices))
+            indptr, indices = as_index_pair(self.indptr, self.indices, ("indptr", "indices"), *bounds)
+            check_compressed(indptr, indices, self.shape[1 - self.axis], self.shape[self.axis])
+            object.__setattr__(self, "indptr", indptr)
+            object.__setattr__(self, "indices", indices)
+        self.freeze()
+
+    @property
+    def text(self) -> str:
+        """The canonical format text."""
+        return self.kind
+
+    @property
+    def slots(self) -> int:
+        """How many values are stored."""
+        return len(self.indices)
+
+    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+        """(slots,)."""
+        return (len(self.indices),)
+
+
+class Csr(Compressed):
+    """Row by row: the columns of the stored values, ascending and unique.
+
+    `indptr` (rows + 1,) and `indices` (slots,) share a dtype, int32 or int64; row r owns the slots
+    `indptr[r]:indptr[r + 1]`. Slots are flat.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str] = "csr"
+    pattern: ClassVar[str] = "csr"
+    template: ClassVar[str] = "csr"
+    example: ClassVar[str] = "csr"
+    axis: ClassVar[int] = 0
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the nonzero items row by row."""
+        rows, cols = w.shape
+        counted = zeros(rows + 1, index_dtype(rows, cols, rows * cols), "indptr")
+        for low, high, block in w.row_blocks():
+            dense_row_counts(block, zero, counted[low + 1 : high + 1])
+        indptr, total = offsets(counted, rows, cols)
+        indices, slots = empty(total, indptr.dtype, "indices"), empty(total, w.item_dtype, "values")
+        for low, high, block in w.row_blocks():
+            dense_to_csr(block, zero, indptr[low : high + 1], indices, slots)
+        return cls(indptr, indices, w.shape, check=False), slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Zeroes `out` and scatters rows `low..high` into it."""
+        csr_to_dense(self.indptr[low : high + 1], self.indices, slots, out)
+
+
+class Csc(Compressed):
+    """Column by column: the rows of the stored values, ascending and unique.
+
+    `indptr` (cols + 1,) and `indices` (slots,) share a dtype; column c owns the slots `indptr[c]:indptr[c + 1]`.
+    Slots are flat.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str] = "csc"
+    pattern: ClassVar[str] = "csc"
+    template: ClassVar[str] = "csc"
+    example: ClassVar[str] = "csc"
+    axis: ClassVar[int] = 1
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the nonzero items column by column."""
+        rows, cols = w.shape
+        counted = zeros(cols + 1, index_dtype(rows, cols, rows * cols), "indptr")
+        for low, high, block in w.col_blocks():
+            dense_col_counts(block, zero, counted[low + 1 : high + 1])
+        indptr, total = offsets(counted, rows, cols)
+        indices, slots = empty(total, indptr.dtype, "indices"), empty(total, w.item_dtype, "values")
+        for low, high, block in w.col_blocks():
+            dense_to_csc(block, zero, indptr[low : high + 1], indices, slots)
+        return cls(indptr, indices, w.shape, check=False), slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Zeroes `out` and scatters rows `low..high` into it."""
+        csc_to_dense(self.indptr, self.indices, slots, low, out)

@@ -1,0 +1,46 @@
+"""Every element is stored."""
+
+from dataclasses import InitVar, dataclass
+from typing import ClassVar, Self
+
+from sparsefmt.arrays import Array, Matrix, empty
+from sparsefmt.structures.base import Params, Structure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense(Structure):
+    """All elements, row-major; slots are (rows, cols)."""
+
+    kind: ClassVar[str] = "dense"
+    pattern: ClassVar[str] = "dense"
+    template: ClassVar[str] = "dense"
+    example: ClassVar[str] = "dense"
+
+    shape: tuple[int, int]
+    check: InitVar[bool] = True
+
+    @property
+    def text(self) -> str:
+        """The canonical format text."""
+        return "dense"
+
+    @property
+    def slots(self) -> int:
+        """How many values are stored."""
+        return self.shape[0] * self.shape[1]
+
+    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+        """(rows, cols)."""
+        return self.shape
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Copies `w`."""
+        slots = empty(w.shape, w.item_dtype, "dense values")
+        for low, high, block in w.row_blocks():
+            slots[low:high] = block
+        return cls(w.shape), slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Copies rows `low..high`."""
+        out[...] = slots[low:high]

@@ -1,0 +1,222 @@
+"""N of every M are kept."""
+
+from dataclasses import InitVar, dataclass
+from math import comb
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sparsefmt.arrays import Array, Matrix, empty, whole, zero_mask
+from sparsefmt.errors import DtypeError, FormatError, PatternError
+from sparsefmt.kernels import nm as kernels
+from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.structures.base import Params, Structure, alignment, as_bytes
+
+
+def check_nm(n: object, m: object) -> tuple[int, int]:
+    """N and M as integers.
+
+    Raises:
+        FormatError: not 1 <= N <= M <= 32.
+    """
+    m = whole(m, "M", 1, 32)
+    return whole(n, "N", 1, m), m
+
+
+def check_real(w: Matrix) -> None:
+    """Raises DtypeError for complex items, which nm does not hold."""
+    if w.dtype.kind == "c":
+        msg = f"nm does not hold {w.dtype}; use csr, bsr, bitmask or coo"
+        raise DtypeError(msg)
+
+
+def over_full(report: kernels.Report, n: int, m: int, shape: tuple[int, int], note: str = "") -> PatternError:
+    """The error for groups with too many nonzeros: (how many groups, row, group and count of the first)."""
+    over, row, group, count = report
+    groups = shape[0] * -(-shape[1] // m)
+    last = min((group + 1) * m, shape[1]) - 1
+    return PatternError(
+        f"row {row}, columns {group * m}..{last} hold {count} nonzeros; nm{n}:{m} keeps {n} "
+        f"({over} of {groups} groups are over); prune first: sf.prune.nm(w, {n}, {m}){note}"
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nm(Structure):
+    """N of M are kept: every run of `m` columns holds exactly `n` slots, at most `n` of them nonzero.
+
+    `codes` (rows, row bytes) uint8: a code of ceil(log2 C(m, n)) bits per group, LSB first, rows start on a byte.
+    The code is the rank of the group's mask among all masks with n bits, in ascending integer order, bit i =
+    position i. For 2:4: {0,1}=0 {0,2}=1 {1,2}=2 {0,3}=3 {1,3}=4 {2,3}=5. Slots are (rows, groups * n), a group's
+    slots side by side, columns ascending; `@64` pads the rows of codes and slots to multiples of 64 bytes.
+    The codes are checked together with the slots, in one pass, by `check_slots`.
+    """
+
+    kind: ClassVar[str] = "nm"
+    pattern: ClassVar[str] = r"(?:nm)?(?P<n>\d+):(?P<m>\d+)(?:@(?P<align>\d+))?"
+    template: ClassVar[str] = "nm{N}:{M}[@64]"
+    example: ClassVar[str] = "nm2:4"
+    array_names: ClassVar[tuple[str, ...]] = ("codes",)
+
+    codes: Array
+    n: int
+    m: int
+    shape: tuple[int, int]
+    align: int = 1
+    check: InitVar[bool] = True
+
+    def __post_init__(self, check: bool) -> None:
+        if check:
+            check_nm(self.n, self.m)
+            alignment(self.align)
+            object.__setattr__(self, "codes", as_bytes("codes", self.codes, (self.shape[0], self._row_bytes)))
+        self.freeze()
+
+    @property
+    def groups(self) -> int:
+        """Groups per row."""
+        return -(-self.shape[1] // self.m)
+
+    @property
+    def bits(self) -> int:
+        """Bits per code."""
+        return kernels.width(self.n, self.m)
+
+    @property
+    def _row_bytes(self) -> int:
+        return -(-self.groups * self.bits // (8 * self.align)) * self.align
+
+    @classmethod
+    def parse(cls, groups: dict[str, str]) -> Params:
+        """N, M and the alignment."""
+        n, m = check_nm(int(groups["n"]), int(groups["m"]))
+        return {"n": n, "m": m, "align": alignment(groups.get("align") or 1)}
+
+    def params(self) -> Params:
+        """N, M and the alignment."""
+        return {"n": self.n, "m": self.m, "align": self.align}
+
+    @property
+    def text(self) -> str:
+        """The canonical format text."""
+        return f"nm{self.n}:{self.m}" + ("" if self.align == 1 else f"@{self.align}")
+
+    @property
+    def slots(self) -> int:
+        """How many values are stored: N per group, zeros included, padding of rows not."""
+        return self.shape[0] * self.groups * self.n
+
+    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+        """(rows, groups * n), rows padded to 64 bytes under `@64`."""
+        per = max(self.align // itemsize, 1)
+        return self.shape[0], -(-self.groups * self.n // per) * per
+
+    def check_slots(self, slots: Array) -> None:
+        """Checks every code, and that slots beyond the last column and the padding of rows are zero.
+
+        Raises:
+            FormatError: one is not.
+        """
+        if self.slots:
+            self._raise(kernels.nm_check(self.codes, slots, self.n, self.m, self.shape[1]))
+
+    def _raise(self, found: tuple[int, int, int, int]) -> None:
+        code, row, at, got = found
+        if code == kernels.CODE:
+            msg = f"codes: row {row}, group {at} holds {got}, allowed 0..{comb(self.m, self.n)}"
+            raise FormatError(msg)
+        if code == kernels.PADDING:
+            msg = f"row {row}: the padding behind its last group is not zero"
+            raise FormatError(msg)
+        if code == kernels.BEYOND:
+            msg = f"row {row}, slot {at}: a nonzero value beyond the last column, {self.shape[1] - 1}"
+            raise FormatError(msg)
+
+    @classmethod
+    def allocate(cls, shape: tuple[int, int], params: Params, items: np.dtype) -> tuple[Self, Array, Array]:
+        """An unchecked structure, and its writable codes and slots, to be filled."""
+        draft = cls(np.empty((0, 0), np.uint8), **params, shape=shape, check=False)
+        codes = empty((shape[0], draft._row_bytes), np.uint8, "codes")
+        slots = empty(draft.slot_shape(items.itemsize), items, "values")
+        return cls(codes, **params, shape=shape, check=False), codes, slots
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the nonzero items, completed by zeros where a group has fewer than N.
+
+        Raises:
+            PatternError: a group has more than N nonzeros.
+            DtypeError: w is complex.
+        """
+        check_real(w)
+        n, m = params["n"], params["m"]
+        made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
+        first, over = None, 0
+        for low, high, block in w.row_blocks():
+            report = kernels.nm_encode(block, zero, n, m, codes[low:high], slots[low:high])
+            over += report[0]
+            if report[0] and first is None:
+                first = (low + report[1], report[2], report[3])
+        if first is not None:
+            raise over_full((over, *first), n, m, w.shape, _negative_zeros(w, zero))
+        return made, slots
+
+    @classmethod
+    def encode_pruned(cls, w: Matrix, zero: int, params: Params, score: Array | None) -> tuple[Self, Array]:
+        """`sparsefmt.prune.nm`, then `encode`, in one pass over `w`."""
+        check_real(w)
+        n, m = params["n"], params["m"]
+        made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
+        for low, high, block in w.row_blocks():
+            if score is None:
+                kernels.nm_prune_encode(block, zero, w.dtype.name, n, m, codes[low:high], slots[low:high])
+                continue
+            for start, end in ranges(low, high, w.shape[1]):
+                part = prune_block(block[start - low : end - low], score[start:end], n, m, start)
+                kernels.nm_encode(part, zero, n, m, codes[start:end], slots[start:end])
+        return made, slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Zeroes `out` and puts the slots of rows `low..high` in their places."""
+        kernels.nm_decode(self.codes[low:high], slots[low:high], self.n, self.m, out)
+
+
+def _negative_zeros(w: Matrix, zero: int) -> str:
+    """What to add to a PatternError if negative zeros were counted as values."""
+    value = zero_mask(w.dtype, "value")
+    if zero == value:
+        return ""
+    count = sum(count_nonzero(b.reshape(-1), zero) - count_nonzero(b.reshape(-1), value) for _, _, b in w.row_blocks())
+    return f'; {count} values are -0.0, which zero="bits" stores and zero="value" does not' if count else ""
+
+
+def ranges(low: int, high: int, cols: int) -> list[tuple[int, int]]:
+    """Cuts `low..high` so that the sort keys of a part take about a megabyte."""
+    step = max((1 << 17) // max(cols, 1), 1)
+    return [(start, min(start + step, high)) for start in range(low, high, step)]
+
+
+def score_keys(score: Array, first_row: int) -> Array:
+    """uint64 keys that rank like `score` (rows, cols): larger first; -0.0 equals 0.0.
+
+    Raises:
+        FormatError: a NaN.
+    """
+    if score.dtype.kind in "bu":
+        return score.astype(np.uint64)
+    if score.dtype.kind == "i":
+        return (score.astype(np.int64) ^ np.iinfo(np.int64).min).view(np.uint64)
+    real = score.astype(np.float64) + 0.0
+    if np.isnan(real).any():
+        row, col = np.argwhere(np.isnan(real))[0]
+        msg = f"score: NaN at row {first_row + int(row)}, column {int(col)}"
+        raise FormatError(msg)
+    bits = real.view(np.int64)
+    return (bits ^ ((bits >> 63) | np.iinfo(np.int64).min)).view(np.uint64)
+
+
+def prune_block(items: Array, score: Array, n: int, m: int, first_row: int) -> Array:
+    """A copy of `items` (rows, cols) with zero where the score is not among the n largest of its group."""
+    keep = empty(items.shape, np.uint8, "a block of choices")
+    kernels.nm_select(np.ascontiguousarray(score_keys(score, first_row)), n, m, keep)
+    return np.where(keep.view(bool), items, np.zeros(1, items.dtype))

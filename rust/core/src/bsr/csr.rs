@@ -1,0 +1,270 @@
+//! Blocks to csr and back.
+
+use super::dense::row_ranges;
+use super::set::Set;
+use super::{Block, Bsr};
+use crate::csr::{lengths, slots_of, span};
+use crate::{Error, Index, Item, Result, par};
+use std::ops::Range;
+
+/// Counts the nonzero (by bits) items inside the shape of every row, not block row.
+///
+/// # Errors
+/// `indptr` falls or points outside; a block column is out of range.
+pub fn row_counts<T: Item, I: Index, J: Index>(
+    bsr: Bsr<'_, T, I>,
+    (rows, cols): (usize, usize),
+    counts: &mut [J],
+) -> Result<()> {
+    let block = bsr.block;
+    if counts.len() != rows {
+        return Err(Error::Length { name: "counts", got: counts.len(), want: rows });
+    }
+    block.check_rows("indptr", bsr.block_rows(), rows)?;
+    let span = bsr.span()?;
+    let ranges = par::cut_by(bsr.indptr, 1, size_of_val(bsr.blocks));
+    let outs = par::split_mut(counts, row_ranges(block, &ranges, rows).iter().map(ExactSizeIterator::len));
+    par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, counts): (Range<usize>, &mut [J])| {
+        counts.fill(J::default());
+        let first = block_rows.start * block.r;
+        for block_row in block_rows {
+            let rows = block.rows(block_row, rows);
+            for found in bsr.blocks_of(block_row, &span, cols.div_ceil(block.c))? {
+                let (column, items) = found?;
+                let width = block.c.min(cols - column * block.c);
+                for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
+                    let found = items[..width].iter().filter(|item| item.is_nonzero(T::mask(u64::MAX))).count();
+                    let count = &mut counts[row - first];
+                    *count = J::cut(count.to_i64() as usize + found);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the column and item of all that [`row_counts`] counts, row by row, where `out_indptr` says: absolute
+/// positions in `out_indices` and `out_slots`.
+///
+/// # Errors
+/// `indptr` or `out_indptr` falls, points outside, or does not agree with the number of nonzeros; a block column is
+/// out of range.
+pub fn to_csr<T: Item, I: Index, J: Index>(
+    bsr: Bsr<'_, T, I>,
+    cols: usize,
+    out_indptr: &[J],
+    out_indices: &mut [J],
+    out_slots: &mut [T],
+) -> Result<()> {
+    let (rows, block) = (out_indptr.len().saturating_sub(1), bsr.block);
+    block.check_rows("indptr", bsr.block_rows(), rows)?;
+    let span_in = bsr.span()?;
+    let place = span(out_indptr, out_indices.len().min(out_slots.len()))?;
+    let ranges = par::cut_by(bsr.indptr, 1, size_of_val(bsr.blocks));
+    let lengths = lengths(out_indptr, &row_ranges(block, &ranges, rows), place.len())?;
+    let out_indices = par::split_mut(&mut out_indices[place.clone()], lengths.iter().copied());
+    let out_slots = par::split_mut(&mut out_slots[place], lengths);
+    let tasks = ranges.into_iter().zip(out_indices.into_iter().zip(out_slots)).collect();
+    par::run(tasks, |(block_rows, (indices, slots)): (Range<usize>, (&mut [J], &mut [T]))| {
+        let (mut outs, mut done, mut due) = (indices.iter_mut().zip(slots), 0, 0);
+        for block_row in block_rows {
+            for (i, row) in block.rows(block_row, rows).enumerate() {
+                due += slots_of(out_indptr, row)?;
+                for found in bsr.blocks_of(block_row, &span_in, cols.div_ceil(block.c))? {
+                    let (column, items) = found?;
+                    let start = column * block.c;
+                    let items = &items[i * block.c..][..block.c.min(cols - start)];
+                    for (j, &item) in items.iter().enumerate().filter(|(_, item)| item.is_nonzero(T::mask(u64::MAX))) {
+                        let (index, slot) = outs.next().ok_or(Error::Changed)?;
+                        *index = J::cut(start + j);
+                        *slot = item;
+                        done += 1;
+                    }
+                }
+                if done != due {
+                    return Err(Error::Changed);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The arrays of csr: `indptr` holds absolute positions, one more than rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Csr<'a, T, I> {
+    /// Where rows start.
+    pub indptr: &'a [I],
+    /// Columns.
+    pub indices: &'a [I],
+    /// Items.
+    pub slots: &'a [T],
+    /// The number of columns.
+    pub cols: usize,
+}
+
+impl<'a, T: Item, I: Index> Csr<'a, T, I> {
+    fn rows(&self) -> usize {
+        self.indptr.len().saturating_sub(1)
+    }
+
+    fn positions(&self, row: usize) -> Result<Range<usize>> {
+        let falls = Error::Offsets { name: "indptr", at: row };
+        let bound = self.indices.len().min(self.slots.len()) + 1;
+        match (self.indptr[row].below(bound), self.indptr[row + 1].below(bound)) {
+            (Some(low), Some(high)) if low <= high => Ok(low..high),
+            _ => Err(falls),
+        }
+    }
+
+    fn column(&self, at: usize) -> Result<usize> {
+        let column = self.indices[at];
+        column.below(self.cols).ok_or(Error::Index { at, got: column.to_i64(), bound: self.cols })
+    }
+
+    /// Calls `take` with the column of every block of one block row that holds a nonzero slot, ascending. `set` is
+    /// empty before and behind, but for an error.
+    fn each_stored(&self, rows: &Range<usize>, c: usize, set: &mut Set, mut take: impl FnMut(usize)) -> Result<()> {
+        let one_window = self.cols.div_ceil(c) <= Set::MOST;
+        let mut start = 0;
+        loop {
+            let end = start + Set::MOST;
+            let mut next = usize::MAX;
+            for row in rows.clone() {
+                let mut positions = self.positions(row)?;
+                if !one_window {
+                    // The columns ascend; if they do not, the counts are wrong and the work is still bounded, because
+                    // every window starts at a slot behind the last window.
+                    let before = |bound: usize| {
+                        let below = |i: &I| (i.to_i64() as usize) / c < bound;
+                        positions.start + self.indices[positions.clone()].partition_point(below)
+                    };
+                    let (low, high) = (before(start), before(end));
+                    if high < positions.end {
+                        next = next.min(self.column(high)? / c);
+                    }
+                    positions = low.min(high)..high;
+                }
+                let mut seen = 0..0;
+                for at in positions {
+                    let column = self.column(at)?;
+                    if !seen.contains(&column) && self.slots[at].is_nonzero(T::mask(u64::MAX)) {
+                        let block = column / c;
+                        seen = block * c..(block * c).saturating_add(c);
+                        set.insert(block.checked_sub(start).filter(|&b| b < Set::MOST).ok_or(Error::Changed)?);
+                    }
+                }
+            }
+            set.drain(|block| take(start + block));
+            if next == usize::MAX {
+                return Ok(());
+            }
+            if next < end {
+                return Err(Error::Changed);
+            }
+            start = next;
+        }
+    }
+}
+
+/// Counts the blocks of every block row that hold a nonzero (by bits) slot of csr.
+///
+/// # Errors
+/// `indptr` falls or points outside; a column is out of range; `counts` does not have one entry per block row.
+pub fn csr_block_counts<T: Item, I: Index, J: Index>(csr: Csr<'_, T, I>, block: Block, counts: &mut [J]) -> Result<()> {
+    block.check_rows("counts", counts.len(), csr.rows())?;
+    let ranges = par::cut_by(csr.indptr, block.r, size_of_val(csr.slots));
+    let block_ranges: Vec<_> = ranges.iter().map(|rows| rows.start / block.r..rows.end.div_ceil(block.r)).collect();
+    let outs = par::split_mut(counts, block_ranges.iter().map(ExactSizeIterator::len));
+    par::run(block_ranges.into_iter().zip(outs).collect(), |(block_rows, counts): (Range<usize>, &mut [J])| {
+        let mut set = Set::new(csr.cols.div_ceil(block.c));
+        for (block_row, out) in block_rows.zip(counts) {
+            let mut count = 0;
+            csr.each_stored(&block.rows(block_row, csr.rows()), block.c, &mut set, |_| count += 1)?;
+            *out = J::cut(count);
+        }
+        Ok(())
+    })
+}
+
+/// Writes the blocks that [`csr_block_counts`] counts, where `out_indptr` says: absolute positions in `out_indices` and
+/// `blocks`.
+///
+/// # Errors
+/// `indptr` or `out_indptr` falls, points outside, or does not agree with the number of blocks; a column is out of
+/// range.
+pub fn from_csr<T: Item, I: Index, J: Index>(
+    csr: Csr<'_, T, I>,
+    block: Block,
+    out_indptr: &[J],
+    out_indices: &mut [J],
+    blocks: &mut [T],
+) -> Result<()> {
+    let area = block.area();
+    let block_rows = out_indptr.len().saturating_sub(1);
+    block.check_rows("out_indptr", block_rows, csr.rows())?;
+    let place = span(out_indptr, out_indices.len().min(blocks.len() / area))?;
+    let ranges = par::cut_by(out_indptr, 1, size_of_val(blocks) + size_of_val(csr.slots));
+    let lengths = lengths(out_indptr, &ranges, place.len())?;
+    let indices = par::split_mut(&mut out_indices[place.clone()], lengths.iter().copied());
+    let blocks = &mut blocks[place.start * area..place.end * area];
+    let blocks = par::split_mut(blocks, lengths.iter().map(|count| count * area));
+    let tasks = ranges.into_iter().zip(indices.into_iter().zip(blocks)).collect();
+    par::run(tasks, |(block_rows, (mut indices, mut blocks)): (Range<usize>, (&mut [J], &mut [T]))| {
+        let mut set = Set::new(csr.cols.div_ceil(block.c));
+        for block_row in block_rows {
+            let count = slots_of(out_indptr, block_row)?;
+            let (Some((columns, more)), Some((out, rest))) =
+                (indices.split_at_mut_checked(count), blocks.split_at_mut_checked(count * area))
+            else {
+                return Err(Error::Changed);
+            };
+            (indices, blocks) = (more, rest);
+            let rows = block.rows(block_row, csr.rows());
+            let mut found = 0;
+            csr.each_stored(&rows, block.c, &mut set, |column| {
+                if let Some(to) = columns.get_mut(found) {
+                    *to = J::cut(column);
+                }
+                found += 1;
+            })?;
+            if found != count {
+                return Err(Error::Changed);
+            }
+            out.fill(T::default());
+            for (i, row) in rows.enumerate() {
+                fill_row(csr, row, i * block.c, block, columns, out)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Puts the nonzero slots of one row at offset `at` of the blocks that stand at `columns`, which ascend.
+fn fill_row<T: Item, I: Index, J: Index>(
+    csr: Csr<'_, T, I>,
+    row: usize,
+    at: usize,
+    block: Block,
+    columns: &[J],
+    out: &mut [T],
+) -> Result<()> {
+    let (mut here, mut seen) = (0, 0..0);
+    for slot in csr.positions(row)? {
+        let (column, item) = (csr.column(slot)?, csr.slots[slot]);
+        if !item.is_nonzero(T::mask(u64::MAX)) {
+            continue;
+        }
+        if !seen.contains(&column) {
+            let want = J::cut(column / block.c);
+            here = match columns[here..].iter().take(8).position(|&c| c == want) {
+                Some(ahead) => here + ahead,
+                None => columns.binary_search(&want).map_err(|_| Error::Changed)?,
+            };
+            let start = column / block.c * block.c;
+            seen = start..start.saturating_add(block.c);
+        }
+        out[here * block.area() + at + (column - seen.start)] = item;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Dense to blocks and back.
+
+use super::{Block, Bsr};
+use crate::csr::{TILE, lengths, slots_of, span};
+use crate::{Error, Index, Item, Matrix, MatrixMut, Result, par};
+use std::ops::Range;
+
+/// Calls `found` with every block column of one block row that holds a nonzero item, ascending.
+fn each_stored<T: Item>(
+    w: Matrix<'_, T>,
+    rows: &Range<usize>,
+    c: usize,
+    zero: T,
+    mut found: impl FnMut(usize) -> Result<()>,
+) -> Result<()> {
+    if c > TILE {
+        for start in (0..w.cols()).step_by(c) {
+            let end = start.saturating_add(c).min(w.cols());
+            let mut bits = [0; TILE / 8];
+            let mut pieces = (start..end).step_by(TILE).map(|at| at..end.min(at + TILE));
+            if pieces.any(|cols| any_row(w, rows, cols, zero, &mut bits) != 0) {
+                found(start / c)?;
+            }
+        }
+        return Ok(());
+    }
+    for start in (0..w.cols()).step_by(TILE / c * c) {
+        let end = w.cols().min(start + TILE / c * c);
+        let mut bits = [0; TILE / 8];
+        if any_row(w, rows, start..end, zero, &mut bits) == 0 {
+            continue;
+        }
+        for at in (start..end).step_by(c) {
+            if any_bit(&bits, at - start..end.min(at + c) - start) {
+                found(at / c)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A bit for every column (at most [`TILE`]) in which any of the rows is nonzero; gives their number.
+fn any_row<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, cols: Range<usize>, zero: T, bits: &mut [u8]) -> usize {
+    let mut any = [T::default(); TILE];
+    let any = &mut any[..cols.len()];
+    for row in rows.clone() {
+        for (any, &item) in any.iter_mut().zip(&w.row(row)[cols.clone()]) {
+            *any = any.or(item);
+        }
+    }
+    T::nonzero_bits(any, zero, &mut bits[..cols.len().div_ceil(8)])
+}
+
+fn any_bit(bits: &[u8], range: Range<usize>) -> bool {
+    let (first, last) = (range.start / 8, (range.end - 1) / 8);
+    let (head, tail) = (0xFFu8 << (range.start % 8), 0xFFu8 >> (7 - (range.end - 1) % 8));
+    if first == last {
+        return bits[first] & head & tail != 0;
+    }
+    bits[first] & head != 0 || bits[last] & tail != 0 || bits[first + 1..last].iter().any(|&byte| byte != 0)
+}
+
+/// Counts the blocks of every block row of `w` that hold a nonzero item.
+///
+/// # Errors
+/// `counts` does not have one entry per block row.
+pub fn block_counts<T: Item, I: Index>(w: Matrix<'_, T>, zero: u64, block: Block, counts: &mut [I]) -> Result<()> {
+    block.check_rows("counts", counts.len(), w.rows())?;
+    let ranges = par::cut(counts.len(), 1, size_of_val(w.items()));
+    let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
+    par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, counts)| {
+        for (block_row, out) in block_rows.zip(counts) {
+            let mut count = 0;
+            each_stored(w, &block.rows(block_row, w.rows()), block.c, T::mask(zero), |_| {
+                count += 1;
+                Ok(())
+            })?;
+            *out = I::cut(count);
+        }
+        Ok(())
+    })
+}
+
+/// Writes the block columns and the blocks of `w` that hold a nonzero item, where `indptr` says: a slice of absolute
+/// positions in `indices` and `blocks`, one more than block rows.
+///
+/// # Errors
+/// `indptr` falls or points outside, or does not agree with the number of blocks.
+pub fn from_dense<T: Item, I: Index>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    block: Block,
+    indptr: &[I],
+    indices: &mut [I],
+    blocks: &mut [T],
+) -> Result<()> {
+    let block_rows = indptr.len().saturating_sub(1);
+    let area = block.area();
+    block.check_rows("indptr", block_rows, w.rows())?;
+    let place = span(indptr, indices.len().min(blocks.len() / area))?;
+    let ranges = par::cut(block_rows, 1, size_of_val(w.items()));
+    let lengths = lengths(indptr, &ranges, place.len())?;
+    let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
+    let blocks = &mut blocks[place.start * area..place.end * area];
+    let blocks = par::split_mut(blocks, lengths.iter().map(|count| count * area));
+    let tasks = ranges.into_iter().zip(indices.into_iter().zip(blocks)).collect();
+    par::run(tasks, |(block_rows, (indices, blocks)): (Range<usize>, (&mut [I], &mut [T]))| {
+        let (mut outs, mut done) = (indices.iter_mut().zip(blocks.chunks_exact_mut(area)), 0);
+        let mut due = 0;
+        for block_row in block_rows {
+            let rows = block.rows(block_row, w.rows());
+            due += slots_of(indptr, block_row)?;
+            each_stored(w, &rows, block.c, T::mask(zero), |column| {
+                let (index, out) = outs.next().ok_or(Error::Changed)?;
+                *index = I::cut(column);
+                copy_block(w, &rows, column * block.c, block.c, out);
+                done += 1;
+                Ok(())
+            })?;
+            if done != due {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn copy_block<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, start: usize, c: usize, out: &mut [T]) {
+    let width = c.min(w.cols() - start);
+    let (inside, below) = out.split_at_mut(rows.len() * c);
+    for (row, out) in rows.clone().zip(inside.chunks_exact_mut(c)) {
+        let (items, beyond) = out.split_at_mut(width);
+        items.copy_from_slice(&w.row(row)[start..][..width]);
+        beyond.fill(T::default());
+    }
+    below.fill(T::default());
+}
+
+/// Zeroes `out` and puts every block in its place; what sticks out at the ragged edge is ignored.
+///
+/// # Errors
+/// `indptr` falls or points outside; a block column is out of range.
+pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) -> Result<()> {
+    let (rows, cols, block) = (out.rows(), out.cols(), bsr.block);
+    block.check_rows("indptr", bsr.block_rows(), rows)?;
+    let span = bsr.span()?;
+    let ranges = par::cut(bsr.block_rows(), 1, rows.saturating_mul(cols).saturating_mul(size_of::<T>()));
+    let outs = out.split(&row_ranges(block, &ranges, rows));
+    par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, mut out)| {
+        let first = block_rows.start * block.r;
+        for block_row in block_rows {
+            let rows = block.rows(block_row, rows);
+            out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
+            for found in bsr.blocks_of(block_row, &span, cols.div_ceil(block.c))? {
+                let (column, items) = found?;
+                let start = column * block.c;
+                let width = block.c.min(cols - start);
+                for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
+                    out.row_mut(row - first)[start..start + width].copy_from_slice(&items[..width]);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The rows of ranges of block rows.
+pub(super) fn row_ranges(block: Block, ranges: &[Range<usize>], rows: usize) -> Vec<Range<usize>> {
+    let row = |block_row: usize| block_row.saturating_mul(block.r).min(rows);
+    ranges.iter().map(|range| row(range.start)..row(range.end)).collect()
+}

@@ -1,0 +1,288 @@
+//! Masks and their codes: a code is the rank of its mask among all masks with n bits, in ascending integer order.
+//!
+//! A mask of up to 16 bits is looked up. A longer one is cut into 16 low bits and the rest: with the high part fixed,
+//! the low parts with the remaining number of bits come in ascending order, so
+//! `code = first[high] + rank of low among the 16-bit masks with as many bits`.
+
+use super::Pattern;
+use super::bits::{Writer, field};
+use std::sync::OnceLock;
+
+const LOW: usize = 1 << 16;
+
+/// Tables for one pattern.
+pub(crate) struct Codes {
+    pattern: Pattern,
+    tables: Tables,
+}
+
+enum Tables {
+    Short(Short),
+    Long(Long),
+}
+
+/// m up to 16.
+struct Short {
+    /// The code of every mask with at most n bits, completed to n; `OVER` for the others.
+    code: Vec<u16>,
+    /// The mask of every code; 0 for what is no code.
+    mask: Vec<u16>,
+}
+
+/// m from 17 to 32.
+struct Long {
+    /// The first code with the given high part, and at the end the number of codes.
+    first: Vec<u32>,
+    /// `near[c >> shift]` is the high part of code `c >> shift << shift`.
+    near: Vec<u16>,
+    shift: u32,
+    low: &'static Low,
+}
+
+const OVER: u16 = u16::MAX;
+
+/// The first of the groups that hold more than n items, and their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) count: usize,
+    pub(crate) group: usize,
+    pub(crate) nonzeros: u32,
+}
+
+/// All masks of 16 bits, ordered by their number of bits, then ascending.
+struct Low {
+    /// Where the masks with k bits start.
+    start: [usize; 18],
+    mask: Vec<u16>,
+    /// The rank of a mask among those with as many bits.
+    rank: Vec<u16>,
+}
+
+fn low() -> &'static Low {
+    static LOW_MASKS: OnceLock<Low> = OnceLock::new();
+    LOW_MASKS.get_or_init(|| {
+        let mut start = [0; 18];
+        for k in 0..17 {
+            start[k + 1] = start[k] + binomial(16, k);
+        }
+        let (mut next, mut mask, mut rank) = (start, vec![0; LOW], vec![0; LOW]);
+        for low in 0..=u16::MAX {
+            let k = low.count_ones() as usize;
+            mask[next[k]] = low;
+            rank[usize::from(low)] = (next[k] - start[k]) as u16;
+            next[k] += 1;
+        }
+        Low { start, mask, rank }
+    })
+}
+
+/// C(p, k).
+pub(crate) fn binomial(p: usize, k: usize) -> usize {
+    (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
+}
+
+/// Adds the lowest free positions among the last n of m until `mask` has n bits; it has at most n.
+#[inline]
+fn complete(mask: u32, n: usize, m: usize) -> u32 {
+    let last = ((1u64 << m) - (1u64 << (m - n))) as u32;
+    let (mut full, mut free) = (mask, last & !mask);
+    for _ in mask.count_ones() as usize..n {
+        full |= free & free.wrapping_neg();
+        free &= free.wrapping_sub(1);
+    }
+    full
+}
+
+impl Codes {
+    /// The tables for `pattern`, built once in the life of the process.
+    pub(crate) fn of(pattern: Pattern) -> &'static Self {
+        static ALL: [[OnceLock<Codes>; 32]; 32] = [const { [const { OnceLock::new() }; 32] }; 32];
+        ALL[pattern.m - 1][pattern.n - 1].get_or_init(|| Self::new(pattern))
+    }
+
+    fn new(pattern: Pattern) -> Self {
+        let Pattern { n, m } = pattern;
+        let tables = if m <= 16 {
+            let mut mask = vec![0; 1 << pattern.bits()];
+            let mut rank = vec![OVER; 1 << m];
+            let full = (0..1usize << m).filter(|mask| mask.count_ones() as usize == n);
+            for (code, full) in full.enumerate() {
+                mask[code] = full as u16;
+                rank[full] = code as u16;
+            }
+            let complete = |short: usize| {
+                if short.count_ones() as usize > n { short } else { complete(short as u32, n, m) as usize }
+            };
+            Tables::Short(Short { code: (0..1 << m).map(|short| rank[complete(short)]).collect(), mask })
+        } else {
+            let mut first = vec![0u32];
+            for high in 0u32..1 << (m - 16) {
+                let below = n.checked_sub(high.count_ones() as usize).map_or(0, |k| binomial(16, k));
+                first.push(first[high as usize] + below as u32);
+            }
+            let shift = pattern.bits().saturating_sub(16);
+            let mut high = 0;
+            let near = (0..pattern.count().div_ceil(1 << shift)).map(|near| {
+                while first[high + 1] <= near << shift {
+                    high += 1;
+                }
+                high as u16
+            });
+            Tables::Long(Long { near: near.collect(), shift, first, low: low() })
+        };
+        Self { pattern, tables }
+    }
+
+    /// The completed form of a mask that has at most n bits, and its code.
+    #[inline]
+    fn rank(&self, short: u32) -> Option<(u32, u32)> {
+        match &self.tables {
+            Tables::Short(tables) => match tables.code[short as usize] {
+                OVER => None,
+                code => Some((u32::from(tables.mask[usize::from(code)]), u32::from(code))),
+            },
+            Tables::Long(tables) => {
+                if short.count_ones() as usize > self.pattern.n {
+                    return None;
+                }
+                let full = complete(short, self.pattern.n, self.pattern.m);
+                Some((full, tables.first[(full >> 16) as usize] + u32::from(tables.low.rank[full as usize % LOW])))
+            }
+        }
+    }
+
+    /// The mask of a code.
+    #[inline]
+    fn unrank(&self, code: u32) -> Option<u32> {
+        match &self.tables {
+            Tables::Short(tables) => {
+                tables.mask.get(code as usize).map(|&mask| u32::from(mask)).filter(|&mask| mask != 0)
+            }
+            Tables::Long(tables) => {
+                let mut high = usize::from(*tables.near.get((code >> tables.shift) as usize)?);
+                while *tables.first.get(high + 1)? <= code {
+                    high += 1;
+                }
+                let k = self.pattern.n - high.count_ones() as usize;
+                let below = tables.low.mask[tables.low.start[k] + (code - tables.first[high]) as usize];
+                Some((high as u32) << 16 | u32::from(below))
+            }
+        }
+    }
+
+    /// Completes the masks of `groups` groups, side by side in `keep`, into `full`, and writes their codes.
+    /// Where some hold more than n bits, tells which, and writes nothing of use.
+    pub(crate) fn pack(&self, keep: &[u8], groups: usize, full: &mut [u8], codes: &mut [u8]) -> Option<Over> {
+        let (m, bits) = (self.pattern.m, self.pattern.bits());
+        let (mut full, mut codes) = (Writer::new(full), Writer::new(codes));
+        let mut over: Option<Over> = None;
+        for group in 0..groups {
+            let mask = field(keep, group * m, m as u32);
+            match self.rank(mask) {
+                Some((mask, code)) => {
+                    full.put(mask, m as u32);
+                    codes.put(code, bits);
+                }
+                None => {
+                    let first = Over { count: 0, group, nonzeros: mask.count_ones() };
+                    over.get_or_insert(first).count += 1;
+                }
+            }
+        }
+        full.finish();
+        codes.finish();
+        over
+    }
+
+    /// Looks for the group and value of the first field that is no code.
+    pub(crate) fn check(&self, codes: &[u8], groups: usize) -> Result<(), (usize, u32)> {
+        let (bits, count) = (self.pattern.bits(), self.pattern.count());
+        for group in 0..groups {
+            let code = field(codes, group * bits as usize, bits);
+            if code >= count {
+                return Err((group, code));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the masks of `groups` codes side by side into `bits`, or gives the group and value of the first that is
+    /// no code.
+    pub(crate) fn unpack(&self, codes: &[u8], groups: usize, bits: &mut [u8]) -> Result<(), (usize, u32)> {
+        let (m, width) = (self.pattern.m, self.pattern.bits());
+        let mut masks = Writer::new(bits);
+        for group in 0..groups {
+            let code = field(codes, group * width as usize, width);
+            masks.put(self.unrank(code).ok_or((group, code))?, m as u32);
+        }
+        masks.finish();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naive_rank(mask: u32) -> u64 {
+        let places = (0..32).filter(|p| mask >> p & 1 == 1);
+        places.enumerate().map(|(i, p)| binomial(p, i + 1) as u64).sum()
+    }
+
+    fn patterns() -> impl Iterator<Item = Pattern> {
+        (1..=32).flat_map(|m| (1..=m).map(move |n| Pattern { n, m }))
+    }
+
+    #[test]
+    fn every_code_of_short_groups_names_its_mask() {
+        for pattern in patterns().filter(|p| p.m <= 16) {
+            let codes = Codes::of(pattern);
+            let masks = (0..1u32 << pattern.m).filter(|mask| mask.count_ones() as usize == pattern.n);
+            assert_eq!(masks.clone().count(), pattern.count() as usize);
+            for (code, mask) in masks.enumerate() {
+                assert_eq!(codes.unrank(code as u32), Some(mask), "{pattern:?}");
+                assert_eq!(codes.rank(mask), Some((mask, code as u32)), "{pattern:?}");
+                assert_eq!(naive_rank(mask), code as u64);
+            }
+            for code in pattern.count()..1 << pattern.bits() {
+                assert_eq!(codes.unrank(code), None, "{pattern:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sampled_codes_of_long_groups_name_their_masks() {
+        for pattern in patterns().filter(|p| p.m > 16) {
+            let codes = Codes::of(pattern);
+            let count = u64::from(pattern.count());
+            let step = (count / 997).max(1);
+            let ends = (0..count.min(300)).flat_map(|i| [i, count - 1 - i]);
+            for code in (0..count).step_by(step as usize).chain(ends) {
+                let mask = codes.unrank(code as u32).expect("a code");
+                assert_eq!(mask.count_ones() as usize, pattern.n, "{pattern:?}");
+                assert!(u64::from(mask) < 1 << pattern.m);
+                assert_eq!(naive_rank(mask), code, "{pattern:?}");
+                assert_eq!(codes.rank(mask), Some((mask, code as u32)), "{pattern:?}");
+            }
+            for code in [pattern.count(), u32::MAX] {
+                assert_eq!(codes.unrank(code), None, "{pattern:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn masks_are_completed_among_the_last_positions() {
+        for pattern in patterns() {
+            let Pattern { n, m } = pattern;
+            for seed in 0..200u32 {
+                let short = seed.wrapping_mul(0x9E37_79B9).rotate_left(seed) & ((1u64 << m) - 1) as u32;
+                let missing = n.checked_sub(short.count_ones() as usize);
+                let want = missing.map(|missing| {
+                    let free = (m - n..m).filter(|p| short >> p & 1 == 0).take(missing);
+                    free.fold(short, |mask, p| mask | 1 << p)
+                });
+                assert_eq!(Codes::of(pattern).rank(short).map(|(full, _)| full), want, "{pattern:?} {short:b}");
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! N:M to dense, and to and from csr.
+
+use super::check::{beyond, check_codes};
+use super::codes::Codes;
+use super::encode::{Overfull, Source, pack_rows};
+use super::{Layout, NO_BITS, Pattern, Slot, TILE};
+use crate::csr::{lengths, slots_of, span};
+use crate::{Error, Index, Matrix, MatrixMut, Result, par};
+use std::ops::Range;
+
+fn bad_code(pattern: Pattern, row: usize, group: usize, got: u32) -> Error {
+    Error::Code { row, group, got, bound: pattern.count() }
+}
+
+/// Zeroes `out` and puts every slot in its place; slots beyond the last column are ignored.
+///
+/// # Errors
+/// A code that names no mask; arrays of the wrong shape.
+pub fn decode<T: Slot>(
+    codes: Matrix<'_, u8>,
+    slots: Matrix<'_, T>,
+    pattern: Pattern,
+    out: MatrixMut<'_, T>,
+) -> Result<()> {
+    let layout = Layout::new(pattern, out.cols())?;
+    let rows = out.rows();
+    layout.check(rows, (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
+    if layout.cols == 0 {
+        return Ok(());
+    }
+    let table = Codes::of(pattern);
+    let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
+    let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
+    par::run(tasks, |(rows, mut out)| {
+        for (at, row) in rows.enumerate() {
+            let (codes, slots, out) = (codes.row(row), slots.row(row), out.row_mut(at));
+            for tile in layout.tiles() {
+                let mut bits = NO_BITS;
+                table
+                    .unpack(&codes[tile.code..], tile.groups, &mut bits)
+                    .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
+                let out = &mut out[tile.start..][..tile.cols];
+                T::unpack(&slots[tile.slot..][..tile.groups * pattern.n], &bits[..tile.cols.div_ceil(8)], out);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Counts the slots of every row that are nonzero (by bits) and inside the shape.
+///
+/// # Errors
+/// A code that names no mask; arrays of the wrong shape.
+pub fn row_counts<T: Slot, I: Index>(
+    codes: Matrix<'_, u8>,
+    slots: Matrix<'_, T>,
+    pattern: Pattern,
+    cols: usize,
+    counts: &mut [I],
+) -> Result<()> {
+    let layout = Layout::new(pattern, cols)?;
+    layout.check(counts.len(), (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
+    let table = Codes::of(pattern);
+    let ranges = par::cut(counts.len(), 1, size_of_val(slots.items()));
+    let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, counts)| {
+        for (row, count) in rows.zip(counts) {
+            let (codes, slots) = (codes.row(row), &slots.row(row)[..layout.slots]);
+            check_codes(&layout, table, codes).map_err(|(group, code)| bad_code(pattern, row, group, code))?;
+            let mut bits = NO_BITS;
+            let nonzero = slots
+                .chunks(TILE)
+                .map(|slots| T::nonzero_bits(slots, T::mask(u64::MAX), &mut bits[..slots.len().div_ceil(8)]));
+            *count = I::cut(nonzero.sum::<usize>() - beyond(&layout, table, codes, slots).count());
+        }
+        Ok(())
+    })
+}
+
+/// Writes the column and item of every slot that [`row_counts`] counts, row by row, where `indptr` says: a slice of
+/// `rows + 1` absolute positions in `indices` and `out_slots`.
+///
+/// # Errors
+/// A code that names no mask; `indptr` falls, points outside, or does not agree with the number of nonzeros; arrays of
+/// the wrong shape.
+pub fn to_csr<T: Slot, I: Index>(
+    codes: Matrix<'_, u8>,
+    slots: Matrix<'_, T>,
+    pattern: Pattern,
+    cols: usize,
+    (indptr, indices, out_slots): (&[I], &mut [I], &mut [T]),
+) -> Result<()> {
+    let layout = Layout::new(pattern, cols)?;
+    let rows = indptr.len().saturating_sub(1);
+    layout.check(rows, (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
+    let place = span(indptr, indices.len().min(out_slots.len()))?;
+    let table = Codes::of(pattern);
+    let ranges = par::cut(rows, 1, size_of_val(slots.items()));
+    let lengths = lengths(indptr, &ranges, place.len())?;
+    let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
+    let out_slots = par::split_mut(&mut out_slots[place], lengths);
+    let tasks = ranges.into_iter().zip(indices.into_iter().zip(out_slots)).collect();
+    par::run(tasks, |(rows, (mut indices, mut out_slots)): (Range<usize>, (&mut [I], &mut [T]))| {
+        for row in rows {
+            let count = slots_of(indptr, row)?;
+            let (Some((row_indices, rest)), Some((row_slots, more))) =
+                (indices.split_at_mut_checked(count), out_slots.split_at_mut_checked(count))
+            else {
+                return Err(Error::Changed);
+            };
+            (indices, out_slots) = (rest, more);
+            let mut outs = row_indices.iter_mut().zip(row_slots);
+            for tile in layout.tiles() {
+                let mut bits = NO_BITS;
+                table
+                    .unpack(&codes.row(row)[tile.code..], tile.groups, &mut bits)
+                    .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
+                let mut slots = slots.row(row)[tile.slot..][..tile.groups * pattern.n].iter();
+                for (word, bytes) in bits.as_chunks::<8>().0.iter().enumerate() {
+                    let mut left = u64::from_le_bytes(*bytes);
+                    while left != 0 {
+                        let at = word * 64 + left.trailing_zeros() as usize;
+                        left &= left - 1;
+                        let Some(&slot) = slots.next() else { break };
+                        if at < tile.cols && slot.is_nonzero(T::mask(u64::MAX)) {
+                            let (index, out) = outs.next().ok_or(Error::Changed)?;
+                            *index = I::cut(tile.start + at);
+                            *out = slot;
+                        }
+                    }
+                }
+            }
+            if outs.next().is_some() {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The rows of csr as a source of tiles.
+struct Csr<'a, T, I> {
+    indptr: &'a [I],
+    indices: &'a [I],
+    slots: &'a [T],
+    cols: usize,
+    /// The positions of the row at hand that are still to come.
+    left: Range<usize>,
+    /// Whether the columns of the row at hand ascend, so that a tile is a run of positions.
+    ascending: bool,
+    room: [T; TILE],
+}
+
+impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
+    fn start(&mut self, row: usize) -> Result<()> {
+        let falls = Error::Offsets { name: "indptr", at: row };
+        let low = self.indptr[row].below(self.slots.len() + 1).ok_or(falls.clone())?;
+        let high = self.indptr[row + 1].below(self.slots.len() + 1).ok_or(falls.clone())?;
+        let indices = self.indices.get(low..high).ok_or(falls)?;
+        self.left = low..high;
+        self.ascending = indices.is_sorted();
+        let outside = if self.ascending {
+            [0, indices.len().saturating_sub(1)]
+                .into_iter()
+                .find(|&i| indices.get(i).is_some_and(|c| c.below(self.cols).is_none()))
+        } else {
+            indices.iter().position(|c| c.below(self.cols).is_none())
+        };
+        match outside {
+            Some(i) => Err(Error::Index { at: low + i, got: indices[i].to_i64(), bound: self.cols }),
+            None => Ok(()),
+        }
+    }
+
+    fn tile(&mut self, _row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
+        let room = &mut self.room[..cols.len()];
+        room.fill(T::default());
+        for at in self.left.clone() {
+            match self.indices[at].to_i64().wrapping_sub(cols.start as i64) {
+                col if (0..room.len() as i64).contains(&col) => room[col as usize] = self.slots[at],
+                _ if self.ascending => break,
+                _ => continue,
+            }
+            if self.ascending {
+                self.left.start = at + 1;
+            }
+        }
+        T::nonzero_bits(room, T::mask(u64::MAX), keep);
+        Ok(room)
+    }
+}
+
+/// Packs the nonzero (by bits) slots of csr; see [`super::encode`]. `indptr` holds `rows + 1` absolute positions.
+///
+/// # Errors
+/// `indptr` falls or points outside; a column is out of range; arrays of the wrong shape.
+pub fn from_csr<T: Slot, I: Index>(
+    (indptr, indices, slots): (&[I], &[I], &[T]),
+    pattern: Pattern,
+    cols: usize,
+    codes: MatrixMut<'_, u8>,
+    out_slots: MatrixMut<'_, T>,
+) -> Result<Option<Overfull>> {
+    let rows = indptr.len().saturating_sub(1);
+    let place = span(indptr, indices.len().min(slots.len()))?;
+    if cols == 0 && !place.is_empty() {
+        return Err(Error::Index { at: place.start, got: indices[place.start].to_i64(), bound: 0 });
+    }
+    let source = || Csr { indptr, indices, slots, cols, left: 0..0, ascending: true, room: [T::default(); TILE] };
+    pack_rows(pattern, (rows, cols), codes, out_slots, source)
+}

@@ -1,0 +1,173 @@
+//! Dense and other sources to N:M.
+
+use super::codes::{Codes, Over};
+use super::prune::{Order, Ranked, select_bits};
+use super::{Layout, NO_BITS, Pattern, Slot, TILE};
+use crate::{Item, Matrix, MatrixMut, Result, par};
+use std::ops::Range;
+
+/// Groups that hold more than n nonzeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overfull {
+    /// How many there are.
+    pub groups: usize,
+    /// The row of the first one.
+    pub row: usize,
+    /// The first one, counted in its row.
+    pub group: usize,
+    /// The nonzeros in the first one.
+    pub nonzeros: usize,
+}
+
+/// Where the items of a row of a matrix come from; each thread has its own.
+pub(super) trait Source<T> {
+    /// Called before the first tile of a row.
+    fn start(&mut self, _row: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// The items of a tile; sets the bits of those to be kept in `keep`, a bit per item.
+    fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]>;
+}
+
+struct Dense<'a, T> {
+    w: Matrix<'a, T>,
+    zero: T,
+}
+
+impl<T: Item> Source<T> for Dense<'_, T> {
+    fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
+        let items = &self.w.row(row)[cols];
+        T::nonzero_bits(items, self.zero, keep);
+        Ok(items)
+    }
+}
+
+struct Pruned<'a, T> {
+    w: Matrix<'a, T>,
+    zero: T,
+    order: Order<T>,
+    pattern: Pattern,
+}
+
+impl<T: Ranked> Source<T> for Pruned<'_, T> {
+    fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
+        let items = &self.w.row(row)[cols];
+        let mut top = NO_BITS;
+        select_bits(items, self.order, self.pattern, &mut top);
+        T::nonzero_bits(items, self.zero, keep);
+        keep.iter_mut().zip(top).for_each(|(keep, top)| *keep &= top);
+        Ok(items)
+    }
+}
+
+/// Packs the nonzero items of `w`. `codes` and `slots` have a row for each of its rows, long enough or longer, and are
+/// completed by zeros. They hold nothing of use if some groups are overfull.
+///
+/// # Errors
+/// `codes` or `slots` has the wrong shape.
+pub fn encode<T: Slot>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    pattern: Pattern,
+    codes: MatrixMut<'_, u8>,
+    slots: MatrixMut<'_, T>,
+) -> Result<Option<Overfull>> {
+    pack_rows(pattern, (w.rows(), w.cols()), codes, slots, || Dense { w, zero: T::mask(zero) })
+}
+
+/// Packs the n items of largest magnitude of every group, less those that are zero.
+///
+/// # Errors
+/// As [`encode`].
+pub fn prune_encode<T: Ranked>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    order: Order<T>,
+    pattern: Pattern,
+    codes: MatrixMut<'_, u8>,
+    slots: MatrixMut<'_, T>,
+) -> Result<()> {
+    let source = || Pruned { w, zero: T::mask(zero), order, pattern };
+    pack_rows(pattern, (w.rows(), w.cols()), codes, slots, source).map(drop)
+}
+
+/// Packs the items that `source` gives for every row.
+pub(super) fn pack_rows<T: Slot, S: Source<T>>(
+    pattern: Pattern,
+    (rows, cols): (usize, usize),
+    mut codes: MatrixMut<'_, u8>,
+    mut slots: MatrixMut<'_, T>,
+    source: impl Fn() -> S + Sync + Send,
+) -> Result<Option<Overfull>> {
+    let layout = Layout::new(pattern, cols)?;
+    layout.check(rows, (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
+    if cols == 0 {
+        codes.items_mut().fill(0);
+        slots.items_mut().fill(T::default());
+        return Ok(None);
+    }
+    let table = Codes::of(pattern);
+    let ranges = par::cut(rows, 1, rows.saturating_mul(cols).saturating_mul(size_of::<T>()));
+    let outs: Vec<_> = codes.split(&ranges).into_iter().zip(slots.split(&ranges)).collect();
+    let tasks = ranges.into_iter().zip(outs).collect();
+    let found = par::map(tasks, |(rows, (mut codes, mut slots)): (Range<usize>, _)| {
+        let mut source = source();
+        let mut overfull: Option<Overfull> = None;
+        for (at, row) in rows.enumerate() {
+            source.start(row)?;
+            let over = pack_row(&layout, table, row, &mut source, codes.row_mut(at), slots.row_mut(at))?;
+            if let Some(Over { count, group, nonzeros }) = over {
+                let first = Overfull { groups: 0, row, group, nonzeros: nonzeros as usize };
+                overfull.get_or_insert(first).groups += count;
+            }
+        }
+        Ok(overfull)
+    });
+    let mut overfull: Option<Overfull> = None;
+    for piece in found {
+        if let Some(piece) = piece? {
+            match &mut overfull {
+                None => overfull = Some(piece),
+                Some(first) => first.groups += piece.groups,
+            }
+        }
+    }
+    Ok(overfull)
+}
+
+fn pack_row<T: Slot>(
+    layout: &Layout,
+    table: &Codes,
+    row: usize,
+    source: &mut impl Source<T>,
+    codes: &mut [u8],
+    slots: &mut [T],
+) -> Result<Option<Over>> {
+    let Pattern { n, m } = layout.pattern;
+    let (codes, code_padding) = codes.split_at_mut(layout.code_bytes);
+    let (slots, slot_padding) = slots.split_at_mut(layout.slots);
+    code_padding.fill(0);
+    slot_padding.fill(T::default());
+    let mut over: Option<Over> = None;
+    for tile in layout.tiles() {
+        let (mut keep, mut full) = (NO_BITS, NO_BITS);
+        let items = source.tile(row, tile.start..tile.start + tile.cols, &mut keep[..tile.cols.div_ceil(8)])?;
+        let end = (tile.code + (tile.groups * layout.pattern.bits() as usize).div_ceil(8)).min(codes.len());
+        if let Some(found) = table.pack(&keep, tile.groups, &mut full, &mut codes[tile.code..end]) {
+            let first = Over { count: 0, group: tile.first + found.group, ..found };
+            over.get_or_insert(first).count += found.count;
+        } else if over.is_none() {
+            let slots = &mut slots[tile.slot..][..tile.groups * n];
+            let bytes = (tile.groups * m).div_ceil(8);
+            if tile.cols == tile.groups * m {
+                T::pack(items, &keep[..bytes], &full[..bytes], slots);
+            } else {
+                let mut completed = [T::default(); TILE];
+                completed[..tile.cols].copy_from_slice(items);
+                T::pack(&completed[..tile.groups * m], &keep[..bytes], &full[..bytes], slots);
+            }
+        }
+    }
+    Ok(over)
+}

@@ -1,0 +1,184 @@
+//! Whatever the arrays hold, the functions for N:M and blocks give Ok or an error: no panic, no bad access.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sparsefmt::bsr::{self, Block, Bsr, Csr};
+use sparsefmt::nm::{self, Order, Pattern, Ranked};
+use sparsefmt::{Error, Index, Matrix, MatrixMut};
+
+fn pattern() -> impl Strategy<Value = Pattern> {
+    (1usize..=32).prop_flat_map(|m| (1..=m).prop_map(move |n| Pattern::new(n, m).expect("1 <= n <= m <= 32")))
+}
+
+/// Offsets that mostly make sense, or are anything at all.
+fn offsets(most: i32) -> impl Strategy<Value = Vec<i32>> {
+    let sorted = vec(0..=most, 0..6).prop_map(|mut offsets| {
+        offsets.sort_unstable();
+        offsets
+    });
+    let special = prop_oneof![0..=most, Just(-1), Just(i32::MAX), Just(i32::MIN), any::<i32>()];
+    prop_oneof![sorted, vec(special, 0..6)]
+}
+
+fn columns() -> impl Strategy<Value = Vec<i32>> {
+    vec(prop_oneof![4 => 0..40i32, 1 => any::<i32>()], 0..20)
+}
+
+fn items() -> impl Strategy<Value = Vec<u16>> {
+    vec(prop_oneof![Just(0u16), Just(0x8000), any::<u16>()], 0..200)
+}
+
+fn wide(values: &[i32]) -> Vec<i64> {
+    values.iter().map(|&v| (i64::from(v) << 31) | i64::from(v)).collect()
+}
+
+/// The items that fit into whole rows, as a matrix.
+fn matrix<T>(items: &[T], rows: usize) -> Matrix<'_, T> {
+    let cols = items.len().checked_div(rows).unwrap_or(0);
+    Matrix::new("w", &items[..rows * cols], rows, cols).expect("the length fits")
+}
+
+fn matrix_mut<T>(items: &mut [T], rows: usize) -> MatrixMut<'_, T> {
+    let cols = items.len().checked_div(rows).unwrap_or(0);
+    MatrixMut::new("out", &mut items[..rows * cols], rows, cols).expect("the length fits")
+}
+
+fn order(name: &str) -> Order<u16> {
+    u16::order(name).expect("a dtype of two bytes")
+}
+
+fn nm_from_csr<I: Index>(arrays: (&[I], &[I], &[u16]), pattern: Pattern, cols: usize) -> Result<(), Error> {
+    let rows = arrays.0.len().saturating_sub(1);
+    let (mut codes, mut out) = (vec![1u8; rows * 40], vec![1u16; rows * 80]);
+    let (codes, out) = (matrix_mut(&mut codes, rows), matrix_mut(&mut out, rows));
+    nm::from_csr(arrays, pattern, cols, codes, out).map(drop)
+}
+
+fn bsr_from_csr<I: Index>(csr: Csr<'_, u16, I>, block: Block, out_indptr: &[i32]) -> [Result<(), Error>; 2] {
+    let mut counts = vec![1i32; csr.indptr.len().saturating_sub(1).div_ceil(block.r)];
+    let (mut indices, mut blocks) = (vec![1i32; 30], vec![1u16; 900]);
+    let counted = bsr::csr_block_counts(csr, block, &mut counts);
+    [counted, bsr::from_csr(csr, block, out_indptr, &mut indices, &mut blocks)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    #[test]
+    fn any_dense_gives_ok_or_error(
+        pattern in pattern(), w in items(), rows in 0usize..5, out_rows in 0usize..5,
+        codes in 0usize..300, slots in 0usize..300, zero in any::<u64>(),
+    ) {
+        let (w, order) = (matrix(&w, rows), order("float16"));
+        let (mut codes, mut slots) = (vec![1u8; codes], vec![1u16; slots]);
+        for rows in [rows, out_rows] {
+            let _ = nm::encode(w, zero, pattern, matrix_mut(&mut codes, rows), matrix_mut(&mut slots, rows));
+            let (codes, slots) = (matrix_mut(&mut codes, rows), matrix_mut(&mut slots, rows));
+            let _ = nm::prune_encode(w, zero, order, pattern, codes, slots);
+        }
+        let _ = nm::prune(w, order, pattern, matrix_mut(&mut slots, out_rows));
+        let keys: Vec<u64> = w.items().iter().map(|&v| u64::from(v)).collect();
+        let _ = nm::select(matrix(&keys, rows), pattern, matrix_mut(&mut codes, out_rows));
+    }
+
+    #[test]
+    fn any_codes_and_slots_give_ok_or_error(
+        pattern in pattern(), codes in vec(any::<u8>(), 0..200), slots in items(), rows in 0usize..5,
+        cols in 0usize..200, indptr in offsets(50), room in 0usize..60,
+    ) {
+        let (codes, slots) = (matrix(&codes, rows), matrix(&slots, rows));
+        let _ = nm::check(codes, slots, pattern, cols);
+        let mut out = vec![1; rows * cols];
+        let decoded = nm::decode(codes, slots, pattern, matrix_mut(&mut out, rows));
+        let mut counts = vec![1i32; rows];
+        let counted = nm::row_counts(codes, slots, pattern, cols, &mut counts);
+        prop_assert!(rows * cols == 0 || decoded == counted);
+        let (mut indices, mut out) = (vec![1i32; room], vec![1u16; room]);
+        let _ = nm::to_csr(codes, slots, pattern, cols, (&indptr, &mut indices, &mut out));
+        if counted.is_ok() {
+            let mut indptr = vec![0];
+            counts.iter().for_each(|count| indptr.push(indptr[indptr.len() - 1] + count));
+            let stored = indptr[rows] as usize;
+            let (mut indices, mut out) = (vec![1i32; stored], vec![1u16; stored]);
+            let outs = (&indptr[..], &mut indices[..], &mut out[..]);
+            prop_assert_eq!(nm::to_csr(codes, slots, pattern, cols, outs), Ok(()));
+            prop_assert!(out.iter().all(|&item| item != 0) && indices.iter().all(|&c| (c as usize) < cols));
+        }
+        for cols in [usize::MAX, 1 << 40].into_iter().filter(|_| rows > 0) {
+            prop_assert!(nm::check(codes, slots, pattern, cols).is_err());
+            prop_assert!(nm::row_counts(codes, slots, pattern, cols, &mut counts).is_err());
+        }
+    }
+
+    #[test]
+    fn any_csr_gives_ok_or_error(
+        pattern in pattern(), indptr in offsets(25), indices in columns(), slots in items(), cols in 0usize..60,
+        r in 1usize..6, c in 1usize..6, out_indptr in offsets(25),
+    ) {
+        let huge = Block::new(1 << 40, 1 << 20).expect("can be counted");
+        for block in [Block::new(r, c).expect("not empty"), huge] {
+            for cols in [cols, usize::MAX >> 1] {
+                let _ = nm_from_csr((&indptr, &indices, &slots), pattern, cols);
+                let _ = bsr_from_csr(Csr { indptr: &indptr, indices: &indices, slots: &slots, cols }, block, &out_indptr);
+                let (indptr, indices) = (wide(&indptr), wide(&indices));
+                let _ = nm_from_csr((&indptr, &indices, &slots), pattern, cols);
+                let _ = bsr_from_csr(Csr { indptr: &indptr, indices: &indices, slots: &slots, cols }, block, &out_indptr);
+            }
+        }
+    }
+
+    #[test]
+    fn any_blocks_give_ok_or_error(
+        w in items(), rows in 0usize..9, r in 1usize..6, c in 1usize..6, indptr in offsets(20), indices in columns(),
+        blocks in items(), cols in 0usize..60, mut out_indptr in offsets(60), zero in any::<u64>(),
+    ) {
+        let (w, block) = (matrix(&w, rows), Block::new(r, c).expect("not empty"));
+        prop_assert_eq!(bsr::block_counts(w, zero, block, &mut vec![1i32; rows.div_ceil(r)]), Ok(()));
+        let (mut out_indices, mut out) = (vec![1i32; 50], vec![1u16; 300]);
+        let _ = bsr::from_dense(w, zero, block, &indptr, &mut out_indices, &mut out);
+        let bsr = Bsr { indptr: &indptr, indices: &indices, blocks: &blocks, block };
+        let rows = indptr.len().saturating_sub(1) * r;
+        for rows in [rows, rows.saturating_sub(1)] {
+            let _ = bsr::to_dense(bsr, matrix_mut(&mut vec![1; rows * cols], rows));
+            let _ = bsr::row_counts(bsr, (rows, cols), &mut vec![1i32; rows]);
+            out_indptr.resize(rows + 1, out_indptr.last().copied().unwrap_or(0));
+            let _ = bsr::to_csr(bsr, cols, &out_indptr, &mut out_indices, &mut out);
+        }
+    }
+}
+
+/// Encodes, prunes and encodes in one pass, checks and decodes 2 rows.
+fn round_trip(pattern: Pattern, w: &[u16], cols: usize) {
+    let order = order("uint16");
+    let mut pruned = vec![1; w.len()];
+    nm::prune(matrix(w, 2), order, pattern, matrix_mut(&mut pruned, 2)).expect("shapes fit");
+    let arrays = |fill: u8| (vec![fill; cols * 8], vec![u16::from(fill); 2 * (cols + 32)]);
+    let ((mut codes, mut slots), (mut same_codes, mut same_slots)) = (arrays(1), arrays(2));
+    let outs = (matrix_mut(&mut codes, 2), matrix_mut(&mut slots, 2));
+    assert_eq!(nm::encode(matrix(&pruned, 2), u64::MAX, pattern, outs.0, outs.1), Ok(None));
+    let outs = (matrix_mut(&mut same_codes, 2), matrix_mut(&mut same_slots, 2));
+    nm::prune_encode(matrix(w, 2), u64::MAX, order, pattern, outs.0, outs.1).expect("shapes fit");
+    assert!(codes == same_codes && slots == same_slots, "{pattern:?}, {cols} columns");
+    let packed = (matrix(&codes, 2), matrix(&slots, 2));
+    assert_eq!(nm::check(packed.0, packed.1, pattern, cols), Ok(None));
+    let mut out = vec![3; w.len()];
+    nm::decode(packed.0, packed.1, pattern, matrix_mut(&mut out, 2)).expect("codes are good");
+    assert!(out == pruned, "{pattern:?}, {cols} columns");
+}
+
+#[test]
+fn every_pattern_round_trips_at_many_column_counts() {
+    for (n, m) in (1..=32).flat_map(|m| (1..=m).map(move |n| (n, m))) {
+        for cols in [0, 1, m - 1, m, m + 1, 7 * m + m / 2, 8 * m, 2048, 2048 / m * m + 1, 4100] {
+            let mut state = (n * 37 + m * 101 + cols) as u32 | 1;
+            let mut next = || {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                state
+            };
+            let w: Vec<u16> = (0..2 * cols).map(|_| if next() % 3 == 0 { 0 } else { next() as u16 }).collect();
+            round_trip(Pattern::new(n, m).expect("1 <= n <= m <= 32"), &w, cols);
+        }
+    }
+}

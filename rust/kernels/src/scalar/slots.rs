@@ -1,0 +1,33 @@
+//! Packing items by a bit mask, and back.
+
+/// See [`crate::Kernels::pack_slots_u16`].
+pub(crate) fn pack_slots<T: Copy + Default>(src: &[T], keep: &[u8], full: &[u8], dst: &mut [T]) -> usize {
+    let mut room = dst.iter_mut();
+    let mut count = 0;
+    for ((items, &keep), &full) in src.chunks(8).zip(keep).zip(full) {
+        let mut left = full;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some(&item) = items.get(at) else { break };
+            count += 1;
+            if let Some(to) = room.next() {
+                *to = if keep >> at & 1 == 1 { item } else { T::default() };
+            }
+        }
+    }
+    count
+}
+
+/// See [`crate::Kernels::unpack_slots_u16`].
+pub(crate) fn unpack_slots<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
+    let mut used = 0;
+    for (room, &byte) in dst.chunks_mut(8).zip(bits) {
+        for (i, to) in room.iter_mut().enumerate() {
+            let set = byte >> i & 1 == 1;
+            *to = if set { src.get(used).copied().unwrap_or_default() } else { T::default() };
+            used += usize::from(set);
+        }
+    }
+    used
+}

@@ -1,0 +1,65 @@
+//! The part of the table that moves items between columns and slots, with its length assertions.
+
+use crate::{Kernels, scalar};
+
+type Pack<T> = unsafe fn(&[T], &[u8], &[u8], &mut [T]) -> usize;
+type Unpack<T> = unsafe fn(&[T], &[u8], &mut [T]) -> usize;
+
+/// Functions for one instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Slots {
+    pack_slots_u8: Pack<u8>,
+    pack_slots_u16: Pack<u16>,
+    pack_slots_u32: Pack<u32>,
+    pack_slots_u64: Pack<u64>,
+    unpack_slots_u8: Unpack<u8>,
+    unpack_slots_u16: Unpack<u16>,
+    unpack_slots_u32: Unpack<u32>,
+    unpack_slots_u64: Unpack<u64>,
+}
+
+pub(crate) const SCALAR: Slots = Slots {
+    pack_slots_u8: scalar::slots::pack_slots::<u8>,
+    pack_slots_u16: scalar::slots::pack_slots::<u16>,
+    pack_slots_u32: scalar::slots::pack_slots::<u32>,
+    pack_slots_u64: scalar::slots::pack_slots::<u64>,
+    unpack_slots_u8: scalar::slots::unpack_slots::<u8>,
+    unpack_slots_u16: scalar::slots::unpack_slots::<u16>,
+    unpack_slots_u32: scalar::slots::unpack_slots::<u32>,
+    unpack_slots_u64: scalar::slots::unpack_slots::<u64>,
+};
+
+macro_rules! slots {
+    ($pack:ident, $unpack:ident, $t:ty) => {
+        /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in
+        /// `keep` become zero. Bits are LSB first. What `dst` cannot hold is dropped; gives the number of set bits.
+        /// Items of `dst` behind the last one moved hold nothing of use.
+        ///
+        /// # Panics
+        /// `keep` or `full` is not `ceil(src.len() / 8)` long.
+        pub fn $pack(&self, src: &[$t], keep: &[u8], full: &[u8], dst: &mut [$t]) -> usize {
+            assert_eq!(keep.len(), src.len().div_ceil(8), "bytes of keep");
+            assert_eq!(full.len(), src.len().div_ceil(8), "bytes of full");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.slots.$pack)(src, keep, full, dst) }
+        }
+
+        /// Fills `dst` with the items of `src` where a bit is set, in order, and with zeros elsewhere and where `src`
+        /// is used up. Gives the number of set bits.
+        ///
+        /// # Panics
+        /// `bits` is not `ceil(dst.len() / 8)` long.
+        pub fn $unpack(&self, src: &[$t], bits: &[u8], dst: &mut [$t]) -> usize {
+            assert_eq!(bits.len(), dst.len().div_ceil(8), "bytes of bits");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.slots.$unpack)(src, bits, dst) }
+        }
+    };
+}
+
+impl Kernels {
+    slots!(pack_slots_u8, unpack_slots_u8, u8);
+    slots!(pack_slots_u16, unpack_slots_u16, u16);
+    slots!(pack_slots_u32, unpack_slots_u32, u32);
+    slots!(pack_slots_u64, unpack_slots_u64, u64);
+}

@@ -1,0 +1,207 @@
+//! Kernels of `sparsefmt.kernels.nm`.
+
+use crate::arrays::{by_index, by_width, index_size, input, layout, output};
+use crate::borrow::{In, Out, done};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use sparsefmt::nm::{self, Finding, Order, Overfull, Pattern, Ranked};
+
+type Any<'a, 'py> = &'a Bound<'py, PyAny>;
+type Report = (usize, usize, usize, usize);
+
+fn report(overfull: Option<Overfull>) -> Report {
+    overfull.map_or((0, 0, 0, 0), |o| (o.groups, o.row, o.group, o.nonzeros))
+}
+
+fn pattern(py: Python<'_>, n: usize, m: usize) -> PyResult<Pattern> {
+    done(py, Pattern::new(n, m))
+}
+
+/// The bytes per item of a matrix.
+fn size(name: &str, any: Any<'_, '_>) -> PyResult<usize> {
+    Ok(layout(name, any, 2)?.1)
+}
+
+fn order<T: Ranked>(name: &str) -> PyResult<Order<T>> {
+    let error = || PyValueError::new_err(format!("order: no dtype {name} of {} bytes can be ranked", size_of::<T>()));
+    T::order(name).ok_or_else(error)
+}
+
+/// Like `by_width`, for items that can be ranked.
+macro_rules! by_rank {
+    ($size:expr, $t:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $t = u8;
+                $body
+            }
+            2 => {
+                type $t = u16;
+                $body
+            }
+            4 => {
+                type $t = u32;
+                $body
+            }
+            8 => {
+                type $t = u64;
+                $body
+            }
+            size => Err(PyValueError::new_err(format!("w: items of {size} bytes cannot be ranked"))),
+        }
+    };
+}
+
+/// Packs the nonzero items of `w`.
+#[pyfunction]
+pub fn nm_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    n: usize,
+    m: usize,
+    codes: Any<'_, '_>,
+    slots: Any<'_, '_>,
+) -> PyResult<Report> {
+    let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
+    by_width!(size("w", w)?, T => {
+        let w = In::<T>::new("w", w, 2)?;
+        let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
+        let (w, codes, slots) = (w.matrix()?, codes.matrix()?, slots.matrix()?);
+        done(py, py.detach(|| nm::encode(w, zero, pattern, codes, slots))).map(report)
+    })
+}
+
+/// Writes 1 where the key is among the n largest of its group, else 0.
+#[pyfunction]
+pub fn nm_select(keys: Any<'_, '_>, n: usize, m: usize, keep: Any<'_, '_>) -> PyResult<()> {
+    let (py, pattern) = (keys.py(), pattern(keys.py(), n, m)?);
+    let (keys, mut keep) = (In::<u64>::new("keys", keys, 2)?, Out::<u8>::new("keep", keep, 2)?);
+    let (keys, keep) = (keys.matrix()?, keep.matrix()?);
+    done(py, py.detach(|| nm::select(keys, pattern, keep)))
+}
+
+/// Copies `w`, with zero where the magnitude is not among the n largest of its group.
+#[pyfunction]
+pub fn nm_prune(w: Any<'_, '_>, order: &str, n: usize, m: usize, out: Any<'_, '_>) -> PyResult<()> {
+    let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
+    by_rank!(size("w", w)?, T => {
+        let (order, w, mut out) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?, Out::<T>::new("out", out, 2)?);
+        let (w, out) = (w.matrix()?, out.matrix()?);
+        done(py, py.detach(|| nm::prune(w, order, pattern, out)))
+    })
+}
+
+/// Packs the n items of largest magnitude of every group, less those that are zero.
+#[pyfunction]
+pub fn nm_prune_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    order: &str,
+    n: usize,
+    m: usize,
+    codes: Any<'_, '_>,
+    slots: Any<'_, '_>,
+) -> PyResult<()> {
+    let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
+    by_rank!(size("w", w)?, T => {
+        let (order, w) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?);
+        let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
+        let (w, codes, slots) = (w.matrix()?, codes.matrix()?, slots.matrix()?);
+        done(py, py.detach(|| nm::prune_encode(w, zero, order, pattern, codes, slots)))
+    })
+}
+
+/// Zeroes `out` and puts every slot in its place.
+#[pyfunction]
+pub fn nm_decode(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, out: Any<'_, '_>) -> PyResult<()> {
+    let (py, pattern) = (codes.py(), pattern(codes.py(), n, m)?);
+    by_width!(size("slots", slots)?, T => {
+        let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
+        let mut out = Out::<T>::new("out", out, 2)?;
+        let (codes, slots, out) = (codes.matrix()?, slots.matrix()?, out.matrix()?);
+        done(py, py.detach(|| nm::decode(codes, slots, pattern, out)))
+    })
+}
+
+/// Tells what is wrong first.
+#[pyfunction]
+pub fn nm_check(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, cols: usize) -> PyResult<Report> {
+    let (py, pattern) = (codes.py(), pattern(codes.py(), n, m)?);
+    by_width!(size("slots", slots)?, T => {
+        let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
+        let (codes, slots) = (codes.matrix()?, slots.matrix()?);
+        Ok(match done(py, py.detach(|| nm::check(codes, slots, pattern, cols)))? {
+            None => (0, 0, 0, 0),
+            Some(Finding::Code { row, group, code }) => (1, row, group, code as usize),
+            Some(Finding::Padding { row }) => (2, row, 0, 0),
+            Some(Finding::Beyond { row, slot }) => (3, row, slot, 0),
+        })
+    })
+}
+
+/// Counts the slots of every row that are nonzero (by bits) and inside the shape.
+#[pyfunction]
+pub fn nm_row_counts(
+    codes: Any<'_, '_>,
+    slots: Any<'_, '_>,
+    n: usize,
+    m: usize,
+    cols: usize,
+    counts: Any<'_, '_>,
+) -> PyResult<()> {
+    let (py, pattern) = (codes.py(), pattern(codes.py(), n, m)?);
+    by_width!(size("slots", slots)?, T => by_index!(index_size("counts", counts)?, I => {
+        let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
+        let mut counts = output::<I>("counts", counts)?;
+        let (codes, slots, counts) = (codes.matrix()?, slots.matrix()?, counts.as_slice_mut()?);
+        done(py, py.detach(|| nm::row_counts(codes, slots, pattern, cols, counts)))
+    }))
+}
+
+/// Writes the column and item of every slot that `nm_row_counts` counts.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_to_csr(
+    codes: Any<'_, '_>,
+    slots: Any<'_, '_>,
+    n: usize,
+    m: usize,
+    cols: usize,
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    out_slots: Any<'_, '_>,
+) -> PyResult<()> {
+    let (py, pattern) = (codes.py(), pattern(codes.py(), n, m)?);
+    by_width!(size("slots", slots)?, T => by_index!(index_size("indptr", indptr)?, I => {
+        let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
+        let (indptr, mut indices) = (input::<I>("indptr", indptr)?, output::<I>("indices", indices)?);
+        let mut out_slots = Out::<T>::new("out_slots", out_slots, 1)?;
+        let (codes, slots, out_slots) = (codes.matrix()?, slots.matrix()?, out_slots.items()?);
+        let (indptr, indices) = (indptr.as_slice()?, indices.as_slice_mut()?);
+        done(py, py.detach(|| nm::to_csr(codes, slots, pattern, cols, (indptr, indices, out_slots))))
+    }))
+}
+
+/// Packs the nonzero (by bits) slots of csr.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn csr_to_nm(
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    slots: Any<'_, '_>,
+    n: usize,
+    m: usize,
+    cols: usize,
+    codes: Any<'_, '_>,
+    out_slots: Any<'_, '_>,
+) -> PyResult<Report> {
+    let (py, pattern) = (codes.py(), pattern(codes.py(), n, m)?);
+    by_width!(layout("slots", slots, 1)?.1, T => by_index!(index_size("indptr", indptr)?, I => {
+        let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
+        let slots = In::<T>::new("slots", slots, 1)?;
+        let (mut codes, mut out_slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("out_slots", out_slots, 2)?);
+        let csr = (indptr.as_slice()?, indices.as_slice()?, slots.items()?);
+        let (codes, out_slots) = (codes.matrix()?, out_slots.matrix()?);
+        done(py, py.detach(|| nm::from_csr(csr, pattern, cols, codes, out_slots))).map(report)
+    }))
+}
