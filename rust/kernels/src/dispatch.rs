@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{scalar, slots};
+use crate::{compress, scalar, slots};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -113,6 +113,7 @@ pub struct Kernels {
     nonzero_bits_u16: NonzeroBits<u16>,
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
+    pub(crate) compress: compress::Table,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
@@ -124,6 +125,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u16: scalar::mask::nonzero_bits::<u16>,
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
+    compress: compress::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
@@ -136,6 +138,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u16: avx2::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
+    compress: compress::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
@@ -148,6 +151,7 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u16: avx512::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
+    compress: compress::AVX512,
     slots: slots::SCALAR,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
