@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{compress, scalar, slots};
+use crate::{compress, scalar, slots, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, BMI1, BMI2 and POPCNT (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI and VBMI2 (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -62,6 +62,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
             }
         }
@@ -117,6 +118,7 @@ pub struct Kernels {
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
+    pub(crate) units: units::Units,
 }
 
 const SCALAR: Kernels = Kernels {
@@ -129,6 +131,7 @@ const SCALAR: Kernels = Kernels {
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
+    units: units::SCALAR,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -142,6 +145,7 @@ const AVX2: Kernels = Kernels {
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
+    units: units::AVX2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -152,9 +156,10 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     compress: compress::AVX512,
-    slots: slots::SCALAR,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
+    slots: slots::AVX512,
+    units: units::AVX512,
 };
 
 macro_rules! nonzero_bits {

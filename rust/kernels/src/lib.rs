@@ -7,7 +7,9 @@ mod compress;
 mod dispatch;
 mod scalar;
 mod slots;
+mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use units::UnitTable;

@@ -29,6 +29,15 @@ pub(crate) const SCALAR: Slots = Slots {
     unpack_slots_u64: scalar::slots::unpack_slots::<u64>,
 };
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX512: Slots = Slots {
+    pack_slots_u8: crate::x86_64::avx512::slots::pack_slots_u8,
+    pack_slots_u16: crate::x86_64::avx512::slots::pack_slots_u16,
+    pack_slots_u32: crate::x86_64::avx512::slots::pack_slots_u32,
+    pack_slots_u64: crate::x86_64::avx512::slots::pack_slots_u64,
+    ..SCALAR
+};
+
 macro_rules! slots {
     ($pack:ident, $unpack:ident, $t:ty) => {
         /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in

@@ -144,7 +144,7 @@ fn pack_row<T: Slot>(
     codes: &mut [u8],
     slots: &mut [T],
 ) -> Result<Option<Over>> {
-    let Pattern { n, m } = layout.pattern;
+    let m = layout.pattern.m;
     let (codes, code_padding) = codes.split_at_mut(layout.code_bytes);
     let (slots, slot_padding) = slots.split_at_mut(layout.slots);
     code_padding.fill(0);
@@ -158,7 +158,7 @@ fn pack_row<T: Slot>(
             let first = Over { count: 0, group: tile.first + found.group, ..found };
             over.get_or_insert(first).count += found.count;
         } else if over.is_none() {
-            let slots = &mut slots[tile.slot..][..tile.groups * n];
+            let slots = &mut slots[tile.slot..];
             let bytes = (tile.groups * m).div_ceil(8);
             if tile.cols == tile.groups * m {
                 T::pack(items, &keep[..bytes], &full[..bytes], slots);

@@ -4,3 +4,4 @@ pub(crate) mod compress;
 pub(crate) mod mask;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod units;
