@@ -3,6 +3,7 @@
 from sparsefmt import prune
 from sparsefmt.arrays import set_max_bytes
 from sparsefmt.encode import encode
+from sparsefmt.equality import equal
 from sparsefmt.errors import (
     BackendError,
     CodecError,
@@ -16,8 +17,10 @@ from sparsefmt.errors import (
 )
 from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
+from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
-from sparsefmt.tensor import SparseTensor, equal, explain
+from sparsefmt.recode import Comparison, cluster, compare, dequantize, quantize
+from sparsefmt.tensor import SparseTensor, explain
 from sparsefmt.tensor import change as convert
 
 __version__ = "0.1.0"
@@ -25,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendError",
     "CodecError",
+    "Comparison",
     "CorruptFileError",
     "DtypeError",
     "FormatError",
@@ -32,15 +36,23 @@ __all__ = [
     "SizeError",
     "SparseTensor",
     "SparsefmtError",
+    "TensorInfo",
     "VersionError",
+    "cluster",
+    "compare",
     "convert",
     "cpu_features",
+    "dequantize",
     "encode",
     "equal",
     "explain",
     "formats",
     "from_scipy",
+    "inspect",
+    "load",
     "prune",
+    "quantize",
+    "save",
     "set_max_bytes",
     "set_num_threads",
     "to_scipy",

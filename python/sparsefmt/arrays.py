@@ -5,7 +5,7 @@ import functools
 import math
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -33,6 +33,7 @@ _UNSIGNED: dict[int, Dtype] = {
 }
 
 ALIGNMENT = 64
+_INT64_MAX = 2**63 - 1
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
@@ -90,8 +91,8 @@ def index_dtype(*bounds: int) -> Dtype:
     return np.dtype(np.int32 if max(bounds) <= np.iinfo(np.int32).max else np.int64)
 
 
-def as_array(w: object) -> Array:
-    """`w` as an array of rank 1 or more of a supported dtype (byte order and strides as they are).
+def as_array(w: object, name: str = "w") -> Array:
+    """`w`, called `name` in errors, as an array of rank 1 or more of a supported dtype; order and strides stay.
 
     Raises:
         DtypeError: object, datetime, longdouble, text or masked arrays.
@@ -99,19 +100,19 @@ def as_array(w: object) -> Array:
         TypeError: a sparse tensor or sparse matrix.
     """
     if isinstance(w, np.ma.MaskedArray):
-        msg = "masked arrays are not supported; fill them first: w.filled(0)"
+        msg = f"{name}: masked arrays are not supported; fill them first: {name}.filled(0)"
         raise DtypeError(msg)
     if not isinstance(w, np.ndarray) and hasattr(w, "tocsr"):
-        msg = f"w is a {type(w).__name__}; use sparsefmt.from_scipy(w, fmt)"
+        msg = f"{name} is a {type(w).__name__}; use sparsefmt.from_scipy({name}, fmt)"
         raise TypeError(msg)
     try:
         a = np.asarray(w)
     except ValueError as e:
-        msg = f"w is no array: {e}"
+        msg = f"{name} is no array: {str(e).rstrip('.')}"
         raise FormatError(msg) from e
     native(a.dtype)
     if a.ndim == 0:
-        msg = "w is a scalar; want an array of rank 1 or more"
+        msg = f"{name} is a scalar; want an array of rank 1 or more"
         raise FormatError(msg)
     return a
 
@@ -119,6 +120,23 @@ def as_array(w: object) -> Array:
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, cols): leading axes flattened; rank 1 is one row."""
     return math.prod(shape[:-1]), shape[-1]
+
+
+def checked_shape(shape: object, ranks: tuple[int, int] = (1, 64)) -> tuple[int, ...]:
+    """`shape` as a tuple of ints; as many rows as int64 can count.
+
+    Raises:
+        FormatError: it is no shape, or has fewer or more axes than `ranks` allow.
+    """
+    axes = shape if isinstance(shape, tuple | list) else ()
+    if not ranks[0] <= len(axes) <= ranks[1]:
+        msg = f"shape = {shape!r}; want a tuple of {ranks[0]}..{ranks[1]} integers"
+        raise FormatError(msg)
+    made = tuple(whole(n, "shape", 0, _INT64_MAX) for n in axes)
+    if math.prod(made[:-1]) > _INT64_MAX:
+        msg = f"shape {made} has more than {_INT64_MAX} rows"
+        raise FormatError(msg)
+    return made
 
 
 def plain(a: Array, dtype: Dtype | type) -> Array:
@@ -177,15 +195,28 @@ def set_max_bytes(n: int | None) -> None:
     >>> set_max_bytes(None)
     """
     global _max_bytes
-    if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 0):
+    _max_bytes = None if n is None else byte_count(n)
+
+
+def byte_count(n: object) -> int:
+    """A limit in bytes as an int.
+
+    Raises:
+        FormatError: n is negative or no integer.
+    """
+    try:
+        value = -1 if isinstance(n, bool) else operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
+        value = -1
+    if value < 0:
         msg = f"max_bytes = {n!r}; want a number of bytes (int >= 0) or None"
         raise FormatError(msg)
-    _max_bytes = n
+    return value
 
 
 def check_size(nbytes: int, what: str, limit: int | None = None) -> None:
     """Raises SizeError if an array of `nbytes` is larger than allowed."""
-    allowed = max_bytes() if limit is None else limit
+    allowed = max_bytes() if limit is None else byte_count(limit)
     if nbytes > allowed:
         way = "pass a larger max_bytes=" if limit is not None else "raise the limit with sparsefmt.set_max_bytes"
         msg = f"{what} would take {nbytes} bytes; allowed {allowed}; work on a part, or {way}"
@@ -200,11 +231,17 @@ def empty(
     Raises:
         SizeError: it is larger than allowed, or the system has not that much memory.
     """
+    return _aligned(np.empty, shape, dtype, what, limit)
+
+
+def _aligned(
+    make: Callable[..., Array], shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None
+) -> Array:
     dtype, shape = np.dtype(dtype), (shape,) if isinstance(shape, int) else shape
     nbytes = math.prod(shape) * dtype.itemsize
     check_size(nbytes, what, limit)
     try:
-        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+        raw = make(nbytes + ALIGNMENT, np.uint8)
         start = -raw.__array_interface__["data"][0] % ALIGNMENT
         return raw[start : start + nbytes].view(dtype).reshape(shape)
     except (MemoryError, ValueError) as e:
@@ -213,14 +250,8 @@ def empty(
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result") -> Array:
-    """An array of zeros; the system hands out its pages when they are first written."""
-    dtype, shape = np.dtype(dtype), (shape,) if isinstance(shape, int) else shape
-    check_size(math.prod(shape) * dtype.itemsize, what)
-    try:
-        return np.zeros(shape, dtype)
-    except (MemoryError, ValueError) as e:
-        msg = f"{what} of shape {shape} cannot be made: {e}"
-        raise SizeError(msg) from e
+    """An array of zeros, aligned like `empty`; the system hands out its pages when they are first written."""
+    return _aligned(np.zeros, shape, dtype, what, None)
 
 
 def frozen(a: Array) -> Array:

@@ -9,11 +9,11 @@ import numpy as np
 from sparsefmt import arrays, convert, ops
 from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
-from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.errors import BackendError, CodecError, DtypeError, FormatError
-from sparsefmt.format import parse
+from sparsefmt.format import parse, parse_codec
 from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.storage import Storage, storage
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
@@ -50,19 +50,18 @@ class SparseTensor(Packed):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = tuple(arrays.whole(n, "shape", 0, 2**63 - 1) for n in self.shape)
+        parts: tuple[tuple[object, type], ...] = ((self.structure, Structure), (self.values, Codec))
+        for part, kind in parts:
+            if not isinstance(part, kind):
+                msg = f"want a {kind.__name__.lower()}, got {type(part).__name__}"
+                raise FormatError(msg)
+        shape = arrays.checked_shape(self.shape)
         object.__setattr__(self, "shape", shape)
-        if not shape or arrays.matrix_shape(shape) != self.structure.shape:
+        if arrays.matrix_shape(shape) != self.structure.shape:
             msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
-        want = self.structure.slot_shape(self.values.itemsize)
-        if self.values.slot_shape != want:
-            msg = f"values have shape {self.values.slot_shape}, want {want} for {self.structure.text}"
-            raise FormatError(msg)
-        if self.structure.kind == "nm" and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}"
-            raise CodecError(msg)
-        self.structure.check_slots(self.values.lift())
+        self.values.fits(self.structure)
+        self.structure.check_slots(self.values.lift(self.structure))
 
     @classmethod
     def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
@@ -73,8 +72,9 @@ class SparseTensor(Packed):
         return t
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = [(p.kind, p.arrays(), p.params()) for p in (self.structure, self.values)]
-        return rebuild, (*parts, self.shape, self.dtype.name)
+        both = (self.structure, self.values)
+        parts = [(p.kind, {k: _exported(a) for k, a in p.arrays().items()}, p.params()) for p in both]
+        return unpickled, (*parts, self.shape, self.dtype.name)
 
     # What it is
 
@@ -122,6 +122,16 @@ class SparseTensor(Packed):
     def bits_per_weight(self) -> float:
         """Stored bits per element of the dense tensor; 0.0 for an empty tensor."""
         return 8 * self.nbytes / self.size if self.size else 0.0
+
+    def storage(self) -> Storage:
+        """Where the bytes go: values, metadata, scales, codebook, padding; and how near the metadata is to the bound.
+
+        >>> import sparsefmt as sf
+        >>> s = sf.encode(np.ones((1, 8)), "nm4:4").storage()
+        >>> s.values, s.metadata, s.total
+        (64, 0, 64)
+        """
+        return storage(self.structure, self.values, self.shape)
 
     @property
     def device(self) -> str:
@@ -212,17 +222,22 @@ class SparseTensor(Packed):
         'nm1:4'
         """
         target = parse(fmt)
-        if target.codec is not None and target.codec != self.values.kind:
-            msg = f"convert keeps the codec {self.values.kind!r}, but {fmt!r} names {target.codec!r}"
+        own = self.values.text or "raw"
+        if target.codec is not None and (target.codec, target.options) != parse_codec(own):
+            msg = (
+                f"convert keeps the codec, {own!r}, but {fmt!r} names another one; "
+                "use sf.quantize, sf.cluster or sf.dequantize"
+            )
             raise CodecError(msg)
         if target.structure is Nm and self.dtype.kind == "c":
             msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
             raise DtypeError(msg)
-        way = convert.route(self.structure, target.structure, target.params, self.values.itemsize)
+        way = convert.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
         if len(way) == 1:
             return self
-        structure, slots = convert.restructure(self.structure, self.values.lift(), target.structure, target.params)
-        return SparseTensor.from_checked(structure, self.values.lower(slots), self.shape)
+        lifted = self.values.lift(self.structure)
+        structure, slots = convert.restructure(self.structure, lifted, target.structure, target.params)
+        return SparseTensor.from_checked(structure, self.values.lower(structure, slots), self.shape)
 
     def to(self, device: str) -> "SparseTensor":
         """The tensor on a device: "cpu" gives the tensor itself.
@@ -247,16 +262,17 @@ class SparseTensor(Packed):
         """
         if self.ndim == 1:
             return self
-        if self.ndim == 2 and isinstance(self.structure, Csr | Csc) and isinstance(self.values, Raw):
-            other = Csc if isinstance(self.structure, Csr) else Csr
-            rows, cols = self.shape
-            flipped = other(self.structure.indptr, self.structure.indices, (cols, rows), check=False)
-            return SparseTensor.from_checked(flipped, self.values, (cols, rows))
-        if self.ndim == 2 and isinstance(self.structure, Coo) and isinstance(self.values, Raw):
-            order = convert.column_order(self.structure)
-            row, col = self.structure.col[order], self.structure.row[order]
-            by_column = Coo(row, col, self.structure.shape[::-1], check=False)
-            return SparseTensor.from_checked(by_column, self.values.lower(self.values.lift()[order]), self.shape[::-1])
+        if self.ndim != 2 or not self.values.anywhere:
+            return Transposed(self)
+        s, shape = self.structure, (self.shape[1], self.shape[0])
+        if isinstance(s, Csr | Csc):
+            other = Csc if isinstance(s, Csr) else Csr
+            return SparseTensor.from_checked(other(s.indptr, s.indices, shape, check=False), self.values, shape)
+        if isinstance(s, Coo):
+            order = convert.column_order(s)
+            flipped = Coo(s.col[order], s.row[order], shape, check=False)
+            slots = self.values.lift(s)[order]
+            return SparseTensor.from_checked(flipped, self.values.lower(flipped, slots), shape)
         return Transposed(self)
 
     def __matmul__(self, x: object) -> Array:
@@ -289,12 +305,12 @@ class SparseTensor(Packed):
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = ops.matmul(self.structure, self.values, x.reshape(-1, x.shape[-1]).T)[0]
+            row = ops.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
         return ops.rmatmul(self.structure, self.values, x)
 
 
-Parts = tuple[str, dict[str, Array], dict[str, Any]]
+Parts = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
@@ -303,24 +319,55 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
-    for registry, (kind, _, _) in ((STRUCTURES, structure), (CODECS, values)):
+    shape = arrays.checked_shape(shape)
+    for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
             raise FormatError(msg)
+        known = registry[kind].array_names
+        if odd := (set(held) - set(known)) | (set(params) & {"check", "shape", *known}):
+            msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
+            raise FormatError(msg)
     try:
-        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(tuple(shape)))
+        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(shape))
         codec = CODECS[values[0]].from_parts(values[1], values[2], arrays.dtype_named(dtype))
     except TypeError as e:
         if isinstance(e, FormatError | CodecError):
             raise
         msg = f"{structure[0]}/{values[0]}: {e}"
         raise FormatError(msg) from None
-    return SparseTensor(made, codec, tuple(shape))
+    return SparseTensor(made, codec, shape)
+
+
+def _exported(a: Array) -> tuple[Array, str]:
+    """An array that pickles out of band, and the name of its dtype; those of ml_dtypes export no buffer."""
+    return (items(a) if a.dtype.isbuiltin != 1 else a), a.dtype.name
+
+
+def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
+    """Builds and checks a tensor from what `SparseTensor.__reduce__` gave."""
+    parts = [
+        (kind, {k: a.view(arrays.dtype_named(name)) for k, (a, name) in found.items()}, params)
+        for kind, found, params in (structure, values)
+    ]
+    return rebuild(parts[0], parts[1], shape, dtype)
 
 
 def change(t: SparseTensor, fmt: str) -> SparseTensor:
     """The same as `t.convert(fmt)`."""
-    return t.convert(fmt)
+    return as_tensor(t).convert(fmt)
+
+
+def as_tensor(t: object) -> SparseTensor:
+    """`t` if it is a packed tensor.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(t, SparseTensor):
+        msg = f"want a packed tensor, got {type(t).__name__}; make one with sparsefmt.encode or from_scipy"
+        raise TypeError(msg)
+    return t
 
 
 def explain(t: SparseTensor, fmt: str) -> str:
@@ -336,38 +383,8 @@ def explain(t: SparseTensor, fmt: str) -> str:
     >>> sf.explain(sf.encode(np.eye(8), "bitmask"), "coo")
     'bitmask -> csr -> coo, about 264 bytes'
     """
-    target = parse(fmt)
-    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.itemsize)
+    t, target = as_tensor(t), parse(fmt)
+    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return f"{t.format}: nothing to do"
     return f"{' -> '.join(way)}, about {nbytes} bytes"
-
-
-def equal(a: SparseTensor, b: SparseTensor) -> bool:
-    """Whether two tensors have the same format, shape, dtype and stored bits.
-
-    Args:
-        a: a tensor.
-        b: a tensor. Index dtypes may differ.
-
-    >>> import sparsefmt as sf
-    >>> equal(sf.encode(np.eye(4), "csr"), sf.encode(np.eye(4), "coo").convert("csr"))
-    True
-    """
-    if (a.format, a.shape, a.dtype) != (b.format, b.shape, b.dtype):
-        return False
-    pairs = [
-        (x, getattr(q, name))
-        for p, q in ((a.structure, b.structure), (a.values, b.values))
-        for name, x in p.arrays().items()
-    ]
-    return all(_same_bits(x, y) for x, y in pairs)
-
-
-def _same_bits(x: Array, y: Array) -> bool:
-    if x.shape != y.shape:
-        return False
-    if x.dtype != y.dtype:  # indices of two widths
-        return bool(np.array_equal(x, y))
-    x, y = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (x, y))
-    return bool(np.array_equal(x, y))

@@ -40,7 +40,7 @@ def operand(x: object) -> Array:
     if isinstance(x, Packed):
         msg = "the product of two packed tensors is not supported; unpack one: t.to_dense()"
         raise TypeError(msg)
-    return arrays.as_array(x)
+    return arrays.as_array(x, "x")
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, as_array, empty, index_dtype, matrix_shape, native, plain
+from sparsefmt.arrays import Array, Dtype, as_array, empty, index_dtype, matrix_shape, native, plain
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.errors import FormatError
 from sparsefmt.interop.triplets import from_triplets
@@ -14,7 +14,7 @@ from sparsefmt.structures.base import Structure, as_index_pair
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, check_compressed, compressed_error
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor import SparseTensor, as_tensor
 from sparsefmt.view import EXPORTS, Transposed
 
 Built = tuple[Structure, Array, tuple[int, ...]]
@@ -156,6 +156,9 @@ def _coo(m: Any) -> Built:  # noqa: ANN401
 def _from_coords(coords: tuple[Array, ...], data: Array, shape: tuple[int, ...]) -> Built:
     """Coordinates of any rank, unsorted, with duplicates."""
     matrix = matrix_shape(shape)
+    if len(coords) != len(shape) or max(matrix) > np.iinfo(np.int64).max:
+        msg = f"coords: want one array for each axis of {shape}, and rows that int64 can count; got {len(coords)} axes"
+        raise FormatError(msg)
     for axis, (a, n) in enumerate(zip(coords, shape, strict=True)):
         if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu" or len(a) != len(data):
             msg = (
@@ -200,17 +203,30 @@ def _lil(m: Any) -> Built:  # noqa: ANN401
         msg = "rows and data of the lil matrix do not fit together"
         raise FormatError(msg)
     row = np.repeat(np.arange(len(lengths)), lengths)
-    col = np.array([c for line in m.rows for c in line], np.int64)
-    data = np.array([v for line in m.data for v in line], native(m.dtype))
+    col = _listed("rows", [c for line in m.rows for c in line], np.dtype(np.int64))
+    data = _listed("data", [v for line in m.data for v in line], native(m.dtype))
     return _as_csr(*_from_coords((row, col), data, tuple(int(n) for n in m.shape)))
 
 
 def _dok(m: Any) -> Built:  # noqa: ANN401
     shape = tuple(int(n) for n in m.shape)
     keys = [k if isinstance(k, tuple) else (k,) for k in m.keys()]  # noqa: SIM118 (m is no dict)
-    coords = np.array(keys, np.int64).reshape(-1, len(shape)).T
-    data = np.array(list(m.values()), native(m.dtype))
+    bad = next((k for k in keys if len(k) != len(shape)), None)
+    if bad is not None:
+        msg = f"key {bad} of the dok array does not fit the shape {shape}"
+        raise FormatError(msg)
+    coords = _listed("keys", keys, np.dtype(np.int64)).reshape(-1, len(shape)).T
+    data = _listed("values", list(m.values()), native(m.dtype))
     return _as_csr(*_from_coords(tuple(coords), data, shape))
+
+
+def _listed(what: str, found: list[Any], dtype: Dtype) -> Array:
+    """Python objects of a lil or dok array as an array."""
+    try:
+        return np.array(found, dtype)
+    except (ValueError, TypeError, OverflowError) as e:
+        msg = f"{what}: not all are {dtype}: {e}"
+        raise FormatError(msg) from None
 
 
 def _as_csr(structure: Structure, data: Array, shape: tuple[int, ...]) -> Built:
@@ -253,6 +269,7 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
 
     if isinstance(t, Transposed):
         return t.to_scipy(copy=copy)
+    t = as_tensor(t)
     source = t if _has_scipy_form(t) else t.convert("coo" if t.ndim > 2 else "csr")
     data = source.values.decode(source.structure)
     if data.dtype.name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):
@@ -273,8 +290,12 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
         made.has_canonical_format = True
         return made
     assert isinstance(s, Csr | Csc | Bsr)
-    make = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}[s.kind]
-    made = make((own(data), own(s.indices), own(s.indptr)), shape=t.shape)
+    if isinstance(s, Bsr):
+        made = sp.bsr_array(t.shape, blocksize=s.block, dtype=data.dtype)
+    else:
+        made = {"csr": sp.csr_array, "csc": sp.csc_array}[s.kind](t.shape, dtype=data.dtype)
+    # set, not passed: the constructor copies views that are much shorter than their base, as aligned arrays are
+    made.data, made.indices, made.indptr = own(data), own(s.indices), own(s.indptr)
     made.has_sorted_indices = True
     made.has_canonical_format = True
     return made

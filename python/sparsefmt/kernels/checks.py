@@ -24,7 +24,7 @@ def csr_check(indptr: Array, indices: Array, cols: int) -> Finding:
     """
     if indptr[0] != 0:
         return START, 0
-    if (found := first(FALLS, np.diff(indptr) < 0))[0]:
+    if (found := first(FALLS, indptr[1:] < indptr[:-1]))[0]:  # np.diff could wrap
         return found
     if indptr[-1] != len(indices):
         return END, 0

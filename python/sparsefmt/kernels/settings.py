@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from sparsefmt.errors import FormatError
+from sparsefmt.arrays import whole
 from sparsefmt.kernels.registry import NATIVE, extension
 
 
@@ -19,11 +19,9 @@ def set_num_threads(n: int | None) -> None:
     >>> set_num_threads(2)
     >>> set_num_threads(None)
     """
-    if n is not None and (not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= 1024):
-        msg = f"threads = {n!r}; want an integer in 1..1024, or None for one per CPU"
-        raise FormatError(msg)
+    threads = 0 if n is None else whole(n, "threads", 1, 1024)
     if NATIVE:
-        extension.set_num_threads(n or 0)
+        extension.set_num_threads(threads)
 
 
 def cpu_features() -> dict[str, Any]:

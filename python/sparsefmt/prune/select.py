@@ -72,7 +72,7 @@ def kept_count(density: object, size: int) -> int:
         share: Fraction = Fraction(float(density) if isinstance(density, np.floating) else density)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
         share = Fraction(-1)
-    if isinstance(density, bool) or not 0 <= share <= 1:
+    if isinstance(density, bool | str) or not 0 <= share <= 1:
         msg = f"density = {density!r}; want a number in 0..1"
         raise FormatError(msg)
     share = share.limit_denominator(10**9)

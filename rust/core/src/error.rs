@@ -59,4 +59,20 @@ pub enum Error {
         /// Its value.
         got: usize,
     },
+    /// An item that is not what the function takes.
+    #[error("{name}[{at}]: want {want}")]
+    Value {
+        /// The array.
+        name: &'static str,
+        /// Where in the array.
+        at: usize,
+        /// What is allowed.
+        want: &'static str,
+    },
+    /// The system has no memory for working space.
+    #[error("no memory for {bytes} bytes of working space")]
+    Memory {
+        /// The size.
+        bytes: usize,
+    },
 }

@@ -7,21 +7,27 @@
 mod bitmask;
 pub mod bsr;
 mod check;
+mod codebook;
 mod coo;
 mod csc;
 mod csr;
 mod error;
 mod item;
+mod kmeans;
 mod matrix;
 pub mod nm;
 pub mod par;
+mod stream;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
+pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
 pub use coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
 pub use csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
 pub use error::{Error, Result};
 pub use item::{Index, Item};
+pub use kmeans::kmeans_fit;
 pub use matrix::{Matrix, MatrixMut};
 pub use sparsefmt_kernels::{Isa, Kernels};
+pub use stream::{pack_stream, stream_padding, unpack_stream};

@@ -78,6 +78,11 @@ impl<'a, T> MatrixMut<'a, T> {
         self.cols
     }
 
+    /// Whether it is so large that it is written past the caches.
+    pub(crate) fn is_streamed(&self) -> bool {
+        crate::csr::is_streamed(self.items)
+    }
+
     /// All items.
     pub(crate) fn items_mut(&mut self) -> &mut [T] {
         self.items

@@ -123,3 +123,22 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send)
 pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
     map(tasks, work).into_iter().collect()
 }
+
+/// Runs `work` so that [`join`] inside it uses the pool.
+pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match pool() {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
+/// Runs both and gives both results; at the same time if that is asked for and a thread of the pool asks.
+pub fn join<A: Send, B: Send>(both: bool, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if both && rayon::current_thread_index().is_some() { rayon::join(a, b) } else { (a(), b()) }
+}
+
+/// Pieces of `items`, one per thread, or one if there are few.
+pub fn shares<T>(items: &[T]) -> std::slice::Chunks<'_, T> {
+    let pieces = if size_of_val(items) < SMALL { 1 } else { threads() };
+    items.chunks(items.len().div_ceil(pieces).next_multiple_of(64))
+}

@@ -190,3 +190,30 @@ fn items_of_8_bytes() {
 fn items_of_16_bytes() {
     every_length::<[u64; 2]>();
 }
+
+/// Outputs of 64 MiB are written past the caches; rows of 4099 items begin at any alignment.
+#[test]
+fn large_outputs() -> sparsefmt::Result<()> {
+    for (rows, cols) in [(4096, 4096), (4096, 4099), (9, 2_000_000)] {
+        let mut random = Random(3);
+        let dense: Vec<u32> = (0..rows * cols).map(|_| random.next() as u32).map(|v| v * (v >> 31)).collect();
+        let mut indptr = vec![0i32; rows + 1];
+        sparsefmt::dense_row_counts(&dense, ZERO, &mut indptr[1..])?;
+        for row in 0..rows {
+            indptr[row + 1] += indptr[row];
+        }
+        let n = indptr[rows] as usize;
+        let (mut indices, mut slots) = (vec![0; n], vec![0; n]);
+        sparsefmt::dense_to_csr(&dense, ZERO, &indptr, &mut indices, &mut slots)?;
+        let mut out = vec![9; rows * cols];
+        sparsefmt::csr_to_dense(&indptr, &indices, &slots, (rows, cols), &mut out)?;
+        assert!(out == dense, "csr, {cols} columns");
+        let stride = cols.div_ceil(8);
+        let mut bits = vec![0; rows * stride];
+        sparsefmt::csr_to_bits(&indptr, &indices, cols, stride, &mut bits)?;
+        out.fill(9);
+        sparsefmt::bits_to_dense(&bits, stride, &indptr, &slots, (rows, cols), &mut out)?;
+        assert!(out == dense, "bits, {cols} columns");
+    }
+    Ok(())
+}

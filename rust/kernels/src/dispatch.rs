@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{scalar, slots, top, units};
+use crate::{compress, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -91,6 +91,22 @@ impl Isa {
 
 type NonzeroBits<T> = unsafe fn(&[T], T, &mut [u8]) -> usize;
 
+/// What one more cluster is added to: costs and sums of the first `i` values, at `i` (equal lengths).
+#[derive(Clone, Copy, Debug)]
+pub struct Clusters<'a> {
+    /// The least cost with the clusters so far.
+    pub before: &'a [f64],
+    /// Sums of weights.
+    pub w: &'a [f64],
+    /// Sums of weights times values.
+    pub s: &'a [f64],
+    /// Sums of weights times squared values.
+    pub q: &'a [f64],
+}
+
+type SplitLeaf = unsafe fn(&Clusters<'_>, usize, usize, usize, &mut [f64], &mut [u32]);
+type SplitPivot = unsafe fn(&Clusters<'_>, usize, usize, usize) -> (f64, usize);
+
 /// A table of functions. Get one with [`Kernels::active`] or, in tests, [`Kernels::for_isa`].
 pub struct Kernels {
     isa: Isa,
@@ -98,7 +114,11 @@ pub struct Kernels {
     nonzero_bits_u16: NonzeroBits<u16>,
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
+    pub(crate) compress: compress::Table,
+    pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
+    split_leaf: SplitLeaf,
+    split_pivot: SplitPivot,
     pub(crate) tops: top::Tops,
     pub(crate) units: units::Units,
 }
@@ -109,7 +129,11 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u16: scalar::mask::nonzero_bits::<u16>,
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
+    compress: compress::SCALAR,
+    ranks: ranks::SCALAR,
     slots: slots::SCALAR,
+    split_leaf: scalar::split::leaf,
+    split_pivot: scalar::split::pivot,
     tops: top::SCALAR,
     units: units::SCALAR,
 };
@@ -121,7 +145,11 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u16: avx2::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
+    compress: compress::AVX2,
+    ranks: ranks::SCALAR,
     slots: slots::SCALAR,
+    split_leaf: avx2::split::leaf,
+    split_pivot: avx2::split::pivot,
     tops: top::SCALAR,
     units: units::AVX2,
 };
@@ -133,6 +161,10 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u16: avx512::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
+    compress: compress::AVX512,
+    split_leaf: avx512::split::leaf,
+    split_pivot: avx512::split::pivot,
+    ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,
     units: units::AVX512,
@@ -186,4 +218,44 @@ impl Kernels {
     nonzero_bits!(nonzero_bits_u16, u16);
     nonzero_bits!(nonzero_bits_u32, u32);
     nonzero_bits!(nonzero_bits_u64, u64);
+
+    /// The columns that [`Kernels::split_leaf`] takes at most.
+    pub const SPLIT_COLUMNS: usize = scalar::split::LANES;
+
+    /// For each column `j` from `low` on, one per item of `after`: the least over `i` in `first..=last`, `i < j`, of
+    /// `before[i] + max(0, (q[j] - q[i]) - (s[j] - s[i])^2 / (w[j] - w[i]))` into `after`, and the lowest such `i`
+    /// into `choice`.
+    ///
+    /// # Panics
+    /// The arrays of `clusters` differ in length or end before the last column; there are no columns, or more than
+    /// [`Kernels::SPLIT_COLUMNS`]; `choice` has another length than `after`.
+    pub fn split_leaf(
+        &self,
+        clusters: &Clusters<'_>,
+        low: usize,
+        first: usize,
+        last: usize,
+        after: &mut [f64],
+        choice: &mut [u32],
+    ) {
+        let len = clusters.before.len();
+        assert!([clusters.w, clusters.s, clusters.q].iter().all(|a| a.len() == len), "lengths of sums");
+        assert!(after.len().wrapping_sub(1) < Self::SPLIT_COLUMNS && choice.len() == after.len(), "columns");
+        assert!(low < len && after.len() <= len - low && last < len, "columns {low}.. of {len}");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+        unsafe { (self.split_leaf)(clusters, low, first, last, after, choice) }
+    }
+
+    /// The same for the one column `j`.
+    ///
+    /// # Panics
+    /// The arrays of `clusters` differ in length; `first <= last < len` or `first < j < len` does not hold.
+    #[must_use]
+    pub fn split_pivot(&self, clusters: &Clusters<'_>, j: usize, first: usize, last: usize) -> (f64, usize) {
+        let len = clusters.before.len();
+        assert!([clusters.w, clusters.s, clusters.q].iter().all(|a| a.len() == len), "lengths of sums");
+        assert!(j < len && last < len && first <= last && first < j, "column {j}, {first}..={last} of {len}");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+        unsafe { (self.split_pivot)(clusters, j, first, last) }
+    }
 }

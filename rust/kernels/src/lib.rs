@@ -3,7 +3,9 @@
 //! [`Kernels`] is a table of functions, one per instruction set. Its methods own every length check; the functions
 //! behind them rely on slice lengths only, never on contents.
 
+mod compress;
 mod dispatch;
+mod ranks;
 mod scalar;
 mod slots;
 mod top;
@@ -11,6 +13,7 @@ mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use dispatch::{Isa, Kernels, UnknownIsa};
+pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use ranks::RankTable;
 pub use top::Order;
 pub use units::UnitTable;

@@ -7,11 +7,14 @@ mod bitmask;
 mod borrow;
 mod bsr;
 mod check;
+mod codebook;
 mod coo;
 mod csc;
 mod csr;
+mod header;
 mod nm;
 mod settings;
+mod stream;
 
 use pyo3::prelude::*;
 
@@ -27,17 +30,23 @@ mod _native {
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
     #[pymodule_export]
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
+    #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
     #[pymodule_export]
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
     #[pymodule_export]
+    use super::header::parse_header;
+    #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
+    #[pymodule_export]
+    use super::stream::{pack_stream, stream_padding, unpack_stream};
     use pyo3::prelude::*;
 
     #[pymodule_init]

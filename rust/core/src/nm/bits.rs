@@ -11,48 +11,75 @@ pub(crate) fn field(bytes: &[u8], at: usize, width: u32) -> u32 {
     ((word >> (at % 8)) & ((1 << width) - 1)) as u32
 }
 
-/// Puts fields one behind the other; what does not fit is dropped.
-pub(crate) struct Writer<'a> {
-    out: &'a mut [u8],
-    at: usize,
-    word: u64,
-    fill: u32,
-}
-
-impl<'a> Writer<'a> {
-    pub(crate) fn new(out: &'a mut [u8]) -> Self {
-        Self { out, at: 0, word: 0, fill: 0 }
-    }
-
-    /// Appends the low `width` bits of `value`, whose other bits are zero.
-    #[inline]
-    pub(crate) fn put(&mut self, value: u32, width: u32) {
-        self.word |= u64::from(value) << self.fill;
-        self.fill += width;
-        if self.fill >= 32 {
-            self.flush(4);
-            self.word >>= 32;
-            self.fill -= 32;
+/// Reads the first fields of `width` bits.
+pub(crate) fn read_fields(bytes: &[u8], width: u32, fields: &mut [u32]) {
+    match width {
+        16 if bytes.len() / 2 >= fields.len() => {
+            let halves = bytes.as_chunks().0.iter().map(|half| u32::from(u16::from_le_bytes(*half)));
+            fields.iter_mut().zip(halves).for_each(|(field, half)| *field = half);
         }
-    }
-
-    #[inline]
-    fn flush(&mut self, count: usize) {
-        let bytes = self.word.to_le_bytes();
-        match self.out.get_mut(self.at..self.at + count) {
-            Some(room) => room.copy_from_slice(&bytes[..count]),
-            None => {
-                let room = self.out.get_mut(self.at..).unwrap_or_default();
-                room.copy_from_slice(&bytes[..room.len()]);
+        32 if bytes.len() / 4 >= fields.len() => {
+            let words = bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
+            fields.iter_mut().zip(words).for_each(|(field, word)| *field = word);
+        }
+        _ => {
+            for (i, to) in fields.iter_mut().enumerate() {
+                *to = field(bytes, i * width as usize, width);
             }
         }
-        self.at += count;
     }
+}
 
-    /// Completes the last byte, and the bytes behind it, by zeros.
-    pub(crate) fn finish(mut self) {
-        self.flush(self.fill.div_ceil(8) as usize);
-        self.out.get_mut(self.at..).unwrap_or_default().fill(0);
+/// Writes fields of `width` bits, whose other bits are zero, one behind the other, and completes the last byte by
+/// zeros. What does not fit is dropped.
+pub(crate) fn write_fields(fields: &[u32], width: u32, out: &mut [u8]) {
+    match width {
+        16 if out.len() / 2 >= fields.len() => {
+            let halves = fields.iter().map(|&field| (field as u16).to_le_bytes());
+            out.as_chunks_mut().0.iter_mut().zip(halves).for_each(|(to, half)| *to = half);
+        }
+        32 if out.len() / 4 >= fields.len() => {
+            let words = fields.iter().map(|&field| field.to_le_bytes());
+            out.as_chunks_mut().0.iter_mut().zip(words).for_each(|(to, word)| *to = word);
+        }
+        0..8 => write::<8>(fields, width, out),
+        8..15 => write::<4>(fields, width, out),
+        15..29 => write::<2>(fields, width, out),
+        _ => write::<1>(fields, width, out),
+    }
+}
+
+/// `N` fields at a time take at most 56 bits, so that they fit into a word behind the bits of an open byte.
+fn write<const N: usize>(fields: &[u32], width: u32, out: &mut [u8]) {
+    let (mut word, mut fill, mut at) = (0u64, 0, 0);
+    let (whole, rest) = fields.as_chunks::<N>();
+    let joined = whole.iter().map(|fields| join(fields, width)).chain((!rest.is_empty()).then(|| join(rest, width)));
+    let widths = std::iter::repeat_n(N, whole.len()).chain([rest.len()]);
+    for (joined, count) in joined.zip(widths) {
+        word |= joined << fill;
+        fill += count as u32 * width;
+        put(out, at, word, fill);
+        at += fill as usize / 8;
+        word >>= fill / 8 * 8;
+        fill %= 8;
+    }
+}
+
+#[inline]
+fn join(fields: &[u32], width: u32) -> u64 {
+    fields.iter().rev().fold(0, |word, &field| (word << width) | u64::from(field))
+}
+
+/// Writes the lowest `fill` bits of `word`, whose other bits are zero, at byte `at`.
+#[inline]
+fn put(out: &mut [u8], at: usize, word: u64, fill: u32) {
+    let rest = out.get_mut(at..).unwrap_or_default();
+    match rest.first_chunk_mut::<8>() {
+        Some(chunk) => *chunk = word.to_le_bytes(),
+        None => {
+            let count = rest.len().min(fill.div_ceil(8) as usize);
+            rest[..count].copy_from_slice(&word.to_le_bytes()[..count]);
+        }
     }
 }
 
@@ -62,19 +89,19 @@ mod tests {
 
     #[test]
     fn fields_come_back_at_every_width_and_room() {
-        for width in 0..=32u32 {
-            let values: Vec<u32> =
-                (0..40u32).map(|i| i.wrapping_mul(0x9E37_79B9) & ((1u64 << width) - 1) as u32).collect();
-            let need = (40 * width as usize).div_ceil(8);
+        for (width, count) in (0..=32u32).flat_map(|width| [0, 1, 7, 8, 40, 41].map(|count| (width, count))) {
+            let mask = ((1u64 << width) - 1) as u32;
+            let values: Vec<u32> = (0..count).map(|i: u32| (i + 1).wrapping_mul(0x9E37_79B9) & mask).collect();
+            let need = (values.len() * width as usize).div_ceil(8);
             for room in [need, need + 9, need / 2] {
                 let mut out = vec![0xAA; room];
-                let mut writer = Writer::new(&mut out);
-                values.iter().for_each(|&v| writer.put(v, width));
-                writer.finish();
-                assert!(out.iter().skip(need).all(|&b| b == 0));
-                for (i, &v) in values.iter().enumerate().filter(|(i, _)| (i + 1) * width as usize <= room * 8) {
-                    assert_eq!(field(&out, i * width as usize, width), v, "width {width}, room {room}");
-                }
+                write_fields(&values, width, &mut out);
+                let kept = values.iter().take(if width == 0 { 0 } else { room * 8 / width as usize });
+                let mut got = vec![0; kept.len()];
+                read_fields(&out, width, &mut got);
+                assert!(got.iter().eq(kept), "width {width}, {count} fields, room {room}");
+                let used = values.len() * width as usize % 8;
+                assert!(used == 0 || out.get(need - 1).is_none_or(|last| last >> used == 0), "width {width}");
             }
         }
     }

@@ -28,7 +28,7 @@ pub fn decode<T: Slot>(
     if layout.cols == 0 {
         return Ok(());
     }
-    let table = Codes::of(pattern);
+    let (table, stream) = (Codes::of(pattern), out.is_streamed());
     let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
     let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
     par::run(tasks, |(rows, mut out)| {
@@ -40,7 +40,7 @@ pub fn decode<T: Slot>(
                     .unpack(&codes[tile.code..], tile.groups, &mut bits)
                     .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
                 let out = &mut out[tile.start..][..tile.cols];
-                T::unpack(&slots[tile.slot..][..tile.groups * pattern.n], &bits[..tile.cols.div_ceil(8)], out);
+                T::expand(&slots[tile.slot..], &bits[..tile.cols.div_ceil(8)], out, stream);
             }
         }
         Ok(())

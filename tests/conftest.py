@@ -1,0 +1,24 @@
+"""Hypothesis profiles, and settings of the package put back after every test."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import sparsefmt as sf
+
+COMMON = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
+}
+settings.register_profile("ci", max_examples=40, derandomize=True, database=None, **COMMON)
+settings.register_profile("deep", max_examples=1000, **COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _defaults() -> Iterator[None]:
+    yield
+    sf.set_num_threads(None)
+    sf.set_max_bytes(None)

@@ -1,0 +1,59 @@
+"""Writes the files in tests/golden/v1: one per structure and class of dtypes, a tensor per dtype in each.
+
+Files of a version are never written again once it is released: `python tests/golden/make.py FOLDER`.
+"""
+
+import sys
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+import sparsefmt as sf
+
+FORMATS = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm4:8", "nm3:3")
+CLASSES = {
+    "bool": ("bool",),
+    "integer": ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    "float": ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64"),
+    "complex": ("complex64", "complex128"),
+}
+SHAPE = (3, 11)
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The dtype of that name."""
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def dense(name: str) -> np.ndarray:
+    """Element (r, c) is (5 r + c) mod 7 - 3 where c mod 4 is r or r + 1, else 0; row 2 of floats ends in -0.0."""
+    r, c = np.indices(SHAPE)
+    value = np.where((c % 4 == r) | (c % 4 == r + 1), (5 * r + c) % 7 - 3, 0)
+    if name in CLASSES["complex"]:
+        return (value + 2j * value).astype(name)
+    w = np.abs(value).astype(name) if name.startswith(("uint", "bool")) else value.astype(dtype_of(name))
+    if name in CLASSES["float"]:
+        w[2, 10] = -0.0
+    return w
+
+
+def main(folder: Path) -> None:
+    """Writes all files."""
+    for fmt in FORMATS:
+        for kind, names in CLASSES.items():
+            if kind == "complex" and fmt.startswith("nm"):
+                continue
+            tensors = {name: sf.encode(dense(name), fmt, zero="bits") for name in names}
+            sf.save(folder / f"{file_name(fmt)}-{kind}.safetensors", tensors)
+    plain = {name: dense(name) for names in CLASSES.values() for name in names}
+    sf.save(folder / "plain.safetensors", plain, metadata={"who": "golden"})
+
+
+def file_name(fmt: str) -> str:
+    """A format text without the colon."""
+    return fmt.replace(":", "of").replace("@", "-align")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

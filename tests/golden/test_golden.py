@@ -1,0 +1,72 @@
+"""The files of version 1 are read to the bit, and written again to the byte."""
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+
+FILES = sorted((Path(__file__).parent / "v1").glob("*.safetensors"))
+
+
+def expected(name: str) -> np.ndarray:
+    """The dense values, built here and not by the script that wrote the files."""
+    w = [[0] * 11 for _ in range(3)]
+    for r in range(3):
+        for c in range(11):
+            if c % 4 in (r, r + 1):
+                w[r][c] = (5 * r + c) % 7 - 3
+    a = np.array(w)
+    if name.startswith("complex"):
+        return (a * (1 + 2j)).astype(name)
+    if name.startswith(("uint", "bool")):
+        return abs(a).astype(name)
+    out = a.astype(getattr(ml_dtypes, name, name))
+    if "float" in name:
+        out[2, 10] = -0.0
+    return out
+
+
+def test_every_structure_and_class_is_there() -> None:
+    names = {path.stem for path in FILES}
+    structures = {"dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask-align64"}
+    structures_without_complex = {"nm2of4", "nm2of4-align64", "nm4of8", "nm3of3"}
+    want = {f"{s}-{kind}" for s in structures | structures_without_complex for kind in ("bool", "integer", "float")}
+    assert names == want | {f"{s}-complex" for s in structures} | {"plain"}
+    assert sum(path.stat().st_size for path in FILES) < 300_000
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_golden_file(path: Path, mmap: bool, tmp_path: Path) -> None:
+    loaded = sf.load(path, mmap=mmap)
+    assert loaded
+    for name, t in loaded.items():
+        want = expected(name)
+        if isinstance(t, sf.SparseTensor):
+            head = t.format.replace(":", "of").replace("@", "-align")
+            assert path.stem.startswith(head + "-")
+            got = t.to_dense()
+        else:
+            assert path.stem == "plain"
+            got = t
+        assert got.dtype == want.dtype
+        assert got.shape == want.shape
+        assert got.tobytes() == want.tobytes()
+    again = tmp_path / "again.safetensors"
+    sf.save(again, loaded, sf.io.read_metadata(path))
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_encode_gives_the_golden_bytes(path: Path, tmp_path: Path) -> None:
+    loaded = sf.load(path)
+    tensors = {
+        name: sf.encode(expected(name), t.format, zero="bits") if isinstance(t, sf.SparseTensor) else expected(name)
+        for name, t in reversed(loaded.items())
+    }
+    again = tmp_path / "again.safetensors"
+    sf.save(again, tensors, sf.io.read_metadata(path))
+    assert again.read_bytes() == path.read_bytes()
