@@ -13,7 +13,7 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, BMI1, BMI2 and POPCNT (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL, VBMI and VBMI2 (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -64,6 +64,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
+                    && is_x86_feature_detected!("avx512vpopcntdq")
             }
         }
     }
@@ -146,7 +147,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
-    ranks: ranks::SCALAR,
+    ranks: ranks::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,

@@ -1,6 +1,6 @@
 //! The part of the table that ranks masks by counting: for instruction sets that do it for many masks at once.
 
-use crate::Kernels;
+use crate::{Kernels, scalar};
 
 /// Binomials for groups of m with n bits: `C(p, k)` for the places p below m and k below 32.
 #[derive(Clone, Debug)]
@@ -35,19 +35,41 @@ impl RankTable {
     }
 }
 
+type Complete = unsafe fn(&mut [u32], usize, usize) -> bool;
 type Words = unsafe fn(&[u32], &RankTable, &mut [u32]);
 
-/// Functions for one instruction set, if it has them.
+/// Functions for one instruction set.
 #[derive(Clone, Copy)]
-pub(crate) struct Ranks(Option<(Words, Words)>);
+pub(crate) struct Ranks {
+    complete_words: Complete,
+    /// Ranking and its inverse, where they beat look-ups.
+    rank_words: Option<(Words, Words)>,
+}
 
-pub(crate) const SCALAR: Ranks = Ranks(None);
+pub(crate) const SCALAR: Ranks = Ranks { complete_words: scalar::ranks::complete_words, rank_words: None };
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) const AVX512: Ranks =
-    Ranks(Some((crate::x86_64::avx512::ranks::rank_words, crate::x86_64::avx512::ranks::unrank_words)));
+pub(crate) const AVX2: Ranks = Ranks { complete_words: crate::x86_64::avx2::ranks::complete_words, rank_words: None };
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX512: Ranks = Ranks {
+    complete_words: crate::x86_64::avx512::ranks::complete_words,
+    rank_words: Some((crate::x86_64::avx512::ranks::rank_words, crate::x86_64::avx512::ranks::unrank_words)),
+};
 
 impl Kernels {
+    /// Adds the lowest free places among the last `n` of `m` to each mask until it has n bits. Tells whether one has
+    /// more; that one stays as it is.
+    ///
+    /// # Panics
+    /// Not `1 <= n <= m <= 32`.
+    #[must_use]
+    pub fn complete_words(&self, masks: &mut [u32], (n, m): (usize, usize)) -> bool {
+        assert!((1..=m).contains(&n) && m <= 32, "{n} of {m}");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.ranks.complete_words)(masks, n, m) }
+    }
+
     /// Writes the rank of each of `masks`, which have n bits below m, among all such masks in ascending order. Other
     /// masks give ranks of no use. Gives false, and writes nothing, where look-ups one by one are as fast, or n is 32.
     ///
@@ -56,7 +78,7 @@ impl Kernels {
     #[must_use]
     pub fn rank_words(&self, masks: &[u32], table: &RankTable, codes: &mut [u32]) -> bool {
         assert_eq!(codes.len(), masks.len(), "ranks");
-        let Some((rank, _)) = self.ranks.0.filter(|_| table.n < 32) else { return false };
+        let Some((rank, _)) = self.ranks.rank_words.filter(|_| table.n < 32) else { return false };
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { rank(masks, table, codes) };
         true
@@ -69,7 +91,7 @@ impl Kernels {
     #[must_use]
     pub fn unrank_words(&self, codes: &[u32], table: &RankTable, masks: &mut [u32]) -> bool {
         assert_eq!(codes.len(), masks.len(), "masks");
-        let Some((_, unrank)) = self.ranks.0.filter(|_| table.n < 32) else { return false };
+        let Some((_, unrank)) = self.ranks.rank_words.filter(|_| table.n < 32) else { return false };
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { unrank(codes, table, masks) };
         true

@@ -54,3 +54,29 @@ fn ranks_agree_at_every_length_and_pattern() {
         }
     }
 }
+
+#[test]
+fn masks_are_completed_at_every_length_and_pattern() {
+    for (n, m) in (1..=32usize).flat_map(|m| (1..=m).map(move |n| (n, m))) {
+        for len in if m == 16 { (0..200).collect() } else { vec![0, 5, 16, 33] } {
+            for most in [n, m] {
+                let short = |i: usize| mask(i * 7 % (most + 1), m, (i * 33 + n) as u32);
+                let masks: Vec<u32> = (0..len).map(short).collect();
+                let is_over = masks.iter().any(|mask| mask.count_ones() as usize > n);
+                let want: Vec<u32> = masks
+                    .iter()
+                    .map(|&mask| {
+                        let missing = n.saturating_sub(mask.count_ones() as usize);
+                        let free = (m - n..m).filter(|p| mask >> p & 1 == 0);
+                        free.take(missing).fold(mask, |mask, p| mask | 1 << p)
+                    })
+                    .collect();
+                for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                    let mut got = masks.clone();
+                    let over = kernels.complete_words(&mut got, (n, m));
+                    assert_eq!((over, &got), (is_over, &want), "{:?}, {n} of {m}, len {len}", kernels.isa());
+                }
+            }
+        }
+    }
+}

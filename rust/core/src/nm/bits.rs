@@ -3,12 +3,17 @@
 /// The field of `width` bits that starts at bit `at`; bits behind the end read as zero.
 #[inline]
 pub(crate) fn field(bytes: &[u8], at: usize, width: u32) -> u32 {
-    let rest = bytes.get(at / 8..).unwrap_or_default();
-    let word = match rest.first_chunk::<8>() {
+    ((word(bytes, at / 8) >> (at % 8)) & ((1 << width) - 1)) as u32
+}
+
+/// The 8 bytes from `at` on; those behind the end are zero.
+#[inline]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk::<8>() {
         Some(chunk) => u64::from_le_bytes(*chunk),
         None => rest.iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte)),
-    };
-    ((word >> (at % 8)) & ((1 << width) - 1)) as u32
+    }
 }
 
 /// Reads the first fields of `width` bits.
@@ -22,11 +27,28 @@ pub(crate) fn read_fields(bytes: &[u8], width: u32, fields: &mut [u32]) {
             let words = bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
             fields.iter_mut().zip(words).for_each(|(field, word)| *field = word);
         }
-        _ => {
-            for (i, to) in fields.iter_mut().enumerate() {
-                *to = field(bytes, i * width as usize, width);
-            }
+        0..8 => read::<8>(bytes, width, fields),
+        8..15 => read::<4>(bytes, width, fields),
+        15..29 => read::<2>(bytes, width, fields),
+        _ => read::<1>(bytes, width, fields),
+    }
+}
+
+/// `N` fields at a time take at most 56 bits, so that they lie in the 8 bytes that begin with the first one's byte.
+fn read<const N: usize>(bytes: &[u8], width: u32, fields: &mut [u32]) {
+    let mask = (1 << width) - 1;
+    let (whole, rest) = fields.as_chunks_mut::<N>();
+    let mut at = 0;
+    for fields in whole {
+        let word = word(bytes, at / 8) >> (at % 8);
+        for (i, to) in fields.iter_mut().enumerate() {
+            *to = ((word >> (i as u32 * width)) & mask) as u32;
         }
+        at += N * width as usize;
+    }
+    for to in rest {
+        *to = field(bytes, at, width);
+        at += width as usize;
     }
 }
 
@@ -53,21 +75,20 @@ pub(crate) fn write_fields(fields: &[u32], width: u32, out: &mut [u8]) {
 fn write<const N: usize>(fields: &[u32], width: u32, out: &mut [u8]) {
     let (mut word, mut fill, mut at) = (0u64, 0, 0);
     let (whole, rest) = fields.as_chunks::<N>();
-    let joined = whole.iter().map(|fields| join(fields, width)).chain((!rest.is_empty()).then(|| join(rest, width)));
-    let widths = std::iter::repeat_n(N, whole.len()).chain([rest.len()]);
-    for (joined, count) in joined.zip(widths) {
-        word |= joined << fill;
-        fill += count as u32 * width;
+    for fields in whole {
+        for (i, &field) in fields.iter().enumerate() {
+            word |= u64::from(field) << (fill + i as u32 * width);
+        }
+        fill += N as u32 * width;
         put(out, at, word, fill);
         at += fill as usize / 8;
         word >>= fill / 8 * 8;
         fill %= 8;
     }
-}
-
-#[inline]
-fn join(fields: &[u32], width: u32) -> u64 {
-    fields.iter().rev().fold(0, |word, &field| (word << width) | u64::from(field))
+    for (i, &field) in rest.iter().enumerate() {
+        word |= u64::from(field) << (fill + i as u32 * width);
+    }
+    put(out, at, word, fill + rest.len() as u32 * width);
 }
 
 /// Writes the lowest `fill` bits of `word`, whose other bits are zero, at byte `at`.

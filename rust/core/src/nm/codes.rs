@@ -86,18 +86,6 @@ pub(crate) fn binomial(p: usize, k: usize) -> usize {
     (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
 }
 
-/// Adds the lowest free positions among the last n of m until `mask` has n bits; it has at most n.
-#[inline]
-fn complete(mask: u32, n: usize, m: usize) -> u32 {
-    let last = ((1u64 << m) - (1u64 << (m - n))) as u32;
-    let (mut full, mut free) = (mask, last & !mask);
-    for _ in mask.count_ones() as usize..n {
-        full |= free & free.wrapping_neg();
-        free &= free.wrapping_sub(1);
-    }
-    full
-}
-
 impl Codes {
     /// The tables for `pattern`, built once in the life of the process.
     pub(crate) fn of(pattern: Pattern) -> &'static Self {
@@ -106,7 +94,7 @@ impl Codes {
     }
 
     fn new(pattern: Pattern) -> Self {
-        let Pattern { n, m } = pattern;
+        let Pattern { n, m, .. } = pattern;
         let tables = if m <= 16 {
             let (mut code, mut mask) = (vec![0; 1 << m], vec![0; 1 << pattern.bits()]);
             let full = (0..1usize << m).filter(|mask| mask.count_ones() as usize == n);
@@ -159,14 +147,10 @@ impl Codes {
     }
 
     /// The mask with n bits that `short` becomes, if it does not have more.
-    #[inline]
     fn complete(&self, short: u32) -> Option<u32> {
-        let Pattern { n, m } = self.pattern;
-        match short.count_ones() as usize {
-            bits if bits == n => Some(short),
-            bits if bits < n => Some(complete(short, n, m)),
-            _ => None,
-        }
+        let Pattern { n, m, .. } = self.pattern;
+        let mut masks = [short];
+        (!Kernels::active().complete_words(&mut masks, (n, m))).then_some(masks[0])
     }
 
     /// The code of a mask with n bits.
@@ -223,20 +207,18 @@ impl Codes {
 
     /// Like `pack`, group by group.
     fn pack_each(&self, keep: &[u8], groups: usize, full: &mut [u8], codes: &mut [u8]) -> Option<Over> {
-        let (m, bits) = (self.pattern.m, self.pattern.bits());
+        let (Pattern { n, m, .. }, bits) = (self.pattern, self.pattern.bits());
         let mut over: Option<Over> = None;
         for first in (0..groups).step_by(AT_ONCE) {
             let (mut masks, mut ranks) = ([0; AT_ONCE], [0; AT_ONCE]);
             let count = AT_ONCE.min(groups - first);
             let (masks, ranks) = (&mut masks[..count], &mut ranks[..count]);
             read_fields(&keep[first / 8 * m..], m as u32, masks);
-            for (group, mask) in masks.iter_mut().enumerate() {
-                match self.complete(*mask) {
-                    Some(whole) => *mask = whole,
-                    None => {
-                        let found = Over { count: 0, group: first + group, nonzeros: mask.count_ones() };
-                        over.get_or_insert(found).count += 1;
-                    }
+            if Kernels::active().complete_words(masks, (n, m)) {
+                let found = masks.iter().enumerate().filter(|(_, mask)| mask.count_ones() as usize > n);
+                for (group, mask) in found {
+                    let found = Over { count: 0, group: first + group, nonzeros: mask.count_ones() };
+                    over.get_or_insert(found).count += 1;
                 }
             }
             if over.is_none() {
@@ -271,7 +253,9 @@ impl Codes {
             let mut fields = [0; AT_ONCE];
             let fields = &mut fields[..AT_ONCE.min(groups - first)];
             read_fields(&codes[first / 8 * bits as usize..], bits, fields);
-            if let Some(group) = fields.iter().position(|&field| field >= count) {
+            // The search stops early, so it would go one by one; this does not.
+            if fields.iter().fold(false, |bad, &field| bad | (field >= count)) {
+                let group = fields.iter().position(|&field| field >= count).unwrap_or(0);
                 return Err((first + group, fields[group]));
             }
         }
@@ -304,7 +288,8 @@ impl Codes {
             if !Kernels::active().unrank_words(fields, &self.ranks, masks) {
                 masks.iter_mut().zip(&*fields).for_each(|(mask, &code)| *mask = self.unrank(code).unwrap_or(0));
             }
-            if let Some(group) = masks.iter().position(|&mask| mask == 0) {
+            if masks.iter().fold(false, |bad, &mask| bad | (mask == 0)) {
+                let group = masks.iter().position(|&mask| mask == 0).unwrap_or(0);
                 return Err((first + group, fields[group]));
             }
             write_fields(masks, m as u32, &mut bits[first / 8 * m..]);
@@ -323,7 +308,7 @@ mod tests {
     }
 
     fn patterns() -> impl Iterator<Item = Pattern> {
-        (1..=32).flat_map(|m| (1..=m).map(move |n| Pattern { n, m }))
+        (1..=32).flat_map(|m| (1..=m).map(move |n| Pattern::new(n, m).expect("1 <= n <= m <= 32")))
     }
 
     #[test]
@@ -366,7 +351,7 @@ mod tests {
     #[test]
     fn masks_are_completed_among_the_last_positions() {
         for pattern in patterns() {
-            let Pattern { n, m } = pattern;
+            let Pattern { n, m, .. } = pattern;
             for seed in 0..200u32 {
                 let short = seed.wrapping_mul(0x9E37_79B9).rotate_left(seed) & ((1u64 << m) - 1) as u32;
                 let missing = n.checked_sub(short.count_ones() as usize);

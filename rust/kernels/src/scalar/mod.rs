@@ -2,6 +2,7 @@
 
 pub(crate) mod compress;
 pub(crate) mod mask;
+pub(crate) mod ranks;
 pub(crate) mod slots;
 pub(crate) mod split;
 pub(crate) mod top;

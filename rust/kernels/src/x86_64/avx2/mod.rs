@@ -2,5 +2,6 @@
 
 pub(crate) mod compress;
 pub(crate) mod mask;
+pub(crate) mod ranks;
 pub(crate) mod split;
 pub(crate) mod units;

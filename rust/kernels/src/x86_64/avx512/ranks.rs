@@ -2,13 +2,15 @@
 //! far (or still to come).
 
 use crate::ranks::RankTable;
+use crate::scalar;
 use std::arch::x86_64::{
-    __m512i, _mm512_castsi256_si512, _mm512_castsi512_si256, _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask,
+    __m512i, _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi256_si512, _mm512_castsi512_si256,
+    _mm512_cmpgt_epi32_mask, _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmplt_epi32_mask,
     _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_cvtepu16_epi32, _mm512_cvtusepi32_epi16,
     _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi16, _mm512_mask_add_epi32,
-    _mm512_mask_sub_epi16, _mm512_mask_sub_epi32, _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32,
-    _mm512_permutex2var_epi32, _mm512_permutexvar_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_storeu_si512, _mm512_test_epi16_mask, _mm512_test_epi32_mask,
+    _mm512_mask_or_epi32, _mm512_mask_sub_epi16, _mm512_mask_sub_epi32, _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32,
+    _mm512_permutex2var_epi32, _mm512_permutexvar_epi16, _mm512_popcnt_epi32, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_test_epi16_mask, _mm512_test_epi32_mask,
 };
 
 /// Loads a whole register.
@@ -37,6 +39,30 @@ fn store(words: &mut [u32; 16], value: __m512i) {
 
 /// Registers that are worked on at once, because each waits for its own last step.
 const AT_ONCE: usize = 4;
+
+/// See [`crate::Kernels::complete_words`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,popcnt")]
+pub(crate) fn complete_words(masks: &mut [u32], n: usize, m: usize) -> bool {
+    let (want, last) = (_mm512_set1_epi32(n as i32), _mm512_set1_epi32(scalar::ranks::last(n, m) as i32));
+    let (pieces, tail) = masks.as_chunks_mut::<16>();
+    let mut over = 0;
+    for piece in pieces {
+        let mut masks = load(piece);
+        over |= _mm512_cmpgt_epi32_mask(_mm512_popcnt_epi32(masks), want);
+        let mut short = _mm512_cmplt_epi32_mask(_mm512_popcnt_epi32(masks), want);
+        if short != 0 {
+            let mut free = _mm512_andnot_si512(masks, last);
+            while short != 0 {
+                let rest = _mm512_and_si512(free, _mm512_sub_epi32(free, _mm512_set1_epi32(1)));
+                masks = _mm512_mask_or_epi32(masks, short, masks, _mm512_andnot_si512(rest, free));
+                free = rest;
+                short = _mm512_cmplt_epi32_mask(_mm512_popcnt_epi32(masks), want);
+            }
+            store(piece, masks);
+        }
+    }
+    scalar::ranks::complete_words(tail, n, m) | (over != 0)
+}
 
 /// The low halves of 32 words, the largest half for larger words.
 #[inline]

@@ -7,15 +7,18 @@ use crate::scalar::top::BitWriter;
 use crate::top::Order;
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi8, _mm512_abs_epi16, _mm512_abs_epi32, _mm512_abs_epi64, _mm512_and_si512,
+    _mm512_cmpge_epu8_mask, _mm512_cmpge_epu16_mask, _mm512_cmpge_epu32_mask, _mm512_cmpge_epu64_mask,
     _mm512_cmplt_epu8_mask, _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask,
     _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_add_epi16, _mm512_mask_add_epi32, _mm512_mask_add_epi64,
     _mm512_mask_cmpge_epu8_mask, _mm512_mask_cmpge_epu16_mask, _mm512_mask_cmpge_epu32_mask,
     _mm512_mask_cmpge_epu64_mask, _mm512_mask_cmpgt_epu8_mask, _mm512_mask_cmpgt_epu16_mask,
     _mm512_mask_cmpgt_epu32_mask, _mm512_mask_cmpgt_epu64_mask, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi16,
-    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64, _mm512_min_epu8, _mm512_min_epu16, _mm512_min_epu32,
-    _mm512_min_epu64, _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_setzero_si512,
+    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64, _mm512_max_epu8, _mm512_max_epu16, _mm512_max_epu32,
+    _mm512_max_epu64, _mm512_min_epu8, _mm512_min_epu16, _mm512_min_epu32, _mm512_min_epu64, _mm512_or_si512,
+    _mm512_permutex_epi64, _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_epi64, _mm512_rol_epi32, _mm512_rol_epi64, _mm512_set1_epi8, _mm512_set1_epi16,
+    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_slli_epi16,
+    _mm512_srli_epi16,
 };
 
 /// The places of the rivals for every rotation of groups of `m`: place `i` after `r` rotations by one more.
@@ -43,7 +46,8 @@ const fn rounded(lanes: usize, m: usize, r: usize) -> u64 {
 macro_rules! top_bits {
     (
         $name:ident, $t:ty, $signed:ty, $lanes:literal, $mask:ty, $set1:ident, $load:ident, $abs:ident, $min:ident,
-        $permute:ident, $gt:ident, $ge:ident, $add:ident, $lt:ident
+        $permute:ident, $gt:ident, $ge:ident, $add:ident, $lt:ident, $max:ident, $least:ident, $neighbours:expr,
+        $halves:expr
     ) => {
         /// See [`crate::Kernels::top_bits_u16`].
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
@@ -125,12 +129,32 @@ macro_rules! top_bits {
                 $lt(beaten, rank.most)
             }
 
+            /// 2 of 4 without counting rivals: what is not below the second largest key, if that is two each.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+            fn two_of_four(items: __m512i, rank: Rank) -> $mask {
+                let keys = keys(items, rank);
+                let (neighbours, halves) = ($neighbours, $halves);
+                let rivals = neighbours(keys);
+                let (larger, smaller) = ($max(keys, rivals), $min(keys, rivals));
+                let (other_larger, other_smaller) = (halves(larger), halves(smaller));
+                let second = $max($min(larger, other_larger), $max(smaller, other_smaller));
+                let mask = $least(keys, second);
+                if mask.count_ones() == $lanes / 2 { mask } else { chosen::<4>(items, rank) }
+            }
+
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+            fn choose<const M: usize, const TWO: bool>(items: __m512i, rank: Rank) -> $mask {
+                if TWO { two_of_four(items, rank) } else { chosen::<M>(items, rank) }
+            }
+
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-            fn aligned<const M: usize>(items: &[$t], rank: Rank, bits: &mut [u8]) {
+            fn aligned<const M: usize, const TWO: bool>(items: &[$t], rank: Rank, bits: &mut [u8]) {
                 let (blocks, tail) = items.as_chunks::<$lanes>();
                 let (bits, tail_bits) = bits.split_at_mut(blocks.len() * ($lanes / 8));
                 for (block, bits) in blocks.iter().zip(bits.as_chunks_mut().0) {
-                    *bits = chosen::<M>(whole(block), rank).to_le_bytes();
+                    *bits = choose::<M, TWO>(whole(block), rank).to_le_bytes();
                 }
                 if !tail.is_empty() {
                     let given = <$mask>::MAX >> ($lanes - tail.len());
@@ -164,9 +188,10 @@ macro_rules! top_bits {
             let (value, top) = ($set1(order.mask as $signed), $set1(order.top as $signed));
             let rank = Rank { signed: order.signed, value, top, most: $set1(n as $signed) };
             match m {
-                2 => aligned::<2>(items, rank, bits),
-                4 => aligned::<4>(items, rank, bits),
-                8 => aligned::<8>(items, rank, bits),
+                2 => aligned::<2, false>(items, rank, bits),
+                4 if n == 2 => aligned::<4, true>(items, rank, bits),
+                4 => aligned::<4, false>(items, rank, bits),
+                8 => aligned::<8, false>(items, rank, bits),
                 _ if m <= $lanes => any(items, m, rank, bits),
                 _ => scalar::top::top_bits(items, order, (n, m), bits),
             }
@@ -188,7 +213,11 @@ top_bits!(
     _mm512_mask_cmpgt_epu8_mask,
     _mm512_mask_cmpge_epu8_mask,
     _mm512_mask_add_epi8,
-    _mm512_cmplt_epu8_mask
+    _mm512_cmplt_epu8_mask,
+    _mm512_max_epu8,
+    _mm512_cmpge_epu8_mask,
+    |a| _mm512_or_si512(_mm512_slli_epi16::<8>(a), _mm512_srli_epi16::<8>(a)),
+    |a| _mm512_rol_epi32::<16>(a)
 );
 top_bits!(
     top_bits_u16,
@@ -204,7 +233,11 @@ top_bits!(
     _mm512_mask_cmpgt_epu16_mask,
     _mm512_mask_cmpge_epu16_mask,
     _mm512_mask_add_epi16,
-    _mm512_cmplt_epu16_mask
+    _mm512_cmplt_epu16_mask,
+    _mm512_max_epu16,
+    _mm512_cmpge_epu16_mask,
+    |a| _mm512_rol_epi32::<16>(a),
+    |a| _mm512_rol_epi64::<32>(a)
 );
 top_bits!(
     top_bits_u32,
@@ -220,7 +253,11 @@ top_bits!(
     _mm512_mask_cmpgt_epu32_mask,
     _mm512_mask_cmpge_epu32_mask,
     _mm512_mask_add_epi32,
-    _mm512_cmplt_epu32_mask
+    _mm512_cmplt_epu32_mask,
+    _mm512_max_epu32,
+    _mm512_cmpge_epu32_mask,
+    |a| _mm512_rol_epi64::<32>(a),
+    |a| _mm512_shuffle_epi32::<0b01_00_11_10>(a)
 );
 top_bits!(
     top_bits_u64,
@@ -236,5 +273,9 @@ top_bits!(
     _mm512_mask_cmpgt_epu64_mask,
     _mm512_mask_cmpge_epu64_mask,
     _mm512_mask_add_epi64,
-    _mm512_cmplt_epu64_mask
+    _mm512_cmplt_epu64_mask,
+    _mm512_max_epu64,
+    _mm512_cmpge_epu64_mask,
+    |a| _mm512_permutex_epi64::<0b10_11_00_01>(a),
+    |a| _mm512_permutex_epi64::<0b01_00_11_10>(a)
 );
