@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, scalar, slots, units};
+use crate::{affine, compress, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -120,6 +120,7 @@ pub struct Kernels {
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
+    pub(crate) tops: top::Tops,
     pub(crate) units: units::Units,
 }
 
@@ -134,6 +135,7 @@ const SCALAR: Kernels = Kernels {
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
+    tops: top::SCALAR,
     units: units::SCALAR,
 };
 
@@ -149,6 +151,7 @@ const AVX2: Kernels = Kernels {
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
+    tops: top::SCALAR,
     units: units::AVX2,
 };
 
@@ -164,6 +167,7 @@ const AVX512: Kernels = Kernels {
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     slots: slots::AVX512,
+    tops: top::AVX512,
     units: units::AVX512,
 };
 

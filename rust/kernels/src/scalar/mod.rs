@@ -5,4 +5,5 @@ pub(crate) mod compress;
 pub(crate) mod mask;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
 pub(crate) mod units;
