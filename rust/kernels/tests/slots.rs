@@ -61,7 +61,7 @@ macro_rules! slots_agree {
                         for isa in Isa::ALL {
                             let Some(kernels) = Kernels::for_isa(isa) else { continue };
                             let mut got = vec![7; len];
-                            assert_eq!(kernels.$unpack(&src, &full, &mut got), want.len(), "{isa:?}, len {len}");
+                            assert_eq!(kernels.$unpack(&src, &full, &mut got, false), want.len(), "{isa:?}, len {len}");
                             assert_eq!(got, unpacked, "{isa:?}, len {len}, {tenths} in ten, {given} given");
                         }
                     }
@@ -71,7 +71,7 @@ macro_rules! slots_agree {
     };
 }
 
-slots_agree!(slots_u8_agree, u8, pack_slots_u8, keep_slots_u8, unpack_slots_u8);
-slots_agree!(slots_u16_agree, u16, pack_slots_u16, keep_slots_u16, unpack_slots_u16);
-slots_agree!(slots_u32_agree, u32, pack_slots_u32, keep_slots_u32, unpack_slots_u32);
-slots_agree!(slots_u64_agree, u64, pack_slots_u64, keep_slots_u64, unpack_slots_u64);
+slots_agree!(slots_u8_agree, u8, pack_slots_u8, keep_slots_u8, expand_u8);
+slots_agree!(slots_u16_agree, u16, pack_slots_u16, keep_slots_u16, expand_u16);
+slots_agree!(slots_u32_agree, u32, pack_slots_u32, keep_slots_u32, expand_u32);
+slots_agree!(slots_u64_agree, u64, pack_slots_u64, keep_slots_u64, expand_u64);
