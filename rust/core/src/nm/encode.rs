@@ -1,9 +1,10 @@
 //! Dense and other sources to N:M.
 
 use super::codes::{Codes, Over};
-use super::prune::{Order, Ranked, select_bits};
+use super::prune::Ranked;
 use super::{Layout, NO_BITS, Pattern, Slot, TILE};
 use crate::{Item, Matrix, MatrixMut, Result, par};
+use sparsefmt_kernels::Order;
 use std::ops::Range;
 
 /// Groups that hold more than n nonzeros.
@@ -54,7 +55,7 @@ impl<T: Ranked> Source<T> for Pruned<'_, T> {
     fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
         let items = &self.w.row(row)[cols];
         let mut top = NO_BITS;
-        select_bits(items, self.order, self.pattern, &mut top);
+        T::top_bits(items, self.order, self.pattern, &mut top[..keep.len()]);
         T::nonzero_bits(items, self.zero, keep);
         keep.iter_mut().zip(top).for_each(|(keep, top)| *keep &= top);
         Ok(items)

@@ -10,8 +10,24 @@ use std::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
-macro_rules! pack_slots {
-    ($name:ident, $t:ty, $lanes:literal, $mask:ty, $load:ident, $compress:ident) => {
+macro_rules! slots {
+    ($name:ident, $keep:ident, $t:ty, $lanes:literal, $mask:ty, $load:ident, $compress:ident) => {
+        /// See [`crate::Kernels::keep_slots_u16`].
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
+        pub(crate) fn $keep(src: &[$t], bits: &[u8], dst: &mut [$t]) {
+            const BYTES: usize = $lanes / 8;
+            let (blocks, tail) = src.as_chunks::<$lanes>();
+            let (rooms, tail_room) = dst.as_chunks_mut::<$lanes>();
+            let (bits, tail_bits) = bits.split_at(blocks.len() * BYTES);
+            for ((block, room), bits) in blocks.iter().zip(rooms).zip(bits.as_chunks::<BYTES>().0) {
+                // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
+                let items = unsafe { $load(<$mask>::from_le_bytes(*bits), block.as_ptr().cast()) };
+                // SAFETY: `room` is 64 writable bytes; the store needs no alignment.
+                unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), items) };
+            }
+            scalar::slots::keep_slots(tail, tail_bits, tail_room);
+        }
+
         /// See [`crate::Kernels::pack_slots_u16`].
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(src: &[$t], keep: &[u8], full: &[u8], dst: &mut [$t]) -> usize {
@@ -43,7 +59,7 @@ macro_rules! pack_slots {
     };
 }
 
-pack_slots!(pack_slots_u8, u8, 64, u64, _mm512_maskz_loadu_epi8, _mm512_maskz_compress_epi8);
-pack_slots!(pack_slots_u16, u16, 32, u32, _mm512_maskz_loadu_epi16, _mm512_maskz_compress_epi16);
-pack_slots!(pack_slots_u32, u32, 16, u16, _mm512_maskz_loadu_epi32, _mm512_maskz_compress_epi32);
-pack_slots!(pack_slots_u64, u64, 8, u8, _mm512_maskz_loadu_epi64, _mm512_maskz_compress_epi64);
+slots!(pack_slots_u8, keep_slots_u8, u8, 64, u64, _mm512_maskz_loadu_epi8, _mm512_maskz_compress_epi8);
+slots!(pack_slots_u16, keep_slots_u16, u16, 32, u32, _mm512_maskz_loadu_epi16, _mm512_maskz_compress_epi16);
+slots!(pack_slots_u32, keep_slots_u32, u32, 16, u16, _mm512_maskz_loadu_epi32, _mm512_maskz_compress_epi32);
+slots!(pack_slots_u64, keep_slots_u64, u64, 8, u8, _mm512_maskz_loadu_epi64, _mm512_maskz_compress_epi64);
