@@ -26,6 +26,8 @@ SENTENCES = Path(__file__).with_name("minilm_sentences.txt")
 FORMATS = (
     "dense/int8",
     "dense/int4:g128",
+    "dense/int4:g128:asym",
+    "dense/kmeans16",
     "nm4:8",
     "nm2:4",
     "nm2:4/int8:g128",
@@ -145,6 +147,12 @@ def main() -> int:
     parser.add_argument("--format", action="append", metavar="FORMAT", help="try this one instead; may be given again")
     parser.add_argument("--record", type=Path, metavar="PATH", help="write the figures as JSON")
     args = parser.parse_args()
+    chosen = args.format or FORMATS
+    try:
+        for fmt in chosen:
+            sf.encode(np.zeros((1, 1), np.float32), fmt)
+    except sf.SparsefmtError as e:
+        parser.error(str(e))
     try:
         from tokenizers import Tokenizer  # here: --help and the tests need none of it
     except ImportError:
@@ -169,11 +177,7 @@ def main() -> int:
     nbytes = sum(weights[name].nbytes for name in linear_names())
     print(f"{NAME}, {len(linear_names())} linear weights, {nbytes:,} bytes dense (float32)")
     print(f"dense: {right} of {len(texts)} sentences are nearest to one of their own topic\n", flush=True)
-    try:
-        rows = [measure(fmt, weights, tokens, dense, topic) for fmt in args.format or FORMATS]
-    except sf.SparsefmtError as e:
-        print(e, file=sys.stderr)
-        return 2
+    rows = [measure(fmt, weights, tokens, dense, topic) for fmt in chosen]
     print(table(rows, len(texts)))
     print("\nErrors are relative to the dense weights, cosines and neighbours to the embeddings with dense weights;")
     print("topics counts the sentences whose nearest neighbour is of their own topic.")

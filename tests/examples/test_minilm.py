@@ -1,6 +1,7 @@
 """The encoder of examples/minilm.py against loops, on a tiny random model of the same structure."""
 
 import importlib.util
+import json
 import math
 import os
 import subprocess
@@ -168,6 +169,23 @@ def test_sentences_and_table(modules: dict[str, ModuleType]) -> None:
     lines = minilm.table([row], 30).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[2].split(" | ")[3:5] == ["   50.0%", "     25.00%"]
+
+
+def test_the_page_shows_the_record(modules: dict[str, ModuleType]) -> None:
+    minilm = modules["minilm"]
+    record = json.loads((ROOT / "benches" / "record" / "minilm.json").read_text())
+    page = (ROOT / "docs" / "choosing.md").read_text()
+    assert [row["format"] for row in record["rows"]] == list(minilm.FORMATS)
+    assert minilm.table([minilm.Row(**row) for row in record["rows"]], record["sentences"]) in page
+    assert f"({record['dense_bytes']:,} bytes)" in page
+    assert f"(dense: {record['dense_right_topic']} of {record['sentences']})" in page
+
+
+def test_an_unknown_format_is_refused_at_once() -> None:
+    command = [sys.executable, str(ROOT / "examples" / "minilm.py"), "--format", "2:4/int3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "codec 'int3' is unknown" in done.stderr
 
 
 def test_without_a_registry(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ class Affine(Codec):
         named = {"row": ROW, "tensor": TENSOR}
         group = params.get("group")
         number = named.get(group) if isinstance(group, str) else group
-        if not isinstance(number, int) or isinstance(number, bool) or (number < 1 and group not in named):
-            msg = f'group = {group!r}; want a number of columns, "row" or "tensor"'
+        if type(number) is not int or not (0 < number < 2**31 or group in named):
+            msg = f'group = {str(group)[:40]!r}; want 1..{2**31 - 1} columns, "row" or "tensor"'
             raise FormatError(msg)
         if not {"codes", "scale"} <= arrays.keys() <= {"codes", "scale", "zero_point"}:
             msg = f"{cls.kind}: want codes, scale and perhaps zero_point, got {', '.join(arrays)}"
