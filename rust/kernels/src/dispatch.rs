@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, scalar, slots};
+use crate::{affine, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI and VBMI2 (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -63,6 +63,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
             }
         }
@@ -118,6 +119,8 @@ pub struct Kernels {
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
+    pub(crate) tops: top::Tops,
+    pub(crate) units: units::Units,
 }
 
 const SCALAR: Kernels = Kernels {
@@ -130,6 +133,8 @@ const SCALAR: Kernels = Kernels {
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
+    tops: top::SCALAR,
+    units: units::SCALAR,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -143,6 +148,8 @@ const AVX2: Kernels = Kernels {
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
+    tops: top::SCALAR,
+    units: units::AVX2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -153,9 +160,11 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     affine: avx512::affine::TABLE,
-    slots: slots::SCALAR,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
+    slots: slots::AVX512,
+    tops: top::AVX512,
+    units: units::AVX512,
 };
 
 macro_rules! nonzero_bits {

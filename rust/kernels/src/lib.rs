@@ -7,7 +7,11 @@ mod affine;
 mod dispatch;
 mod scalar;
 mod slots;
+mod top;
+mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use top::Order;
+pub use units::UnitTable;

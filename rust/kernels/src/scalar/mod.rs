@@ -4,3 +4,5 @@ pub(crate) mod affine;
 pub(crate) mod mask;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
+pub(crate) mod units;

@@ -3,3 +3,4 @@
 pub(crate) mod affine;
 pub(crate) mod mask;
 pub(crate) mod split;
+pub(crate) mod units;

@@ -2,4 +2,7 @@
 
 pub(crate) mod affine;
 pub(crate) mod mask;
+pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
+pub(crate) mod units;
