@@ -61,6 +61,22 @@ def affine_quantize(
 def affine_dequantize(
     codes: _Array, group: int, scale: _Array, zero_point: _Array, dtype: str, out: _Array
 ) -> None: ...
+def nm_affine_encode(
+    w: _Array,
+    zero: int,
+    prune: int,
+    dtype: str,
+    n: int,
+    m: int,
+    group: int,
+    bits: int,
+    codes: _Array,
+    scale: _Array,
+    values: _Array,
+) -> int: ...
+def nm_affine_decode(
+    codes: _Array, values: _Array, n: int, m: int, group: int, bits: int, scale: _Array, dtype: str, out: _Array
+) -> None: ...
 
 # bsr
 def bsr_block_counts(w: _Array, zero: int, block: tuple[int, int], counts: _Array) -> None: ...

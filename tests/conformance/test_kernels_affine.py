@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sparsefmt.arrays import DTYPES, FLOATS, INTEGERS, item_dtype, items
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels import affine
+from sparsefmt.kernels import affine, fused
+from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads
 
 Array = np.ndarray[Any, Any]
@@ -173,3 +174,48 @@ def test_extremes_and_dequantize_refuse_what_does_not_fit() -> None:
         affine.affine_extremes(x, "float16", 4, real, real)
     with pytest.raises(FormatError):
         affine.affine_dequantize(x.view("u1"), 8, np.ones((3, 2), "f2"), NONE, "float16", np.zeros((3, 8), "u2"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    case=cases(),
+    name=st.sampled_from(["float16", "bfloat16", "float32"]),
+    nm=st.sampled_from([(2, 4), (1, 3), (4, 8), (3, 3)]),
+    runs=st.sampled_from([1, 3, 8, 32, 10**6]),
+    bits=st.sampled_from([4, 8]),
+    prune=st.integers(0, 1),
+    room=st.sampled_from([0, 5]),
+    half=st.booleans(),
+)
+def test_one_pass_over_nm_equals_its_definition(
+    case: dict[str, Any], name: str, nm: tuple[int, int], runs: int, bits: int, prune: int, room: int, half: bool
+) -> None:
+    rng, (rows, cols), (n, m) = case["rng"], case["x"].shape, nm
+    w = any_items(rng, name, (rows, cols), "holes" if rng.random() < 0.1 else "usual")
+    if not prune:
+        w *= (np.arange(cols) % m < n).astype(w.dtype)
+    group, count = runs * m, -(-cols // m) * n
+    width = nm_kernels.width(n, m)
+    dtype = np.float16 if half else np.float32
+
+    def outputs() -> list[Array]:
+        codes = np.full((rows, -(-(count // n) * width // 8) + room), 99, np.uint8)
+        scale = np.full((rows, -(-cols // group)), 9, dtype)
+        return [codes, scale, np.full((rows, -(-count * bits // 8) + room), 99, np.uint8)]
+
+    got, want = outputs(), outputs()
+    args = w, 2 ** (8 * w.itemsize - 1) - 1, prune, name, n, m, group, bits
+    failed = fused.nm_affine_encode(*args, *got)
+    assert failed == definition(fused.nm_affine_encode)(*args, *want)
+    if failed:
+        return
+    assert [a.tobytes() for a in got] == [a.tobytes() for a in want]
+    codes, scale, values = got
+    values = rng.integers(0, 256, values.shape, np.uint8)
+    for grid in (scale, scale[:1], scale[:, :1]):
+        if grid.size:
+            there = np.ascontiguousarray(grid)
+            back, known = np.ones_like(w), np.ones_like(w)
+            fused.nm_affine_decode(codes, values, n, m, group, bits, there, name, back)
+            definition(fused.nm_affine_decode)(codes, values, n, m, group, bits, there, name, known)
+            assert back.tobytes() == known.tobytes()

@@ -30,6 +30,18 @@ def spread(grid: Array, group: int, shape: tuple[int, int]) -> Array:
     return np.broadcast_to(np.repeat(grid, group, axis=1)[:, : shape[1]], shape)
 
 
+def quotients(span: Array, steps: int, dtype: Dtype) -> Array:
+    """The scales `span / steps` in their dtype; 1 where the span is 0; rounded up where subnormal and too small.
+
+    A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number.
+    """
+    with np.errstate(all="ignore"):
+        scale = (span / span.dtype.type(steps)).astype(dtype)
+        short = (scale < np.finfo(dtype).smallest_normal) & (steps * scale.astype(np.float64) < span)
+        scale = np.where(short, np.nextafter(scale, dtype.type(np.inf)), scale)
+    return np.asarray(np.where(span == 0, dtype.type(1), scale))
+
+
 @kernel
 def affine_extremes(values: Array, dtype: str, group: int, low: Array, high: Array) -> None:
     """Writes min(0, smallest) and max(0, largest) of every group of a row to `low` and `high` (rows, groups).

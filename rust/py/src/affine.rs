@@ -1,13 +1,15 @@
 //! Kernels of `sparsefmt.kernels.affine`.
 
-use crate::arrays::{input, layout};
+use crate::arrays::{input, layout, output};
 use crate::borrow::{In, Out, done};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use numpy::PyReadonlyArrayDyn;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sparsefmt::affine::{self, Grid, Number, Scale};
+use sparsefmt::MatrixMut;
+use sparsefmt::affine::{self, Grid, Number, Scale, ScaleMut};
+use sparsefmt::nm::{Pattern, Ranked};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -29,6 +31,13 @@ macro_rules! by_dtype {
     };
 }
 
+/// The same for those that whole passes over N:M are compiled for.
+macro_rules! by_single {
+    ($name:expr, $k:ident => $body:expr) => {
+        by_dtype!(@ $name, $k => $body, "float16" Float16, "bfloat16" BFloat16, "float32" Float32)
+    };
+}
+
 /// Borrowed scales.
 enum Scales<'py> {
     Half(PyReadonlyArrayDyn<'py, f16>),
@@ -38,18 +47,19 @@ enum Scales<'py> {
 /// Borrowed scales and zero points.
 struct Grids<'py> {
     scales: Scales<'py>,
-    points: In<'py, u8>,
+    points: Option<In<'py, u8>>,
     shape: Vec<usize>,
 }
 
 impl<'py> Grids<'py> {
-    fn new(scale: Any<'_, 'py>, zero_point: Any<'_, 'py>) -> PyResult<Self> {
+    fn new(scale: Any<'_, 'py>, zero_point: Option<Any<'_, 'py>>) -> PyResult<Self> {
         let (shape, size) = layout("scale", scale, 2)?;
         let scales = match size {
             2 => Scales::Half(input("scale", scale)?),
             _ => Scales::Single(input("scale", scale)?),
         };
-        Ok(Self { scales, points: In::new("zero_point", zero_point, 2)?, shape })
+        let points = zero_point.map(|points| In::new("zero_point", points, 2)).transpose()?;
+        Ok(Self { scales, points, shape })
     }
 
     fn grid(&self) -> PyResult<Grid<'_>> {
@@ -57,13 +67,13 @@ impl<'py> Grids<'py> {
             Scales::Half(a) => (a.py(), Scale::Half(a.as_slice()?.reinterpret_cast())),
             Scales::Single(a) => (a.py(), Scale::Single(a.as_slice()?)),
         };
-        let points = self.points.items()?;
-        let (rows, cols) = (self.shape[0], self.shape[1]);
-        if !points.is_empty() && self.points.shape != self.shape {
-            let (got, want) = (&self.points.shape, &self.shape);
+        // No items: none.
+        let points = self.points.as_ref().filter(|points| points.shape.iter().product::<usize>() > 0);
+        if let Some(points) = points.filter(|points| points.shape != self.shape) {
+            let (got, want) = (&points.shape, &self.shape);
             return Err(PyValueError::new_err(format!("zero_point: got shape {got:?}, want {want:?}")));
         }
-        done(py, Grid::new(scale, (!points.is_empty()).then_some(points), rows, cols))
+        done(py, Grid::new(scale, points.map(In::items).transpose()?, self.shape[0], self.shape[1]))
     }
 }
 
@@ -98,7 +108,7 @@ pub fn affine_quantize(
     codes: Any<'_, '_>,
 ) -> PyResult<()> {
     let py = values.py();
-    let grids = Grids::new(scale, zero_point)?;
+    let grids = Grids::new(scale, Some(zero_point))?;
     let grid = grids.grid()?;
     let mut codes = Out::<u8>::new("codes", codes, 2)?;
     let codes = codes.matrix()?;
@@ -120,7 +130,7 @@ pub fn affine_dequantize(
     out: Any<'_, '_>,
 ) -> PyResult<()> {
     let py = codes.py();
-    let grids = Grids::new(scale, zero_point)?;
+    let grids = Grids::new(scale, Some(zero_point))?;
     let grid = grids.grid()?;
     let codes = In::<u8>::new("codes", codes, 2)?;
     let codes = codes.matrix()?;
@@ -128,5 +138,71 @@ pub fn affine_dequantize(
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let out = out.matrix()?;
         done(py, py.detach(|| affine::dequantize::<K>(codes, group, grid, out)))
+    })
+}
+
+/// Packs as N:M with symmetric codes; gives 1 if that cannot be done.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_affine_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    prune: usize,
+    dtype: &str,
+    n: usize,
+    m: usize,
+    group: usize,
+    bits: u32,
+    codes: Any<'_, '_>,
+    scale: Any<'_, '_>,
+    values: Any<'_, '_>,
+) -> PyResult<usize> {
+    let py = w.py();
+    let pattern = done(py, Pattern::new(n, m))?;
+    by_single!(dtype, K => {
+        let w = In::<<K as Number>::Item>::new("w", w, 2)?;
+        let (mut codes, mut values) = (Out::<u8>::new("codes", codes, 2)?, Out::<u8>::new("values", values, 2)?);
+        let (w, codes, values) = (w.matrix()?, codes.matrix()?, values.matrix()?);
+        let order = if prune == 0 { None } else { <K as Number>::Item::order(dtype) };
+        let (shape, size) = layout("scale", scale, 2)?;
+        let (mut halves, mut singles) = (None, None);
+        let scale = if size == 2 {
+            let scale = halves.insert(output::<f16>("scale", scale)?).as_slice_mut()?;
+            ScaleMut::Half(done(py, MatrixMut::new("scale", scale.reinterpret_cast_mut(), shape[0], shape[1]))?)
+        } else {
+            let scale = singles.insert(output::<f32>("scale", scale)?).as_slice_mut()?;
+            ScaleMut::Single(done(py, MatrixMut::new("scale", scale, shape[0], shape[1]))?)
+        };
+        let made = py.detach(|| {
+            affine::nm_encode::<K>(w, zero, order, pattern, group, bits, codes, scale, values)
+        });
+        Ok(usize::from(!done(py, made)?))
+    })
+}
+
+/// The inverse of `nm_affine_encode`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_affine_decode(
+    codes: Any<'_, '_>,
+    values: Any<'_, '_>,
+    n: usize,
+    m: usize,
+    group: usize,
+    bits: u32,
+    scale: Any<'_, '_>,
+    dtype: &str,
+    out: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = codes.py();
+    let pattern = done(py, Pattern::new(n, m))?;
+    let grids = Grids::new(scale, None)?;
+    let grid = grids.grid()?;
+    let (codes, values) = (In::<u8>::new("codes", codes, 2)?, In::<u8>::new("values", values, 2)?);
+    let (codes, values) = (codes.matrix()?, values.matrix()?);
+    by_single!(dtype, K => {
+        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let out = out.matrix()?;
+        done(py, py.detach(|| affine::nm_decode::<K>(codes, values, pattern, group, bits, grid, out)))
     })
 }

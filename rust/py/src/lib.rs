@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::affine::{affine_dequantize, affine_extremes, affine_quantize};
+    use super::affine::{affine_dequantize, affine_extremes, affine_quantize, nm_affine_decode, nm_affine_encode};
     #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]
