@@ -33,6 +33,7 @@ _UNSIGNED: dict[int, Dtype] = {
 }
 
 ALIGNMENT = 64
+_INT64_MAX = 2**63 - 1
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
@@ -119,6 +120,23 @@ def as_array(w: object, name: str = "w") -> Array:
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, cols): leading axes flattened; rank 1 is one row."""
     return math.prod(shape[:-1]), shape[-1]
+
+
+def checked_shape(shape: object, ranks: tuple[int, int] = (1, 64)) -> tuple[int, ...]:
+    """`shape` as a tuple of ints; as many rows as int64 can count.
+
+    Raises:
+        FormatError: it is no shape, or has fewer or more axes than `ranks` allow.
+    """
+    axes = shape if isinstance(shape, tuple | list) else ()
+    if not ranks[0] <= len(axes) <= ranks[1]:
+        msg = f"shape = {shape!r}; want a tuple of {ranks[0]}..{ranks[1]} integers"
+        raise FormatError(msg)
+    made = tuple(whole(n, "shape", 0, _INT64_MAX) for n in axes)
+    if math.prod(made[:-1]) > _INT64_MAX:
+        msg = f"shape {made} has more than {_INT64_MAX} rows"
+        raise FormatError(msg)
+    return made
 
 
 def plain(a: Array, dtype: Dtype | type) -> Array:
@@ -280,13 +298,21 @@ def copy_rows(a: Array, low: int, high: int, buffer: Array, *, back: bool = Fals
 class Matrix:
     """An array seen as rows and columns of items, handed to kernels in blocks that they can take.
 
-    A plain array is one block, in place. Any other (strides, byte order) is copied a block at a time.
+    A plain array is one block, in place. Any other (strides, byte order) is copied a block at a time; a block is valid
+    until the next one is asked for.
     """
 
     def __init__(self, a: Array) -> None:
         self.array = a
         self.shape = matrix_shape(a.shape)
         self.dtype = native(a.dtype)
+        self._buffer = np.empty(0, self.dtype)
+
+    def _room(self, rows: int, cols: int) -> Array:
+        """The buffer of all blocks, so that no two of them exist at a time."""
+        if self._buffer.size < rows * cols:
+            self._buffer = empty(rows * cols, self.dtype, "a block of rows")
+        return self._buffer[: rows * cols].reshape(rows, cols)
 
     @property
     def item_dtype(self) -> Dtype:
@@ -302,7 +328,7 @@ class Matrix:
             yield 0, rows, items(self.array.reshape(self.shape))
         else:
             for low, high in blocks(rows, cols * self.dtype.itemsize, step, budget):
-                buffer = empty((high - low, cols), self.dtype, "a block of rows")
+                buffer = self._room(high - low, cols)
                 copy_rows(self.array, low, high, buffer)
                 yield low, high, items(buffer)
 
@@ -315,7 +341,7 @@ class Matrix:
             yield 0, cols, items(self.array.reshape(self.shape))
         else:
             for low, high in blocks(cols, rows * self.dtype.itemsize, 1, budget):
-                buffer = empty((rows, high - low), self.dtype, "a block of columns")
+                buffer = self._room(rows, high - low)
                 copy_rows(self.array[..., low:high], 0, rows, buffer)
                 yield low, high, items(buffer)
 

@@ -9,11 +9,11 @@ import numpy as np
 from sparsefmt import arrays, convert, ops
 from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
-from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.errors import BackendError, CodecError, DtypeError, FormatError
-from sparsefmt.format import parse
+from sparsefmt.format import parse, parse_codec
 from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.storage import Storage, storage
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
@@ -50,19 +50,18 @@ class SparseTensor(Packed):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = tuple(arrays.whole(n, "shape", 0, 2**63 - 1) for n in self.shape)
+        parts: tuple[tuple[object, type], ...] = ((self.structure, Structure), (self.values, Codec))
+        for part, kind in parts:
+            if not isinstance(part, kind):
+                msg = f"want a {kind.__name__.lower()}, got {type(part).__name__}"
+                raise FormatError(msg)
+        shape = arrays.checked_shape(self.shape)
         object.__setattr__(self, "shape", shape)
-        if not shape or arrays.matrix_shape(shape) != self.structure.shape:
+        if arrays.matrix_shape(shape) != self.structure.shape:
             msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
-        want = self.structure.slot_shape(self.values.itemsize)
-        if self.values.slot_shape != want:
-            msg = f"values have shape {self.values.slot_shape}, want {want} for {self.structure.text}"
-            raise FormatError(msg)
-        if self.structure.kind == "nm" and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}"
-            raise CodecError(msg)
-        self.structure.check_slots(self.values.lift())
+        self.values.fits(self.structure)
+        self.structure.check_slots(self.values.lift(self.structure))
 
     @classmethod
     def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
@@ -124,6 +123,16 @@ class SparseTensor(Packed):
         """Stored bits per element of the dense tensor; 0.0 for an empty tensor."""
         return 8 * self.nbytes / self.size if self.size else 0.0
 
+    def storage(self) -> Storage:
+        """Where the bytes go: values, metadata, scales, codebook, padding; and how near the metadata is to the bound.
+
+        >>> import sparsefmt as sf
+        >>> s = sf.encode(np.ones((1, 8)), "nm4:4").storage()
+        >>> s.values, s.metadata, s.total
+        (64, 0, 64)
+        """
+        return storage(self.structure, self.values, self.shape)
+
     @property
     def device(self) -> str:
         """Where the arrays are: "cpu"."""
@@ -171,8 +180,10 @@ class SparseTensor(Packed):
         if arrays.is_plain(out):
             self.values.decode_rows(self.structure, 0, rows, out.reshape(rows, cols))
             return out
+        buffer = arrays.empty(0, self.dtype)
         for low, high in arrays.blocks(rows, cols * self.dtype.itemsize, step):
-            buffer = arrays.empty((high - low, cols), self.dtype, "a block of rows")
+            if high - low != len(buffer):
+                buffer = arrays.empty((high - low, cols), self.dtype, "a block of rows")
             self.values.decode_rows(self.structure, low, high, buffer)
             arrays.copy_rows(out, low, high, buffer, back=True)
         return out
@@ -213,17 +224,22 @@ class SparseTensor(Packed):
         'nm1:4'
         """
         target = parse(fmt)
-        if target.codec is not None and target.codec != self.values.kind:
-            msg = f"convert keeps the codec {self.values.kind!r}, but {fmt!r} names {target.codec!r}"
+        own = self.values.text or "raw"
+        if target.codec is not None and (target.codec, target.options) != parse_codec(own):
+            msg = (
+                f"convert keeps the codec, {own!r}, but {fmt!r} names another one; "
+                "use sf.quantize, sf.cluster or sf.dequantize"
+            )
             raise CodecError(msg)
         if target.structure is Nm and self.dtype.kind == "c":
             msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
             raise DtypeError(msg)
-        way = convert.route(self.structure, target.structure, target.params, self.values.itemsize)
+        way = convert.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
         if len(way) == 1:
             return self
-        structure, slots = convert.restructure(self.structure, self.values.lift(), target.structure, target.params)
-        return SparseTensor.from_checked(structure, self.values.lower(slots), self.shape)
+        lifted = self.values.lift(self.structure)
+        structure, slots = convert.restructure(self.structure, lifted, target.structure, target.params)
+        return SparseTensor.from_checked(structure, self.values.lower(structure, slots), self.shape)
 
     def to(self, device: str) -> "SparseTensor":
         """The tensor on a device: "cpu" gives the tensor itself.
@@ -248,16 +264,17 @@ class SparseTensor(Packed):
         """
         if self.ndim == 1:
             return self
-        if self.ndim == 2 and isinstance(self.structure, Csr | Csc) and isinstance(self.values, Raw):
-            other = Csc if isinstance(self.structure, Csr) else Csr
-            rows, cols = self.shape
-            flipped = other(self.structure.indptr, self.structure.indices, (cols, rows), check=False)
-            return SparseTensor.from_checked(flipped, self.values, (cols, rows))
-        if self.ndim == 2 and isinstance(self.structure, Coo) and isinstance(self.values, Raw):
-            order = convert.column_order(self.structure)
-            row, col = self.structure.col[order], self.structure.row[order]
-            by_column = Coo(row, col, self.structure.shape[::-1], check=False)
-            return SparseTensor.from_checked(by_column, self.values.lower(self.values.lift()[order]), self.shape[::-1])
+        if self.ndim != 2 or not self.values.anywhere:
+            return Transposed(self)
+        s, shape = self.structure, (self.shape[1], self.shape[0])
+        if isinstance(s, Csr | Csc):
+            other = Csc if isinstance(s, Csr) else Csr
+            return SparseTensor.from_checked(other(s.indptr, s.indices, shape, check=False), self.values, shape)
+        if isinstance(s, Coo):
+            order = convert.column_order(s)
+            flipped = Coo(s.col[order], s.row[order], shape, check=False)
+            slots = self.values.lift(s)[order]
+            return SparseTensor.from_checked(flipped, self.values.lower(flipped, slots), shape)
         return Transposed(self)
 
     def __matmul__(self, x: object) -> Array:
@@ -304,6 +321,7 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
+    shape = arrays.checked_shape(shape)
     for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
@@ -313,14 +331,14 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
             msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
             raise FormatError(msg)
     try:
-        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(tuple(shape)))
+        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(shape))
         codec = CODECS[values[0]].from_parts(values[1], values[2], arrays.dtype_named(dtype))
     except TypeError as e:
         if isinstance(e, FormatError | CodecError):
             raise
         msg = f"{structure[0]}/{values[0]}: {e}"
         raise FormatError(msg) from None
-    return SparseTensor(made, codec, tuple(shape))
+    return SparseTensor(made, codec, shape)
 
 
 def _exported(a: Array) -> tuple[Array, str]:
@@ -368,7 +386,7 @@ def explain(t: SparseTensor, fmt: str) -> str:
     'bitmask -> csr -> coo, about 264 bytes'
     """
     t, target = as_tensor(t), parse(fmt)
-    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.itemsize)
+    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return f"{t.format}: nothing to do"
     return f"{' -> '.join(way)}, about {nbytes} bytes"

@@ -1,11 +1,13 @@
 """What every structure offers."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Matrix, index_dtype, plain
+from sparsefmt.arrays import ALIGNMENT, Array, Matrix, blocks, checked_shape, index_dtype, plain
 from sparsefmt.errors import FormatError
 from sparsefmt.part import Part
 
@@ -65,8 +67,48 @@ class Structure(Part):
         """How many values are stored."""
 
     @abstractmethod
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
-        """The shape of the array of slots; `itemsize` in bytes matters only where rows are aligned."""
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
+        """The shape of the array of slots; `bits` per slot matter only where rows are aligned."""
+
+    @property
+    def metadata_bits(self) -> int:
+        """Bits of all arrays without padding."""
+        return 8 * self.nbytes
+
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of slots are padded."""
+        return False
+
+    def body(self, slots: Array) -> Array:
+        """`slots` without the padding of rows."""
+        return slots
+
+    def slot_group(self, group: int) -> int | None:
+        """Columns of `body` that `group` columns of the matrix own, where that is the same number everywhere."""
+        return None
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are to cut windows along: rows, or columns for csc."""
+        return self.shape[0]
+
+    @abstractmethod
+    def window(self, low: int, high: int) -> "Window":
+        """Lines `low..high`; `low` is a multiple of `row_step`."""
+
+    @abstractmethod
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot of `body`, in its shape; those outside the shape moved to its nearest edge."""
+
+    def windows(self, slots: int = 1 << 16) -> Iterator["Window"]:
+        """Cuts it along `lines` into windows of about that many slots."""
+        per = self.slots // max(self.lines, 1) + 1
+        for low, high in blocks(self.lines, per, self.row_step, slots):
+            yield self.window(low, high)
+
+    def _check_shape(self) -> None:
+        object.__setattr__(self, "shape", checked_shape(self.shape, (2, 2)))
 
     def check_slots(self, slots: Array) -> None:
         """Checks what the structure says of the items of `slots`, whose shape fits.
@@ -89,16 +131,36 @@ class Structure(Part):
         """Fills the contiguous `out` (high - low, cols) with rows `low..high`; `low` is a multiple of `row_step`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a structure: `slots[start:stop]` along the first axis are its slots."""
+
+    part: Structure
+    start: int
+    stop: int
+    row: int  # of the whole matrix where it starts
+    col: int
+
+
+def check_indices(names: tuple[str, ...], *found: Array) -> None:
+    """Checks that all are 1-d integer arrays.
+
+    Raises:
+        FormatError: one is not.
+    """
+    for name, a in zip(names, found, strict=True):
+        if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu":
+            got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
+            msg = f"{name}: want a 1-d integer array, got {got}"
+            raise FormatError(msg)
+
+
 def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: int) -> tuple[Array, Array]:
     """Checks that both are 1-d integer arrays and gives them in one dtype, int32 or int64.
 
     int64 stays int64; mixed widths and other integers become what `index_dtype` says for `bounds`.
     """
-    for name, a in zip(names, (first, second), strict=True):
-        if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu":
-            got = f"{a.dtype} of shape {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__
-            msg = f"{name}: want a 1-d integer array, got {got}"
-            raise FormatError(msg)
+    check_indices(names, first, second)
     dtype = first.dtype
     if dtype != second.dtype or dtype not in (np.dtype("i4"), np.dtype("i8")):
         dtype = index_dtype(*bounds)
@@ -115,10 +177,10 @@ def alignment(align: object) -> int:
     Raises:
         FormatError: it is neither.
     """
-    if str(align) not in ("1", str(ALIGNMENT)):
+    if type(align) is not int or align not in (1, ALIGNMENT):
         msg = f"@{align}: rows are aligned to {ALIGNMENT} bytes or not at all"
         raise FormatError(msg)
-    return int(str(align))
+    return align
 
 
 def as_bytes(name: str, a: Array, shape: tuple[int, int]) -> Array:

@@ -8,9 +8,9 @@ import numpy as np
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, dense_to_bits
-from sparsefmt.structures.base import Params, Structure, alignment, as_bytes
-from sparsefmt.structures.csr import offsets
+from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, bits_to_indices, dense_to_bits
+from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
+from sparsefmt.structures.csr import expanded, offsets, rebased
 
 
 def row_bytes(cols: int, align: int) -> int:
@@ -40,6 +40,7 @@ class Bitmask(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
+            self._check_shape()
             alignment(self.align)
             rows, cols = self.shape
             object.__setattr__(self, "bits", as_bytes("bits", self.bits, (rows, row_bytes(cols, self.align))))
@@ -69,7 +70,7 @@ class Bitmask(Structure):
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Params:
         """The alignment."""
-        return {"align": alignment(groups.get("align") or 1)}
+        return {"align": alignment(int(groups.get("align", 1)))}
 
     def params(self) -> Params:
         """The alignment."""
@@ -85,9 +86,27 @@ class Bitmask(Structure):
         """How many values are stored."""
         return int(self.row_offsets[-1])
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(slots,)."""
         return (self.slots,)
+
+    @property
+    def metadata_bits(self) -> int:
+        """A bit per element, and the offsets."""
+        return self.shape[0] * self.shape[1] + 8 * self.row_offsets.nbytes
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        row_offsets, start, stop = rebased(self.row_offsets[low : high + 1])
+        part = Bitmask(self.bits[low:high], row_offsets, (high - low, self.shape[1]), self.align, check=False)
+        return Window(part, start, stop, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot."""
+        col = empty(self.slots, self.row_offsets.dtype, "columns of slots")
+        if self.bits.size:
+            bits_to_indices(self.bits, self.row_offsets, col)
+        return expanded(self.row_offsets, self.slots), col
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:

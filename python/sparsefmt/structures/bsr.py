@@ -8,8 +8,21 @@ import numpy as np
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, whole, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr
-from sparsefmt.structures.base import Params, Structure, as_index_pair
-from sparsefmt.structures.csr import check_compressed, offsets
+from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
+from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
+
+
+def as_block(block: object) -> tuple[int, int]:
+    """Rows and columns of a block.
+
+    Raises:
+        FormatError: they are not two positive integers.
+    """
+    if not isinstance(block, list | tuple) or len(block) != 2:
+        msg = f"block = {block!r}; want two integers"
+        raise FormatError(msg)
+    r, c = (whole(size, "block", 1, 2**31 - 1) for size in block)
+    return r, c
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +47,10 @@ class Bsr(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
-            r, c = (whole(size, "block", 1, 2**31 - 1) for size in self.block)
+            self._check_shape()
+            r, c = as_block(self.block)
             object.__setattr__(self, "block", (r, c))
+            check_indices(("indptr", "indices"), self.indptr, self.indices)
             bounds = (*self.shape, len(self.indices) * r * c)
             indptr, indices = as_index_pair(self.indptr, self.indices, ("indptr", "indices"), *bounds)
             check_compressed(indptr, indices, -(-self.shape[1] // c), -(-self.shape[0] // r))
@@ -46,17 +61,12 @@ class Bsr(Structure):
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Params:
         """The block."""
-        block = tuple(whole(int(groups[name]), "block", 1, 2**31 - 1) for name in "rc")
-        return {"block": block}
+        return {"block": as_block([int(groups["r"]), int(groups["c"])])}
 
     @classmethod
     def from_parts(cls, arrays: dict[str, Array], params: Params, shape: tuple[int, int]) -> Self:
         """Builds and checks it; the block may come as a list, as JSON gives it."""
-        block = params.get("block")
-        if not isinstance(block, list | tuple) or len(block) != 2:
-            msg = f"block = {block!r}; want two integers"
-            raise FormatError(msg)
-        return cls(**arrays, block=(block[0], block[1]), shape=shape)  # type: ignore[arg-type]
+        return cls(**arrays, block=as_block(params.get("block")), shape=shape)  # type: ignore[arg-type]
 
     def params(self) -> Params:
         """The block."""
@@ -77,9 +87,25 @@ class Bsr(Structure):
         """How many values are stored: whole blocks."""
         return len(self.indices) * self.block[0] * self.block[1]
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(blocks, R, C)."""
         return (len(self.indices), *self.block)
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`, whole blocks."""
+        r = self.block[0]
+        indptr, start, stop = rebased(self.indptr[low // r : -(-high // r) + 1])
+        part = Bsr(indptr, self.indices[start:stop], self.block, (high - low, self.shape[1]), check=False)
+        return Window(part, start, stop, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot; those outside the shape are moved to its edge."""
+        (rows, cols), (r, c) = self.shape, self.block
+        line = expanded(self.indptr, len(self.indices))[:, None, None] * r + np.arange(r)[:, None]
+        col = self.indices[:, None, None] * c + np.arange(c)
+        row, col = np.minimum(line, max(rows - 1, 0)), np.minimum(col, max(cols - 1, 0))
+        shape = (len(self.indices), r, c)
+        return np.broadcast_to(row, shape), np.broadcast_to(col, shape)
 
     def check_slots(self, slots: Array) -> None:
         """Checks that what sticks out at the ragged edge is zero.

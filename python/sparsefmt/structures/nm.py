@@ -10,7 +10,7 @@ from sparsefmt.arrays import Array, Matrix, empty, whole, zero_mask
 from sparsefmt.errors import DtypeError, FormatError, PatternError
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.rowwise import count_nonzero
-from sparsefmt.structures.base import Params, Structure, alignment, as_bytes
+from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 
 
 def check_nm(n: object, m: object) -> tuple[int, int]:
@@ -67,6 +67,7 @@ class Nm(Structure):
 
     def __post_init__(self, check: bool) -> None:
         if check:
+            self._check_shape()
             check_nm(self.n, self.m)
             alignment(self.align)
             object.__setattr__(self, "codes", as_bytes("codes", self.codes, (self.shape[0], self._row_bytes)))
@@ -90,7 +91,7 @@ class Nm(Structure):
     def parse(cls, groups: dict[str, str]) -> Params:
         """N, M and the alignment."""
         n, m = check_nm(int(groups["n"]), int(groups["m"]))
-        return {"n": n, "m": m, "align": alignment(groups.get("align") or 1)}
+        return {"n": n, "m": m, "align": alignment(int(groups.get("align", 1)))}
 
     def params(self) -> Params:
         """N, M and the alignment."""
@@ -106,10 +107,41 @@ class Nm(Structure):
         """How many values are stored: N per group, zeros included, padding of rows not."""
         return self.shape[0] * self.groups * self.n
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(rows, groups * n), rows padded to 64 bytes under `@64`."""
-        per = max(self.align // itemsize, 1)
+        per = 1 if self.align == 1 else max(8 * self.align // bits, 1)
         return self.shape[0], -(-self.groups * self.n // per) * per
+
+    @property
+    def metadata_bits(self) -> int:
+        """Bits of all codes."""
+        return self.shape[0] * self.groups * self.bits
+
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of slots are padded."""
+        return self.align > 1
+
+    def body(self, slots: Array) -> Array:
+        """`slots` without the padding of rows."""
+        return slots[:, : self.groups * self.n]
+
+    def slot_group(self, group: int) -> int | None:
+        """N of every m, where groups of both kinds end together."""
+        if group >= self.shape[1]:
+            return max(self.groups * self.n, 1)
+        return group // self.m * self.n if group % self.m == 0 else None
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        part = Nm(self.codes[low:high], self.n, self.m, (high - low, self.shape[1]), self.align, check=False)
+        return Window(part, low, high, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot; columns beyond the last are moved to it."""
+        rows, cols = self.shape
+        col = kernels.decoded_positions(self.codes, self.n, self.m, self.groups)
+        return np.broadcast_to(np.arange(rows)[:, None], col.shape), np.minimum(col, max(cols - 1, 0))
 
     def check_slots(self, slots: Array) -> None:
         """Checks every code, and that slots beyond the last column and the padding of rows are zero.
@@ -137,7 +169,7 @@ class Nm(Structure):
         """An unchecked structure, and its writable codes and slots, to be filled."""
         draft = cls(np.empty((0, 0), np.uint8), **params, shape=shape, check=False)
         codes = empty((shape[0], draft._row_bytes), np.uint8, "codes")
-        slots = empty(draft.slot_shape(items.itemsize), items, "values")
+        slots = empty(draft.slot_shape(8 * items.itemsize), items, "values")
         return cls(codes, **params, shape=shape, check=False), codes, slots
 
     @classmethod

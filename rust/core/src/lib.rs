@@ -4,6 +4,7 @@
 //! counts. Items move by width ([`Item`]); what they mean is the caller's business.
 #![forbid(unsafe_code)]
 
+pub mod affine;
 mod bitmask;
 pub mod bsr;
 mod check;

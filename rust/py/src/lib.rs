@@ -2,6 +2,7 @@
 //!
 //! Every function has the name and the arguments of its NumPy definition in `sparsefmt.kernels`.
 
+mod affine;
 mod arrays;
 mod bitmask;
 mod borrow;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 /// Functions that replace the NumPy definitions of the same name.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use super::affine::{affine_dequantize, affine_extremes, affine_quantize};
     #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]

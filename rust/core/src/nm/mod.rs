@@ -15,8 +15,10 @@ mod slots;
 pub use check::{Finding, check};
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
-pub use prune::{Order, Ranked, prune, select};
+pub use prune::{Ranked, prune, select};
 pub use slots::Slot;
+
+pub use sparsefmt_kernels::Order;
 
 use crate::{Error, Result};
 

@@ -9,17 +9,24 @@ pub trait Slot: Item {
     /// become zero. Both hold `ceil(src.len() / 8)` bytes. What `dst` cannot hold is dropped.
     fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]);
 
+    /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
+    fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
+
     /// Fills `dst` with the items of `src` where a bit of `bits` (`ceil(dst.len() / 8)` bytes) is set, in order, and
     /// with zeros elsewhere and where `src` is used up.
     fn unpack(src: &[Self], bits: &[u8], dst: &mut [Self]);
 }
 
 macro_rules! slot {
-    ($t:ty, $pack:ident, $unpack:ident) => {
+    ($t:ty, $pack:ident, $keep:ident, $unpack:ident) => {
         impl Slot for $t {
             #[inline]
             fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]) {
                 Kernels::active().$pack(src, keep, full, dst);
+            }
+            #[inline]
+            fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
+                Kernels::active().$keep(src, bits, dst);
             }
             #[inline]
             fn unpack(src: &[Self], bits: &[u8], dst: &mut [Self]) {
@@ -29,10 +36,10 @@ macro_rules! slot {
     };
 }
 
-slot!(u8, pack_slots_u8, unpack_slots_u8);
-slot!(u16, pack_slots_u16, unpack_slots_u16);
-slot!(u32, pack_slots_u32, unpack_slots_u32);
-slot!(u64, pack_slots_u64, unpack_slots_u64);
+slot!(u8, pack_slots_u8, keep_slots_u8, unpack_slots_u8);
+slot!(u16, pack_slots_u16, keep_slots_u16, unpack_slots_u16);
+slot!(u32, pack_slots_u32, keep_slots_u32, unpack_slots_u32);
+slot!(u64, pack_slots_u64, keep_slots_u64, unpack_slots_u64);
 
 /// No format packs 16-byte items into groups, so these are no kernels.
 impl Slot for [u64; 2] {
@@ -41,6 +48,11 @@ impl Slot for [u64; 2] {
         let chosen = (0..src.len()).filter(|&i| bit(full, i));
         for (to, i) in dst.iter_mut().zip(chosen) {
             *to = if bit(keep, i) { src[i] } else { [0; 2] };
+        }
+    }
+    fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
+        for (i, (to, item)) in dst.iter_mut().zip(src).enumerate() {
+            *to = if bits[i / 8] >> (i % 8) & 1 == 1 { *item } else { [0; 2] };
         }
     }
     fn unpack(src: &[Self], bits: &[u8], dst: &mut [Self]) {

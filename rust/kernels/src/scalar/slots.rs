@@ -31,3 +31,12 @@ pub(crate) fn unpack_slots<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut 
     }
     used
 }
+
+/// See [`crate::Kernels::keep_slots_u16`].
+pub(crate) fn keep_slots<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) {
+    for ((items, room), &byte) in src.chunks(8).zip(dst.chunks_mut(8)).zip(bits) {
+        for (i, (&item, to)) in items.iter().zip(room).enumerate() {
+            *to = if byte >> i & 1 == 1 { item } else { T::default() };
+        }
+    }
+}
