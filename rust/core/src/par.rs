@@ -84,6 +84,13 @@ pub fn cut_by<I: crate::Index>(offsets: &[I], step: usize, work: usize) -> Vec<R
     })
 }
 
+/// Neighbours joined, so that there is at most one range per thread: for work that goes over all input in each range.
+#[must_use]
+pub fn joined(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let most = ranges.len().div_ceil(threads()).max(1);
+    ranges.chunks(most).map(|some| some[0].start..some[some.len() - 1].end).collect()
+}
+
 fn cut_at(rows: usize, step: usize, work: usize, border: impl Fn(usize, usize) -> usize) -> Vec<Range<usize>> {
     if rows == 0 {
         return Vec::new();

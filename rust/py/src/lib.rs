@@ -35,7 +35,7 @@ mod _native {
     #[pymodule_export]
     use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
     #[pymodule_export]
-    use super::coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
+    use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
