@@ -39,7 +39,8 @@ def test_importing_loads_no_optional_package() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/format.md"]
+    "name",
+    ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/choosing.md", "docs/design.md", "docs/format.md"],
 )
 def test_documents_are_here(name: str) -> None:
     assert (ROOT / name).stat().st_size > 0

@@ -83,32 +83,38 @@ class Result:
     bars: dict[str, bool] = field(default_factory=dict)
 
 
-def seconds(run: Run | None, *, quick: bool) -> float | None:
-    """The median time: at least 5 runs and half a second of them, at most 25; 2 runs if `quick`."""
-    if run is None:
-        return None
-    run()
-    times: list[float] = []
-    while len(times) < (2 if quick else 5) or (not quick and sum(times) < 0.5 and len(times) < 25):
-        start = time.perf_counter()
+def medians(runs: dict[str, Run | None], *, quick: bool) -> dict[str, float]:
+    """The median time of each run, in seconds; they take turns, so that what disturbs one disturbs all.
+
+    At least 5 rounds and half a second of each, at most 25 rounds; 2 rounds if `quick`.
+    """
+    present = {name: run for name, run in runs.items() if run is not None}
+    times: dict[str, list[float]] = {name: [] for name in present}
+    for run in present.values():
         run()
-        times.append(time.perf_counter() - start)
-    return median(times)
+    for at in range(2 if quick else 25):
+        if at >= 5 and min(map(sum, times.values())) > 0.5:
+            break
+        for name, run in present.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: median(spent) for name, spent in times.items()}
 
 
-def copy_seconds(nbytes: int, *, quick: bool) -> float:
+def copying(nbytes: int) -> Run:
     """T for so many bytes."""
     source, target = np.ones(nbytes, np.uint8), np.zeros(nbytes, np.uint8)
-    return seconds(lambda: np.copyto(target, source), quick=quick) or 0.0
+    return lambda: np.copyto(target, source)
 
 
 def measure(case: Case, size: str, shape: tuple[int, int], *, quick: bool) -> Result:
-    """Times one case at one size: T first, then the peer, then, after a pause, our own."""
+    """Times one case at one size: the peer, and after a pause copying and our own by turns."""
     trial = case.make(*shape)
-    t = copy_seconds(trial.nbytes, quick=quick)
-    peer = seconds(trial.peer, quick=quick)
+    peer = medians({"peer": trial.peer}, quick=quick).get("peer") if trial.peer else None
     time.sleep(0 if quick else SETTLE)
-    fresh, warm = seconds(trial.fresh, quick=quick), seconds(trial.warm, quick=quick)
+    ours = medians({"copy": copying(trial.nbytes), "fresh": trial.fresh, "warm": trial.warm}, quick=quick)
+    t, fresh, warm = ours["copy"], ours.get("fresh"), ours.get("warm")
     result = Result(case.name, size, trial.nbytes, trial.of, trial.nbytes / t / 1e9)
     if case.in_microseconds and fresh is not None:
         result.microseconds = fresh * 1e6

@@ -298,13 +298,21 @@ def copy_rows(a: Array, low: int, high: int, buffer: Array, *, back: bool = Fals
 class Matrix:
     """An array seen as rows and columns of items, handed to kernels in blocks that they can take.
 
-    A plain array is one block, in place. Any other (strides, byte order) is copied a block at a time.
+    A plain array is one block, in place. Any other (strides, byte order) is copied a block at a time; a block is valid
+    until the next one is asked for.
     """
 
     def __init__(self, a: Array) -> None:
         self.array = a
         self.shape = matrix_shape(a.shape)
         self.dtype = native(a.dtype)
+        self._buffer = np.empty(0, self.dtype)
+
+    def _room(self, rows: int, cols: int) -> Array:
+        """The buffer of all blocks, so that no two of them exist at a time."""
+        if self._buffer.size < rows * cols:
+            self._buffer = empty(rows * cols, self.dtype, "a block of rows")
+        return self._buffer[: rows * cols].reshape(rows, cols)
 
     @property
     def item_dtype(self) -> Dtype:
@@ -320,7 +328,7 @@ class Matrix:
             yield 0, rows, items(self.array.reshape(self.shape))
         else:
             for low, high in blocks(rows, cols * self.dtype.itemsize, step, budget):
-                buffer = empty((high - low, cols), self.dtype, "a block of rows")
+                buffer = self._room(high - low, cols)
                 copy_rows(self.array, low, high, buffer)
                 yield low, high, items(buffer)
 
@@ -333,7 +341,7 @@ class Matrix:
             yield 0, cols, items(self.array.reshape(self.shape))
         else:
             for low, high in blocks(cols, rows * self.dtype.itemsize, 1, budget):
-                buffer = empty((rows, high - low), self.dtype, "a block of columns")
+                buffer = self._room(rows, high - low)
                 copy_rows(self.array[..., low:high], 0, rows, buffer)
                 yield low, high, items(buffer)
 

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from sparsefmt import arrays
+from sparsefmt import arrays, fused
 from sparsefmt.arrays import Array, Matrix, zero_mask
 from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.errors import CodecError, DtypeError, FormatError
 from sparsefmt.format import parse
@@ -64,8 +65,13 @@ def encode(
         msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
         raise FormatError(msg)
     structure: Structure
+    ranks = score_matrix(score, a.shape)
+    if target.structure is Nm and target.codec is not None and issubclass(target.codec, Affine):
+        both = fused.encode(matrix, mask, target.params, target.codec, target.options, prune, ranks)
+        if both is not None:
+            return SparseTensor.from_checked(*both, a.shape)
     if prune:
-        structure, slots = Nm.encode_pruned(matrix, mask, target.params, score_matrix(score, a.shape))
+        structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
     else:
         structure, slots = target.structure.encode(matrix, mask, target.params)
     values = slots.view(matrix.dtype)

@@ -180,8 +180,10 @@ class SparseTensor(Packed):
         if arrays.is_plain(out):
             self.values.decode_rows(self.structure, 0, rows, out.reshape(rows, cols))
             return out
+        buffer = arrays.empty(0, self.dtype)
         for low, high in arrays.blocks(rows, cols * self.dtype.itemsize, step):
-            buffer = arrays.empty((high - low, cols), self.dtype, "a block of rows")
+            if high - low != len(buffer):
+                buffer = arrays.empty((high - low, cols), self.dtype, "a block of rows")
             self.values.decode_rows(self.structure, low, high, buffer)
             arrays.copy_rows(out, low, high, buffer, back=True)
         return out

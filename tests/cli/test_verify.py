@@ -136,3 +136,27 @@ def test_infinities_give_an_infinite_error() -> None:
     a, b = np.array([np.inf, 1.0]), np.array([-np.inf, 1.0])
     assert compare(a, a).max_abs == 0
     assert compare(a, b).max_abs == np.inf
+
+
+@pytest.mark.parametrize("codec", ["int8", "int4:g32:asym", "kmeans16"])
+def test_quantized_is_measured_and_accepted(cli: Cli, model: Path, tmp_path: Path, codec: str) -> None:
+    out = tmp_path / "q.safetensors"
+    cli.ok("pack", model, out, "--format", f"nm2:4/{codec}", "--prune")
+    code, found, report = statuses(cli, model, out)
+    assert (code, found["a.weight"], report["total"]["quantized"]) == (0, "quantized", 3)
+    row = next(t for t in report["tensors"] if t["name"] == "a.weight")
+    want = sf.compare(sf.load(out)["a.weight"], sf.load(model)["a.weight"])
+    assert row["max_abs_error"] == pytest.approx(want.max_abs)
+    assert row["relative_frobenius_error"] == pytest.approx(want.rel_frobenius)
+    assert cli.run("verify", model, out, "--strict").exit_code == 1
+
+
+def test_sparse_input_under_a_codec(cli: Cli, tmp_path: Path) -> None:
+    m = scipy.sparse.random_array((64, 64), density=0.1, rng=np.random.default_rng(5))
+    scipy.sparse.save_npz(tmp_path / "m.npz", m)
+    for codec in ("int8:row", "kmeans16"):
+        cli.ok("pack", tmp_path / "m.npz", tmp_path / "p.safetensors", "--format", f"csr/{codec}", "--force")
+        cli.ok("verify", tmp_path / "m.npz", tmp_path / "p.safetensors")
+    cli.ok("pack", tmp_path / "m.npz", tmp_path / "raw.safetensors", "--format", "csr")
+    line = cli.fails(3, "convert", tmp_path / "raw.safetensors", tmp_path / "q.safetensors", "--format", "coo/int8")
+    assert "sf.quantize" in line

@@ -39,7 +39,7 @@ def convert(
         raise FormatError(msg)
     selection = Selection(include, exclude)
     selection.check_globs(packed)
-    recipe = Recipe(fmt, skip=skip)
+    recipe = Recipe(fmt, skip=skip, exact=True)
     before, after = [], []
 
     with progress(model.nbytes) as advance:

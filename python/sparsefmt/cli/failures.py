@@ -13,7 +13,7 @@ USAGE, DATA, SYSTEM, INTERNAL, BROKEN_PIPE, INTERRUPTED = 2, 3, 4, 70, 141, 130
 
 EXIT_CODES = """\b
 Exit codes:
-  0  done; verify: exact, or exact but for what `pack --prune` zeroed
+  0  done; verify: exact, or exact but for what `pack` pruned or quantized
   1  verify: the files differ
   2  wrong usage; IN is OUT; OUT exists and --force is not given
   3  input data that cannot be read or do not fit the format

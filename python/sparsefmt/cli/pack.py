@@ -51,8 +51,9 @@ def pack(
     """Packs the tensors of IN into the safetensors file OUT.
 
     IN is a .safetensors, .npy, .npz (NumPy's or SciPy's) or .mtx file, or a model folder with
-    safetensors shards; OUT is then a folder too. Packing is exact, but for -0.0, which may become 0.0;
-    a tensor that lacks the pattern of the format is an error unless --prune or --skip is given.
+    safetensors shards; OUT is then a folder too. Packing is exact, but for -0.0, which may become 0.0,
+    unless --prune is given or the format names a codec (nm2:4/int4:g128). A tensor that lacks the
+    pattern of the format is an error unless --prune or --skip is given.
     """
     recipe = Recipe(fmt, prune, density, skip)
     selection = Selection(include, exclude, min_size)

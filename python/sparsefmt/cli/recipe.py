@@ -9,6 +9,7 @@ import click
 import sparsefmt as sf
 from sparsefmt.arrays import Array
 from sparsefmt.cli.sources import Value
+from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.format import parse
 
@@ -35,12 +36,14 @@ class Recipe:
         prune: zero what the format cannot keep.
         density: of magnitude and block pruning.
         skip: leave tensors plain that the format does not hold.
+        exact: refuse a codec that a tensor does not have yet.
     """
 
     fmt: str
     prune: bool = False
     density: float | None = None
     skip: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         fixed = self._kind == "nm"
@@ -82,11 +85,18 @@ class Recipe:
 
     def _packed(self, value: Value) -> sf.SparseTensor:
         if not self.prune:
-            return value.convert(self.fmt) if isinstance(value, sf.SparseTensor) else sf.encode(value, self.fmt)
+            return self._converted(value) if isinstance(value, sf.SparseTensor) else sf.encode(value, self.fmt)
         w = value.to_dense() if isinstance(value, sf.SparseTensor) else value
         if self._kind == "nm":
             return sf.encode(w, self.fmt, prune=True)
         return sf.encode(self._pruned(w), self.fmt)
+
+    def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
+        structure, _, codec = self.fmt.partition("/")
+        if self.exact or codec in ("", "raw"):
+            return t.convert(self.fmt)
+        t = t.convert(structure)
+        return sf.cluster(t, codec) if codec.startswith(Codebook.kind) else sf.quantize(t, codec)
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0

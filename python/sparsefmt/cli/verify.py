@@ -17,7 +17,7 @@ from sparsefmt.cli.recipe import naming
 from sparsefmt.cli.sources import Source
 from sparsefmt.errors import FormatError
 
-MISSING, EXTRA, OTHER = "missing", "extra", "other shape or dtype"
+QUANTIZED, MISSING, EXTRA, OTHER = "quantized", "missing", "extra", "other shape or dtype"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Row:
     @property
     def fails(self) -> bool:
         """Whether it makes the exit code 1."""
-        return not (self.status == EXACT or (self.status == PRUNED and self.allowed))
+        return not (self.status == EXACT or (self.status in (PRUNED, QUANTIZED) and self.allowed))
 
     def to_json(self) -> dict[str, object]:
         """As `--json` prints it; an error that is not finite becomes text."""
@@ -48,25 +48,26 @@ class Row:
 @options.path_argument("source", "IN")
 @options.path_argument("out", "OUT")
 @options.json_option
-@click.option("--strict", is_flag=True, help="Exit with 1 for pruned tensors too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for pruned and quantized tensors too.")
 def verify(source: Path, out: Path, as_json: bool, strict: bool) -> None:
     r"""Compares OUT, packed or unpacked, with the original IN, tensor by tensor.
 
     \b
-    exact    every element has the bits of the original (0.0 and -0.0 count as the same)
-    pruned   whatever is not zero in OUT has the bits of the original; the rest was zeroed
-    differs  something else than a zero has other bits
+    exact      every element has the bits of the original (0.0 and -0.0 count as the same)
+    pruned     whatever is not zero in OUT has the bits of the original; the rest was zeroed
+    quantized  not exact, and stored in OUT under a codec, which rounds
+    differs    something else than a zero has other bits
     missing, extra, other shape or dtype
 
     For all that is not exact the table gives the share of equal elements, the largest absolute error
     and the Frobenius norm of the error relative to that of the original.
 
     The exit code is 0 if every tensor is exact. `pruned` is accepted where OUT says that `pack --prune`
-    pruned that tensor, unless --strict is given. Everything else exits with 1.
+    pruned that tensor, and `quantized` always, unless --strict is given. Everything else exits with 1.
     """
     rows = sorted(found_rows(open_model(source), open_model(out), strict=strict), key=lambda row: row.name)
     failing = sum(row.fails for row in rows)
-    counts = {status: sum(row.status == status for row in rows) for status in (EXACT, PRUNED, DIFFERS)}
+    counts = {status: sum(row.status == status for row in rows) for status in (EXACT, PRUNED, QUANTIZED, DIFFERS)}
     other = len(rows) - sum(counts.values())
     if as_json:
         summary = {**counts, "other": other, "failing": failing}
@@ -100,13 +101,13 @@ def found_rows(original: Model, packed: Model, *, strict: bool) -> Iterator[Row]
                 if source is None:
                     yield Row(name, EXTRA, entry.format, 0.0)
                 else:
-                    yield compared(source, shard, renamed.get(name, name), name, allowed=name in allowed)
+                    yield compared(source, shard, renamed.get(name, name), name, allowed=name in allowed, strict=strict)
                 advance(name, entry.nbytes)
     for name in where:
         yield Row(name, MISSING, "", 0.0)
 
 
-def compared(source: Source, shard: Source, theirs: str, name: str, *, allowed: bool) -> Row:
+def compared(source: Source, shard: Source, theirs: str, name: str, *, allowed: bool, strict: bool) -> Row:
     """The row of a tensor that both have."""
     a, b = source.entries[theirs], shard.entries[name]
     if a.shape != b.shape or a.dtype != b.dtype:
@@ -114,9 +115,11 @@ def compared(source: Source, shard: Source, theirs: str, name: str, *, allowed: 
     with naming(name):
         value = shard.read(name)
         found = compare(source.read(theirs), value)
-    fmt = value.format if isinstance(value, sf.SparseTensor) else b.format
+    status, fmt = found.status, value.format if isinstance(value, sf.SparseTensor) else b.format
+    if status != EXACT and isinstance(value, sf.SparseTensor) and value.values.kind != "raw":
+        status, allowed = QUANTIZED, not strict
     kept = 1 - found.unequal / found.elements if found.elements else 1.0
-    return Row(name, found.status, fmt, kept, found.max_abs, found.relative, allowed)
+    return Row(name, status, fmt, kept, found.max_abs, found.relative, allowed)
 
 
 def pruned_names(shard: Source) -> set[str]:

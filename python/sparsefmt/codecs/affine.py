@@ -12,6 +12,7 @@ from sparsefmt.codecs.base import Codec, Layout, Options
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, slot_grid
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
+from sparsefmt.kernels.fused import SINGLES, nm_affine_decode
 
 _ROW_BYTES = 1 << 18  # codes decoded at a time, so that they stay in the cache
 _NONE = np.empty((0, 0), np.uint8)
@@ -78,8 +79,8 @@ class Affine(Codec):
         named = {"row": ROW, "tensor": TENSOR}
         group = params.get("group")
         number = named.get(group) if isinstance(group, str) else group
-        if not isinstance(number, int) or isinstance(number, bool) or (number < 1 and group not in named):
-            msg = f'group = {group!r}; want a number of columns, "row" or "tensor"'
+        if type(number) is not int or not (0 < number < 2**31 or group in named):
+            msg = f'group = {str(group)[:40]!r}; want 1..{2**31 - 1} columns, "row" or "tensor"'
             raise FormatError(msg)
         if not {"codes", "scale"} <= arrays.keys() <= {"codes", "scale", "zero_point"}:
             msg = f"{cls.kind}: want codes, scale and perhaps zero_point, got {', '.join(arrays)}"
@@ -240,9 +241,25 @@ class Affine(Codec):
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Decodes codes to dense rows, or values in slots where scales end with groups, some rows at a time."""
         cols = structure.shape[1]
+        if self._decode_nm(structure, low, high, out):
+            return
         whole = self.lift(structure) if structure.lines != structure.shape[0] or structure.kind == "csc" else None
         for start, end in blocks(high - low, cols, structure.row_step, _ROW_BYTES):
             self._decode_block(structure, whole, low + start, low + end, out[start:end])
+
+    def _decode_nm(self, structure: Layout, low: int, high: int, out: Array) -> bool:
+        """Decodes rows of nm in one pass, if a kernel does that."""
+        per = columns(structure.shape, self.group)
+        if structure.kind != "nm" or self.zero_point is not None or self.dtype.name not in SINGLES or not out.size:
+            return False
+        params, values = structure.params(), self.codes.view(np.uint8)
+        odd = values.ndim == 1 and structure.slots // structure.shape[0] % 2 and structure.shape[0] > 1
+        if odd or (per < structure.shape[1] and per % params["m"]):
+            return False  # a byte that two rows share, or slots of one group of N:M with two scales
+        codes, stored = structure.arrays()["codes"][low:high], values.reshape(structure.shape[0], -1)[low:high]
+        scale = self._rows(self.scale, low, high)
+        nm_affine_decode(codes, stored, params["n"], params["m"], per, self.bits, scale, self.dtype.name, items(out))
+        return True
 
     def _decode_block(self, structure: Layout, whole: Array | None, low: int, high: int, out: Array) -> None:
         scale, point = self._rows(self.scale, low, high), _NONE

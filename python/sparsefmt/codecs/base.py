@@ -41,6 +41,8 @@ class Layout(Protocol):
     def kind(self) -> str: ...  # noqa: D102
     @property
     def shape(self) -> tuple[int, int]: ...  # noqa: D102
+    def arrays(self) -> dict[str, Array]: ...  # noqa: D102
+    def params(self) -> dict[str, Any]: ...  # noqa: D102
     @property
     def slots(self) -> int: ...  # noqa: D102
     @property

@@ -7,7 +7,7 @@ import numpy as np
 from sparsefmt.arrays import Array, Dtype
 from sparsefmt.codecs.base import Layout
 from sparsefmt.errors import CodecError
-from sparsefmt.kernels.affine import affine_extremes, compute_dtype
+from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
 
 ROW, TENSOR = 0, -1  # a group of columns that is the whole row, or shared by all rows
 
@@ -84,15 +84,12 @@ def rounded_scale(span: Array, steps: int, dtype: Dtype) -> Array:
     Raises:
         CodecError: a scale is beyond the dtype.
     """
-    with np.errstate(all="ignore"):
-        scale = (span / span.dtype.type(steps)).astype(dtype)
-        if not np.isfinite(scale).all():
-            way = "; use the option :f32" if dtype == np.float16 else ""
-            msg = f"the scale {float((span / steps).max()):.6g} is beyond {dtype}{way}"
-            raise CodecError(msg)
-        short = (scale < np.finfo(dtype).smallest_normal) & (steps * scale.astype(np.float64) < span)
-        scale = np.where(short, np.nextafter(scale, dtype.type(np.inf)), scale)
-    return np.asarray(np.where(span == 0, dtype.type(1), scale))
+    scale = quotients(span, steps, dtype)
+    if not np.isfinite(scale).all():
+        way = "; use the option :f32" if dtype == np.float16 else ""
+        msg = f"the scale {float((span / span.dtype.type(steps)).max()):.6g} is beyond {dtype}{way}"
+        raise CodecError(msg)
+    return scale
 
 
 def make_scales(

@@ -283,10 +283,8 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
 
     s = source.structure
     if isinstance(s, Coo):
-        coords = (*np.unravel_index(s.row, t.shape[:-1]), s.col) if t.ndim != 1 else (s.col,)
-        if t.ndim == 2:
-            coords = (s.row, s.col)
-        made = sp.coo_array((own(data), tuple(own(a) for a in coords)), shape=t.shape)
+        made = sp.coo_array(t.shape, dtype=data.dtype)
+        made.data, made.coords = own(data), tuple(own(a) for a in _coords(s, t.shape))
         made.has_canonical_format = True
         return made
     assert isinstance(s, Csr | Csc | Bsr)
@@ -299,6 +297,17 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
     made.has_sorted_indices = True
     made.has_canonical_format = True
     return made
+
+
+def _coords(s: Coo, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """One array per axis."""
+    if len(shape) <= 2:
+        return (s.row, s.col)[-len(shape) :]
+    try:
+        return (*np.unravel_index(s.row, shape[:-1]), s.col)
+    except ValueError as e:  # borrowed, and written to since it was checked
+        msg = f"row: {e}"
+        raise FormatError(msg) from None
 
 
 def _has_scipy_form(t: SparseTensor) -> bool:

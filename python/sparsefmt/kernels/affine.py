@@ -30,17 +30,29 @@ def spread(grid: Array, group: int, shape: tuple[int, int]) -> Array:
     return np.broadcast_to(np.repeat(grid, group, axis=1)[:, : shape[1]], shape)
 
 
+def quotients(span: Array, steps: int, dtype: Dtype) -> Array:
+    """The scales `span / steps` in their dtype; 1 where the span is 0; rounded up where subnormal and too small.
+
+    A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number.
+    """
+    with np.errstate(all="ignore"):
+        scale = (span / span.dtype.type(steps)).astype(dtype)
+        short = (scale < np.finfo(dtype).smallest_normal) & (steps * scale.astype(np.float64) < span)
+        scale = np.where(short, np.nextafter(scale, dtype.type(np.inf)), scale)
+    return np.asarray(np.where(span == 0, dtype.type(1), scale))
+
+
 @kernel
 def affine_extremes(values: Array, dtype: str, group: int, low: Array, high: Array) -> None:
     """Writes min(0, smallest) and max(0, largest) of every group of a row to `low` and `high` (rows, groups).
 
-    Both have the compute dtype. A group that holds NaN has NaN in both.
+    Both have the compute dtype. Zeros are +0. A group that holds NaN has NaN in both.
     """
     with np.errstate(all="ignore"):
         x = values.view(DTYPES[dtype]).astype(low.dtype)
         at = starts(x.shape[1], group)
-        low[...] = np.minimum(np.minimum.reduceat(x, at, axis=1), 0)
-        high[...] = np.maximum(np.maximum.reduceat(x, at, axis=1), 0)
+        low[...] = np.minimum(np.minimum.reduceat(x, at, axis=1), 0) + 0.0
+        high[...] = np.maximum(np.maximum.reduceat(x, at, axis=1), 0) + 0.0
         bad = np.isnan(low) | np.isnan(high)
     low[bad] = high[bad] = np.nan
 
@@ -52,12 +64,14 @@ def affine_quantize(
     """Writes the lifted codes (rows, cols) uint8 of `values` (rows, cols).
 
     Symmetric (`zero_point` empty): clip(rint(x / s), -q, q) with q = 2^(bits-1) - 1. With zero points (uint8, the
-    shape of `scale`): clip(rint(x / s) + zp, 0, 2^bits - 1) - zp. Ties to even; the division is IEEE's.
+    shape of `scale`): clip(rint(x / s) + zp, 0, 2^bits - 1) - zp. Ties to even; the division is IEEE's. NaN, which
+    finite values and scales do not give, counts as 0.
     """
     x = values.view(DTYPES[dtype])
     compute = compute_dtype(x.dtype)
     with np.errstate(all="ignore"):
         steps = np.rint(x.astype(compute) / spread(scale, group, x.shape).astype(compute))
+    steps[np.isnan(steps)] = 0
     if zero_point.size:
         shift = spread(zero_point, group, x.shape).astype(compute)
         steps = np.clip(steps + shift, 0, 2**bits - 1) - shift
@@ -71,7 +85,8 @@ def affine_quantize(
 def affine_dequantize(codes: Array, group: int, scale: Array, zero_point: Array, dtype: str, out: Array) -> None:
     """Writes (code - zero point) * scale for lifted codes (rows, cols) to the items `out` (rows, cols).
 
-    The product is rounded once to the dtype and clamped to its largest finite value.
+    The product is rounded once to the dtype and clamped to its largest finite value. NaN, which finite scales do not
+    give, becomes 0.
     """
     target = DTYPES[dtype]
     compute = compute_dtype(target)
@@ -82,6 +97,7 @@ def affine_dequantize(codes: Array, group: int, scale: Array, zero_point: Array,
         steps = codes.view(np.int8).astype(np.int16)
     with np.errstate(all="ignore"):
         product = steps.astype(compute) * spread(scale, group, codes.shape).astype(compute)
+        product[np.isnan(product)] = 0
         out.view(target)[...] = clamped(product, target)
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, whole, zero_mask
+from sparsefmt.arrays import Array, Dtype, Matrix, empty, whole, zero_mask
 from sparsefmt.errors import DtypeError, FormatError, PatternError
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.rowwise import count_nonzero
@@ -165,12 +165,14 @@ class Nm(Structure):
             raise FormatError(msg)
 
     @classmethod
-    def allocate(cls, shape: tuple[int, int], params: Params, items: np.dtype) -> tuple[Self, Array, Array]:
-        """An unchecked structure, and its writable codes and slots, to be filled."""
+    def allocate(
+        cls, shape: tuple[int, int], params: Params, items: np.dtype, *, slots: bool = True
+    ) -> tuple[Self, Array, Array]:
+        """An unchecked structure, and its writable codes and slots (without `slots`: none), to be filled."""
         draft = cls(np.empty((0, 0), np.uint8), **params, shape=shape, check=False)
         codes = empty((shape[0], draft._row_bytes), np.uint8, "codes")
-        slots = empty(draft.slot_shape(8 * items.itemsize), items, "values")
-        return cls(codes, **params, shape=shape, check=False), codes, slots
+        room = empty(draft.slot_shape(8 * items.itemsize) if slots else (0, 0), items, "values")
+        return cls(codes, **params, shape=shape, check=False), codes, room
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
@@ -207,6 +209,34 @@ class Nm(Structure):
                 part = prune_block(block[start - low : end - low], score[start:end], n, m, start)
                 kernels.nm_encode(part, zero, n, m, codes[start:end], slots[start:end])
         return made, slots
+
+    @classmethod
+    def pack_block(
+        cls,
+        block: Array,
+        dtype: Dtype,
+        zero: int,
+        params: Params,
+        codes: Array,
+        slots: Array,
+        prune: bool,
+        score: Array | None,
+        first_row: int,
+    ) -> None:
+        """Packs some rows into codes and slots that are at hand; `prune` and `score` as in `encode_pruned`.
+
+        Raises:
+            PatternError: a group has more than N nonzeros; rows are counted from the first of the block.
+        """
+        n, m = params["n"], params["m"]
+        if prune and score is None:
+            kernels.nm_prune_encode(block, zero, dtype.name, n, m, codes, slots)
+            return
+        if score is not None:
+            block = prune_block(block, score, n, m, first_row)
+        report = kernels.nm_encode(block, zero, n, m, codes, slots)
+        if report[0]:
+            raise over_full(report, n, m, block.shape)
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the slots of rows `low..high` in their places."""

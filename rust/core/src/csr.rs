@@ -143,16 +143,6 @@ pub fn csr_to_dense<T: Item, I: Index>(
 
 /// Puts every slot in its place in `row`; the first index that is out of range, and its position.
 fn scatter<T: Item, I: Index>(indices: &[I], slots: &[T], row: &mut [T]) -> std::result::Result<(), (usize, I)> {
-    let (chunks, tail) = indices.as_chunks::<8>();
-    let (slot_chunks, slot_tail) = slots.as_chunks::<8>();
-    for (i, (chunk, slots)) in chunks.iter().zip(slot_chunks).enumerate() {
-        scatter_some(chunk, slots, row).map_err(|(at, index)| (8 * i + at, index))?;
-    }
-    scatter_some(tail, slot_tail, row).map_err(|(at, index)| (8 * chunks.len() + at, index))
-}
-
-#[inline(always)]
-fn scatter_some<T: Item, I: Index>(indices: &[I], slots: &[T], row: &mut [T]) -> std::result::Result<(), (usize, I)> {
     for (i, (&index, &slot)) in indices.iter().zip(slots).enumerate() {
         match index.below(row.len()) {
             Some(col) => row[col] = slot,

@@ -150,6 +150,12 @@ impl<T: Item, I: Index> Plain<T, I> {
         let backwards = |values: &[I]| values.iter().rev().copied().collect::<Vec<_>>();
         sparsefmt::coo_order(&backwards(&self.row), &backwards(&self.col), self.shape, &mut order)?;
         assert!(order.iter().rev().copied().eq(0..self.row.len() as i64));
+
+        let (row, col) = (backwards(&self.row), backwards(&self.col));
+        let slots: Vec<T> = self.slots.iter().rev().copied().collect();
+        let (mut indices, mut sorted) = (vec![I::cut(9); row.len()], slots.clone());
+        sparsefmt::coo_to_csr(&row, &col, &slots, self.shape, &mut indptr, &mut indices, &mut sorted)?;
+        assert!((&indptr, &indices) == (&self.indptr, &self.col) && sorted == self.slots);
         Ok(())
     }
 }

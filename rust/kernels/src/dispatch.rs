@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{compress, ranks, scalar, slots, top, units};
+use crate::{affine, compress, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Portable Rust.
     Scalar,
-    /// x86-64 with AVX2, BMI1, BMI2 and POPCNT (Haswell, Zen 1 and later).
+    /// x86-64 with AVX2, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
@@ -53,6 +53,7 @@ impl Isa {
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("popcnt")
+                && is_x86_feature_detected!("f16c")
         };
         match self {
             Self::Scalar => true,
@@ -116,6 +117,7 @@ pub struct Kernels {
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) compress: compress::Table,
+    pub(crate) affine: affine::Affine,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
@@ -131,6 +133,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     compress: compress::SCALAR,
+    affine: affine::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
@@ -147,6 +150,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
+    affine: avx2::affine::TABLE,
     ranks: ranks::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
@@ -163,6 +167,7 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     compress: compress::AVX512,
+    affine: avx512::affine::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     ranks: ranks::AVX512,

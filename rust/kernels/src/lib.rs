@@ -3,6 +3,7 @@
 //! [`Kernels`] is a table of functions, one per instruction set. Its methods own every length check; the functions
 //! behind them rely on slice lengths only, never on contents.
 
+mod affine;
 mod compress;
 mod dispatch;
 mod ranks;

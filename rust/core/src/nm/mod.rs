@@ -55,6 +55,18 @@ impl Pattern {
         }
     }
 
+    /// How many items are kept.
+    #[must_use]
+    pub fn n(self) -> usize {
+        self.n
+    }
+
+    /// Of how many.
+    #[must_use]
+    pub fn m(self) -> usize {
+        self.m
+    }
+
     /// The number of codes, C(m, n).
     #[must_use]
     pub fn count(self) -> u32 {
