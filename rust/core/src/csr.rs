@@ -6,7 +6,7 @@ use crate::{Error, Index, Item, Result, par};
 pub(crate) const TILE: usize = 2048;
 
 /// Bytes of the longest row that is put together in the first-level cache before it is written.
-const ROW_BUFFER: usize = 1 << 15;
+pub(crate) const ROW_BUFFER: usize = 1 << 15;
 
 /// Counts the items that are nonzero under `zero`.
 #[must_use]

@@ -10,8 +10,8 @@ pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Whether a bit of `zero` is set in the item: the zero rule.
     fn is_nonzero(self, zero: Self) -> bool;
 
-    /// The bits that are set in either.
-    fn or(self, other: Self) -> Self;
+    /// Sets the bits in `any` that are set in any of the rows at every `stride`-th item, see `Kernels::merge_u16`.
+    fn merge(rows: &[Self], stride: usize, any: &mut [Self]);
 
     /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); gives the number of set bits.
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize;
@@ -44,7 +44,7 @@ macro_rules! moves {
 }
 
 macro_rules! item {
-    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $drain:ident) => {
+    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $drain:ident, $merge:ident) => {
         impl Item for $t {
             fn mask(zero: u64) -> Self {
                 zero as Self
@@ -54,8 +54,8 @@ macro_rules! item {
                 self & zero != 0
             }
             #[inline]
-            fn or(self, other: Self) -> Self {
-                self | other
+            fn merge(rows: &[Self], stride: usize, any: &mut [Self]) {
+                Kernels::active().$merge(rows, stride, any);
             }
             #[inline]
             fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
@@ -66,10 +66,10 @@ macro_rules! item {
     };
 }
 
-item!(u8, nonzero_bits_u8, compress_u8, expand_u8, drain_u8);
-item!(u16, nonzero_bits_u16, compress_u16, expand_u16, drain_u16);
-item!(u32, nonzero_bits_u32, compress_u32, expand_u32, drain_u32);
-item!(u64, nonzero_bits_u64, compress_u64, expand_u64, drain_u64);
+item!(u8, nonzero_bits_u8, compress_u8, expand_u8, drain_u8, merge_u8);
+item!(u16, nonzero_bits_u16, compress_u16, expand_u16, drain_u16, merge_u16);
+item!(u32, nonzero_bits_u32, compress_u32, expand_u32, drain_u32, merge_u32);
+item!(u64, nonzero_bits_u64, compress_u64, expand_u64, drain_u64, merge_u64);
 
 impl Item for [u64; 2] {
     fn mask(zero: u64) -> Self {
@@ -79,9 +79,13 @@ impl Item for [u64; 2] {
     fn is_nonzero(self, zero: Self) -> bool {
         (self[0] & zero[0]) | (self[1] & zero[1]) != 0
     }
-    #[inline]
-    fn or(self, other: Self) -> Self {
-        [self[0] | other[0], self[1] | other[1]]
+    fn merge(rows: &[Self], stride: usize, any: &mut [Self]) {
+        any.fill([0; 2]);
+        for row in rows.chunks(stride) {
+            for (any, item) in any.iter_mut().zip(row) {
+                *any = [any[0] | item[0], any[1] | item[1]];
+            }
+        }
     }
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
         let mut count = 0;

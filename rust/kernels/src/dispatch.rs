@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, ranks, scalar, slots, top, units};
+use crate::{affine, compress, merge, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -118,6 +118,7 @@ pub struct Kernels {
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
+    pub(crate) merges: merge::Merges,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
@@ -134,6 +135,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     compress: compress::SCALAR,
     affine: affine::SCALAR,
+    merges: merge::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
@@ -151,6 +153,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
+    merges: avx2::merge::TABLE,
     ranks: ranks::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
@@ -170,6 +173,7 @@ const AVX512: Kernels = Kernels {
     affine: avx512::affine::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
+    merges: avx2::merge::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,

@@ -6,6 +6,7 @@
 mod affine;
 mod compress;
 mod dispatch;
+mod merge;
 mod ranks;
 mod scalar;
 mod slots;

@@ -3,7 +3,7 @@
 use super::dense::row_ranges;
 use super::set::Set;
 use super::{Block, Bsr};
-use crate::csr::{lengths, slots_of, span};
+use crate::csr::{TILE, lengths, slots_of, span};
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
 
@@ -66,22 +66,26 @@ pub fn to_csr<T: Item, I: Index, J: Index>(
     let out_slots = par::split_mut(&mut out_slots[place], lengths);
     let tasks = ranges.into_iter().zip(out_indices.into_iter().zip(out_slots)).collect();
     par::run(tasks, |(block_rows, (indices, slots)): (Range<usize>, (&mut [J], &mut [T]))| {
-        let (mut outs, mut done, mut due) = (indices.iter_mut().zip(slots), 0, 0);
+        let (mut written, mut bits) = (0, [0; TILE / 8]);
         for block_row in block_rows {
             for (i, row) in block.rows(block_row, rows).enumerate() {
-                due += slots_of(out_indptr, row)?;
+                let end = written + slots_of(out_indptr, row)?;
                 for found in bsr.blocks_of(block_row, &span_in, cols.div_ceil(block.c))? {
                     let (column, items) = found?;
                     let start = column * block.c;
                     let items = &items[i * block.c..][..block.c.min(cols - start)];
-                    for (j, &item) in items.iter().enumerate().filter(|(_, item)| item.is_nonzero(T::mask(u64::MAX))) {
-                        let (index, slot) = outs.next().ok_or(Error::Changed)?;
-                        *index = J::cut(start + j);
-                        *slot = item;
-                        done += 1;
+                    for (tile, items) in items.chunks(TILE).enumerate() {
+                        let bits = &mut bits[..items.len().div_ceil(8)];
+                        let count = T::nonzero_bits(items, T::mask(u64::MAX), bits);
+                        if written + count > end || end > indices.len() {
+                            return Err(Error::Changed);
+                        }
+                        J::positions(bits, start + tile * TILE, &mut indices[written..]);
+                        T::compress(items, bits, &mut slots[written..]);
+                        written += count;
                     }
                 }
-                if done != due {
+                if written != end {
                     return Err(Error::Changed);
                 }
             }

@@ -1,7 +1,7 @@
 //! Dense to blocks and back.
 
 use super::{Block, Bsr};
-use crate::csr::{TILE, lengths, slots_of, span};
+use crate::csr::{ROW_BUFFER, TILE, lengths, slots_of, span};
 use crate::{Error, Index, Item, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
 
@@ -30,10 +30,11 @@ fn each_stored<T: Item>(
         if any_row(w, rows, start..end, zero, &mut bits) == 0 {
             continue;
         }
-        for at in (start..end).step_by(c) {
-            if any_bit(&bits, at - start..end.min(at + c) - start) {
-                found(at / c)?;
-            }
+        let mut at = 0;
+        while let Some(bit) = next_bit(&bits, at) {
+            let block = (start + bit) / c;
+            found(block)?;
+            at = (block + 1) * c - start;
         }
     }
     Ok(())
@@ -43,21 +44,23 @@ fn each_stored<T: Item>(
 fn any_row<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, cols: Range<usize>, zero: T, bits: &mut [u8]) -> usize {
     let mut any = [T::default(); TILE];
     let any = &mut any[..cols.len()];
-    for row in rows.clone() {
-        for (any, &item) in any.iter_mut().zip(&w.row(row)[cols.clone()]) {
-            *any = any.or(item);
-        }
-    }
+    let items = &w.items()[rows.start * w.cols()..rows.end * w.cols()];
+    T::merge(&items[cols.start..], w.cols(), any);
     T::nonzero_bits(any, zero, &mut bits[..cols.len().div_ceil(8)])
 }
 
-fn any_bit(bits: &[u8], range: Range<usize>) -> bool {
-    let (first, last) = (range.start / 8, (range.end - 1) / 8);
-    let (head, tail) = (0xFFu8 << (range.start % 8), 0xFFu8 >> (7 - (range.end - 1) % 8));
-    if first == last {
-        return bits[first] & head & tail != 0;
+/// The first bit that is set, from bit `from` on.
+fn next_bit(bits: &[u8; TILE / 8], from: usize) -> Option<usize> {
+    let words = bits.as_chunks::<8>().0;
+    let mut mask = u64::MAX << (from % 64);
+    for (at, word) in words.iter().enumerate().skip(from / 64) {
+        let word = u64::from_le_bytes(*word) & mask;
+        if word != 0 {
+            return Some(at * 64 + word.trailing_zeros() as usize);
+        }
+        mask = u64::MAX;
     }
-    bits[first] & head != 0 || bits[last] & tail != 0 || bits[first + 1..last].iter().any(|&byte| byte != 0)
+    None
 }
 
 /// Counts the blocks of every block row of `w` that hold a nonzero item.
@@ -142,26 +145,47 @@ fn copy_block<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, start: usize, c: u
 /// `indptr` falls or points outside; a block column is out of range.
 pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) -> Result<()> {
     let (rows, cols, block) = (out.rows(), out.cols(), bsr.block);
+    let across = cols.div_ceil(block.c);
+    let buffered = out.is_streamed() && cols * size_of::<T>() <= ROW_BUFFER;
     block.check_rows("indptr", bsr.block_rows(), rows)?;
     let span = bsr.span()?;
     let ranges = par::cut(bsr.block_rows(), 1, rows.saturating_mul(cols).saturating_mul(size_of::<T>()));
     let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, mut out)| {
         let first = block_rows.start * block.r;
+        let mut buffer = vec![T::default(); if buffered { cols + 64 / size_of::<T>() } else { 0 }];
+        // Aligned, because a store that crosses cache lines takes twice as long.
+        let aligned = buffer.as_ptr().align_offset(64).min(buffer.len().saturating_sub(cols));
+        let buffer = buffer.get_mut(aligned..aligned + cols).unwrap_or_default();
         for block_row in block_rows {
             let rows = block.rows(block_row, rows);
+            if buffered {
+                for (i, row) in rows.enumerate() {
+                    for found in bsr.blocks_of(block_row, &span, across)? {
+                        let (column, items) = found?;
+                        put(&items[i * block.c..][..block.c], column * block.c, buffer);
+                    }
+                    T::drain(buffer, out.row_mut(row - first));
+                }
+                continue;
+            }
             out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
-            for found in bsr.blocks_of(block_row, &span, cols.div_ceil(block.c))? {
+            for found in bsr.blocks_of(block_row, &span, across)? {
                 let (column, items) = found?;
-                let start = column * block.c;
-                let width = block.c.min(cols - start);
                 for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
-                    out.row_mut(row - first)[start..start + width].copy_from_slice(&items[..width]);
+                    put(items, column * block.c, out.row_mut(row - first));
                 }
             }
         }
         Ok(())
     })
+}
+
+/// Copies the part of `items` that is inside of `row` to place `start`.
+fn put<T: Item>(items: &[T], start: usize, row: &mut [T]) {
+    let room = row.get_mut(start..).unwrap_or_default();
+    let width = items.len().min(room.len());
+    room[..width].copy_from_slice(&items[..width]);
 }
 
 /// The rows of ranges of block rows.

@@ -148,7 +148,8 @@ impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
         let high = self.indptr[row + 1].below(self.slots.len() + 1).ok_or(falls.clone())?;
         let indices = self.indices.get(low..high).ok_or(falls)?;
         self.left = low..high;
-        self.ascending = indices.is_sorted();
+        // Without an early end this goes by whole registers.
+        self.ascending = indices.windows(2).fold(true, |ascending, pair| ascending & (pair[0] <= pair[1]));
         let outside = if self.ascending {
             [0, indices.len().saturating_sub(1)]
                 .into_iter()
@@ -172,8 +173,8 @@ impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
             self.left.start = places.end;
         }
         for (column, &slot) in self.indices[places.clone()].iter().zip(&self.slots[places]) {
-            let column = column.below(self.cols).and_then(|column| column.checked_sub(cols.start));
-            if let Some(to) = column.and_then(|column| room.get_mut(column)) {
+            let place = column.to_i64().wrapping_sub(cols.start as i64);
+            if let Some(to) = room.get_mut(place as usize) {
                 *to = slot;
             }
         }

@@ -7,18 +7,18 @@ use crate::scalar::top::BitWriter;
 use crate::top::Order;
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi8, _mm512_abs_epi16, _mm512_abs_epi32, _mm512_abs_epi64, _mm512_and_si512,
-    _mm512_cmpge_epu8_mask, _mm512_cmpge_epu16_mask, _mm512_cmpge_epu32_mask, _mm512_cmpge_epu64_mask,
-    _mm512_cmplt_epu8_mask, _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask,
-    _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_add_epi16, _mm512_mask_add_epi32, _mm512_mask_add_epi64,
-    _mm512_mask_cmpge_epu8_mask, _mm512_mask_cmpge_epu16_mask, _mm512_mask_cmpge_epu32_mask,
-    _mm512_mask_cmpge_epu64_mask, _mm512_mask_cmpgt_epu8_mask, _mm512_mask_cmpgt_epu16_mask,
-    _mm512_mask_cmpgt_epu32_mask, _mm512_mask_cmpgt_epu64_mask, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi16,
-    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64, _mm512_max_epu8, _mm512_max_epu16, _mm512_max_epu32,
-    _mm512_max_epu64, _mm512_min_epu8, _mm512_min_epu16, _mm512_min_epu32, _mm512_min_epu64, _mm512_or_si512,
-    _mm512_permutex_epi64, _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_epi64, _mm512_rol_epi32, _mm512_rol_epi64, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_slli_epi16,
-    _mm512_srli_epi16,
+    _mm512_castsi512_si256, _mm512_cmpge_epu8_mask, _mm512_cmpge_epu16_mask, _mm512_cmpge_epu32_mask,
+    _mm512_cmpge_epu64_mask, _mm512_cmplt_epu8_mask, _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask,
+    _mm512_cmplt_epu64_mask, _mm512_cvtepu8_epi16, _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_mask_add_epi8,
+    _mm512_mask_add_epi16, _mm512_mask_add_epi32, _mm512_mask_add_epi64, _mm512_mask_cmpge_epu8_mask,
+    _mm512_mask_cmpge_epu16_mask, _mm512_mask_cmpge_epu32_mask, _mm512_mask_cmpge_epu64_mask,
+    _mm512_mask_cmpgt_epu8_mask, _mm512_mask_cmpgt_epu16_mask, _mm512_mask_cmpgt_epu32_mask,
+    _mm512_mask_cmpgt_epu64_mask, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_epi32,
+    _mm512_maskz_loadu_epi64, _mm512_max_epu8, _mm512_max_epu16, _mm512_max_epu32, _mm512_max_epu64, _mm512_min_epu8,
+    _mm512_min_epu16, _mm512_min_epu32, _mm512_min_epu64, _mm512_or_si512, _mm512_permutex_epi64,
+    _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64,
+    _mm512_rol_epi32, _mm512_rol_epi64, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_slli_epi16, _mm512_srli_epi16,
 };
 
 /// The places of the rivals for every rotation of groups of `m`: place `i` after `r` rotations by one more.
@@ -41,6 +41,22 @@ const fn rounded(lanes: usize, m: usize, r: usize) -> u64 {
         i += 1;
     }
     mask
+}
+
+/// 2 of 4 bytes. Many bytes are equal, so each is widened and gets its place as the last bits: no two tie.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn two_of_four_bytes(keys: __m512i) -> u64 {
+    let places = _mm512_set1_epi64(0x0000_0001_0002_0003);
+    let half = |bytes| {
+        let keys = _mm512_or_si512(_mm512_slli_epi16::<2>(_mm512_cvtepu8_epi16(bytes)), places);
+        let rivals = _mm512_rol_epi32::<16>(keys);
+        let (larger, smaller) = (_mm512_max_epu16(keys, rivals), _mm512_min_epu16(keys, rivals));
+        let (other_larger, other_smaller) = (_mm512_rol_epi64::<32>(larger), _mm512_rol_epi64::<32>(smaller));
+        let least = _mm512_min_epu16(larger, other_larger);
+        u64::from(_mm512_cmpge_epu16_mask(keys, _mm512_max_epu16(least, _mm512_max_epu16(smaller, other_smaller))))
+    };
+    half(_mm512_castsi512_si256(keys)) | (half(_mm512_extracti64x4_epi64::<1>(keys)) << 32)
 }
 
 macro_rules! top_bits {
@@ -134,6 +150,9 @@ macro_rules! top_bits {
             #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
             fn two_of_four(items: __m512i, rank: Rank) -> $mask {
                 let keys = keys(items, rank);
+                if size_of::<$t>() == 1 {
+                    return two_of_four_bytes(keys) as $mask;
+                }
                 let (neighbours, halves) = ($neighbours, $halves);
                 let rivals = neighbours(keys);
                 let (larger, smaller) = ($max(keys, rivals), $min(keys, rivals));
