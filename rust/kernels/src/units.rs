@@ -14,6 +14,8 @@ pub struct UnitTable {
     /// For each of 64 codes: the first byte of the 8 it is cut from and its number in them, and where it starts there.
     pub(crate) eights: [u8; 64],
     pub(crate) shifts: [u8; 64],
+    /// For each byte of 64 packed codes: its place when 8 codes are packed into each 8 bytes.
+    pub(crate) bytes: [u8; 64],
 }
 
 impl UnitTable {
@@ -28,7 +30,8 @@ impl UnitTable {
         let bits = width as usize;
         let eights = std::array::from_fn(|i| (i / 8 * bits + i % 8) as u8);
         let shifts = std::array::from_fn(|i| (i % 8 * bits) as u8);
-        Self { full, code, mask, width, eights, shifts }
+        let bytes = std::array::from_fn(|i| i.checked_div(bits).map_or(0, |eight| (eight * 8 + i % bits) as u8 % 64));
+        Self { full, code, mask, width, eights, shifts, bytes }
     }
 }
 

@@ -34,8 +34,8 @@ pub fn decode<T: Slot>(
     par::run(tasks, |(rows, mut out)| {
         for (at, row) in rows.enumerate() {
             let (codes, slots, out) = (codes.row(row), slots.row(row), out.row_mut(at));
+            let mut bits = NO_BITS;
             for tile in layout.tiles() {
-                let mut bits = NO_BITS;
                 table
                     .unpack(&codes[tile.code..], tile.groups, &mut bits)
                     .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;

@@ -151,9 +151,13 @@ fn pack_row<T: Slot>(
     code_padding.fill(0);
     slot_padding.fill(T::default());
     let mut over: Option<Over> = None;
+    let (mut keep, mut full) = (NO_BITS, NO_BITS);
     for tile in layout.tiles() {
-        let (mut keep, mut full) = (NO_BITS, NO_BITS);
-        let items = source.tile(row, tile.start..tile.start + tile.cols, &mut keep[..tile.cols.div_ceil(8)])?;
+        let (bits, behind) = keep.split_at_mut(tile.cols.div_ceil(8));
+        let items = source.tile(row, tile.start..tile.start + tile.cols, bits)?;
+        if tile.groups < layout.pattern.tile() {
+            behind.fill(0); // of the tile before
+        }
         let end = (tile.code + (tile.groups * layout.pattern.bits() as usize).div_ceil(8)).min(codes.len());
         if let Some(found) = table.pack(&keep, tile.groups, &mut full, &mut codes[tile.code..end]) {
             let first = Over { count: 0, group: tile.first + found.group, ..found };

@@ -4,13 +4,13 @@ use crate::UnitTable;
 use std::arch::x86_64::{_pdep_u64, _pext_u64};
 
 /// The low `width` bits of each byte.
-pub(crate) fn low_bits(width: u32) -> u64 {
+fn low_bits(width: u32) -> u64 {
     u64::from_le_bytes([(1 << width) - 1; 8])
 }
 
 /// Writes the low `width` bytes of `word`, and zeros behind them where there is room.
 #[inline]
-pub(crate) fn put(room: &mut [u8], word: u64, width: usize) {
+fn put(room: &mut [u8], word: u64, width: usize) {
     match room.first_chunk_mut() {
         Some(chunk) => *chunk = word.to_le_bytes(),
         None => room[..width].copy_from_slice(&word.to_le_bytes()[..width]),
@@ -19,7 +19,7 @@ pub(crate) fn put(room: &mut [u8], word: u64, width: usize) {
 
 /// The first `width` bytes; what is above them is of no use.
 #[inline]
-pub(crate) fn get(bytes: &[u8], width: usize) -> u64 {
+fn get(bytes: &[u8], width: usize) -> u64 {
     match bytes.first_chunk() {
         Some(chunk) => u64::from_le_bytes(*chunk),
         None => bytes[..width].iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte)),

@@ -5,9 +5,9 @@
 
 use crate::scalar;
 use std::arch::x86_64::{
-    _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi16, _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64,
-    _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi16, _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64,
-    _mm512_storeu_si512,
+    __m512i, _mm512_castsi512_si256, _mm512_inserti64x4, _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi16,
+    _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi16,
+    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64, _mm512_storeu_si512,
 };
 
 macro_rules! slots {
@@ -31,19 +31,19 @@ macro_rules! slots {
         /// See [`crate::Kernels::pack_slots_u16`].
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(src: &[$t], keep: &[u8], full: &[u8], dst: &mut [$t]) -> usize {
-            const BYTES: usize = $lanes / 8;
-            let (blocks, tail) = src.as_chunks::<$lanes>();
-            let (keep, keep_tail) = keep.split_at(blocks.len() * BYTES);
-            let (full, full_tail) = full.split_at(blocks.len() * BYTES);
-            let masks = keep.as_chunks::<BYTES>().0.iter().zip(full.as_chunks::<BYTES>().0);
-            let mut count = 0;
-            for (block, (keep, full)) in blocks.iter().zip(masks) {
+            /// One step: the items that are kept, side by side, and how many slots they take.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+            fn step(block: &[$t; $lanes], keep: &[u8; $lanes / 8], full: &[u8; $lanes / 8]) -> (__m512i, usize) {
                 let full = <$mask>::from_le_bytes(*full);
                 // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
                 let items = unsafe { $load(<$mask>::from_le_bytes(*keep), block.as_ptr().cast()) };
-                let packed = $compress(full, items);
-                let room = dst.get_mut(count..).unwrap_or_default();
-                count += full.count_ones() as usize;
+                ($compress(full, items), full.count_ones() as usize)
+            }
+
+            #[inline]
+            #[target_feature(enable = "avx512f")]
+            fn put(room: &mut [$t], packed: __m512i) {
                 if let Some(room) = room.first_chunk_mut::<$lanes>() {
                     // SAFETY: `room` is 64 writable bytes; the store needs no alignment.
                     unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), packed) };
@@ -52,6 +52,31 @@ macro_rules! slots {
                     // SAFETY: `last` is 64 writable bytes; the store needs no alignment.
                     unsafe { _mm512_storeu_si512(last.as_mut_ptr().cast(), packed) };
                     room.copy_from_slice(&last[..room.len()]);
+                }
+            }
+
+            const BYTES: usize = $lanes / 8;
+            let (blocks, tail) = src.as_chunks::<$lanes>();
+            let (keep, keep_tail) = keep.split_at(blocks.len() * BYTES);
+            let (full, full_tail) = full.split_at(blocks.len() * BYTES);
+            let (keep, full) = (keep.as_chunks::<BYTES>().0, full.as_chunks::<BYTES>().0);
+            let mut count = 0;
+            for ((blocks, keep), full) in blocks.chunks(2).zip(keep.chunks(2)).zip(full.chunks(2)) {
+                let (packed, taken) = step(&blocks[0], &keep[0], &full[0]);
+                let room = dst.get_mut(count..).unwrap_or_default();
+                let ([_, block], [_, keep], [_, full]) = (blocks, keep, full) else {
+                    put(room, packed);
+                    count += taken;
+                    continue;
+                };
+                let (more, also) = step(block, keep, full);
+                count += taken + also;
+                if (taken, also) == ($lanes / 2, $lanes / 2) {
+                    // Half of each, as in all patterns n:2n: one store instead of two that overlap.
+                    put(room, _mm512_inserti64x4::<1>(packed, _mm512_castsi512_si256(more)));
+                } else {
+                    put(room, packed);
+                    put(room.get_mut(taken..).unwrap_or_default(), more);
                 }
             }
             count + scalar::slots::pack_slots(tail, keep_tail, full_tail, dst.get_mut(count..).unwrap_or_default())

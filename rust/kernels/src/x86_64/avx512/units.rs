@@ -1,11 +1,13 @@
-//! Codes of groups that fill bytes: 64 look-ups at once in registers, `pext` packs, `vpmultishiftqb` unpacks the bits.
+//! Codes of groups that fill bytes: 64 look-ups at once in registers, multiplications pack and `vpmultishiftqb` unpacks the bits.
 
 use crate::UnitTable;
-use crate::x86_64::avx2::units::{self, low_bits, put};
+use crate::x86_64::avx2::units;
 use std::arch::x86_64::{
-    __m512i, _mm512_and_si512, _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_maskz_loadu_epi8,
-    _mm512_movepi8_mask, _mm512_multishift_epi64_epi8, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
-    _mm512_set1_epi8, _mm512_storeu_si512, _mm512_test_epi8_mask, _pext_u64,
+    __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_andnot_si512, _mm512_loadu_si512, _mm512_madd_epi16,
+    _mm512_maddubs_epi16, _mm512_mask_blend_epi8, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8,
+    _mm512_movepi8_mask, _mm512_multishift_epi64_epi8, _mm512_or_si512, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_srl_epi64, _mm512_storeu_si512, _mm512_test_epi8_mask,
 };
 
 /// Loads 64 bytes.
@@ -45,27 +47,32 @@ impl Table {
     }
 }
 
-/// See [`crate::Kernels::pack_units`].
+/// See [`crate::Kernels::pack_units`]. Neighbours are joined three times over: bytes by `vpmaddubsw` with 1 and
+/// `1 << width`, the pairs by `vpmaddwd`, the fours by a shift; then the bytes in use move together.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 pub(crate) fn pack_units(keep: &[u8], table: &UnitTable, full: &mut [u8], codes: &mut [u8]) -> bool {
-    let (mask, width) = (low_bits(table.width), table.width as usize);
+    let width = table.width;
     let (fulls, fields) = (Table::new(&table.full), Table::new(&table.code));
+    let (pairs, fours) = (_mm512_set1_epi16(1 | 1 << (8 + width)), _mm512_set1_epi32(1 | 1 << (16 + 2 * width)));
+    let (low, shift) = (_mm512_set1_epi64(u32::MAX.into()), _mm_cvtsi32_si128(32 - 4 * width as i32));
+    let bytes = load(&table.bytes);
     let (keep, keep_tail) = keep.as_chunks::<64>();
     let (full, full_tail) = full.as_chunks_mut::<64>();
-    let mut over = 0;
-    let mut written = 0;
+    let (mut over, mut written) = (0, 0);
     for (keep, full) in keep.iter().zip(full) {
         let index = load(keep);
         let high = _mm512_movepi8_mask(index);
         store(full, fulls.get(index, high));
         let field = fields.get(index, high);
         over |= _mm512_movepi8_mask(field);
-        let mut words = [0; 64];
-        store(&mut words, field);
-        for word in words.as_chunks().0 {
-            put(&mut codes[written..], _pext_u64(u64::from_le_bytes(*word), mask), width);
-            written += width;
-        }
+        let joined = _mm512_madd_epi16(_mm512_maddubs_epi16(pairs, field), fours);
+        let upper = _mm512_srl_epi64(_mm512_andnot_si512(low, joined), shift);
+        let eights = _mm512_or_si512(_mm512_and_si512(joined, low), upper);
+        let room = &mut codes[written..][..8 * width as usize];
+        let packed = _mm512_permutexvar_epi8(bytes, eights);
+        // SAFETY: the mask writes the bytes of `room`, at most 56; the store needs no alignment.
+        unsafe { _mm512_mask_storeu_epi8(room.as_mut_ptr().cast(), (1 << (8 * width)) - 1, packed) };
+        written += room.len();
     }
     units::pack_units(keep_tail, table, full_tail, &mut codes[written..]) | (over != 0)
 }
