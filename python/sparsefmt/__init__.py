@@ -2,8 +2,8 @@
 
 from sparsefmt import prune
 from sparsefmt.arrays import set_max_bytes
-from sparsefmt.compare import equal
 from sparsefmt.encode import encode
+from sparsefmt.equality import equal
 from sparsefmt.errors import (
     BackendError,
     CodecError,
@@ -19,6 +19,7 @@ from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.recode import Comparison, cluster, compare, dequantize, quantize
 from sparsefmt.tensor import SparseTensor, explain
 from sparsefmt.tensor import change as convert
 
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendError",
     "CodecError",
+    "Comparison",
     "CorruptFileError",
     "DtypeError",
     "FormatError",
@@ -36,8 +38,11 @@ __all__ = [
     "SparsefmtError",
     "TensorInfo",
     "VersionError",
+    "cluster",
+    "compare",
     "convert",
     "cpu_features",
+    "dequantize",
     "encode",
     "equal",
     "explain",
@@ -46,6 +51,7 @@ __all__ = [
     "inspect",
     "load",
     "prune",
+    "quantize",
     "save",
     "set_max_bytes",
     "set_num_threads",

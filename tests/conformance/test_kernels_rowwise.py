@@ -173,6 +173,13 @@ def coo_order(c: Case) -> Args:
     return row[shuffled], col[shuffled], c.w.shape, c.dirty(len(row), np.int64)
 
 
+def coo_to_csr(c: Case) -> Args:
+    row, col, shape, _ = coo_order(c)
+    n = len(row)
+    slots = np.resize(c.coords[2], n)
+    return row, col, slots, shape, c.dirty(shape[0] + 1), c.dirty(n), c.dirty(n, c.w.dtype)
+
+
 def csr_check(c: Case) -> Args:
     return c.indptr, c.coords[1], c.w.shape[1]
 

@@ -1,4 +1,4 @@
-"""Writes the files in tests/golden/v1: one per structure and class of dtypes, a tensor per dtype in each.
+"""Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
 Files of a version are never written again once it is released: `python tests/golden/make.py FOLDER`.
 """
@@ -18,6 +18,9 @@ CLASSES = {
     "float": ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64"),
     "complex": ("complex64", "complex128"),
 }
+CODECS = ("int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row", "kmeans256")
+CODED_STRUCTURES = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask@64", "nm2:4", "nm2:4@64")
+CODED_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "int8", "int32", "uint16")
 SHAPE = (3, 11)
 
 
@@ -38,8 +41,21 @@ def dense(name: str) -> np.ndarray:
     return w
 
 
+def uneven(name: str) -> np.ndarray:
+    """The same zeros; elsewhere floats are its values times (64 + 7 r + c) / 64."""
+    r, c = np.indices(SHAPE)
+    value = np.where((c % 4 == r) | (c % 4 == r + 1), (5 * r + c) % 7 - 3, 0)
+    if "float" in name:
+        value = np.where(value == 0, 0, value * (64 + 7 * r + c) / 64)
+    return (np.abs(value) if name.startswith("uint") else value).astype(dtype_of(name))
+
+
 def main(folder: Path) -> None:
     """Writes all files."""
+    for codec in CODECS:
+        coded = {s: sf.encode(uneven("float16"), f"{s}/{codec}") for s in CODED_STRUCTURES}
+        coded |= {name: sf.encode(uneven(name), f"nm2:4/{codec}") for name in CODED_DTYPES}
+        sf.save(folder / f"values-{codec.replace(':', '-')}.safetensors", coded)
     for fmt in FORMATS:
         for kind, names in CLASSES.items():
             if kind == "complex" and fmt.startswith("nm"):

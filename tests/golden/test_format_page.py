@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
             found[name] = array(name, "complex128")
             continue
         arrays = {
-            a: array(f"{name}.{part}.{a}", dtype)
+            f"{part}.{a}" if a == "codes" else a: array(f"{name}.{part}.{a}", dtype)
             for part in ("structure", "values")
             for a, dtype in entry[part]["arrays"].items()
         }
@@ -61,43 +61,91 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
     """One packed tensor."""
-    assert (entry["version"], entry["values"]["kind"]) == (1, "raw")
+    assert entry["version"] == 1
     shape, kind, params = entry["shape"], entry["structure"]["kind"], entry["structure"]["params"]
-    rows, cols, data = math.prod(shape[:-1]), shape[-1], arrays["data"]
-    w = np.zeros((rows, cols), data.dtype)
+    rows, cols = math.prod(shape[:-1]), shape[-1]
+    w = np.zeros((rows, cols), getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
+
+    def put(r: int, c: int, *slot: int) -> None:
+        w[r, c] = value(entry, arrays, (r, c), slot)
+
     if kind == "dense":
-        w[...] = data
+        for r in range(rows):
+            for c in range(cols):
+                put(r, c, r * cols + c, r, c)
     elif kind == "coo":
-        for i, slot in enumerate(data):
-            w[arrays["row"][i], arrays["col"][i]] = slot
+        for i, (r, c) in enumerate(zip(arrays["row"], arrays["col"], strict=True)):
+            put(r, c, i, i)
     elif kind in ("csr", "csc", "bsr"):
         big_r, big_c = params.get("block", (1, 1))
         for line in range(len(arrays["indptr"]) - 1):
             for i in range(arrays["indptr"][line], arrays["indptr"][line + 1]):
-                at = (line, arrays["indices"][i]) if kind != "csc" else (arrays["indices"][i], line)
-                block = data[i].reshape(big_r, big_c)
-                window = w[at[0] * big_r : (at[0] + 1) * big_r, at[1] * big_c : (at[1] + 1) * big_c]
-                window[...] = block[: window.shape[0], : window.shape[1]]
+                if kind != "bsr":
+                    put(*((line, arrays["indices"][i]) if kind == "csr" else (arrays["indices"][i], line)), i, i)
+                    continue
+                for y in range(big_r):
+                    for x in range(big_c):
+                        r, c = line * big_r + y, arrays["indices"][i] * big_c + x
+                        if r < rows and c < cols:
+                            put(r, c, (i * big_r + y) * big_c + x, i, y, x)
     elif kind == "bitmask":
         for r in range(rows):
             at = arrays["row_offsets"][r]
             for c in range(cols):
                 if arrays["bits"][r, c // 8] >> (c % 8) & 1:
-                    w[r, c] = data[at]
+                    put(r, c, at, at)
                     at += 1
             assert at == arrays["row_offsets"][r + 1]
     else:
         n, m = params["n"], params["m"]
+        groups = -(-cols // m)
         masks = sorted(sum(1 << i for i in chosen) for chosen in combinations(range(m), n))
         bits = math.ceil(math.log2(len(masks)))
         for r in range(rows):
-            stream = int.from_bytes(arrays["codes"][r].tobytes(), "little")
-            for g in range(-(-cols // m)):
-                mask = masks[stream >> (g * bits) & ((1 << bits) - 1)]
+            for g in range(groups):
+                mask = masks[code(arrays["structure.codes"][r], bits, g)]
                 for k, i in enumerate(i for i in range(m) if mask >> i & 1):
                     if g * m + i < cols:
-                        w[r, g * m + i] = data[r, g * n + k]
+                        put(r, g * m + i, (r * groups * n) + g * n + k, r, g * n + k)
     return w.reshape(shape)
+
+
+def code(stream: np.ndarray, bits: int, i: int) -> int:
+    """Code `i` of a stream."""
+    return int.from_bytes(stream.tobytes(), "little") >> (int(i) * bits) & ((1 << bits) - 1)
+
+
+def value(entry: dict[str, Any], arrays: dict[str, np.ndarray], at: tuple[int, int], slot: tuple[int, ...]) -> Any:  # noqa: ANN401
+    """The value of a slot at an element: `slot` is its number in row-major order, then its index."""
+    kind, (number, *index) = entry["values"]["kind"], slot
+    if kind == "raw":
+        return arrays["data"][tuple(index)]
+    codes, r, c = arrays["values.codes"], *at
+    if kind == "int8":
+        found = int(codes[tuple(index)])
+    else:
+        books = arrays.get("codebook")
+        bits = 4 if books is None else math.ceil(math.log2(books.shape[-1]))
+        found = code(codes, bits, number) if codes.ndim == 1 else code(codes[index[0]], bits, index[1])
+        if books is not None:
+            return books[found] if books.ndim == 1 else books[r, found]
+    group = entry["values"]["params"]["group"]
+    where = (0, 0) if group == "tensor" else (r, 0 if group == "row" else c // group)
+    if "zero_point" in arrays:
+        found -= int(arrays["zero_point"][where])
+    elif kind == "int4" and found > 7:
+        found -= 16
+    dtype = np.dtype(getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
+    whole = dtype.kind in "iu"
+    wide = np.float64 if dtype == np.float64 or (whole and dtype.itemsize > 2) else np.float32
+    product = wide(found) * wide(arrays["scale"][where])
+    if not whole:
+        largest = wide(ml_dtypes.finfo(dtype).max)
+        return np.clip(product, -largest, largest).astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if dtype.itemsize == 8:
+        high -= 1023 if dtype.kind == "i" else 2047
+    return dtype.type(min(max(int(np.rint(product)), low), high))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

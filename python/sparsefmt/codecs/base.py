@@ -1,17 +1,63 @@
 """What every codec offers."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
 from sparsefmt.arrays import Array, Dtype
 from sparsefmt.part import Part
 
+Options = dict[str, Any]
+
+
+class Window(Protocol):
+    """A part of a structure: `slots[start:stop]` along the first axis are its slots."""
+
+    @property
+    def part(self) -> "Layout":
+        """The part."""
+
+    @property
+    def start(self) -> int:
+        """Its first slot."""
+
+    @property
+    def stop(self) -> int:
+        """One behind its last slot."""
+
+    @property
+    def row(self) -> int:
+        """The row of the whole matrix where it starts."""
+
+    @property
+    def col(self) -> int:
+        """The column of the whole matrix where it starts."""
+
 
 class Layout(Protocol):
-    """What a codec needs of the structure that its slots belong to."""
+    """What a codec needs of the structure that its slots belong to; see `Structure`."""
 
-    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
-        """Fills the contiguous `out` with the items of rows `low..high`."""
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, int]: ...  # noqa: D102
+    def arrays(self) -> dict[str, Array]: ...  # noqa: D102
+    def params(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def slots(self) -> int: ...  # noqa: D102
+    @property
+    def lines(self) -> int: ...  # noqa: D102
+    @property
+    def row_step(self) -> int: ...  # noqa: D102
+    @property
+    def padded(self) -> bool: ...  # noqa: D102
+    def slot_shape(self, bits: int) -> tuple[int, ...]: ...  # noqa: D102
+    def body(self, slots: Array) -> Array: ...  # noqa: D102
+    def slot_group(self, group: int) -> int | None: ...  # noqa: D102
+    def window(self, low: int, high: int) -> Window: ...  # noqa: D102
+    def windows(self, slots: int = ...) -> Iterator[Window]: ...  # noqa: D102
+    def coords(self) -> tuple[Array, Array]: ...  # noqa: D102
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None: ...  # noqa: D102
 
 
 class Codec(Part):
@@ -23,16 +69,37 @@ class Codec(Part):
 
     __slots__ = ()
 
-    example: ClassVar[str]
-    """A codec text."""
+    pattern: ClassVar[str]
+    """The codec text as a regular expression with named groups."""
+
+    template: ClassVar[str]
+    """The codec text as `sparsefmt.formats` shows it."""
 
     dtype: Dtype
     """The dtype of the decoded values."""
 
     @classmethod
+    def parse(cls, groups: dict[str, str]) -> Options:
+        """The options of `encode` from the named groups of `pattern`.
+
+        Raises:
+            CodecError: they make no sense.
+        """
+        return {}
+
+    @classmethod
     @abstractmethod
     def from_parts(cls, arrays: dict[str, Array], params: dict[str, Any], dtype: Dtype) -> Self:
         """Builds and checks a codec from what `arrays`, `params` and `dtype` of an equal one gave."""
+
+    @classmethod
+    @abstractmethod
+    def encode(cls, structure: Layout, values: Array, options: Options) -> Self:
+        """Stores the values of the slots of `structure`, given in the layout of its `slot_shape`.
+
+        Raises:
+            CodecError: the codec cannot hold them.
+        """
 
     @property
     @abstractmethod
@@ -40,22 +107,39 @@ class Codec(Part):
         """The canonical codec text; empty for the default."""
 
     @property
-    @abstractmethod
-    def slot_shape(self) -> tuple[int, ...]:
-        """The shape of the array of slots."""
+    def anywhere(self) -> bool:
+        """Whether a code means the same value wherever its slot is, so that a transpose can keep the codes."""
+        return True
 
     @property
     @abstractmethod
-    def itemsize(self) -> int:
-        """Bytes per slot as `lift` gives them."""
+    def slot_bits(self) -> int:
+        """Bits per slot as it is stored."""
+
+    @property
+    @abstractmethod
+    def lifted_bits(self) -> int:
+        """Bits per slot as `lift` gives them."""
 
     @abstractmethod
-    def lift(self) -> Array:
-        """The slots as unsigned integers, zero where they decode to +0."""
+    def fits(self, structure: Layout) -> None:
+        """Checks that the arrays fit the structure.
+
+        Raises:
+            FormatError: they do not.
+        """
 
     @abstractmethod
-    def lower(self, slots: Array) -> Self:
-        """The same codec with other slots, given as `lift` gives them."""
+    def lift(self, structure: Layout) -> Array:
+        """The slots as unsigned integers, zero where they decode to +0; in the layout of `slot_shape(lifted_bits)`."""
+
+    @abstractmethod
+    def lower(self, structure: Layout, slots: Array) -> Self:
+        """The same codec for another structure with other slots, given as `lift` gives them.
+
+        Raises:
+            CodecError: the structure needs a zero that the codec has not.
+        """
 
     @abstractmethod
     def decode(self, structure: Layout) -> Array:

@@ -4,8 +4,8 @@ from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
 from sparsefmt.arrays import Array, Dtype, as_array, items, native, plain
-from sparsefmt.codecs.base import Codec, Layout
-from sparsefmt.errors import FormatError
+from sparsefmt.codecs.base import Codec, Layout, Options
+from sparsefmt.errors import DtypeError, FormatError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -13,7 +13,8 @@ class Raw(Codec):
     """The values themselves, one item of any supported dtype per slot, bit for bit."""
 
     kind: ClassVar[str] = "raw"
-    example: ClassVar[str] = "raw"
+    pattern: ClassVar[str] = "raw"
+    template: ClassVar[str] = "raw"
     array_names: ClassVar[tuple[str, ...]] = ("data",)
 
     data: Array
@@ -45,21 +46,41 @@ class Raw(Codec):
         """Empty: raw is the default."""
         return ""
 
-    @property
-    def slot_shape(self) -> tuple[int, ...]:
-        """The shape of `data`."""
-        return tuple(self.data.shape)
+    @classmethod
+    def encode(cls, structure: Layout, values: Array, options: Options) -> Self:
+        """Keeps the values, without a copy."""
+        return cls(values, check=False)
 
     @property
-    def itemsize(self) -> int:
-        """Bytes per value."""
-        return self.data.itemsize
+    def slot_bits(self) -> int:
+        """Bits per value."""
+        return 8 * self.data.itemsize
 
-    def lift(self) -> Array:
+    @property
+    def lifted_bits(self) -> int:
+        """Bits per value."""
+        return 8 * self.data.itemsize
+
+    def fits(self, structure: Layout) -> None:
+        """Checks the shape, and that nm gets no complex values.
+
+        Raises:
+            FormatError: another shape.
+            DtypeError: complex values in nm.
+        """
+        want = structure.slot_shape(self.lifted_bits)
+        if self.data.shape != want:
+            msg = f"values have shape {self.data.shape}, want {want} for {structure.kind}"
+            raise FormatError(msg)
+        if structure.kind == "nm" and self.dtype.kind == "c":
+            msg = f"nm does not hold {self.dtype}"
+            raise DtypeError(msg)
+
+    def lift(self, structure: Layout) -> Array:
         """The bits of the values."""
         return items(self.data)
 
-    def lower(self, slots: Array) -> "Raw":
+    def lower(self, structure: Layout, slots: Array) -> "Raw":
         """The values with these bits."""
         return Raw(slots.view(self.data.dtype), check=False)
 

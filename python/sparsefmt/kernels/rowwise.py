@@ -188,6 +188,18 @@ def coo_order(row: Array, col: Array, shape: tuple[int, int], order: Array) -> N
     order[...] = np.lexsort((col, row))
 
 
+@kernel
+def coo_to_csr(
+    row: Array, col: Array, slots: Array, shape: tuple[int, int], indptr: Array, indices: Array, out_slots: Array
+) -> None:
+    """Sorts coo in any order into csr; slots in one place stay in order. FormatError: out of range."""
+    order = np.empty(len(row), np.int64)
+    coo_order(row, col, shape, order)
+    indptr[...] = np.searchsorted(row[order], np.arange(shape[0] + 1))
+    indices[...] = col[order]
+    out_slots[...] = slots[order]
+
+
 def bits_row_counts(bits: Array) -> Array:
     """Counts the set bits of every row."""
     return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64))

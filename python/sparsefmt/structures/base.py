@@ -1,11 +1,13 @@
 """What every structure offers."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Matrix, checked_shape, index_dtype, plain
+from sparsefmt.arrays import ALIGNMENT, Array, Matrix, blocks, checked_shape, index_dtype, plain
 from sparsefmt.errors import FormatError
 from sparsefmt.part import Part
 
@@ -65,8 +67,45 @@ class Structure(Part):
         """How many values are stored."""
 
     @abstractmethod
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
-        """The shape of the array of slots; `itemsize` in bytes matters only where rows are aligned."""
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
+        """The shape of the array of slots; `bits` per slot matter only where rows are aligned."""
+
+    @property
+    def metadata_bits(self) -> int:
+        """Bits of all arrays without padding."""
+        return 8 * self.nbytes
+
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of slots are padded."""
+        return False
+
+    def body(self, slots: Array) -> Array:
+        """`slots` without the padding of rows."""
+        return slots
+
+    def slot_group(self, group: int) -> int | None:
+        """Columns of `body` that `group` columns of the matrix own, where that is the same number everywhere."""
+        return None
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are to cut windows along: rows, or columns for csc."""
+        return self.shape[0]
+
+    @abstractmethod
+    def window(self, low: int, high: int) -> "Window":
+        """Lines `low..high`; `low` is a multiple of `row_step`."""
+
+    @abstractmethod
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot of `body`, in its shape; those outside the shape moved to its nearest edge."""
+
+    def windows(self, slots: int = 1 << 16) -> Iterator["Window"]:
+        """Cuts it along `lines` into windows of about that many slots."""
+        per = self.slots // max(self.lines, 1) + 1
+        for low, high in blocks(self.lines, per, self.row_step, slots):
+            yield self.window(low, high)
 
     def _check_shape(self) -> None:
         object.__setattr__(self, "shape", checked_shape(self.shape, (2, 2)))
@@ -90,6 +129,17 @@ class Structure(Part):
     @abstractmethod
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Fills the contiguous `out` (high - low, cols) with rows `low..high`; `low` is a multiple of `row_step`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a structure: `slots[start:stop]` along the first axis are its slots."""
+
+    part: Structure
+    start: int
+    stop: int
+    row: int  # of the whole matrix where it starts
+    col: int
 
 
 def check_indices(names: tuple[str, ...], *found: Array) -> None:

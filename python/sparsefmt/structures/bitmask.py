@@ -8,9 +8,9 @@ import numpy as np
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, dense_to_bits
-from sparsefmt.structures.base import Params, Structure, alignment, as_bytes
-from sparsefmt.structures.csr import offsets
+from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, bits_to_indices, dense_to_bits
+from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
+from sparsefmt.structures.csr import expanded, offsets, rebased
 
 
 def row_bytes(cols: int, align: int) -> int:
@@ -86,9 +86,27 @@ class Bitmask(Structure):
         """How many values are stored."""
         return int(self.row_offsets[-1])
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(slots,)."""
         return (self.slots,)
+
+    @property
+    def metadata_bits(self) -> int:
+        """A bit per element, and the offsets."""
+        return self.shape[0] * self.shape[1] + 8 * self.row_offsets.nbytes
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        row_offsets, start, stop = rebased(self.row_offsets[low : high + 1])
+        part = Bitmask(self.bits[low:high], row_offsets, (high - low, self.shape[1]), self.align, check=False)
+        return Window(part, start, stop, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot."""
+        col = empty(self.slots, self.row_offsets.dtype, "columns of slots")
+        if self.bits.size:
+            bits_to_indices(self.bits, self.row_offsets, col)
+        return expanded(self.row_offsets, self.slots), col
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:

@@ -8,8 +8,8 @@ import numpy as np
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, whole, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr
-from sparsefmt.structures.base import Params, Structure, as_index_pair, check_indices
-from sparsefmt.structures.csr import check_compressed, offsets
+from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
+from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
 
 
 def as_block(block: object) -> tuple[int, int]:
@@ -87,9 +87,25 @@ class Bsr(Structure):
         """How many values are stored: whole blocks."""
         return len(self.indices) * self.block[0] * self.block[1]
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(blocks, R, C)."""
         return (len(self.indices), *self.block)
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`, whole blocks."""
+        r = self.block[0]
+        indptr, start, stop = rebased(self.indptr[low // r : -(-high // r) + 1])
+        part = Bsr(indptr, self.indices[start:stop], self.block, (high - low, self.shape[1]), check=False)
+        return Window(part, start, stop, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot; those outside the shape are moved to its edge."""
+        (rows, cols), (r, c) = self.shape, self.block
+        line = expanded(self.indptr, len(self.indices))[:, None, None] * r + np.arange(r)[:, None]
+        col = self.indices[:, None, None] * c + np.arange(c)
+        row, col = np.minimum(line, max(rows - 1, 0)), np.minimum(col, max(cols - 1, 0))
+        shape = (len(self.indices), r, c)
+        return np.broadcast_to(row, shape), np.broadcast_to(col, shape)
 
     def check_slots(self, slots: Array) -> None:
         """Checks that what sticks out at the ragged edge is zero.

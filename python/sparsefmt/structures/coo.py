@@ -10,7 +10,7 @@ from sparsefmt.arrays import Array, Matrix, empty, index_dtype
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import coo_to_dense, dense_row_counts, dense_to_csr, expand_indptr
-from sparsefmt.structures.base import Params, Structure, as_index_pair, check_indices
+from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 _ROWS = 1 << 16  # rows whose offsets are held at a time, so that a tall matrix needs no indptr
 
@@ -78,9 +78,26 @@ class Coo(Structure):
         """How many values are stored."""
         return len(self.row)
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(slots,)."""
         return (len(self.row),)
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        start, stop = (int(i) for i in np.searchsorted(self.row, np.array([low, high], np.int64)))
+        row = self.row[start:stop] - self.row.dtype.type(low)
+        return Window(Coo(row, self.col[start:stop], (high - low, self.shape[1]), check=False), start, stop, low, 0)
+
+    def windows(self, slots: int = 1 << 16) -> Iterator[Window]:
+        """Cuts it into windows of at most that many slots, not by rows, which may be far more than slots."""
+        for start in range(0, self.slots, slots):
+            stop = min(start + slots, self.slots)
+            part = Coo(self.row[start:stop], self.col[start:stop], self.shape, check=False)
+            yield Window(part, start, stop, 0, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot."""
+        return self.row, self.col
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:

@@ -15,8 +15,9 @@ from sparsefmt.kernels.rowwise import (
     dense_row_counts,
     dense_to_csc,
     dense_to_csr,
+    expand_indptr,
 )
-from sparsefmt.structures.base import Params, Structure, as_index_pair, check_indices
+from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -48,6 +49,19 @@ def check_compressed(indptr: Array, indices: Array, bound: int, lines: int) -> N
     finding = checks.csr_check(indptr, indices, bound)
     if finding[0]:
         raise compressed_error(finding, indptr, indices, bound)
+
+
+def rebased(offsets: Array) -> tuple[Array, int, int]:
+    """A slice of offsets counted from zero, and the slots that it covers."""
+    start, stop = int(offsets[0]), int(offsets[-1])
+    return (offsets - offsets[0] if start else offsets), start, stop
+
+
+def expanded(offsets: Array, slots: int) -> Array:
+    """The line of every slot."""
+    line = empty(slots, offsets.dtype, "lines of slots")
+    expand_indptr(offsets, line)
+    return line
 
 
 def accumulate(counted: Array) -> int:
@@ -99,7 +113,7 @@ class Compressed(Structure):
         """How many values are stored."""
         return len(self.indices)
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(slots,)."""
         return (len(self.indices),)
 
@@ -118,6 +132,16 @@ class Csr(Compressed):
     template: ClassVar[str] = "csr"
     example: ClassVar[str] = "csr"
     axis: ClassVar[int] = 0
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        indptr, start, stop = rebased(self.indptr[low : high + 1])
+        part = Csr(indptr, self.indices[start:stop], (high - low, self.shape[1]), check=False)
+        return Window(part, start, stop, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot."""
+        return expanded(self.indptr, self.slots), self.indices
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
@@ -151,6 +175,21 @@ class Csc(Compressed):
     template: ClassVar[str] = "csc"
     example: ClassVar[str] = "csc"
     axis: ClassVar[int] = 1
+
+    @property
+    def lines(self) -> int:
+        """Columns."""
+        return self.shape[1]
+
+    def window(self, low: int, high: int) -> Window:
+        """Columns `low..high`."""
+        indptr, start, stop = rebased(self.indptr[low : high + 1])
+        part = Csc(indptr, self.indices[start:stop], (self.shape[0], high - low), check=False)
+        return Window(part, start, stop, 0, low)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot."""
+        return self.indices, expanded(self.indptr, self.slots)
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:

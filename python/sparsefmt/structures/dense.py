@@ -3,8 +3,10 @@
 from dataclasses import InitVar, dataclass
 from typing import ClassVar, Self
 
+import numpy as np
+
 from sparsefmt.arrays import Array, Matrix, empty
-from sparsefmt.structures.base import Params, Structure
+from sparsefmt.structures.base import Params, Structure, Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +35,22 @@ class Dense(Structure):
         """How many values are stored."""
         return self.shape[0] * self.shape[1]
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(rows, cols)."""
         return self.shape
+
+    def slot_group(self, group: int) -> int | None:
+        """The same."""
+        return group
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        return Window(Dense((high - low, self.shape[1])), low, high, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every element."""
+        row, col = np.indices(self.shape, np.int64, sparse=True)
+        return np.broadcast_to(row, self.shape), np.broadcast_to(col, self.shape)
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:

@@ -6,11 +6,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, whole, zero_mask
+from sparsefmt.arrays import Array, Dtype, Matrix, empty, whole, zero_mask
 from sparsefmt.errors import DtypeError, FormatError, PatternError
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.rowwise import count_nonzero
-from sparsefmt.structures.base import Params, Structure, alignment, as_bytes
+from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 
 
 def check_nm(n: object, m: object) -> tuple[int, int]:
@@ -107,10 +107,41 @@ class Nm(Structure):
         """How many values are stored: N per group, zeros included, padding of rows not."""
         return self.shape[0] * self.groups * self.n
 
-    def slot_shape(self, itemsize: int) -> tuple[int, ...]:
+    def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(rows, groups * n), rows padded to 64 bytes under `@64`."""
-        per = max(self.align // itemsize, 1)
+        per = 1 if self.align == 1 else max(8 * self.align // bits, 1)
         return self.shape[0], -(-self.groups * self.n // per) * per
+
+    @property
+    def metadata_bits(self) -> int:
+        """Bits of all codes."""
+        return self.shape[0] * self.groups * self.bits
+
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of slots are padded."""
+        return self.align > 1
+
+    def body(self, slots: Array) -> Array:
+        """`slots` without the padding of rows."""
+        return slots[:, : self.groups * self.n]
+
+    def slot_group(self, group: int) -> int | None:
+        """N of every m, where groups of both kinds end together."""
+        if group >= self.shape[1]:
+            return max(self.groups * self.n, 1)
+        return group // self.m * self.n if group % self.m == 0 else None
+
+    def window(self, low: int, high: int) -> Window:
+        """Rows `low..high`."""
+        part = Nm(self.codes[low:high], self.n, self.m, (high - low, self.shape[1]), self.align, check=False)
+        return Window(part, low, high, low, 0)
+
+    def coords(self) -> tuple[Array, Array]:
+        """Row and column of every slot; columns beyond the last are moved to it."""
+        rows, cols = self.shape
+        col = kernels.decoded_positions(self.codes, self.n, self.m, self.groups)
+        return np.broadcast_to(np.arange(rows)[:, None], col.shape), np.minimum(col, max(cols - 1, 0))
 
     def check_slots(self, slots: Array) -> None:
         """Checks every code, and that slots beyond the last column and the padding of rows are zero.
@@ -134,12 +165,14 @@ class Nm(Structure):
             raise FormatError(msg)
 
     @classmethod
-    def allocate(cls, shape: tuple[int, int], params: Params, items: np.dtype) -> tuple[Self, Array, Array]:
-        """An unchecked structure, and its writable codes and slots, to be filled."""
+    def allocate(
+        cls, shape: tuple[int, int], params: Params, items: np.dtype, *, slots: bool = True
+    ) -> tuple[Self, Array, Array]:
+        """An unchecked structure, and its writable codes and slots (without `slots`: none), to be filled."""
         draft = cls(np.empty((0, 0), np.uint8), **params, shape=shape, check=False)
         codes = empty((shape[0], draft._row_bytes), np.uint8, "codes")
-        slots = empty(draft.slot_shape(items.itemsize), items, "values")
-        return cls(codes, **params, shape=shape, check=False), codes, slots
+        room = empty(draft.slot_shape(8 * items.itemsize) if slots else (0, 0), items, "values")
+        return cls(codes, **params, shape=shape, check=False), codes, room
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
@@ -176,6 +209,34 @@ class Nm(Structure):
                 part = prune_block(block[start - low : end - low], score[start:end], n, m, start)
                 kernels.nm_encode(part, zero, n, m, codes[start:end], slots[start:end])
         return made, slots
+
+    @classmethod
+    def pack_block(
+        cls,
+        block: Array,
+        dtype: Dtype,
+        zero: int,
+        params: Params,
+        codes: Array,
+        slots: Array,
+        prune: bool,
+        score: Array | None,
+        first_row: int,
+    ) -> None:
+        """Packs some rows into codes and slots that are at hand; `prune` and `score` as in `encode_pruned`.
+
+        Raises:
+            PatternError: a group has more than N nonzeros; rows are counted from the first of the block.
+        """
+        n, m = params["n"], params["m"]
+        if prune and score is None:
+            kernels.nm_prune_encode(block, zero, dtype.name, n, m, codes, slots)
+            return
+        if score is not None:
+            block = prune_block(block, score, n, m, first_row)
+        report = kernels.nm_encode(block, zero, n, m, codes, slots)
+        if report[0]:
+            raise over_full(report, n, m, block.shape)
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the slots of rows `low..high` in their places."""

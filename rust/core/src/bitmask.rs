@@ -1,40 +1,8 @@
 //! One bit per element, LSB first; rows start on a byte, and may be longer than they need.
 
 use crate::coo::bound;
-use crate::csr::{TILE, fits, lengths, out_of_range, slots_at, slots_of, span};
+use crate::csr::{fits, is_streamed, lengths, out_of_range, slots_at, slots_of, span};
 use crate::{Error, Index, Item, Result, par};
-
-/// The bits of up to `TILE` columns, taken once: whoever writes to the array meanwhile changes nothing here.
-struct Tile {
-    bits: [u8; TILE / 8],
-    count: usize,
-}
-
-impl Tile {
-    /// The bits from column `from` on, those at and beyond `cols` left out.
-    fn new(row: &[u8], from: usize, cols: usize) -> Self {
-        let mut bits = [0; TILE / 8];
-        let width = cols.saturating_sub(from).min(TILE);
-        for (to, &byte) in bits[..width.div_ceil(8)].iter_mut().zip(&row[from / 8..]) {
-            *to = byte;
-        }
-        if !width.is_multiple_of(8) {
-            bits[width / 8] &= (1 << (width % 8)) - 1;
-        }
-        Self { bits, count: bits.iter().map(|byte| byte.count_ones() as usize).sum() }
-    }
-
-    /// Calls `visit` with the place of each set bit, in ascending order.
-    fn each(&self, mut visit: impl FnMut(usize)) {
-        for (word, bytes) in self.bits.as_chunks::<8>().0.iter().enumerate() {
-            let mut left = u64::from_le_bytes(*bytes);
-            while left != 0 {
-                visit(word * 64 + left.trailing_zeros() as usize);
-                left &= left - 1;
-            }
-        }
-    }
-}
 
 /// Checks that `bits` are rows of `stride` bytes that hold `cols` columns.
 fn check_bits(bits: &[u8], stride: usize, shape: (usize, usize)) -> Result<()> {
@@ -98,18 +66,8 @@ pub fn bits_gather<T: Item, I: Index>(
         let mut written = 0;
         for row in rows {
             let want = written + slots_of(row_offsets, row)?;
-            for from in (0..cols).step_by(TILE) {
-                let tile = Tile::new(&bits[row * stride..][..stride], from, cols);
-                let out = slots.get_mut(written..written + tile.count).ok_or(Error::Changed)?;
-                let items = &w[row * cols..][..cols][from..];
-                let mut out = out.iter_mut();
-                tile.each(|at| {
-                    if let Some(slot) = out.next() {
-                        *slot = items[at];
-                    }
-                });
-                written += tile.count;
-            }
+            let bits = &bits[row * stride..][..cols.div_ceil(8)];
+            written += T::compress(&w[row * cols..][..cols], bits, slots.get_mut(written..).unwrap_or_default());
             if written != want {
                 return Err(Error::Changed);
             }
@@ -136,26 +94,15 @@ pub fn bits_to_dense<T: Item, I: Index>(
     check_bits(bits, stride, shape)?;
     let place = span(row_offsets, slots.len())?;
     let ranges = par::cut(rows, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
+    let stream = is_streamed(out);
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
         for row in rows {
             let wrong = Error::Offsets { name: "row_offsets", at: row };
-            let mut slots = &slots[slots_at(row_offsets, row, &place).map_err(|_| wrong.clone())?];
-            let out = &mut out[(row - first) * cols..][..cols];
-            for (tile, out) in out.chunks_mut(TILE).enumerate() {
-                let tile = Tile::new(&bits[row * stride..][..stride], tile * TILE, cols);
-                let (head, rest) = slots.split_at_checked(tile.count).ok_or_else(|| wrong.clone())?;
-                out.fill(T::default());
-                let mut head = head.iter();
-                tile.each(|at| {
-                    if let Some(&slot) = head.next() {
-                        out[at] = slot;
-                    }
-                });
-                slots = rest;
-            }
-            if !slots.is_empty() {
+            let slots = &slots[slots_at(row_offsets, row, &place).map_err(|_| wrong.clone())?];
+            let bits = &bits[row * stride..][..cols.div_ceil(8)];
+            if T::expand(slots, bits, &mut out[(row - first) * cols..][..cols], stream) != slots.len() {
                 return Err(wrong);
             }
         }
@@ -206,17 +153,7 @@ pub fn bits_to_indices<I: Index>(bits: &[u8], stride: usize, row_offsets: &[I], 
         for row in rows {
             let want = written + slots_of(row_offsets, row)?;
             let bits = &bits[row * stride..][..stride];
-            for from in (0..stride * 8).step_by(TILE) {
-                let tile = Tile::new(bits, from, stride * 8);
-                let out = indices.get_mut(written..written + tile.count).ok_or(Error::Changed)?;
-                let mut out = out.iter_mut();
-                tile.each(|at| {
-                    if let Some(index) = out.next() {
-                        *index = I::cut(from + at);
-                    }
-                });
-                written += tile.count;
-            }
+            written += I::positions(bits, 0, indices.get_mut(written..).unwrap_or_default());
             if written != want {
                 return Err(Error::Changed);
             }

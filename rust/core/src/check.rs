@@ -2,7 +2,7 @@
 
 use crate::coo::bound;
 use crate::csr::{fits, slots_of};
-use crate::{Error, Index, Result, par};
+use crate::{Error, Index, Kernels, Result, par};
 use std::ops::Range;
 
 /// What is wrong. The numbers are those of `sparsefmt.kernels.checks`.
@@ -156,9 +156,10 @@ pub fn bits_check<I: Index>(bits: &[u8], stride: usize, row_offsets: &[I], cols:
     }
     let found = par::map(par::cut(rows, 1, bits.len() + size_of_val(row_offsets)), |range| {
         let mut firsts = [None; 2];
+        let kernels = Kernels::active();
         for row in range {
             let bits = &bits[row * stride..][..stride];
-            let count: usize = bits.iter().map(|byte| byte.count_ones() as usize).sum();
+            let count = kernels.count_bits(bits);
             if slots_of(row_offsets, row).ok() != Some(count) {
                 firsts[0] = firsts[0].or(Some(row));
             }

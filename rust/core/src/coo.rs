@@ -1,6 +1,8 @@
 //! Coordinates: a row and a column per slot.
 
+use crate::csc::count_indices;
 use crate::csr::{fits, out_of_range, slots_at, span};
+use crate::order::{Plan, Unsorted};
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
 
@@ -149,19 +151,70 @@ pub fn compress_rows<I: Index>(row: &[I], indptr: &mut [I]) -> Result<()> {
 pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &mut [i64]) -> Result<()> {
     fits("col", col.len(), row.len())?;
     fits("order", order.len(), row.len())?;
+    let slots = Unsorted { row, col, slot: |at| at as i64 };
+    if let Some(plan) = Plan::new(shape, row.len(), 32) {
+        let mut keys = vec![0i32; row.len()];
+        return slots.sort(&plan, &plan.offsets(row, col)?, &mut keys, order);
+    }
+    if let Some(plan) = Plan::new(shape, row.len(), 63) {
+        let mut keys = vec![0i64; row.len()];
+        return slots.sort(&plan, &plan.offsets(row, col)?, &mut keys, order);
+    }
     let mut keys = Vec::with_capacity(row.len());
     for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
         r.below(bound(shape.0)).ok_or_else(|| out_of_range(i, r, shape.0))?;
+        c.below(bound(shape.1)).ok_or_else(|| out_of_range(i, c, shape.1))?;
         keys.push((r, c, i as i64));
-    }
-    for (i, key) in keys.iter().enumerate() {
-        key.1.below(bound(shape.1)).ok_or_else(|| out_of_range(i, key.1, shape.1))?;
     }
     keys.sort_unstable();
     for (to, key) in order.iter_mut().zip(keys) {
         *to = key.2;
     }
     Ok(())
+}
+
+/// Sorts coordinates in any order by row, then column, into csr; slots in one place stay in order.
+///
+/// # Errors
+/// A row or a column is out of range, or the arrays do not fit together; the outputs then hold anything.
+pub fn coo_to_csr<T: Item, I: Index>(
+    row: &[I],
+    col: &[I],
+    slots: &[T],
+    shape: (usize, usize),
+    indptr: &mut [I],
+    indices: &mut [I],
+    out_slots: &mut [T],
+) -> Result<()> {
+    let n = row.len();
+    fits("col", col.len(), n)?;
+    fits("slots", slots.len(), n)?;
+    fits("indices", indices.len(), n)?;
+    fits("out_slots", out_slots.len(), n)?;
+    fits("indptr", indptr.len(), shape.0.saturating_add(1))?;
+    indptr[0] = I::default();
+    count_indices(row, &mut indptr[1..])?;
+    let mut sum = 0i64;
+    for end in &mut indptr[1..] {
+        sum = sum.wrapping_add(end.to_i64());
+        *end = I::cut(sum as usize);
+    }
+    let Some(plan) = Plan::new(shape, n, if size_of::<I>() == 4 { 32 } else { 63 }) else {
+        let mut order = vec![0; n];
+        coo_order(row, col, shape, &mut order)?;
+        for (from, (index, slot)) in order.iter().zip(indices.iter_mut().zip(out_slots)) {
+            (*index, *slot) = (col[*from as usize], slots[*from as usize]);
+        }
+        return Ok(());
+    };
+    let offsets = match plan.rows_per_bucket() {
+        Some(rows) => {
+            let starts = (0..=plan.buckets()).map(|bucket| bucket.saturating_mul(rows).min(shape.0));
+            starts.map(|row| indptr[row].to_i64() as usize).collect()
+        }
+        None => plan.offsets(row, col)?,
+    };
+    Unsorted { row, col, slot: |at: usize| slots[at] }.sort(&plan, &offsets, indices, out_slots)
 }
 
 /// A bound from outside as [`Index::below`] takes it.

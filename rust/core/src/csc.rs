@@ -8,9 +8,12 @@ use std::sync::{Mutex, PoisonError};
 /// Counts of `count_indices` that a thread keeps for itself: 1 MiB.
 const OWN_COUNTS: usize = 1 << 17;
 
-/// Columns that are written at once: their cursors, and the cache lines at which they stand, stay in the second-level
-/// cache.
+/// Columns of a dense matrix that are written at once: their cursors, and the cache lines at which they stand, stay in
+/// the second-level cache.
 const OPEN: usize = 4096;
+
+/// Columns that a transposition writes at once: their cursors take up to 1 MiB.
+const CURSORS: usize = 1 << 17;
 
 /// Counts the nonzero items of every column of `w` (`shape`).
 ///
@@ -85,47 +88,44 @@ fn add<I: Index>(counts: &Mutex<&mut [I]>, own: &[usize]) {
     }
 }
 
-/// Where columns are written: `next[c]` is relative to the slices of the task.
-struct Cursors {
-    next: Vec<usize>,
+/// Where columns are written: positions as in `indptr`; `base` is that of the first item of the slices of the task.
+struct Cursors<I> {
+    next: Vec<I>,
     base: usize,
 }
 
-impl Cursors {
-    /// At the starts that `indptr` tells for the columns `tile`, in slices that begin at the position `base`.
-    fn new<I: Index>(indptr: &[I], tile: Range<usize>, base: usize) -> Self {
-        let next = indptr[tile].iter().map(|at| (at.to_i64() as usize).wrapping_sub(base)).collect();
-        Self { next, base }
+impl<I: Index> Cursors<I> {
+    /// At the starts of the columns `tile`.
+    fn new(indptr: &[I], tile: Range<usize>, base: usize) -> Self {
+        Self { next: indptr[tile].to_vec(), base }
     }
 
-    /// The place for the next slot of column `c` of the tile.
+    /// The place in the slices for the next slot of column `c` of the tile, if the tile has it.
     #[inline]
-    fn take(&mut self, c: usize) -> usize {
-        let at = self.next[c];
-        self.next[c] = at.wrapping_add(1);
-        at
+    fn take(&mut self, c: usize) -> Option<usize> {
+        let next = self.next.get_mut(c)?;
+        let at = next.to_i64() as usize;
+        *next = I::cut(at.wrapping_add(1));
+        Some(at.wrapping_sub(self.base))
     }
 
     /// Whether each column of `tile` was filled up to the start of the one behind it.
-    fn are_full<I: Index>(&self, indptr: &[I], tile: Range<usize>) -> bool {
-        let ends = &indptr[tile.start + 1..=tile.end];
-        self.next.iter().zip(ends).all(|(&next, end)| next == (end.to_i64() as usize).wrapping_sub(self.base))
+    fn are_full(&self, indptr: &[I], tile: Range<usize>) -> bool {
+        self.next == indptr[tile.start + 1..=tile.end]
     }
 }
 
 /// Consecutive columns, with their slices of indices and slots.
 type Columns<'a, T, I> = (Range<usize>, (&'a mut [I], &'a mut [T]));
 
-/// Cuts the columns of `indptr` into tasks that own their part of `indices` and `slots`.
+/// Gives each of the `ranges` of columns its part of `indices` and `slots`.
 fn columns<'a, T: Item, I: Index>(
     indptr: &[I],
-    step: usize,
-    work: usize,
+    ranges: Vec<Range<usize>>,
     indices: &'a mut [I],
     slots: &'a mut [T],
 ) -> Result<Vec<Columns<'a, T, I>>> {
     let place = span(indptr, indices.len().min(slots.len()))?;
-    let ranges = par::cut_by(indptr, step, work);
     let lengths = crate::csr::lengths(indptr, &ranges, place.len())?;
     let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
     let slots = par::split_mut(&mut slots[place], lengths);
@@ -159,7 +159,8 @@ pub fn dense_to_csc<T: Item, I: Index>(
     fits("w", w.len(), rows.saturating_mul(cols))?;
     fits("indptr", indptr.len(), cols.saturating_add(1))?;
     let rows = if cols == 0 { 0 } else { rows };
-    par::run(columns(indptr, 64, size_of_val(w), indices, slots)?, |(range, (indices, slots))| {
+    let ranges = par::cut_by(indptr, 64, size_of_val(w));
+    par::run(columns(indptr, ranges, indices, slots)?, |(range, (indices, slots))| {
         let base = indptr[range.start].to_i64() as usize;
         for tile in tiles(range, OPEN) {
             let mut cursors = Cursors::new(indptr, tile.clone(), base);
@@ -173,7 +174,7 @@ pub fn dense_to_csc<T: Item, I: Index>(
                         while left != 0 {
                             let at = word * 64 + left.trailing_zeros() as usize;
                             left &= left - 1;
-                            let to = cursors.take(part * TILE + at);
+                            let to = cursors.take(part * TILE + at).unwrap_or(usize::MAX);
                             let (Some(index), Some(slot)) = (indices.get_mut(to), slots.get_mut(to)) else {
                                 return Err(Error::Changed);
                             };
@@ -259,7 +260,7 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
     let bound = counts.len();
     counts.fill(I::default());
     if bound <= OWN_COUNTS {
-        let ranges = par::cut(indices.len(), 1, size_of_val(indices));
+        let ranges = par::joined(par::cut(indices.len(), 1, size_of_val(indices)));
         let counts = Mutex::new(counts);
         return par::run(ranges, |range| {
             let mut own = vec![0; bound];
@@ -316,25 +317,26 @@ pub fn csr_transpose<T: Item, I: Index>(
     if out_indptr.len() == 1 {
         return rises(indptr, &all);
     }
-    let work = 2 * (size_of_val(slots) + size_of_val(indices));
-    par::run(columns(out_indptr, 1, work, out_indices, out_slots)?, |(range, (out_indices, out_slots))| {
+    // Each task goes over all rows, so there are no more tasks than threads.
+    let ranges = par::joined(par::cut_by(out_indptr, 1, 2 * (size_of_val(slots) + size_of_val(indices))));
+    par::run(columns(out_indptr, ranges, out_indices, out_slots)?, |(range, (out_indices, out_slots))| {
         let base = out_indptr[range.start].to_i64() as usize;
-        for tile in tiles(range, OPEN) {
+        let len = out_indices.len().min(out_slots.len());
+        let (out_indices, out_slots) = (&mut out_indices[..len], &mut out_slots[..len]);
+        for tile in tiles(range, CURSORS) {
             let mut cursors = Cursors::new(out_indptr, tile.clone(), base);
             for row in 0..indptr.len() - 1 {
                 let at = slots_at(indptr, row, &all)?;
-                let from = at.start + indices[at.clone()].partition_point(|col| col.to_i64() < tile.start as i64);
-                for (&col, &slot) in indices[from..at.end].iter().zip(&slots[from..at.end]) {
-                    let Some(col) = col.below(tile.end) else { break };
-                    if col < tile.start {
+                let before = indices[at.clone()].partition_point(|col| col.to_i64() < tile.start as i64);
+                let at = at.start + before..at.end;
+                for (&col, &slot) in indices[at.clone()].iter().zip(&slots[at]) {
+                    // Behind the tile, or before it where indices do not ascend.
+                    let Some(to) = cursors.take((col.to_i64() as usize).wrapping_sub(tile.start)) else { break };
+                    if to >= len {
                         return Err(Error::Changed);
                     }
-                    let to = cursors.take(col - tile.start);
-                    let (Some(index), Some(slot_out)) = (out_indices.get_mut(to), out_slots.get_mut(to)) else {
-                        return Err(Error::Changed);
-                    };
-                    *index = I::cut(row);
-                    *slot_out = slot;
+                    out_indices[to] = I::cut(row);
+                    out_slots[to] = slot;
                 }
             }
             if !cursors.are_full(out_indptr, tile) {

@@ -5,6 +5,9 @@ use crate::{Error, Index, Item, Result, par};
 /// Columns whose nonzero bits are taken at once: the bits and the items stay in the first-level cache.
 pub(crate) const TILE: usize = 2048;
 
+/// Bytes of the longest row that is put together in the first-level cache before it is written.
+const ROW_BUFFER: usize = 1 << 15;
+
 /// Counts the items that are nonzero under `zero`.
 #[must_use]
 pub fn count_nonzero<T: Item>(slots: &[T], zero: u64) -> usize {
@@ -77,23 +80,13 @@ pub fn dense_to_csr<T: Item, I: Index>(
             let end = written + slots_of(indptr, row)?;
             for (tile, items) in w[row * cols..][..cols].chunks(TILE).enumerate() {
                 let mut bits = [0u8; TILE / 8];
-                let count = T::nonzero_bits(items, T::mask(zero), &mut bits[..items.len().div_ceil(8)]);
+                let bits = &mut bits[..items.len().div_ceil(8)];
+                let count = T::nonzero_bits(items, T::mask(zero), bits);
                 if written + count > end || end > indices.len() {
                     return Err(Error::Changed);
                 }
-                let (indices, slots) = (&mut indices[written..][..count], &mut slots[written..][..count]);
-                let mut outs = indices.iter_mut().zip(slots);
-                for (word, bytes) in bits.as_chunks::<8>().0.iter().enumerate() {
-                    let mut left = u64::from_le_bytes(*bytes);
-                    while left != 0 {
-                        let at = word * 64 + left.trailing_zeros() as usize;
-                        left &= left - 1;
-                        if let Some((index, slot)) = outs.next() {
-                            *index = I::cut(tile * TILE + at);
-                            *slot = items[at];
-                        }
-                    }
-                }
+                I::positions(bits, tile * TILE, &mut indices[written..]);
+                T::compress(items, bits, &mut slots[written..]);
                 written += count;
             }
             if written != end {
@@ -120,22 +113,48 @@ pub fn csr_to_dense<T: Item, I: Index>(
     fits("indptr", indptr.len(), rows.saturating_add(1))?;
     let place = span(indptr, indices.len().min(slots.len()))?;
     let ranges = par::cut_by(indptr, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
+    let buffered = is_streamed(out) && cols * size_of::<T>() <= ROW_BUFFER;
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
+        let mut buffer = vec![T::default(); if buffered { cols + 64 / size_of::<T>() } else { 0 }];
+        // Aligned, because a store that crosses cache lines takes twice as long.
+        let aligned = buffer.as_ptr().align_offset(64).min(buffer.len().saturating_sub(cols));
+        let buffer = buffer.get_mut(aligned..aligned + cols).unwrap_or_default();
         for row in rows {
             let out = &mut out[(row - first) * cols..][..cols];
             let at = slots_at(indptr, row, &place)?;
-            out.fill(T::default());
-            for (i, (&index, &slot)) in indices[at.clone()].iter().zip(&slots[at.clone()]).enumerate() {
-                match index.below(cols) {
-                    Some(col) => out[col] = slot,
-                    None => return Err(out_of_range(at.start + i - place.start, index, cols)),
-                }
+            let to = if buffered {
+                &mut *buffer
+            } else {
+                out.fill(T::default());
+                &mut *out
+            };
+            if let Err((i, index)) = scatter(&indices[at.clone()], &slots[at.clone()], to) {
+                return Err(out_of_range(at.start + i - place.start, index, cols));
+            }
+            if buffered {
+                T::drain(buffer, out);
             }
         }
         Ok(())
     })
+}
+
+/// Puts every slot in its place in `row`; the first index that is out of range, and its position.
+fn scatter<T: Item, I: Index>(indices: &[I], slots: &[T], row: &mut [T]) -> std::result::Result<(), (usize, I)> {
+    for (i, (&index, &slot)) in indices.iter().zip(slots).enumerate() {
+        match index.below(row.len()) {
+            Some(col) => row[col] = slot,
+            None => return Err((i, index)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether an output is so large that it is written past the caches: it would push out everything, itself included.
+pub(crate) fn is_streamed<T>(out: &[T]) -> bool {
+    size_of_val(out) >= 64 << 20
 }
 
 /// The error for an index that is not in `0..bound`.

@@ -15,10 +15,36 @@ pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
 
     /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); gives the number of set bits.
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize;
+
+    /// Moves the items of `src` whose bit is set to the front of `dst`, see `Kernels::compress_u16`.
+    fn compress(src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize;
+
+    /// Spreads the items of `src` over the set bits, with zeros elsewhere, see `Kernels::expand_u16`.
+    fn expand(src: &[Self], bits: &[u8], dst: &mut [Self], stream: bool) -> usize;
+
+    /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`.
+    fn drain(buffer: &mut [Self], dst: &mut [Self]);
+}
+
+macro_rules! moves {
+    ($compress:ident, $expand:ident, $drain:ident) => {
+        #[inline]
+        fn compress(src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize {
+            Kernels::active().$compress(src, bits, dst)
+        }
+        #[inline]
+        fn expand(src: &[Self], bits: &[u8], dst: &mut [Self], stream: bool) -> usize {
+            Kernels::active().$expand(src, bits, dst, stream)
+        }
+        #[inline]
+        fn drain(buffer: &mut [Self], dst: &mut [Self]) {
+            Kernels::active().$drain(buffer, dst);
+        }
+    };
 }
 
 macro_rules! item {
-    ($t:ty, $nonzero_bits:ident) => {
+    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $drain:ident) => {
         impl Item for $t {
             fn mask(zero: u64) -> Self {
                 zero as Self
@@ -35,14 +61,15 @@ macro_rules! item {
             fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
                 Kernels::active().$nonzero_bits(src, zero, bits)
             }
+            moves!($compress, $expand, $drain);
         }
     };
 }
 
-item!(u8, nonzero_bits_u8);
-item!(u16, nonzero_bits_u16);
-item!(u32, nonzero_bits_u32);
-item!(u64, nonzero_bits_u64);
+item!(u8, nonzero_bits_u8, compress_u8, expand_u8, drain_u8);
+item!(u16, nonzero_bits_u16, compress_u16, expand_u16, drain_u16);
+item!(u32, nonzero_bits_u32, compress_u32, expand_u32, drain_u32);
+item!(u64, nonzero_bits_u64, compress_u64, expand_u64, drain_u64);
 
 impl Item for [u64; 2] {
     fn mask(zero: u64) -> Self {
@@ -64,6 +91,7 @@ impl Item for [u64; 2] {
         }
         count
     }
+    moves!(compress_pair, expand_pair, drain_pair);
 }
 
 /// int32 or int64, as SciPy uses them.
@@ -77,10 +105,13 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
     /// From a count; the caller chose the width so that it fits, else the value is cut off (never a bad access:
     /// every use is checked).
     fn cut(value: usize) -> Self;
+
+    /// Writes `first` plus the place of each set bit to the front of `dst`, see `Kernels::positions_i32`.
+    fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize;
 }
 
 macro_rules! index {
-    ($t:ty) => {
+    ($t:ty, $positions:ident) => {
         impl Index for $t {
             #[inline]
             fn below(self, bound: usize) -> Option<usize> {
@@ -95,9 +126,13 @@ macro_rules! index {
             fn cut(value: usize) -> Self {
                 value as Self
             }
+            #[inline]
+            fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize {
+                Kernels::active().$positions(bits, Self::cut(first), dst)
+            }
         }
     };
 }
 
-index!(i32);
-index!(i64);
+index!(i32, positions_i32);
+index!(i64, positions_i64);

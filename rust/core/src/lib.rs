@@ -4,6 +4,7 @@
 //! counts. Items move by width ([`Item`]); what they mean is the caller's business.
 #![forbid(unsafe_code)]
 
+pub mod affine;
 mod bitmask;
 pub mod bsr;
 mod check;
@@ -16,13 +17,14 @@ mod item;
 mod kmeans;
 mod matrix;
 pub mod nm;
+mod order;
 pub mod par;
 mod stream;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
-pub use coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
+pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
 pub use csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
 pub use error::{Error, Result};

@@ -57,6 +57,12 @@ pub struct MatrixMut<'a, T> {
 }
 
 impl<'a, T> MatrixMut<'a, T> {
+    /// All items.
+    #[must_use]
+    pub fn items(&self) -> &[T] {
+        self.items
+    }
+
     /// Views `items` as `rows` rows of `cols`.
     ///
     /// # Errors

@@ -9,11 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 /// Work (about: bytes touched) below which a thread costs more than it brings.
 const SMALL: usize = 1 << 17;
 
-static POOL: RwLock<Option<Arc<ThreadPool>>> = RwLock::new(None);
+/// A pool, and the process that its threads live in.
+struct Owned {
+    process: u32,
+    threads: usize,
+    pool: Option<Arc<ThreadPool>>,
+}
 
-fn build(threads: usize) -> Option<Arc<ThreadPool>> {
+static POOL: RwLock<Option<Owned>> = RwLock::new(None);
+
+fn build(threads: usize) -> Owned {
     let name = |i| format!("sparsefmt-{i}");
-    ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().ok().map(Arc::new)
+    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().ok().map(Arc::new);
+    Owned { process: std::process::id(), threads, pool }
 }
 
 fn available() -> usize {
@@ -21,21 +29,31 @@ fn available() -> usize {
 }
 
 /// The pool; `None` where the system refuses threads, and all work is then done by the caller.
+///
+/// A child made by fork has a copy of the parent's pool but none of its threads, and would wait for them for ever: it
+/// gets a pool of its own, and the copy is leaked, because to drop it would be to talk to those threads.
 fn pool() -> Option<Arc<ThreadPool>> {
-    if let Some(pool) = &*POOL.read().unwrap_or_else(PoisonError::into_inner) {
-        return Some(Arc::clone(pool));
+    let here = std::process::id();
+    if let Some(owned) = &*POOL.read().unwrap_or_else(PoisonError::into_inner)
+        && owned.process == here
+    {
+        return owned.pool.clone();
     }
     let mut slot = POOL.write().unwrap_or_else(PoisonError::into_inner);
-    if slot.is_none() {
-        *slot = build(available());
+    if slot.as_ref().is_none_or(|owned| owned.process != here) {
+        let threads = slot.as_ref().map_or_else(available, |owned| owned.threads);
+        std::mem::forget(slot.replace(build(threads)));
     }
-    slot.clone()
+    slot.as_ref().and_then(|owned| owned.pool.clone())
 }
 
 /// Sets the number of threads; 0 means one per CPU. Work already under way keeps the old number.
 pub fn set_threads(threads: usize) {
-    let pool = build(if threads == 0 { available() } else { threads });
-    *POOL.write().unwrap_or_else(PoisonError::into_inner) = pool;
+    let new = build(if threads == 0 { available() } else { threads });
+    let old = POOL.write().unwrap_or_else(PoisonError::into_inner).replace(new);
+    if old.as_ref().is_some_and(|owned| owned.process != std::process::id()) {
+        std::mem::forget(old);
+    }
 }
 
 /// The number of threads that work is spread over.
@@ -64,6 +82,13 @@ pub fn cut_by<I: crate::Index>(offsets: &[I], step: usize, work: usize) -> Vec<R
         // Half by slots and half by rows, so that many empty rows are spread too.
         (offsets.partition_point(|o| o.to_i64() < target).min(rows) + rows / pieces * share) / 2
     })
+}
+
+/// Neighbours joined, so that there is at most one range per thread: for work that goes over all input in each range.
+#[must_use]
+pub fn joined(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let most = ranges.len().div_ceil(threads()).max(1);
+    ranges.chunks(most).map(|some| some[0].start..some[some.len() - 1].end).collect()
 }
 
 fn cut_at(rows: usize, step: usize, work: usize, border: impl Fn(usize, usize) -> usize) -> Vec<Range<usize>> {
@@ -97,9 +122,9 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
 ///
 /// Behind a `dyn`, so that rayon's machinery is compiled once and not for every kernel and item width.
 fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
-    match pool() {
-        Some(pool) if count > 1 => pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(work)),
-        _ => (0..count).for_each(work),
+    match (count > 1).then(pool).flatten() {
+        Some(pool) => pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(work)),
+        None => (0..count).for_each(work),
     }
 }
 

@@ -94,6 +94,8 @@ fn call<I: Index>(mut h: Hostile, cast: impl Fn(i64) -> I) {
     drop(sparsefmt::expand_indptr(&offsets, out_indices));
     drop(sparsefmt::compress_rows(&indices, &mut out_offsets));
     drop(sparsefmt::coo_order(&indices, &more_indices, h.shape, &mut h.indices.clone()));
+    let outs = (&mut out_offsets[..], &mut *out_indices, &mut *out_slots);
+    drop(sparsefmt::coo_to_csr(&indices, &more_indices, &slots, h.shape, outs.0, outs.1, outs.2));
     let mut counts = vec![I::default(); rows.min(20)];
     drop(sparsefmt::dense_to_bits(&h.items, 1, h.shape, h.stride, &mut out_bits, &mut counts));
     drop(sparsefmt::bits_gather(&h.items, h.shape, &h.bits, h.stride, &offsets, out_slots));

@@ -150,6 +150,12 @@ impl<T: Item, I: Index> Plain<T, I> {
         let backwards = |values: &[I]| values.iter().rev().copied().collect::<Vec<_>>();
         sparsefmt::coo_order(&backwards(&self.row), &backwards(&self.col), self.shape, &mut order)?;
         assert!(order.iter().rev().copied().eq(0..self.row.len() as i64));
+
+        let (row, col) = (backwards(&self.row), backwards(&self.col));
+        let slots: Vec<T> = self.slots.iter().rev().copied().collect();
+        let (mut indices, mut sorted) = (vec![I::cut(9); row.len()], slots.clone());
+        sparsefmt::coo_to_csr(&row, &col, &slots, self.shape, &mut indptr, &mut indices, &mut sorted)?;
+        assert!((&indptr, &indices) == (&self.indptr, &self.col) && sorted == self.slots);
         Ok(())
     }
 }
@@ -189,4 +195,31 @@ fn items_of_8_bytes() {
 #[test]
 fn items_of_16_bytes() {
     every_length::<[u64; 2]>();
+}
+
+/// Outputs of 64 MiB are written past the caches; rows of 4099 items begin at any alignment.
+#[test]
+fn large_outputs() -> sparsefmt::Result<()> {
+    for (rows, cols) in [(4096, 4096), (4096, 4099), (9, 2_000_000)] {
+        let mut random = Random(3);
+        let dense: Vec<u32> = (0..rows * cols).map(|_| random.next() as u32).map(|v| v * (v >> 31)).collect();
+        let mut indptr = vec![0i32; rows + 1];
+        sparsefmt::dense_row_counts(&dense, ZERO, &mut indptr[1..])?;
+        for row in 0..rows {
+            indptr[row + 1] += indptr[row];
+        }
+        let n = indptr[rows] as usize;
+        let (mut indices, mut slots) = (vec![0; n], vec![0; n]);
+        sparsefmt::dense_to_csr(&dense, ZERO, &indptr, &mut indices, &mut slots)?;
+        let mut out = vec![9; rows * cols];
+        sparsefmt::csr_to_dense(&indptr, &indices, &slots, (rows, cols), &mut out)?;
+        assert!(out == dense, "csr, {cols} columns");
+        let stride = cols.div_ceil(8);
+        let mut bits = vec![0; rows * stride];
+        sparsefmt::csr_to_bits(&indptr, &indices, cols, stride, &mut bits)?;
+        out.fill(9);
+        sparsefmt::bits_to_dense(&bits, stride, &indptr, &slots, (rows, cols), &mut out)?;
+        assert!(out == dense, "bits, {cols} columns");
+    }
+    Ok(())
 }

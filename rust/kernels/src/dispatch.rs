@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{scalar, slots};
+use crate::{affine, compress, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Portable Rust.
     Scalar,
-    /// x86-64 with AVX2, BMI1, BMI2 and POPCNT (Haswell, Zen 1 and later).
+    /// x86-64 with AVX2, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI and VBMI2 (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -53,6 +53,7 @@ impl Isa {
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("popcnt")
+                && is_x86_feature_detected!("f16c")
         };
         match self {
             Self::Scalar => true,
@@ -62,6 +63,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
             }
         }
@@ -113,9 +115,13 @@ pub struct Kernels {
     nonzero_bits_u16: NonzeroBits<u16>,
     nonzero_bits_u32: NonzeroBits<u32>,
     nonzero_bits_u64: NonzeroBits<u64>,
+    pub(crate) compress: compress::Table,
+    pub(crate) affine: affine::Affine,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
+    pub(crate) tops: top::Tops,
+    pub(crate) units: units::Units,
 }
 
 const SCALAR: Kernels = Kernels {
@@ -124,9 +130,13 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u16: scalar::mask::nonzero_bits::<u16>,
     nonzero_bits_u32: scalar::mask::nonzero_bits::<u32>,
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
+    compress: compress::SCALAR,
+    affine: affine::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
+    tops: top::SCALAR,
+    units: units::SCALAR,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -136,9 +146,13 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u16: avx2::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx2::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
+    compress: compress::AVX2,
+    affine: avx2::affine::TABLE,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
+    tops: top::SCALAR,
+    units: units::AVX2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -148,9 +162,13 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u16: avx512::mask::nonzero_bits_u16,
     nonzero_bits_u32: avx512::mask::nonzero_bits_u32,
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
-    slots: slots::SCALAR,
+    compress: compress::AVX512,
+    affine: avx512::affine::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
+    slots: slots::AVX512,
+    tops: top::AVX512,
+    units: units::AVX512,
 };
 
 macro_rules! nonzero_bits {

@@ -3,10 +3,16 @@
 //! [`Kernels`] is a table of functions, one per instruction set. Its methods own every length check; the functions
 //! behind them rely on slice lengths only, never on contents.
 
+mod affine;
+mod compress;
 mod dispatch;
 mod scalar;
 mod slots;
+mod top;
+mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use top::Order;
+pub use units::UnitTable;

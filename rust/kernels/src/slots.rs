@@ -3,7 +3,7 @@
 use crate::{Kernels, scalar};
 
 type Pack<T> = unsafe fn(&[T], &[u8], &[u8], &mut [T]) -> usize;
-type Unpack<T> = unsafe fn(&[T], &[u8], &mut [T]) -> usize;
+type Keep<T> = unsafe fn(&[T], &[u8], &mut [T]);
 
 /// Functions for one instruction set.
 #[derive(Clone, Copy)]
@@ -12,10 +12,10 @@ pub(crate) struct Slots {
     pack_slots_u16: Pack<u16>,
     pack_slots_u32: Pack<u32>,
     pack_slots_u64: Pack<u64>,
-    unpack_slots_u8: Unpack<u8>,
-    unpack_slots_u16: Unpack<u16>,
-    unpack_slots_u32: Unpack<u32>,
-    unpack_slots_u64: Unpack<u64>,
+    keep_slots_u8: Keep<u8>,
+    keep_slots_u16: Keep<u16>,
+    keep_slots_u32: Keep<u32>,
+    keep_slots_u64: Keep<u64>,
 }
 
 pub(crate) const SCALAR: Slots = Slots {
@@ -23,14 +23,26 @@ pub(crate) const SCALAR: Slots = Slots {
     pack_slots_u16: scalar::slots::pack_slots::<u16>,
     pack_slots_u32: scalar::slots::pack_slots::<u32>,
     pack_slots_u64: scalar::slots::pack_slots::<u64>,
-    unpack_slots_u8: scalar::slots::unpack_slots::<u8>,
-    unpack_slots_u16: scalar::slots::unpack_slots::<u16>,
-    unpack_slots_u32: scalar::slots::unpack_slots::<u32>,
-    unpack_slots_u64: scalar::slots::unpack_slots::<u64>,
+    keep_slots_u8: scalar::slots::keep_slots::<u8>,
+    keep_slots_u16: scalar::slots::keep_slots::<u16>,
+    keep_slots_u32: scalar::slots::keep_slots::<u32>,
+    keep_slots_u64: scalar::slots::keep_slots::<u64>,
+};
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX512: Slots = Slots {
+    pack_slots_u8: crate::x86_64::avx512::slots::pack_slots_u8,
+    keep_slots_u8: crate::x86_64::avx512::slots::keep_slots_u8,
+    pack_slots_u16: crate::x86_64::avx512::slots::pack_slots_u16,
+    keep_slots_u16: crate::x86_64::avx512::slots::keep_slots_u16,
+    pack_slots_u32: crate::x86_64::avx512::slots::pack_slots_u32,
+    keep_slots_u32: crate::x86_64::avx512::slots::keep_slots_u32,
+    pack_slots_u64: crate::x86_64::avx512::slots::pack_slots_u64,
+    keep_slots_u64: crate::x86_64::avx512::slots::keep_slots_u64,
 };
 
 macro_rules! slots {
-    ($pack:ident, $unpack:ident, $t:ty) => {
+    ($pack:ident, $keep:ident, $t:ty) => {
         /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in
         /// `keep` become zero. Bits are LSB first. What `dst` cannot hold is dropped; gives the number of set bits.
         /// Items of `dst` behind the last one moved hold nothing of use.
@@ -44,22 +56,22 @@ macro_rules! slots {
             unsafe { (self.slots.$pack)(src, keep, full, dst) }
         }
 
-        /// Fills `dst` with the items of `src` where a bit is set, in order, and with zeros elsewhere and where `src`
-        /// is used up. Gives the number of set bits.
+        /// Copies `src` to `dst`, with zeros where the bit is not set.
         ///
         /// # Panics
-        /// `bits` is not `ceil(dst.len() / 8)` long.
-        pub fn $unpack(&self, src: &[$t], bits: &[u8], dst: &mut [$t]) -> usize {
-            assert_eq!(bits.len(), dst.len().div_ceil(8), "bytes of bits");
+        /// `dst` is not as long as `src`, or `bits` is not `ceil(src.len() / 8)` long.
+        pub fn $keep(&self, src: &[$t], bits: &[u8], dst: &mut [$t]) {
+            assert_eq!(dst.len(), src.len(), "items of dst");
+            assert_eq!(bits.len(), src.len().div_ceil(8), "bytes of bits");
             // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
-            unsafe { (self.slots.$unpack)(src, bits, dst) }
+            unsafe { (self.slots.$keep)(src, bits, dst) }
         }
     };
 }
 
 impl Kernels {
-    slots!(pack_slots_u8, unpack_slots_u8, u8);
-    slots!(pack_slots_u16, unpack_slots_u16, u16);
-    slots!(pack_slots_u32, unpack_slots_u32, u32);
-    slots!(pack_slots_u64, unpack_slots_u64, u64);
+    slots!(pack_slots_u8, keep_slots_u8, u8);
+    slots!(pack_slots_u16, keep_slots_u16, u16);
+    slots!(pack_slots_u32, keep_slots_u32, u32);
+    slots!(pack_slots_u64, keep_slots_u64, u64);
 }

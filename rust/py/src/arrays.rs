@@ -37,6 +37,8 @@ carried!(u32);
 carried!(u64);
 carried!(i32);
 carried!(i64);
+carried!(f32);
+carried!(f64);
 
 impl Carried for [u64; 2] {
     type Carrier = u64;

@@ -1,6 +1,6 @@
 //! Coordinates: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{by_index, by_width, detached, index_size, matrix};
+use crate::arrays::{by_index, by_width, detached, index_size, layout, matrix};
 use pyo3::prelude::*;
 
 /// Zeroes `out` and puts every slot in its place.
@@ -49,4 +49,22 @@ pub fn coo_order(
         row.py(), read: [row: I, col: I], write: [order: i64],
         sparsefmt::coo_order(row, col, shape, order)
     ))
+}
+
+/// Sorts coordinates in any order into csr.
+#[pyfunction]
+pub fn coo_to_csr(
+    row: &Bound<'_, PyAny>,
+    col: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+    shape: (usize, usize),
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    out_slots: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (_, size) = layout("slots", slots, 1)?;
+    by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
+        row.py(), read: [row: I, col: I, slots: T], write: [indptr: I, indices: I, out_slots: T],
+        sparsefmt::coo_to_csr(row, col, slots, shape, indptr, indices, out_slots)
+    )))
 }

@@ -2,6 +2,7 @@
 //!
 //! Every function has the name and the arguments of its NumPy definition in `sparsefmt.kernels`.
 
+mod affine;
 mod arrays;
 mod bitmask;
 mod borrow;
@@ -22,6 +23,8 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
+    use super::affine::{affine_dequantize, affine_extremes, affine_quantize, nm_affine_decode, nm_affine_encode};
+    #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]
     use super::bsr::{
@@ -32,7 +35,7 @@ mod _native {
     #[pymodule_export]
     use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
     #[pymodule_export]
-    use super::coo::{compress_rows, coo_order, coo_to_dense, expand_indptr};
+    use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]

@@ -6,6 +6,7 @@
 
 use super::Pattern;
 use super::bits::{Writer, field};
+use sparsefmt_kernels::{Kernels, UnitTable};
 use std::sync::OnceLock;
 
 const LOW: usize = 1 << 16;
@@ -14,6 +15,8 @@ const LOW: usize = 1 << 16;
 pub(crate) struct Codes {
     pattern: Pattern,
     tables: Tables,
+    /// Where groups fill bytes: m is 1, 2, 4 or 8.
+    units: Option<UnitTable>,
 }
 
 enum Tables {
@@ -130,7 +133,31 @@ impl Codes {
             });
             Tables::Long(Long { near: near.collect(), shift, first, low: low() })
         };
-        Self { pattern, tables }
+        let mut codes = Self { pattern, tables, units: None };
+        codes.units = 8usize.is_multiple_of(m).then(|| codes.units());
+        codes
+    }
+
+    /// What bytes of mask mean.
+    fn units(&self) -> UnitTable {
+        let (m, bits) = (self.pattern.m as u32, self.pattern.bits());
+        let groups = 8 / m;
+        let (mut full, mut code, mut mask) = ([0; 256], [0; 256], [0; 128]);
+        for byte in 0..256usize {
+            for group in 0..groups {
+                match self.rank((byte >> (group * m)) as u32 & ((1 << m) - 1)) {
+                    Some((whole, rank)) => {
+                        full[byte] |= (whole << (group * m)) as u8;
+                        code[byte] |= (rank << (group * bits)) as u8;
+                    }
+                    None => code[byte] |= 0x80,
+                }
+            }
+            if code[byte] < 0x80 {
+                mask[usize::from(code[byte])] = full[byte];
+            }
+        }
+        UnitTable::new(full, code, mask, groups * bits)
     }
 
     /// The completed form of a mask that has at most n bits, and its code.
@@ -173,6 +200,27 @@ impl Codes {
     /// Completes the masks of `groups` groups, side by side in `keep`, into `full`, and writes their codes.
     /// Where some hold more than n bits, tells which, and writes nothing of use.
     pub(crate) fn pack(&self, keep: &[u8], groups: usize, full: &mut [u8], codes: &mut [u8]) -> Option<Over> {
+        if let Some(units) = &self.units {
+            let (bytes, packed) = self.whole(groups);
+            let (full_head, full_tail) = full.split_at_mut(bytes);
+            let (codes_head, codes_tail) = codes.split_at_mut(packed);
+            if !Kernels::active().pack_units(&keep[..bytes], units, full_head, codes_head) {
+                let before = bytes * 8 / self.pattern.m;
+                let over = self.pack_each(&keep[bytes..], groups - before, full_tail, codes_tail);
+                return over.map(|over| Over { group: before + over.group, ..over });
+            }
+        }
+        self.pack_each(keep, groups, full, codes)
+    }
+
+    /// The bytes of mask of the first groups that fill 8 bytes again and again, and the bytes of their codes.
+    fn whole(&self, groups: usize) -> (usize, usize) {
+        let eights = groups * self.pattern.m / 64;
+        (eights * 8, eights * 64 / self.pattern.m * self.pattern.bits() as usize / 8)
+    }
+
+    /// Like `pack`, group by group.
+    fn pack_each(&self, keep: &[u8], groups: usize, full: &mut [u8], codes: &mut [u8]) -> Option<Over> {
         let (m, bits) = (self.pattern.m, self.pattern.bits());
         let (mut full, mut codes) = (Writer::new(full), Writer::new(codes));
         let mut over: Option<Over> = None;
@@ -209,6 +257,20 @@ impl Codes {
     /// Writes the masks of `groups` codes side by side into `bits`, or gives the group and value of the first that is
     /// no code.
     pub(crate) fn unpack(&self, codes: &[u8], groups: usize, bits: &mut [u8]) -> Result<(), (usize, u32)> {
+        if let Some(units) = &self.units {
+            let (bytes, packed) = self.whole(groups);
+            let (head, tail) = bits.split_at_mut(bytes);
+            if !Kernels::active().unpack_units(&codes[..packed], units, head) {
+                let before = bytes * 8 / self.pattern.m;
+                let unpacked = self.unpack_each(&codes[packed..], groups - before, tail);
+                return unpacked.map_err(|(group, code)| (before + group, code));
+            }
+        }
+        self.unpack_each(codes, groups, bits)
+    }
+
+    /// Like `unpack`, group by group.
+    fn unpack_each(&self, codes: &[u8], groups: usize, bits: &mut [u8]) -> Result<(), (usize, u32)> {
         let (m, width) = (self.pattern.m, self.pattern.bits());
         let mut masks = Writer::new(bits);
         for group in 0..groups {

@@ -1,9 +1,10 @@
 //! Dense and other sources to N:M.
 
 use super::codes::{Codes, Over};
-use super::prune::{Order, Ranked, select_bits};
+use super::prune::Ranked;
 use super::{Layout, NO_BITS, Pattern, Slot, TILE};
 use crate::{Item, Matrix, MatrixMut, Result, par};
+use sparsefmt_kernels::Order;
 use std::ops::Range;
 
 /// Groups that hold more than n nonzeros.
@@ -54,7 +55,7 @@ impl<T: Ranked> Source<T> for Pruned<'_, T> {
     fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
         let items = &self.w.row(row)[cols];
         let mut top = NO_BITS;
-        select_bits(items, self.order, self.pattern, &mut top);
+        T::top_bits(items, self.order, self.pattern, &mut top[..keep.len()]);
         T::nonzero_bits(items, self.zero, keep);
         keep.iter_mut().zip(top).for_each(|(keep, top)| *keep &= top);
         Ok(items)
@@ -144,7 +145,7 @@ fn pack_row<T: Slot>(
     codes: &mut [u8],
     slots: &mut [T],
 ) -> Result<Option<Over>> {
-    let Pattern { n, m } = layout.pattern;
+    let m = layout.pattern.m;
     let (codes, code_padding) = codes.split_at_mut(layout.code_bytes);
     let (slots, slot_padding) = slots.split_at_mut(layout.slots);
     code_padding.fill(0);
@@ -158,7 +159,7 @@ fn pack_row<T: Slot>(
             let first = Over { count: 0, group: tile.first + found.group, ..found };
             over.get_or_insert(first).count += found.count;
         } else if over.is_none() {
-            let slots = &mut slots[tile.slot..][..tile.groups * n];
+            let slots = &mut slots[tile.slot..];
             let bytes = (tile.groups * m).div_ceil(8);
             if tile.cols == tile.groups * m {
                 T::pack(items, &keep[..bytes], &full[..bytes], slots);

@@ -15,8 +15,10 @@ mod slots;
 pub use check::{Finding, check};
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
-pub use prune::{Order, Ranked, prune, select};
+pub use prune::{Ranked, prune, select};
 pub use slots::Slot;
+
+pub use sparsefmt_kernels::Order;
 
 use crate::{Error, Result};
 
@@ -46,6 +48,18 @@ impl Pattern {
             _ if (1..=m).contains(&n) => Ok(Self { n, m }),
             _ => Err(Error::Parameter { name: "n", got: n }),
         }
+    }
+
+    /// How many items are kept.
+    #[must_use]
+    pub fn n(self) -> usize {
+        self.n
+    }
+
+    /// Of how many.
+    #[must_use]
+    pub fn m(self) -> usize {
+        self.m
     }
 
     /// The number of codes, C(m, n).

@@ -1,30 +1,20 @@
 //! Choosing the n largest of every group.
 
-use super::{NO_BITS, Pattern, Slot, TILE};
+use super::{NO_BITS, Pattern, Slot};
 use crate::{Error, Matrix, MatrixMut, Result, par};
-
-/// How items rank: an unsigned key that grows with the magnitude.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order<T> {
-    /// Whether negative values are negated first (two's complement).
-    signed: bool,
-    /// The bits that count.
-    mask: T,
-    /// The largest key: NaN ranks as infinity.
-    top: T,
-}
+use sparsefmt_kernels::{Kernels, Order};
 
 /// Unsigned items that can be ranked.
-pub trait Ranked: Slot + Ord {
+pub trait Ranked: Slot {
     /// The order of the dtype called `name`, if it has this width.
     fn order(name: &str) -> Option<Order<Self>>;
 
-    /// The key of an item.
-    fn key(self, order: Order<Self>) -> Self;
+    /// Sets the bits of the n largest items of every group.
+    fn top_bits(items: &[Self], order: Order<Self>, pattern: Pattern, bits: &mut [u8]);
 }
 
 macro_rules! ranked {
-    ($t:ty, $signed:ty, [$($plain:literal),*], $int:literal, [$(($float:literal, $infinity:literal)),*]) => {
+    ($t:ty, $top_bits:ident, [$($plain:literal),*], $int:literal, [$(($float:literal, $infinity:literal)),*]) => {
         impl Ranked for $t {
             fn order(name: &str) -> Option<Order<Self>> {
                 let every = <$t>::MAX;
@@ -35,44 +25,17 @@ macro_rules! ranked {
                     _ => None,
                 }
             }
-            #[inline]
-            fn key(self, order: Order<Self>) -> Self {
-                let value = if order.signed { (self as $signed).unsigned_abs() } else { self };
-                (value & order.mask).min(order.top)
+            fn top_bits(items: &[Self], order: Order<Self>, pattern: Pattern, bits: &mut [u8]) {
+                Kernels::active().$top_bits(items, order, (pattern.n, pattern.m), bits);
             }
         }
     };
 }
 
-ranked!(u8, i8, ["uint8", "bool"], "int8", [("float8_e4m3fn", 0x7F), ("float8_e5m2", 0x7C)]);
-ranked!(u16, i16, ["uint16"], "int16", [("float16", 0x7C00), ("bfloat16", 0x7F80)]);
-ranked!(u32, i32, ["uint32"], "int32", [("float32", 0x7F80_0000)]);
-ranked!(u64, i64, ["uint64"], "int64", [("float64", 0x7FF0_0000_0000_0000)]);
-
-/// The mask of the n largest of up to 32 keys; equal ones: the lower position.
-#[inline]
-fn top<T: Ord + Copy>(keys: &[T], n: usize) -> u32 {
-    let mut mask = 0;
-    for (i, key) in keys.iter().enumerate() {
-        let before: u32 = keys[..i].iter().map(|rival| u32::from(rival >= key)).sum();
-        let behind: u32 = keys[i + 1..].iter().map(|rival| u32::from(rival > key)).sum();
-        mask |= u32::from(before + behind < n as u32) << i;
-    }
-    mask
-}
-
-/// Sets the bits of the n largest items of every group of `items`, at most [`TILE`] of them.
-pub(super) fn select_bits<T: Ranked>(items: &[T], order: Order<T>, pattern: Pattern, bits: &mut super::Bits) {
-    let mut masks = super::bits::Writer::new(bits);
-    let mut keys = [T::default(); 32];
-    for group in items.chunks(pattern.m) {
-        for (key, item) in keys.iter_mut().zip(group) {
-            *key = item.key(order);
-        }
-        masks.put(top(&keys[..group.len()], pattern.n), group.len() as u32);
-    }
-    masks.finish();
-}
+ranked!(u8, top_bits_u8, ["uint8", "bool"], "int8", [("float8_e4m3fn", 0x7F), ("float8_e5m2", 0x7C)]);
+ranked!(u16, top_bits_u16, ["uint16"], "int16", [("float16", 0x7C00), ("bfloat16", 0x7F80)]);
+ranked!(u32, top_bits_u32, ["uint32"], "int32", [("float32", 0x7F80_0000)]);
+ranked!(u64, top_bits_u64, ["uint64"], "int64", [("float64", 0x7FF0_0000_0000_0000)]);
 
 /// Calls `work` with every tile of `w`, the bits of the n largest items of its groups, and the tile of `out`.
 fn each_tile<T: Ranked, U: Send>(
@@ -95,8 +58,9 @@ fn each_tile<T: Ranked, U: Send>(
         for (at, row) in rows.enumerate() {
             for (items, out) in w.row(row).chunks(tile).zip(out.row_mut(at).chunks_mut(tile)) {
                 let mut bits = NO_BITS;
-                select_bits(items, order, pattern, &mut bits);
-                work(items, &bits[..items.len().div_ceil(8)], out);
+                let bits = &mut bits[..items.len().div_ceil(8)];
+                T::top_bits(items, order, pattern, bits);
+                work(items, bits, out);
             }
         }
         Ok(())
@@ -109,9 +73,7 @@ fn each_tile<T: Ranked, U: Send>(
 /// `out` has another shape than `w`.
 pub fn prune<T: Ranked>(w: Matrix<'_, T>, order: Order<T>, pattern: Pattern, out: MatrixMut<'_, T>) -> Result<()> {
     each_tile(w, order, pattern, out, |items, bits, out| {
-        let mut packed = [T::default(); TILE];
-        T::pack(items, bits, bits, &mut packed);
-        T::unpack(&packed, bits, out);
+        T::keep(items, bits, out);
     })
 }
 

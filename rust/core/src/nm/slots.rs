@@ -3,36 +3,35 @@
 use crate::Item;
 use sparsefmt_kernels::Kernels;
 
-/// An item that is packed and unpacked by a bit per column.
+/// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
     /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in `keep`
     /// become zero. Both hold `ceil(src.len() / 8)` bytes. What `dst` cannot hold is dropped.
     fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]);
 
-    /// Fills `dst` with the items of `src` where a bit of `bits` (`ceil(dst.len() / 8)` bytes) is set, in order, and
-    /// with zeros elsewhere and where `src` is used up.
-    fn unpack(src: &[Self], bits: &[u8], dst: &mut [Self]);
+    /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
+    fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
 }
 
 macro_rules! slot {
-    ($t:ty, $pack:ident, $unpack:ident) => {
+    ($t:ty, $pack:ident, $keep:ident) => {
         impl Slot for $t {
             #[inline]
             fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]) {
                 Kernels::active().$pack(src, keep, full, dst);
             }
             #[inline]
-            fn unpack(src: &[Self], bits: &[u8], dst: &mut [Self]) {
-                Kernels::active().$unpack(src, bits, dst);
+            fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
+                Kernels::active().$keep(src, bits, dst);
             }
         }
     };
 }
 
-slot!(u8, pack_slots_u8, unpack_slots_u8);
-slot!(u16, pack_slots_u16, unpack_slots_u16);
-slot!(u32, pack_slots_u32, unpack_slots_u32);
-slot!(u64, pack_slots_u64, unpack_slots_u64);
+slot!(u8, pack_slots_u8, keep_slots_u8);
+slot!(u16, pack_slots_u16, keep_slots_u16);
+slot!(u32, pack_slots_u32, keep_slots_u32);
+slot!(u64, pack_slots_u64, keep_slots_u64);
 
 /// No format packs 16-byte items into groups, so these are no kernels.
 impl Slot for [u64; 2] {
@@ -43,11 +42,9 @@ impl Slot for [u64; 2] {
             *to = if bit(keep, i) { src[i] } else { [0; 2] };
         }
     }
-    fn unpack(src: &[Self], bits: &[u8], dst: &mut [Self]) {
-        let mut src = src.iter();
-        for (i, to) in dst.iter_mut().enumerate() {
-            let set = bits[i / 8] >> (i % 8) & 1 == 1;
-            *to = if set { src.next().copied().unwrap_or_default() } else { [0; 2] };
+    fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
+        for (i, (to, item)) in dst.iter_mut().zip(src).enumerate() {
+            *to = if bits[i / 8] >> (i % 8) & 1 == 1 { *item } else { [0; 2] };
         }
     }
 }

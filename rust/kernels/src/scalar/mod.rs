@@ -1,5 +1,9 @@
 //! Portable kernels: the meaning in Rust, and what every faster table falls back to.
 
+pub(crate) mod affine;
+pub(crate) mod compress;
 pub(crate) mod mask;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
+pub(crate) mod units;

@@ -19,15 +19,11 @@ pub(crate) fn pack_slots<T: Copy + Default>(src: &[T], keep: &[u8], full: &[u8],
     count
 }
 
-/// See [`crate::Kernels::unpack_slots_u16`].
-pub(crate) fn unpack_slots<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
-    let mut used = 0;
-    for (room, &byte) in dst.chunks_mut(8).zip(bits) {
-        for (i, to) in room.iter_mut().enumerate() {
-            let set = byte >> i & 1 == 1;
-            *to = if set { src.get(used).copied().unwrap_or_default() } else { T::default() };
-            used += usize::from(set);
+/// See [`crate::Kernels::keep_slots_u16`].
+pub(crate) fn keep_slots<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) {
+    for ((items, room), &byte) in src.chunks(8).zip(dst.chunks_mut(8)).zip(bits) {
+        for (i, (&item, to)) in items.iter().zip(room).enumerate() {
+            *to = if byte >> i & 1 == 1 { item } else { T::default() };
         }
     }
-    used
 }

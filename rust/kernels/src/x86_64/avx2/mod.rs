@@ -1,4 +1,7 @@
 //! Kernels for AVX2 with BMI2 (Haswell, Zen 1 and later).
 
+pub(crate) mod affine;
+pub(crate) mod compress;
 pub(crate) mod mask;
 pub(crate) mod split;
+pub(crate) mod units;

@@ -1,4 +1,9 @@
 //! Kernels for AVX-512 with BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
 
+pub(crate) mod affine;
+pub(crate) mod compress;
 pub(crate) mod mask;
+pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
+pub(crate) mod units;

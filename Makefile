@@ -1,0 +1,62 @@
+# make demo, test, lint, bench, clean, help: each target sets up what it needs in .venv.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport PYTHONPATH PYTHONHOME CONDA_PREFIX
+
+# The first of these that runs and is new enough.
+find_python = for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
+PYTHON ?= $(shell $(find_python))
+BIN := .venv/bin
+CACHE ?= .cache
+SOURCES := Cargo.toml Cargo.lock pyproject.toml python/sparsefmt/__init__.py \
+	$(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+.PHONY: help demo test lint bench build clean lock
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+demo: .venv/built  ## pack a real model in five formats, prove every tensor exact, print one table
+	@$(BIN)/python examples/demo.py --cache $(CACHE)
+
+test: .venv/built  ## all tests and checks, with a summary
+	@$(BIN)/python tools/checks.py
+
+lint: .venv/built  ## only the checks that run no test
+	@$(BIN)/python tools/checks.py --lint
+
+bench: .venv/built  ## time every case, print the table, write benches/record/<machine>/<date>.json
+	@$(BIN)/python benches/python/run.py $(ARGS)
+
+build: .venv/built  ## the environment and the release extension
+
+clean:  ## remove what the other targets made, downloads excepted
+	rm -rf .venv target build dist python/sparsefmt/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+	find python tests benches examples tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock:  ## renew requirements/dev.lock from the newest versions that pyproject.toml allows
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python tools/dev_requirements.py > .venv-lock/wanted
+	.venv-lock/bin/pip install -q -r .venv-lock/wanted
+	{ echo "# Made by 'make lock' (pip freeze, Python 3.11); installs on Python 3.11 to 3.13."; \
+		.venv-lock/bin/pip freeze; } > requirements/dev.lock
+	rm -rf .venv-lock
+
+.venv/ready: requirements/dev.lock
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "error: cargo not found; install Rust 1.89 or newer (rustup.rs)" >&2; exit 1; }
+	@echo "setting up .venv with $$($(PYTHON) --version)"
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q -r requirements/dev.lock
+	@touch $@
+
+.venv/built: .venv/ready $(SOURCES)
+	@echo "building the release extension (a minute or two)"
+	@$(BIN)/maturin develop --release --locked > .venv/build.log 2>&1 || { cat .venv/build.log >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,1 @@
+"""The command line `sparsefmt`; needs the extra `cli`."""

@@ -1,0 +1,5 @@
+"""`python -m sparsefmt.cli`."""
+
+from sparsefmt.cli.main import main
+
+main()

@@ -1,0 +1,52 @@
+"""The group of commands."""
+
+from typing import Any
+
+import click
+
+from sparsefmt.cli.convert import convert
+from sparsefmt.cli.failures import EXIT_CODES, failure
+from sparsefmt.cli.formats import formats
+from sparsefmt.cli.inspect import inspect
+from sparsefmt.cli.pack import pack
+from sparsefmt.cli.unpack import unpack
+from sparsefmt.cli.verify import verify
+
+
+class App(click.Group):
+    """A group whose errors are one line and an exit code."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401
+        """Parses the arguments of the group."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as e:
+            raise failure(e) from e
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Runs a command."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, SystemExit):
+            raise
+        except BaseException as e:
+            raise failure(e) from e
+
+
+@click.group(
+    cls=App,
+    no_args_is_help=False,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks (also: SPARSEFMT_DEBUG=1).")
+@click.version_option(package_name="sparsefmt", message="%(package)s %(version)s")
+def app() -> None:
+    """Packs sparse weights: small on disk, fast to load, exact to read back."""
+
+
+for command in (pack, unpack, convert, inspect, verify, formats):
+    command.params.append(
+        click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    )
+    app.add_command(command)

@@ -1,0 +1,43 @@
+"""Arguments and options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sparsefmt.errors import CodecError, FormatError
+from sparsefmt.format import parse
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def checked_format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Refuses a format text that does not parse."""
+    try:
+        parse(value)
+    except (FormatError, CodecError) as e:
+        raise click.BadParameter(str(e), ctx, param) from e
+    return value
+
+
+def path_argument(name: str, metavar: str) -> Callable[[F], F]:
+    """A path; what is there is checked when it is opened."""
+    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))
+
+
+format_option = click.option(
+    "--format",
+    "fmt",
+    callback=checked_format,
+    required=True,
+    help="Format text such as nm2:4; see `sparsefmt formats`.",
+)
+force_option = click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+include_option = click.option(
+    "--include", multiple=True, metavar="GLOB", help="Only tensors whose name matches; may be repeated."
+)
+exclude_option = click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Not tensors whose name matches; may be repeated; wins."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

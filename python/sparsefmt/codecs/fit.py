@@ -1,0 +1,78 @@
+"""Codebooks that are optimal for the stored values: one-dimensional k-means has an exact optimum."""
+
+import numpy as np
+
+from sparsefmt.arrays import Array, Dtype, items
+from sparsefmt.kernels.kmeans import histogram16, kmeans_fit
+
+BINS = 1 << 16  # distinct values that are fitted exactly
+_ROUNDS = 100
+
+
+def distinct(values: Array, weights: Array | None) -> tuple[Array, Array]:
+    """The distinct values, ascending, in float64, and the weight of each."""
+    if weights is None and values.dtype.itemsize <= 2:
+        width = np.dtype(f"u{values.dtype.itemsize}")
+        counts = np.zeros(1 << (8 * width.itemsize), np.int64)
+        histogram16(items(values), counts)
+        present = np.flatnonzero(counts)
+        found = present.astype(width).view(values.dtype).astype(np.float64)
+        order = np.argsort(found, kind="stable")
+        return merged(found[order], counts[present][order].astype(np.float64))
+    if weights is None:
+        found, count = np.unique(values, return_counts=True)
+        return found.astype(np.float64), count.astype(np.float64)
+    found, inverse = np.unique(values, return_inverse=True)
+    return found.astype(np.float64), np.bincount(inverse, weights, len(found))
+
+
+def merged(values: Array, weights: Array) -> tuple[Array, Array]:
+    """Adds the weights of -0.0 and 0.0, which are one value."""
+    if not len(values):
+        return values, weights
+    starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    return values[starts] + 0.0, np.add.reduceat(weights, starts)
+
+
+def fit(values: Array, weights: Array | None, k: int, zero: bool) -> Array:
+    """The codebook (k,) float64, ascending, that minimises the weighted squared error; unused entries repeat the last.
+
+    Exact for up to 65,536 distinct values, so for all dtypes of 16 bits and fewer. Beyond that: the exact optimum
+    for the means of 65,536 runs of neighbouring values, then Lloyd's rounds on all values, which never make it worse.
+    With `zero`, 0.0 is one of the entries and the optimum is under that constraint.
+    """
+    found, weight = distinct(values, weights)
+    used = weight > 0
+    found, weight = found[used], weight[used]
+    codebook = np.zeros(k, np.float64)
+    if len(found) <= BINS:
+        kmeans_fit(found, weight, k, int(zero), codebook)
+        return codebook
+    edges = np.linspace(0, len(found), BINS + 1).astype(np.intp)[:-1]
+    mass = np.add.reduceat(weight, edges)
+    kmeans_fit(np.add.reduceat(weight * found, edges) / mass, mass, k, int(zero), codebook)
+    return lloyd(found, weight, codebook, zero)
+
+
+def lloyd(found: Array, weight: Array, codebook: Array, zero: bool) -> Array:
+    """Moves entries to the mean of the values that they are nearest to, until that changes nothing."""
+    mass = np.concatenate(([0.0], np.cumsum(weight)))
+    moment = np.concatenate(([0.0], np.cumsum(weight * found)))
+    for _ in range(_ROUNDS):
+        edges = np.searchsorted(found, (codebook[1:] + codebook[:-1]) / 2, side="right")
+        low, high = np.concatenate(([0], edges)), np.concatenate((edges, [len(found)]))
+        held = mass[high] - mass[low]
+        moved = np.where(held > 0, (moment[high] - moment[low]) / np.where(held > 0, held, 1), codebook)
+        if zero:
+            moved[codebook == 0] = 0.0
+        if np.array_equal(moved, codebook):
+            break
+        codebook = moved
+    return codebook
+
+
+def rounded(codebook: Array, dtype: Dtype) -> Array:
+    """The entries in `dtype`, ascending, +0 for zero."""
+    if dtype.kind in "iu":
+        codebook = np.rint(codebook)
+    return np.asarray(codebook.astype(dtype) + dtype.type(0))

@@ -1,0 +1,89 @@
+"""Codes of less than a byte: one continuous stream over the slots, or a stream per row where rows are aligned."""
+
+import math
+
+import numpy as np
+
+from sparsefmt.arrays import ALIGNMENT, Array, empty, zeros
+from sparsefmt.codecs.base import Layout
+from sparsefmt.errors import FormatError
+from sparsefmt.kernels.stream import pack_stream, stream_padding, unpack_stream
+
+
+def body_shape(structure: Layout) -> tuple[int, ...]:
+    """The shape of the slots without the padding of rows."""
+    shape = structure.slot_shape(8)
+    return (shape[0], structure.slots // max(shape[0], 1)) if structure.padded else shape
+
+
+def stored_shape(structure: Layout, bits: int) -> tuple[int, ...]:
+    """The shape of the stored codes: (bytes,), or (rows, row bytes) where rows are aligned."""
+    shape = body_shape(structure)
+    if structure.padded:
+        used = -(-shape[1] * bits // 8)
+        return shape[0], -(-used // ALIGNMENT) * ALIGNMENT
+    return (-(-math.prod(shape) * bits // 8),)
+
+
+def pack(structure: Layout, codes: Array, bits: int) -> Array:
+    """Codes in the shape of the body, one byte each, as they are stored."""
+    if not structure.padded:
+        stream = empty(stored_shape(structure, bits), np.uint8, "codes")
+        pack_stream(codes.reshape(-1), bits, stream)
+        return stream
+    rows = zeros(stored_shape(structure, bits), np.uint8, "codes")
+    used = -(-codes.shape[1] * bits // 8)
+    for row, stream in zip(codes, rows, strict=True):
+        pack_stream(row, bits, stream[:used])
+    return rows
+
+
+def unpack(structure: Layout, stored: Array, bits: int, start: int = 0, stop: int | None = None) -> Array:
+    """The codes of `body[start:stop]`, one byte each."""
+    shape = body_shape(structure)
+    stop = shape[0] if stop is None else stop
+    out = empty((stop - start, *shape[1:]), np.uint8, "unpacked codes")
+    if structure.padded:
+        used = -(-shape[1] * bits // 8)
+        for row, codes in zip(stored[start:stop], out, strict=True):
+            unpack_stream(row[:used], bits, codes)
+        return out
+    per = math.prod(shape[1:])
+    first, last = start * per, stop * per
+    lead = first % 8  # eight codes end on a byte
+    if lead == 0:
+        unpack_stream(stored[first * bits // 8 : -(-last * bits // 8)], bits, out.reshape(-1))
+        return out
+    wide = empty(last - first + lead, np.uint8, "unpacked codes")
+    unpack_stream(stored[(first - lead) * bits // 8 : -(-last * bits // 8)], bits, wide)
+    return wide[lead:].reshape(out.shape)
+
+
+def check(structure: Layout, stored: Array, bits: int) -> None:
+    """Checks the shape and that unused bits are zero.
+
+    Raises:
+        FormatError: they are not.
+    """
+    want = stored_shape(structure, bits)
+    if stored.dtype != np.uint8 or stored.shape != want:
+        msg = f"codes: want uint8 of shape {want}, got {stored.dtype} of shape {stored.shape}"
+        raise FormatError(msg)
+    if structure.padded:
+        count = body_shape(structure)[1]
+        used = -(-count * bits // 8)
+        dirty = bool(stored[:, used:].any()) or any(stream_padding(row[:used], bits, count) for row in stored)
+    else:
+        dirty = bool(stream_padding(stored, bits, math.prod(body_shape(structure))))
+    if dirty:
+        msg = "codes: the padding behind the last code is not zero"
+        raise FormatError(msg)
+
+
+def widened(structure: Layout, body: Array, bits: int) -> Array:
+    """Slots in the shape of the body, with rows padded by zeros to `slot_shape(bits)` where they are aligned."""
+    if not structure.padded:
+        return body
+    out = zeros(structure.slot_shape(bits), body.dtype, "slots")
+    out[:, : body.shape[1]] = body
+    return out

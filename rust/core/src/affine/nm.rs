@@ -1,0 +1,392 @@
+//! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
+
+use super::{Float16, Grid, Number, RUN, Scale, check_length, runs, scan_groups, take};
+use crate::nm::{self, Order, Pattern, Ranked};
+use crate::{Error, Matrix, MatrixMut, Result, par};
+use sparsefmt_kernels::Kernels;
+use std::ops::Range;
+
+/// Slots that are worked on at once.
+const PIECE: usize = 1 << 14;
+
+/// Scales to be written, float16 (as bits) or float32, and the columns of the matrix that each is for.
+#[derive(Debug)]
+pub enum ScaleMut<'a> {
+    /// The bits of float16.
+    Half(MatrixMut<'a, u16>),
+    /// float32.
+    Single(MatrixMut<'a, f32>),
+}
+
+/// How a matrix is cut: some whole rows, or a part of a row, at a time.
+struct Cut {
+    pattern: Pattern,
+    shape: (usize, usize),
+    bits: usize,
+    /// Columns per scale.
+    group: usize,
+    /// Rows of a piece; 1 where pieces are parts of rows.
+    rows: usize,
+    /// Columns of a piece: all, or a multiple of `group` and of 8 groups of the pattern.
+    cols: usize,
+}
+
+/// Some rows and columns.
+struct Piece {
+    rows: Range<usize>,
+    cols: Range<usize>,
+}
+
+fn least_common_multiple(a: usize, b: usize) -> Option<usize> {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x).checked_mul(b)
+}
+
+impl Cut {
+    /// `whole`: pieces start with a scale.
+    fn new(pattern: Pattern, shape: (usize, usize), group: usize, bits: u32, whole: bool) -> Result<Self> {
+        if bits != 4 && bits != 8 {
+            return Err(Error::Parameter { name: "bits", got: bits as usize });
+        }
+        let (rows, cols) = shape;
+        if group == 0 || (group < cols && !group.is_multiple_of(pattern.m())) {
+            return Err(Error::Parameter { name: "group", got: group });
+        }
+        let most = PIECE / pattern.n() * pattern.m();
+        let unit = least_common_multiple(if whole { group } else { 1 }, 8 * pattern.m()).unwrap_or(usize::MAX);
+        let (rows, cols) = if cols <= most {
+            ((most / cols.max(1)).clamp(1, rows.max(1)), cols)
+        } else {
+            (1, cols.min((most / unit).max(1).saturating_mul(unit)))
+        };
+        Ok(Self { pattern, shape, bits: bits as usize, group: group.min(shape.1.max(1)), rows, cols })
+    }
+
+    fn per_row(&self) -> usize {
+        self.shape.1.div_ceil(self.cols.max(1))
+    }
+
+    fn pieces(&self) -> usize {
+        self.shape.0.div_ceil(self.rows) * self.per_row()
+    }
+
+    fn piece(&self, at: usize) -> Piece {
+        let (row, col) = (at / self.per_row() * self.rows, at % self.per_row() * self.cols);
+        Piece { rows: row..self.shape.0.min(row + self.rows), cols: col..self.shape.1.min(col + self.cols) }
+    }
+
+    /// Slots of so many columns.
+    fn slots(&self, cols: usize) -> usize {
+        cols.div_ceil(self.pattern.m()) * self.pattern.n()
+    }
+
+    /// Bytes of the codes of so many columns.
+    fn code_bytes(&self, cols: usize) -> usize {
+        (cols.div_ceil(self.pattern.m()) * self.pattern.bits() as usize).div_ceil(8)
+    }
+
+    /// Bytes of the values of so many columns.
+    fn value_bytes(&self, cols: usize) -> usize {
+        (self.slots(cols) * self.bits).div_ceil(8)
+    }
+
+    /// Slots per scale.
+    fn per_scale(&self) -> usize {
+        self.slots(self.group).max(1)
+    }
+
+    /// Where the part of an array with `stride` items per row, `count` of them for the columns before, of the pieces
+    /// from number `at` on starts.
+    fn start(&self, at: usize, stride: usize, count: impl Fn(usize) -> usize) -> usize {
+        if at == self.pieces() {
+            return self.shape.0 * stride;
+        }
+        let piece = self.piece(at);
+        piece.rows.start * stride + count(piece.cols.start)
+    }
+
+    /// Splits an array into the parts of consecutive pieces.
+    fn split<'a, T>(
+        &self,
+        items: &'a mut [T],
+        stride: usize,
+        tasks: &[Range<usize>],
+        count: impl Fn(usize) -> usize,
+    ) -> Vec<&'a mut [T]> {
+        let lengths = tasks.iter().map(|t| self.start(t.end, stride, &count) - self.start(t.start, stride, &count));
+        par::split_mut(items, lengths)
+    }
+
+    fn check(&self, name: &'static str, got: (usize, usize), least: usize) -> Result<()> {
+        check_length(name, got.0, self.shape.0)?;
+        if got.1 < least { Err(Error::Length { name, got: got.1, want: least }) } else { Ok(()) }
+    }
+}
+
+/// The items of a piece of a matrix.
+fn part<'a, T>(matrix: Matrix<'a, T>, piece: &Piece) -> &'a [T] {
+    let start = piece.rows.start * matrix.cols();
+    let end = (piece.rows.end - 1) * matrix.cols() + piece.cols.end;
+    &matrix.items()[start + piece.cols.start..end]
+}
+
+/// Turns spans (largest magnitudes) of groups into scales and writes them back; gives false if one is not finite.
+///
+/// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small.
+fn make_scales(span: &mut [f32], steps: f32, halves: Option<&mut [u16]>, singles: Option<&mut [f32]>) -> bool {
+    let short = |scale: f32, span: f32| f64::from(steps) * f64::from(scale) < f64::from(span);
+    if let Some(halves) = halves {
+        let mut quotients = [0.0; RUN];
+        for (span, halves) in span.chunks_mut(RUN).zip(halves.chunks_mut(RUN)) {
+            let quotients = &mut quotients[..span.len()];
+            quotients.iter_mut().zip(&*span).for_each(|(q, span)| *q = span / steps);
+            Float16::narrow(quotients, halves);
+            Float16::widen(halves, quotients);
+            for ((&span, half), &scale) in span.iter().zip(&mut *halves).zip(&*quotients) {
+                if span == 0.0 {
+                    *half = 0x3C00;
+                } else if *half < 0x0400 && short(scale, span) {
+                    *half += 1;
+                } else if *half >= 0x7C00 {
+                    return false;
+                }
+            }
+        }
+    } else if let Some(singles) = singles {
+        for (&mut span, single) in span.iter_mut().zip(singles) {
+            let scale = span / steps;
+            *single = match scale {
+                _ if span == 0.0 => 1.0,
+                _ if scale < f32::MIN_POSITIVE && short(scale, span) => scale.next_up(),
+                _ if scale.is_finite() => scale,
+                _ => return false,
+            };
+        }
+    }
+    true
+}
+
+/// What a task fills.
+struct Room<'a> {
+    codes: &'a mut [u8],
+    values: &'a mut [u8],
+    halves: Option<&'a mut [u16]>,
+    singles: Option<&'a mut [f32]>,
+}
+
+/// Packs `w` as N:M (with `order`: the n of largest magnitude of each group) and its slots as symmetric codes of 4 or
+/// 8 bits, with a scale for every `group` columns of a row.
+///
+/// `codes`, `scale` and `values` have a row for each row of `w`; those of codes and values may be longer than they
+/// need to be and are completed by zeros. Gives false if some groups are overfull, a value is not finite, or a scale
+/// is beyond its dtype; they hold nothing of use then.
+///
+/// # Errors
+/// Shapes do not fit; `group` is neither a multiple of m nor the row; `bits` is neither 4 nor 8.
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_encode<K: Number<Compute = f32>>(
+    w: Matrix<'_, K::Item>,
+    zero: u64,
+    order: Option<Order<K::Item>>,
+    pattern: Pattern,
+    group: usize,
+    bits: u32,
+    mut codes: MatrixMut<'_, u8>,
+    scale: ScaleMut<'_>,
+    mut values: MatrixMut<'_, u8>,
+) -> Result<bool>
+where
+    K::Item: Ranked,
+{
+    let cut = Cut::new(pattern, (w.rows(), w.cols()), group, bits, true)?;
+    let scales = w.cols().div_ceil(cut.group);
+    cut.check("codes", (codes.rows(), codes.cols()), cut.code_bytes(w.cols()))?;
+    cut.check("values", (values.rows(), values.cols()), cut.value_bytes(w.cols()))?;
+    let (code_stride, value_stride) = (codes.cols(), values.cols());
+    let (halves, singles) = match scale {
+        ScaleMut::Half(scale) => (Some(scale), None),
+        ScaleMut::Single(scale) => (None, Some(scale)),
+    };
+    let shape = halves.as_ref().map(|s| (s.rows(), s.cols())).or(singles.as_ref().map(|s| (s.rows(), s.cols())));
+    cut.check("scale", shape.unwrap_or_default(), scales)?;
+    check_length("scale", shape.unwrap_or_default().1, scales)?;
+    if w.items().is_empty() {
+        codes.items_mut().fill(0);
+        values.items_mut().fill(0);
+        return Ok(true);
+    }
+    let tasks = par::cut(cut.pieces(), 1, size_of_val(w.items()));
+    let scales_before = |cols: usize| cols / cut.group;
+    let (mut halves, mut singles) = (halves, singles);
+    let mut rooms: Vec<Room<'_>> = Vec::new();
+    let codes = cut.split(codes.items_mut(), code_stride, &tasks, |cols| cut.code_bytes(cols));
+    let values = cut.split(values.items_mut(), value_stride, &tasks, |cols| cut.value_bytes(cols));
+    let halves = halves.as_mut().map(|s| cut.split(s.items_mut(), scales, &tasks, scales_before));
+    let singles = singles.as_mut().map(|s| cut.split(s.items_mut(), scales, &tasks, scales_before));
+    let (mut halves, mut singles) = (halves.map(Vec::into_iter), singles.map(Vec::into_iter));
+    for (codes, values) in codes.into_iter().zip(values) {
+        let (halves, singles) = (halves.as_mut().and_then(Iterator::next), singles.as_mut().and_then(Iterator::next));
+        rooms.push(Room { codes, values, halves, singles });
+    }
+    let strides = (code_stride, value_stride, scales);
+    let done = par::map(tasks.into_iter().zip(rooms).collect(), |(task, mut room): (Range<usize>, Room<'_>)| {
+        let mut slots = Vec::new();
+        for at in task {
+            let piece = cut.piece(at);
+            let codes =
+                cut.start(at + 1, strides.0, |c| cut.code_bytes(c)) - cut.start(at, strides.0, |c| cut.code_bytes(c));
+            let values =
+                cut.start(at + 1, strides.1, |c| cut.value_bytes(c)) - cut.start(at, strides.1, |c| cut.value_bytes(c));
+            let scales = cut.start(at + 1, strides.2, scales_before) - cut.start(at, strides.2, scales_before);
+            let room = Room {
+                codes: take(&mut room.codes, codes),
+                values: take(&mut room.values, values),
+                halves: room.halves.as_mut().map(|s| take(s, scales)),
+                singles: room.singles.as_mut().map(|s| take(s, scales)),
+            };
+            let block = Matrix::new("w", part(w, &piece), piece.rows.len(), piece.cols.len())?;
+            if !encode_piece::<K>(&cut, block, zero, order, room, &mut slots)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    });
+    done.into_iter().try_fold(true, |all, one| Ok(all && one?))
+}
+
+fn encode_piece<K: Number<Compute = f32>>(
+    cut: &Cut,
+    w: Matrix<'_, K::Item>,
+    zero: u64,
+    order: Option<Order<K::Item>>,
+    room: Room<'_>,
+    slots: &mut Vec<K::Item>,
+) -> Result<bool>
+where
+    K::Item: Ranked,
+{
+    let (rows, per_row, per_scale) = (w.rows(), cut.slots(w.cols()), cut.per_scale());
+    let Room { codes, values, mut halves, mut singles } = room;
+    slots.resize(rows * per_row, K::Item::default());
+    let code_stride = codes.len() / rows;
+    let out = MatrixMut::new("codes", codes, rows, code_stride)?;
+    let made = MatrixMut::new("slots", slots, rows, per_row)?;
+    if let Some(order) = order {
+        nm::prune_encode(w, zero, order, cut.pattern, out, made)?;
+    } else if nm::encode(w, zero, cut.pattern, out, made)?.is_some() {
+        return Ok(false);
+    }
+    let scales = per_row.div_ceil(per_scale);
+    let (mut low, mut span) = (vec![0.0; rows * scales], vec![0.0; rows * scales]);
+    for (row, (low, high)) in slots.chunks(per_row).zip(low.chunks_mut(scales).zip(span.chunks_mut(scales))) {
+        scan_groups::<K>(row, per_scale, low, high);
+    }
+    span.iter_mut().zip(&low).for_each(|(high, &low)| *high = if -low > *high { -low } else { *high });
+    let q = if cut.bits == 8 { 127.0 } else { 7.0 };
+    if !make_scales(&mut span, q, halves.as_deref_mut(), singles.as_deref_mut()) {
+        return Ok(false);
+    }
+    let scale = match (&halves, &singles) {
+        (Some(halves), _) => Scale::Half(halves),
+        (_, Some(singles)) => Scale::Single(singles),
+        _ => return Ok(false),
+    };
+    let mut spread = Grid::new(scale, None, rows, scales)?.spread::<f32>(per_scale, 2 * q as i16);
+    let mut x = [0.0; RUN];
+    let mut bytes = [0; RUN];
+    let stride = values.len() / rows;
+    for (row, (slots, values)) in slots.chunks(per_row).zip(values.chunks_mut(stride)).enumerate() {
+        for run in runs(0..per_row, RUN) {
+            let x = &mut x[..run.len()];
+            K::widen(&slots[run.clone()], x);
+            spread.load(row, run.clone());
+            if cut.bits == 8 {
+                Kernels::active().quantize_f32(x, spread.scale(), spread.low(), 2.0 * q, &mut values[run]);
+            } else {
+                let bytes = &mut bytes[..run.len()];
+                Kernels::active().quantize_f32(x, spread.scale(), spread.low(), 2.0 * q, bytes);
+                Kernels::active().pack_nibbles(bytes, &mut values[run.start / 2..run.end.div_ceil(2)]);
+            }
+        }
+        values[(per_row * cut.bits).div_ceil(8)..].fill(0);
+    }
+    Ok(true)
+}
+
+/// The inverse of [`nm_encode`]: fills `out`. `grid` may have one entry for the matrix, and has no zero points.
+///
+/// # Errors
+/// As [`nm_encode`]; a code that names no mask.
+pub fn nm_decode<K: Number>(
+    codes: Matrix<'_, u8>,
+    values: Matrix<'_, u8>,
+    pattern: Pattern,
+    group: usize,
+    bits: u32,
+    grid: Grid<'_>,
+    mut out: MatrixMut<'_, K::Item>,
+) -> Result<()>
+where
+    K::Item: nm::Slot,
+{
+    let shape = (out.rows(), out.cols());
+    let cut = Cut::new(pattern, shape, group, bits, false)?;
+    grid.fits(shape.0, shape.1, cut.group)?;
+    cut.check("codes", (codes.rows(), codes.cols()), cut.code_bytes(shape.1))?;
+    cut.check("values", (values.rows(), values.cols()), cut.value_bytes(shape.1))?;
+    let out = out.items_mut();
+    if out.is_empty() {
+        return Ok(());
+    }
+    let tasks = par::cut(cut.pieces(), 1, size_of_val(out));
+    let outs = cut.split(out, shape.1, &tasks, |cols| cols);
+    par::run(tasks.into_iter().zip(outs).collect(), |(task, mut out): (Range<usize>, _)| {
+        let (mut slots, mut x, mut bytes) = (Vec::new(), [K::Compute::default(); RUN], [0; RUN]);
+        let mut spread = grid.spread::<K::Compute>(cut.per_scale(), 0);
+        for at in task {
+            let Piece { rows, cols } = cut.piece(at);
+            let (first, per_row) = (cut.slots(cols.start), cut.slots(cols.len()));
+            slots.resize(rows.len() * per_row, K::Item::default());
+            for (row, slots) in rows.clone().zip(slots.chunks_mut(per_row)) {
+                for run in runs(first..first + per_row, RUN) {
+                    let stored = values.row(row);
+                    let codes = if cut.bits == 8 {
+                        &stored[run.clone()]
+                    } else {
+                        let bytes = &mut bytes[..run.len()];
+                        Kernels::active().unpack_nibbles(&stored[run.start / 2..run.end.div_ceil(2)], bytes);
+                        bytes
+                    };
+                    let x = &mut x[..run.len()];
+                    spread.load(row, run.clone());
+                    <K::Compute as super::Compute>::dequantize(
+                        codes,
+                        spread.zero_point(),
+                        spread.scale(),
+                        K::LIMITS,
+                        x,
+                    );
+                    K::narrow(x, &mut slots[run.start - first..run.end - first]);
+                }
+            }
+            // The codes of whole rows, padding and all, or the bytes of a part of a row.
+            let (start, width) = (cut.code_bytes(cols.start), cut.code_bytes(cols.len()));
+            let end = if rows.len() == 1 { rows.start * codes.cols() + start + width } else { rows.end * codes.cols() };
+            let part = &codes.items()[rows.start * codes.cols() + start..end];
+            let part = Matrix::new("codes", part, rows.len(), part.len() / rows.len())?;
+            let slots = Matrix::new("slots", &slots, rows.len(), per_row)?;
+            let block = take(&mut out, rows.len() * cols.len());
+            let block = MatrixMut::new("out", block, rows.len(), cols.len())?;
+            nm::decode(part, slots, pattern, block).map_err(|error| match error {
+                Error::Code { row, group, got, bound } => {
+                    Error::Code { row: row + rows.start, group: group + cols.start / pattern.m(), got, bound }
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
+    })
+}

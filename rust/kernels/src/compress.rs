@@ -1,0 +1,144 @@
+//! The part of the table that moves items by a mask of bits, with its length assertions.
+
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64::{avx2, avx512};
+use crate::{Kernels, scalar};
+
+type Compress<T> = unsafe fn(&[T], &[u8], &mut [T]) -> usize;
+type Expand<T> = unsafe fn(&[T], &[u8], &mut [T], bool) -> usize;
+type Positions<I> = unsafe fn(&[u8], I, &mut [I]) -> usize;
+type Drain<T> = unsafe fn(&mut [T], &mut [T]);
+type Pair = [u64; 2];
+
+/// Functions for one instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    compress_u8: Compress<u8>,
+    compress_u16: Compress<u16>,
+    compress_u32: Compress<u32>,
+    compress_u64: Compress<u64>,
+    compress_pair: Compress<Pair>,
+    expand_u8: Expand<u8>,
+    expand_u16: Expand<u16>,
+    expand_u32: Expand<u32>,
+    expand_u64: Expand<u64>,
+    expand_pair: Expand<Pair>,
+    drain_u8: Drain<u8>,
+    drain_u16: Drain<u16>,
+    drain_u32: Drain<u32>,
+    drain_u64: Drain<u64>,
+    drain_pair: Drain<Pair>,
+    positions_i32: Positions<i32>,
+    positions_i64: Positions<i64>,
+    count_bits: unsafe fn(&[u8]) -> usize,
+}
+
+pub(crate) const SCALAR: Table = Table {
+    compress_u8: scalar::compress::compress::<u8>,
+    compress_u16: scalar::compress::compress::<u16>,
+    compress_u32: scalar::compress::compress::<u32>,
+    compress_u64: scalar::compress::compress::<u64>,
+    compress_pair: scalar::compress::compress::<Pair>,
+    expand_u8: scalar::compress::expand::<u8>,
+    expand_u16: scalar::compress::expand::<u16>,
+    expand_u32: scalar::compress::expand::<u32>,
+    expand_u64: scalar::compress::expand::<u64>,
+    expand_pair: scalar::compress::expand::<Pair>,
+    drain_u8: scalar::compress::drain::<u8>,
+    drain_u16: scalar::compress::drain::<u16>,
+    drain_u32: scalar::compress::drain::<u32>,
+    drain_u64: scalar::compress::drain::<u64>,
+    drain_pair: scalar::compress::drain::<Pair>,
+    positions_i32: scalar::compress::positions_i32,
+    positions_i64: scalar::compress::positions_i64,
+    count_bits: scalar::compress::count_bits,
+};
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX2: Table = Table { count_bits: avx2::compress::count_bits, ..SCALAR };
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX512: Table = Table {
+    compress_u8: avx512::compress::compress_u8,
+    compress_u16: avx512::compress::compress_u16,
+    compress_u32: avx512::compress::compress_u32,
+    compress_u64: avx512::compress::compress_u64,
+    expand_u8: avx512::compress::expand_u8,
+    expand_u16: avx512::compress::expand_u16,
+    expand_u32: avx512::compress::expand_u32,
+    expand_u64: avx512::compress::expand_u64,
+    drain_u8: avx512::compress::drain_u8,
+    drain_u16: avx512::compress::drain_u16,
+    drain_u32: avx512::compress::drain_u32,
+    drain_u64: avx512::compress::drain_u64,
+    drain_pair: avx512::compress::drain_pair,
+    positions_i32: avx512::compress::positions_i32,
+    positions_i64: avx512::compress::positions_i64,
+    ..AVX2
+};
+
+macro_rules! items {
+    ($compress:ident, $expand:ident, $drain:ident, $t:ty) => {
+        /// Moves the items of `src` whose bit (LSB first) is set to the front of `dst`; what `dst` cannot hold is
+        /// dropped. Gives the number of set bits; those behind the last item do not count. The items of `dst` behind
+        /// those that were moved hold nothing of use.
+        ///
+        /// # Panics
+        /// `bits` is not `ceil(src.len() / 8)` long.
+        pub fn $compress(&self, src: &[$t], bits: &[u8], dst: &mut [$t]) -> usize {
+            assert_eq!(bits.len(), src.len().div_ceil(8), "bytes of bits");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.compress.$compress)(src, bits, dst) }
+        }
+
+        /// Fills `dst` with the items of `src`, in order, where a bit (LSB first) is set, and with zeros elsewhere and
+        /// where `src` is used up. Gives the number of set bits; those behind the last item do not count. With
+        /// `stream` it writes past the caches where it can.
+        ///
+        /// # Panics
+        /// `bits` is not `ceil(dst.len() / 8)` long.
+        pub fn $expand(&self, src: &[$t], bits: &[u8], dst: &mut [$t], stream: bool) -> usize {
+            assert_eq!(bits.len(), dst.len().div_ceil(8), "bytes of bits");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.compress.$expand)(src, bits, dst, stream) }
+        }
+
+        /// Moves `buffer` to `dst`, past the caches, and leaves zeros in it.
+        ///
+        /// # Panics
+        /// The two differ in length.
+        pub fn $drain(&self, buffer: &mut [$t], dst: &mut [$t]) {
+            assert_eq!(buffer.len(), dst.len(), "items of dst");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.compress.$drain)(buffer, dst) }
+        }
+    };
+}
+
+macro_rules! positions {
+    ($name:ident, $i:ty) => {
+        /// Writes `first` plus the place of each set bit (LSB first) to the front of `dst`; what `dst` cannot hold is
+        /// dropped. Gives the number of set bits. The items of `dst` behind them hold nothing of use.
+        pub fn $name(&self, bits: &[u8], first: $i, dst: &mut [$i]) -> usize {
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+            unsafe { (self.compress.$name)(bits, first, dst) }
+        }
+    };
+}
+
+impl Kernels {
+    items!(compress_u8, expand_u8, drain_u8, u8);
+    items!(compress_u16, expand_u16, drain_u16, u16);
+    items!(compress_u32, expand_u32, drain_u32, u32);
+    items!(compress_u64, expand_u64, drain_u64, u64);
+    items!(compress_pair, expand_pair, drain_pair, Pair);
+    positions!(positions_i32, i32);
+    positions!(positions_i64, i64);
+
+    /// Gives the number of set bits.
+    #[must_use]
+    pub fn count_bits(&self, bits: &[u8]) -> usize {
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+        unsafe { (self.compress.count_bits)(bits) }
+    }
+}

@@ -1,0 +1,80 @@
+//! The part of the table that turns masks of groups into codes and back, where groups fill bytes, with its length
+//! assertions.
+
+use crate::{Kernels, scalar};
+
+/// What a byte of mask, a unit of one or more groups, means. A unit has a code of `width` bits: those of its groups,
+/// one behind the other.
+#[derive(Clone, Debug)]
+pub struct UnitTable {
+    pub(crate) full: [u8; 256],
+    pub(crate) code: [u8; 256],
+    pub(crate) mask: [u8; 128],
+    pub(crate) width: u32,
+}
+
+impl UnitTable {
+    /// `full` is the completed form of each mask; `code` its code, or has the highest bit set where a group holds too
+    /// much; `mask` is the completed mask of each code, or 0 where it is none.
+    ///
+    /// # Panics
+    /// `width` is above 7.
+    #[must_use]
+    pub fn new(full: [u8; 256], code: [u8; 256], mask: [u8; 128], width: u32) -> Self {
+        assert!(width <= 7, "a code of {width} bits");
+        Self { full, code, mask, width }
+    }
+}
+
+type Pack = unsafe fn(&[u8], &UnitTable, &mut [u8], &mut [u8]) -> bool;
+type Unpack = unsafe fn(&[u8], &UnitTable, &mut [u8]) -> bool;
+
+/// Functions for one instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Units {
+    pack_units: Pack,
+    unpack_units: Unpack,
+}
+
+pub(crate) const SCALAR: Units =
+    Units { pack_units: scalar::units::pack_units, unpack_units: scalar::units::unpack_units };
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX2: Units = Units {
+    pack_units: crate::x86_64::avx2::units::pack_units,
+    unpack_units: crate::x86_64::avx2::units::unpack_units,
+};
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX512: Units = Units {
+    pack_units: crate::x86_64::avx512::units::pack_units,
+    unpack_units: crate::x86_64::avx512::units::unpack_units,
+};
+
+impl Kernels {
+    /// Completes the masks in `keep` into `full`, and writes their codes one behind the other, LSB first. Tells whether
+    /// a group holds too much; what is written is of no use then.
+    ///
+    /// # Panics
+    /// `keep` is no multiple of 8 long, `full` is not as long, or `codes` does not hold `width` bits per byte of it.
+    #[must_use]
+    pub fn pack_units(&self, keep: &[u8], table: &UnitTable, full: &mut [u8], codes: &mut [u8]) -> bool {
+        assert!(keep.len().is_multiple_of(8), "units come in eights");
+        assert_eq!(full.len(), keep.len(), "bytes of full");
+        assert_eq!(codes.len(), keep.len() / 8 * table.width as usize, "bytes of codes");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.units.pack_units)(keep, table, full, codes) }
+    }
+
+    /// Writes the masks of codes that stand one behind the other. Tells whether one of them is none.
+    ///
+    /// # Panics
+    /// `bits` is no multiple of 8 long, or `codes` does not hold `width` bits per byte of it.
+    #[must_use]
+    pub fn unpack_units(&self, codes: &[u8], table: &UnitTable, bits: &mut [u8]) -> bool {
+        assert!(bits.len().is_multiple_of(8), "units come in eights");
+        assert_eq!(codes.len(), bits.len() / 8 * table.width as usize, "bytes of codes");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.units.unpack_units)(codes, table, bits) }
+    }
+}

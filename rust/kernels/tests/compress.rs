@@ -1,0 +1,129 @@
+//! Moves by a mask: every kernel at every length on every instruction set equals a plain definition.
+
+use sparsefmt_kernels::{Isa, Kernels};
+
+/// A small generator, so that the tests need no crate and repeat.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Lengths, each with masks that have none, few, half or all bits set.
+fn masks() -> impl Iterator<Item = (usize, Vec<u8>)> {
+    let lengths = (0..200).chain([1023, 1024, 1025]);
+    lengths.flat_map(|len| [0, 1, 4, 8].map(|in_eight| (len, mask(len, in_eight))))
+}
+
+/// The mask with bits behind the last item, which do not count.
+fn overfull(bits: &[u8], len: usize) -> Vec<u8> {
+    let mut bits = bits.to_vec();
+    if let Some(last) = bits.last_mut().filter(|_| !len.is_multiple_of(8)) {
+        *last |= 0xFF << (len % 8);
+    }
+    bits
+}
+
+fn mask(len: usize, in_eight: u64) -> Vec<u8> {
+    let mut random = Random(len as u64 * 8 + in_eight + 1);
+    let mut bits = vec![0u8; len.div_ceil(8)];
+    for i in 0..len {
+        bits[i / 8] |= u8::from(random.next() % 8 < in_eight) << (i % 8);
+    }
+    bits
+}
+
+fn places(bits: &[u8]) -> Vec<usize> {
+    (0..8 * bits.len()).filter(|i| bits[i / 8] >> (i % 8) & 1 == 1).collect()
+}
+
+/// No more room than needed, a little more, more than a register more, and too little.
+fn rooms(need: usize) -> [usize; 6] {
+    [need, need + 3, need + 80, need.saturating_sub(1), need.saturating_sub(70), need / 2]
+}
+
+fn available() -> impl Iterator<Item = &'static Kernels> {
+    Isa::ALL.into_iter().filter_map(Kernels::for_isa)
+}
+
+macro_rules! items_agree {
+    ($test:ident, $t:ty, $item:expr, $compress:ident, $expand:ident, $drain:ident) => {
+        #[test]
+        fn $test() {
+            let mut random = Random(7);
+            let source: Vec<$t> = (0..1025).map(|_| $item(random.next())).collect();
+            let dirty = $item(0x5A5A_5A5A_5A5A_5A5A_u64);
+            for (len, bits) in masks() {
+                let places = places(&bits);
+                let bits = overfull(&bits, len);
+                for kernels in available() {
+                    let isa = kernels.isa();
+                    let src = &source[..len];
+                    let want: Vec<$t> = places.iter().map(|&at| src[at]).collect();
+                    for room in rooms(places.len()) {
+                        let mut got = vec![dirty; room];
+                        assert_eq!(kernels.$compress(src, &bits, &mut got), places.len());
+                        let held = room.min(places.len());
+                        assert_eq!(got[..held], want[..held], "{isa:?}, {len} items");
+                    }
+
+                    // As many items as bits, more of them, and too few.
+                    for have in [places.len(), places.len() + 80, places.len() / 2] {
+                        let have = &source[..have.min(source.len())];
+                        let mut want = vec![<$t>::default(); len];
+                        for (&at, &item) in places.iter().zip(have) {
+                            want[at] = item;
+                        }
+                        for (stream, shift) in [(false, 0), (true, 0), (true, 1)] {
+                            let mut got = vec![dirty; len + shift];
+                            assert_eq!(kernels.$expand(have, &bits, &mut got[shift..], stream), places.len());
+                            assert_eq!(got[shift..], want, "{isa:?}, {len} items, stream: {stream}");
+                        }
+                    }
+
+                    for shift in [0, 1, 5] {
+                        let (mut buffer, mut got) = (src.to_vec(), vec![dirty; len + shift]);
+                        kernels.$drain(&mut buffer, &mut got[shift..]);
+                        assert_eq!((&got[shift..], buffer), (src, vec![<$t>::default(); len]), "{isa:?}, {len} items");
+                    }
+                }
+            }
+        }
+    };
+}
+
+items_agree!(items_of_1_byte_agree, u8, |v: u64| v as u8, compress_u8, expand_u8, drain_u8);
+items_agree!(items_of_2_bytes_agree, u16, |v: u64| v as u16, compress_u16, expand_u16, drain_u16);
+items_agree!(items_of_4_bytes_agree, u32, |v: u64| v as u32, compress_u32, expand_u32, drain_u32);
+items_agree!(items_of_8_bytes_agree, u64, |v: u64| v, compress_u64, expand_u64, drain_u64);
+items_agree!(items_of_16_bytes_agree, [u64; 2], |v: u64| [v, !v], compress_pair, expand_pair, drain_pair);
+
+macro_rules! positions_agree {
+    ($test:ident, $i:ty, $name:ident) => {
+        #[test]
+        fn $test() {
+            for (len, bits) in masks() {
+                for first in [0, 1000, <$i>::MAX - 5] {
+                    let want: Vec<$i> = places(&bits).iter().map(|&at| first.wrapping_add(at as $i)).collect();
+                    for kernels in available() {
+                        for room in rooms(want.len()) {
+                            let mut got = vec![-7; room];
+                            assert_eq!(kernels.$name(&bits, first, &mut got), want.len());
+                            assert_eq!(kernels.count_bits(&bits), want.len());
+                            let held = room.min(want.len());
+                            assert_eq!(got[..held], want[..held], "{:?}, {len} bits", kernels.isa());
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+positions_agree!(positions_in_int32_agree, i32, positions_i32);
+positions_agree!(positions_in_int64_agree, i64, positions_i64);

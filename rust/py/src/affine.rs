@@ -1,0 +1,208 @@
+//! Kernels of `sparsefmt.kernels.affine`.
+
+use crate::arrays::{input, layout, output};
+use crate::borrow::{In, Out, done};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use numpy::PyReadonlyArrayDyn;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use sparsefmt::MatrixMut;
+use sparsefmt::affine::{self, Grid, Number, Scale, ScaleMut};
+use sparsefmt::nm::{Pattern, Ranked};
+
+type Any<'a, 'py> = &'a Bound<'py, PyAny>;
+
+/// Evaluates `$body` with the type `$k` set to the dtype called `$name`.
+macro_rules! by_dtype {
+    ($name:expr, $k:ident => $body:expr) => {
+        by_dtype!(@ $name, $k => $body, "int8" Int8, "int16" Int16, "int32" Int32, "int64" Int64, "uint8" UInt8,
+            "uint16" UInt16, "uint32" UInt32, "uint64" UInt64, "float16" Float16, "bfloat16" BFloat16,
+            "float8_e4m3fn" Float8E4M3, "float8_e5m2" Float8E5M2, "float32" Float32, "float64" Float64)
+    };
+    (@ $name:expr, $k:ident => $body:expr, $($text:literal $kind:ident),*) => {
+        match $name {
+            $($text => {
+                type $k = affine::$kind;
+                $body
+            })*
+            other => Err(PyValueError::new_err(format!("dtype: affine codes do not hold {other}"))),
+        }
+    };
+}
+
+/// The same for those that whole passes over N:M are compiled for.
+macro_rules! by_single {
+    ($name:expr, $k:ident => $body:expr) => {
+        by_dtype!(@ $name, $k => $body, "float16" Float16, "bfloat16" BFloat16, "float32" Float32)
+    };
+}
+
+/// Borrowed scales.
+enum Scales<'py> {
+    Half(PyReadonlyArrayDyn<'py, f16>),
+    Single(PyReadonlyArrayDyn<'py, f32>),
+}
+
+/// Borrowed scales and zero points.
+struct Grids<'py> {
+    scales: Scales<'py>,
+    points: Option<In<'py, u8>>,
+    shape: Vec<usize>,
+}
+
+impl<'py> Grids<'py> {
+    fn new(scale: Any<'_, 'py>, zero_point: Option<Any<'_, 'py>>) -> PyResult<Self> {
+        let (shape, size) = layout("scale", scale, 2)?;
+        let scales = match size {
+            2 => Scales::Half(input("scale", scale)?),
+            _ => Scales::Single(input("scale", scale)?),
+        };
+        let points = zero_point.map(|points| In::new("zero_point", points, 2)).transpose()?;
+        Ok(Self { scales, points, shape })
+    }
+
+    fn grid(&self) -> PyResult<Grid<'_>> {
+        let (py, scale) = match &self.scales {
+            Scales::Half(a) => (a.py(), Scale::Half(a.as_slice()?.reinterpret_cast())),
+            Scales::Single(a) => (a.py(), Scale::Single(a.as_slice()?)),
+        };
+        // No items: none.
+        let points = self.points.as_ref().filter(|points| points.shape.iter().product::<usize>() > 0);
+        if let Some(points) = points.filter(|points| points.shape != self.shape) {
+            let (got, want) = (&points.shape, &self.shape);
+            return Err(PyValueError::new_err(format!("zero_point: got shape {got:?}, want {want:?}")));
+        }
+        done(py, Grid::new(scale, points.map(In::items).transpose()?, self.shape[0], self.shape[1]))
+    }
+}
+
+/// Writes the least and the largest value of every group, and 0.
+#[pyfunction]
+pub fn affine_extremes(
+    values: Any<'_, '_>,
+    dtype: &str,
+    group: usize,
+    low: Any<'_, '_>,
+    high: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = values.py();
+    by_dtype!(dtype, K => {
+        let values = In::<<K as Number>::Item>::new("values", values, 2)?;
+        let mut low = Out::<<K as Number>::Compute>::new("low", low, 2)?;
+        let mut high = Out::<<K as Number>::Compute>::new("high", high, 2)?;
+        let (values, low, high) = (values.matrix()?, low.matrix()?, high.matrix()?);
+        done(py, py.detach(|| affine::extremes::<K>(values, group, low, high)))
+    })
+}
+
+/// Writes the lifted codes of values.
+#[pyfunction]
+pub fn affine_quantize(
+    values: Any<'_, '_>,
+    dtype: &str,
+    group: usize,
+    scale: Any<'_, '_>,
+    zero_point: Any<'_, '_>,
+    bits: u32,
+    codes: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = values.py();
+    let grids = Grids::new(scale, Some(zero_point))?;
+    let grid = grids.grid()?;
+    let mut codes = Out::<u8>::new("codes", codes, 2)?;
+    let codes = codes.matrix()?;
+    by_dtype!(dtype, K => {
+        let values = In::<<K as Number>::Item>::new("values", values, 2)?;
+        let values = values.matrix()?;
+        done(py, py.detach(|| affine::quantize::<K>(values, group, grid, bits, codes)))
+    })
+}
+
+/// Writes the values of lifted codes.
+#[pyfunction]
+pub fn affine_dequantize(
+    codes: Any<'_, '_>,
+    group: usize,
+    scale: Any<'_, '_>,
+    zero_point: Any<'_, '_>,
+    dtype: &str,
+    out: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = codes.py();
+    let grids = Grids::new(scale, Some(zero_point))?;
+    let grid = grids.grid()?;
+    let codes = In::<u8>::new("codes", codes, 2)?;
+    let codes = codes.matrix()?;
+    by_dtype!(dtype, K => {
+        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let out = out.matrix()?;
+        done(py, py.detach(|| affine::dequantize::<K>(codes, group, grid, out)))
+    })
+}
+
+/// Packs as N:M with symmetric codes; gives 1 if that cannot be done.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_affine_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    prune: usize,
+    dtype: &str,
+    n: usize,
+    m: usize,
+    group: usize,
+    bits: u32,
+    codes: Any<'_, '_>,
+    scale: Any<'_, '_>,
+    values: Any<'_, '_>,
+) -> PyResult<usize> {
+    let py = w.py();
+    let pattern = done(py, Pattern::new(n, m))?;
+    by_single!(dtype, K => {
+        let w = In::<<K as Number>::Item>::new("w", w, 2)?;
+        let (mut codes, mut values) = (Out::<u8>::new("codes", codes, 2)?, Out::<u8>::new("values", values, 2)?);
+        let (w, codes, values) = (w.matrix()?, codes.matrix()?, values.matrix()?);
+        let order = if prune == 0 { None } else { <K as Number>::Item::order(dtype) };
+        let (shape, size) = layout("scale", scale, 2)?;
+        let (mut halves, mut singles) = (None, None);
+        let scale = if size == 2 {
+            let scale = halves.insert(output::<f16>("scale", scale)?).as_slice_mut()?;
+            ScaleMut::Half(done(py, MatrixMut::new("scale", scale.reinterpret_cast_mut(), shape[0], shape[1]))?)
+        } else {
+            let scale = singles.insert(output::<f32>("scale", scale)?).as_slice_mut()?;
+            ScaleMut::Single(done(py, MatrixMut::new("scale", scale, shape[0], shape[1]))?)
+        };
+        let made = py.detach(|| {
+            affine::nm_encode::<K>(w, zero, order, pattern, group, bits, codes, scale, values)
+        });
+        Ok(usize::from(!done(py, made)?))
+    })
+}
+
+/// The inverse of `nm_affine_encode`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_affine_decode(
+    codes: Any<'_, '_>,
+    values: Any<'_, '_>,
+    n: usize,
+    m: usize,
+    group: usize,
+    bits: u32,
+    scale: Any<'_, '_>,
+    dtype: &str,
+    out: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = codes.py();
+    let pattern = done(py, Pattern::new(n, m))?;
+    let grids = Grids::new(scale, None)?;
+    let grid = grids.grid()?;
+    let (codes, values) = (In::<u8>::new("codes", codes, 2)?, In::<u8>::new("values", values, 2)?);
+    let (codes, values) = (codes.matrix()?, values.matrix()?);
+    by_single!(dtype, K => {
+        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let out = out.matrix()?;
+        done(py, py.detach(|| affine::nm_decode::<K>(codes, values, pattern, group, bits, grid, out)))
+    })
+}

@@ -1,0 +1,44 @@
+"""The benchmark harness and the demo run from start to end, at small sizes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / script), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_every_case_runs() -> None:
+    done = run("benches/python/run.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    names = run("benches/python/run.py", "--list").stdout.splitlines()
+    assert len(names) >= 30
+    for name in names:
+        assert name in done.stdout
+    assert "wrote" not in done.stdout
+
+
+def test_cases_are_chosen_by_name() -> None:
+    done = run("benches/python/run.py", "--quick", "--case", "csr f32 10% *")
+    assert done.stdout.count("csr f32 10%") == 2
+    assert run("benches/python/run.py", "--case", "no such case").returncode == 2
+
+
+def test_records_name_no_host() -> None:
+    for record in (ROOT / "benches" / "record").glob("*/*.json"):
+        about = json.loads(record.read_text())
+        assert set(about["machine"]) == {"cpu", "name", "cores", "isa"}
+        assert record.parent.name == about["machine"]["name"]
+
+
+def test_demo_without_a_registry(tmp_path: Path) -> None:
+    done = run("examples/demo.py", "--offline", "--repeats", "1", "--keep", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("no package registry: using a random model")
+    assert done.stdout.count("all 37 bit-exact") == 5
+    assert len(list(tmp_path.glob("*.safetensors"))) == 5

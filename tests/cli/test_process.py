@@ -1,0 +1,118 @@
+"""What only a real process shows: entry points, signals, pipes, terminals, missing packages."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ENV = {**os.environ, "PYTHONWARNINGS": "error"}
+SPARSEFMT = [sys.executable, "-m", "sparsefmt.cli"]
+
+
+def run(*command: object, **env: str) -> subprocess.CompletedProcess[str]:
+    words = [str(c) for c in command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=ENV | env, stdin=subprocess.DEVNULL)
+
+
+def test_entry_points(model: Path, tmp_path: Path) -> None:
+    script = Path(sys.executable).parent / "sparsefmt"
+    for command in ([script], SPARSEFMT):
+        done = run(*command, "pack", model, tmp_path / "o.safetensors", "--format", "csr", "--force")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("packed 3 of 7 tensors as csr")
+    assert run(*SPARSEFMT, "--version").stdout.startswith("sparsefmt 0.")
+
+
+def test_errors_are_one_line_and_debug_shows_the_traceback(tmp_path: Path) -> None:
+    missing = tmp_path / "no.safetensors"
+    line = f"sparsefmt: error: {missing}: No such file or directory\n"
+    done = run(*SPARSEFMT, "inspect", missing)
+    assert (done.returncode, done.stdout, done.stderr) == (4, "", line)
+    for words, env in (
+        (["inspect", "--debug", missing], {}),
+        (["--debug", "inspect", missing], {}),
+        (["inspect", missing], {"SPARSEFMT_DEBUG": "1"}),
+    ):
+        done = run(*SPARSEFMT, *words, **env)
+        assert done.returncode == 4
+        assert done.stderr.startswith("Traceback (most recent call last):")
+        assert done.stderr.endswith(line)
+
+
+@pytest.mark.parametrize("words", [[], ["pcak"], ["pack"], ["--no-such-option"], ["inspect", "a", "b"]])
+def test_wrong_usage(words: list[str]) -> None:
+    done = run(*SPARSEFMT, *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("sparsefmt: error: ")
+
+
+@pytest.mark.parametrize("name", ["click", "rich"])
+def test_missing_package(name: str) -> None:
+    code = f"import sys; sys.modules[{name!r}] = None; from sparsefmt.cli.main import main; main()"
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 4
+    assert done.stderr == f"sparsefmt: error: the command line needs {name}: pip install 'sparsefmt[cli]'\n"
+
+
+def test_missing_scipy_matters_only_where_it_is_needed(model: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['scipy'] = None; from sparsefmt.cli.main import main; main()"
+    done = run(sys.executable, "-c", code, "pack", model, tmp_path / "o.safetensors", "--format", "csr")
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "m.mtx").write_text("%%MatrixMarket matrix array real general\n1 1\n1\n")
+    done = run(sys.executable, "-c", code, "pack", tmp_path / "m.mtx", tmp_path / "p.safetensors", "--format", "csr")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "pip install 'sparsefmt[cli]'" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code", "text"), [(2, 130, "sparsefmt: interrupted\n"), (15, 143, "")])
+def test_signals(tmp_path: Path, number: int, code: int, text: str) -> None:
+    """A pipe as IN keeps the process waiting until the signal comes."""
+    pipe = tmp_path / "m.mtx"
+    os.mkfifo(pipe)
+    command = [*SPARSEFMT, "pack", str(pipe), str(tmp_path / "o.safetensors"), "--format", "csr"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV) as process:
+        wchan = Path(f"/proc/{process.pid}/wchan")
+        for _ in range(200):  # until it waits for the other end of the pipe
+            time.sleep(0.05)
+            if not wchan.exists() or "wait_for_partner" in wchan.read_text():
+                break
+        else:
+            time.sleep(1)
+        process.send_signal(signal.Signals(number))
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (code, "", text)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.mtx"]
+
+
+def test_a_reader_that_stops_early(model: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*SPARSEFMT, "inspect", str(model)], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_progress_only_on_a_terminal(model: Path, tmp_path: Path) -> None:
+    """`FORCE_COLOR` makes rich believe in a terminal; stderr decides alone."""
+    done = run(*SPARSEFMT, "pack", model, tmp_path / "o.safetensors", "--format", "csr", FORCE_COLOR="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    primary, secondary = os.openpty()
+    command = [*SPARSEFMT, "pack", str(model), str(tmp_path / "p.safetensors"), "--format", "csr"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=secondary, text=True) as process:
+        os.close(secondary)
+        shown = b""
+        while True:
+            try:
+                part = os.read(primary, 65536)
+            except OSError:  # the process has closed its end
+                break
+            shown += part
+        os.close(primary)
+    assert process.returncode == 0
+    assert b"100%" in shown or "━".encode() in shown

@@ -1,0 +1,162 @@
+"""`sparsefmt verify`: exact, pruned, different, missing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import scipy.sparse
+
+import sparsefmt as sf
+from commandline import Cli
+from sparsefmt.cli.compare import compare
+
+
+@pytest.fixture
+def packed(cli: Cli, model: Path, tmp_path: Path) -> Path:
+    cli.ok("pack", model, tmp_path / "packed.safetensors", "--format", "csr")
+    return tmp_path / "packed.safetensors"
+
+
+def changed(path: Path, **tensors: np.ndarray) -> None:
+    sf.save(path, sf.load(path, mmap=False) | tensors)
+
+
+def statuses(cli: Cli, *args: object) -> tuple[int, dict[str, str], dict[str, Any]]:
+    result = cli.run("verify", "--json", *args)
+    report = json.loads(result.stdout)
+    return result.exit_code, {t["name"]: t["status"] for t in report["tensors"]}, report
+
+
+def test_exact(cli: Cli, model: Path, packed: Path) -> None:
+    assert cli.ok("verify", model, packed).endswith("7 exact: verified\n")
+
+
+def test_signs_of_zeros_do_not_count_but_nan_payloads_do(cli: Cli, tmp_path: Path) -> None:
+    w = np.zeros((64, 64), np.float32)
+    w[0, :3] = np.array([0x80000000, 0x7FC00001, 0x7FC00002], np.uint32).view(np.float32)
+    np.save(tmp_path / "w.npy", w)
+    cli.ok("pack", tmp_path / "w.npy", tmp_path / "p.safetensors", "--format", "csr")
+    cli.ok("verify", tmp_path / "w.npy", tmp_path / "p.safetensors")
+    w.view(np.uint32)[0, 1] = 0x7FC00003
+    np.save(tmp_path / "w.npy", w)
+    code, found, report = statuses(cli, tmp_path / "w.npy", tmp_path / "p.safetensors")
+    assert (code, found) == (1, {"w": "differs"})
+    assert report["tensors"][0]["max_abs_error"] == "inf"
+
+
+def test_pruned_is_accepted_where_pack_says_so(
+    cli: Cli, model: Path, tmp_path: Path, weights: dict[str, np.ndarray]
+) -> None:
+    out = tmp_path / "p.safetensors"
+    cli.ok("pack", model, out, "--format", "nm2:4", "--prune")
+    code, found, report = statuses(cli, model, out)
+    assert code == 0
+    assert found["a.weight"] == "pruned"
+    assert found["a.bias"] == "exact"
+    row = next(t for t in report["tensors"] if t["name"] == "a.weight")
+    w, kept = weights["a.weight"], sf.prune.nm(weights["a.weight"])
+    assert row["equal"] == 0.5
+    assert row["max_abs_error"] == np.abs(w - kept).max()
+    assert row["relative_frobenius_error"] == pytest.approx(np.linalg.norm(w - kept) / np.linalg.norm(w), 1e-6)
+    text = cli.ok("verify", model, out)
+    assert text.endswith("4 exact, 3 pruned: verified\n")
+    assert cli.run("verify", model, out, "--strict").exit_code == 1
+    sf.save(out, sf.load(out, mmap=False))  # the list of pruned tensors is gone
+    assert cli.run("verify", model, out).exit_code == 1
+
+
+def test_a_changed_value_in_a_pruned_tensor_differs(cli: Cli, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.safetensors"
+    cli.ok("pack", model, out, "--format", "nm2:4", "--prune")
+    w = sf.load(out)["a.weight"].to_dense()
+    w[w != 0] += 1
+    sf.save(out, sf.load(out, mmap=False) | {"a.weight": sf.encode(w, "2:4")}, sf.io.read_metadata(out))
+    code, found, _ = statuses(cli, model, out)
+    assert (code, found["a.weight"]) == (1, "differs")
+
+
+def test_missing_extra_other_shape_and_dtype(cli: Cli, model: Path, packed: Path) -> None:
+    tensors = sf.load(packed, mmap=False)
+    del tensors["small"]
+    tensors["more"] = np.ones(3)
+    tensors["a.bias"] = np.ones(65, np.float32)
+    tensors["ids"] = np.arange(2048, dtype=np.int32).reshape(2, 1024)
+    sf.save(packed, tensors)
+    result = cli.run("verify", model, packed)
+    assert result.exit_code == 1
+    assert "FAILED for 4 of 8 tensors" in result.stdout
+    code, found, report = statuses(cli, model, packed)
+    assert (code, report["total"]["failing"], report["total"]["other"]) == (1, 4, 4)
+    assert (found["small"], found["more"]) == ("missing", "extra")
+    assert found["ids"] == "other shape or dtype: int32 (2, 1024), was int64 (2, 1024)"
+    assert "(65,), was float32 (64,)" in found["a.bias"]
+
+
+def test_one_changed_bit_anywhere_is_found(cli: Cli, model: Path, packed: Path, weights: dict[str, np.ndarray]) -> None:
+    for name in ("a.weight", "ids"):
+        w = weights[name].copy()
+        w.reshape(-1)[-1] += 1
+        changed(packed, **{name: w})
+    code, found, _ = statuses(cli, model, packed)
+    assert code == 1
+    assert {n for n, s in found.items() if s == "differs"} == {"a.weight", "ids"}
+
+
+def test_huge_sparse_matrices_are_never_dense(cli: Cli, tmp_path: Path) -> None:
+    m = scipy.sparse.coo_array(([1.0, 2.0], ([0, 10**6], [5, 10**6])), (2 * 10**6, 2 * 10**6))
+    scipy.sparse.save_npz(tmp_path / "m.npz", m)
+    cli.ok("pack", tmp_path / "m.npz", tmp_path / "p.safetensors", "--format", "csr")
+    cli.ok("verify", tmp_path / "m.npz", tmp_path / "p.safetensors")
+    cli.ok("convert", tmp_path / "p.safetensors", tmp_path / "q.safetensors", "--format", "coo")
+    cli.ok("verify", tmp_path / "p.safetensors", tmp_path / "q.safetensors")
+    m.data[1] = 3
+    scipy.sparse.save_npz(tmp_path / "m.npz", m)
+    assert cli.run("verify", tmp_path / "m.npz", tmp_path / "p.safetensors").exit_code == 1
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "bfloat16", "float8_e5m2", "complex128"])
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4), (2, 3, 4), (0, 4), (4, 0)])
+def test_every_dtype_and_rank(dtype: str, shape: tuple[int, ...]) -> None:
+    kind = np.dtype(getattr(ml_dtypes, dtype, None) or dtype)
+    w = np.ones(shape, kind)
+    assert compare(w, w.copy()).status == "exact"
+    if w.size:
+        zeroed = w.copy()
+        zeroed[(0,) * len(shape)] = 0
+        found = compare(w, zeroed)
+        assert (found.status, found.unequal, found.max_abs) == ("pruned", 1, 1.0)
+        assert found.relative == pytest.approx(w.size**-0.5)
+        assert compare(zeroed, w).status == "differs"
+
+
+def test_infinities_give_an_infinite_error() -> None:
+    a, b = np.array([np.inf, 1.0]), np.array([-np.inf, 1.0])
+    assert compare(a, a).max_abs == 0
+    assert compare(a, b).max_abs == np.inf
+
+
+@pytest.mark.parametrize("codec", ["int8", "int4:g32:asym", "kmeans16"])
+def test_quantized_is_measured_and_accepted(cli: Cli, model: Path, tmp_path: Path, codec: str) -> None:
+    out = tmp_path / "q.safetensors"
+    cli.ok("pack", model, out, "--format", f"nm2:4/{codec}", "--prune")
+    code, found, report = statuses(cli, model, out)
+    assert (code, found["a.weight"], report["total"]["quantized"]) == (0, "quantized", 3)
+    row = next(t for t in report["tensors"] if t["name"] == "a.weight")
+    want = sf.compare(sf.load(out)["a.weight"], sf.load(model)["a.weight"])
+    assert row["max_abs_error"] == pytest.approx(want.max_abs)
+    assert row["relative_frobenius_error"] == pytest.approx(want.rel_frobenius)
+    assert cli.run("verify", model, out, "--strict").exit_code == 1
+
+
+def test_sparse_input_under_a_codec(cli: Cli, tmp_path: Path) -> None:
+    m = scipy.sparse.random_array((64, 64), density=0.1, rng=np.random.default_rng(5))
+    scipy.sparse.save_npz(tmp_path / "m.npz", m)
+    for codec in ("int8:row", "kmeans16"):
+        cli.ok("pack", tmp_path / "m.npz", tmp_path / "p.safetensors", "--format", f"csr/{codec}", "--force")
+        cli.ok("verify", tmp_path / "m.npz", tmp_path / "p.safetensors")
+    cli.ok("pack", tmp_path / "m.npz", tmp_path / "raw.safetensors", "--format", "csr")
+    line = cli.fails(3, "convert", tmp_path / "raw.safetensors", tmp_path / "q.safetensors", "--format", "coo/int8")
+    assert "sf.quantize" in line

@@ -1,0 +1,46 @@
+"""What the layout of the source promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("python", "rust", "tests", "benches", "examples", "tools")
+SOURCES = [p for folder in FOLDERS for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".py", ".pyi", ".rs")]
+
+
+def test_every_file_stays_under_400_lines() -> None:
+    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text().splitlines())) >= 400}
+    assert not long
+
+
+def test_only_one_module_imports_the_extension() -> None:
+    """import-linter sees no compiled modules."""
+    importing = re.compile(r"^\s*(from sparsefmt import .*\b_native\b|(from|import) sparsefmt\._native)", re.MULTILINE)
+    found = [p.name for p in (ROOT / "python").rglob("*.py") if importing.search(p.read_text())]
+    assert found == ["registry.py"]
+
+
+def test_unsafe_stands_in_one_crate() -> None:
+    code = re.compile(r"^(?!\s*//).*\bunsafe\b(?!_)", re.MULTILINE)
+    crates = {
+        p.relative_to(ROOT / "rust").parts[0] for p in SOURCES if p.suffix == ".rs" and code.search(p.read_text())
+    }
+    assert crates <= {"kernels"}
+
+
+def test_importing_loads_no_optional_package() -> None:
+    code = "import sys, sparsefmt; print([m for m in ('scipy', 'click', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/choosing.md", "docs/design.md", "docs/format.md"],
+)
+def test_documents_are_here(name: str) -> None:
+    assert (ROOT / name).stat().st_size > 0
