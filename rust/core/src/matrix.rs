@@ -57,12 +57,6 @@ pub struct MatrixMut<'a, T> {
 }
 
 impl<'a, T> MatrixMut<'a, T> {
-    /// All items.
-    #[must_use]
-    pub fn items(&self) -> &[T] {
-        self.items
-    }
-
     /// Views `items` as `rows` rows of `cols`.
     ///
     /// # Errors
@@ -82,6 +76,11 @@ impl<'a, T> MatrixMut<'a, T> {
     #[must_use]
     pub fn cols(&self) -> usize {
         self.cols
+    }
+
+    /// Whether it is so large that it is written past the caches.
+    pub(crate) fn is_streamed(&self) -> bool {
+        crate::csr::is_streamed(self.items)
     }
 
     /// All items.

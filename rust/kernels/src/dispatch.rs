@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, scalar, slots, top, units};
+use crate::{affine, compress, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL, VBMI and VBMI2 (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -65,6 +65,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
+                    && is_x86_feature_detected!("avx512vpopcntdq")
             }
         }
     }
@@ -117,6 +118,7 @@ pub struct Kernels {
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
+    pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
@@ -132,6 +134,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     compress: compress::SCALAR,
     affine: affine::SCALAR,
+    ranks: ranks::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
@@ -148,6 +151,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
+    ranks: ranks::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
@@ -166,6 +170,7 @@ const AVX512: Kernels = Kernels {
     affine: avx512::affine::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
+    ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,
     units: units::AVX512,

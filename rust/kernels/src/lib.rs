@@ -6,6 +6,7 @@
 mod affine;
 mod compress;
 mod dispatch;
+mod ranks;
 mod scalar;
 mod slots;
 mod top;
@@ -14,5 +15,6 @@ mod units;
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use ranks::RankTable;
 pub use top::Order;
 pub use units::UnitTable;

@@ -11,6 +11,9 @@ pub struct UnitTable {
     pub(crate) code: [u8; 256],
     pub(crate) mask: [u8; 128],
     pub(crate) width: u32,
+    /// For each of 64 codes: the first byte of the 8 it is cut from and its number in them, and where it starts there.
+    pub(crate) eights: [u8; 64],
+    pub(crate) shifts: [u8; 64],
 }
 
 impl UnitTable {
@@ -22,7 +25,10 @@ impl UnitTable {
     #[must_use]
     pub fn new(full: [u8; 256], code: [u8; 256], mask: [u8; 128], width: u32) -> Self {
         assert!(width <= 7, "a code of {width} bits");
-        Self { full, code, mask, width }
+        let bits = width as usize;
+        let eights = std::array::from_fn(|i| (i / 8 * bits + i % 8) as u8);
+        let shifts = std::array::from_fn(|i| (i % 8 * bits) as u8);
+        Self { full, code, mask, width, eights, shifts }
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn beyond<'a, T: Item>(
     codes: &[u8],
     slots: &'a [T],
 ) -> impl Iterator<Item = usize> + use<'a, T> {
-    let Pattern { n, m } = layout.pattern;
+    let Pattern { n, m, .. } = layout.pattern;
     let ragged = layout.cols % m;
     let mut inside = n;
     let group = layout.groups.saturating_sub(1);

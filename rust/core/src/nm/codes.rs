@@ -4,17 +4,21 @@
 //! the low parts with the remaining number of bits come in ascending order, so
 //! `code = first[high] + rank of low among the 16-bit masks with as many bits`.
 
-use super::Pattern;
-use super::bits::{Writer, field};
-use sparsefmt_kernels::{Kernels, UnitTable};
+use super::bits::{read_fields, write_fields};
+use super::{NO_BITS, Pattern};
+use sparsefmt_kernels::{Kernels, RankTable, UnitTable};
 use std::sync::OnceLock;
 
 const LOW: usize = 1 << 16;
+
+/// Groups whose masks and codes are worked on at once: a multiple of 8.
+const AT_ONCE: usize = 128;
 
 /// Tables for one pattern.
 pub(crate) struct Codes {
     pattern: Pattern,
     tables: Tables,
+    ranks: RankTable,
     /// Where groups fill bytes: m is 1, 2, 4 or 8.
     units: Option<UnitTable>,
 }
@@ -26,7 +30,7 @@ enum Tables {
 
 /// m up to 16.
 struct Short {
-    /// The code of every mask with at most n bits, completed to n; `OVER` for the others.
+    /// The code of every mask with n bits.
     code: Vec<u16>,
     /// The mask of every code; 0 for what is no code.
     mask: Vec<u16>,
@@ -41,8 +45,6 @@ struct Long {
     shift: u32,
     low: &'static Low,
 }
-
-const OVER: u16 = u16::MAX;
 
 /// The first of the groups that hold more than n items, and their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,18 +86,6 @@ pub(crate) fn binomial(p: usize, k: usize) -> usize {
     (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
 }
 
-/// Adds the lowest free positions among the last n of m until `mask` has n bits; it has at most n.
-#[inline]
-fn complete(mask: u32, n: usize, m: usize) -> u32 {
-    let last = ((1u64 << m) - (1u64 << (m - n))) as u32;
-    let (mut full, mut free) = (mask, last & !mask);
-    for _ in mask.count_ones() as usize..n {
-        full |= free & free.wrapping_neg();
-        free &= free.wrapping_sub(1);
-    }
-    full
-}
-
 impl Codes {
     /// The tables for `pattern`, built once in the life of the process.
     pub(crate) fn of(pattern: Pattern) -> &'static Self {
@@ -104,19 +94,15 @@ impl Codes {
     }
 
     fn new(pattern: Pattern) -> Self {
-        let Pattern { n, m } = pattern;
+        let Pattern { n, m, .. } = pattern;
         let tables = if m <= 16 {
-            let mut mask = vec![0; 1 << pattern.bits()];
-            let mut rank = vec![OVER; 1 << m];
+            let (mut code, mut mask) = (vec![0; 1 << m], vec![0; 1 << pattern.bits()]);
             let full = (0..1usize << m).filter(|mask| mask.count_ones() as usize == n);
-            for (code, full) in full.enumerate() {
-                mask[code] = full as u16;
-                rank[full] = code as u16;
+            for (rank, full) in full.enumerate() {
+                mask[rank] = full as u16;
+                code[full] = rank as u16;
             }
-            let complete = |short: usize| {
-                if short.count_ones() as usize > n { short } else { complete(short as u32, n, m) as usize }
-            };
-            Tables::Short(Short { code: (0..1 << m).map(|short| rank[complete(short)]).collect(), mask })
+            Tables::Short(Short { code, mask })
         } else {
             let mut first = vec![0u32];
             for high in 0u32..1 << (m - 16) {
@@ -133,7 +119,7 @@ impl Codes {
             });
             Tables::Long(Long { near: near.collect(), shift, first, low: low() })
         };
-        let mut codes = Self { pattern, tables, units: None };
+        let mut codes = Self { pattern, tables, ranks: RankTable::new(n, m), units: None };
         codes.units = 8usize.is_multiple_of(m).then(|| codes.units());
         codes
     }
@@ -145,10 +131,10 @@ impl Codes {
         let (mut full, mut code, mut mask) = ([0; 256], [0; 256], [0; 128]);
         for byte in 0..256usize {
             for group in 0..groups {
-                match self.rank((byte >> (group * m)) as u32 & ((1 << m) - 1)) {
-                    Some((whole, rank)) => {
+                match self.complete((byte >> (group * m)) as u32 & ((1 << m) - 1)) {
+                    Some(whole) => {
                         full[byte] |= (whole << (group * m)) as u8;
-                        code[byte] |= (rank << (group * bits)) as u8;
+                        code[byte] |= (self.rank(whole) << (group * bits)) as u8;
                     }
                     None => code[byte] |= 0x80,
                 }
@@ -160,20 +146,20 @@ impl Codes {
         UnitTable::new(full, code, mask, groups * bits)
     }
 
-    /// The completed form of a mask that has at most n bits, and its code.
+    /// The mask with n bits that `short` becomes, if it does not have more.
+    fn complete(&self, short: u32) -> Option<u32> {
+        let Pattern { n, m, .. } = self.pattern;
+        let mut masks = [short];
+        (!Kernels::active().complete_words(&mut masks, (n, m))).then_some(masks[0])
+    }
+
+    /// The code of a mask with n bits.
     #[inline]
-    fn rank(&self, short: u32) -> Option<(u32, u32)> {
+    fn rank(&self, full: u32) -> u32 {
         match &self.tables {
-            Tables::Short(tables) => match tables.code[short as usize] {
-                OVER => None,
-                code => Some((u32::from(tables.mask[usize::from(code)]), u32::from(code))),
-            },
+            Tables::Short(tables) => u32::from(tables.code[full as usize]),
             Tables::Long(tables) => {
-                if short.count_ones() as usize > self.pattern.n {
-                    return None;
-                }
-                let full = complete(short, self.pattern.n, self.pattern.m);
-                Some((full, tables.first[(full >> 16) as usize] + u32::from(tables.low.rank[full as usize % LOW])))
+                tables.first[(full >> 16) as usize] + u32::from(tables.low.rank[full as usize % LOW])
             }
         }
     }
@@ -221,34 +207,56 @@ impl Codes {
 
     /// Like `pack`, group by group.
     fn pack_each(&self, keep: &[u8], groups: usize, full: &mut [u8], codes: &mut [u8]) -> Option<Over> {
-        let (m, bits) = (self.pattern.m, self.pattern.bits());
-        let (mut full, mut codes) = (Writer::new(full), Writer::new(codes));
+        let (Pattern { n, m, .. }, bits) = (self.pattern, self.pattern.bits());
         let mut over: Option<Over> = None;
-        for group in 0..groups {
-            let mask = field(keep, group * m, m as u32);
-            match self.rank(mask) {
-                Some((mask, code)) => {
-                    full.put(mask, m as u32);
-                    codes.put(code, bits);
-                }
-                None => {
-                    let first = Over { count: 0, group, nonzeros: mask.count_ones() };
-                    over.get_or_insert(first).count += 1;
+        for first in (0..groups).step_by(AT_ONCE) {
+            let (mut masks, mut ranks) = ([0; AT_ONCE], [0; AT_ONCE]);
+            let count = AT_ONCE.min(groups - first);
+            let (masks, ranks) = (&mut masks[..count], &mut ranks[..count]);
+            read_fields(&keep[first / 8 * m..], m as u32, masks);
+            if Kernels::active().complete_words(masks, (n, m)) {
+                let found = masks.iter().enumerate().filter(|(_, mask)| mask.count_ones() as usize > n);
+                for (group, mask) in found {
+                    let found = Over { count: 0, group: first + group, nonzeros: mask.count_ones() };
+                    over.get_or_insert(found).count += 1;
                 }
             }
+            if over.is_none() {
+                write_fields(masks, m as u32, &mut full[first / 8 * m..]);
+                if !Kernels::active().rank_words(masks, &self.ranks, ranks) {
+                    ranks.iter_mut().zip(masks).for_each(|(rank, &mut mask)| *rank = self.rank(mask));
+                }
+                write_fields(ranks, bits, &mut codes[first / 8 * bits as usize..]);
+            }
         }
-        full.finish();
-        codes.finish();
         over
     }
 
     /// Looks for the group and value of the first field that is no code.
     pub(crate) fn check(&self, codes: &[u8], groups: usize) -> Result<(), (usize, u32)> {
+        if let Some(units) = &self.units {
+            let (bytes, packed) = self.whole(groups);
+            let mut bits = NO_BITS;
+            if !Kernels::active().unpack_units(&codes[..packed], units, &mut bits[..bytes]) {
+                let before = bytes * 8 / self.pattern.m;
+                let checked = self.check_each(&codes[packed..], groups - before);
+                return checked.map_err(|(group, code)| (before + group, code));
+            }
+        }
+        self.check_each(codes, groups)
+    }
+
+    /// Like `check`, group by group.
+    fn check_each(&self, codes: &[u8], groups: usize) -> Result<(), (usize, u32)> {
         let (bits, count) = (self.pattern.bits(), self.pattern.count());
-        for group in 0..groups {
-            let code = field(codes, group * bits as usize, bits);
-            if code >= count {
-                return Err((group, code));
+        for first in (0..groups).step_by(AT_ONCE) {
+            let mut fields = [0; AT_ONCE];
+            let fields = &mut fields[..AT_ONCE.min(groups - first)];
+            read_fields(&codes[first / 8 * bits as usize..], bits, fields);
+            // The search stops early, so it would go one by one; this does not.
+            if fields.iter().fold(false, |bad, &field| bad | (field >= count)) {
+                let group = fields.iter().position(|&field| field >= count).unwrap_or(0);
+                return Err((first + group, fields[group]));
             }
         }
         Ok(())
@@ -272,12 +280,20 @@ impl Codes {
     /// Like `unpack`, group by group.
     fn unpack_each(&self, codes: &[u8], groups: usize, bits: &mut [u8]) -> Result<(), (usize, u32)> {
         let (m, width) = (self.pattern.m, self.pattern.bits());
-        let mut masks = Writer::new(bits);
-        for group in 0..groups {
-            let code = field(codes, group * width as usize, width);
-            masks.put(self.unrank(code).ok_or((group, code))?, m as u32);
+        for first in (0..groups).step_by(AT_ONCE) {
+            let (mut fields, mut masks) = ([0; AT_ONCE], [0; AT_ONCE]);
+            let count = AT_ONCE.min(groups - first);
+            let (fields, masks) = (&mut fields[..count], &mut masks[..count]);
+            read_fields(&codes[first / 8 * width as usize..], width, fields);
+            if !Kernels::active().unrank_words(fields, &self.ranks, masks) {
+                masks.iter_mut().zip(&*fields).for_each(|(mask, &code)| *mask = self.unrank(code).unwrap_or(0));
+            }
+            if masks.iter().fold(false, |bad, &mask| bad | (mask == 0)) {
+                let group = masks.iter().position(|&mask| mask == 0).unwrap_or(0);
+                return Err((first + group, fields[group]));
+            }
+            write_fields(masks, m as u32, &mut bits[first / 8 * m..]);
         }
-        masks.finish();
         Ok(())
     }
 }
@@ -292,7 +308,7 @@ mod tests {
     }
 
     fn patterns() -> impl Iterator<Item = Pattern> {
-        (1..=32).flat_map(|m| (1..=m).map(move |n| Pattern { n, m }))
+        (1..=32).flat_map(|m| (1..=m).map(move |n| Pattern::new(n, m).expect("1 <= n <= m <= 32")))
     }
 
     #[test]
@@ -303,7 +319,7 @@ mod tests {
             assert_eq!(masks.clone().count(), pattern.count() as usize);
             for (code, mask) in masks.enumerate() {
                 assert_eq!(codes.unrank(code as u32), Some(mask), "{pattern:?}");
-                assert_eq!(codes.rank(mask), Some((mask, code as u32)), "{pattern:?}");
+                assert_eq!((codes.complete(mask), codes.rank(mask)), (Some(mask), code as u32), "{pattern:?}");
                 assert_eq!(naive_rank(mask), code as u64);
             }
             for code in pattern.count()..1 << pattern.bits() {
@@ -324,7 +340,7 @@ mod tests {
                 assert_eq!(mask.count_ones() as usize, pattern.n, "{pattern:?}");
                 assert!(u64::from(mask) < 1 << pattern.m);
                 assert_eq!(naive_rank(mask), code, "{pattern:?}");
-                assert_eq!(codes.rank(mask), Some((mask, code as u32)), "{pattern:?}");
+                assert_eq!((codes.complete(mask), codes.rank(mask)), (Some(mask), code as u32), "{pattern:?}");
             }
             for code in [pattern.count(), u32::MAX] {
                 assert_eq!(codes.unrank(code), None, "{pattern:?}");
@@ -335,7 +351,7 @@ mod tests {
     #[test]
     fn masks_are_completed_among_the_last_positions() {
         for pattern in patterns() {
-            let Pattern { n, m } = pattern;
+            let Pattern { n, m, .. } = pattern;
             for seed in 0..200u32 {
                 let short = seed.wrapping_mul(0x9E37_79B9).rotate_left(seed) & ((1u64 << m) - 1) as u32;
                 let missing = n.checked_sub(short.count_ones() as usize);
@@ -343,7 +359,7 @@ mod tests {
                     let free = (m - n..m).filter(|p| short >> p & 1 == 0).take(missing);
                     free.fold(short, |mask, p| mask | 1 << p)
                 });
-                assert_eq!(Codes::of(pattern).rank(short).map(|(full, _)| full), want, "{pattern:?} {short:b}");
+                assert_eq!(Codes::of(pattern).complete(short), want, "{pattern:?} {short:b}");
             }
         }
     }

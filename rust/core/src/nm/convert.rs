@@ -4,7 +4,7 @@ use super::check::{beyond, check_codes};
 use super::codes::Codes;
 use super::encode::{Overfull, Source, pack_rows};
 use super::{Layout, NO_BITS, Pattern, Slot, TILE};
-use crate::csr::{is_streamed, lengths, slots_of, span};
+use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
 
@@ -28,8 +28,7 @@ pub fn decode<T: Slot>(
     if layout.cols == 0 {
         return Ok(());
     }
-    let table = Codes::of(pattern);
-    let stream = is_streamed(out.items());
+    let (table, stream) = (Codes::of(pattern), out.is_streamed());
     let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
     let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
     par::run(tasks, |(rows, mut out)| {
@@ -41,8 +40,7 @@ pub fn decode<T: Slot>(
                     .unpack(&codes[tile.code..], tile.groups, &mut bits)
                     .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
                 let out = &mut out[tile.start..][..tile.cols];
-                let slots = &slots[tile.slot..][..tile.groups * pattern.n];
-                T::expand(slots, &bits[..tile.cols.div_ceil(8)], out, stream);
+                T::expand(&slots[tile.slot..], &bits[..tile.cols.div_ceil(8)], out, stream);
             }
         }
         Ok(())

@@ -57,7 +57,7 @@ impl<T: Ranked> Source<T> for Pruned<'_, T> {
         let mut top = NO_BITS;
         T::top_bits(items, self.order, self.pattern, &mut top[..keep.len()]);
         T::nonzero_bits(items, self.zero, keep);
-        keep.iter_mut().zip(top).for_each(|(keep, top)| *keep &= top);
+        keep.iter_mut().zip(&top).for_each(|(keep, top)| *keep &= top);
         Ok(items)
     }
 }

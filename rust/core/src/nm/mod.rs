@@ -35,6 +35,8 @@ const NO_BITS: Bits = [0; TILE / 8 + 8];
 pub struct Pattern {
     n: usize,
     m: usize,
+    count: u32,
+    bits: u32,
 }
 
 impl Pattern {
@@ -45,7 +47,10 @@ impl Pattern {
     pub fn new(n: usize, m: usize) -> Result<Self> {
         match (n, m) {
             (_, 0 | 33..) => Err(Error::Parameter { name: "m", got: m }),
-            _ if (1..=m).contains(&n) => Ok(Self { n, m }),
+            _ if (1..=m).contains(&n) => {
+                let count = codes::binomial(m, n) as u32;
+                Ok(Self { n, m, count, bits: u32::BITS - (count - 1).leading_zeros() })
+            }
             _ => Err(Error::Parameter { name: "n", got: n }),
         }
     }
@@ -65,13 +70,13 @@ impl Pattern {
     /// The number of codes, C(m, n).
     #[must_use]
     pub fn count(self) -> u32 {
-        codes::binomial(self.m, self.n) as u32
+        self.count
     }
 
     /// Bits per code: `ceil(log2(count))`.
     #[must_use]
     pub fn bits(self) -> u32 {
-        u32::BITS - (self.count() - 1).leading_zeros()
+        self.bits
     }
 
     /// Groups that are worked on at once: a multiple of 8, so that the codes of a tile start on a byte.

@@ -1,4 +1,4 @@
-//! Packing items by a bit mask, and back.
+//! Packing items by bit masks.
 
 /// See [`crate::Kernels::pack_slots_u16`].
 pub(crate) fn pack_slots<T: Copy + Default>(src: &[T], keep: &[u8], full: &[u8], dst: &mut [T]) -> usize {

@@ -3,5 +3,6 @@
 pub(crate) mod affine;
 pub(crate) mod compress;
 pub(crate) mod mask;
+pub(crate) mod ranks;
 pub(crate) mod split;
 pub(crate) mod units;

@@ -7,55 +7,194 @@ use crate::scalar::top::BitWriter;
 use crate::top::Order;
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi8, _mm512_abs_epi16, _mm512_abs_epi32, _mm512_abs_epi64, _mm512_and_si512,
+    _mm512_cmpge_epu8_mask, _mm512_cmpge_epu16_mask, _mm512_cmpge_epu32_mask, _mm512_cmpge_epu64_mask,
     _mm512_cmplt_epu8_mask, _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask,
     _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_add_epi16, _mm512_mask_add_epi32, _mm512_mask_add_epi64,
     _mm512_mask_cmpge_epu8_mask, _mm512_mask_cmpge_epu16_mask, _mm512_mask_cmpge_epu32_mask,
     _mm512_mask_cmpge_epu64_mask, _mm512_mask_cmpgt_epu8_mask, _mm512_mask_cmpgt_epu16_mask,
     _mm512_mask_cmpgt_epu32_mask, _mm512_mask_cmpgt_epu64_mask, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi16,
-    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64, _mm512_min_epu8, _mm512_min_epu16, _mm512_min_epu32,
-    _mm512_min_epu64, _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_setzero_si512,
+    _mm512_maskz_loadu_epi32, _mm512_maskz_loadu_epi64, _mm512_max_epu8, _mm512_max_epu16, _mm512_max_epu32,
+    _mm512_max_epu64, _mm512_min_epu8, _mm512_min_epu16, _mm512_min_epu32, _mm512_min_epu64, _mm512_or_si512,
+    _mm512_permutex_epi64, _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_epi64, _mm512_rol_epi32, _mm512_rol_epi64, _mm512_set1_epi8, _mm512_set1_epi16,
+    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_slli_epi16,
+    _mm512_srli_epi16,
 };
+
+/// The places of the rivals for every rotation of groups of `m`: place `i` after `r` rotations by one more.
+const fn rotated<const LANES: usize>(m: usize, r: usize) -> [u64; LANES] {
+    let (mut places, mut i) = ([0; LANES], 0);
+    while i < LANES {
+        places[i] = (i / m * m + (i + r) % m) as u64;
+        i += 1;
+    }
+    places
+}
+
+/// The lanes in which rotating groups of `m` by `r` goes round the end.
+const fn rounded(lanes: usize, m: usize, r: usize) -> u64 {
+    let (mut mask, mut i) = (0, 0);
+    while i < lanes {
+        if i % m + r >= m {
+            mask |= 1 << i;
+        }
+        i += 1;
+    }
+    mask
+}
 
 macro_rules! top_bits {
     (
         $name:ident, $t:ty, $signed:ty, $lanes:literal, $mask:ty, $set1:ident, $load:ident, $abs:ident, $min:ident,
-        $permute:ident, $gt:ident, $ge:ident, $add:ident, $lt:ident
+        $permute:ident, $gt:ident, $ge:ident, $add:ident, $lt:ident, $max:ident, $least:ident, $neighbours:expr,
+        $halves:expr
     ) => {
         /// See [`crate::Kernels::top_bits_u16`].
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(items: &[$t], order: Order<$t>, (n, m): (usize, usize), bits: &mut [u8]) {
-            if m > $lanes {
-                return scalar::top::top_bits(items, order, (n, m), bits);
+            /// Rotations of groups of `M`, a divisor of the number of lanes.
+            struct Rotations<const M: usize>;
+
+            impl<const M: usize> Rotations<M> {
+                const PLACES: [[$t; $lanes]; M] = {
+                    let (mut places, mut r) = ([[0; $lanes]; M], 0);
+                    while r < M {
+                        let (row, mut i) = (rotated::<$lanes>(M, r), 0);
+                        while i < $lanes {
+                            places[r][i] = row[i] as $t;
+                            i += 1;
+                        }
+                        r += 1;
+                    }
+                    places
+                };
+                const ROUND: [$mask; M] = {
+                    let (mut masks, mut r) = ([0; M], 0);
+                    while r < M {
+                        masks[r] = rounded($lanes, M, r) as $mask;
+                        r += 1;
+                    }
+                    masks
+                };
             }
-            let places: [$t; $lanes] = std::array::from_fn(|i| (i / m * m + (i + 1) % m) as $t);
-            // SAFETY: `places` is 64 readable bytes; the load needs no alignment.
-            let next = unsafe { _mm512_loadu_si512(places.as_ptr().cast()) };
-            let last = (0..$lanes).fold(0, |mask: $mask, i| mask | (<$mask>::from(i % m == m - 1) << i));
-            let (mut rotations, mut round) = ([next; 32], [last; 32]);
-            for r in 1..m - 1 {
-                rotations[r] = $permute(next, rotations[r - 1]);
-                round[r] = round[r - 1] | (round[r - 1] >> 1);
+
+            #[inline]
+            #[target_feature(enable = "avx512f")]
+            fn whole(block: &[$t; $lanes]) -> __m512i {
+                // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
+                unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
             }
-            let (value, top) = ($set1(order.mask as $signed), $set1(order.top as $signed));
-            let (one, most) = ($set1(1), $set1(n as $signed));
-            let mut writer = BitWriter::new(bits);
-            for block in items.chunks($lanes / m * m) {
-                let given = <$mask>::MAX >> ($lanes - block.len());
-                // SAFETY: the mask reads the items of `block`; the load needs no alignment.
-                let items = unsafe { $load(given, block.as_ptr().cast()) };
-                let keys = if order.signed { $abs(items) } else { items };
-                let keys = $min(_mm512_and_si512(keys, value), top);
-                let mut beaten: __m512i = _mm512_setzero_si512();
-                for (&rotation, &round) in rotations.iter().zip(&round).take(m - 1) {
-                    let rivals = $permute(rotation, keys);
-                    let beats = $gt(!round, rivals, keys) | $ge(round, rivals, keys);
-                    beaten = $add(beaten, beats, beaten, one);
+
+            /// The first items of a register, zeros behind them.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw")]
+            fn part(block: &[$t]) -> __m512i {
+                let given = if block.is_empty() { 0 } else { <$mask>::MAX >> ($lanes - block.len().min($lanes)) };
+                // SAFETY: the mask reads items of `block`; the load needs no alignment.
+                unsafe { $load(given, block.as_ptr().cast()) }
+            }
+
+            /// How items rank, and how many are chosen.
+            #[derive(Clone, Copy)]
+            struct Rank {
+                signed: bool,
+                value: __m512i,
+                top: __m512i,
+                most: __m512i,
+            }
+
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw")]
+            fn keys(items: __m512i, rank: Rank) -> __m512i {
+                let value = if rank.signed { $abs(items) } else { items };
+                $min(_mm512_and_si512(value, rank.value), rank.top)
+            }
+
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+            fn step(beaten: __m512i, keys: __m512i, places: __m512i, round: $mask) -> __m512i {
+                let rivals = $permute(places, keys);
+                let beats = $gt(!round, rivals, keys) | $ge(round, rivals, keys);
+                $add(beaten, beats, beaten, $set1(1))
+            }
+
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+            fn chosen<const M: usize>(items: __m512i, rank: Rank) -> $mask {
+                let keys = keys(items, rank);
+                let mut beaten = _mm512_setzero_si512();
+                for r in 1..M {
+                    beaten = step(beaten, keys, whole(&Rotations::<M>::PLACES[r]), Rotations::<M>::ROUND[r]);
                 }
-                writer.put(u64::from($lt(beaten, most) & given), block.len());
+                $lt(beaten, rank.most)
             }
-            writer.finish();
+
+            /// 2 of 4 without counting rivals: what is not below the second largest key, if that is two each.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+            fn two_of_four(items: __m512i, rank: Rank) -> $mask {
+                let keys = keys(items, rank);
+                let (neighbours, halves) = ($neighbours, $halves);
+                let rivals = neighbours(keys);
+                let (larger, smaller) = ($max(keys, rivals), $min(keys, rivals));
+                let (other_larger, other_smaller) = (halves(larger), halves(smaller));
+                let second = $max($min(larger, other_larger), $max(smaller, other_smaller));
+                let mask = $least(keys, second);
+                if mask.count_ones() == $lanes / 2 { mask } else { chosen::<4>(items, rank) }
+            }
+
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+            fn choose<const M: usize, const TWO: bool>(items: __m512i, rank: Rank) -> $mask {
+                if TWO { two_of_four(items, rank) } else { chosen::<M>(items, rank) }
+            }
+
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
+            fn aligned<const M: usize, const TWO: bool>(items: &[$t], rank: Rank, bits: &mut [u8]) {
+                let (blocks, tail) = items.as_chunks::<$lanes>();
+                let (bits, tail_bits) = bits.split_at_mut(blocks.len() * ($lanes / 8));
+                for (block, bits) in blocks.iter().zip(bits.as_chunks_mut().0) {
+                    *bits = choose::<M, TWO>(whole(block), rank).to_le_bytes();
+                }
+                if !tail.is_empty() {
+                    let given = <$mask>::MAX >> ($lanes - tail.len());
+                    let last = (chosen::<M>(part(tail), rank) & given).to_le_bytes();
+                    tail_bits.copy_from_slice(&last[..tail_bits.len()]);
+                }
+            }
+
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
+            fn any(items: &[$t], m: usize, rank: Rank, bits: &mut [u8]) {
+                let next = whole(&rotated::<$lanes>(m, 1).map(|place| place as $t));
+                let last = rounded($lanes, m, 1) as $mask;
+                let (mut places, mut round) = ([next; 32], [last; 32]);
+                for r in 1..m {
+                    places[r] = $permute(next, places[r - 1]);
+                    round[r] = round[r - 1] | (round[r - 1] >> 1);
+                }
+                let mut writer = BitWriter::new(bits);
+                for block in items.chunks($lanes / m * m) {
+                    let keys = keys(part(block), rank);
+                    let mut beaten = _mm512_setzero_si512();
+                    for (&places, &round) in places.iter().zip(&round).take(m - 1) {
+                        beaten = step(beaten, keys, places, round);
+                    }
+                    let given = <$mask>::MAX >> ($lanes - block.len());
+                    writer.put(u64::from($lt(beaten, rank.most) & given), block.len());
+                }
+                writer.finish();
+            }
+
+            let (value, top) = ($set1(order.mask as $signed), $set1(order.top as $signed));
+            let rank = Rank { signed: order.signed, value, top, most: $set1(n as $signed) };
+            match m {
+                2 => aligned::<2, false>(items, rank, bits),
+                4 if n == 2 => aligned::<4, true>(items, rank, bits),
+                4 => aligned::<4, false>(items, rank, bits),
+                8 => aligned::<8, false>(items, rank, bits),
+                _ if m <= $lanes => any(items, m, rank, bits),
+                _ => scalar::top::top_bits(items, order, (n, m), bits),
+            }
         }
     };
 }
@@ -74,7 +213,11 @@ top_bits!(
     _mm512_mask_cmpgt_epu8_mask,
     _mm512_mask_cmpge_epu8_mask,
     _mm512_mask_add_epi8,
-    _mm512_cmplt_epu8_mask
+    _mm512_cmplt_epu8_mask,
+    _mm512_max_epu8,
+    _mm512_cmpge_epu8_mask,
+    |a| _mm512_or_si512(_mm512_slli_epi16::<8>(a), _mm512_srli_epi16::<8>(a)),
+    |a| _mm512_rol_epi32::<16>(a)
 );
 top_bits!(
     top_bits_u16,
@@ -90,7 +233,11 @@ top_bits!(
     _mm512_mask_cmpgt_epu16_mask,
     _mm512_mask_cmpge_epu16_mask,
     _mm512_mask_add_epi16,
-    _mm512_cmplt_epu16_mask
+    _mm512_cmplt_epu16_mask,
+    _mm512_max_epu16,
+    _mm512_cmpge_epu16_mask,
+    |a| _mm512_rol_epi32::<16>(a),
+    |a| _mm512_rol_epi64::<32>(a)
 );
 top_bits!(
     top_bits_u32,
@@ -106,7 +253,11 @@ top_bits!(
     _mm512_mask_cmpgt_epu32_mask,
     _mm512_mask_cmpge_epu32_mask,
     _mm512_mask_add_epi32,
-    _mm512_cmplt_epu32_mask
+    _mm512_cmplt_epu32_mask,
+    _mm512_max_epu32,
+    _mm512_cmpge_epu32_mask,
+    |a| _mm512_rol_epi64::<32>(a),
+    |a| _mm512_shuffle_epi32::<0b01_00_11_10>(a)
 );
 top_bits!(
     top_bits_u64,
@@ -122,5 +273,9 @@ top_bits!(
     _mm512_mask_cmpgt_epu64_mask,
     _mm512_mask_cmpge_epu64_mask,
     _mm512_mask_add_epi64,
-    _mm512_cmplt_epu64_mask
+    _mm512_cmplt_epu64_mask,
+    _mm512_max_epu64,
+    _mm512_cmpge_epu64_mask,
+    |a| _mm512_permutex_epi64::<0b10_11_00_01>(a),
+    |a| _mm512_permutex_epi64::<0b01_00_11_10>(a)
 );

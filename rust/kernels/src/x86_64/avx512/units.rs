@@ -76,8 +76,7 @@ pub(crate) fn unpack_units(codes: &[u8], table: &UnitTable, bits: &mut [u8]) -> 
     let width = table.width as usize;
     let halves = table.mask.as_chunks::<64>().0;
     let (low, high) = (load(&halves[0]), load(&halves[1]));
-    let eights = load(&std::array::from_fn(|i| (i / 8 * width + i % 8) as u8));
-    let shifts = load(&std::array::from_fn(|i| (i % 8 * width) as u8));
+    let (eights, shifts) = (load(&table.eights), load(&table.shifts));
     let field = _mm512_set1_epi8(((1u32 << width) - 1) as i8);
     let (bits, tail) = bits.as_chunks_mut::<64>();
     let mut good = u64::MAX;
