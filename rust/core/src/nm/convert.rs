@@ -100,37 +100,27 @@ pub fn to_csr<T: Slot, I: Index>(
     let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
     let out_slots = par::split_mut(&mut out_slots[place], lengths);
     let tasks = ranges.into_iter().zip(indices.into_iter().zip(out_slots)).collect();
-    par::run(tasks, |(rows, (mut indices, mut out_slots)): (Range<usize>, (&mut [I], &mut [T]))| {
+    par::run(tasks, |(rows, (indices, out_slots)): (Range<usize>, (&mut [I], &mut [T]))| {
+        let mut written = 0;
         for row in rows {
-            let count = slots_of(indptr, row)?;
-            let (Some((row_indices, rest)), Some((row_slots, more))) =
-                (indices.split_at_mut_checked(count), out_slots.split_at_mut_checked(count))
-            else {
-                return Err(Error::Changed);
-            };
-            (indices, out_slots) = (rest, more);
-            let mut outs = row_indices.iter_mut().zip(row_slots);
+            let end = written + slots_of(indptr, row)?;
+            let (codes, slots) = (codes.row(row), slots.row(row));
             for tile in layout.tiles() {
-                let mut bits = NO_BITS;
+                let (mut bits, mut room) = (NO_BITS, [T::default(); TILE]);
                 table
-                    .unpack(&codes.row(row)[tile.code..], tile.groups, &mut bits)
+                    .unpack(&codes[tile.code..], tile.groups, &mut bits)
                     .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
-                let mut slots = slots.row(row)[tile.slot..][..tile.groups * pattern.n].iter();
-                for (word, bytes) in bits.as_chunks::<8>().0.iter().enumerate() {
-                    let mut left = u64::from_le_bytes(*bytes);
-                    while left != 0 {
-                        let at = word * 64 + left.trailing_zeros() as usize;
-                        left &= left - 1;
-                        let Some(&slot) = slots.next() else { break };
-                        if at < tile.cols && slot.is_nonzero(T::mask(u64::MAX)) {
-                            let (index, out) = outs.next().ok_or(Error::Changed)?;
-                            *index = I::cut(tile.start + at);
-                            *out = slot;
-                        }
-                    }
+                let (bits, room) = (&mut bits[..tile.cols.div_ceil(8)], &mut room[..tile.cols]);
+                T::expand(&slots[tile.slot..], bits, room, false);
+                let count = T::nonzero_bits(room, T::mask(u64::MAX), bits);
+                if written + count > end || end > indices.len() {
+                    return Err(Error::Changed);
                 }
+                I::positions(bits, tile.start, &mut indices[written..]);
+                T::compress(room, bits, &mut out_slots[written..]);
+                written += count;
             }
-            if outs.next().is_some() {
+            if written != end {
                 return Err(Error::Changed);
             }
         }
@@ -175,14 +165,16 @@ impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
     fn tile(&mut self, _row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
         let room = &mut self.room[..cols.len()];
         room.fill(T::default());
-        for at in self.left.clone() {
-            match self.indices[at].to_i64().wrapping_sub(cols.start as i64) {
-                col if (0..room.len() as i64).contains(&col) => room[col as usize] = self.slots[at],
-                _ if self.ascending => break,
-                _ => continue,
-            }
-            if self.ascending {
-                self.left.start = at + 1;
+        let mut places = self.left.clone();
+        if self.ascending {
+            let inside = |column: &I| column.below(self.cols).is_some_and(|column| column < cols.end);
+            places.end = places.start + self.indices[places.clone()].partition_point(inside);
+            self.left.start = places.end;
+        }
+        for (column, &slot) in self.indices[places.clone()].iter().zip(&self.slots[places]) {
+            let column = column.below(self.cols).and_then(|column| column.checked_sub(cols.start));
+            if let Some(to) = column.and_then(|column| room.get_mut(column)) {
+                *to = slot;
             }
         }
         T::nonzero_bits(room, T::mask(u64::MAX), keep);

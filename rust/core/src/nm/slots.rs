@@ -3,7 +3,7 @@
 use crate::Item;
 use sparsefmt_kernels::Kernels;
 
-/// An item that is packed by bits per column.
+/// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
     /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in `keep`
     /// become zero. Both hold `ceil(src.len() / 8)` bytes. What `dst` cannot hold is dropped.
