@@ -13,8 +13,7 @@ find_python = for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTHON ?= $(shell $(find_python))
 BIN := .venv/bin
 CACHE ?= .cache
-SOURCES := Cargo.toml Cargo.lock pyproject.toml python/sparsefmt/__init__.py \
-	$(shell find rust -name '*.rs' -o -name Cargo.toml)
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .PHONY: help demo test lint bench build clean lock
 

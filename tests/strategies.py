@@ -44,7 +44,8 @@ def special(dtype: np.dtype[Any]) -> Array:
     size = dtype.itemsize
     if dtype.kind == "c":
         part = special(np.dtype(f"f{size // 2}"))
-        return np.stack([part, part[::-1]], axis=-1).view(dtype).reshape(-1)
+        signs = np.array([[-0.0, 0.0], [0.0, -0.0], [-0.0, -0.0]], part.dtype)
+        return np.concatenate([np.stack([part, part[::-1]], axis=-1), signs]).view(dtype).reshape(-1)
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
         return np.array([info.min, info.max, info.max - 1, 1], dtype)

@@ -4,8 +4,8 @@ from typing import Literal
 
 from sparsefmt import arrays, fused
 from sparsefmt.arrays import Array, Matrix, zero_mask
-from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.affine import Affine
+from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.errors import CodecError, DtypeError, FormatError
 from sparsefmt.format import parse

@@ -50,6 +50,10 @@ def test_in_or_the_folder_of_out_is_missing(cli: Cli, model: Path, tmp_path: Pat
     assert line.endswith("no: No such file or directory")
 
 
+def test_a_missing_file_is_named_as_such_whatever_its_ending(cli: Cli, tmp_path: Path) -> None:
+    assert "No such file" in cli.fails(4, "inspect", tmp_path / "model.safetensor")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_in_may_not_be_read(cli: Cli, model: Path, tmp_path: Path) -> None:
     model.chmod(0)

@@ -195,7 +195,7 @@ def bits_check(c: Case) -> Args:
 BUILDERS: list[Callable[[Case], Args]] = [
     dense_row_counts, dense_to_csr, count_nonzero, dense_col_counts, dense_to_csc, dense_to_bits, bits_gather,
     csr_to_dense, csc_to_dense, coo_to_dense, bits_to_dense, expand_indptr, compress_rows, count_indices,
-    csr_transpose, csr_to_bits, bits_to_indices, coo_order, csr_check, coo_check, bits_check,
+    csr_transpose, csr_to_bits, bits_to_indices, coo_order, coo_to_csr, csr_check, coo_check, bits_check,
 ]  # fmt: skip
 builders = pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder.__name__)
 
@@ -239,7 +239,7 @@ def both(builder: Callable[[Case], Args]) -> tuple[Callable[..., Any], Callable[
 
 
 @builders
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=cases())
 def test_equals_the_definition(builder: Callable[[Case], Args], case: Case) -> None:
     kernel, definition = both(builder)
@@ -250,7 +250,7 @@ def test_equals_the_definition(builder: Callable[[Case], Args], case: Case) -> N
 
 
 @builders
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=cases(), data=st.data())
 def test_raises_where_the_definition_raises(builder: Callable[[Case], Args], case: Case, data: st.DataObject) -> None:
     kernel, definition = both(builder)

@@ -108,6 +108,7 @@ def test_errors_are_those_of_structure_then_codec() -> None:
     assert sf.encode(w * 1e9, "nm2:4/int8:g4:f32", prune=True).slots == 16
 
 
+@pytest.mark.skipif(sf.cpu_features()["isa"] == "numpy", reason="the NumPy definitions bound no memory")
 @pytest.mark.parametrize("codec", ["int8:g128", "int4:g128", "int4:g128:asym", "int8:tensor"])
 def test_no_temporary_of_the_whole_tensor(codec: str) -> None:
     w = np.random.default_rng(0).standard_normal((2048, 4096)).astype(np.float16)

@@ -24,7 +24,7 @@ HUBS = ["coo", "csr", "csc", "bitmask"]
 @pytest.mark.parametrize("source", ENDS)
 @pytest.mark.parametrize("target", ENDS)
 @given(w=arrays(st.sampled_from(REAL), shapes((1, 3), 600)), zero=zeros)
-@settings(max_examples=12)
+@settings(max_examples=7)
 def test_every_pair_equals_encoding_the_dense_array(source: str, target: str, w: Array, zero: str) -> None:
     w = fit(fit(w, source, zero), target, "bits")
     t = sf.encode(w, source, zero=zero)

@@ -22,6 +22,7 @@ def inspect(file: Path, as_json: bool) -> None:
 
     Bits per weight and density are stored bits and stored values per element.
     """
+    file.stat()  # a missing file is named as such, whatever its ending
     model = open_model(file)
     other = [f for f in model.files if f.suffix != ".safetensors"]
     if other:

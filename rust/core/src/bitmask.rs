@@ -128,13 +128,53 @@ pub fn csr_to_bits<I: Index>(indptr: &[I], indices: &[I], cols: usize, stride: u
             let bits = &mut bits[(row - first) * stride..][..stride];
             let at = slots_at(indptr, row, &place)?;
             bits.fill(0);
-            for (i, &index) in indices[at.clone()].iter().enumerate() {
-                let col = index.below(cols).ok_or_else(|| out_of_range(at.start + i - place.start, index, cols))?;
-                bits[col / 8] |= 1 << (col % 8);
+            let set = if at.len() > cols / 8 { set_bits::<true, I> } else { set_bits::<false, I> };
+            if let Err((i, index)) = set(&indices[at.clone()], cols, bits) {
+                return Err(out_of_range(at.start + i - place.start, index, cols));
             }
         }
         Ok(())
     })
+}
+
+/// Sets the bits at `indices`; the first that is out of range, and its position. `DENSE`: neighbours are likely to fall
+/// into one word, which is then put together before it is written: else each has to wait for the one before.
+fn set_bits<const DENSE: bool, I: Index>(
+    indices: &[I],
+    cols: usize,
+    bits: &mut [u8],
+) -> std::result::Result<(), (usize, I)> {
+    let (mut at, mut word) = (0, 0);
+    for (i, &index) in indices.iter().enumerate() {
+        let Some(col) = index.below(cols) else { return Err((i, index)) };
+        if DENSE {
+            if col / 64 != at {
+                set_word(bits, at, word);
+                (at, word) = (col / 64, 0);
+            }
+            word |= 1 << (col % 64);
+        } else {
+            bits[col / 8] |= 1 << (col % 8);
+        }
+    }
+    if DENSE {
+        set_word(bits, at, word);
+    }
+    Ok(())
+}
+
+/// Sets the bits of `word`, 64 columns from `64 * at` on.
+#[inline]
+fn set_word(bits: &mut [u8], at: usize, word: u64) {
+    let (words, tail) = bits.as_chunks_mut::<8>();
+    match words.get_mut(at) {
+        Some(bytes) => *bytes = (u64::from_le_bytes(*bytes) | word).to_le_bytes(),
+        None => {
+            for (byte, more) in tail.iter_mut().zip(word.to_le_bytes()) {
+                *byte |= more;
+            }
+        }
+    }
 }
 
 /// Writes the column of every set bit, row by row; `row_offsets` holds positions in `indices`, counted from its first.

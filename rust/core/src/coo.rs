@@ -1,7 +1,7 @@
 //! Coordinates: a row and a column per slot.
 
 use crate::csc::count_indices;
-use crate::csr::{fits, out_of_range, slots_at, span};
+use crate::csr::{self, fits, out_of_range, slots_at, span};
 use crate::order::{Plan, Unsorted};
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
@@ -58,7 +58,8 @@ fn slot_borders<I: Index>(row: &[I], ranges: &[Range<usize>], first_row: i64) ->
     borders
 }
 
-/// Zeroes `out` and puts in the slots of `at`. Rows that ascend find their place freshly zeroed.
+/// Zeroes `out` and puts in the slots of `at`, one run of equal rows after the other. Rows that ascend find their place
+/// freshly zeroed.
 fn scatter<T: Item, I: Index>(
     row: &[I],
     col: &[I],
@@ -71,19 +72,23 @@ fn scatter<T: Item, I: Index>(
     let rows = out.len() / cols;
     let step = (ZEROED / size_of::<T>()).div_ceil(cols) * cols;
     let mut zeroed = 0;
-    for i in at {
-        let local = row[i].to_i64().checked_sub(first_row).and_then(|local| usize::try_from(local).ok());
+    let mut start = at.start;
+    while start < at.end {
+        let current = row[start];
+        let length = row[start + 1..at.end].iter().take_while(|&&row| row == current).count() + 1;
+        let run = start..start + length;
+        let local = current.to_i64().checked_sub(first_row).and_then(|local| usize::try_from(local).ok());
         let Some(local) = local.filter(|&local| local < rows) else {
-            return Err(Error::Index { at: i, got: row[i].to_i64().saturating_sub(first_row), bound: rows });
+            return Err(Error::Index { at: start, got: current.to_i64().saturating_sub(first_row), bound: rows });
         };
-        let Some(col) = col[i].below(cols) else { return Err(out_of_range(i, col[i], cols)) };
-        let place = local * cols + col;
-        while place >= zeroed {
+        while (local + 1) * cols > zeroed {
             let end = out.len().min(zeroed + step);
             out[zeroed..end].fill(T::default());
             zeroed = end;
         }
-        out[place] = slots[i];
+        csr::scatter(&col[run.clone()], &slots[run.clone()], &mut out[local * cols..][..cols])
+            .map_err(|(i, index)| out_of_range(start + i, index, cols))?;
+        start = run.end;
     }
     out[zeroed..].fill(T::default());
     Ok(())
@@ -97,7 +102,7 @@ pub fn expand_indptr<I: Index>(indptr: &[I], out: &mut [I]) -> Result<()> {
     let place = span(indptr, i64::MAX as usize - 1)?;
     fits("out", out.len(), place.len())?;
     let ranges = par::cut_by(indptr, 1, size_of_val(out));
-    let outs = par::split_mut(out, crate::csr::lengths(indptr, &ranges, place.len())?);
+    let outs = par::split_mut(out, csr::lengths(indptr, &ranges, place.len())?);
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out)| {
         for row in rows {
             let at = slots_at(indptr, row, &place)?;

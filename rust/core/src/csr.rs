@@ -5,6 +5,9 @@ use crate::{Error, Index, Item, Result, par};
 /// Columns whose nonzero bits are taken at once: the bits and the items stay in the first-level cache.
 pub(crate) const TILE: usize = 2048;
 
+/// One slot in as many columns is taken by its index; more are faster compressed.
+const SPARSE: usize = 32;
+
 /// Bytes of the longest row that is put together in the first-level cache before it is written.
 pub(crate) const ROW_BUFFER: usize = 1 << 15;
 
@@ -86,7 +89,15 @@ pub fn dense_to_csr<T: Item, I: Index>(
                     return Err(Error::Changed);
                 }
                 I::positions(bits, tile * TILE, &mut indices[written..]);
-                T::compress(items, bits, &mut slots[written..]);
+                if count < items.len() / SPARSE {
+                    let (indices, slots) = (&indices[written..][..count], &mut slots[written..][..count]);
+                    for (index, slot) in indices.iter().zip(slots) {
+                        let at = (index.to_i64() as usize).wrapping_sub(tile * TILE);
+                        *slot = *items.get(at).ok_or(Error::Changed)?;
+                    }
+                } else {
+                    T::compress(items, bits, &mut slots[written..]);
+                }
                 written += count;
             }
             if written != end {
@@ -113,7 +124,9 @@ pub fn csr_to_dense<T: Item, I: Index>(
     fits("indptr", indptr.len(), rows.saturating_add(1))?;
     let place = span(indptr, indices.len().min(slots.len()))?;
     let ranges = par::cut_by(indptr, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
-    let buffered = is_streamed(out) && cols * size_of::<T>() <= ROW_BUFFER;
+    // A row with many slots takes longer to put together than to write, and the buffer does not pay.
+    let sparse = place.len() < out.len() / 4;
+    let buffered = sparse && is_streamed(out) && cols * size_of::<T>() <= ROW_BUFFER;
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
@@ -142,11 +155,27 @@ pub fn csr_to_dense<T: Item, I: Index>(
 }
 
 /// Puts every slot in its place in `row`; the first index that is out of range, and its position.
-fn scatter<T: Item, I: Index>(indices: &[I], slots: &[T], row: &mut [T]) -> std::result::Result<(), (usize, I)> {
-    for (i, (&index, &slot)) in indices.iter().zip(slots).enumerate() {
+#[inline]
+pub(crate) fn scatter<T: Item, I: Index>(
+    indices: &[I],
+    slots: &[T],
+    row: &mut [T],
+) -> std::result::Result<(), (usize, I)> {
+    let (chunks, tail) = indices.as_chunks::<8>();
+    let (slot_chunks, slot_tail) = slots.as_chunks::<8>();
+    for (i, chunk) in chunks.iter().enumerate() {
+        let Some(slots) = slot_chunks.get(i) else { break };
+        for k in 0..8 {
+            match chunk[k].below(row.len()) {
+                Some(col) => row[col] = slots[k],
+                None => return Err((8 * i + k, chunk[k])),
+            }
+        }
+    }
+    for (i, (&index, &slot)) in tail.iter().zip(slot_tail).enumerate() {
         match index.below(row.len()) {
             Some(col) => row[col] = slot,
-            None => return Err((i, index)),
+            None => return Err((8 * chunks.len() + i, index)),
         }
     }
     Ok(())

@@ -57,12 +57,6 @@ pub struct MatrixMut<'a, T> {
 }
 
 impl<'a, T> MatrixMut<'a, T> {
-    /// All items.
-    #[must_use]
-    pub fn items(&self) -> &[T] {
-        self.items
-    }
-
     /// Views `items` as `rows` rows of `cols`.
     ///
     /// # Errors

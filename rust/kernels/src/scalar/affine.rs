@@ -47,6 +47,9 @@ fn most<T: Float>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
+/// [`Float::ROUNDER`] of float32.
+pub(crate) const ROUNDER: f32 = <f32 as Float>::ROUNDER;
+
 const LANES: usize = 32;
 
 /// See [`crate::Kernels::extremes_f32`].
