@@ -3,10 +3,13 @@
 use super::check::{beyond, check_codes};
 use super::codes::Codes;
 use super::encode::{Overfull, Source, pack_rows};
-use super::{Layout, NO_BITS, Pattern, Slot, TILE};
+use super::{Layout, NO_BITS, Pattern, Slot, TILE, Tile};
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
+
+/// Bytes of bits that are expanded at once: where the output is streamed, the end of each run has to wait for memory.
+const AT_ONCE: usize = 4096;
 
 fn bad_code(pattern: Pattern, row: usize, group: usize, got: u32) -> Error {
     Error::Code { row, group, got, bound: pattern.count() }
@@ -32,15 +35,23 @@ pub fn decode<T: Slot>(
     let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
     let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
     par::run(tasks, |(rows, mut out)| {
+        let mut bits = [0; AT_ONCE + 8];
         for (at, row) in rows.enumerate() {
             let (codes, slots, out) = (codes.row(row), slots.row(row), out.row_mut(at));
-            let mut bits = NO_BITS;
+            let mut from: Option<Tile> = None;
             for tile in layout.tiles() {
+                // Tiles hold whole bytes of bits, so those of several stand side by side.
+                let first = *from.get_or_insert(tile);
+                let before = (tile.start - first.start) / 8;
                 table
-                    .unpack(&codes[tile.code..], tile.groups, &mut bits)
+                    .unpack(&codes[tile.code..], tile.groups, &mut bits[before..])
                     .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
-                let out = &mut out[tile.start..][..tile.cols];
-                T::expand(&slots[tile.slot..], &bits[..tile.cols.div_ceil(8)], out, stream);
+                let end = tile.start + tile.cols;
+                if end == layout.cols || before > AT_ONCE - TILE / 4 {
+                    let out = &mut out[first.start..end];
+                    T::expand(&slots[first.slot..], &bits[..out.len().div_ceil(8)], out, stream);
+                    from = None;
+                }
             }
         }
         Ok(())
