@@ -131,8 +131,8 @@ pub fn csr_to_dense<T: Item, I: Index>(
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
         let mut buffer = vec![T::default(); if buffered { cols + 64 / size_of::<T>() } else { 0 }];
-        // Aligned, because a store that crosses cache lines takes twice as long.
-        let aligned = buffer.as_ptr().align_offset(64).min(buffer.len().saturating_sub(cols));
+        // Aligned as `out` is, because an access that crosses cache lines takes twice as long.
+        let aligned = out.as_ptr().addr().wrapping_sub(buffer.as_ptr().addr()) % 64 / size_of::<T>();
         let buffer = buffer.get_mut(aligned..aligned + cols).unwrap_or_default();
         for row in rows {
             let out = &mut out[(row - first) * cols..][..cols];

@@ -55,7 +55,17 @@ pub(crate) const SCALAR: Table = Table {
 };
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) const AVX2: Table = Table { count_bits: avx2::compress::count_bits, ..SCALAR };
+pub(crate) const AVX2: Table = Table {
+    compress_u8: avx2::compress::compress_u8,
+    compress_u16: avx2::compress::compress_u16,
+    compress_u32: avx2::compress::compress_u32,
+    expand_u8: avx2::compress::expand_u8,
+    expand_u16: avx2::compress::expand_u16,
+    expand_u32: avx2::compress::expand_u32,
+    positions_i32: avx2::compress::positions_i32,
+    count_bits: avx2::compress::count_bits,
+    ..SCALAR
+};
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX512: Table = Table {

@@ -172,7 +172,7 @@ macro_rules! positions {
             let mut written = 0;
             for (at, word) in words.iter().chain([&last]).enumerate() {
                 let word = u64::from_le_bytes(*word);
-                let first = $set1(first.wrapping_add(64 * at as $i));
+                let first = $set1(first.wrapping_add((64 * at) as $i));
                 let mut left = word.count_ones() as usize;
                 let places = if left == 0 { continue } else { places(word) };
                 for part in places.as_chunks::<$lanes>().0 {
