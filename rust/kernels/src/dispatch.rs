@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, merge, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, merge, nearest, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -120,6 +120,7 @@ pub struct Kernels {
     pub(crate) affine: affine::Affine,
     pub(crate) halves: halves::Halves,
     pub(crate) merges: merge::Merges,
+    pub(crate) nearest: nearest::Table,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
@@ -138,6 +139,7 @@ const SCALAR: Kernels = Kernels {
     affine: affine::SCALAR,
     halves: halves::SCALAR,
     merges: merge::SCALAR,
+    nearest: nearest::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
@@ -157,6 +159,7 @@ const AVX2: Kernels = Kernels {
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
     merges: avx2::merge::TABLE,
+    nearest: avx2::nearest::TABLE,
     ranks: ranks::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
@@ -178,6 +181,7 @@ const AVX512: Kernels = Kernels {
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     merges: avx2::merge::TABLE,
+    nearest: avx512::nearest::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,

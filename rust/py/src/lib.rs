@@ -14,6 +14,7 @@ mod csc;
 mod csr;
 mod header;
 mod nm;
+mod segments;
 mod settings;
 mod stream;
 
@@ -33,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
     #[pymodule_export]
-    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16};
     #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
@@ -46,6 +47,8 @@ mod _native {
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
     #[pymodule_export]
