@@ -1,7 +1,7 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
 from sparsefmt import prune
-from sparsefmt.arrays import set_max_bytes
+from sparsefmt.arrays import set_cache_bytes, set_max_bytes
 from sparsefmt.encode import encode
 from sparsefmt.equality import equal
 from sparsefmt.errors import (
@@ -53,6 +53,7 @@ __all__ = [
     "prune",
     "quantize",
     "save",
+    "set_cache_bytes",
     "set_max_bytes",
     "set_num_threads",
     "to_scipy",
