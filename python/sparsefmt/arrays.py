@@ -14,7 +14,6 @@ import numpy as np
 
 from sparsefmt import memory
 from sparsefmt.errors import DtypeError, FormatError, SizeError
-from sparsefmt.memory import ALIGNMENT
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Dtype: TypeAlias = np.dtype[Any]
@@ -34,6 +33,7 @@ _UNSIGNED: dict[int, Dtype] = {
     16: np.dtype("c16"),
 }
 
+ALIGNMENT = memory.ALIGNMENT
 _INT64_MAX = 2**63 - 1
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
