@@ -65,8 +65,10 @@ def main() -> int:
         table.add_row(*cells(r))
     Console(width=None if sys.stdout.isatty() else 180).print(table)
     print("T: numpy.copyto of the same bytes into a warm array. Fresh: new outputs, page faults paid; again: outputs")
-    print("in memory that was used before; warm: outputs passed in. Roofline: bytes that must move, over time, over the")
-    print("measured bandwidth of copying. Bars judge warm outputs where there are any, else fresh ones.")
+    print(
+        "in memory that was used before; warm: outputs passed in. Roofline: bytes that must move, over time, over the"
+    )
+    print("the measured bandwidth of copying. Bars judge warm outputs where there are any, else fresh ones.")
     missed = [(r.case, r.size, bar) for r in results for bar in r.bars if bar.verdict == "MISSED"]
     print(f"{sum(len(r.bars) for r in results)} bars, {len(missed)} missed")
     for case_name, size, bar in missed:
