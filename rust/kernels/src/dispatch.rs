@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, merge, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, merge, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -118,6 +118,7 @@ pub struct Kernels {
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
+    pub(crate) halves: halves::Halves,
     pub(crate) merges: merge::Merges,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
@@ -135,6 +136,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     compress: compress::SCALAR,
     affine: affine::SCALAR,
+    halves: halves::SCALAR,
     merges: merge::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
@@ -153,6 +155,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
+    halves: avx2::halves::TABLE,
     merges: avx2::merge::TABLE,
     ranks: ranks::AVX2,
     slots: slots::SCALAR,
@@ -171,6 +174,7 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     compress: compress::AVX512,
     affine: avx512::affine::TABLE,
+    halves: avx512::halves::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     merges: avx2::merge::TABLE,

@@ -6,10 +6,12 @@
 mod affine;
 mod compress;
 mod dispatch;
+mod halves;
 mod merge;
 mod ranks;
 mod scalar;
 mod slots;
+mod streamed;
 mod top;
 mod units;
 #[cfg(target_arch = "x86_64")]
@@ -17,5 +19,6 @@ mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
 pub use ranks::RankTable;
+pub use streamed::Streamed;
 pub use top::Order;
 pub use units::UnitTable;
