@@ -1,0 +1,1 @@
+"""Kernels of sparsefmt on NVIDIA GPUs, through CuPy."""
