@@ -8,6 +8,7 @@ mod compress;
 mod dispatch;
 mod halves;
 mod merge;
+mod prefetch;
 mod ranks;
 mod scalar;
 mod slots;
@@ -18,6 +19,7 @@ mod units;
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use prefetch::prefetch;
 pub use ranks::RankTable;
 pub use streamed::Streamed;
 pub use top::Order;
