@@ -7,6 +7,7 @@ mod affine;
 mod compress;
 mod dispatch;
 mod merge;
+mod product;
 mod ranks;
 mod scalar;
 mod slots;
@@ -16,6 +17,7 @@ mod units;
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use product::{DEPTH, DepthBits, Panel, Strided};
 pub use ranks::RankTable;
 pub use top::Order;
 pub use units::UnitTable;

@@ -10,11 +10,13 @@ mod codes;
 mod convert;
 mod encode;
 mod prune;
+mod rows;
 mod slots;
 
 pub use check::{Finding, check};
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
+pub(crate) use rows::RowBits;
 pub use prune::{Ranked, prune, select};
 pub use slots::Slot;
 
