@@ -44,7 +44,7 @@ impl Strided<'_> {
 }
 
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
-pub(crate) type DotCodes = unsafe fn(&[u8], &[u8], &[f32], &[f32], usize) -> (f32, usize);
+pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
 pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
@@ -57,7 +57,8 @@ pub(crate) struct Product {
     /// Where they beat widening first.
     pub(crate) dot_f16: Option<Dot<u16>>,
     pub(crate) dot_bf16: Option<Dot<u16>>,
-    pub(crate) dot_codes: Option<DotCodes>,
+    /// int8 and int4.
+    pub(crate) dot_codes: Option<[DotCodes; 2]>,
     pub(crate) panel_8: AddPanel<8>,
     pub(crate) panel_16: AddPanel<16>,
     pub(crate) panel_32: AddPanel<32>,
@@ -164,23 +165,25 @@ impl Kernels {
         self.product.dot_bf16.map(|dot| unsafe { dot(values, bits, x) })
     }
 
-    /// The same for int8 codes; the sum of every `group` columns, a multiple of 64, is multiplied by its item of
-    /// `scale`.
+    /// The same for signed codes of 8 or 4 bits in a stream, from code `start` on; the sum of every 64 columns is
+    /// multiplied by its item of `scale`. None where it is as fast to decode them first.
     ///
     /// # Panics
-    /// As [`Kernels::dot_f32`]; or `group` is no multiple of 64, or there is not a scale for each group.
+    /// As [`Kernels::dot_f32`]; or `width` is neither 8 nor 4, or there is not a scale for each 64 columns.
     #[must_use]
-    pub fn dot_codes(&self, codes: &[u8], bits: &[u8], x: &[f32], scale: &[f32], group: usize) -> Option<(f32, usize)> {
+    pub fn dot_codes(
+        &self,
+        (stream, width, start): (&[u8], usize, usize),
+        bits: &[u8],
+        x: &[f32],
+        scale: &[f32],
+    ) -> Option<(f32, usize)> {
         assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
-        assert!(group > 0 && group.is_multiple_of(64) && scale.len() == x.len().div_ceil(group), "groups");
+        assert!(width == 8 || width == 4, "codes of {width} bits");
+        assert_eq!(scale.len(), x.len().div_ceil(64), "scales");
+        let dot = self.product.dot_codes?[usize::from(width == 4)];
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
-        self.product.dot_codes.map(|dot| unsafe { dot(codes, bits, x, scale, group) })
-    }
-
-    /// Whether [`Kernels::dot_codes`] gives something.
-    #[must_use]
-    pub fn has_dot_codes(&self) -> bool {
-        self.product.dot_codes.is_some()
+        Some(unsafe { dot(stream, start, bits, x, scale) })
     }
 
     panels!(panel_8, 8);

@@ -16,8 +16,8 @@ mod slots;
 pub use check::{Finding, check};
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
-pub(crate) use rows::RowBits;
 pub use prune::{Ranked, prune, select};
+pub(crate) use rows::RowBits;
 pub use slots::Slot;
 
 pub use sparsefmt_kernels::Order;

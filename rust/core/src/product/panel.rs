@@ -39,12 +39,7 @@ struct Rows<'a, M> {
 }
 
 /// `out = w @ x`.
-pub(super) fn run(
-    w: &impl Masked,
-    values: &Values<'_>,
-    x: &Matrix<'_, f32>,
-    out: MatrixMut<'_, f32>,
-) -> Result<()> {
+pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out: MatrixMut<'_, f32>) -> Result<()> {
     let (rows, cols) = w.shape();
     let stride = cols.div_ceil(DEPTH) * (DEPTH / 8);
     // Each range packs all of `x` again: one for each thread.

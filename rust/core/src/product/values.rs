@@ -247,20 +247,28 @@ impl Scales<'_> {
         }
     }
 
-    /// The scales of a row, if they need no zero points and end with every 64th column; `group` then.
-    pub(super) fn row(&self, row: usize, cols: usize, out: &mut Vec<f32>) -> Option<usize> {
-        let group = if self.per_row == 1 { cols.next_multiple_of(64).max(64) } else { self.group };
-        if self.zero_point.is_some() || !group.is_multiple_of(64) {
-            return None;
+    /// The scale of every 64 columns of a row, if they share one, without a zero point; tells whether they do.
+    pub(super) fn row(&self, row: usize, cols: usize, out: &mut Vec<f32>) -> bool {
+        if self.zero_point.is_some() || (self.per_row > 1 && !self.group.is_multiple_of(64)) {
+            return false;
         }
+        out.resize(cols.div_ceil(64), 0.0);
         let start = if self.rows == 1 { 0 } else { row * self.per_row };
-        let range = start..start + cols.div_ceil(group);
-        out.resize(range.len(), 0.0);
+        let repeat = if self.per_row == 1 { out.len() } else { self.group / 64 }.max(1);
+        let entries = out.len().div_ceil(repeat);
+        let range = start..start + entries;
         match self.scale {
-            Scale::Half(scale) => Kernels::active().widen_f16(&scale[range], out),
-            Scale::Single(scale) => out.copy_from_slice(&scale[range]),
+            Scale::Half(scale) => Kernels::active().widen_f16(&scale[range], &mut out[..entries]),
+            Scale::Single(scale) => out[..entries].copy_from_slice(&scale[range]),
         }
-        Some(group)
+        if repeat > 1 {
+            let len = out.len();
+            for at in (0..entries).rev() {
+                let scale = out[at];
+                out[at * repeat..len.min((at + 1) * repeat)].fill(scale);
+            }
+        }
+        true
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) const TABLE: Product = Product {
     dot_f32: dots::dot_f32,
     dot_f16: Some(dots::dot_f16),
     dot_bf16: Some(dots::dot_bf16),
-    dot_codes: Some(dots::dot_codes),
+    dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
     panel_8,
     panel_16,
     panel_32,
