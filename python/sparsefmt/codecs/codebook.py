@@ -266,7 +266,8 @@ def given_codebook(codebook: object, dtype: Dtype, k: int, rows: int | None) -> 
     if a.shape != want:
         msg = f"codebook: want shape {want}, got {a.shape}"
         raise CodecError(msg)
-    cast = a.astype(dtype) + dtype.type(0)
+    with np.errstate(all="ignore"):
+        cast = a.astype(dtype) + dtype.type(0)
     wide = cast.astype(np.float64)
     if not np.isfinite(wide).all() or not np.array_equal(wide, a.astype(np.float64)):
         msg = f"codebook: {dtype} does not hold every entry"

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, merge, product, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, merge, product, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -120,6 +120,7 @@ pub struct Kernels {
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
+    pub(crate) halves: halves::Halves,
     pub(crate) merges: merge::Merges,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
@@ -138,6 +139,7 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     compress: compress::SCALAR,
     affine: affine::SCALAR,
+    halves: halves::SCALAR,
     merges: merge::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
@@ -157,6 +159,7 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
+    halves: avx2::halves::TABLE,
     merges: avx2::merge::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
@@ -176,6 +179,7 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     compress: compress::AVX512,
     affine: avx512::affine::TABLE,
+    halves: avx512::halves::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     merges: avx2::merge::TABLE,

@@ -6,6 +6,7 @@
 
 mod bits;
 mod check;
+mod coded;
 mod codes;
 mod convert;
 mod encode;
@@ -14,6 +15,7 @@ mod rows;
 mod slots;
 
 pub use check::{Finding, check};
+pub(crate) use coded::decode_row;
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
 pub use prune::{Ranked, prune, select};
