@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt import arrays, convert, multiply, ops
+from sparsefmt import arrays, convert, multiply
 from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
@@ -335,7 +335,7 @@ class SparseTensor(Packed):
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
             row = multiply.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
-        return ops.rmatmul(self.structure, self.values, x)
+        return multiply.rmatmul(self.structure, self.values, x)
 
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]
