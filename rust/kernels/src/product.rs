@@ -214,14 +214,14 @@ impl Kernels {
         unsafe { (self.product.all_finite)(items) }
     }
 
-    /// Asks for the first 128 bytes of `items` to be brought near.
+    /// Asks for the first 192 bytes of `items` to be brought near.
     #[inline]
     pub fn prefetch<T>(items: &[T]) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let start = items.as_ptr().cast::<i8>();
-            for line in [start, start.wrapping_add(64)] {
+            for line in [start, start.wrapping_add(64), start.wrapping_add(128)] {
                 // SAFETY: a prefetch accesses nothing, whatever the address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
             }

@@ -29,39 +29,44 @@ wide!(16, panel_16);
 wide!(32, panel_32);
 wide!(64, panel_64);
 
-/// Some rows with their bits, rows of `stride` bytes.
+/// Some rows with their bits: those of the first [`DEPTH`] columns for all rows, then those of the next.
 struct Rows<'a, M> {
     w: &'a M,
     values: &'a Values<'a>,
     range: Range<usize>,
-    bits: Vec<u8>,
-    stride: usize,
+    bits: Vec<DepthBits>,
 }
+
+/// Rows whose values are asked for before they are used.
+const AHEAD: usize = 6;
 
 /// `out = w @ x`.
 pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out: MatrixMut<'_, f32>) -> Result<()> {
     let (rows, cols) = w.shape();
-    let stride = cols.div_ceil(DEPTH) * (DEPTH / 8);
+    let blocks = cols.div_ceil(DEPTH);
     // Each range packs all of `x` again: one for each thread.
     let work = (w.nbytes() + values.nbytes()).saturating_mul(x.cols());
     let ranges = par::joined(par::cut(rows, 1, work));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let most = (BIT_BYTES / (stride + 8)).max(1);
+        let most = (BIT_BYTES / (blocks * size_of::<DepthBits>())).max(1);
         let (mut at, k) = (range.start, out.cols());
+        let mut line = vec![0; blocks * size_of::<DepthBits>() + 8];
         for sums in out.items_mut().chunks_mut(most * k) {
             let range = at..at + sums.len() / k;
             at = range.end;
-            let mut bits = vec![0; range.len() * stride + 8];
+            let mut bits = vec![[0; DEPTH / 8]; range.len() * blocks];
             for (i, row) in range.clone().enumerate() {
-                w.bits(row, &mut bits[i * stride..])?;
-                let end = &mut bits[i * stride + cols / 8..(i + 1) * stride];
-                if let Some((last, rest)) = end.split_first_mut() {
+                w.bits(row, &mut line)?;
+                if let Some((last, rest)) = line[cols / 8..].split_first_mut() {
                     *last &= (1u16 << (cols % 8)).wrapping_sub(1) as u8;
                     rest.fill(0);
                 }
+                for (bits, part) in bits.iter_mut().skip(i).step_by(range.len()).zip(line.as_chunks().0) {
+                    *bits = *part;
+                }
             }
-            all_columns(&Rows { w, values, range, bits, stride }, x, sums)?;
+            all_columns(&Rows { w, values, range, bits }, x, sums)?;
         }
         Ok(())
     })
@@ -103,10 +108,13 @@ where
         for (to, from) in panel.0.iter_mut().zip(x.chunks_exact(k)) {
             to[..width].copy_from_slice(&from[first..first + width]);
         }
-        for (at, cursor) in cursors.iter_mut().enumerate() {
-            let Some(bits) = rows.bits[at * rows.stride + block * (DEPTH / 8)..].first_chunk() else { break };
+        let bits = &rows.bits[block * cursors.len()..][..cursors.len()];
+        for (at, bits) in bits.iter().enumerate() {
+            if let Some(&to_come) = cursors.get(at + AHEAD) {
+                rows.values.prefetch(to_come);
+            }
             let sums = &mut sums[at * k + first..][..width];
-            *cursor += add::<W, M>(rows, at, block, bits, *cursor, panel, sums)?;
+            cursors[at] += add::<W, M>(rows, at, block, bits, cursors[at], panel, sums)?;
         }
     }
     for (row, cursor) in rows.range.clone().zip(cursors) {

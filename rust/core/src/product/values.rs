@@ -141,6 +141,21 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Asks for slots from `at` on to be brought near.
+    #[inline]
+    pub(super) fn prefetch(&self, at: usize) {
+        match self.slots {
+            Slots::Half(items) | Slots::Brain(items) | Slots::Shorts(items, _) => {
+                Kernels::prefetch(items.get(at..).unwrap_or_default());
+            }
+            Slots::Single(items) => Kernels::prefetch(items.get(at..).unwrap_or_default()),
+            Slots::Bytes(items, _) => Kernels::prefetch(items.get(at..).unwrap_or_default()),
+            Slots::Codes(stream, bits) | Slots::Book(stream, bits, _) => {
+                Kernels::prefetch(stream.get(at / 8 * bits..).unwrap_or_default());
+            }
+        }
+    }
+
     /// Checks that the scales and tables serve so many rows and columns.
     pub(super) fn check(&self, rows: usize, cols: usize) -> Result<()> {
         if let Some(scales) = self.scales {

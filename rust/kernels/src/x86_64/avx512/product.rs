@@ -4,11 +4,12 @@ use crate::product::{DEPTH, DepthBits, Panel, Product, Strided};
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
 use crate::x86_64::avx512::dots;
+use std::arch::asm;
 use std::arch::x86_64::{
     __m512, __m512i, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
     _mm256_storeu_ps, _mm512_add_epi8, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_storeu_ps, _mm512_maskz_compress_epi8, _mm512_maskz_loadu_ps, _mm512_set1_epi8, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_mask_storeu_ps, _mm512_maskz_compress_epi8, _mm512_maskz_loadu_ps, _mm512_permute_ps, _mm512_set1_epi8,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
 };
 
 pub(crate) const TABLE: Product = Product {
@@ -89,6 +90,27 @@ fn add<const V: usize>(value: f32, row: &[f32], sums: &mut [__m512; V]) {
     }
 }
 
+/// Loads 16 values into a register, from where shuffles spread them.
+///
+/// The empty assembly keeps the compiler from loading each again instead: loads are what limits these products.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_apart(values: &[f32; 16]) -> __m512 {
+    let mut values = load(values);
+    // SAFETY: it does nothing.
+    unsafe { asm!("/* {0} */", inout(zmm_reg) values, options(pure, nomem, nostack, preserves_flags)) };
+    values
+}
+
+/// Adds `value`, the same in all lanes, times `row` to `sums`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_spread<const V: usize>(value: __m512, row: &[f32], sums: &mut [__m512; V]) {
+    for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
+        *sum = _mm512_fmadd_ps(value, load(row), *sum);
+    }
+}
+
 macro_rules! panel {
     ($name:ident, $w:literal, $chains:literal) => {
         /// See [`crate::Kernels::panel_64`]. Several values at a time, so that additions need not wait for each other.
@@ -100,12 +122,24 @@ macro_rules! panel {
             for (all, sums) in all[0].iter_mut().zip(sums.as_chunks::<16>().0) {
                 *all = load(sums);
             }
-            let (blocks, tail) = values[..count].as_chunks::<$chains>();
-            let (places, rest) = at[..count].as_chunks::<$chains>();
+            let (blocks, tail) = values[..count].as_chunks::<16>();
+            let (places, rest) = at[..count].as_chunks::<16>();
             for (values, places) in blocks.iter().zip(places) {
-                for i in 0..$chains {
-                    add(values[i], &x.0[usize::from(places[i])], &mut all[i]);
+                let values = load_apart(values);
+                macro_rules! four {
+                    ($lane:literal) => {
+                        let four = _mm512_shuffle_f32x4::<{ $lane * 0x55 }>(values, values);
+                        let row = |i: usize| &x.0[usize::from(places[4 * $lane + i])];
+                        add_spread(_mm512_permute_ps::<0x00>(four), row(0), &mut all[0]);
+                        add_spread(_mm512_permute_ps::<0x55>(four), row(1), &mut all[1 % $chains]);
+                        add_spread(_mm512_permute_ps::<0xAA>(four), row(2), &mut all[2 % $chains]);
+                        add_spread(_mm512_permute_ps::<0xFF>(four), row(3), &mut all[3 % $chains]);
+                    };
                 }
+                four!(0);
+                four!(1);
+                four!(2);
+                four!(3);
             }
             for (&value, &place) in tail.iter().zip(rest) {
                 add(value, &x.0[usize::from(place)], &mut all[0]);
