@@ -21,6 +21,7 @@ from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.products import explain_matmul, matmul
 from sparsefmt.recode import Comparison, cluster, compare, dequantize, quantize
 from sparsefmt.tensor import SparseTensor
 
@@ -48,10 +49,12 @@ __all__ = [
     "encode",
     "equal",
     "explain",
+    "explain_matmul",
     "formats",
     "from_scipy",
     "inspect",
     "load",
+    "matmul",
     "prune",
     "quantize",
     "save",

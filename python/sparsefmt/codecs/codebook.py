@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, Array, Dtype, as_array, blocks, empty, items, plain, whole
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.errors import CodecError, FormatError
@@ -218,6 +218,15 @@ class Codebook(Codec):
         inverse[np.arange(len(tables))[:, None], tables] = np.arange(self.k, dtype=np.uint8)
         codes = self._mapped(structure, body, inverse)
         return type(self)(streams.pack(structure, codes, self.bits), self.codebook, check=False)
+
+    def held(self, structure: Layout) -> Held | None:
+        """Codes and tables of 256 entries; none for tables that would take more than the codes."""
+        books = self._books()
+        if (structure.padded and 8 % self.bits) or 1024 * len(books) > max(self.codes.nbytes, 1 << 14):
+            return None
+        table = np.zeros((len(books), 256), np.float32)
+        table[:, : self.k] = books
+        return self.codes, (self.dtype.name, self.bits, 0), table, np.empty((0, 0), np.uint8)
 
     def decode(self, structure: Layout) -> Array:
         """The values of all slots."""
