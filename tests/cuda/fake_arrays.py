@@ -142,6 +142,9 @@ class ndarray:  # noqa: N801
         ndarray.syncs += 1
         return self.a.copy()
 
+    def copy(self, order: str = "C") -> "ndarray":
+        return ndarray.wrap(self.a.copy(order), ndarray.current_device())
+
     def item(self) -> Any:
         ndarray.syncs += 1
         return self.a.item()
@@ -170,7 +173,7 @@ class ndarray:  # noqa: N801
         )
 
 
-METHODS = ("view", "reshape", "astype", "copy", "sum", "max", "min", "any", "all", "fill", "ravel", "transpose")
+METHODS = ("view", "reshape", "astype", "sum", "max", "min", "any", "all", "fill", "ravel", "transpose")
 
 
 def _operator(name: str) -> Any:
