@@ -80,7 +80,7 @@ def outer(x: object, device: int) -> Any:
     return x
 
 
-class ndarray:  # noqa: N801
+class ndarray:
     """As `cupy.ndarray`."""
 
     __slots__ = ("__weakref__", "a", "device_id")

@@ -19,7 +19,9 @@ from sparsefmt.arrays import DTYPES
 from sparsefmt.cuda import device, transfer
 
 
-@pytest.mark.parametrize("fmt", ["nm2:4", "nm2:4@64/int4:g8:asym", "csr/kmeans9", "bitmask", "coo", "csc", "bsr2x2", "dense"])
+@pytest.mark.parametrize(
+    "fmt", ["nm2:4", "nm2:4@64/int4:g8:asym", "csr/kmeans9", "bitmask", "coo", "csc", "bsr2x2", "dense"]
+)
 def test_there_and_back(cupy: Any, fmt: str) -> None:
     t = sf.encode(sparse((6, 20), np.float32), fmt)
     moved = t.to("cuda")
@@ -70,7 +72,7 @@ def test_streams_and_devices_are_honoured(emulated: Any) -> None:
         assert t.to("cuda").device == "cuda:1"
         x = emulated.asarray(np.ones((256, 2), np.float16))
     assert (second @ x).device.id == 1
-    with pytest.raises(sf.BackendError, match="want an array of shape|the array is on cuda:0, the tensor on cuda:1"):
+    with pytest.raises(sf.BackendError, match="the array is on cuda:0, the tensor on cuda:1"):
         second.to_dense(emulated.empty((4, 256), np.float16))
 
 
@@ -157,7 +159,9 @@ def test_what_is_missing_is_said(emulated: Any, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(sf.BackendError, match="sees no device"):
         t.to("cuda")
     monkeypatch.setattr(emulated, "__version__", "13.6.0")
-    with pytest.raises(sf.BackendError, match=r"CuPy 13\.6\.0 is too old, want 14 or newer; pip install 'sparsefmt\[cuda13\]'"):
+    with pytest.raises(
+        sf.BackendError, match=r"CuPy 13\.6\.0 is too old, want 14 or newer; pip install 'sparsefmt\[cuda13\]'"
+    ):
         t.to("cuda")
     monkeypatch.setitem(sys.modules, "cupy", None)
     device._imported.cache_clear()

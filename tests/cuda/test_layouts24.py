@@ -5,12 +5,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from data_files import safetensors
 from hypothesis import given
 from hypothesis import strategies as st
 from test_bytes import sparse
 
 import sparsefmt as sf
+from data_files import safetensors
 from sparsefmt.interop import from_cutlass24, from_nibbles24, to_cutlass24, to_nibbles24
 
 REFERENCES = ["float16", "bfloat16", "int8"]
@@ -100,7 +100,10 @@ def values_of(t: sf.SparseTensor) -> np.ndarray:
     ("call", "message"),
     [
         (lambda: to_cutlass24(sf.encode(np.eye(32, dtype="f2"), "csr")), r"want nm2:4, got csr; convert first"),
-        (lambda: to_cutlass24(sf.encode(np.zeros((32, 32), "f4"), "nm2:4")), "want values of 8 or 16 bits, got float32"),
+        (
+            lambda: to_cutlass24(sf.encode(np.zeros((32, 32), "f4"), "nm2:4")),
+            "want values of 8 or 16 bits, got float32",
+        ),
         (lambda: to_cutlass24(sf.encode(np.zeros((33, 32), "f2"), "nm2:4")), "multiples of 32 rows and 32 columns"),
         (lambda: to_cutlass24(sf.encode(np.zeros((16, 32), "i1"), "nm2:4")), "multiples of 16 rows and 64 columns"),
         (lambda: to_nibbles24(sf.encode(np.zeros((1, 8), "f2"), "nm2:4/int4")), "want raw values or symmetric int8"),

@@ -3,9 +3,12 @@
 import ctypes
 import importlib.metadata
 import re
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_arrays
+import fake_cupy
 import pytest
 
 import sparsefmt as sf
@@ -109,7 +112,9 @@ def test_without_a_driver_it_says_so(library: lt.Library) -> None:
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
-        with pytest.raises(sf.BackendError, match=r"Init gave status 1: it cannot reach a GPU: is NVIDIA's driver inst"):
+        with pytest.raises(
+            sf.BackendError, match=r"Init gave status 1: it cannot reach a GPU: is NVIDIA's driver inst"
+        ):
             lt.Handle(library)
     else:
         pytest.skip("a driver is installed")
@@ -129,3 +134,26 @@ def test_a_file_that_is_another_library(monkeypatch: pytest.MonkeyPatch) -> None
     assert reason is not None
     assert "cuSPARSELt was not found" in reason
     assert "check SPARSEFMT_CUSPARSELT" in reason
+
+
+def test_the_emulation_has_no_names_of_its_own() -> None:
+    """What the emulated CuPy offers, the installed one has."""
+    real = pytest.importorskip("cupy", reason="CuPy is not installed")
+    for name, module in fake_cupy.build().items():
+        theirs = {"cupy": real, "cupy.cuda": real.cuda}.get(name)
+        if theirs is None:
+            continue
+        for attribute, value in vars(module).items():
+            if not attribute.startswith("__"):
+                assert hasattr(theirs, attribute), attribute
+            if isinstance(value, types.SimpleNamespace):
+                check_names(value, getattr(theirs, attribute))
+    for method in fake_arrays.METHODS:
+        assert hasattr(real.ndarray, method), method
+
+
+def check_names(ours: types.SimpleNamespace, theirs: object) -> None:
+    for name, value in vars(ours).items():
+        assert hasattr(theirs, name), name
+        if isinstance(value, types.SimpleNamespace):
+            check_names(value, getattr(theirs, name))

@@ -128,7 +128,9 @@ def loaded() -> Library:
         BackendError: there is none, or it is too old.
     """
     names = ("libcusparseLt.so.0", "libcusparseLt.so")
-    return Library(libraries.load("cuSPARSELt", "SPARSEFMT_CUSPARSELT", PACKAGES, "libcusparseLt.so.[0-9]*", names))
+    return Library(
+        libraries.load("cuSPARSELt", "SPARSEFMT_CUSPARSELT", PACKAGES, "libcusparseLt.so.[0-9]*", names, "cusparseLt")
+    )
 
 
 def available() -> str | None:

@@ -114,9 +114,7 @@ class CuSparseLt:
         fused = bias is not None and kind in _HALVES and rows == m
         act = activation if activation == "relu" and (bias is None or fused) else None
         address = bias.data.ptr if bias is not None and fused else 0
-        key = lt.Key(
-            kind, out.dtype.name, m, n, k, b_rows, d_rows, act, a.scale is not None, address
-        )
+        key = lt.Key(kind, out.dtype.name, m, n, k, b_rows, d_rows, act, a.scale is not None, address)
         lt.plan(key, bias if fused else None).run(a.weights, b, d, a.scale, search=search)
         if search:
             lt.plan(key, bias if fused else None).remember()

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.arrays import is_device_array
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.arrays import is_device_array
 from sparsefmt.cuda.device import cupy
 from sparsefmt.errors import FormatError
 from sparsefmt.structures.nm import Nm
@@ -247,7 +247,9 @@ def from_cutlass24(values: Any, meta: Any) -> SparseTensor:  # noqa: ANN401
         raise FormatError(msg)
     xp = _module(values)
     moved = xp.ascontiguousarray(meta).reshape([split[i] for i in order])
-    back = xp.ascontiguousarray(moved.transpose([order.index(i) for i in range(len(order))])).reshape(rows, groups // per)
+    back = xp.ascontiguousarray(moved.transpose([order.index(i) for i in range(len(order))])).reshape(
+        rows, groups // per
+    )
     both = back.view(np.uint8)
     single = xp.stack([both & np.uint8(15), both >> np.uint8(4)], axis=2).reshape(rows, groups)
     return _built(values, single, 4 * groups)
