@@ -6,7 +6,7 @@ from typing import Any
 
 from sparsefmt.arrays import COMPLEX, DTYPES, Dtype
 from sparsefmt.cuda import launch
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, clear, cupy, empty
 
 _TYPES = {"float32": 0, "float64": 1, "float16": 2, "int8": 3, "int32": 10, "bfloat16": 14}  # cudaDataType
 _COMPUTE = {"float16": 68, "bfloat16": 68, "float32": 68, "float64": 70, "int8": 72}  # cublasComputeType_t
@@ -99,8 +99,8 @@ def fitted(x: DeviceArray, shape: tuple[int, int], order: str) -> DeviceArray:
         return x
     made: DeviceArray = empty_like(shape, x.dtype, order)
     if x.shape != shape:
-        made.fill(0)
-    made[: x.shape[0], : x.shape[1]] = x
+        clear(made)
+    assign(made[: x.shape[0], : x.shape[1]], x)
     return made
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sparsefmt.arrays import Dtype, dtype_named, is_device_array, native
 from sparsefmt.cuda import blas, engines
 from sparsefmt.cuda.decode import Decode
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, on
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, on
 from sparsefmt.cuda.sparse24 import CuSparseLt
 from sparsefmt.errors import BackendError, DtypeError, FormatError
 from sparsefmt.ops import result_dtypes
@@ -73,9 +73,9 @@ def columns(x: DeviceArray) -> DeviceArray:
     if x.ndim == 1:
         return x.reshape(-1, 1)
     if x.ndim > 2:
-        rows = cupy().ascontiguousarray(swapped(x))
+        rows = contiguous(swapped(x))
         return rows.reshape(-1, x.shape[-2]).T
-    return x if x.flags.c_contiguous or x.flags.f_contiguous else cupy().ascontiguousarray(x)
+    return x if x.flags.c_contiguous or x.flags.f_contiguous else contiguous(x)
 
 
 def by_rows(x: DeviceArray) -> bool:
@@ -190,7 +190,7 @@ def _written(shaped: DeviceArray, out: DeviceArray) -> DeviceArray:
     if out.dtype != shaped.dtype:
         msg = f"out: want {shaped.dtype}, got {out.dtype}"
         raise DtypeError(msg)
-    out[...] = shaped
+    assign(out, shaped)
     return out
 
 
@@ -286,10 +286,10 @@ def rmatmul(t: SparseTensor, x: object) -> DeviceArray:
     native(a.dtype)
     with on(a):
         if len(t.shape) == 1:
-            flat = cupy().ascontiguousarray(a).reshape(-1, a.shape[-1]).T
+            flat = contiguous(a).reshape(-1, a.shape[-1]).T
             return matmul(t, flat).reshape(a.shape[:-1])
         result = result_dtypes(t.dtype, a.dtype)[0]
-        left = cupy().ascontiguousarray(a).reshape(-1, a.shape[-1])
+        left = contiguous(a).reshape(-1, a.shape[-1])
         made = Decode().from_left(as_matrix(t), left, result)
         return made.reshape(*a.shape[:-1], t.shape[1])
 

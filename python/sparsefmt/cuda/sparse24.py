@@ -11,7 +11,7 @@ from sparsefmt.codecs.scales import ROW, TENSOR
 from sparsefmt.cuda import blas, codecs, lt, structures
 from sparsefmt.cuda.codecs import Carried
 from sparsefmt.cuda.decode import Rows
-from sparsefmt.cuda.device import DeviceArray, empty, zeros
+from sparsefmt.cuda.device import DeviceArray, assign, empty, zeros
 from sparsefmt.cuda.machine import capability, machine
 from sparsefmt.cuda.prepared import prepared
 from sparsefmt.errors import BackendError
@@ -119,7 +119,7 @@ class CuSparseLt:
         if search:
             lt.plan(key, bias if fused else None).remember()
         if not whole:
-            out[...] = d[:rows, :count]
+            assign(out, d[:rows, :count])
         if activation != act or (bias is not None and not fused):
             blas.epilogue(out, None if fused else bias, None if act else activation)
         return out
@@ -157,5 +157,5 @@ def aligned(a: DeviceArray) -> DeviceArray:
     if a.data.ptr % lt.OPERAND_ALIGN == 0:
         return a
     made = blas.empty_like(a.shape, a.dtype, "F" if a.flags.f_contiguous else "C")
-    made[...] = a
+    assign(made, a)
     return made

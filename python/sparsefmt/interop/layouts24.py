@@ -11,7 +11,7 @@ import numpy as np
 from sparsefmt.arrays import is_device_array
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.cuda.device import cupy
+from sparsefmt.cuda.device import contiguous, cupy
 from sparsefmt.errors import FormatError
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor import SparseTensor, as_tensor
@@ -26,6 +26,10 @@ _CODES[list(NIBBLES)] = np.arange(6)
 def _module(a: Any) -> Any:  # noqa: ANN401
     """The module of an array: numpy or cupy."""
     return cupy() if is_device_array(a) else np
+
+
+def _contiguous(a: Any) -> Any:  # noqa: ANN401
+    return contiguous(a) if is_device_array(a) else np.ascontiguousarray(a)
 
 
 def _parts(t: SparseTensor, what: str) -> tuple[Nm, Any]:
@@ -46,7 +50,7 @@ def _parts(t: SparseTensor, what: str) -> tuple[Nm, Any]:
     else:
         msg = f"{what}: want raw values or symmetric int8 codes, got {codec.text!r}; use sf.dequantize first"
         raise FormatError(msg)
-    return s, _module(held).ascontiguousarray(s.body(held))
+    return s, _contiguous(s.body(held))
 
 
 def _ranks(s: Nm) -> Any:  # noqa: ANN401
@@ -92,7 +96,7 @@ def _built(values: Any, nibbles: Any, cols: int) -> SparseTensor:  # noqa: ANN40
         known = ", ".join(f"0x{n:X}" for n in NIBBLES)
         msg = f"metadata: row {row}, columns {4 * group}..{4 * group + 3} hold the nibble "
         raise FormatError(msg + f"0x{int(nibbles[row, group]):X}, allowed {known}")
-    codec = Raw(xp.ascontiguousarray(values).copy(), check=xp is np)
+    codec = Raw(_contiguous(values).copy(), check=xp is np)
     structure = _packed(ranks, (rows, cols))
     if xp is np:
         return SparseTensor(structure, codec, (rows, cols))
