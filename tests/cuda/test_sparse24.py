@@ -157,3 +157,35 @@ def test_prepared_forms_end_with_the_tensor(library: FakeLt) -> None:
     del t
     assert not len(prepared._forms)
     assert not len(products._choices)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_repeated_products_are_bound(library: FakeLt, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    """A call that was made before is one call of the library; a plan that was dropped is made again."""
+    import cupy
+
+    monkeypatch.setattr(lt, "PLANS", 1)
+    packed = sf.encode(sparse((512, 512), np.float16), "nm2:4")
+    t = packed.to("cuda")
+    for seed in range(3):
+        x = factor((512, 64), np.float16, seed)
+        on_gpu = cupy.asarray(x) if order == "C" else cupy.asarray(x.T.copy()).T
+        before = len(library.calls)
+        got = t @ on_gpu
+        close(cupy.asnumpy(got), packed, x)
+        assert got.flags.f_contiguous == (order == "F")
+        assert seed == 0 or library.calls[before:] == ["Matmul"]
+    assert len(prepared.bound[t]) == 1
+    sf.cuda.matmul(t, cupy.zeros((512, 8), np.float16), engine="cusparselt")  # takes the place of the plan
+    close(cupy.asnumpy(t @ on_gpu), packed, x)
+    other = factor((512, 64), np.float32)
+    close(cupy.asnumpy(t @ cupy.asarray(other)), packed, other)
+    odd = cupy.empty(512 * 64 + 1, np.float16)[1:].reshape(512, 64)
+    odd[...] = cupy.asarray(x)
+    close(cupy.asnumpy(t @ odd), packed, x)
+    with cupy.cuda.Stream() as stream:
+        t @ on_gpu
+    assert library.streams[-1] == stream.ptr
+    sf.cuda.forget(t)
+    assert t not in prepared.bound
+    close(cupy.asnumpy(t @ on_gpu), packed, x)

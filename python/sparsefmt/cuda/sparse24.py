@@ -1,5 +1,6 @@
 """The engine on sparse tensor cores: nm2:4 weights as operand A of cuSPARSELt."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -123,6 +124,33 @@ class CuSparseLt:
         if activation != act or (bias is not None and not fused):
             blas.epilogue(out, None if fused else bias, None if act else activation)
         return out
+
+    def bind(self, t: SparseTensor, x: DeviceArray, dtype: Dtype) -> Callable[[DeviceArray, DeviceArray], bool] | None:
+        """`multiply` without bias, bound to this thread, device, shape and order, with next to no work per call.
+
+        None where something must be padded or copied. The function gives False where it cannot serve any more: the
+        plan was dropped, or an address is none that the library takes. It does not keep `t` alive.
+        """
+        kind, _ = operand_dtype(t, x.dtype, dtype)
+        by_rows, by_columns = bool(x.flags.c_contiguous), bool(x.flags.f_contiguous)
+        b_rows = by_rows and not by_columns and x.dtype.itemsize > 1
+        if kind is None or not (b_rows or by_columns):
+            return None
+        where = (self.name, lt.loaded().version, capability(), kind)
+        a: Operand = prepared(t, where, lambda: self._operand(t, kind))
+        n = x.shape[1]
+        if (t.structure.shape[0], *x.shape) != (*a.shape, n) or n % STEPS[x.dtype.itemsize][1]:
+            return None
+        key = lt.Key(kind, dtype.name, a.shape[0], n, a.shape[1], b_rows, by_rows, None, a.scale is not None, 0)
+        plan = lt.plan(key, None)
+
+        def run(right: DeviceArray, out: DeviceArray) -> bool:
+            if plan.closed or right.data.ptr % lt.OPERAND_ALIGN or out.data.ptr % lt.OPERAND_ALIGN:
+                return False
+            plan.run(a.weights, right, out, a.scale)
+            return True
+
+        return run
 
     @staticmethod
     def _operand(t: SparseTensor, kind: str) -> Operand:
