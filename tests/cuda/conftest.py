@@ -8,9 +8,10 @@ from typing import Any
 import fake_arrays
 import fake_cupy
 import pytest
+from fake_lt import FakeLt
 
 import sparsefmt as sf
-from sparsefmt.cuda import device, engines, launch, lt, machine, module, transfer
+from sparsefmt.cuda import device, engines, launch, libraries, lt, machine, module, transfer
 
 CACHES = (device._imported, module._module, module._function, transfer._staging, lt.loaded)
 
@@ -53,3 +54,12 @@ def cupy(request: pytest.FixtureRequest) -> Any:
     if (reason := no_device()) is not None:
         pytest.skip(reason)
     return importlib.import_module("cupy")
+
+
+@pytest.fixture
+def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
+    """The emulated GPU with a cuSPARSELt that holds the binding to its rules."""
+    fake = FakeLt()
+    loaded = lt.Library(libraries.Found(fake, "fake"))
+    monkeypatch.setattr(lt, "loaded", lambda: loaded)
+    return fake

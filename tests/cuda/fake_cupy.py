@@ -21,9 +21,9 @@ from fake_arrays import OutOfMemoryError, check_guards, inner, ndarray, outer
 HERE = Path(__file__).parent
 DEVICES = 2
 FUNCTIONS = (
-    "abs arange array_equal ascontiguousarray asfortranarray bincount broadcast_to concatenate copyto cumsum diff empty_like "
-    "floor_divide isfinite isnan matmul maximum minimum searchsorted stack take unique where zeros_like logical_or count_nonzero nonzero repeat argsort tanh sqrt exp all any"
-).split()
+    *("arange", "array_equal", "ascontiguousarray", "bincount", "count_nonzero", "cumsum", "isfinite", "isnan"),
+    *("repeat", "searchsorted", "stack", "unique"),
+)
 
 
 class Device:
@@ -55,7 +55,7 @@ class Device:
 class Stream:
     """As `cupy.cuda.Stream`."""
 
-    current: "ClassVar[list[Stream]]" = []
+    current: ClassVar[list["Stream"]] = []
     made: ClassVar[int] = 0
 
     def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
@@ -135,7 +135,9 @@ class RawModule:
     def get_function(self, name: str) -> Any:
         function = getattr(self.library, name)
 
-        def launch(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
+        def launch(
+            grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0
+        ) -> None:
             assert Device.current == self.device, "a kernel of another device"
             assert all(g > 0 for g in grid), f"{name}: an empty grid {grid}"
             assert len(args) <= 24
