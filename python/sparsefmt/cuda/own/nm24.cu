@@ -21,6 +21,7 @@ constexpr int TABLE_AT = STAGES * STAGE_BYTES;
 constexpr int SUM_AT = TABLE_AT + TABLE_BYTES;
 constexpr int SUM_STRIDE = ROWS + 4;
 constexpr int FLAG_AT = SUM_AT + 4 * COLS * SUM_STRIDE;
+[[maybe_unused]] constexpr int SHARED_BYTES = FLAG_AT + 16;
 
 #if CODEC == RAW8
 typedef int Sum;

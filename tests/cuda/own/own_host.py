@@ -29,6 +29,12 @@ namespace kernel {
 }
 static void* const* arguments;
 static void run() { machine::call(kernel::%s, arguments); }
+#ifdef CODEC
+#define KERNEL_SHARED_BYTES kernel::SHARED_BYTES
+#else
+#define KERNEL_SHARED_BYTES 0
+#endif
+extern "C" int shared_bytes() { return KERNEL_SHARED_BYTES; }
 extern "C" int launch(void* const* args, int grid, int block, int shared, const void* const* at, const long long* bytes,
                       const unsigned char* writable, int count, unsigned long long seed, char* error, int room) {
     arguments = args;
@@ -43,7 +49,7 @@ class KernelError(AssertionError):
 
 @functools.cache
 def built(name: str, function: str, defines: tuple[tuple[str, int], ...]) -> Any:  # noqa: ANN401
-    """The `launch` of a kernel, compiled once per text."""
+    """A library with a kernel, compiled once per text."""
     body = "".join(f"#define {k} {v}\n" for k, v in defines) + source(name)
     text = WRAPPER % (body, function)
     key = hashlib.sha256((text + (HERE / "machine.h").read_text()).encode()).hexdigest()[:20]
@@ -58,14 +64,19 @@ def built(name: str, function: str, defines: tuple[tuple[str, int], ...]) -> Any
             done = subprocess.run([COMPILER, *flags, *host], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[:4000]
             shutil.move(made, library)
-    return ctypes.CDLL(str(library)).launch
+    return ctypes.CDLL(str(library))
+
+
+def shared_bytes(name: str, function: str, defines: Mapping[str, int]) -> int:
+    """The shared memory of a block, as the kernel counts it."""
+    return int(built(name, function, tuple(sorted(defines.items()))).shared_bytes())
 
 
 def launch_on_host(
     name: str, function: str, defines: Mapping[str, int], grid: int, block: int, args: Sequence[Any], shared: int
 ) -> None:
     """Runs a kernel; arrays that NumPy lets us write to may be stored to."""
-    call = built(name, function, tuple(sorted(defines.items())))
+    call = built(name, function, tuple(sorted(defines.items()))).launch
     cells, at, size, writable = [], [], [], []
     for arg in args:
         if isinstance(arg, np.ndarray):
