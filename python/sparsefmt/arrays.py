@@ -117,6 +117,11 @@ def as_array(w: object, name: str = "w") -> Array:
     return a
 
 
+def is_device_array(a: object) -> bool:
+    """Whether `a` lies in the memory of a GPU: CuPy's arrays, and those of others that say so."""
+    return not isinstance(a, np.ndarray) and hasattr(a, "__cuda_array_interface__")
+
+
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, cols): leading axes flattened; rank 1 is one row."""
     return math.prod(shape[:-1]), shape[-1]

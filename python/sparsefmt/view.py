@@ -62,6 +62,10 @@ class Source(Protocol):
     def dtype(self) -> Dtype:
         """The dtype of the elements."""
 
+    @property
+    def device(self) -> str:
+        """Where the arrays are."""
+
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes."""
 
@@ -99,6 +103,9 @@ class Transposed(Packed):
 
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes into a new C-contiguous array, or into `out`; see `SparseTensor.to_dense`."""
+        if self._t.device != "cpu":
+            made: Array = EXPORTS["device.transposed"](self._t, out, max_bytes)
+            return made
         if out is None:
             out = arrays.empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
         elif not isinstance(out, np.ndarray) or out.shape != self.shape:
@@ -117,6 +124,9 @@ class Transposed(Packed):
 
     def __matmul__(self, x: object) -> Array:
         """`t.T @ x`; rank 2 only."""
+        if self._t.device != "cpu" or arrays.is_device_array(x):
+            turned: Array = EXPORTS["device.transposed_matmul"](self._t, x)
+            return turned
         x = operand(x)
         self._check_rank()
         if x.shape[-2 if x.ndim > 1 else 0] != self.shape[-1]:
@@ -128,6 +138,9 @@ class Transposed(Packed):
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t.T`; rank 2 only."""
+        if self._t.device != "cpu" or arrays.is_device_array(x):
+            turned: Array = EXPORTS["device.matmul_transposed"](self._t, x)
+            return turned
         x = operand(x)
         self._check_rank()
         if x.shape[-1] != self.shape[0]:

@@ -3,10 +3,15 @@
 import importlib
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from sparsefmt.arrays import Dtype
+from sparsefmt.cuda.decode import Decode
 from sparsefmt.cuda.device import DeviceArray
+from sparsefmt.cuda.sparse import CuSparse
+from sparsefmt.cuda.sparse24 import CuSparseLt
+from sparsefmt.errors import BackendError
 from sparsefmt.tensor import SparseTensor
 
 
@@ -42,7 +47,12 @@ def _own() -> Engine | None:
     return made
 
 
-FACTORIES: dict[str, Callable[[], Engine | None]] = {"own": _own}
+FACTORIES: dict[str, Callable[[], Engine | None]] = {
+    "cusparselt": CuSparseLt,
+    "own": _own,
+    "cusparse": CuSparse,
+    "decode": Decode,
+}
 """The engines by name, in the order in which equal estimates are decided; each is made when first asked for."""
 
 _made: dict[str, Engine | None] = {}
@@ -54,3 +64,39 @@ def engines() -> dict[str, Engine]:
         if name not in _made:
             _made[name] = factory()
     return {name: engine for name in FACTORIES if (engine := _made[name]) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an engine says of a product."""
+
+    engine: Engine
+    refusal: str | None
+    seconds: float  # estimated; infinite where it refuses
+
+
+def verdicts(t: SparseTensor, x: DeviceArray, dtype: Dtype) -> list[Verdict]:
+    """What every engine says, the best first."""
+    found = []
+    for engine in engines().values():
+        refusal = engine.refuses(t, x, dtype)
+        seconds = engine.estimate(t, x, dtype) if refusal is None else float("inf")
+        found.append(Verdict(engine, refusal, seconds))
+    return sorted(found, key=lambda v: v.seconds)
+
+
+def forced(name: str, t: SparseTensor, x: DeviceArray, dtype: Dtype) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        BackendError: there is none, or it refuses.
+    """
+    known = engines()
+    if name not in known:
+        msg = f"engine {name!r} is unknown; have {', '.join(known)}"
+        raise BackendError(msg)
+    refusal = known[name].refuses(t, x, dtype)
+    if refusal is not None:
+        msg = f"engine {name!r} cannot multiply this: {refusal}"
+        raise BackendError(msg)
+    return known[name]
