@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
+from sparsefmt.cuda import prepared
 from sparsefmt.cuda.own import layout, product
 from sparsefmt.tensor import SparseTensor
 
@@ -71,9 +72,10 @@ def test_every_code_word_is_a_permutation() -> None:
         assert sorted(layout.meta_order(codec).reshape(-1)) == list(range(1024))
 
 
+@pytest.mark.usefixtures("cpu")
 def test_it_is_made_once_and_dies_with_the_tensor() -> None:
     t = sf.encode(np.zeros((64, 64), np.float16), "nm2:4")
     assert product.laid_out(t) is product.laid_out(t)
-    held = len(product._layouts)
+    held = len(prepared._forms)
     del t
-    assert len(product._layouts) == held - 1
+    assert len(prepared._forms) == held - 1

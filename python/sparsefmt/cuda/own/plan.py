@@ -1,9 +1,10 @@
 """How a product is cut: tiles, stages of shared memory, blocks; by the codec, the number of columns and the GPU."""
 
-import functools
 from dataclasses import dataclass
 
 from sparsefmt.cuda.device import cupy
+from sparsefmt.cuda.launch import processors
+from sparsefmt.cuda.machine import capability, machine
 
 CODECS = {"raw16": 0, "int8": 1, "int4": 2, "lut": 3, "raw8": 4}
 META_BYTES = 384
@@ -27,23 +28,19 @@ class Gpu:
         return self.shared_block >= 160 << 10
 
 
-@functools.cache
-def _gpu(device: int) -> Gpu:
-    attributes = cupy().cuda.Device(device).attributes
-    capability = 10 * attributes["ComputeCapabilityMajor"] + attributes["ComputeCapabilityMinor"]
-    clock, bus = 1000 * attributes.get("MemoryClockRate", 0), attributes.get("GlobalMemoryBusWidth", 0)
-    return Gpu(
-        capability,
-        attributes["MultiProcessorCount"],
-        attributes["MaxSharedMemoryPerBlockOptin"],
-        attributes["MaxSharedMemoryPerMultiprocessor"],
-        2 * clock * bus / 8 or 1e12,
-    )
+_SHARED = {80: (163, 164), 86: (99, 100), 87: (163, 164), 89: (99, 100), 90: (227, 228), 120: (99, 100)}
+"""KiB of shared memory that a block and a processor have, from a capability on (CUDA C++ Programming Guide)."""
+
+_gpus: dict[int, Gpu] = {}
 
 
 def gpu() -> Gpu:
     """The current device."""
-    return _gpu(int(cupy().cuda.Device().id))
+    device = int(cupy().cuda.Device().id)
+    if device not in _gpus:
+        block, processor = _SHARED[max((c for c in _SHARED if c <= capability()), default=80)]
+        _gpus[device] = Gpu(capability(), processors(), block << 10, processor << 10, machine().bandwidth)
+    return _gpus[device]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """The engine of our own kernels: nm2:4 on sparse tensor cores; csr and bitmask for up to 32 columns."""
 
-import threading
-import weakref
 from typing import Any
 
 import numpy as np
@@ -11,10 +9,11 @@ from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda import module
-from sparsefmt.cuda.device import DeviceArray, cupy
+from sparsefmt.cuda.device import DeviceArray
 from sparsefmt.cuda.own import layout, rows
 from sparsefmt.cuda.own.launches import KINDS, counters, launch, staged
 from sparsefmt.cuda.own.plan import GEMV_COLUMNS, Form, Plan, gpu, plan, seconds
+from sparsefmt.cuda.prepared import prepared
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.nm import Nm
@@ -23,22 +22,11 @@ from sparsefmt.tensor import SparseTensor
 ROWS_COLUMNS = 32
 _LIMIT = 2**31 - 2**16
 
-_layouts: "weakref.WeakKeyDictionary[SparseTensor, layout.Bricks]" = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
-
 
 def laid_out(t: SparseTensor) -> layout.Bricks:
-    """The device layout of a tensor, made once; complete on return, whatever stream made it."""
-    found = _layouts.get(t)
-    if found is None:
-        with _lock:
-            found = _layouts.get(t)
-            if found is None:
-                found = layout.prepare(t)
-                if not isinstance(found.bricks, np.ndarray):
-                    cupy().cuda.get_current_stream().synchronize()
-                _layouts[t] = found
-    return found
+    """The device layout of a tensor, made once."""
+    made: layout.Bricks = prepared(t, "own bricks", lambda: layout.prepare(t))
+    return made
 
 
 def form_of(t: SparseTensor) -> Form:
