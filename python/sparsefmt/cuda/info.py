@@ -4,9 +4,9 @@ from typing import Any
 
 from sparsefmt.arrays import Dtype, dtype_named, native
 from sparsefmt.cuda import engines, lt, nvrtc
-from sparsefmt.cuda.device import cupy, device_count, on
+from sparsefmt.cuda.device import DeviceArray, cupy, device_count, on
 from sparsefmt.cuda.machine import capability
-from sparsefmt.cuda.products import Choice, as_matrix, columns, failures, operands
+from sparsefmt.cuda.products import as_matrix, columns, failures, operands
 from sparsefmt.errors import BackendError, FormatError
 from sparsefmt.ops import result_dtypes
 from sparsefmt.tensor import SparseTensor
@@ -90,7 +90,7 @@ def explain(t: SparseTensor, x: object, *, dtype: str | Dtype | None = None, eng
         if engine is not None:
             chosen = engines.forced(engine, matrix, flat, result)
         else:
-            chosen = _chosen(matrix, t, flat, result).engine
+            chosen = _chosen(matrix, t, flat, result)
         head = (
             f"{t.format} of {t.dtype}, {matrix.structure.shape} @ {flat.shape} of {a.dtype} -> {result}, "
             f"{t.device}, sm_{capability()}"
@@ -107,9 +107,8 @@ def explain(t: SparseTensor, x: object, *, dtype: str | Dtype | None = None, eng
         return "\n".join(lines)
 
 
-def _chosen(matrix: SparseTensor, t: SparseTensor, x: Any, result: Dtype) -> Choice:  # noqa: ANN401
+def _chosen(matrix: SparseTensor, t: SparseTensor, x: DeviceArray, result: Dtype) -> engines.Engine:
     """The first engine that neither refuses nor failed before."""
     good = [v for v in engines.verdicts(matrix, x, result) if v.refusal is None]
     failed = failures.get(t, {})
-    first = next((v for v in good if v.engine.name not in failed), good[-1])
-    return Choice(matrix, result, first.engine)
+    return next((v for v in good if v.engine.name not in failed), good[-1]).engine

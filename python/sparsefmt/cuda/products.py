@@ -21,9 +21,8 @@ from sparsefmt.tensor import SparseTensor
 class Choice:
     """The engine for one kind of product with one tensor."""
 
-    matrix: SparseTensor  # of rank 2
     dtype: Dtype
-    engine: engines.Engine
+    engine: engines.Engine  # and no tensor: choices are kept by tensor, and would keep it alive
 
 
 _choices: weakref.WeakKeyDictionary[SparseTensor, dict[Any, Any]] = weakref.WeakKeyDictionary()
@@ -98,7 +97,7 @@ def choose(t: SparseTensor, x: DeviceArray, dtype: Dtype | None, engine: str | N
     else:
         made = engines.verdicts(matrix, x, result)[0].engine
     with _lock:
-        choice = _choices.setdefault(t, {})[key] = Choice(matrix, result, made)
+        choice = _choices.setdefault(t, {})[key] = Choice(result, made)
     return choice
 
 
@@ -157,7 +156,7 @@ def _matmul(
 ) -> DeviceArray:
     x = columns(a)
     choice = choose(t, x, dtype, engine)
-    rows, k = choice.matrix.structure.shape[0], x.shape[1]
+    rows, k = t.structure.shape[0], x.shape[1]
     _check_epilogue(t, choice.dtype, rows, bias, activation)
     order = "C" if by_rows(x) else "F"
     direct = out is not None and a.ndim == 2 and len(t.shape) == 2 and _fits(out, (rows, k), choice.dtype)
@@ -206,15 +205,16 @@ def _run(
     engine: str | None,
 ) -> DeviceArray:
     """Multiplies; where a chosen engine fails, the next one takes its place, now and later."""
+    matrix = as_matrix(t)
     while True:
         try:
             if isinstance(choice.engine, CuSparseLt):
-                return choice.engine.multiply(choice.matrix, x, out, bias, activation=activation)
-            made = choice.engine.multiply(choice.matrix, x, out, bias)
+                return choice.engine.multiply(matrix, x, out, bias, activation=activation)
+            made = choice.engine.multiply(matrix, x, out, bias)
             blas.epilogue(made, None, activation)
             return made
         except BackendError as e:
-            left = [v.engine for v in engines.verdicts(choice.matrix, x, choice.dtype) if v.refusal is None]
+            left = [v.engine for v in engines.verdicts(matrix, x, choice.dtype) if v.refusal is None]
             names = [v.name for v in left]
             if engine is not None or choice.engine.name not in names or choice.engine.name == names[-1]:
                 raise

@@ -15,12 +15,15 @@ __device__ __forceinline__ u64 magnitude_key(item w) {
 #else
     const u64 top = 1ull << (8 * ITEM - 1);
     u64 x = (u64)w;
-    if (ORDER == 2) {
-        x &= top - 1;
-        return x < (u64)INFINITY_BITS ? x : (u64)INFINITY_BITS;
-    }
-    if (ORDER == 1 && (x & top)) return (0 - x) & (top | (top - 1));
+#if ORDER == 2
+    x &= top - 1;
+    return x < (u64)INFINITY_BITS ? x : (u64)INFINITY_BITS;
+#elif ORDER == 1
+    return x & top ? (0 - x) & (top | (top - 1)) : x;
+#else
+    (void)top;
     return x;
+#endif
 #endif
 }
 

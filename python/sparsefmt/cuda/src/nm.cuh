@@ -17,31 +17,30 @@ __device__ __forceinline__ constexpr u32 choose(int p, int k) {
 
 struct Choices {
     u32 of[M + 1][N + 2];
-    constexpr Choices() : of() {
+    __device__ constexpr Choices() : of() {
         for (int p = 0; p <= M; p++)
             for (int k = 0; k <= N + 1; k++) of[p][k] = choose(p, k);
     }
 };
+__constant__ const Choices CHOICES;
 
 // The rank of a mask with N bits: the sum of C(p_i, i + 1) over its ascending positions.
 __device__ __forceinline__ u32 rank(u32 mask) {
-    constexpr Choices table;
     u32 code = 0;
     int count = 0;
 #pragma unroll
     for (int p = 0; p < M; p++)
-        if (mask >> p & 1) code += table.of[p][++count];
+        if (mask >> p & 1) code += CHOICES.of[p][++count];
     return code;
 }
 
 // The mask of a code; of a code out of range, some mask of at most N bits.
 __device__ __forceinline__ u32 unranked(u32 code) {
-    constexpr Choices table;
     u32 mask = 0;
     int left = N;
 #pragma unroll
     for (int p = M - 1; p >= 0; p--) {
-        const u32 step = table.of[p][left];
+        const u32 step = CHOICES.of[p][left];
         if (left > 0 && code >= step) {
             code -= step;
             mask |= 1u << p;
