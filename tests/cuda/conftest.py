@@ -54,3 +54,11 @@ def cupy(request: pytest.FixtureRequest) -> Any:
     if (reason := no_device()) is not None:
         pytest.skip(reason)
     return importlib.import_module("cupy")
+
+
+@pytest.fixture
+def gpu() -> Any:
+    """CuPy on a real GPU."""
+    if (reason := no_device()) is not None:
+        pytest.skip(reason)
+    return importlib.import_module("cupy")

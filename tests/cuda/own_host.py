@@ -84,9 +84,7 @@ class Launch:
     def __init__(self, library: Any) -> None:  # noqa: ANN401
         self._call = library.launch
 
-    def __call__(
-        self, grid: tuple[int, ...], block: tuple[int, ...], args: Sequence[Any], shared_mem: int = 0
-    ) -> None:
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Sequence[Any], shared_mem: int = 0) -> None:
         assert len(grid) == len(block) == 1
         assert shared_mem <= self.max_dynamic_shared_size_bytes
         cells, at, size, writable = [], [], [], []

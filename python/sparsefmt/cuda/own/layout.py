@@ -8,6 +8,7 @@ layout is cached beside its tensor and never saved.
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ _BUDGET = 1 << 24  # slots that are laid out at a time
 ALL = 1 << 30  # a group of columns that is the whole row
 
 
-def module_of(a: DeviceArray) -> "np.ModuleType":  # type: ignore[name-defined]
+def module_of(a: DeviceArray) -> Any:  # noqa: ANN401
     """NumPy or CuPy."""
     return np if isinstance(a, np.ndarray) else cupy()
 
@@ -64,7 +65,7 @@ def _grid(**axes: int) -> list[Array]:
 
 @functools.cache
 def value_order(codec: str, width: int) -> Array:
-    """(2048,) for every place of a plane of `width` bits, in stream order: row * 32 + slot of its value in the brick."""
+    """(2048,) for every place of a plane of `width` bits, in stream order: row * 32 + slot of its value."""
     f = formulas()
     order = np.full(2048, -1)
     if codec == "raw8":
@@ -219,9 +220,7 @@ def lay_out(values: DeviceArray, codes: DeviceArray, codec: str, bits: int, out:
         out[..., at + 128 * word : at + 128 * (word + 1)] = _fields(nibbles, 4)
 
 
-def read_back(
-    bricks: DeviceArray, codec: str, bits: int, shape: tuple[int, int]
-) -> tuple[DeviceArray, DeviceArray]:
+def read_back(bricks: DeviceArray, codec: str, bits: int, shape: tuple[int, int]) -> tuple[DeviceArray, DeviceArray]:
     """The inverse of `lay_out`: (rows, slots) values and (rows, groups) codes of a matrix of `shape`."""
     xp = module_of(bricks)
     rows, groups = shape[0], -(-shape[1] // 4)
@@ -318,7 +317,7 @@ def scale_lines(grid: DeviceArray, rows: int) -> DeviceArray:
 
 
 def restore(made: Bricks, dtype: Dtype) -> tuple[DeviceArray, DeviceArray]:
-    """The canonical bytes: the codes of `Nm`, and the stored values (`Raw.data` or the codes of the codec), unaligned."""
+    """The canonical bytes: the codes of `Nm`, and `Raw.data` or the codes of the codec; rows are not aligned."""
     values, codes = read_back(made.bricks, made.codec, made.bits, made.shape)
     packed = _pack(codes, 3)
     if made.bits >= 8 and made.codec != "lut":

@@ -55,10 +55,7 @@ class Own:
             return "the product is empty"
         if max(*s.shape, x.shape[1]) > _LIMIT:
             return "the shape is beyond 31 bits"
-        if isinstance(s, Nm):
-            why = _refuses_nm(s, t, x)
-        else:
-            why = _refuses_rows(t, x)
+        why = _refuses_nm(s, t, x) if isinstance(s, Nm) else _refuses_rows(t, x)
         if why is not None:
             return why
         whole = isinstance(v, Raw) and v.dtype == np.int8
@@ -73,7 +70,7 @@ class Own:
         made = seconds(t.nbytes, *t.structure.shape, x.shape[1], gpu())
         return made if isinstance(t.structure, Nm) else 2 * made  # decoding slot by slot
 
-    def describe(self, t: SparseTensor, x: DeviceArray, dtype: Dtype) -> str:
+    def describe(self, t: SparseTensor, x: DeviceArray) -> str:
         """The kernel and its tile, for `sparsefmt.cuda.explain`."""
         if not isinstance(t.structure, Nm):
             return rows.describe(t, x.shape[1])
@@ -86,7 +83,9 @@ class Own:
         if not isinstance(t.structure, Nm):
             rows.multiply(t, right, ldx, x.shape[1], out, added)
             return out
-        multiply_bricks(laid_out(t), plan(form_of(t), x.shape[1], x.dtype.name == "bfloat16", gpu()), right, ldx, out, added)
+        multiply_bricks(
+            laid_out(t), plan(form_of(t), x.shape[1], x.dtype.name == "bfloat16", gpu()), right, ldx, out, added
+        )
         return out
 
     def multiply_gemv(self, t: SparseTensor, x: DeviceArray, out: DeviceArray, bias: DeviceArray | None) -> DeviceArray:
@@ -117,7 +116,11 @@ def _refuses_nm(s: Nm, t: SparseTensor, x: DeviceArray) -> str | None:
         return f"activations are {x.dtype}; want float16 or bfloat16"
     if isinstance(v, Affine):
         grouped = 0 < v.group < s.shape[1]
-        return f"groups of {v.group} columns; want a multiple of {layout.STEP}" if grouped and v.group % layout.STEP else None
+        return (
+            f"groups of {v.group} columns; want a multiple of {layout.STEP}"
+            if grouped and v.group % layout.STEP
+            else None
+        )
     return None if t.dtype == x.dtype else f"values of {t.dtype} take activations of {t.dtype}, not {x.dtype}"
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.codecs.affine import TENSOR, Affine
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.codecs.scales import TENSOR
 from sparsefmt.cuda import module
 from sparsefmt.cuda.device import DeviceArray
 from sparsefmt.cuda.own.launches import KINDS, launch
