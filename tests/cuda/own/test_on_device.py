@@ -8,6 +8,8 @@ import pytest
 
 import sparsefmt as sf
 
+Cupy = Any  # the module, real or emulated
+
 CASES = [
     ("nm2:4", "float16", 5),
     ("nm2:4", "int8", 9),
@@ -19,7 +21,7 @@ CASES = [
 ]
 
 
-def product(cupy: Any, t: sf.SparseTensor, x: np.ndarray, result: str, bias: np.ndarray | None = None) -> np.ndarray:
+def product(cupy: Cupy, t: sf.SparseTensor, x: np.ndarray, result: str, bias: np.ndarray | None = None) -> np.ndarray:
     """Through the public function, into a poisoned output."""
     out = cupy.asarray(own_cases.poisoned((t.shape[0], x.shape[1]), result, "C"))
     added = None if bias is None else cupy.asarray(bias)
@@ -28,7 +30,7 @@ def product(cupy: Any, t: sf.SparseTensor, x: np.ndarray, result: str, bias: np.
 
 
 @pytest.mark.parametrize(("fmt", "dtype", "columns"), CASES)
-def test_engine_own_multiplies(cupy: Any, fmt: str, dtype: str, columns: int) -> None:
+def test_engine_own_multiplies(cupy: Cupy, fmt: str, dtype: str, columns: int) -> None:
     t = own_cases.tensor(fmt, (77, 200), dtype)
     x = own_cases.activations((200, columns), dtype, "C")
     result = "int32" if dtype == "int8" else dtype
@@ -37,7 +39,7 @@ def test_engine_own_multiplies(cupy: Any, fmt: str, dtype: str, columns: int) ->
     own_cases.check(product(cupy, t.to("cuda"), x, result, bias), want, x, bias)
 
 
-def test_explain_names_the_kernel_and_its_tile(cupy: Any) -> None:
+def test_explain_names_the_kernel_and_its_tile(cupy: Cupy) -> None:
     t = own_cases.tensor("nm2:4/int4:g64", (640, 512), "bfloat16").to("cuda")
     x = cupy.asarray(own_cases.activations((512, 8), "bfloat16"))
     text = sf.cuda.explain(t, x, engine="own")
@@ -47,13 +49,13 @@ def test_explain_names_the_kernel_and_its_tile(cupy: Any) -> None:
     assert "rows_multiply (csr" in sf.cuda.explain(rows, cupy.zeros((64, 3), np.float16), engine="own")
 
 
-def test_forcing_it_where_it_cannot_says_why(cupy: Any) -> None:
+def test_forcing_it_where_it_cannot_says_why(cupy: Cupy) -> None:
     t = own_cases.tensor("nm2:4", (64, 64), "float16").to("cuda")
     with pytest.raises(sf.BackendError, match="activations are float32; want float16 or bfloat16"):
         sf.cuda.matmul(t, cupy.zeros((64, 8), np.float32), engine="own")
 
 
-def test_the_layout_of_a_device_tensor_is_that_of_the_cpu(cupy: Any) -> None:
+def test_the_layout_of_a_device_tensor_is_that_of_the_cpu(cupy: Cupy) -> None:
     from sparsefmt.cuda.own import layout
 
     for fmt in ("nm2:4/int8:g32:asym", "nm2:4/int4:g64", "nm2:4/kmeans7", "nm2:4/int4:tensor:asym"):
@@ -75,7 +77,7 @@ EVERY = (
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("fmt", EVERY)
-def test_every_number_of_columns(gpu: Any, fmt: str, dtype: str) -> None:
+def test_every_number_of_columns(gpu: Cupy, fmt: str, dtype: str) -> None:
     shape = (1000 + 77, 2048 + 39)
     t = own_cases.tensor(fmt, shape, dtype)
     there, want = t.to("cuda"), own_cases.exact(t)
@@ -89,7 +91,7 @@ def test_every_number_of_columns(gpu: Any, fmt: str, dtype: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("fmt", ["csr", "bitmask", "csr/int8:g100", "bitmask/int4:asym", "csr/kmeans16:row"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_every_number_of_columns_of_rows(gpu: Any, fmt: str, dtype: str) -> None:
+def test_every_number_of_columns_of_rows(gpu: Cupy, fmt: str, dtype: str) -> None:
     t = own_cases.tensor(fmt, (333, 1555), dtype)
     there, want = t.to("cuda"), own_cases.exact(t, dtype)
     for columns in range(1, 33):
@@ -98,7 +100,7 @@ def test_every_number_of_columns_of_rows(gpu: Any, fmt: str, dtype: str) -> None
 
 
 @pytest.mark.gpu
-def test_int8_times_int8_is_exact(gpu: Any) -> None:
+def test_int8_times_int8_is_exact(gpu: Cupy) -> None:
     t = own_cases.tensor("nm2:4", (515, 4100), "int8")
     there, want = t.to("cuda"), own_cases.exact(t)
     for columns in range(1, 131):
@@ -107,7 +109,7 @@ def test_int8_times_int8_is_exact(gpu: Any) -> None:
 
 
 @pytest.mark.gpu
-def test_gemv_on_the_device(gpu: Any) -> None:
+def test_gemv_on_the_device(gpu: Cupy) -> None:
     from sparsefmt.cuda.own import engine
 
     t = own_cases.tensor("nm2:4/int4:g128", (1077, 2087), "bfloat16")

@@ -54,6 +54,10 @@ INDEX(meta8_group, (int lane, int nibble), 8 * ((lane >> 1) & 1) + nibble)
 INDEX(scale_row, (int i), (i >> 3) + 8 * (i & 1) + 16 * ((i >> 1) & 3))
 INDEX(scale_entry, (int lane, int m, int upper), 8 * (lane >> 2) + 2 * m + upper)
 
+// The group of a step of 32 columns; `inverse` is ceil(2^31 / steps per group), exact while steps times steps per group
+// stay below 2^31.
+INDEX(scale_group, (unsigned step, unsigned long long inverse), step * inverse >> 31)
+
 // The group of four that the gemv path multiplies at register `reg`, and the lane that holds its metadata.
 INDEX(gemv_column, (int lane, int s, int reg), 32 * s + 16 * (reg >> 1) + 4 * (lane & 3))
 INDEX(gemv_lane, (int lane, int s, int reg), 4 * (lane >> 2) + 2 * s + (reg >> 1))

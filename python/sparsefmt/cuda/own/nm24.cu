@@ -34,53 +34,72 @@ struct Problem {
     const u8* scale;
     const u8* point;
     const u8* x;
-    int cols, columns, row_bricks, col_bricks, groups, group, ldx;
+    u32 group_inverse;
+    int cols, columns, row_bricks, col_bricks, groups, ldx;
 };
 
 struct Place {  // a unit of work: a tile and a chunk of columns of W
     int row_tile, col_tile, chunk;
 };
 
-FN void next(Place& p, int column_tiles, int chunks) {
-    if (++p.chunk < chunks) return;
+// Whether the next unit is in the same tile.
+FN bool next(Place& p, int column_tiles, int chunks) {
+    if (++p.chunk < chunks) return true;
     p.chunk = 0;
     if (++p.col_tile == column_tiles) p.col_tile = 0, ++p.row_tile;
+    return false;
+}
+
+struct Warp {  // what it multiplies
+    int lane, wm, wn, wk;
+};
+
+// Where a thread copies from. All threads copy COLUMNS columns of activations at a time, WIDE pieces of 16 bytes each;
+// each warp copies the bricks that it will multiply, and their lines of scales.
+constexpr int WIDE = DEPTH * X_BYTES / 16, COLUMNS = THREADS / WIDE;
+constexpr int PER = BRICK_BYTES / 16, SCALES = SCALE_BYTES / 16, LINE = GROUPED ? LINE_BYTES / 16 : 1;
+
+struct Sources {
+    const Quad* bricks;
+    const u8* lines;
+    const u8* x;
+};
+
+FN Sources locate(const Problem& p, const Place& at, const Warp& w) {
+    const long long row_brick = at.row_tile * WM + w.wm;
+    const int c = w.lane % LINE, column = at.col_tile * COLS + thread() / WIDE;
+    Sources s;
+    s.bricks = p.bricks + brick_index(row_brick, at.chunk * WK + w.wk, p.col_bricks) * PER + 32 * w.wn + w.lane;
+    s.lines = c < SCALES ? p.scale + row_brick * p.groups * SCALE_BYTES + 16 * c
+                         : p.point + row_brick * p.groups * 64 + 16 * (c - SCALES);
+    s.x = p.x + (static_cast<long long>(column) * p.ldx + at.chunk * DEPTH) * X_BYTES + 16 * (thread() % WIDE);
+    return s;
 }
 
 // Starts the copies of a unit into a stage.
-FN void fetch(const Problem& p, const Place& place, int stage) {
-    const int first_row = place.row_tile * WM, first_col = place.chunk * WK;
-    constexpr int PER = BRICK_BYTES / 16;
-    const int here = (p.col_bricks - first_col < WK ? p.col_bricks - first_col : WK) * PER;
+FN void fetch(const Problem& p, const Place& at, const Sources& from, const Warp& w, int stage) {
+    const int brick = at.chunk * WK + w.wk, own = w.wm * WK + w.wk;
+    if (at.row_tile * WM + w.wm < p.row_bricks && brick < p.col_bricks) {
+        constexpr int STEP = 32 * WN;
+        const int first = 32 * w.wn + w.lane, to = stage + own * BRICK_BYTES + 16 * first;
 #pragma unroll
-    for (int i = thread(); i < WM * WK * PER; i += THREADS) {
-        const int r = i / (WK * PER), c = i % (WK * PER);
-        if (c < here && first_row + r < p.row_bricks)
-            copy16(stage + 16 * i, p.bricks + brick_index(first_row + r, first_col, p.col_bricks) * PER + c, 16);
-    }
-    if (GROUPED) {
-        constexpr int SCALES = SCALE_BYTES / 16, LINE = GROUPED ? LINE_BYTES / 16 : 1;
-#pragma unroll
-        for (int i = thread(); i < WM * WK * SUB * LINE; i += THREADS) {
-            const int line = i / LINE, c = i % LINE, r = line / (WK * SUB), brick = first_col + line / SUB % WK;
-            if (first_row + r >= p.row_bricks || brick >= p.col_bricks) continue;
-            int group = (2 * brick + line % SUB) / p.group;  // of a step of 32 columns
-            if (group >= p.groups) group = p.groups - 1;     // beyond the last column, where x is zero
-            const long long at = static_cast<long long>(first_row + r) * p.groups + group;
-            const u8* from = c < SCALES ? p.scale + at * SCALE_BYTES + 16 * c : p.point + at * 64 + 16 * (c - SCALES);
-            copy16(stage + LINES_AT + 16 * i, from, 16);
+        for (int i = 0; i < PER; i += STEP)
+            if (i + STEP <= PER || i + first < PER) copy16(to + 16 * i, from.bricks + i, 16);
+        if (GROUPED && w.wn == 0 && w.lane < SUB * LINE) {
+            int group = scale_group(STEPS * brick + w.lane / LINE, p.group_inverse);
+            if (group >= p.groups) group = p.groups - 1;  // beyond the last column, where x is zero
+            const int bytes = w.lane % LINE < SCALES ? SCALE_BYTES : 64;
+            copy16(stage + LINES_AT + 16 * (own * SUB * LINE + w.lane), from.lines + static_cast<long long>(group) * bytes, 16);
         }
     }
-    constexpr int WIDE = DEPTH * X_BYTES / 16;
-    const int first = place.col_tile * COLS;
+    const int n = thread() / WIDE, to = stage + X_AT + n * X_STRIDE + 16 * (thread() % WIDE);
+    int bytes = (p.cols - at.chunk * DEPTH) * X_BYTES - 16 * (thread() % WIDE);
+    bytes = bytes < 0 ? 0 : bytes > 16 ? 16 : bytes;
+    const int left = p.columns - at.col_tile * COLS - n;
 #pragma unroll
-    for (int i = thread(); i < COLS * WIDE; i += THREADS) {
-        const int n = i / WIDE, c = i % WIDE, k = place.chunk * DEPTH + c * (16 / X_BYTES);
-        int bytes = (p.cols - k) * X_BYTES;
-        bytes = bytes < 0 || first + n >= p.columns ? 0 : bytes > 16 ? 16 : bytes;
-        const u8* from = p.x + (static_cast<long long>(first + n) * p.ldx + k) * X_BYTES;
-        copy16(stage + X_AT + n * X_STRIDE + 16 * c, bytes ? from : p.x, bytes);
-    }
+    for (int i = 0; i < COLS; i += COLUMNS)  // other columns stay as they are, and end in sums that nobody reads
+        if (i < left && (COLUMNS <= COLS || n < COLS))
+            copy16(to + i * X_STRIDE, bytes ? from.x + static_cast<long long>(i) * p.ldx * X_BYTES : p.x, bytes);
 }
 
 #if CODEC == RAW8
@@ -93,11 +112,15 @@ FN void multiply_add(Sum (&c)[4], Quad a, Quad b, u32 meta, int s) { mma_sp_f16(
 
 // The eight scales of a lane, and what its codes lose.
 FN void scales(int line, int lane, float (&scale)[8], u32 (&offset)[4][2]) {
+    const int at = line + (SCALE32 ? 4 : 2) * scale_entry(lane, 0, 0);
+    const Quad low = shared_load<Quad>(at), high = SCALE32 ? shared_load<Quad>(at + 16) : low;
+    Pair points = {};
+    if (ASYM) points = shared_load<Pair>(line + SCALE_BYTES + scale_entry(lane, 0, 0));
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-        const int at = line + (SCALE32 ? 4 : 2) * (scale_entry(lane, 0, 0) + i);
-        scale[i] = SCALE32 ? shared_load<float>(at) : f16_float(shared_load<u16>(at));
-        if (ASYM) offset[i / 2][i % 2] = code_offset(shared_load<u8>(line + SCALE_BYTES + scale_entry(lane, 0, 0) + i));
+        scale[i] = SCALE32 ? bits_float(word_of(i < 4 ? low : high, i % 4))
+                           : f16_float(static_cast<u16>(word_of(low, i / 2) >> 16 * (i % 2)));
+        if (ASYM) offset[i / 2][i % 2] = code_offset((i < 4 ? points.x : points.y) >> 8 * (i % 4) & 255);
     }
 }
 
@@ -217,11 +240,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* codebook, int entries, const u8* x, int ldx,
               void* out, long long row_stride, long long col_stride, int out_kind, const void* bias, int bias_kind,
               const void* row_scale, int row_scale_kind, int row_scale_step, Sum* partial, u32* arrived, int rows,
-              int cols, int columns, int groups, int group) {
+              int cols, int columns, int groups, u32 group_inverse) {
     const int lane = thread() & 31, warp = thread() >> 5;
     const int wk = warp % WK, wn = warp / WK % WN, wm = warp / (WK * WN);
+    const Warp self = {lane, wm, wn, wk};
     const int row_bricks = (rows + 63) / 64, col_bricks = (cols + 63) / 64, column_tiles = (columns + COLS - 1) / COLS;
-    const Problem p = {bricks, scale, point, x, cols, columns, row_bricks, col_bricks, groups, group, ldx};
+    const Problem p = {bricks, scale, point, x, group_inverse, cols, columns, row_bricks, col_bricks, groups, ldx};
     const int chunks = (col_bricks + WK - 1) / WK;
     const long long units = static_cast<long long>((row_bricks + WM - 1) / WM) * column_tiles * chunks;
     const long long begin = unit_first(block(), units, blocks());
@@ -230,27 +254,37 @@ nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* c
     Place at = {tile / column_tiles, tile % column_tiles, static_cast<int>(begin % chunks)}, ahead = at;
 
     if (CODEC == LUT) table_fill(TABLE_AT, codebook, entries, THREADS);
-    int filled = 0;
+    for (int i = thread(); i < STAGES * COLS * X_STRIDE / 16; i += THREADS)  // columns that are not there
+        shared_store<Quad>(i / (COLS * X_STRIDE / 16) * STAGE_BYTES + X_AT + 16 * (i % (COLS * X_STRIDE / 16)), Quad{});
+    barrier();
+    Sources from = locate(p, ahead, self);
+    const auto proceed = [&]() {
+        if (next(ahead, column_tiles, chunks)) {
+            from.bricks += WK * PER, from.x += DEPTH * X_BYTES;
+        } else {
+            from = locate(p, ahead, self);
+        }
+    };
 #pragma unroll
-    for (; filled < STAGES - 1; ++filled) {
-        if (filled < count) fetch(p, ahead, filled * STAGE_BYTES);
+    for (int filled = 0; filled < STAGES - 1; ++filled) {
+        if (filled < count) fetch(p, ahead, from, self, filled * STAGE_BYTES);
         copies_commit();
-        next(ahead, column_tiles, chunks);
+        proceed();
     }
     Sums sums = {};
-    int stage = 0, slot = STAGES - 1, start = at.chunk;
+    int stage = 0, slot = (STAGES - 1) * STAGE_BYTES, start = at.chunk;
     for (int done = 0; done < count; ++done, next(at, column_tiles, chunks)) {
         copies_wait<STAGES - 2>();
         barrier();
-        if (done + STAGES - 1 < count) fetch(p, ahead, slot * STAGE_BYTES);
+        if (done + STAGES - 1 < count) fetch(p, ahead, from, self, slot);
         copies_commit();
-        next(ahead, column_tiles, chunks);
-        const int row_brick = at.row_tile * WM + wm, base = stage * STAGE_BYTES;
+        proceed();
+        const int row_brick = at.row_tile * WM + wm, base = stage;
         if (row_brick < row_bricks && at.chunk * WK + wk < col_bricks)
             add_brick(base + (wm * WK + wk) * BRICK_BYTES, base + LINES_AT + (wm * WK + wk) * SUB * LINE_BYTES,
                       base + X_AT + wn * NT * 8 * X_STRIDE + 64 * X_BYTES * wk, TABLE_AT, lane, sums);
-        stage = stage + 1 == STAGES ? 0 : stage + 1;
-        slot = slot + 1 == STAGES ? 0 : slot + 1;
+        stage = stage == (STAGES - 1) * STAGE_BYTES ? 0 : stage + STAGE_BYTES;
+        slot = slot == (STAGES - 1) * STAGE_BYTES ? 0 : slot + STAGE_BYTES;
         if (at.chunk + 1 < chunks && done + 1 < count) continue;
 
         // The last unit of this tile here: sum over warps, then write, or leave it to the last block.

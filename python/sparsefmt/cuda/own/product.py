@@ -163,7 +163,8 @@ def multiply_bricks(
         np.int32(0 if b.row_scale is None or b.row_scale.size == 1 else 1),
         partial,
         counters(x, p.tiles),
-        *(np.int32(n) for n in (*b.shape, p.columns, 0 if b.scale is None else b.scale.shape[1], b.group)),
+        *(np.int32(n) for n in (*b.shape, p.columns, 0 if b.scale is None else b.scale.shape[1])),
+        np.uint32(-(-(1 << 31) // b.group) if b.group else 0),
     ]
     made = module.kernel("own/nm24.cu", "nm24_multiply", p.defines, ())
     launch(made, p.grid, tile.threads, p.shared, args)
