@@ -336,6 +336,9 @@ FN void copy16(int at, const void* from, int bytes) {
     memset(&machine::written[at], 0, 16);
     machine::fibers[machine::current].open.push_back({at, static_cast<const char*>(from), bytes});
 }
+FN void copy16_if(bool wanted, int at, const void* from, int bytes) {
+    if (wanted) copy16(at, from, bytes);
+}
 FN void copies_commit() {
     machine::Fiber& f = machine::fibers[machine::current];
     f.groups.push_back(std::move(f.open));

@@ -39,6 +39,13 @@ FN void copy16(int at, const void* from, int bytes) {
     asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address(at)), "l"(from), "r"(bytes)
                  : "memory");
 }
+FN void copy16_if(bool wanted, int at, const void* from, int bytes) {  // a predicate, no branch
+    asm volatile(
+        "{ .reg .pred p; setp.ne.b32 p, %3, 0; @p cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2; }" ::"r"(
+            shared_address(at)),
+        "l"(from), "r"(bytes), "r"(static_cast<int>(wanted))
+        : "memory");
+}
 FN void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int PENDING> FN void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory"); }
 

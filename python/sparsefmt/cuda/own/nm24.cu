@@ -1,22 +1,23 @@
 // out = W x for W packed as nm2:4, on sparse tensor cores that read the packed bytes.
 //
 // A block takes tiles of 64 WM rows by 8 NT WN columns. WK of its warps share the rows and split the dense columns:
-// each turns a brick (64 x 64) per pass into fragments. Bricks, scales and activations arrive through STAGES stages of
-// asynchronous copies that run on across tiles. Units of work (tile, chunk of 64 WK columns) are dealt to the blocks in
-// one even, ordered split; tiles that several blocks share are summed by the last to finish, in the order of the
+// each turns BRICKS bricks (64 x 64) per unit into fragments. Bricks, scales and activations arrive through STAGES stages
+// of asynchronous copies that run on across tiles. Units of work (tile, chunk of 64 WK BRICKS columns) are dealt to the
+// blocks in one even, ordered split; tiles that several blocks share are summed by the last to finish, in the order of the
 // columns. So the result depends on the number of blocks, but not on their timing.
 //
-// More macros, beside those of bricks.cuh: NT, WM, WN, WK, STAGES, BLOCKS (per multiprocessor), GEMV (0, or the number
-// of columns that are multiplied without tensor cores).
+// More macros, beside those of bricks.cuh: NT, WM, WN, WK, BRICKS, STAGES, BLOCKS (per multiprocessor), SINGLE (there is
+// one column), GEMV (0, or the number of columns that are multiplied without tensor cores).
 #include "own/bricks.cuh"
 
 constexpr int WARPS = WM * WN * WK, THREADS = 32 * WARPS;
-constexpr int ROWS = 64 * WM, COLS = 8 * NT * WN, DEPTH = 64 * WK;
+constexpr int ROWS = 64 * WM, COLS = 8 * NT * WN, CHUNK = WK * BRICKS, DEPTH = 64 * CHUNK;
 constexpr int X_BYTES = CODEC == RAW8 ? 1 : 2;
 constexpr int X_STRIDE = DEPTH * X_BYTES + 16;  // 16 more than a multiple of 64: eight rows of 16 bytes share no bank
-constexpr int LINES_AT = WM * WK * BRICK_BYTES;
-constexpr int X_AT = LINES_AT + WM * WK * SUB * LINE_BYTES;
-constexpr int STAGE_BYTES = X_AT + COLS * X_STRIDE;
+constexpr int LINES_AT = WM * CHUNK * BRICK_BYTES;
+constexpr int X_AT = LINES_AT + WM * CHUNK * SUB * LINE_BYTES;
+constexpr int X_COLS = SINGLE ? 1 : COLS;  // columns of x that are held; a single one stands for eight
+constexpr int STAGE_BYTES = X_AT + X_COLS * X_STRIDE;
 constexpr int TABLE_AT = STAGES * STAGE_BYTES;
 constexpr int SUM_AT = TABLE_AT + TABLE_BYTES;
 constexpr int SUM_STRIDE = ROWS + 4;
@@ -56,50 +57,59 @@ struct Warp {  // what it multiplies
 
 // Where a thread copies from. All threads copy COLUMNS columns of activations at a time, WIDE pieces of 16 bytes each;
 // each warp copies the bricks that it will multiply, and their lines of scales.
-constexpr int WIDE = DEPTH * X_BYTES / 16, COLUMNS = THREADS / WIDE;
+constexpr int WIDE = DEPTH * X_BYTES / 16, COLUMNS = THREADS / WIDE ? THREADS / WIDE : 1;
 constexpr int PER = BRICK_BYTES / 16, SCALES = SCALE_BYTES / 16, LINE = GROUPED ? LINE_BYTES / 16 : 1;
 
 struct Sources {
     const Quad* bricks;
-    const u8* lines;
+    const u8* scale;
+    const u8* point;
     const u8* x;
 };
 
 FN Sources locate(const Problem& p, const Place& at, const Warp& w) {
-    const long long row_brick = at.row_tile * WM + w.wm;
-    const int c = w.lane % LINE, column = at.col_tile * COLS + thread() / WIDE;
+    const long long row_brick = at.row_tile * WM + w.wm, column = at.col_tile * COLS + thread() / WIDE;
+    const long long brick = brick_index(row_brick, at.chunk * CHUNK + w.wk * BRICKS, p.col_bricks);
     Sources s;
-    s.bricks = p.bricks + brick_index(row_brick, at.chunk * WK + w.wk, p.col_bricks) * PER + 32 * w.wn + w.lane;
-    s.lines = c < SCALES ? p.scale + row_brick * p.groups * SCALE_BYTES + 16 * c
-                         : p.point + row_brick * p.groups * 64 + 16 * (c - SCALES);
-    s.x = p.x + (static_cast<long long>(column) * p.ldx + at.chunk * DEPTH) * X_BYTES + 16 * (thread() % WIDE);
+    s.bricks = p.bricks + brick * PER + 32 * w.wn + w.lane;
+    s.scale = p.scale + row_brick * p.groups * SCALE_BYTES;
+    s.point = p.point + row_brick * p.groups * 64;
+    s.x = p.x + (column * p.ldx + at.chunk * DEPTH) * X_BYTES + 16 * (thread() % WIDE);
     return s;
 }
 
 // Starts the copies of a unit into a stage.
 FN void fetch(const Problem& p, const Place& at, const Sources& from, const Warp& w, int stage) {
-    const int brick = at.chunk * WK + w.wk, own = w.wm * WK + w.wk;
+    const int brick = at.chunk * CHUNK + w.wk * BRICKS, own = w.wm * CHUNK + w.wk * BRICKS;
     if (at.row_tile * WM + w.wm < p.row_bricks && brick < p.col_bricks) {
         constexpr int STEP = 32 * WN;
+        const int have = p.col_bricks - brick < BRICKS ? (p.col_bricks - brick) * PER : BRICKS * PER;
         const int first = 32 * w.wn + w.lane, to = stage + own * BRICK_BYTES + 16 * first;
 #pragma unroll
-        for (int i = 0; i < PER; i += STEP)
-            if (i + STEP <= PER || i + first < PER) copy16(to + 16 * i, from.bricks + i, 16);
-        if (GROUPED && w.wn == 0 && w.lane < SUB * LINE) {
-            int group = scale_group(STEPS * brick + w.lane / LINE, p.group_inverse);
-            if (group >= p.groups) group = p.groups - 1;  // beyond the last column, where x is zero
-            const int bytes = w.lane % LINE < SCALES ? SCALE_BYTES : 64;
-            copy16(stage + LINES_AT + 16 * (own * SUB * LINE + w.lane), from.lines + static_cast<long long>(group) * bytes, 16);
+        for (int i = 0; i < BRICKS * PER; i += STEP) copy16_if(first + i < have, to + 16 * i, from.bricks + i, 16);
+        if (GROUPED && w.wn == 0) {
+#pragma unroll
+            for (int i = w.lane; i < BRICKS * SUB * LINE; i += 32) {
+                const int line = i / LINE, c = i % LINE;
+                int group = scale_group(STEPS * brick + (SUB == 2 ? line : 2 * line), p.group_inverse);
+                if (group >= p.groups) group = p.groups - 1;  // beyond the last column, where x is zero
+                const u8* source = c < SCALES ? from.scale + group * SCALE_BYTES + 16 * c
+                                              : from.point + group * 64 + 16 * (c - SCALES);
+                copy16(stage + LINES_AT + 16 * (own * SUB * LINE + i), source, 16);
+            }
         }
     }
     const int n = thread() / WIDE, to = stage + X_AT + n * X_STRIDE + 16 * (thread() % WIDE);
-    int bytes = (p.cols - at.chunk * DEPTH) * X_BYTES - 16 * (thread() % WIDE);
-    bytes = bytes < 0 ? 0 : bytes > 16 ? 16 : bytes;
     const int left = p.columns - at.col_tile * COLS - n;
 #pragma unroll
-    for (int i = 0; i < COLS; i += COLUMNS)  // other columns stay as they are, and end in sums that nobody reads
-        if (i < left && (COLUMNS <= COLS || n < COLS))
-            copy16(to + i * X_STRIDE, bytes ? from.x + static_cast<long long>(i) * p.ldx * X_BYTES : p.x, bytes);
+    for (int i = 0; i < X_COLS; i += COLUMNS)  // other columns stay as they are, and end in sums that nobody reads
+#pragma unroll
+        for (int c = 0; c < WIDE; c += THREADS) {
+            int bytes = (p.cols - at.chunk * DEPTH) * X_BYTES - 16 * (c + thread() % WIDE);
+            bytes = bytes < 0 ? 0 : bytes > 16 ? 16 : bytes;
+            copy16_if(i < left && (COLUMNS <= X_COLS || n < X_COLS), to + i * X_STRIDE + 16 * c,
+                      bytes ? from.x + static_cast<long long>(i) * p.ldx * X_BYTES + 16 * c : p.x, bytes);
+        }
 }
 
 #if CODEC == RAW8
@@ -168,7 +178,7 @@ FN void add_brick(int brick, int lines, int x, int table, int lane, Sums& sums) 
 typedef Sum Sums[4][NT][4];
 
 FN Quad activations(int x, int lane, int s, int n) {
-    return load_matrices(x + (8 * n + b_col(lane)) * X_STRIDE + 64 * s + 16 * b_chunk(lane));
+    return load_matrices(x + (SINGLE ? 0 : 8 * n + b_col(lane)) * X_STRIDE + 64 * s + 16 * b_chunk(lane));
 }
 
 // sums += the product of fragments over some steps, times the scales of its rows where there are any.
@@ -246,7 +256,7 @@ nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* c
     const Warp self = {lane, wm, wn, wk};
     const int row_bricks = (rows + 63) / 64, col_bricks = (cols + 63) / 64, column_tiles = (columns + COLS - 1) / COLS;
     const Problem p = {bricks, scale, point, x, group_inverse, cols, columns, row_bricks, col_bricks, groups, ldx};
-    const int chunks = (col_bricks + WK - 1) / WK;
+    const int chunks = (col_bricks + CHUNK - 1) / CHUNK;
     const long long units = static_cast<long long>((row_bricks + WM - 1) / WM) * column_tiles * chunks;
     const long long begin = unit_first(block(), units, blocks());
     const int count = static_cast<int>(unit_first(block() + 1, units, blocks()) - begin);
@@ -254,13 +264,14 @@ nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* c
     Place at = {tile / column_tiles, tile % column_tiles, static_cast<int>(begin % chunks)}, ahead = at;
 
     if (CODEC == LUT) table_fill(TABLE_AT, codebook, entries, THREADS);
-    for (int i = thread(); i < STAGES * COLS * X_STRIDE / 16; i += THREADS)  // columns that are not there
-        shared_store<Quad>(i / (COLS * X_STRIDE / 16) * STAGE_BYTES + X_AT + 16 * (i % (COLS * X_STRIDE / 16)), Quad{});
+    constexpr int X_QUADS = X_COLS * X_STRIDE / 16;
+    for (int i = thread(); i < STAGES * X_QUADS; i += THREADS)  // columns that are not there
+        shared_store<Quad>(i / X_QUADS * STAGE_BYTES + X_AT + 16 * (i % X_QUADS), Quad{});
     barrier();
     Sources from = locate(p, ahead, self);
     const auto proceed = [&]() {
         if (next(ahead, column_tiles, chunks)) {
-            from.bricks += WK * PER, from.x += DEPTH * X_BYTES;
+            from.bricks += CHUNK * PER, from.x += DEPTH * X_BYTES;
         } else {
             from = locate(p, ahead, self);
         }
@@ -280,9 +291,13 @@ nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* c
         copies_commit();
         proceed();
         const int row_brick = at.row_tile * WM + wm, base = stage;
-        if (row_brick < row_bricks && at.chunk * WK + wk < col_bricks)
-            add_brick(base + (wm * WK + wk) * BRICK_BYTES, base + LINES_AT + (wm * WK + wk) * SUB * LINE_BYTES,
-                      base + X_AT + wn * NT * 8 * X_STRIDE + 64 * X_BYTES * wk, TABLE_AT, lane, sums);
+        const int first_brick = wk * BRICKS, have = row_brick < row_bricks ? col_bricks - at.chunk * CHUNK - first_brick : 0;
+#pragma unroll 1
+        for (int i = 0; i < (have < BRICKS ? have : BRICKS); ++i) {
+            const int own = wm * CHUNK + first_brick + i;
+            add_brick(base + own * BRICK_BYTES, base + LINES_AT + own * SUB * LINE_BYTES,
+                      base + X_AT + wn * NT * 8 * X_STRIDE + 64 * X_BYTES * (first_brick + i), TABLE_AT, lane, sums);
+        }
         stage = stage == (STAGES - 1) * STAGE_BYTES ? 0 : stage + STAGE_BYTES;
         slot = slot == (STAGES - 1) * STAGE_BYTES ? 0 : slot + STAGE_BYTES;
         if (at.chunk + 1 < chunks && done + 1 < count) continue;
@@ -296,10 +311,11 @@ nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* c
         const long long first_unit = static_cast<long long>(tile) * chunks;
         const int first = static_cast<int>(unit_owner(first_unit, units, blocks()));
         const int last = static_cast<int>(unit_owner(first_unit + chunks - 1, units, blocks()));
+        const int left = columns - at.col_tile * COLS, items = ROWS * (left < COLS ? left : COLS);
         bool finish = first == last;
         if (!finish) {
             Sum* mine = partial + (2LL * block() + (start == 0)) * (ROWS * COLS);
-            for (int i = thread(); i < ROWS * COLS; i += THREADS)
+            for (int i = thread(); i < items; i += THREADS)
                 store(mine + i, shared_load<Sum>(SUM_AT + 4 * (i / ROWS * SUM_STRIDE + i % ROWS)));
             fence();
             barrier();
@@ -309,9 +325,9 @@ nm24_multiply(const Quad* bricks, const u8* scale, const u8* point, const u16* c
             fence();
         }
         if (finish) {
-            for (int i = thread(); i < ROWS * COLS; i += THREADS) {
+            for (int i = thread(); i < items; i += THREADS) {
                 const int row = at.row_tile * ROWS + i % ROWS, col = at.col_tile * COLS + i / ROWS;
-                if (row >= rows || col >= columns) continue;
+                if (row >= rows) continue;
                 Sum value = 0;
                 if (first == last) {
                     value = shared_load<Sum>(SUM_AT + 4 * (i / ROWS * SUM_STRIDE + i % ROWS));

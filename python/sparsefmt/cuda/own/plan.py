@@ -45,13 +45,15 @@ def gpu() -> Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Per warp 64 rows and 8 `nt` columns; `wm` x `wn` x `wk` warps; `blocks` per multiprocessor."""
+    """Per warp 64 rows, 8 `nt` columns, `bricks` of W a unit; `wm` x `wn` x `wk` warps; `blocks` per multiprocessor."""
 
     nt: int
     wm: int
     wn: int
     wk: int
+    bricks: int
     blocks: int
+    single: bool = False  # for one column
 
     @property
     def rows(self) -> int:
@@ -64,22 +66,28 @@ class Tile:
         return 8 * self.nt * self.wn
 
     @property
+    def depth(self) -> int:
+        """Columns of W that a stage holds."""
+        return 64 * self.wk * self.bricks
+
+    @property
     def threads(self) -> int:
         """Threads of a block."""
         return 32 * self.wm * self.wn * self.wk
 
 
 # By columns up to: the more there are, the more rows share the activations that a block reads from the L2 cache.
-# "narrow": codes of up to 8 bits; "scaled": with scales per group, which take registers; "small": 100 KiB of shared
-# memory (sm_86, sm_89, sm_120).
+# "narrow": codes of up to 8 bits, of which a warp takes two bricks at a time, so that fewer of its instructions are
+# copies; "small": 100 KiB of shared memory (sm_86, sm_89, sm_120).
 _TABLE: dict[int, dict[str, Tile]] = {
-    1: {"": Tile(1, 1, 1, 8, 2)},
-    8: {"": Tile(1, 2, 1, 4, 2)},
-    16: {"": Tile(2, 2, 1, 4, 2), "scaled": Tile(2, 2, 1, 2, 3), "small": Tile(2, 2, 1, 2, 3)},
-    32: {"": Tile(4, 2, 1, 2, 2), "narrow": Tile(4, 4, 1, 1, 2), "small": Tile(4, 2, 1, 2, 1)},
-    64: {"": Tile(4, 4, 2, 1, 1), "small": Tile(4, 2, 2, 1, 1)},
-    128: {"": Tile(4, 2, 4, 1, 1), "small": Tile(4, 1, 4, 1, 1)},
+    1: {"": Tile(1, 1, 1, 4, 1, 4, True), "narrow": Tile(1, 1, 1, 4, 2, 4, True)},
+    8: {"": Tile(1, 2, 1, 2, 1, 4), "narrow": Tile(1, 2, 1, 2, 2, 4)},
+    16: {"": Tile(2, 2, 1, 2, 1, 3), "narrow": Tile(2, 2, 1, 2, 2, 3)},
+    32: {"": Tile(4, 2, 1, 2, 1, 2), "narrow": Tile(4, 4, 1, 1, 1, 2), "small": Tile(4, 2, 1, 2, 1, 2)},
+    64: {"": Tile(4, 4, 2, 1, 1, 1), "small": Tile(4, 2, 2, 1, 1, 1)},
+    128: {"": Tile(4, 2, 4, 1, 1, 1), "small": Tile(4, 1, 4, 1, 1, 1)},
 }
+_GEMV = Tile(1, 1, 1, 4, 1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,8 @@ class Plan:
             "WM": t.wm,
             "WN": t.wn,
             "WK": t.wk,
+            "BRICKS": t.bricks,
+            "SINGLE": int(t.single),
             "STAGES": self.stages,
             "BLOCKS": t.blocks,
             "GEMV": self.gemv,
@@ -144,7 +154,7 @@ class Plan:
         t = self.tile
         how = f"gemv, {self.gemv} columns" if self.gemv else "mma.sp"
         return (
-            f"nm24_multiply ({how}), {self.form.codec}: tile {t.rows}x{t.columns}, {64 * t.wk} columns of W a stage, "
+            f"nm24_multiply ({how}), {self.form.codec}: tile {t.rows}x{t.columns}, {t.depth} columns of W a stage, "
             f"{self.stages} stages, {t.threads} threads, {self.grid} blocks, {self.shared} bytes shared"
         )
 
@@ -154,7 +164,8 @@ def stage_bytes(f: Form, t: Tile) -> int:
     brick = 256 * f.bits + META_BYTES
     line = (256 if f.scale32 else 128) * f.grouped + 64 * f.asym
     item = 1 if f.codec == "raw8" else 2
-    return t.wm * t.wk * (brick + f.sub * line) + t.columns * (64 * t.wk * item + 16)
+    held = 1 if t.single else t.columns
+    return t.wm * t.wk * t.bricks * (brick + f.sub * line) + held * (t.depth * item + 16)
 
 
 def fixed_bytes(f: Form, t: Tile) -> int:
@@ -166,7 +177,7 @@ def fixed_bytes(f: Form, t: Tile) -> int:
 def tile_for(f: Form, columns: int, gpu: Gpu) -> Tile:
     """The tile by the table."""
     key = next((c for c in _TABLE if columns <= c), max(_TABLE))
-    kinds = ["small"] * (not gpu.wide) + ["scaled"] * f.grouped + ["narrow"] * (f.bits <= 8) + [""]
+    kinds = ["small"] * (not gpu.wide) + ["narrow"] * (f.bits <= 8) + [""]
     return next(_TABLE[key][kind] for kind in kinds if kind in _TABLE[key])
 
 
@@ -191,10 +202,10 @@ def plan(f: Form, columns: int, bf16: bool, gpu: Gpu, gemv: bool = False) -> Pla
         gpu: the device.
         gemv: without tensor cores; up to 4 columns.
     """
-    tile = _TABLE[1][""] if gemv else tile_for(f, columns, gpu)
+    tile = _GEMV if gemv else tile_for(f, columns, gpu)
     stages = stages_for(f, tile, gpu)
     row_tiles, col_tiles = -(-f.shape[0] // tile.rows), -(-columns // tile.columns)
-    units = row_tiles * col_tiles * -(-f.shape[1] // (64 * tile.wk))
+    units = row_tiles * col_tiles * -(-f.shape[1] // tile.depth)
     fixed, stage = fixed_bytes(f, tile), stage_bytes(f, tile)
     resident = min(tile.blocks, max(gpu.shared_processor // (stages * stage + fixed + 1024), 1))
     grid = min(resident * gpu.processors, units)
