@@ -78,11 +78,12 @@ class Tile:
 
 # By columns up to: the more there are, the more rows share the activations that a block reads from the L2 cache.
 # "narrow": codes of up to 8 bits, of which a warp takes two bricks at a time, so that fewer of its instructions are
-# copies; "small": 100 KiB of shared memory (sm_86, sm_89, sm_120).
+# copies; "heavy": two lines of float32 scales and zero points a brick, which take registers; "small": 100 KiB of shared
+# memory (sm_86, sm_89, sm_120).
 _TABLE: dict[int, dict[str, Tile]] = {
     1: {"": Tile(1, 1, 1, 4, 1, 4, True), "narrow": Tile(1, 1, 1, 4, 2, 4, True)},
     8: {"": Tile(1, 2, 1, 2, 1, 4), "narrow": Tile(1, 2, 1, 2, 2, 4)},
-    16: {"": Tile(2, 2, 1, 2, 1, 3), "narrow": Tile(2, 2, 1, 2, 2, 3)},
+    16: {"": Tile(2, 2, 1, 2, 1, 3), "narrow": Tile(2, 2, 1, 2, 2, 3), "heavy": Tile(2, 2, 1, 2, 2, 2)},
     32: {"": Tile(4, 2, 1, 2, 1, 2), "narrow": Tile(4, 4, 1, 1, 1, 2), "small": Tile(4, 2, 1, 2, 1, 2)},
     64: {"": Tile(4, 4, 2, 1, 1, 1), "small": Tile(4, 2, 2, 1, 1, 1)},
     128: {"": Tile(4, 2, 4, 1, 1, 1), "small": Tile(4, 1, 4, 1, 1, 1)},
@@ -177,7 +178,8 @@ def fixed_bytes(f: Form, t: Tile) -> int:
 def tile_for(f: Form, columns: int, gpu: Gpu) -> Tile:
     """The tile by the table."""
     key = next((c for c in _TABLE if columns <= c), max(_TABLE))
-    kinds = ["small"] * (not gpu.wide) + ["narrow"] * (f.bits <= 8) + [""]
+    heavy = f.scale32 and f.asym and f.sub == 2
+    kinds = ["small"] * (not gpu.wide) + ["heavy"] * heavy + ["narrow"] * (f.bits <= 8) + [""]
     return next(_TABLE[key][kind] for kind in kinds if kind in _TABLE[key])
 
 
