@@ -27,9 +27,7 @@ class PackedLinear:
         engine: one of `sparsefmt.cuda.matmul`; None: the fastest by estimate.
     """
 
-    def __init__(
-        self, weight: Any, bias: Any = None, fmt: str = "nm2:4/int4:g128", engine: str | None = None
-    ) -> None:
+    def __init__(self, weight: Any, bias: Any = None, fmt: str = "nm2:4/int4:g128", engine: str | None = None) -> None:
         packed = weight if isinstance(weight, sf.SparseTensor) else sf.encode(weight, fmt, prune=True)
         self.weight, self.engine = packed.to("cuda"), engine
         self.bias = None if bias is None else sf.cuda.device.cupy().asarray(bias)

@@ -97,7 +97,7 @@ def relative_error(t: Any, x: Any, out: Any) -> float:
 
 
 def dense_seconds(shape: tuple[int, int], columns: int) -> float:
-    """cuBLAS on dense bfloat16."""
+    """CuBLAS on dense bfloat16."""
     rng = np.random.default_rng(columns)
     block = cupy().asarray(rng.standard_normal(shape, np.float32).astype(BF16))
     copies = [block.copy() for _ in range(max(ROUND // block.nbytes, 1))]

@@ -11,7 +11,7 @@ import pytest
 
 import sparsefmt as sf
 from sparsefmt.cuda import device, engines, launch, lt, machine, module, transfer
-from sparsefmt.cuda.own import plan
+from sparsefmt.cuda.own import launches, plan
 
 CACHES = (device._imported, module._module, module._function, transfer._staging, lt.loaded)
 
@@ -20,7 +20,7 @@ def forget_devices() -> None:
     """Drops what the package knows of CuPy and devices."""
     for cache in CACHES:
         cache.cache_clear()
-    for known in (launch._processors, machine._machines, engines._made, lt.best, plan._gpus):
+    for known in (launch._processors, machine._machines, engines._made, lt.best, plan._gpus, launches._kernels, launches._allowed, launches._counters):
         known.clear()
     lt._local.__dict__.clear()
 

@@ -95,7 +95,13 @@ class Launch:
                 size.append(arg.nbytes)
                 writable.append(arg.flags.writeable)
             else:
-                kinds = {"i4": ctypes.c_int32, "i8": ctypes.c_int64, "u8": ctypes.c_uint64, "u4": ctypes.c_uint32, "f4": ctypes.c_float}
+                kinds = {
+                    "i4": ctypes.c_int32,
+                    "i8": ctypes.c_int64,
+                    "u8": ctypes.c_uint64,
+                    "u4": ctypes.c_uint32,
+                    "f4": ctypes.c_float,
+                }
                 cells.append(kinds[arg.dtype.str[1:]](arg.item()))
         count = len(at)
         pointers = (ctypes.c_void_p * len(cells))(*[ctypes.addressof(c) for c in cells])

@@ -1,11 +1,11 @@
 """The whole engine on the CPU: the text of the kernels, thread by thread, against float64."""
 
+import numpy as np
 import own_cases
 import own_host
-import numpy as np
 import pytest
 
-from sparsefmt.cuda.own import engine
+from sparsefmt.cuda.own import engine, launches
 from sparsefmt.tensor import SparseTensor
 
 OWN = engine()
@@ -187,10 +187,10 @@ def test_the_machine_sees_what_a_kernel_does_wrong(monkeypatch: pytest.MonkeyPat
     for old, new in wrong:
         assert old in real("own/nm24.cu")
         monkeypatch.setattr(own_host, "source", lambda name, old=old, new=new: real(name).replace(old, new))
-        own_host.built.cache_clear()
+        launches._kernels.clear()
         try:
             wrong_result = not np.array_equal(multiplied(t, x, "float32"), want)
         except own_host.KernelError:
             wrong_result = True
         assert wrong_result, new
-    own_host.built.cache_clear()
+    launches._kernels.clear()

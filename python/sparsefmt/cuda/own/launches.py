@@ -1,6 +1,7 @@
 """Starts the kernels: activations in the form that they read, counters, shared memory."""
 
 import threading
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from sparsefmt.cuda.own.layout import module_of
 KINDS = {"float16": 1, "bfloat16": 2, "float32": 3, "int32": 4}
 """Numbers in memory, as the enum Kind of device.cuh."""
 
+_kernels: dict[tuple[Hashable, ...], module.Launch] = {}
+_allowed: dict[tuple[Hashable, ...], int] = {}
 _counters: dict[tuple[int, int, int], DeviceArray] = {}
 
 
@@ -20,10 +23,26 @@ def address(a: DeviceArray) -> int:
     return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
 
 
-def launch(made: Any, grid: int, threads: int, shared: int, args: list[Any]) -> None:  # noqa: ANN401
-    """Starts a kernel with as much shared memory as it needs."""
-    if made.max_dynamic_shared_size_bytes < shared:
-        made.max_dynamic_shared_size_bytes = shared
+def launch(
+    source: str,
+    function: str,
+    key: Hashable,
+    defines: Callable[[], Mapping[str, str | int]],
+    grid: int,
+    threads: int,
+    shared: int,
+    args: list[Any],
+) -> None:
+    """Starts a kernel with as much shared memory as it needs; `key` stands for its macros, made when first needed."""
+    device = 0 if isinstance(args[0], np.ndarray) else int(cupy().cuda.Device().id)
+    place = (module.kernel, device, function, key)
+    made = _kernels.get(place)
+    if made is None:
+        made = module.kernel(source, function, defines(), ())
+        _kernels[place] = made
+    if _allowed.get(place, 0) < shared:
+        made.max_dynamic_shared_size_bytes = max(shared, 48 << 10)  # type: ignore[attr-defined]
+        _allowed[place] = shared
     made((grid,), (threads,), tuple(args), shared_mem=shared)
 
 
@@ -36,10 +55,10 @@ def staged(x: DeviceArray) -> tuple[DeviceArray, int]:
     ldx = -(-cols * size // 16) * 16 // size
     room = module_of(x).empty((k, ldx), x.dtype)
     tiles = -(-ldx // 32) * -(-k // 32)
-    made = module.kernel("own/stage.cu", "stage_activations", {"BYTES": size}, ())
     strides = [np.int64(s // size) for s in x.strides]
     args = [x, *strides, room, np.int32(ldx), np.int32(cols), np.int32(k)]
-    launch(made, min(-(-tiles // 8), 4096), 256, 8 * 32 * 34 * size, args)
+    grid, shared = min(-(-tiles // 8), 4096), 8 * 32 * 34 * size
+    launch("own/stage.cu", "stage_activations", size, lambda: {"BYTES": size}, grid, 256, shared, args)
     return room, ldx
 
 

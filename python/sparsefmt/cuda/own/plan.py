@@ -1,5 +1,6 @@
 """How a product is cut: tiles, stages of shared memory, blocks; by the codec, the number of columns and the GPU."""
 
+import functools
 from dataclasses import dataclass
 
 from sparsefmt.cuda.device import cupy
@@ -155,7 +156,7 @@ class Plan:
         t = self.tile
         how = f"gemv, {self.gemv} columns" if self.gemv else "mma.sp"
         return (
-            f"nm24_multiply ({how}), {self.form.codec}: tile {t.rows}x{t.columns}, {t.depth} columns of W a stage, "
+            f"nm24_multiply ({how}), {self.form.codec}: tile {t.rows}x{1 if t.single else t.columns}, {t.depth} columns of W a stage, "
             f"{self.stages} stages, {t.threads} threads, {self.grid} blocks, {self.shared} bytes shared"
         )
 
@@ -194,6 +195,7 @@ def stages_for(f: Form, t: Tile, gpu: Gpu) -> int:
     return found
 
 
+@functools.lru_cache(maxsize=4096)
 def plan(f: Form, columns: int, bf16: bool, gpu: Gpu, gemv: bool = False) -> Plan:
     """How to multiply with so many columns.
 

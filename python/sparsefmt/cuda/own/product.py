@@ -8,7 +8,6 @@ from sparsefmt.arrays import Dtype
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.cuda import module
 from sparsefmt.cuda.device import DeviceArray
 from sparsefmt.cuda.own import layout, rows
 from sparsefmt.cuda.own.launches import KINDS, counters, launch, staged
@@ -166,5 +165,5 @@ def multiply_bricks(
         *(np.int32(n) for n in (*b.shape, p.columns, 0 if b.scale is None else b.scale.shape[1])),
         np.uint32(-(-(1 << 31) // b.group) if b.group else 0),
     ]
-    made = module.kernel("own/nm24.cu", "nm24_multiply", p.defines, ())
-    launch(made, p.grid, tile.threads, p.shared, args)
+    key = (p.form, tile, p.stages, p.gemv, p.bf16)
+    launch("own/nm24.cu", "nm24_multiply", key, lambda: p.defines, p.grid, tile.threads, p.shared, args)

@@ -7,7 +7,6 @@ import numpy as np
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.scales import TENSOR
-from sparsefmt.cuda import module
 from sparsefmt.cuda.device import DeviceArray
 from sparsefmt.cuda.own.launches import KINDS, launch
 from sparsefmt.cuda.own.plan import gpu
@@ -95,5 +94,6 @@ def multiply(
         *bias,
         *(np.int32(n) for n in (*s.shape, columns)),
     ]
-    made = module.kernel("own/rows.cu", "rows_multiply", defines_of(t, nt, x.dtype.name == "bfloat16"), ())
-    launch(made, grid_of(t), THREADS, shared_bytes(nt), args)
+    defines = defines_of(t, nt, x.dtype.name == "bfloat16")
+    key = tuple(defines.values())
+    launch("own/rows.cu", "rows_multiply", key, lambda: defines, grid_of(t), THREADS, shared_bytes(nt), args)
