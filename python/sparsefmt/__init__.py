@@ -1,7 +1,9 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import prune
-from sparsefmt.arrays import set_max_bytes
+from sparsefmt import cuda, prune
+from sparsefmt.arrays import set_cache_bytes, set_max_bytes
+from sparsefmt.conversion import change as convert
+from sparsefmt.conversion import explain
 from sparsefmt.encode import encode
 from sparsefmt.equality import equal
 from sparsefmt.errors import (
@@ -19,9 +21,9 @@ from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.products import explain_matmul, matmul
 from sparsefmt.recode import Comparison, cluster, compare, dequantize, quantize
-from sparsefmt.tensor import SparseTensor, explain
-from sparsefmt.tensor import change as convert
+from sparsefmt.tensor import SparseTensor
 
 __version__ = "0.1.0"
 
@@ -42,17 +44,21 @@ __all__ = [
     "compare",
     "convert",
     "cpu_features",
+    "cuda",
     "dequantize",
     "encode",
     "equal",
     "explain",
+    "explain_matmul",
     "formats",
     "from_scipy",
     "inspect",
     "load",
+    "matmul",
     "prune",
     "quantize",
     "save",
+    "set_cache_bytes",
     "set_max_bytes",
     "set_num_threads",
     "to_scipy",

@@ -11,7 +11,7 @@ from sparsefmt.format import parse
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor import SparseTensor
-from sparsefmt.view import Packed
+from sparsefmt.view import EXPORTS, Packed
 
 
 def encode(
@@ -26,7 +26,8 @@ def encode(
     """Packs an array.
 
     Args:
-        w: array-like of rank 1 or more; leading axes are flattened to rows. Not modified, never borrowed.
+        w: array-like of rank 1 or more; leading axes are flattened to rows. Not modified, never borrowed. An array on
+            a GPU (CuPy) is packed there, and the tensor stays there: nm, bitmask and csr.
         fmt: a format text, e.g. "nm2:4", "csr", "bsr16x16", "bitmask"; see `sparsefmt.formats`.
         prune: nm only: keep the N largest of every M columns instead of raising PatternError. Equals
             `sparsefmt.prune.nm`, then `encode`, in one pass.
@@ -42,6 +43,7 @@ def encode(
         DtypeError: a dtype that no format, or nm, does not hold.
         FormatError: an unknown format, or arguments that do not fit together.
         CodecError: an unknown codec.
+        BackendError: w is on a GPU, and the structure is not packed there.
         SizeError: the result would be larger than allowed.
 
     >>> import numpy as np
@@ -51,6 +53,10 @@ def encode(
     if isinstance(w, Packed):
         msg = "w is packed already; use t.convert(fmt)"
         raise TypeError(msg)
+    if arrays.is_device_array(w):
+        device_encode = EXPORTS["device.encode"]
+        made: SparseTensor = device_encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
+        return made
     target, a = parse(fmt), arrays.as_array(w)
     if codebook is not None and target.codec is not Codebook:
         msg = f"codebook= is for kmeans codecs; {fmt!r} is none"

@@ -17,7 +17,7 @@ def equal(a: SparseTensor, b: SparseTensor) -> bool:
     >>> equal(sf.encode(np.eye(4), "csr"), sf.encode(np.eye(4), "coo").convert("csr"))
     True
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = (as_tensor(t, gpu=True).to("cpu") for t in (a, b))
     if (a.format, a.shape, a.dtype) != (b.format, b.shape, b.dtype):
         return False
     pairs = [

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from sparsefmt.arrays import Array, frozen
 
 
@@ -40,7 +42,7 @@ class Part:
         return sum(a.nbytes for a in self.arrays().values())
 
     def freeze(self) -> None:
-        """Makes the arrays read-only views; the caller's own arrays stay writable."""
+        """Makes the arrays of the CPU read-only views; the caller's own arrays stay writable."""
         for name, a in self.arrays().items():
-            if a.flags.writeable:
+            if isinstance(a, np.ndarray) and a.flags.writeable:
                 object.__setattr__(self, name, frozen(a))

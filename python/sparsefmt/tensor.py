@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt import arrays, convert, ops
+from sparsefmt import arrays, convert, multiply
 from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
@@ -72,6 +72,8 @@ class SparseTensor(Packed):
         return t
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._on_gpu:  # the copy is made on the CPU
+            return self.to("cpu").__reduce__()
         both = (self.structure, self.values)
         parts = [(p.kind, {k: _exported(a) for k, a in p.arrays().items()}, p.params()) for p in both]
         return unpickled, (*parts, self.shape, self.dtype.name)
@@ -106,6 +108,8 @@ class SparseTensor(Packed):
     @property
     def nnz(self) -> int:
         """Number of elements that are not zero by value (-0.0 is zero)."""
+        if self._on_gpu:
+            return int(EXPORTS["device.nnz"](self))
         return count_nonzero(items(self.values.decode(self.structure)).reshape(-1), zero_mask(self.dtype, "value"))
 
     @property
@@ -135,13 +139,19 @@ class SparseTensor(Packed):
 
     @property
     def device(self) -> str:
-        """Where the arrays are: "cpu"."""
-        return "cpu"
+        """Where the arrays are: "cpu", "cuda:0", ..."""
+        first = next(iter(self.values.arrays().values()))
+        return "cpu" if isinstance(first, np.ndarray) else f"cuda:{first.device.id}"
+
+    @property
+    def _on_gpu(self) -> bool:
+        return not isinstance(next(iter(self.values.arrays().values())), np.ndarray)
 
     def __repr__(self) -> str:
+        place = f", {self.device}" if self._on_gpu else ""
         return (
             f"<sparsefmt {self.format} of {self.dtype}, shape {self.shape}, {self.slots} slots, {self.nbytes} bytes, "
-            f"{self.bits_per_weight:.2f} bits per weight>"
+            f"{self.bits_per_weight:.2f} bits per weight{place}>"
         )
 
     def __len__(self) -> int:
@@ -170,6 +180,9 @@ class SparseTensor(Packed):
         array([[0, 7],
                [0, 0]], dtype=int8)
         """
+        if self._on_gpu:
+            made: Array = EXPORTS["device.to_dense"](self, out, max_bytes)
+            return made
         if out is None:
             out = arrays.empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
         else:
@@ -234,6 +247,9 @@ class SparseTensor(Packed):
         if target.structure is Nm and self.dtype.kind == "c":
             msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
             raise DtypeError(msg)
+        if self._on_gpu:
+            made: SparseTensor = EXPORTS["device.convert"](self, fmt, target)
+            return made
         way = convert.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
         if len(way) == 1:
             return self
@@ -242,15 +258,18 @@ class SparseTensor(Packed):
         return SparseTensor.from_checked(structure, self.values.lower(structure, slots), self.shape)
 
     def to(self, device: str) -> "SparseTensor":
-        """The tensor on a device: "cpu" gives the tensor itself.
+        """The tensor on a device: "cpu", "cuda" (the current one), "cuda:1"; itself if it is there.
+
+        Packed bytes move, through page-locked memory where they are many, in the order of the current stream. On a
+        GPU the arrays of the parts are CuPy's; pickling and saving go by the CPU.
 
         Raises:
-            BackendError: the device is not supported; this version runs on the CPU.
+            BackendError: the device is unknown, CuPy or the driver is missing, or the memory does not hold it.
         """
-        if device == "cpu":
+        if device == "cpu" and not self._on_gpu:
             return self
-        msg = f'device {device!r} is not available; this version of sparsefmt runs on "cpu"'
-        raise BackendError(msg)
+        made: SparseTensor = EXPORTS["device.move"](self, device)
+        return made
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """The same as `sparsefmt.to_scipy(t)`."""
@@ -264,7 +283,7 @@ class SparseTensor(Packed):
         """
         if self.ndim == 1:
             return self
-        if self.ndim != 2 or not self.values.anywhere:
+        if self.ndim != 2 or not self.values.anywhere or self._on_gpu:
             return Transposed(self)
         s, shape = self.structure, (self.shape[1], self.shape[0])
         if isinstance(s, Csr | Csc):
@@ -289,27 +308,34 @@ class SparseTensor(Packed):
             FormatError: the shapes do not fit.
             DtypeError: the dtype of x is not supported.
             SizeError: the product would be larger than allowed.
+            BackendError: one of the two is on a GPU and the other is not; see `sparsefmt.cuda.matmul`.
         """
+        if self._on_gpu or arrays.is_device_array(x):
+            made: Array = EXPORTS["device.matmul"](self, x)
+            return made
         x = operand(x)
         fits = x.shape[-2 if x.ndim > 1 else 0] == self.shape[-1] and (self.ndim <= 2 or x.ndim <= 2)
         if not fits:
             msg = f"t @ x: shapes {self.shape} and {x.shape} do not fit"
             raise FormatError(msg)
-        out = ops.matmul(self.structure, self.values, x)
+        out = multiply.matmul(self.structure, self.values, x)
         if self.ndim == 1:
             return out[0] if x.ndim == 1 else out[..., 0, :]
         return out if self.ndim == 2 else out.reshape(*self.shape[:-1], *out.shape[1:])
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
+        if self._on_gpu or arrays.is_device_array(x):
+            made: Array = EXPORTS["device.rmatmul"](self, x)
+            return made
         x = operand(x)
         if self.ndim > 2 or x.shape[-1] != self.shape[0]:
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = ops.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
+            row = multiply.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
-        return ops.rmatmul(self.structure, self.values, x)
+        return multiply.rmatmul(self.structure, self.values, x)
 
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]
@@ -355,38 +381,17 @@ def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: st
     return rebuild(parts[0], parts[1], shape, dtype)
 
 
-def change(t: SparseTensor, fmt: str) -> SparseTensor:
-    """The same as `t.convert(fmt)`."""
-    return as_tensor(t).convert(fmt)
-
-
-def as_tensor(t: object) -> SparseTensor:
-    """`t` if it is a packed tensor.
+def as_tensor(t: object, *, gpu: bool = False) -> SparseTensor:
+    """`t` if it is a packed tensor; on the CPU, or with `gpu` anywhere.
 
     Raises:
         TypeError: it is something else.
+        BackendError: it is on a GPU.
     """
     if not isinstance(t, SparseTensor):
         msg = f"want a packed tensor, got {type(t).__name__}; make one with sparsefmt.encode or from_scipy"
         raise TypeError(msg)
+    if t._on_gpu and not gpu:
+        msg = f'this runs on the CPU, and the tensor is on {t.device}; move it first: t.to("cpu")'
+        raise BackendError(msg)
     return t
-
-
-def explain(t: SparseTensor, fmt: str) -> str:
-    """Tells on which way `t.convert(fmt)` goes, and about how many bytes it moves.
-
-    Returns:
-        One line: the kinds on the way, each direct conversion with its bytes.
-
-    Raises:
-        FormatError: fmt is unknown.
-
-    >>> import sparsefmt as sf
-    >>> sf.explain(sf.encode(np.eye(8), "bitmask"), "coo")
-    'bitmask -> csr -> coo, about 264 bytes'
-    """
-    t, target = as_tensor(t), parse(fmt)
-    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
-    if len(way) == 1:
-        return f"{t.format}: nothing to do"
-    return f"{' -> '.join(way)}, about {nbytes} bytes"

@@ -5,7 +5,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from sparsefmt import arrays, ops
+from sparsefmt import arrays, multiply
 from sparsefmt.arrays import Array, Dtype
 from sparsefmt.codecs.base import Codec
 from sparsefmt.errors import FormatError
@@ -62,6 +62,10 @@ class Source(Protocol):
     def dtype(self) -> Dtype:
         """The dtype of the elements."""
 
+    @property
+    def device(self) -> str:
+        """Where the arrays are."""
+
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes."""
 
@@ -99,6 +103,9 @@ class Transposed(Packed):
 
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes into a new C-contiguous array, or into `out`; see `SparseTensor.to_dense`."""
+        if self._t.device != "cpu":
+            made: Array = EXPORTS["device.transposed"](self._t, out, max_bytes)
+            return made
         if out is None:
             out = arrays.empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
         elif not isinstance(out, np.ndarray) or out.shape != self.shape:
@@ -117,25 +124,31 @@ class Transposed(Packed):
 
     def __matmul__(self, x: object) -> Array:
         """`t.T @ x`; rank 2 only."""
+        if self._t.device != "cpu" or arrays.is_device_array(x):
+            turned: Array = EXPORTS["device.transposed_matmul"](self._t, x)
+            return turned
         x = operand(x)
         self._check_rank()
         if x.shape[-2 if x.ndim > 1 else 0] != self.shape[-1]:
             msg = f"t.T @ x: shapes {self.shape} and {x.shape} do not fit"
             raise FormatError(msg)
         if x.ndim == 1:
-            return ops.rmatmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(ops.rmatmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
+            return multiply.rmatmul(self._t.structure, self._t.values, x)
+        return np.swapaxes(multiply.rmatmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t.T`; rank 2 only."""
+        if self._t.device != "cpu" or arrays.is_device_array(x):
+            turned: Array = EXPORTS["device.matmul_transposed"](self._t, x)
+            return turned
         x = operand(x)
         self._check_rank()
         if x.shape[-1] != self.shape[0]:
             msg = f"x @ t.T: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if x.ndim == 1:
-            return ops.matmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(ops.matmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
+            return multiply.matmul(self._t.structure, self._t.values, x)
+        return np.swapaxes(multiply.matmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
 
     def _check_rank(self) -> None:
         if self.ndim != 2:

@@ -7,14 +7,14 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, Array, Dtype, as_array, blocks, empty, items, plain, whole
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
 
 SIXTEEN = ("int16", "uint16", *INFINITIES)
-_SLOTS = 1 << 17  # codes worked on at a time, so that they stay in the cache
+_SLOTS = 1 << 18  # codes worked on at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,11 +161,11 @@ class Codebook(Codec):
 
     def _assign(self, structure: Layout, body: Array, codes: Array) -> None:
         if self.codebook.ndim == 1:
-            Nearest(self.codebook)(np.ascontiguousarray(body).reshape(-1), codes.reshape(-1))
+            nearest(np.ascontiguousarray(body).reshape(-1), self.codebook, codes.reshape(-1))
             return
         for line, flat in by_row(structure):
             made = empty(len(flat), np.uint8, "codes")
-            Nearest(self.codebook[line])(body.reshape(-1)[flat], made)
+            nearest(body.reshape(-1)[flat], self.codebook[line], made)
             codes.reshape(-1)[flat] = made
 
     def fits(self, structure: Layout) -> None:
@@ -224,6 +224,15 @@ class Codebook(Codec):
         inverse[np.arange(len(tables))[:, None], tables] = np.arange(self.k, dtype=np.uint8)
         codes = self._mapped(structure, body, inverse)
         return type(self)(streams.pack(structure, codes, self.bits), self.codebook, check=False)
+
+    def held(self, structure: Layout) -> Held | None:
+        """Codes and tables of 256 entries; none for tables that would take more than the codes."""
+        books = self._books()
+        if (structure.padded and 8 % self.bits) or 1024 * len(books) > max(self.codes.nbytes, 1 << 14):
+            return None
+        table = np.zeros((len(books), 256), np.float32)
+        table[:, : self.k] = books
+        return self.codes, (self.dtype.name, self.bits, 0), table, np.empty((0, 0), np.uint8)
 
     def decode(self, structure: Layout) -> Array:
         """The values of all slots."""
@@ -307,6 +316,11 @@ class Nearest:
             lookup(items(values), self._table, codes)
         else:
             assign(values.astype(self._wide.dtype, copy=False), self._wide, codes)
+
+
+def nearest(values: Array, codebook: Array, codes: Array) -> None:
+    """Writes the index of the nearest entry of every one of the flat `values`; the lower one where two are as near."""
+    Nearest(codebook)(values, codes)
 
 
 def by_row(structure: Layout) -> list[tuple[int, Array]]:

@@ -127,7 +127,7 @@ def _plan(tensors: object) -> tuple[list[Item], dict[str, schema.Entry]]:
             msg = f"name {name!r}: want a text, not empty and not {schema.METADATA!r}"
             raise FormatError(msg)
         if isinstance(t, SparseTensor):
-            items, entries[name] = _packed(name, t)
+            items, entries[name] = _packed(name, t.to("cpu"))
             found += items
         else:
             a = _plain(name, t)

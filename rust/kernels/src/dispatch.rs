@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, merge, nearest, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, merge, nearest, product, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Portable Rust.
     Scalar,
-    /// x86-64 with AVX2, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
+    /// x86-64 with AVX2, FMA, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -50,6 +50,7 @@ impl Isa {
     pub fn is_available(self) -> bool {
         let avx2 = || {
             is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("popcnt")
@@ -65,6 +66,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
+                    && is_x86_feature_detected!("avx512vnni")
                     && is_x86_feature_detected!("avx512vpopcntdq")
             }
         }
@@ -121,6 +123,7 @@ pub struct Kernels {
     pub(crate) halves: halves::Halves,
     pub(crate) merges: merge::Merges,
     pub(crate) nearest: nearest::Table,
+    pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
     split_leaf: SplitLeaf,
@@ -140,6 +143,7 @@ const SCALAR: Kernels = Kernels {
     halves: halves::SCALAR,
     merges: merge::SCALAR,
     nearest: nearest::SCALAR,
+    product: product::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
     split_leaf: scalar::split::leaf,
@@ -160,6 +164,7 @@ const AVX2: Kernels = Kernels {
     halves: avx2::halves::TABLE,
     merges: avx2::merge::TABLE,
     nearest: avx2::nearest::TABLE,
+    product: avx2::product::TABLE,
     ranks: ranks::AVX2,
     slots: slots::SCALAR,
     split_leaf: avx2::split::leaf,
@@ -182,6 +187,7 @@ const AVX512: Kernels = Kernels {
     split_pivot: avx512::split::pivot,
     merges: avx2::merge::TABLE,
     nearest: avx512::nearest::TABLE,
+    product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,

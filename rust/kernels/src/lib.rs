@@ -9,6 +9,8 @@ mod dispatch;
 mod halves;
 mod merge;
 mod nearest;
+mod prefetch;
+mod product;
 mod ranks;
 mod scalar;
 mod slots;
@@ -20,6 +22,8 @@ mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
 pub use nearest::{Entries, Keys};
+pub use prefetch::prefetch;
+pub use product::{DEPTH, DepthBits, Panel, Strided};
 pub use ranks::RankTable;
 pub use streamed::Streamed;
 pub use top::Order;

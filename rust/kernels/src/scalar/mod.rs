@@ -6,6 +6,7 @@ pub(crate) mod halves;
 pub(crate) mod mask;
 pub(crate) mod merge;
 pub(crate) mod nearest;
+pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;
 pub(crate) mod split;
