@@ -4,6 +4,7 @@ pub(crate) mod affine;
 pub(crate) mod compress;
 pub(crate) mod mask;
 pub(crate) mod ranks;
+pub(crate) mod select;
 pub(crate) mod slots;
 pub(crate) mod split;
 pub(crate) mod top;
