@@ -8,6 +8,7 @@ pub(crate) mod mask;
 pub(crate) mod nearest;
 pub(crate) mod product;
 pub(crate) mod ranks;
+pub(crate) mod select;
 pub(crate) mod slots;
 pub(crate) mod split;
 pub(crate) mod top;
