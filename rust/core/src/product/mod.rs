@@ -5,6 +5,7 @@
 
 mod bsr;
 mod csr;
+mod few;
 mod gemv;
 mod masked;
 mod panel;

@@ -1,6 +1,6 @@
 //! Products, written so that the compiler vectorises them for whatever instruction set they are inlined into.
 
-use crate::product::{DEPTH, DepthBits, Panel, Strided};
+use crate::product::{Chunk, DEPTH, DepthBits, Panel, Strided};
 
 /// `a * b + c`, rounded once where the CPU does that (`F`).
 #[inline(always)]
@@ -77,6 +77,23 @@ pub(crate) fn panel<const W: usize, const F: bool>(
         }
     }
     *sums = all;
+}
+
+/// See [`crate::Kernels::dots_8`].
+#[inline(always)]
+pub(crate) fn dots<const J: usize, const F: bool>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut [f32; J]) {
+    let mut rest = values.iter();
+    for (chunk, bits) in x.iter().zip(bits.as_chunks::<2>().0) {
+        let mut left = u16::from_le_bytes(*bits);
+        while left != 0 {
+            let Some(&value) = rest.next() else { return };
+            let lane = left.trailing_zeros() as usize % 16;
+            for (sum, x) in sums.iter_mut().zip(&chunk.0) {
+                *sum = fma::<F>(value, x[lane], *sum);
+            }
+            left &= left - 1;
+        }
+    }
 }
 
 /// See [`crate::Kernels::csr_dot_i32`].

@@ -3,6 +3,7 @@
 //! A run of 64 values is loaded whole where there are so many; the end is left to the portable loops.
 
 use super::product::load;
+use crate::product::Chunk;
 use crate::scalar::product as plain;
 use half::{bf16, f16};
 use std::arch::asm;
@@ -129,6 +130,44 @@ fn add_brains(part: &[u16; 32], mask: u32, x: &[f32; 32], q: usize, sums: &mut [
 dot!(dot_f32, f32, 16, u16, add_singles, |value: f32| value);
 dot!(dot_f16, u16, 32, u32, add_halves, |value| f16::from_bits(value).to_f32());
 dot!(dot_bf16, u16, 32, u32, add_brains, |value| bf16::from_bits(value).to_f32());
+
+macro_rules! dots {
+    ($name:ident, $j:literal) => {
+        /// See [`crate::Kernels::dots_8`]: values are spread once for all columns.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
+        pub(crate) fn $name(values: &[f32], bits: &[u8], x: &[Chunk<$j>], sums: &mut [f32; $j]) {
+            let (mut all, mut used, mut done) = ([_mm512_setzero_ps(); $j], 0, 0);
+            for (chunk, bits) in x.iter().zip(bits.as_chunks::<2>().0) {
+                let Some(room) = values.get(used..).and_then(|rest| rest.first_chunk::<16>()) else { break };
+                let mask = u16::from_le_bytes(*bits);
+                let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_bytes(room)));
+                for (all, x) in all.iter_mut().zip(&chunk.0) {
+                    *all = _mm512_fmadd_ps(spread, load(x), *all);
+                }
+                used += mask.count_ones() as usize;
+                done += 1;
+            }
+            for (sum, &all) in sums.iter_mut().zip(&all) {
+                *sum += _mm512_reduce_add_ps(all);
+            }
+            if done < x.len() {
+                dots_left(values.get(used..).unwrap_or_default(), &bits[2 * done..], &x[done..], sums);
+            }
+        }
+    };
+}
+
+/// What is left, where a whole register of values is no more.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn dots_left<const J: usize>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut [f32; J]) {
+    plain::dots::<J, true>(values, bits, x, sums);
+}
+
+dots!(dots_4, 4);
+dots!(dots_8, 8);
+dots!(dots_16, 16);
 
 /// Byte `16 q + i` for the top of lane i, which makes it 2^24 times a signed code.
 static TOPS: [[u8; 64]; 4] = {
