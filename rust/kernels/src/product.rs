@@ -55,6 +55,7 @@ impl Strided<'_> {
 
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
+pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
 pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
@@ -70,6 +71,7 @@ pub(crate) struct Product {
     pub(crate) dot_bf16: Option<Dot<u16>>,
     /// int8 and int4.
     pub(crate) dot_codes: Option<[DotCodes; 2]>,
+    pub(crate) dot_integers: [DotIntegers; 2],
     pub(crate) panel_8: AddPanel<8>,
     pub(crate) panel_16: AddPanel<16>,
     pub(crate) panel_32: AddPanel<32>,
@@ -90,6 +92,7 @@ pub(crate) const SCALAR: Product = Product {
     dot_f16: None,
     dot_bf16: None,
     dot_codes: None,
+    dot_integers: [plain::dot_integers::<8>, plain::dot_integers::<4>],
     panel_8: plain::panel::<8, false>,
     panel_16: plain::panel::<16, false>,
     panel_32: plain::panel::<32, false>,
@@ -216,6 +219,25 @@ impl Kernels {
         let dot = self.product.dot_codes?[usize::from(width == 4)];
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         Some(unsafe { dot(stream, start, bits, x, scale) })
+    }
+
+    /// Like [`Kernels::dot_codes`], in integers: `x` is `x - 128` in bytes; sums of 64 columns are exact.
+    ///
+    /// # Panics
+    /// As [`Kernels::dot_codes`].
+    #[must_use]
+    pub fn dot_integers(
+        &self,
+        (stream, width, start): (&[u8], usize, usize),
+        bits: &[u8],
+        x: &[u8],
+        scale: &[f32],
+    ) -> (f32, usize) {
+        assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
+        assert!(width == 8 || width == 4, "codes of {width} bits");
+        assert_eq!(scale.len(), x.len().div_ceil(64), "scales");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.product.dot_integers[usize::from(width == 4)])(stream, start, bits, x, scale) }
     }
 
     panels!(panel_8, 8);

@@ -7,6 +7,7 @@ mod bsr;
 mod csr;
 mod few;
 mod gemv;
+mod integers;
 mod masked;
 mod panel;
 mod values;

@@ -8,6 +8,7 @@ pub(crate) const TABLE: Product = Product {
     dot_f16: None,
     dot_bf16: None,
     dot_codes: None,
+    dot_integers: [dot_integers::<8>, dot_integers::<4>],
     panel_8,
     panel_16,
     panel_32,
@@ -27,6 +28,12 @@ pub(crate) const TABLE: Product = Product {
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
 fn dot_f32(values: &[f32], bits: &[u8], x: &[f32]) -> (f32, usize) {
     plain::dot_f32::<true>(values, bits, x)
+}
+
+/// See [`crate::Kernels::dot_integers`].
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn dot_integers<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
+    plain::dot_integers::<B>(stream, start, bits, x, scale)
 }
 
 macro_rules! panel {

@@ -17,6 +17,7 @@ pub(crate) const TABLE: Product = Product {
     dot_f16: Some(dots::dot_f16),
     dot_bf16: Some(dots::dot_bf16),
     dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
+    dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
     panel_8,
     panel_16,
     panel_32,
