@@ -155,7 +155,7 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     made = None
     if x.size and estimates(s, values, min(k * batch, 1 << 20), x.dtype)[0].way.find("kernel") > 0:
         made = _packed(s, values, x, out)
-    elif isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
+    elif x.size and isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
         made = _stored(values, x)
     if made is None:
         made = ops.matmul(s, values, x)
