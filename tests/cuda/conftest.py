@@ -58,7 +58,9 @@ def cupy(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
-    """The emulated GPU with a cuSPARSELt that holds the binding to its rules."""
+    """The emulated GPU with a cuSPARSELt that holds the binding to its rules; our own kernels do not compete."""
+    others = {name: factory for name, factory in engines.FACTORIES.items() if name != "own"}
+    monkeypatch.setattr(engines, "FACTORIES", others)
     fake = FakeLt()
     loaded = lt.Library(libraries.Found(fake, "fake"))
     monkeypatch.setattr(lt, "loaded", lambda: loaded)

@@ -10,6 +10,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from pathlib import Path
 from typing import Any, ClassVar
@@ -89,9 +90,10 @@ class Event:
 
     def __init__(self, disable_timing: bool = False) -> None:
         self.recorded: Stream | None = None
+        self.at = 0.0
 
     def record(self, stream: Stream | None = None) -> None:
-        self.recorded = stream
+        self.recorded, self.at = stream, time.perf_counter()
 
     def synchronize(self) -> None:
         pass
@@ -208,7 +210,8 @@ def _forward(name: str) -> Any:
     def call(*args: object, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         with np.errstate(all="ignore"):
-            got = function(*map(inner, args), **{k: inner(v) for k, v in kwargs.items()})
+            held = [inner(a, moves=False) for a in args]
+            got = function(*held, **{k: inner(v, moves=False) for k, v in kwargs.items()})
         if out is not None:
             out.a[...] = got
             return out
@@ -240,6 +243,7 @@ def build() -> dict[str, Any]:
     cupy.cuda = types.SimpleNamespace(
         Device=Device, Stream=Stream, Event=Event, get_current_stream=get_current_stream, runtime=_runtime(),
         alloc_pinned_memory=PinnedMemory, is_available=lambda: True, memory=memory,
+        get_elapsed_time=lambda a, b: 1e3 * (b.at - a.at),
         device=types.SimpleNamespace(get_cublas_handle=lambda: 0xB1A5),
     )  # fmt: skip
     ndarray.current_device = staticmethod(lambda: Device.current)
@@ -247,6 +251,7 @@ def build() -> dict[str, Any]:
              "RawModule": RawModule, "__version__": "14.2.0"}  # fmt: skip
     for name, value in found.items():
         setattr(cupy, name, value)
+    cupy.copyto = lambda target, source: target.__setitem__(..., source)
     for name in FUNCTIONS:
         setattr(cupy, name, _forward(name))
     backends = {
