@@ -12,6 +12,7 @@ from fake_lt import FakeLt
 
 import sparsefmt as sf
 from sparsefmt.cuda import device, engines, launch, libraries, lt, machine, module, transfer
+from sparsefmt.cuda.own import launches, plan
 
 CACHES = (device._imported, module._module, module._function, transfer._staging, lt.loaded)
 
@@ -20,7 +21,7 @@ def forget_devices() -> None:
     """Drops what the package knows of CuPy and devices."""
     for cache in CACHES:
         cache.cache_clear()
-    for known in (launch._processors, machine._machines, engines._made, lt.best):
+    for known in (launch._processors, machine._machines, engines._made, lt.best, plan._gpus, launches._kernels, launches._allowed, launches._counters):
         known.clear()
     lt._local.__dict__.clear()
 
@@ -65,3 +66,11 @@ def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
     loaded = lt.Library(libraries.Found(fake, "fake"))
     monkeypatch.setattr(lt, "loaded", lambda: loaded)
     return fake
+
+
+@pytest.fixture
+def gpu() -> Any:
+    """CuPy on a real GPU."""
+    if (reason := no_device()) is not None:
+        pytest.skip(reason)
+    return importlib.import_module("cupy")

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import fake_blas
 import numpy as np
+import own_host
 from fake_arrays import OutOfMemoryError, check_guards, inner, ndarray, outer
 
 HERE = Path(__file__).parent
@@ -127,14 +128,39 @@ def compiled(code: str, defines: tuple[str, ...]) -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
+class OwnFunction:
+    """A kernel of sparsefmt.cuda.own, on its own machine."""
+
+    def __init__(self, name: str, launch: own_host.Launch) -> None:
+        self._name, self._launch, self._device = name, launch, Device.current
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        target = self._launch if name == "max_dynamic_shared_size_bytes" else super()
+        target.__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._launch, name)
+
+    def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
+        assert Device.current == self._device, "a kernel of another device"
+        assert all(a.device_id == self._device for a in args if isinstance(a, ndarray))
+        self._launch(grid, block, [inner(a) for a in args], shared_mem)
+        Launches.log.append((self._name, self._device, get_current_stream().ptr))
+        check_guards()
+
+
 class RawModule:
     """As `cupy.RawModule`."""
 
     def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
-        self.library = compiled(code, tuple(o for o in options if o.startswith("-D")))
         self.device = Device.current
+        self.own = own_host.Module(code, options) if "SPARSEFMT_HOST" in code else None
+        if self.own is None:
+            self.library = compiled(code, tuple(o for o in options if o.startswith("-D")))
 
     def get_function(self, name: str) -> Any:
+        if self.own is not None:
+            return OwnFunction(name, self.own.get_function(name))
         function = getattr(self.library, name)
 
         def launch(
