@@ -23,8 +23,8 @@ from fake_arrays import OutOfMemoryError, check_guards, inner, ndarray, outer
 HERE = Path(__file__).parent
 DEVICES = 2
 FUNCTIONS = (
-    *("arange", "array_equal", "ascontiguousarray", "bincount", "count_nonzero", "cumsum", "isfinite", "isnan"),
-    *("repeat", "searchsorted", "stack", "unique"),
+    *("arange", "array_equal", "ascontiguousarray", "bincount", "concatenate", "count_nonzero", "cumsum", "isfinite"),
+    *("isnan", "repeat", "searchsorted", "stack", "take", "unique"),
 )
 
 
