@@ -21,7 +21,8 @@ def forget_devices() -> None:
     """Drops what the package knows of CuPy and devices."""
     for cache in CACHES:
         cache.cache_clear()
-    for known in (launch._processors, machine._machines, engines._made, lt.best, plan._gpus, launches._kernels, launches._allowed, launches._counters):
+    own = (plan._gpus, launches._kernels, launches._allowed, launches._counters)
+    for known in (launch._processors, machine._machines, engines._made, lt.best, *own):
         known.clear()
     lt._local.__dict__.clear()
 
