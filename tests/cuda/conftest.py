@@ -8,9 +8,10 @@ from typing import Any
 import fake_arrays
 import fake_cupy
 import pytest
+from fake_lt import FakeLt
 
 import sparsefmt as sf
-from sparsefmt.cuda import device, engines, launch, lt, machine, module, transfer
+from sparsefmt.cuda import device, engines, launch, libraries, lt, machine, module, transfer
 from sparsefmt.cuda.own import launches, plan
 
 CACHES = (device._imported, module._module, module._function, transfer._staging, lt.loaded)
@@ -20,7 +21,15 @@ def forget_devices() -> None:
     """Drops what the package knows of CuPy and devices."""
     for cache in CACHES:
         cache.cache_clear()
-    for known in (launch._processors, machine._machines, engines._made, lt.best, plan._gpus, launches._kernels, launches._allowed, launches._counters):
+    for known in (
+        launch._processors,
+        machine._machines,
+        engines._made,
+        lt.best,
+        plan._gpus,
+        launches._kernels,
+        launches._counters,
+    ):
         known.clear()
     lt._local.__dict__.clear()
 
@@ -62,3 +71,14 @@ def gpu() -> Any:
     if (reason := no_device()) is not None:
         pytest.skip(reason)
     return importlib.import_module("cupy")
+
+
+@pytest.fixture
+def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
+    """The emulated GPU with a cuSPARSELt that holds the binding to its rules; our own kernels do not compete."""
+    others = {name: factory for name, factory in engines.FACTORIES.items() if name != "own"}
+    monkeypatch.setattr(engines, "FACTORIES", others)
+    fake = FakeLt()
+    loaded = lt.Library(libraries.Found(fake, "fake"))
+    monkeypatch.setattr(lt, "loaded", lambda: loaded)
+    return fake

@@ -26,7 +26,7 @@ def tensor(fmt: str, shape: tuple[int, int], dtype: str, density: float = 0.4) -
     return sf.encode(np.where(rng.random(shape) < density, w, np.zeros(1, w.dtype)), fmt)
 
 
-def activations(shape: tuple[int, int], dtype: str, order: str = "F") -> Any:  # noqa: ANN401
+def activations(shape: tuple[int, int], dtype: str, order: str = "F") -> Any:
     """Random activations (cols, k) in C or F order, read-only, starting at a multiple of 16 bytes."""
     rng = np.random.default_rng(next(_numbers))
     x = rng.integers(-128, 128, shape) if dtype == "int8" else rng.standard_normal(shape)
@@ -35,13 +35,13 @@ def activations(shape: tuple[int, int], dtype: str, order: str = "F") -> Any:  #
     return made
 
 
-def poisoned(shape: tuple[int, int], dtype: str, order: str = "F") -> Any:  # noqa: ANN401
+def poisoned(shape: tuple[int, int], dtype: str, order: str = "F") -> Any:
     """An output full of what no product gives."""
     kind = DTYPES.get(dtype, np.dtype(dtype))
     return np.full(shape, -(2**30) if kind.kind == "i" else np.nan, kind, order=order)  # type: ignore[call-overload]
 
 
-def exact(t: SparseTensor, rounded: str | None = None) -> Any:  # noqa: ANN401
+def exact(t: SparseTensor, rounded: str | None = None) -> Any:
     """The dense matrix in float64: codes times scales unrounded, or rounded to the dtype of the activations."""
     v = t.values
     if isinstance(v, Affine):
@@ -51,7 +51,7 @@ def exact(t: SparseTensor, rounded: str | None = None) -> Any:  # noqa: ANN401
     return t.to_dense().astype(np.float64)
 
 
-def check(out: Any, w: Any, x: Any, bias: Any = None) -> None:  # noqa: ANN401
+def check(out: Any, w: Any, x: Any, bias: Any = None) -> None:
     """`out` is w x + bias: integers exactly, floats as sums in float32, rounded once."""
     wide = x.astype(np.float64)
     want, size = w @ wide, np.abs(w) @ np.abs(wide)

@@ -48,7 +48,7 @@ class KernelError(AssertionError):
 
 
 @functools.cache
-def built(source_text: str, function: str, defines: tuple[tuple[str, str], ...]) -> Any:  # noqa: ANN401
+def built(source_text: str, function: str, defines: tuple[tuple[str, str], ...]) -> Any:
     """A library with a kernel, compiled once per text."""
     body = "".join(f"#define {k} {v}\n" for k, v in defines) + source_text
     text = WRAPPER % (body, function)
@@ -67,7 +67,7 @@ def built(source_text: str, function: str, defines: tuple[tuple[str, str], ...])
     return ctypes.CDLL(str(library))
 
 
-def _library(name: str, function: str, defines: Mapping[str, str | int]) -> Any:  # noqa: ANN401
+def _library(name: str, function: str, defines: Mapping[str, str | int]) -> Any:
     return built(source(name), function, tuple(sorted((k, str(v)) for k, v in defines.items())))
 
 
@@ -81,7 +81,7 @@ class Launch:
 
     max_dynamic_shared_size_bytes = 48 << 10
 
-    def __init__(self, library: Any) -> None:  # noqa: ANN401
+    def __init__(self, library: Any) -> None:
         self._call = library.launch
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Sequence[Any], shared_mem: int = 0) -> None:

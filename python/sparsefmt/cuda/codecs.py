@@ -15,7 +15,7 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.scales import TENSOR, grid_shape
 from sparsefmt.cuda import clusters, launch
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty, zeros
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, empty, zeros
 from sparsefmt.cuda.structures import Refused, bit_columns, coords, expanded, nm_macros
 from sparsefmt.kernels.affine import compute_dtype
 from sparsefmt.structures.base import Structure
@@ -112,7 +112,7 @@ def widened(s: Structure, body: DeviceArray, bits: int) -> DeviceArray:
     if not s.padded:
         return body
     out = zeros(s.slot_shape(bits), body.dtype, "slots")
-    out[:, : body.shape[1]] = body
+    assign(out[:, : body.shape[1]], body)
     return out
 
 
@@ -246,7 +246,7 @@ def lift(s: Structure, codec: Codec) -> DeviceArray:
     """The slots as `Codec.lift` gives them, without padding of rows."""
     rows = s.shape[0]
     if isinstance(codec, Raw):
-        return cupy().ascontiguousarray(codec.data[:, : s.groups * s.n]) if isinstance(s, Nm) else codec.data
+        return contiguous(codec.data[:, : s.groups * s.n]) if isinstance(s, Nm) else codec.data
     codes = fetched(s, codec, 0, rows)
     if isinstance(codec, Affine):
         return _shifted(s, codec, codes, -1)

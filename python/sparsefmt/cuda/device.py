@@ -116,3 +116,23 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
     """
     with memory_errors(what):
         return cupy().zeros(shape, np.dtype(dtype))
+
+
+def by_width(a: DeviceArray) -> DeviceArray:
+    """`a` seen as unsigned integers where its dtype is none of NumPy's own: CuPy's kernels may not know those."""
+    return a if a.dtype.isbuiltin != 2 else a.view(np.dtype(f"u{a.dtype.itemsize}"))
+
+
+def contiguous(a: DeviceArray) -> DeviceArray:
+    """`a` in C order; itself if it is."""
+    return a if a.flags.c_contiguous else cupy().ascontiguousarray(by_width(a)).view(a.dtype)
+
+
+def assign(target: DeviceArray, source: DeviceArray) -> None:
+    """Copies between arrays of the same shape and dtype, of any strides."""
+    by_width(target)[...] = by_width(source)
+
+
+def clear(a: DeviceArray) -> None:
+    """Sets all bytes of a C- or F-contiguous array to 0."""
+    a.data.memset_async(0, a.nbytes)

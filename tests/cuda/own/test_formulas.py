@@ -1,5 +1,7 @@
 """The index formulas against the tables of the PTX ISA, and a NumPy machine that executes them."""
 
+import itertools
+
 import numpy as np
 import own_cases
 import pytest
@@ -139,7 +141,7 @@ def test_units_are_dealt_once_and_in_order() -> None:
         starts = [F["unit_first"](b, units, blocks) for b in range(blocks + 1)]
         assert starts[0] == 0
         assert starts[-1] == units
-        for block, (low, high) in enumerate(zip(starts, starts[1:], strict=False)):
+        for block, (low, high) in enumerate(itertools.pairwise(starts)):
             assert low < high
             assert {F["unit_owner"](u, units, blocks) for u in (low, high - 1)} == {block}
 

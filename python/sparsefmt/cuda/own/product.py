@@ -100,7 +100,10 @@ def _optional(bias: DeviceArray | None) -> tuple[Any, np.int32]:
     """A bias, or a null pointer, and its kind."""
     if bias is None:
         return np.int64(0), np.int32(0)
-    return layout.module_of(bias).ascontiguousarray(bias), np.int32(KINDS[bias.dtype.name])
+    kind = np.int32(KINDS[bias.dtype.name])
+    if not bias.flags.c_contiguous:
+        bias = layout.module_of(bias).ascontiguousarray(bias.view(f"u{bias.itemsize}"))  # CuPy may not move bfloat16
+    return bias, kind
 
 
 def _refuses_nm(s: Nm, t: SparseTensor, x: DeviceArray) -> str | None:
@@ -166,4 +169,4 @@ def multiply_bricks(
         np.uint32(-(-(1 << 31) // b.group) if b.group else 0),
     ]
     key = (p.form, tile, p.stages, p.gemv, p.bf16)
-    launch("own/nm24.cu", "nm24_multiply", key, lambda: p.defines, p.grid, tile.threads, p.shared, args)
+    launch(x, "own/nm24.cu", "nm24_multiply", key, lambda: p.defines, p.grid, tile.threads, p.shared, args)
