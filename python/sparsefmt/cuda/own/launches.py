@@ -9,6 +9,7 @@ import numpy as np
 from sparsefmt.cuda import module
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.layout import module_of
+from sparsefmt.errors import BackendError
 
 KINDS = {"float16": 1, "bfloat16": 2, "float32": 3, "int32": 4}
 """Numbers in memory, as the enum Kind of device.cuh."""
@@ -38,8 +39,12 @@ def launch(
     place = (module.kernel, device, function, key)
     made = _kernels.get(place)
     if made is None:
-        made = module.kernel(source, function, defines(), ())
-        made.max_dynamic_shared_size_bytes = max(shared, 48 << 10)  # type: ignore[attr-defined]
+        try:
+            made = module.kernel(source, function, defines(), ())
+            made.max_dynamic_shared_size_bytes = max(shared, 48 << 10)  # type: ignore[attr-defined]  # compiles it
+        except Exception as e:  # CuPy has classes of its own for compilers and drivers
+            msg = f"{function} does not compile or load; it needs CUDA 12.5 or newer: {e}"
+            raise BackendError(msg) from e
         _kernels[place] = made
     made((grid,), (threads,), tuple(args), shared_mem=shared)
 

@@ -20,6 +20,7 @@ from sparsefmt.tensor import SparseTensor
 
 ROWS_COLUMNS = 32
 _LIMIT = 2**31 - 2**16
+_GROUPED = 2**20  # columns up to which `scale_group` divides exactly
 
 
 def laid_out(t: SparseTensor) -> layout.Bricks:
@@ -117,12 +118,11 @@ def _refuses_nm(s: Nm, t: SparseTensor, x: DeviceArray) -> str | None:
     if x.dtype.name not in ("float16", "bfloat16"):
         return f"activations are {x.dtype}; want float16 or bfloat16"
     if isinstance(v, Affine):
-        grouped = 0 < v.group < s.shape[1]
-        return (
-            f"groups of {v.group} columns; want a multiple of {layout.STEP}"
-            if grouped and v.group % layout.STEP
-            else None
-        )
+        if not 0 < v.group < s.shape[1]:
+            return None
+        if v.group % layout.STEP:
+            return f"groups of {v.group} columns; want a multiple of {layout.STEP}"
+        return f"scales per group for {s.shape[1]} columns; up to {_GROUPED}" if s.shape[1] > _GROUPED else None
     return None if t.dtype == x.dtype else f"values of {t.dtype} take activations of {t.dtype}, not {x.dtype}"
 
 
