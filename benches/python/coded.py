@@ -59,9 +59,7 @@ def with_codebook(fmt: str, k: int) -> Callable[..., Trial]:
 
 
 for _structure in ("dense", "nm2:4"):
-    register(
-        Case(f"{_structure}/kmeans16 f16 encode, codebook=", with_codebook(_structure, 16), MIB_128_F16, 2.0, 1.0)
-    )
+    register(Case(f"{_structure}/kmeans16 f16 encode, codebook=", with_codebook(_structure, 16), MIB_128_F16, 2.0, 1.0))
 register(Case("dense/kmeans256 f16 encode, codebook=", with_codebook("dense", 256), MIB_128_F16))
 
 
