@@ -8,13 +8,14 @@ import numpy as np
 
 from sparsefmt.arrays import Array, Matrix, blocks, empty, index_dtype, is_plain, zeros
 from sparsefmt.kernels.rowwise import bits_gather, dense_row_counts, dense_to_bits, dense_to_csr
+from sparsefmt.kernels.settings import cpu_features
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes
 from sparsefmt.structures.csr import Csr, offsets, rebased
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm, check_real
 
-_BYTES = 1 << 20  # of the matrix that are worked on at once; half of it where they must be copied first
+_BYTES = 1 << 19  # of the matrix that each thread works on at once; half of it where they must be copied first
 
 
 class Piece(NamedTuple):
@@ -38,6 +39,7 @@ class Pieces(ABC):
 
     def __init__(self, w: Matrix, zero: int) -> None:
         self.w, self.zero = w, zero
+        self.budget = (_BYTES if is_plain(w.array) else _BYTES // 2) * int(cpu_features()["threads"])
 
     @abstractmethod
     def piece(self, low: int, high: int, block: Array) -> Piece:
@@ -45,10 +47,9 @@ class Pieces(ABC):
 
     def __iter__(self) -> Iterator[Piece]:
         """Goes through all rows; there are none where there are no items."""
-        budget = _BYTES if is_plain(self.w.array) else _BYTES // 2
         row = self.w.shape[1] * self.w.dtype.itemsize
-        for first, last, block in self.w.row_blocks(1, budget):
-            for low, high in blocks(last - first, row, 1, budget):
+        for first, last, block in self.w.row_blocks(1, self.budget):
+            for low, high in blocks(last - first, row, 1, self.budget):
                 yield self.piece(first + low, first + high, block[low:high])
 
 

@@ -94,10 +94,11 @@ def test_fused_equals_structure_first_codec_after(
     check(w, f"{nm}/{kind}{group}{tail}", prune, rng.random(w.shape) if prune and scored else None)
 
 
+slow_in_numpy = pytest.mark.skipif(sf.cpu_features()["isa"] == "numpy", reason="takes minutes by the definitions")
 DTYPES_OF_ALL = ["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "int8", "int16", "uint16"]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if sf.cpu_features()["isa"] != "numpy" else 60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     name=st.sampled_from(DTYPES_OF_ALL),
@@ -145,6 +146,7 @@ def test_every_structure_and_codec(
     check(np.asfortranarray(w) if transposed else w, f"{structure}/{codec}", prune, None, rule, codebook)
 
 
+@slow_in_numpy
 @pytest.mark.parametrize("fmt", ["csr/int4:g128", "bitmask/int8", "nm2:4/kmeans16", "dense/kmeans5", "bitmask/kmeans3"])
 @pytest.mark.parametrize("shape", [(1, 300_013), (257, 4099), (3000, 700)])
 def test_pieces_that_end_inside_a_byte(shape: tuple[int, int], fmt: str) -> None:
@@ -224,6 +226,7 @@ def test_no_temporary_of_the_whole_tensor(fmt: str, monkeypatch: pytest.MonkeyPa
     assert decoded < 2 << 20
 
 
+@slow_in_numpy
 @pytest.mark.parametrize("codec", ["int8:g128", "int4:g128", "int4:g6", "int8:tensor"])
 def test_outputs_that_go_past_the_caches(codec: str) -> None:
     """Large ones do; those of rows that end inside a register, too."""
