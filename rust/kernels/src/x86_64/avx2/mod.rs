@@ -5,5 +5,7 @@ pub(crate) mod compress;
 pub(crate) mod mask;
 pub(crate) mod merge;
 pub(crate) mod ranks;
+pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
 pub(crate) mod units;
