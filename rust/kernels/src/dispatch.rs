@@ -166,10 +166,10 @@ const AVX2: Kernels = Kernels {
     nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
-    slots: slots::SCALAR,
+    slots: slots::AVX2,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
-    tops: top::SCALAR,
+    tops: top::AVX2,
     units: units::AVX2,
 };
 

@@ -8,5 +8,7 @@ pub(crate) mod merge;
 pub(crate) mod nearest;
 pub(crate) mod product;
 pub(crate) mod ranks;
+pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod top;
 pub(crate) mod units;

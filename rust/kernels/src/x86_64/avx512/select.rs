@@ -3,6 +3,7 @@
 //! and of what is equal the lowest places.
 
 use crate::top::Order;
+use crate::x86_64::networks::networks;
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi8, _mm512_abs_epi16, _mm512_abs_epi32, _mm512_abs_epi64, _mm512_and_si512,
     _mm512_cmpge_epu8_mask, _mm512_cmpge_epu16_mask, _mm512_cmpge_epu32_mask, _mm512_cmpge_epu64_mask,
@@ -13,17 +14,6 @@ use std::arch::x86_64::{
     _mm512_permutexvar_epi16, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi16,
     _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _pdep_u64,
 };
-
-/// Exchanges items so that the first of each pair of registers is the larger one.
-macro_rules! network {
-    ($v:ident, $at:expr, $max:ident, $min:ident, [$(($i:literal, $j:literal)),*]) => {
-        $(
-            let (a, b) = ($v[$at + $i], $v[$at + $j]);
-            $v[$at + $i] = $max(a, b);
-            $v[$at + $j] = $min(a, b);
-        )*
-    };
-}
 
 macro_rules! select_bits {
     (
@@ -63,83 +53,7 @@ macro_rules! select_bits {
                 unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
             }
 
-            #[inline]
-            #[target_feature(enable = "avx512f,avx512bw")]
-            fn sort_2(v: &mut [__m512i], at: usize) {
-                network!(v, at, $max, $min, [(0, 1)]);
-            }
-
-            #[inline]
-            #[target_feature(enable = "avx512f,avx512bw")]
-            fn sort_4(v: &mut [__m512i], at: usize) {
-                network!(v, at, $max, $min, [(0, 1), (2, 3), (0, 2), (1, 3), (1, 2)]);
-            }
-
-            #[inline]
-            #[target_feature(enable = "avx512f,avx512bw")]
-            fn sort_8(v: &mut [__m512i], at: usize) {
-                sort_4(v, at);
-                sort_4(v, at + 4);
-                network!(v, at, $max, $min, [(0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6)]);
-            }
-
-            #[inline]
-            #[target_feature(enable = "avx512f,avx512bw")]
-            fn sort_16(v: &mut [__m512i], at: usize) {
-                sort_8(v, at);
-                sort_8(v, at + 8);
-                network!(
-                    v,
-                    at,
-                    $max,
-                    $min,
-                    [
-                        (0, 8),
-                        (1, 9),
-                        (2, 10),
-                        (3, 11),
-                        (4, 12),
-                        (5, 13),
-                        (6, 14),
-                        (7, 15),
-                        (4, 8),
-                        (5, 9),
-                        (6, 10),
-                        (7, 11),
-                        (2, 4),
-                        (3, 5),
-                        (6, 8),
-                        (7, 9),
-                        (10, 12),
-                        (11, 13),
-                        (1, 2),
-                        (3, 4),
-                        (5, 6),
-                        (7, 8),
-                        (9, 10),
-                        (11, 12),
-                        (13, 14)
-                    ]
-                );
-            }
-
-            /// The n-th largest of two sorted halves: of the ways to take n from both, the best has the largest least.
-            #[inline]
-            #[target_feature(enable = "avx512f,avx512bw")]
-            fn nth<const M: usize>(v: &[__m512i; M], n: usize) -> __m512i {
-                let (a, b) = v.split_at(M / 2);
-                let mut best = _mm512_setzero_si512();
-                for i in n.saturating_sub(M / 2)..=n.min(M / 2) {
-                    let least = match (i.checked_sub(1), (n - i).checked_sub(1)) {
-                        (Some(i), Some(j)) => $min(a[i], b[j]),
-                        (Some(i), None) => a[i],
-                        (None, Some(j)) => b[j],
-                        (None, None) => $set1(-1),
-                    };
-                    best = $max(best, least);
-                }
-                best
-            }
+            networks!(__m512i, "avx512f,avx512bw", $max, $min, _mm512_setzero_si512(), $set1(-1));
 
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
             fn block<const M: usize>(
@@ -163,12 +77,7 @@ macro_rules! select_bits {
                         v[i | 1 << bit] = $mask_permute(b, !set, places, a);
                     }
                 }
-                match M {
-                    4 => [0, 2].into_iter().for_each(|at| sort_2(&mut v, at)),
-                    8 => [0, 4].into_iter().for_each(|at| sort_4(&mut v, at)),
-                    16 => [0, 8].into_iter().for_each(|at| sort_8(&mut v, at)),
-                    _ => [0, 16].into_iter().for_each(|at| sort_16(&mut v, at)),
-                }
+                sort_halves(&mut v);
                 let nth = nth(&v, n);
                 for (i, (&keys, bits)) in keys.iter().zip(bits).enumerate() {
                     // The lane that has the groups of register i, for each of them.
