@@ -139,7 +139,7 @@ def _held(s: Structure, values: Codec) -> tuple[Structure, Held] | None:
     if isinstance(s, Coo | Csc):
         target, slots = restructure(s, values.lift(s), Csr, {})
         s, values = target, values.lower(target, slots)
-    held = values.held(s)
+    held = values.product_slots(s)
     return None if held is None else (s, held)
 
 
@@ -238,7 +238,7 @@ def in_integers(s: Structure, values: Codec, x: Array) -> Array | None:
     """`w @ x` for x (cols, k) with every column of x rounded to 8 bits; None where x is not finite."""
     result = ops.result_dtypes(values.dtype, x.dtype)[0]
     out = zeros((s.shape[0], x.shape[1]), np.float32, "the product")
-    held = values.held(s)
+    held = values.product_slots(s)
     if held is not None and out.size:
         slots, (_, bits, group), scale, point = held
         if _run(s, (slots, ("integers", bits, group), scale, point), np.ascontiguousarray(x, np.float32), out):

@@ -127,8 +127,8 @@ def _quantised(a: object, b: object) -> Array:
     if not isinstance(a, SparseTensor) or a.ndim != 2 or not multiply.takes_integers(a.structure, a.values):
         what = a.format if isinstance(a, SparseTensor) else type(a).__name__
         msg = (
-            f'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, with a scale per '
-            f"row, per tensor or per multiple of 64 columns, on the left; got {what}"
+            'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, a scale per '
+            f"row, tensor or per multiple of 64 columns, on the left; got {what}"
         )
         raise FormatError(msg)
     x = arrays.as_array(b, "x")

@@ -231,7 +231,7 @@ class Affine(Codec):
             msg = f"scale: want shape {want}, got {self.scale.shape}"
             raise FormatError(msg)
 
-    def held(self, structure: Layout) -> Held | None:
+    def product_slots(self, structure: Layout) -> Held | None:
         """Codes, scales and zero points."""
         if not self.codes.size or not self.scale.size:
             return None

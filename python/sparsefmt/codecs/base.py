@@ -144,7 +144,7 @@ class Codec(Part):
             CodecError: the structure needs a zero that the codec has not.
         """
 
-    def held(self, structure: Layout) -> "Held | None":
+    def product_slots(self, structure: Layout) -> "Held | None":
         """The slots as the kernels of `sparsefmt.kernels.product` take them; None where they do not."""
         return None
 

@@ -225,7 +225,7 @@ class Codebook(Codec):
         codes = self._mapped(structure, body, inverse)
         return type(self)(streams.pack(structure, codes, self.bits), self.codebook, check=False)
 
-    def held(self, structure: Layout) -> Held | None:
+    def product_slots(self, structure: Layout) -> Held | None:
         """Codes and tables of 256 entries; none for tables that would take more than the codes."""
         books = self._books()
         if (structure.padded and 8 % self.bits) or 1024 * len(books) > max(self.codes.nbytes, 1 << 14):

@@ -88,7 +88,7 @@ class Raw(Codec):
         """The values with these bits."""
         return Raw(slots.view(self.data.dtype), check=False)
 
-    def held(self, structure: Layout) -> Held | None:
+    def product_slots(self, structure: Layout) -> Held | None:
         """The values: float32 as they are, others as items of 1 or 2 bytes."""
         if self.dtype == np.float32:
             return self.data, ("float32", 0, 0), _NONE.view(np.float32), _NONE

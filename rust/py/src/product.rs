@@ -60,7 +60,7 @@ impl<'py> Stored<'py> {
     fn stride(&self) -> usize {
         let (_, bits, _) = self.how;
         let stride = self.shape.last().copied().unwrap_or(0);
-        if bits > 0 { stride.saturating_mul(8) / bits } else { stride }
+        stride.saturating_mul(8).checked_div(bits).unwrap_or(stride)
     }
 
     fn values(&self, py: Python<'_>) -> PyResult<Values<'_>> {

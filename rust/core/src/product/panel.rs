@@ -123,8 +123,7 @@ where
 {
     let k = x.cols();
     let width = W.min(k - first);
-    let mut panel = vec![Panel::<W>::ZERO];
-    let panel = &mut panel[0];
+    let mut panel = Box::new(Panel::<W>::ZERO);
     let mut cursors = Vec::with_capacity(rows.range.len());
     for row in rows.range.clone() {
         cursors.push(rows.w.slots(row)?.start);
@@ -139,7 +138,7 @@ where
                 rows.values.prefetch(to_come);
             }
             let sums = &mut sums[at * k + first..][..width];
-            cursors[at] += add::<W, M>(rows, at, block, bits, cursors[at], panel, sums)?;
+            cursors[at] += add::<W, M>(rows, at, block, bits, cursors[at], &panel, sums)?;
         }
     }
     check_cursors(rows.w, rows.range.clone(), &cursors)?;

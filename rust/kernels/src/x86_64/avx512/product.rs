@@ -188,8 +188,9 @@ fn panel_8(bits: &DepthBits, values: &[f32], x: &Panel<8>, sums: &mut [f32; 8]) 
     let both = _mm256_add_ps(_mm256_add_ps(all[0], all[1]), _mm256_add_ps(all[2], all[3]));
     // SAFETY: 8 readable items of 4 bytes; the load needs no alignment.
     let before = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
+    let after = _mm256_add_ps(before, both);
     // SAFETY: 8 writable items of 4 bytes; the store needs no alignment.
-    unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), _mm256_add_ps(before, both)) };
+    unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), after) };
 }
 
 /// Columns in registers: all full but the last, of which `mask` tells the lanes in use.
@@ -325,10 +326,10 @@ fn tile<const R: usize, const V: usize>(block: &[f32], x: &Strided<'_>, sums: &m
             }
             loaded
         };
-        for r in 0..R {
-            let value = _mm512_set1_ps(block[r][at]);
-            for q in 0..V {
-                all[r][q] = _mm512_fmadd_ps(value, row[q], all[r][q]);
+        for (all, block) in all.iter_mut().zip(&block) {
+            let value = _mm512_set1_ps(block[at]);
+            for (all, &row) in all.iter_mut().zip(&row) {
+                *all = _mm512_fmadd_ps(value, row, *all);
             }
         }
     }
