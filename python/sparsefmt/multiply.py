@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsefmt import ops
-from sparsefmt.arrays import INTEGERS, Array, Dtype, check_size, empty
+from sparsefmt.arrays import INTEGERS, Array, Dtype, check_size, empty, zeros
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.convert import restructure
@@ -154,7 +155,7 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     made = None
     if x.size and estimates(s, values, min(k * batch, 1 << 20), x.dtype)[0].way.find("kernel") > 0:
         made = _packed(s, values, x, out)
-    elif isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
+    elif x.size and isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
         made = _stored(values, x)
     if made is None:
         made = ops.matmul(s, values, x)
@@ -187,12 +188,12 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
     sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
     sums = sums.reshape(shape)
     if not lead:
-        if _run(*ready, _plain(right), sums):
+        if _run(*ready, _plain(right, s), sums):
             return None
     else:
         for places in _together(lead, k):
             part = right.reshape(-1, cols, k)[places]
-            wide = _plain(part.transpose(1, 0, 2).reshape(cols, -1))
+            wide = _plain(part.transpose(1, 0, 2).reshape(cols, -1), s)
             made = sums.reshape(-1, *shape[-2:])[places]
             room = made[0] if len(part) == 1 else empty((shape[-2], wide.shape[1]), np.float32, "a part of the product")
             if _run(*ready, wide, room):
@@ -205,9 +206,13 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
     return sums[..., 0] if x.ndim == 1 else sums
 
 
-def _plain(x: Array) -> Array:
-    """As aligned contiguous float32: copied where a register's worth of it would cross lines of the cache."""
-    if x.dtype == np.float32 and x.flags.c_contiguous and (x.ctypes.data % 64 == 0 or x.shape[1] == 1):
+def _plain(x: Array, s: Structure) -> Array:
+    """As contiguous float32.
+
+    Kernels that read rows of `x` many times get it aligned, so that no load of a register crosses lines of the cache.
+    """
+    reads = s.kind in ("csr", "csc", "coo", "bsr") and x.shape[1] > 1 and s.slots > 64 * len(x)
+    if x.dtype == np.float32 and x.flags.c_contiguous and (not reads or x.ctypes.data % 64 == 0):
         return x
     made = empty(x.shape, np.float32, "the right factor in float32")
     np.copyto(made, x, casting="unsafe")
@@ -220,6 +225,25 @@ def _together(lead: tuple[int, ...], k: int) -> Iterator[slice]:
     per = max(64 // max(k, 1), 1)
     for first in range(0, count, per):
         yield slice(first, min(first + per, count))
+
+
+def takes_integers(s: Structure, values: Codec) -> bool:
+    """Whether `in_integers` takes the matrix."""
+    group = getattr(values, "group", 1)
+    fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
+    return fits and s.kind in ("nm", "bitmask", "dense") and s.shape[1] <= _WIDEST
+
+
+def in_integers(s: Structure, values: Codec, x: Array) -> Array | None:
+    """`w @ x` for x (cols, k) with every column of x rounded to 8 bits; None where x is not finite."""
+    result = ops.result_dtypes(values.dtype, x.dtype)[0]
+    out = zeros((s.shape[0], x.shape[1]), np.float32, "the product")
+    held = values.held(s)
+    if held is not None and out.size:
+        slots, (_, bits, group), scale, point = held
+        if _run(s, (slots, ("integers", bits, group), scale, point), np.ascontiguousarray(x, np.float32), out):
+            return None
+    return out.astype(result, copy=False)
 
 
 def rmatmul(s: Structure, values: Codec, x: Array) -> Array:

@@ -123,8 +123,26 @@ def _add(made: Array, bias: object, a: object) -> None:
 
 
 def _quantised(a: object, b: object) -> Array:
-    msg = 'compute="int8" is not available'
-    raise FormatError(msg)
+    """`a @ b` with the columns of b rounded to 8 bits."""
+    if not isinstance(a, SparseTensor) or a.ndim != 2 or not multiply.takes_integers(a.structure, a.values):
+        what = a.format if isinstance(a, SparseTensor) else type(a).__name__
+        msg = (
+            f'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, with a scale per '
+            f"row, per tensor or per multiple of 64 columns, on the left; got {what}"
+        )
+        raise FormatError(msg)
+    x = arrays.as_array(b, "x")
+    if x.ndim > 2 or x.shape[0] != a.shape[1]:
+        msg = f'matmul(compute="int8"): shapes {a.shape} and {x.shape} do not fit'
+        raise FormatError(msg)
+    if ops.result_dtypes(a.dtype, x.dtype)[1] != np.float32:
+        msg = f'compute="int8" sums in float32, but {a.dtype} with {x.dtype} gives float64'
+        raise DtypeError(msg)
+    made = multiply.in_integers(a.structure, a.values, x[:, None] if x.ndim == 1 else x)
+    if made is None:
+        msg = 'compute="int8" wants finite numbers; x holds NaN or an infinity'
+        raise FormatError(msg)
+    return made[:, 0] if x.ndim == 1 else made
 
 
 def explain_matmul(t: SparseTensor, x: object) -> str:

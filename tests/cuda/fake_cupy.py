@@ -144,7 +144,7 @@ class OwnFunction:
     def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
         assert Device.current == self._device, "a kernel of another device"
         assert all(a.device_id == self._device for a in args if isinstance(a, ndarray))
-        self._launch(grid, block, [inner(a) for a in args], shared_mem)
+        self._launch(grid, block, [a.a if isinstance(a, ndarray) else a for a in args], shared_mem)
         Launches.log.append((self._name, self._device, get_current_stream().ptr))
         check_guards()
 

@@ -9,7 +9,9 @@ Slots come with `how`, `scale` and `zero_point`. `how` is (dtype, bits, group): 
 are; else codes in a stream of so many bits (LSB first; 8: bytes), and value = (code - zero point) * scale in float32,
 with `scale[row, column // group]` (one row, or one entry in a row, serve all) and no zero points where `zero_point` is
 empty: codes are two's complement then. The product is not rounded to the dtype of the tensor. With group 0, `scale`
-(books, 256) float32 holds tables, one for each row or for all.
+(books, 256) float32 holds tables, one for each row or for all. The dtype "integers" (nm, bits, dense; symmetric codes
+whose scales serve multiples of 64 columns) rounds every column of `x` to 8 bits first: with s = max|x| / 127, or 1, it
+becomes s * rint(x / s).
 """
 
 from collections.abc import Callable
@@ -68,11 +70,19 @@ def dense_of(
         return np.where(stored, values, np.float32(0))
 
 
-def product(dense: Callable[[], Array], x: Array, out: Array) -> int:
+def rounded(x: Array) -> Array:
+    """`x` with every column rounded to 8 bits by its largest magnitude."""
+    step = np.abs(x).max(axis=0, initial=0) / np.float32(127)
+    step = np.where(step > 0, step, np.float32(1))
+    return np.asarray(np.rint(x / step) * step)
+
+
+def product(dense: Callable[[], Array], how: How, x: Array, out: Array) -> int:
     """Writes `dense() @ x` if x is finite."""
     if not np.isfinite(x).all():
         return 1
     with np.errstate(all="ignore"):
+        x = rounded(x) if how[0] == "integers" else x
         out[...] = dense() @ x
     return 0
 
@@ -90,7 +100,7 @@ def nm_matmul(
         nm_decode(codes, np.ascontiguousarray(items[:, :count]), n, m, dense)
         return dense
 
-    return product(lambda: dense_of(place, shape, (shape[0], count), slots, how, scale, zero_point), x, out)
+    return product(lambda: dense_of(place, shape, (shape[0], count), slots, how, scale, zero_point), how, x, out)
 
 
 @kernel
@@ -106,14 +116,14 @@ def bits_matmul(
         return dense
 
     count = (int(row_offsets[-1]),)
-    return product(lambda: dense_of(place, shape, count, slots, how, scale, zero_point), x, out)
+    return product(lambda: dense_of(place, shape, count, slots, how, scale, zero_point), how, x, out)
 
 
 @kernel
 def dense_matmul(slots: Array, how: How, scale: Array, zero_point: Array, x: Array, out: Array) -> int:
     """Multiplies where every element is stored; slots are (rows, cols), or one stream of codes."""
     shape = len(out), len(x)
-    return product(lambda: dense_of(lambda items: items, shape, shape, slots, how, scale, zero_point), x, out)
+    return product(lambda: dense_of(lambda items: items, shape, shape, slots, how, scale, zero_point), how, x, out)
 
 
 @kernel
@@ -128,7 +138,7 @@ def csr_matmul(
         csr_to_dense(indptr, indices, items, dense)
         return dense
 
-    return product(lambda: dense_of(place, shape, indices.shape, slots, how, scale, zero_point), x, out)
+    return product(lambda: dense_of(place, shape, indices.shape, slots, how, scale, zero_point), how, x, out)
 
 
 @kernel
@@ -152,4 +162,4 @@ def bsr_matmul(
         return dense
 
     count = (len(indices), *block)
-    return product(lambda: dense_of(place, shape, count, slots, how, scale, zero_point), x, out)
+    return product(lambda: dense_of(place, shape, count, slots, how, scale, zero_point), how, x, out)

@@ -17,6 +17,7 @@ from sparsefmt.kernels.rowwise import (
     dense_to_csr,
     expand_indptr,
 )
+from sparsefmt.kernels.segments import csr_segments
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 
@@ -132,6 +133,15 @@ class Csr(Compressed):
     template: ClassVar[str] = "csr"
     example: ClassVar[str] = "csr"
     axis: ClassVar[int] = 0
+
+    def slot_offsets(self, group: int) -> Array | None:
+        """Counted in the columns."""
+        rows, cols = self.shape
+        if group >= cols:
+            return self.indptr.astype(np.int64)
+        found = empty(rows * -(-cols // group) + 1, np.int64, "offsets of groups")
+        csr_segments(self.indptr, self.indices, group, found)
+        return found
 
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`."""

@@ -8,6 +8,7 @@ mod compress;
 mod dispatch;
 mod halves;
 mod merge;
+mod nearest;
 mod prefetch;
 mod product;
 mod ranks;
@@ -20,8 +21,9 @@ mod units;
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use nearest::{Entries, Keys};
 pub use prefetch::prefetch;
-pub use product::{DEPTH, DepthBits, Panel, Strided};
+pub use product::{Chunk, DEPTH, DepthBits, Panel, Strided};
 pub use ranks::RankTable;
 pub use streamed::Streamed;
 pub use top::Order;

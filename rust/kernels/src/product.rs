@@ -19,6 +19,16 @@ impl<const W: usize> Panel<W> {
 /// Bits of [`DEPTH`] columns.
 pub type DepthBits = [u8; DEPTH / 8];
 
+/// 16 rows of a block of the right factor, `J` columns of them one behind the other.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct Chunk<const J: usize>(pub [[f32; 16]; J]);
+
+impl<const J: usize> Chunk<J> {
+    /// All zeros.
+    pub const ZERO: Self = Self([[0.0; 16]; J]);
+}
+
 /// A matrix of float32 with gaps: rows start `stride` items apart, and `width` of each, from `first` on, count.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a> {
@@ -45,7 +55,9 @@ impl Strided<'_> {
 
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
+pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
+pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
 pub(crate) type Block = unsafe fn(&[f32], usize, &Strided<'_>, &mut [f32], usize);
@@ -59,10 +71,14 @@ pub(crate) struct Product {
     pub(crate) dot_bf16: Option<Dot<u16>>,
     /// int8 and int4.
     pub(crate) dot_codes: Option<[DotCodes; 2]>,
+    pub(crate) dot_integers: [DotIntegers; 2],
     pub(crate) panel_8: AddPanel<8>,
     pub(crate) panel_16: AddPanel<16>,
     pub(crate) panel_32: AddPanel<32>,
     pub(crate) panel_64: AddPanel<64>,
+    pub(crate) dots_4: Dots<4>,
+    pub(crate) dots_8: Dots<8>,
+    pub(crate) dots_16: Dots<16>,
     pub(crate) csr_dot_i32: CsrDot<i32>,
     pub(crate) csr_dot_i64: CsrDot<i64>,
     pub(crate) csr_row_i32: CsrRow<i32>,
@@ -76,10 +92,14 @@ pub(crate) const SCALAR: Product = Product {
     dot_f16: None,
     dot_bf16: None,
     dot_codes: None,
+    dot_integers: [plain::dot_integers::<8>, plain::dot_integers::<4>],
     panel_8: plain::panel::<8, false>,
     panel_16: plain::panel::<16, false>,
     panel_32: plain::panel::<32, false>,
     panel_64: plain::panel::<64, false>,
+    dots_4: plain::dots::<4, false>,
+    dots_8: plain::dots::<8, false>,
+    dots_16: plain::dots::<16, false>,
     csr_dot_i32: plain::csr_dot::<i32, false>,
     csr_dot_i64: plain::csr_dot::<i64, false>,
     csr_row_i32: plain::csr_row::<i32, false>,
@@ -95,6 +115,21 @@ macro_rules! panels {
         pub fn $name(&self, bits: &DepthBits, values: &[f32], x: &Panel<$w>, sums: &mut [f32; $w]) {
             // SAFETY: `for_isa` hands out a table only when the CPU has its features.
             unsafe { (self.product.$name)(bits, values, x, sums) }
+        }
+    };
+}
+
+macro_rules! dots {
+    ($name:ident, $j:literal) => {
+        /// Adds to each of `sums` the products of `values`, one for each set bit, with a column of `x` at these bits.
+        /// Bits without a value count nothing.
+        ///
+        /// # Panics
+        /// There are not 2 bytes of bits for each chunk.
+        pub fn $name(&self, values: &[f32], bits: &[u8], x: &[Chunk<$j>], sums: &mut [f32; $j]) {
+            assert_eq!(bits.len(), 2 * x.len(), "bytes of bits");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.product.$name)(values, bits, x, sums) }
         }
     };
 }
@@ -186,10 +221,32 @@ impl Kernels {
         Some(unsafe { dot(stream, start, bits, x, scale) })
     }
 
+    /// Like [`Kernels::dot_codes`], in integers: `x` is `x - 128` in bytes; sums of 64 columns are exact.
+    ///
+    /// # Panics
+    /// As [`Kernels::dot_codes`].
+    #[must_use]
+    pub fn dot_integers(
+        &self,
+        (stream, width, start): (&[u8], usize, usize),
+        bits: &[u8],
+        x: &[u8],
+        scale: &[f32],
+    ) -> (f32, usize) {
+        assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
+        assert!(width == 8 || width == 4, "codes of {width} bits");
+        assert_eq!(scale.len(), x.len().div_ceil(64), "scales");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.product.dot_integers[usize::from(width == 4)])(stream, start, bits, x, scale) }
+    }
+
     panels!(panel_8, 8);
     panels!(panel_16, 16);
     panels!(panel_32, 32);
     panels!(panel_64, 64);
+    dots!(dots_4, 4);
+    dots!(dots_8, 8);
+    dots!(dots_16, 16);
     csr!(csr_dot_i32, csr_row_i32, i32);
     csr!(csr_dot_i64, csr_row_i64, i64);
 

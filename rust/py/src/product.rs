@@ -86,7 +86,8 @@ impl<'py> Stored<'py> {
                 Coding::Affine { scale, zero_point, shape: self.grid_shape, group: *group }
             }
         };
-        done(py, Values::coded(stream.as_slice()?, *bits, coding))
+        let values = done(py, Values::coded(stream.as_slice()?, *bits, coding))?;
+        Ok(if dtype == "integers" { values.in_integers() } else { values })
     }
 }
 

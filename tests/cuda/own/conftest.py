@@ -1,6 +1,5 @@
 """What the tests of the kernels share."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import own_host
@@ -13,7 +12,7 @@ SMALL = plan.Gpu(80, 2, 163 << 10, 164 << 10, 1e12)
 
 
 @pytest.fixture
-def cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine takes NumPy arrays, and its kernels run on the CPU, on a GPU of two processors."""
     if own_host.COMPILER is None:
         pytest.skip("no g++")
@@ -23,4 +22,3 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "kernel", own_host.kernel)
     for user in (product, rows):
         monkeypatch.setattr(user, "gpu", lambda: SMALL)
-    yield

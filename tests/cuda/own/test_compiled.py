@@ -1,5 +1,6 @@
 """What the compiler makes of the kernels: for every architecture, without a GPU."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from sparsefmt.cuda import module, nvrtc
 from sparsefmt.cuda.own import plan
 
+ROOT = Path(__file__).parents[3]
 ARCHES = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100", "sm_120")
 SMALL = {"sm_86", "sm_89", "sm_120"}
 SHAPE = (28672, 8192)
@@ -86,6 +88,18 @@ def test_machine_code(arch: str, tmp_path: Path) -> None:
         assert re.search(r"LDGSTS\.E\.BYPASS\.\S*128", text)
         assert "LDSM.16.M88.4" in text
         assert not re.search(r"\b(LDL|STL)\b", text)
+
+
+def test_the_record_holds_what_the_compiler_says() -> None:
+    """benches/gpu/compiled.json, by benches/gpu/compiled.py."""
+    record = json.loads((ROOT / "benches/gpu/compiled.json").read_text())
+    assert all(row["spill_bytes"] == 0 and row["registers"] <= 255 for row in record["kernels"])
+    assert {row["arch"] for row in record["kernels"]} == set(ARCHES)
+    if tuple(record["nvrtc"]) != nvrtc.loaded().version:
+        pytest.skip(f"recorded with NVRTC {record['nvrtc']}")
+    made = plan.plan(INT4, 16, True, gpu("sm_90"))
+    row = next(r for r in record["kernels"] if r["arch"] == "sm_90" and r["kernel"] == made.text)
+    assert f"Used {row['registers']} registers" in planned(INT4, 16, "sm_90").log
 
 
 def test_plain_sparse_instructions_are_not_used() -> None:

@@ -1,5 +1,7 @@
 """The index formulas against the tables of the PTX ISA, and a NumPy machine that executes them."""
 
+import itertools
+
 import numpy as np
 import own_cases
 import pytest
@@ -134,12 +136,19 @@ def test_scales_stand_in_the_order_of_the_lanes() -> None:
     assert sorted(layout.scale_order()) == list(range(64))
 
 
+def test_groups_of_steps_are_found_by_a_multiplication() -> None:
+    steps = np.arange(2**20 // 32 + 16, dtype=np.int64)
+    for per in (1, 2, 3, 4, 5, 7, 8, 11, 100, 4096, 9999, 2**15):
+        np.testing.assert_array_equal(F["scale_group"](steps, -(-(2**31) // per)), steps // per)
+    assert not F["scale_group"](steps, -(-(2**31) // layout.ALL)).any()
+
+
 def test_units_are_dealt_once_and_in_order() -> None:
     for units, blocks in [(1, 1), (7, 3), (100, 100), (1000, 264), (12345, 396)]:
         starts = [F["unit_first"](b, units, blocks) for b in range(blocks + 1)]
         assert starts[0] == 0
         assert starts[-1] == units
-        for block, (low, high) in enumerate(zip(starts, starts[1:], strict=False)):
+        for block, (low, high) in enumerate(itertools.pairwise(starts)):
             assert low < high
             assert {F["unit_owner"](u, units, blocks) for u in (low, high - 1)} == {block}
 

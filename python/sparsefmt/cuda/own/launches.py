@@ -9,12 +9,12 @@ import numpy as np
 from sparsefmt.cuda import module
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.layout import module_of
+from sparsefmt.errors import BackendError
 
 KINDS = {"float16": 1, "bfloat16": 2, "float32": 3, "int32": 4}
 """Numbers in memory, as the enum Kind of device.cuh."""
 
 _kernels: dict[tuple[Hashable, ...], module.Launch] = {}
-_allowed: dict[tuple[Hashable, ...], int] = {}
 _counters: dict[tuple[int, int, int], DeviceArray] = {}
 
 
@@ -24,6 +24,7 @@ def address(a: DeviceArray) -> int:
 
 
 def launch(
+    x: DeviceArray,
     source: str,
     function: str,
     key: Hashable,
@@ -33,16 +34,18 @@ def launch(
     shared: int,
     args: list[Any],
 ) -> None:
-    """Starts a kernel with as much shared memory as it needs; `key` stands for its macros, made when first needed."""
-    device = 0 if isinstance(args[0], np.ndarray) else int(cupy().cuda.Device().id)
+    """Starts a kernel where `x` is; `key` stands for its macros and for the shared memory of a block."""
+    device = 0 if isinstance(x, np.ndarray) else int(cupy().cuda.Device().id)
     place = (module.kernel, device, function, key)
     made = _kernels.get(place)
     if made is None:
-        made = module.kernel(source, function, defines(), ())
+        try:
+            made = module.kernel(source, function, defines(), ())
+            made.max_dynamic_shared_size_bytes = max(shared, 48 << 10)  # type: ignore[attr-defined]  # compiles it
+        except Exception as e:  # CuPy has classes of its own for compilers and drivers
+            msg = f"{function} does not compile or load; it needs CUDA 12.5 or newer: {e}"
+            raise BackendError(msg) from e
         _kernels[place] = made
-    if _allowed.get(place, 0) < shared:
-        made.max_dynamic_shared_size_bytes = max(shared, 48 << 10)  # type: ignore[attr-defined]
-        _allowed[place] = shared
     made((grid,), (threads,), tuple(args), shared_mem=shared)
 
 
@@ -58,7 +61,7 @@ def staged(x: DeviceArray) -> tuple[DeviceArray, int]:
     strides = [np.int64(s // size) for s in x.strides]
     args = [x, *strides, room, np.int32(ldx), np.int32(cols), np.int32(k)]
     grid, shared = min(-(-tiles // 8), 4096), 8 * 32 * 34 * size
-    launch("own/stage.cu", "stage_activations", size, lambda: {"BYTES": size}, grid, 256, shared, args)
+    launch(x, "own/stage.cu", "stage_activations", size, lambda: {"BYTES": size}, grid, 256, shared, args)
     return room, ldx
 
 

@@ -193,7 +193,7 @@ def _inverse(order: Array) -> Array:
 
 def _taken(a: DeviceArray, order: Array) -> DeviceArray:
     xp = module_of(a)
-    return xp.ascontiguousarray(xp.take(a, xp.asarray(order), axis=-1))
+    return xp.ascontiguousarray(a[..., xp.asarray(order)])
 
 
 def lay_out(values: DeviceArray, codes: DeviceArray, codec: str, bits: int, out: DeviceArray) -> None:

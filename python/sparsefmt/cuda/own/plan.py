@@ -155,8 +155,9 @@ class Plan:
         """For people."""
         t = self.tile
         how = f"gemv, {self.gemv} columns" if self.gemv else "mma.sp"
+        columns = 1 if t.single else t.columns
         return (
-            f"nm24_multiply ({how}), {self.form.codec}: tile {t.rows}x{1 if t.single else t.columns}, {t.depth} columns of W a stage, "
+            f"nm24_multiply ({how}), {self.form.codec}: tile {t.rows}x{columns}, {t.depth} columns of W a stage, "
             f"{self.stages} stages, {t.threads} threads, {self.grid} blocks, {self.shared} bytes shared"
         )
 

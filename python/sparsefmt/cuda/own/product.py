@@ -20,6 +20,7 @@ from sparsefmt.tensor import SparseTensor
 
 ROWS_COLUMNS = 32
 _LIMIT = 2**31 - 2**16
+_GROUPED = 2**20  # columns up to which `scale_group` divides exactly
 
 
 def laid_out(t: SparseTensor) -> layout.Bricks:
@@ -100,7 +101,10 @@ def _optional(bias: DeviceArray | None) -> tuple[Any, np.int32]:
     """A bias, or a null pointer, and its kind."""
     if bias is None:
         return np.int64(0), np.int32(0)
-    return layout.module_of(bias).ascontiguousarray(bias), np.int32(KINDS[bias.dtype.name])
+    kind = np.int32(KINDS[bias.dtype.name])
+    if not bias.flags.c_contiguous:
+        bias = layout.module_of(bias).ascontiguousarray(bias.view(f"u{bias.itemsize}"))  # CuPy may not move bfloat16
+    return bias, kind
 
 
 def _refuses_nm(s: Nm, t: SparseTensor, x: DeviceArray) -> str | None:
@@ -114,12 +118,11 @@ def _refuses_nm(s: Nm, t: SparseTensor, x: DeviceArray) -> str | None:
     if x.dtype.name not in ("float16", "bfloat16"):
         return f"activations are {x.dtype}; want float16 or bfloat16"
     if isinstance(v, Affine):
-        grouped = 0 < v.group < s.shape[1]
-        return (
-            f"groups of {v.group} columns; want a multiple of {layout.STEP}"
-            if grouped and v.group % layout.STEP
-            else None
-        )
+        if not 0 < v.group < s.shape[1]:
+            return None
+        if v.group % layout.STEP:
+            return f"groups of {v.group} columns; want a multiple of {layout.STEP}"
+        return f"scales per group for {s.shape[1]} columns; up to {_GROUPED}" if s.shape[1] > _GROUPED else None
     return None if t.dtype == x.dtype else f"values of {t.dtype} take activations of {t.dtype}, not {x.dtype}"
 
 
@@ -166,4 +169,4 @@ def multiply_bricks(
         np.uint32(-(-(1 << 31) // b.group) if b.group else 0),
     ]
     key = (p.form, tile, p.stages, p.gemv, p.bf16)
-    launch("own/nm24.cu", "nm24_multiply", key, lambda: p.defines, p.grid, tile.threads, p.shared, args)
+    launch(x, "own/nm24.cu", "nm24_multiply", key, lambda: p.defines, p.grid, tile.threads, p.shared, args)

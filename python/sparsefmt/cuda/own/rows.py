@@ -96,4 +96,4 @@ def multiply(
     ]
     defines = defines_of(t, nt, x.dtype.name == "bfloat16")
     key = tuple(defines.values())
-    launch("own/rows.cu", "rows_multiply", key, lambda: defines, grid_of(t), THREADS, shared_bytes(nt), args)
+    launch(x, "own/rows.cu", "rows_multiply", key, lambda: defines, grid_of(t), THREADS, shared_bytes(nt), args)

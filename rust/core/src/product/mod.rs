@@ -5,7 +5,9 @@
 
 mod bsr;
 mod csr;
+mod few;
 mod gemv;
+mod integers;
 mod masked;
 mod panel;
 mod values;

@@ -34,42 +34,67 @@ struct Rows<'a, M> {
     w: &'a M,
     values: &'a Values<'a>,
     range: Range<usize>,
-    bits: Vec<DepthBits>,
+    bits: &'a [DepthBits],
 }
 
 /// Rows whose values are asked for before they are used.
-const AHEAD: usize = 6;
+pub(super) const AHEAD: usize = 6;
 
 /// `out = w @ x`.
 pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out: MatrixMut<'_, f32>) -> Result<()> {
-    let (rows, cols) = w.shape();
-    let blocks = cols.div_ceil(DEPTH);
+    let rows = w.shape().0;
     // Each range packs all of `x` again: one for each thread.
     let work = (w.nbytes() + values.nbytes()).saturating_mul(x.cols());
     let ranges = par::joined(par::cut(rows, 1, work));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let most = (BIT_BYTES / (blocks * size_of::<DepthBits>())).max(1);
-        let (mut at, k) = (range.start, out.cols());
-        let mut line = vec![0; blocks * size_of::<DepthBits>() + 8];
-        for sums in out.items_mut().chunks_mut(most * k) {
-            let range = at..at + sums.len() / k;
-            at = range.end;
-            let mut bits = vec![[0; DEPTH / 8]; range.len() * blocks];
-            for (i, row) in range.clone().enumerate() {
-                w.bits(row, &mut line)?;
-                if let Some((last, rest)) = line[cols / 8..].split_first_mut() {
-                    *last &= (1u16 << (cols % 8)).wrapping_sub(1) as u8;
-                    rest.fill(0);
-                }
-                for (bits, part) in bits.iter_mut().skip(i).step_by(range.len()).zip(line.as_chunks().0) {
-                    *bits = *part;
-                }
-            }
-            all_columns(&Rows { w, values, range, bits }, x, sums)?;
-        }
-        Ok(())
+        blocks_of::<{ DEPTH / 8 }>(w, range, x.cols(), out.items_mut(), |range, bits, sums| {
+            all_columns(&Rows { w, values, range, bits }, x, sums)
+        })
     })
+}
+
+/// Calls `work` with some rows, their bits and their sums at a time. Bits come as those of the first `8 N` columns for
+/// all of these rows, then those of the next.
+pub(super) fn blocks_of<const N: usize>(
+    w: &impl Masked,
+    range: Range<usize>,
+    k: usize,
+    sums: &mut [f32],
+    mut work: impl FnMut(Range<usize>, &[[u8; N]], &mut [f32]) -> Result<()>,
+) -> Result<()> {
+    let cols = w.shape().1;
+    let blocks = cols.div_ceil(8 * N);
+    let most = (BIT_BYTES / (blocks * N)).max(1);
+    let mut at = range.start;
+    let mut line = vec![0; blocks * N + 8];
+    for sums in sums.chunks_mut(most * k) {
+        let range = at..at + sums.len() / k;
+        at = range.end;
+        let mut bits = vec![[0; N]; range.len() * blocks];
+        for (i, row) in range.clone().enumerate() {
+            w.bits(row, &mut line)?;
+            if let Some((last, rest)) = line[cols / 8..].split_first_mut() {
+                *last &= (1u16 << (cols % 8)).wrapping_sub(1) as u8;
+                rest.fill(0);
+            }
+            for (bits, part) in bits.iter_mut().skip(i).step_by(range.len()).zip(line.as_chunks().0) {
+                *bits = *part;
+            }
+        }
+        work(range, &bits, sums)?;
+    }
+    Ok(())
+}
+
+/// Checks that bits did not lead beyond the slots of their row.
+pub(super) fn check_cursors(w: &impl Masked, rows: Range<usize>, cursors: &[usize]) -> Result<()> {
+    for (row, &cursor) in rows.zip(cursors) {
+        if cursor > w.slots(row)?.end {
+            return Err(Error::Offsets { name: "row_offsets", at: row });
+        }
+    }
+    Ok(())
 }
 
 fn all_columns<M: Masked>(rows: &Rows<'_, M>, x: &Matrix<'_, f32>, sums: &mut [f32]) -> Result<()> {
@@ -117,11 +142,7 @@ where
             cursors[at] += add::<W, M>(rows, at, block, bits, cursors[at], panel, sums)?;
         }
     }
-    for (row, cursor) in rows.range.clone().zip(cursors) {
-        if cursor > rows.w.slots(row)?.end {
-            return Err(Error::Offsets { name: "row_offsets", at: row });
-        }
-    }
+    check_cursors(rows.w, rows.range.clone(), &cursors)?;
     Ok(width)
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Scales<'a> {
 pub struct Values<'a> {
     pub(super) slots: Slots<'a>,
     pub(super) scales: Option<Scales<'a>>,
+    /// Whether `x` is to be rounded to 8 bits.
+    pub(super) in_integers: bool,
 }
 
 /// What stands beside codes.
@@ -67,7 +69,7 @@ impl<'a> Values<'a> {
             "float8_e5m2" => Float8E5M2::widen,
             _ => return None,
         };
-        Some(Self { slots: Slots::Bytes(items, widen), scales: None })
+        Some(Self { slots: Slots::Bytes(items, widen), scales: None, in_integers: false })
     }
 
     /// Items of 2 bytes, of the dtype of that name; none if it is another one.
@@ -80,13 +82,19 @@ impl<'a> Values<'a> {
             "uint16" => Slots::Shorts(items, UInt16::widen),
             _ => return None,
         };
-        Some(Self { slots, scales: None })
+        Some(Self { slots, scales: None, in_integers: false })
     }
 
     /// float32.
     #[must_use]
     pub fn singles(items: &'a [f32]) -> Self {
-        Self { slots: Slots::Single(items), scales: None }
+        Self { slots: Slots::Single(items), scales: None, in_integers: false }
+    }
+
+    /// The same, to be multiplied in integers, with `x` rounded to 8 bits.
+    #[must_use]
+    pub fn in_integers(self) -> Self {
+        Self { in_integers: true, ..self }
     }
 
     /// Codes of 1 to 8 bits in one stream (affine: 4 or 8 bits).
@@ -110,14 +118,14 @@ impl<'a> Values<'a> {
                     return Err(Error::Parameter { name: "bits", got: bits });
                 }
                 let scales = Some(Scales { scale, zero_point, rows, per_row, group });
-                Ok(Self { slots: Slots::Codes(stream, bits), scales })
+                Ok(Self { slots: Slots::Codes(stream, bits), scales, in_integers: false })
             }
             Coding::Book(table) => {
                 let (tables, rest) = table.as_chunks();
                 if !(1..=8).contains(&bits) || tables.is_empty() || !rest.is_empty() {
                     return Err(Error::Parameter { name: "bits", got: bits });
                 }
-                Ok(Self { slots: Slots::Book(stream, bits, tables), scales: None })
+                Ok(Self { slots: Slots::Book(stream, bits, tables), scales: None, in_integers: false })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Products, written so that the compiler vectorises them for whatever instruction set they are inlined into.
 
-use crate::product::{DEPTH, DepthBits, Panel, Strided};
+use crate::product::{Chunk, DEPTH, DepthBits, Panel, Strided};
 
 /// `a * b + c`, rounded once where the CPU does that (`F`).
 #[inline(always)]
@@ -77,6 +77,52 @@ pub(crate) fn panel<const W: usize, const F: bool>(
         }
     }
     *sums = all;
+}
+
+/// See [`crate::Kernels::dot_integers`]; codes of `B` bits, 8 or 4.
+#[inline(always)]
+pub(crate) fn dot_integers<const B: usize>(
+    stream: &[u8],
+    start: usize,
+    bits: &[u8],
+    x: &[u8],
+    scale: &[f32],
+) -> (f32, usize) {
+    let (mut sum, mut used) = (0.0, 0);
+    for ((x, bits), &scale) in x.chunks(64).zip(bits.chunks(8)).zip(scale) {
+        let mut whole = 0i32;
+        for (i, &x) in x.iter().enumerate() {
+            if bits[i / 8] >> (i % 8) & 1 == 1 {
+                let at = start + used;
+                let code = if B == 8 {
+                    stream.get(at).map_or(0, |&code| code as i8)
+                } else {
+                    stream.get(at / 2).map_or(0, |&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4)
+                };
+                whole += i32::from(code) * (i32::from(x) - 128);
+                used += 1;
+            }
+        }
+        sum += whole as f32 * scale;
+    }
+    (sum, used)
+}
+
+/// See [`crate::Kernels::dots_8`].
+#[inline(always)]
+pub(crate) fn dots<const J: usize, const F: bool>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut [f32; J]) {
+    let mut rest = values.iter();
+    for (chunk, bits) in x.iter().zip(bits.as_chunks::<2>().0) {
+        let mut left = u16::from_le_bytes(*bits);
+        while left != 0 {
+            let Some(&value) = rest.next() else { return };
+            let lane = left.trailing_zeros() as usize % 16;
+            for (sum, x) in sums.iter_mut().zip(&chunk.0) {
+                *sum = fma::<F>(value, x[lane], *sum);
+            }
+            left &= left - 1;
+        }
+    }
 }
 
 /// See [`crate::Kernels::csr_dot_i32`].

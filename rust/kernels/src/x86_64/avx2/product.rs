@@ -1,6 +1,6 @@
 //! Products for AVX2 with FMA: the portable loops, compiled for it.
 
-use crate::product::{DepthBits, Panel, Product, Strided};
+use crate::product::{Chunk, DepthBits, Panel, Product, Strided};
 use crate::scalar::product as plain;
 
 pub(crate) const TABLE: Product = Product {
@@ -8,10 +8,14 @@ pub(crate) const TABLE: Product = Product {
     dot_f16: None,
     dot_bf16: None,
     dot_codes: None,
+    dot_integers: [dot_integers::<8>, dot_integers::<4>],
     panel_8,
     panel_16,
     panel_32,
     panel_64,
+    dots_4,
+    dots_8,
+    dots_16,
     csr_dot_i32,
     csr_dot_i64,
     csr_row_i32,
@@ -24,6 +28,12 @@ pub(crate) const TABLE: Product = Product {
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
 fn dot_f32(values: &[f32], bits: &[u8], x: &[f32]) -> (f32, usize) {
     plain::dot_f32::<true>(values, bits, x)
+}
+
+/// See [`crate::Kernels::dot_integers`].
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn dot_integers<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
+    plain::dot_integers::<B>(stream, start, bits, x, scale)
 }
 
 macro_rules! panel {
@@ -39,6 +49,19 @@ panel!(panel_8, 8);
 panel!(panel_16, 16);
 panel!(panel_32, 32);
 panel!(panel_64, 64);
+
+macro_rules! dots {
+    ($name:ident, $j:literal) => {
+        /// See [`crate::Kernels::dots_8`].
+        #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+        fn $name(values: &[f32], bits: &[u8], x: &[Chunk<$j>], sums: &mut [f32; $j]) {
+            plain::dots::<$j, true>(values, bits, x, sums);
+        }
+    };
+}
+dots!(dots_4, 4);
+dots!(dots_8, 8);
+dots!(dots_16, 16);
 
 macro_rules! csr {
     ($dot:ident, $row:ident, $i:ty) => {

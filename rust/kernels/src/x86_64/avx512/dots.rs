@@ -3,15 +3,17 @@
 //! A run of 64 values is loaded whole where there are so many; the end is left to the portable loops.
 
 use super::product::load;
+use crate::product::Chunk;
 use crate::scalar::product as plain;
 use half::{bf16, f16};
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_ps,
-    _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extracti64x4_epi64,
-    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps,
-    _mm512_mul_ps, _mm512_multishift_epi64_epi8, _mm512_permutexvar_epi8, _mm512_reduce_add_ps, _mm512_set1_epi8,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+    _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
+    _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_maskz_expand_epi8,
+    _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps, _mm512_mul_ps, _mm512_multishift_epi64_epi8,
+    _mm512_permutexvar_epi8, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_epi32,
 };
 
 /// Loads 64 bytes into a register.
@@ -130,6 +132,44 @@ dot!(dot_f32, f32, 16, u16, add_singles, |value: f32| value);
 dot!(dot_f16, u16, 32, u32, add_halves, |value| f16::from_bits(value).to_f32());
 dot!(dot_bf16, u16, 32, u32, add_brains, |value| bf16::from_bits(value).to_f32());
 
+macro_rules! dots {
+    ($name:ident, $j:literal) => {
+        /// See [`crate::Kernels::dots_8`]: values are spread once for all columns.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
+        pub(crate) fn $name(values: &[f32], bits: &[u8], x: &[Chunk<$j>], sums: &mut [f32; $j]) {
+            let (mut all, mut used, mut done) = ([_mm512_setzero_ps(); $j], 0, 0);
+            for (chunk, bits) in x.iter().zip(bits.as_chunks::<2>().0) {
+                let Some(room) = values.get(used..).and_then(|rest| rest.first_chunk::<16>()) else { break };
+                let mask = u16::from_le_bytes(*bits);
+                let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_bytes(room)));
+                for (all, x) in all.iter_mut().zip(&chunk.0) {
+                    *all = _mm512_fmadd_ps(spread, load(x), *all);
+                }
+                used += mask.count_ones() as usize;
+                done += 1;
+            }
+            for (sum, &all) in sums.iter_mut().zip(&all) {
+                *sum += _mm512_reduce_add_ps(all);
+            }
+            if done < x.len() {
+                dots_left(values.get(used..).unwrap_or_default(), &bits[2 * done..], &x[done..], sums);
+            }
+        }
+    };
+}
+
+/// What is left, where a whole register of values is no more.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn dots_left<const J: usize>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut [f32; J]) {
+    plain::dots::<J, true>(values, bits, x, sums);
+}
+
+dots!(dots_4, 4);
+dots!(dots_8, 8);
+dots!(dots_16, 16);
+
 /// Byte `16 q + i` for the top of lane i, which makes it 2^24 times a signed code.
 static TOPS: [[u8; 64]; 4] = {
     let mut tops = [[0; 64]; 4];
@@ -244,6 +284,45 @@ dot_codes!(dot_bytes, bytes_at, 16_777_216.0, |stream: &[u8], at: usize| stream.
 dot_codes!(dot_nibbles, nibbles_at, 268_435_456.0, |stream: &[u8], at: usize| {
     stream.get(at / 2).map(|&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4)
 });
+
+macro_rules! dot_integers {
+    ($name:ident, $fetch:ident, $bits:literal, $unit:literal) => {
+        /// See [`crate::Kernels::dot_integers`]. Both factors of `vpdpbusd` are bytes, the first without a sign: 128 is
+        /// added to it, and 128 times the codes taken away.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx512vnni,avx2,bmi1,bmi2,popcnt")]
+        pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
+            let (mut all, mut used, mut done) = (_mm512_setzero_ps(), 0, 0);
+            let shift = _mm512_set1_epi8(-128);
+            for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
+                let Some(codes) = $fetch(stream, start + used) else { break };
+                let mask = u64::from_le_bytes(*bits);
+                let spread = _mm512_maskz_expand_epi8(mask, codes);
+                let product = _mm512_dpbusd_epi32(_mm512_setzero_si512(), load_bytes(x), spread);
+                let shifted = _mm512_dpbusd_epi32(_mm512_setzero_si512(), shift, spread);
+                let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(product, shifted));
+                all = _mm512_fmadd_ps(sum, _mm512_set1_ps(scale), all);
+                used += mask.count_ones() as usize;
+                done += 64;
+            }
+            let sum = _mm512_reduce_add_ps(all) / $unit;
+            if done == x.len() {
+                return (sum, used);
+            }
+            let (bits, x, scale) = (&bits[done / 8..], &x[done..], &scale[done / 64..]);
+            let (more, count) = integers_left::<$bits>(stream, start + used, bits, x, scale);
+            (sum + more, used + count)
+        }
+    };
+}
+
+#[cold]
+#[inline(never)]
+fn integers_left<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
+    plain::dot_integers::<B>(stream, start, bits, x, scale)
+}
+
+dot_integers!(integers_of_bytes, bytes_at, 8, 1.0);
+dot_integers!(integers_of_nibbles, nibbles_at, 4, 16.0);
 
 /// One by one, from code `at` on.
 #[cold]

@@ -1,0 +1,210 @@
+//! Products on every instruction set are within the bound of sums in float64, whatever the lengths.
+
+use sparsefmt_kernels::{Chunk, DEPTH, Isa, Kernels, Panel, Strided};
+
+/// A small generator, so that the tests need no crate and repeat.
+fn generator(seed: u64) -> impl FnMut() -> u32 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u32
+    }
+}
+
+fn floats(next: &mut impl FnMut() -> u32, len: usize) -> Vec<f32> {
+    (0..len).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect()
+}
+
+fn tables() -> impl Iterator<Item = &'static Kernels> {
+    Isa::ALL.into_iter().filter_map(Kernels::for_isa)
+}
+
+/// The columns whose bit is set.
+fn set_bits(bits: &[u8], cols: usize) -> Vec<usize> {
+    (0..cols).filter(|i| bits[i / 8] >> (i % 8) & 1 == 1).collect()
+}
+
+fn close(got: f32, terms: impl Iterator<Item = f64>, what: &str) {
+    let (mut sum, mut size) = (0.0, 0.0);
+    for term in terms {
+        sum += term;
+        size += term.abs();
+    }
+    assert!((f64::from(got) - sum).abs() <= size * 1e-5 + 1e-12, "{what}: {got}, want {sum}");
+}
+
+#[test]
+fn dots_agree() {
+    for cols in (0..140usize).chain([255, 256, 1000]) {
+        let mut next = generator(cols as u64 + 1);
+        let bits: Vec<u8> = (0..cols.div_ceil(8)).map(|_| next() as u8 | next() as u8 & (cols as u8)).collect();
+        let (x, at) = (floats(&mut next, cols), set_bits(&bits, cols));
+        for spare in [0, 100] {
+            let values = floats(&mut next, at.len() + spare);
+            let halves: Vec<u16> = (0..at.len() + spare).map(|_| (next() as u16 & 0x83FF) | 0x3800).collect();
+            let brains: Vec<u16> = values.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
+            let codes: Vec<u8> = (0..at.len() + spare + 1).map(|_| next() as u8).collect();
+            let scale = floats(&mut next, cols.div_ceil(64));
+            let bytes: Vec<u8> = (0..cols).map(|_| (next() as u8).max(1)).collect();
+            for kernels in tables() {
+                let name = format!("{:?}, {cols} columns, {spare} to spare", kernels.isa());
+                let term = |i: usize, value: f64| value * f64::from(x[at[i]]);
+                let (sum, used) = kernels.dot_f32(&values, &bits, &x);
+                assert_eq!(used, at.len(), "{name}");
+                close(sum, (0..at.len()).map(|i| term(i, f64::from(values[i]))), &name);
+                if let Some((sum, used)) = kernels.dot_f16(&halves, &bits, &x) {
+                    assert_eq!(used, at.len(), "{name}");
+                    let wide = |bits: u16| f64::from(half::f16::from_bits(bits).to_f32());
+                    close(sum, (0..at.len()).map(|i| term(i, wide(halves[i]))), &name);
+                }
+                if let Some((sum, used)) = kernels.dot_bf16(&brains, &bits, &x) {
+                    assert_eq!(used, at.len(), "{name}");
+                    let wide = |bits: u16| f64::from(f32::from_bits(u32::from(bits) << 16));
+                    close(sum, (0..at.len()).map(|i| term(i, wide(brains[i]))), &name);
+                }
+                for (width, start) in [(8, 0), (8, 1), (4, 0), (4, 1)] {
+                    let code = |i: usize| match width {
+                        8 => codes[start + i] as i8,
+                        _ => (codes[(start + i) / 2] >> ((start + i) % 2 * 4) << 4) as i8 >> 4,
+                    };
+                    let scaled = |i: usize| f64::from(code(i)) * f64::from(scale[at[i] / 64]);
+                    if let Some((sum, used)) = kernels.dot_codes((&codes, width, start), &bits, &x, &scale) {
+                        assert_eq!(used, at.len(), "{name}");
+                        close(sum, (0..at.len()).map(|i| term(i, scaled(i))), &name);
+                    }
+                    let (sum, used) = kernels.dot_integers((&codes, width, start), &bits, &bytes, &scale);
+                    assert_eq!(used, at.len(), "{name}");
+                    let whole = |i: usize| f64::from(bytes[at[i]]) - 128.0;
+                    close(sum, (0..at.len()).map(|i| scaled(i) * whole(i)), &name);
+                }
+                // Fewer values than bits: those that are there count, and nothing else happens.
+                let half = &values[..at.len() / 2];
+                let (sum, _) = kernels.dot_f32(half, &bits, &x);
+                close(sum, (0..half.len()).map(|i| term(i, f64::from(half[i]))), &name);
+            }
+        }
+    }
+}
+
+macro_rules! panel {
+    ($w:literal, $name:ident) => {
+        for seed in 0..40 {
+            let mut next = generator(seed);
+            let full = seed % 4 == 3;
+            let bits: [u8; DEPTH / 8] = std::array::from_fn(|_| if full { 0xFF } else { next() as u8 & next() as u8 });
+            let at = set_bits(&bits, DEPTH);
+            let mut x = vec![Panel::<$w>::ZERO];
+            x[0].0.iter_mut().take(DEPTH).for_each(|row| row.copy_from_slice(&floats(&mut next, $w)));
+            let values = floats(&mut next, at.len());
+            for kernels in tables() {
+                for count in [values.len(), values.len() / 3] {
+                    let mut sums = [0.5; $w];
+                    kernels.$name(&bits, &values[..count], &x[0], &mut sums);
+                    for (i, &sum) in sums.iter().enumerate() {
+                        let terms = (0..count).map(|j| f64::from(values[j]) * f64::from(x[0].0[at[j]][i]));
+                        close(sum, terms.chain([0.5]), stringify!($name));
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[test]
+fn panels_agree() {
+    panel!(8, panel_8);
+    panel!(16, panel_16);
+    panel!(32, panel_32);
+    panel!(64, panel_64);
+}
+
+macro_rules! dots {
+    ($j:literal, $name:ident) => {
+        for chunks in 0..9 {
+            let mut next = generator(chunks as u64);
+            let bits: Vec<u8> = (0..2 * chunks).map(|_| next() as u8).collect();
+            let at = set_bits(&bits, 16 * chunks);
+            let mut x = vec![Chunk::<$j>::ZERO; chunks];
+            x.iter_mut().flat_map(|x| &mut x.0).for_each(|x| x.copy_from_slice(&floats(&mut next, 16)));
+            for spare in [0, 16] {
+                let values = floats(&mut next, at.len() + spare);
+                for kernels in tables() {
+                    let mut sums = [0.5; $j];
+                    kernels.$name(&values, &bits, &x, &mut sums);
+                    for (j, &sum) in sums.iter().enumerate() {
+                        let item = |at: usize| f64::from(x[at / 16].0[j][at % 16]);
+                        let terms = at.iter().zip(&values).map(|(&at, &value)| f64::from(value) * item(at));
+                        close(sum, terms.chain([0.5]), stringify!($name));
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[test]
+fn dots_of_a_few_columns_agree() {
+    dots!(4, dots_4);
+    dots!(8, dots_8);
+    dots!(16, dots_16);
+}
+
+#[test]
+fn rows_and_blocks_agree() {
+    for width in (1..=64).step_by(5).chain([16, 32, 48, 64]) {
+        let mut next = generator(width as u64);
+        let (rows, stride, first) = (19, width + 7, 3);
+        let items = floats(&mut next, rows * stride);
+        let x = Strided { items: &items, rows, stride, first, width };
+        let item = |row: usize, column: usize| f64::from(items[row * stride + first + column]);
+        let values = floats(&mut next, 23);
+        let indices: Vec<i32> = (0..23).map(|_| (next() % rows as u32) as i32).collect();
+        let wide: Vec<i64> = indices.iter().map(|&index| i64::from(index)).collect();
+        for kernels in tables() {
+            let (mut short, mut long) = (vec![0.25; width], vec![0.25; width]);
+            kernels.csr_row_i32(&indices, &values, &x, &mut short).expect("indices are in range");
+            kernels.csr_row_i64(&wide, &values, &x, &mut long).expect("indices are in range");
+            assert_eq!(short, long);
+            for (column, &sum) in short.iter().enumerate() {
+                let terms = (0..23).map(|i| f64::from(values[i]) * item(indices[i] as usize, column));
+                close(sum, terms.chain([0.25]), "a row");
+            }
+            for bad in [-1, rows as i32, i32::MAX, i32::MIN] {
+                let mut broken = indices.clone();
+                broken[11] = bad;
+                assert_eq!(kernels.csr_row_i32(&broken, &values, &x, &mut short), Err(11));
+                assert_eq!(kernels.csr_dot_i32(&broken, &values, &items[..rows]), Err(11));
+            }
+            let sum = kernels.csr_dot_i64(&wide, &values, &items[..rows]).expect("indices are in range");
+            close(sum, (0..23).map(|i| f64::from(values[i]) * f64::from(items[indices[i] as usize])), "a dot");
+            for lines in [0, 1, 4, 6, 16] {
+                let block = floats(&mut next, lines * rows);
+                let mut sums = vec![0.25; lines * stride];
+                kernels.block(&block, &x, &mut sums, stride);
+                for line in 0..lines {
+                    for column in 0..width {
+                        let terms = (0..rows).map(|at| f64::from(block[line * rows + at]) * item(at, column));
+                        close(sums[line * stride + column], terms.chain([0.25]), "a block");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_found() {
+    for len in [0, 1, 15, 16, 17, 100] {
+        for kernels in tables() {
+            let mut items = vec![f32::MAX; len];
+            assert!(kernels.all_finite(&items));
+            for (at, bad) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().enumerate().filter(|_| len > 0) {
+                items[at * (len - 1) / 2] = bad;
+                assert!(!kernels.all_finite(&items), "{bad} of {len}");
+                items[at * (len - 1) / 2] = -0.0;
+            }
+        }
+    }
+}
