@@ -102,7 +102,7 @@ def test_two_threads_on_two_streams(cupy: Any) -> None:
 def test_device_names(emulated: Any) -> None:
     t = sf.encode(np.eye(4), "csr")
     for name in ("gpu", "cuda:", "cuda:x", "cuda:-1", ""):
-        with pytest.raises(sf.BackendError, match='have "cpu", "cuda", "cuda:0"'):
+        with pytest.raises(sf.BackendError, match='have "cpu", "cuda"'):
             t.to(name)
     with pytest.raises(sf.BackendError, match=r"device 'cuda:7' is not there; 2 found: \"cuda:0\"\.\.\.\"cuda:1\""):
         t.to("cuda:7")

@@ -40,17 +40,21 @@ def cupy() -> Any:  # noqa: ANN401
     return found
 
 
-def parse(name: str) -> int:
+def parse(name: object) -> int:
     """The number of a device: "cuda" is the current one, "cuda:1" the second.
 
     Raises:
         BackendError: the name is another one, or there is no such device.
     """
-    kind, colon, number = name.partition(":")
+    kind, colon, number = name.partition(":") if isinstance(name, str) else ("", "", "")
     if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
-        msg = f'device {name!r} is unknown; have "cpu", "cuda", "cuda:0", "cuda:1", ...'
+        msg = f'device {name!r} is unknown; have "cpu", "cuda" (the current one), "cuda:0", "cuda:1" and so on'
         raise BackendError(msg)
-    count = device_count()
+    try:
+        count = device_count()
+    except BackendError as e:
+        msg = f'device {name!r} is not available, only "cpu" is: {e}'
+        raise BackendError(msg) from e
     if not colon:
         return int(cupy().cuda.Device().id)
     if int(number) >= count:
