@@ -20,7 +20,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
 
-demo: .venv/built  ## pack a real model in five formats, prove every tensor exact, print one table
+demo: .venv/built  ## pack a real model in nine formats, prove every tensor exact, print one table
 	@$(BIN)/python examples/demo.py --cache $(CACHE)
 
 test: .venv/built  ## all tests and checks, with a summary

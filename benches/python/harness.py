@@ -2,10 +2,12 @@
 
 A case is a function of a size that makes its inputs and gives a `Trial`: what to time, and against what. Times are
 medians within one run and become ratios: to T, `numpy.copyto` of the trial's bytes into a warm array, which is the
-memory limit, and to the peer, the library that does the same today.
+memory limit, and to the peers, the libraries that do the same today.
+
+Three kinds of outputs are told apart. Fresh: memory that the process has not used yet, so page faults are paid. Again:
+new arrays, in memory that the package kept when earlier ones died. Warm: an array that the caller passes in.
 """
 
-import operator
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
+import sparsefmt as sf
+
 Array = np.ndarray[Any, Any]
 Run = Callable[[], object]
 SETTLE = 0.2  # seconds: threads of BLAS and of the peer spin on after their work
+SMALLER = 1.8  # bars in T are this much wider at sizes below the first one
 
 
 @dataclass(frozen=True)
@@ -25,30 +30,40 @@ class Trial:
 
     Args:
         nbytes: T copies so many bytes: the dense array, or what `of` says.
-        fresh: the work, with new outputs.
+        new: the work, with new outputs.
         warm: the same into outputs that were written before.
-        peer: the same by another library, or None.
+        peers: the same by other libraries, with new outputs.
+        warm_peers: the same by other libraries, into outputs that were written before.
         of: what `nbytes` are the bytes of.
+        moves: the bytes that must be read and written at least.
     """
 
     nbytes: int
-    fresh: Run | None = None
+    new: Run | None = None
     warm: Run | None = None
-    peer: Run | None = None
+    peers: dict[str, Run] = field(default_factory=dict)
+    warm_peers: dict[str, Run] = field(default_factory=dict)
     of: str = "dense"
+    moves: int | None = None
 
 
 @dataclass(frozen=True)
 class Case:
-    """A registered case. Bars: at most `bar_t` times T, at least `bar_peer` times as fast as the peer."""
+    """A registered case.
+
+    `bar` and `goal`: at most so many T, of warm outputs where there are any, else of fresh ones. `peer_bars` and
+    `peer_goals`: at least so many times as fast as the peer of that name. `microseconds`: bar and goal, where the time
+    of a call is what counts and not the bytes.
+    """
 
     name: str
     make: Callable[..., Trial]
     sizes: dict[str, tuple[int, int]]
-    bar_t: float | None = None
-    bar_peer: float | None = None
-    peer: str = "SciPy"
-    in_microseconds: bool = False
+    bar: float | None = None
+    goal: float | None = None
+    peer_bars: dict[str, float] = field(default_factory=dict)
+    peer_goals: dict[str, float] = field(default_factory=dict)
+    microseconds: tuple[float, float] | None = None
 
 
 CASES: dict[str, Case] = {}
@@ -66,6 +81,15 @@ def register(case: Case) -> None:
 
 
 @dataclass
+class Verdict:
+    """One bar: what was wanted, what was measured, and what came of it: goal, met or MISSED."""
+
+    text: str
+    measured: float
+    verdict: str
+
+
+@dataclass
 class Result:
     """Ratios of one case at one size; None where there is nothing to time."""
 
@@ -75,31 +99,60 @@ class Result:
     of: str
     copy_gb_per_s: float
     fresh_t: float | None = None
+    again_t: float | None = None
     warm_t: float | None = None
-    fresh_vs_peer: float | None = None
-    warm_vs_peer: float | None = None
-    peer: str | None = None
     microseconds: float | None = None
-    bars: dict[str, bool] = field(default_factory=dict)
+    roofline: float | None = None
+    """Bytes that must move, over time, over the measured bandwidth of copying: 1 is as fast as a copy moves bytes."""
+    peers: dict[str, float] = field(default_factory=dict)
+    warm_peers: dict[str, float] = field(default_factory=dict)
+    bars: list[Verdict] = field(default_factory=list)
 
 
-def medians(runs: dict[str, Run | None], *, quick: bool) -> dict[str, float]:
+def timed(run: Run) -> float:
+    """The time of one call, in seconds. Its result dies after the clock has stopped."""
+    start = time.perf_counter()
+    result = run()
+    spent = time.perf_counter() - start
+    del result
+    return spent
+
+
+def in_fresh_memory(run: Run) -> float:
+    """The same, with nothing kept from earlier arrays."""
+    sf.set_cache_bytes(0)
+    try:
+        return timed(run)
+    finally:
+        sf.set_cache_bytes(None)
+
+
+def in_used_memory(run: Run) -> float:
+    """The same, where a call before has just let its results go."""
+    timed(run)
+    return timed(run)
+
+
+def medians(runs: dict[str, tuple[Run, Callable[[Run], float]]], *, quick: bool) -> dict[str, float]:
     """The median time of each run, in seconds; they take turns, so that what disturbs one disturbs all.
 
     At least 5 rounds and half a second of each, at most 25 rounds; 2 rounds if `quick`.
     """
-    present = {name: run for name, run in runs.items() if run is not None}
-    times: dict[str, list[float]] = {name: [] for name in present}
-    for run in present.values():
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for run, _ in runs.values():
         run()
-    for at in range(2 if quick else 25):
+    for at in range((2 if quick else 25) if runs else 0):
         if at >= 5 and min(map(sum, times.values())) > 0.5:
             break
-        for name, run in present.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
+        for name, (run, clock) in runs.items():
+            times[name].append(clock(run))
     return {name: median(spent) for name, spent in times.items()}
+
+
+def per_call(run: Run, *, quick: bool) -> float:
+    """The median of the mean time of a call, in seconds, for calls too short to be timed one by one."""
+    calls = 5 if quick else 200
+    return median(timed(lambda: [run() for _ in range(calls)]) / calls for _ in range(3 if quick else 15))
 
 
 def copying(nbytes: int) -> Run:
@@ -109,28 +162,62 @@ def copying(nbytes: int) -> Run:
 
 
 def measure(case: Case, size: str, shape: tuple[int, int], *, quick: bool) -> Result:
-    """Times one case at one size: the peer, and after a pause copying and our own by turns."""
+    """Times one case at one size: the peers, and after a pause copying and our own by turns."""
     trial = case.make(*shape)
-    peer = medians({"peer": trial.peer}, quick=quick).get("peer") if trial.peer else None
+    if case.microseconds and trial.new:
+        return measure_calls(case, size, trial, trial.new, quick=quick)
+    theirs = medians({name: (run, timed) for name, run in trial.peers.items()}, quick=quick)
+    theirs_warm = medians({name: (run, timed) for name, run in trial.warm_peers.items()}, quick=quick)
     time.sleep(0 if quick else SETTLE)
-    ours = medians({"copy": copying(trial.nbytes), "fresh": trial.fresh, "warm": trial.warm}, quick=quick)
-    t, fresh, warm = ours["copy"], ours.get("fresh"), ours.get("warm")
+    runs: dict[str, tuple[Run, Callable[[Run], float]]] = {"copy": (copying(trial.nbytes), timed)}
+    if trial.new:
+        runs |= {"again": (trial.new, in_used_memory), "fresh": (trial.new, in_fresh_memory)}
+    if trial.warm:
+        runs["warm"] = (trial.warm, timed)
+    ours = medians(runs, quick=quick)
+    t, judged = ours["copy"], ours["warm"] if "warm" in ours else ours["fresh"]
     result = Result(case.name, size, trial.nbytes, trial.of, trial.nbytes / t / 1e9)
-    if case.in_microseconds and fresh is not None:
-        result.microseconds = fresh * 1e6
-    else:
-        result.fresh_t, result.warm_t = ratio(fresh, t), ratio(warm, t)
-    result.fresh_vs_peer, result.warm_vs_peer = ratio(peer, fresh), ratio(peer, warm)
-    result.peer = case.peer if trial.peer else None
-    for name, bar, value, met in (
-        (f"<= {case.bar_t} T", case.bar_t, result.warm_t or result.fresh_t, operator.le),
-        (f">= {case.bar_peer} x {case.peer}", case.bar_peer, result.warm_vs_peer or result.fresh_vs_peer, operator.ge),
-    ):
-        if bar is not None and value is not None and not quick:
-            result.bars[name] = met(value, bar)
+    result.fresh_t, result.again_t, result.warm_t = (
+        ours[name] / t if name in ours else None for name in ("fresh", "again", "warm")
+    )
+    if trial.moves is not None:
+        result.roofline = trial.moves / judged / (2 * trial.nbytes / t)
+    if trial.new:
+        result.peers = {name: spent / ours["fresh"] for name, spent in theirs.items()}
+    if trial.warm:
+        result.warm_peers = {name: spent / ours["warm"] for name, spent in theirs_warm.items()}
+    if not quick:
+        wider = 1.0 if size == next(iter(case.sizes)) else SMALLER
+        judge(result, case, judged / t, wider)
     return result
 
 
-def ratio(a: float | None, b: float | None) -> float | None:
-    """`a / b`, None where one is missing."""
-    return None if a is None or b is None else a / b
+def measure_calls(case: Case, size: str, trial: Trial, run: Run, *, quick: bool) -> Result:
+    """Times a call that is short."""
+    result = Result(case.name, size, trial.nbytes, trial.of, 0.0)
+    seconds = per_call(run, quick=quick)
+    result.microseconds = seconds * 1e6
+    result.peers = {name: per_call(peer, quick=quick) / seconds for name, peer in trial.peers.items()}
+    if not quick:
+        judge(result, case, 0.0, 1.0)
+    return result
+
+
+def judge(result: Result, case: Case, ratio: float, wider: float) -> None:
+    """Compares with the bars and goals."""
+
+    def add(text: str, measured: float, *, met: bool, goal: bool) -> None:
+        result.bars.append(Verdict(text, measured, "goal" if goal else "met" if met else "MISSED"))
+
+    if case.bar is not None:
+        goal = case.goal is not None and ratio <= case.goal * wider
+        add(f"<= {case.bar * wider:.2f} T", ratio, met=ratio <= case.bar * wider, goal=goal)
+    if case.microseconds and result.microseconds is not None:
+        bar, goal_us = case.microseconds
+        us = result.microseconds
+        add(f"<= {bar:.0f} us", us, met=us <= bar, goal=us <= goal_us)
+    for name, bar in case.peer_bars.items():
+        found = (result.warm_peers or result.peers).get(name)
+        if found is not None:
+            goal = found >= case.peer_goals.get(name, float("inf"))
+            add(f">= {bar:g} x {name}", found, met=found >= bar, goal=goal)

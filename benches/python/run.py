@@ -5,6 +5,7 @@ A complete run writes benches/record/<machine>/<date>.json; so does --record for
 
 import argparse
 import datetime
+import gc
 import json
 import sys
 from dataclasses import asdict
@@ -12,25 +13,34 @@ from fnmatch import fnmatchcase
 
 import cases  # noqa: F401  # registers them
 from harness import CASES, QUICK, Result, measure
+from instructions import counted
 from machine import ROOT, describe
 from rich.console import Console
 from rich.table import Table
 
-HEADINGS = ("case", "size", "fresh", "warm", "fresh vs peer", "warm vs peer", "us", "bar")
+import sparsefmt as sf
+
+HEADINGS = ("case", "size", "fresh", "again", "warm", "roofline", "peers: new, into warm", "bar: verdict")
 
 
 def cells(r: Result) -> list[str]:
     """A row of the table."""
-    times = [("" if x is None else f"{x:.2f} T") for x in (r.fresh_t, r.warm_t)]
-    peers = [("" if x is None else f"{x:.1f} x {r.peer}") for x in (r.fresh_vs_peer, r.warm_vs_peer)]
-    bars = ", ".join(f"{bar} {'met' if met else 'MISSED'}" for bar, met in r.bars.items())
-    return [r.case, r.size, *times, *peers, "" if r.microseconds is None else f"{r.microseconds:.1f}", bars]
+    times = ["" if x is None else f"{x:.2f} T" for x in (r.fresh_t, r.again_t, r.warm_t)]
+    if r.microseconds is not None:
+        times[1] = f"{r.microseconds:.1f} us"
+    warm = {name: f", {x:.1f}" for name, x in r.warm_peers.items()}
+    peers = [f"{x:.1f}{warm.get(name, '')} x {name}" for name, x in r.peers.items()]
+    bars = [f"{bar.text}: {bar.verdict}" for bar in r.bars]
+    roof = "" if r.roofline is None else f"{r.roofline:.2f}"
+    return [r.case, r.size, *times, roof, "\n".join(peers), "\n".join(bars)]
 
 
 def main() -> int:
     """Runs the cases that the arguments choose; gives 1 if a bar is missed, 2 if none is chosen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", default="*", metavar="GLOB", help="only cases whose name matches")
+    parser.add_argument("--first", action="store_true", help="only the first size of each case")
+    parser.add_argument("--threads", type=int, default=0, help="how many threads; default: one per CPU")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, two runs each: only whether it works")
     parser.add_argument("--record", action="store_true", help="write the record of a part, too")
     parser.add_argument("--list", action="store_true", help="list the cases")
@@ -39,26 +49,38 @@ def main() -> int:
     if args.list or not chosen:
         print("\n".join(CASES) if args.list else f"no case matches {args.case!r}; see --list")
         return 0 if args.list else 2
+    sf.set_num_threads(args.threads or None)
     results = []
     for case in chosen:
-        for size, shape in (QUICK if args.quick else case.sizes).items():
+        sizes = QUICK if args.quick else case.sizes
+        for size in list(sizes)[: 1 if args.first else None]:
             print(f"{case.name}, {size}", file=sys.stderr, flush=True)
-            results.append(measure(case, size, shape, quick=args.quick))
+            results.append(measure(case, size, sizes[size], quick=args.quick))
+            gc.collect()
     about = describe()
     table = Table(title=f"{about['machine']['cpu']}, {about['threads']} threads, {about['machine']['isa']}")
     for i, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if i < 2 or heading == "bar" else "right")
+        table.add_column(heading, justify="right" if 2 <= i <= 5 else "left")
     for r in results:
         table.add_row(*cells(r))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    print("T: numpy.copyto of the same bytes into a warm array. Fresh: new outputs; warm: outputs written before.")
+    Console(width=None if sys.stdout.isatty() else 180).print(table)
+    print("T: numpy.copyto of the same bytes into a warm array. Fresh: new outputs, page faults paid; again: outputs")
+    print(
+        "in memory that was used before; warm: outputs passed in. Roofline: bytes that must move, over time, over the"
+    )
+    print("the measured bandwidth of copying. Bars judge warm outputs where there are any, else fresh ones.")
+    missed = [(r.case, r.size, bar) for r in results for bar in r.bars if bar.verdict == "MISSED"]
+    print(f"{sum(len(r.bars) for r in results)} bars, {len(missed)} missed")
+    for case_name, size, bar in missed:
+        print(f"  MISSED {case_name}, {size}: {bar.text}, measured {bar.measured:.2f}")
     if args.record or (args.case == "*" and not args.quick):
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         path = ROOT / "benches" / "record" / about["machine"]["name"] / f"{date}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"date": date, **about, "results": [asdict(r) for r in results]}, indent=1) + "\n")
+        made = {"date": date, **about, "instructions": counted(), "results": [asdict(r) for r in results]}
+        path.write_text(json.dumps(made, indent=1) + "\n")
         print(f"wrote {path.relative_to(ROOT)}")
-    return 1 if not all(all(r.bars.values()) for r in results) else 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

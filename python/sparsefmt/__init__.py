@@ -1,7 +1,7 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
 from sparsefmt import cuda, prune
-from sparsefmt.arrays import set_max_bytes
+from sparsefmt.arrays import set_cache_bytes, set_max_bytes
 from sparsefmt.conversion import change as convert
 from sparsefmt.conversion import explain
 from sparsefmt.encode import encode
@@ -21,6 +21,7 @@ from sparsefmt.format import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.products import explain_matmul, matmul
 from sparsefmt.recode import Comparison, cluster, compare, dequantize, quantize
 from sparsefmt.tensor import SparseTensor
 
@@ -48,13 +49,16 @@ __all__ = [
     "encode",
     "equal",
     "explain",
+    "explain_matmul",
     "formats",
     "from_scipy",
     "inspect",
     "load",
+    "matmul",
     "prune",
     "quantize",
     "save",
+    "set_cache_bytes",
     "set_max_bytes",
     "set_num_threads",
     "to_scipy",

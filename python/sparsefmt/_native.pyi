@@ -108,6 +108,38 @@ def csr_to_bsr(
     indptr: _Array, indices: _Array, slots: _Array, cols: int, out_indptr: _Array, out_indices: _Array, blocks: _Array
 ) -> None: ...
 
+# product
+_How = tuple[str, int, int]
+
+def nm_matmul(
+    codes: _Array, n: int, m: int, slots: _Array, how: _How, scale: _Array, zero_point: _Array, x: _Array, out: _Array
+) -> int: ...
+def bits_matmul(
+    bits: _Array,
+    row_offsets: _Array,
+    slots: _Array,
+    how: _How,
+    scale: _Array,
+    zero_point: _Array,
+    x: _Array,
+    out: _Array,
+) -> int: ...
+def dense_matmul(slots: _Array, how: _How, scale: _Array, zero_point: _Array, x: _Array, out: _Array) -> int: ...
+def csr_matmul(
+    indptr: _Array, indices: _Array, slots: _Array, how: _How, scale: _Array, zero_point: _Array, x: _Array, out: _Array
+) -> int: ...
+def bsr_matmul(
+    indptr: _Array,
+    indices: _Array,
+    block: tuple[int, int],
+    slots: _Array,
+    how: _How,
+    scale: _Array,
+    zero_point: _Array,
+    x: _Array,
+    out: _Array,
+) -> int: ...
+
 # header
 def parse_header(
     text: _Array, data_bytes: int

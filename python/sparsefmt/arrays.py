@@ -5,13 +5,14 @@ import functools
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
 
+from sparsefmt import memory
 from sparsefmt.errors import DtypeError, FormatError, SizeError
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -32,11 +33,13 @@ _UNSIGNED: dict[int, Dtype] = {
     16: np.dtype("c16"),
 }
 
-ALIGNMENT = 64
+ALIGNMENT = memory.ALIGNMENT
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _INT64_MAX = 2**63 - 1
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
+@functools.lru_cache(256)
 def native(dtype: Dtype) -> Dtype:
     """The dtype in the byte order of this machine.
 
@@ -77,6 +80,11 @@ def zero_mask(dtype: Dtype, rule: str) -> int:
     if rule not in ("value", "bits"):
         msg = f'zero = {rule!r} is unknown; allowed "value" (-0.0 is a zero) and "bits" (only +0 is a zero)'
         raise FormatError(msg)
+    return _zero_mask(dtype, rule)
+
+
+@functools.lru_cache(256)
+def _zero_mask(dtype: Dtype, rule: str) -> int:
     size = min(dtype.itemsize, 8)
     full = (1 << (8 * size)) - 1
     if rule == "bits" or dtype.name in INTEGERS:
@@ -88,7 +96,7 @@ def zero_mask(dtype: Dtype, rule: str) -> int:
 
 def index_dtype(*bounds: int) -> Dtype:
     """int32 if every bound fits, else int64, as SciPy chooses."""
-    return np.dtype(np.int32 if max(bounds) <= np.iinfo(np.int32).max else np.int64)
+    return _INT32 if max(bounds) <= 2**31 - 1 else _INT64
 
 
 def as_array(w: object, name: str = "w") -> Array:
@@ -99,7 +107,7 @@ def as_array(w: object, name: str = "w") -> Array:
         FormatError: a scalar, or a ragged list.
         TypeError: a sparse tensor or sparse matrix.
     """
-    if isinstance(w, np.ma.MaskedArray):
+    if type(w) is not np.ndarray and isinstance(w, np.ma.MaskedArray):
         msg = f"{name}: masked arrays are not supported; fill them first: {name}.filled(0)"
         raise DtypeError(msg)
     if not isinstance(w, np.ndarray) and hasattr(w, "tocsr"):
@@ -203,7 +211,24 @@ def set_max_bytes(n: int | None) -> None:
     _max_bytes = None if n is None else byte_count(n)
 
 
-def byte_count(n: object) -> int:
+def set_cache_bytes(n: int | None) -> None:
+    """Sets how many bytes of freed memory are kept for the next large arrays, which saves their page faults.
+
+    The operating system may take kept pages back at any time without writing them anywhere.
+
+    Args:
+        n: bytes, 0 to keep nothing, or None for the default: 256 MiB or 1/16 of the memory of the machine, the lesser.
+
+    Raises:
+        FormatError: n is negative or no integer.
+
+    >>> set_cache_bytes(0)
+    >>> set_cache_bytes(None)
+    """
+    memory.keep(min(memory.KEPT_AT_MOST, _machine_limit() // 16) if n is None else byte_count(n, "set_cache_bytes: n"))
+
+
+def byte_count(n: object, what: str = "max_bytes") -> int:
     """A limit in bytes as an int.
 
     Raises:
@@ -214,7 +239,7 @@ def byte_count(n: object) -> int:
     except TypeError:
         value = -1
     if value < 0:
-        msg = f"max_bytes = {n!r}; want a number of bytes (int >= 0) or None"
+        msg = f"{what} = {n!r}; want a number of bytes (int >= 0) or None"
         raise FormatError(msg)
     return value
 
@@ -231,32 +256,31 @@ def check_size(nbytes: int, what: str, limit: int | None = None) -> None:
 def empty(
     shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result", limit: int | None = None
 ) -> Array:
-    """An array of undefined content whose address is a multiple of 64.
+    """An array of undefined content whose address is a multiple of 64; large ones come in huge pages.
 
     Raises:
         SizeError: it is larger than allowed, or the system has not that much memory.
     """
-    return _aligned(np.empty, shape, dtype, what, limit)
-
-
-def _aligned(
-    make: Callable[..., Array], shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None
-) -> Array:
-    dtype, shape = np.dtype(dtype), (shape,) if isinstance(shape, int) else shape
-    nbytes = math.prod(shape) * dtype.itemsize
-    check_size(nbytes, what, limit)
-    try:
-        raw = make(nbytes + ALIGNMENT, np.uint8)
-        start = -raw.__array_interface__["data"][0] % ALIGNMENT
-        return raw[start : start + nbytes].view(dtype).reshape(shape)
-    except (MemoryError, ValueError) as e:
-        msg = f"{what} of shape {shape} and {nbytes} bytes cannot be made: {e}"
-        raise SizeError(msg) from e
+    return _allocated(shape, dtype, what, limit, zeroed=False)
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result") -> Array:
     """An array of zeros, aligned like `empty`; the system hands out its pages when they are first written."""
-    return _aligned(np.zeros, shape, dtype, what, None)
+    return _allocated(shape, dtype, what, None, zeroed=True)
+
+
+def _allocated(
+    shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, *, zeroed: bool
+) -> Array:
+    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if limit is not None or nbytes > memory.LARGE or _max_bytes is not None:
+        check_size(nbytes, what, limit)
+    try:
+        return memory.allocate(shape, dtype, nbytes, zeroed=zeroed)
+    except (MemoryError, ValueError, OSError, OverflowError) as e:
+        msg = f"{what} of shape {shape} and {nbytes} bytes cannot be made: {e}"
+        raise SizeError(msg) from e
 
 
 def frozen(a: Array) -> Array:
@@ -311,11 +335,11 @@ class Matrix:
         self.array = a
         self.shape = matrix_shape(a.shape)
         self.dtype = native(a.dtype)
-        self._buffer = np.empty(0, self.dtype)
+        self._buffer: Array | None = None
 
     def _room(self, rows: int, cols: int) -> Array:
         """The buffer of all blocks, so that no two of them exist at a time."""
-        if self._buffer.size < rows * cols:
+        if self._buffer is None or self._buffer.size < rows * cols:
             self._buffer = empty(rows * cols, self.dtype, "a block of rows")
         return self._buffer[: rows * cols].reshape(rows, cols)
 
@@ -365,3 +389,6 @@ def whole(n: object, what: str, low: int, high: int) -> int:
         msg = f"{what} = {n!r}; want an integer in {low}..{high}"
         raise FormatError(msg)
     return value
+
+
+set_cache_bytes(None)

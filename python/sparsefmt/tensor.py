@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt import arrays, convert, ops
+from sparsefmt import arrays, convert, multiply
 from sparsefmt.arrays import Array, Dtype, items, zero_mask
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
@@ -318,7 +318,7 @@ class SparseTensor(Packed):
         if not fits:
             msg = f"t @ x: shapes {self.shape} and {x.shape} do not fit"
             raise FormatError(msg)
-        out = ops.matmul(self.structure, self.values, x)
+        out = multiply.matmul(self.structure, self.values, x)
         if self.ndim == 1:
             return out[0] if x.ndim == 1 else out[..., 0, :]
         return out if self.ndim == 2 else out.reshape(*self.shape[:-1], *out.shape[1:])
@@ -333,9 +333,9 @@ class SparseTensor(Packed):
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = ops.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
+            row = multiply.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
-        return ops.rmatmul(self.structure, self.values, x)
+        return multiply.rmatmul(self.structure, self.values, x)
 
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]

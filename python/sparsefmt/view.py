@@ -5,7 +5,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from sparsefmt import arrays, ops
+from sparsefmt import arrays, multiply
 from sparsefmt.arrays import Array, Dtype
 from sparsefmt.codecs.base import Codec
 from sparsefmt.errors import FormatError
@@ -133,8 +133,8 @@ class Transposed(Packed):
             msg = f"t.T @ x: shapes {self.shape} and {x.shape} do not fit"
             raise FormatError(msg)
         if x.ndim == 1:
-            return ops.rmatmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(ops.rmatmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
+            return multiply.rmatmul(self._t.structure, self._t.values, x)
+        return np.swapaxes(multiply.rmatmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t.T`; rank 2 only."""
@@ -147,8 +147,8 @@ class Transposed(Packed):
             msg = f"x @ t.T: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if x.ndim == 1:
-            return ops.matmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(ops.matmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
+            return multiply.matmul(self._t.structure, self._t.values, x)
+        return np.swapaxes(multiply.matmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
 
     def _check_rank(self) -> None:
         if self.ndim != 2:

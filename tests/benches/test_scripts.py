@@ -1,6 +1,7 @@
 """The benchmark harness and the demo run from start to end, at small sizes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,5 +41,8 @@ def test_demo_without_a_registry(tmp_path: Path) -> None:
     done = run("examples/demo.py", "--offline", "--repeats", "1", "--keep", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("no package registry: using a random model")
-    assert done.stdout.count("all 37 bit-exact") == 5
-    assert len(list(tmp_path.glob("*.safetensors"))) == 5
+    assert done.stdout.count("all 37 bit-exact") == 9
+    assert len(list(tmp_path.glob("*.safetensors"))) == 9
+    errors = {fmt: done.stdout.partition(f"{fmt} ")[2].partition("\n")[0] for fmt in ("bsr16x16", "nm2:4/int4:g128")}
+    assert " none " in errors["bsr16x16"]
+    assert re.search(r" 9\.\d% .* \d+\.\d\d% ", errors["nm2:4/int4:g128"])  # of dense, and the error

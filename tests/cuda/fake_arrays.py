@@ -66,10 +66,10 @@ class Pointer:
         ctypes.memset(self.ptr, value, size)
 
 
-def inner(x: object, *, moves: bool = False) -> Any:
+def inner(x: object, *, moves: bool = True) -> Any:
     """The NumPy array behind a fake one; lists and tuples of them too.
 
-    bfloat16 is for moving only: how much of it CuPy's own kernels know depends on its version.
+    Without `moves` it is refused where CuPy's own kernels would compute with bfloat16, which old versions cannot.
     """
     if isinstance(x, ndarray):
         assert moves or x.dtype.isbuiltin != 2, f"CuPy may have no kernel for {x.dtype}"
@@ -78,7 +78,7 @@ def inner(x: object, *, moves: bool = False) -> Any:
         msg = f"Unsupported type {type(x)}"
         raise TypeError(msg)
     if isinstance(x, list | tuple):
-        return type(x)(map(inner, x))
+        return type(x)(inner(y, moves=moves) for y in x)
     return x
 
 
@@ -171,8 +171,8 @@ class ndarray:
         return ndarray.wrap(got if isinstance(got, np.ndarray) else np.asarray(got), self.device_id)
 
     def __setitem__(self, key: object, value: object) -> None:
-        inner(self)
-        self.a[inner(key)] = inner(value)
+        inner(self, moves=False)
+        self.a[inner(key)] = inner(value, moves=False)
 
     def __getattr__(self, name: str) -> Any:
         if name not in METHODS:
@@ -192,7 +192,7 @@ def _operator(name: str) -> Any:
         if getattr(other, "__array_ufunc__", 0) is None:
             return NotImplemented
         with np.errstate(all="ignore"):
-            return outer(getattr(inner(self), name)(inner(other)), self.device_id)
+            return outer(getattr(inner(self, moves=False), name)(inner(other, moves=False)), self.device_id)
 
     return call
 
@@ -205,7 +205,7 @@ for _name in (
     if _name.startswith("__i") and _name not in ("__invert__", "__index__", "__int__", "__init__"):
 
         def _in_place(self: ndarray, other: object, name: str = _name) -> ndarray:
-            getattr(self.a, name)(inner(other))
+            getattr(inner(self, moves=False), name)(inner(other, moves=False))
             return self
 
         setattr(ndarray, _name, _in_place)

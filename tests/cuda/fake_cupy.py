@@ -10,6 +10,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,8 +23,8 @@ from fake_arrays import OutOfMemoryError, check_guards, inner, ndarray, outer
 HERE = Path(__file__).parent
 DEVICES = 2
 FUNCTIONS = (
-    *("arange", "array_equal", "ascontiguousarray", "bincount", "count_nonzero", "cumsum", "isfinite", "isnan"),
-    *("repeat", "searchsorted", "stack", "unique"),
+    *("arange", "array_equal", "ascontiguousarray", "bincount", "concatenate", "count_nonzero", "cumsum", "isfinite"),
+    *("isnan", "repeat", "searchsorted", "stack", "take", "unique"),
 )
 
 
@@ -90,9 +91,10 @@ class Event:
 
     def __init__(self, disable_timing: bool = False) -> None:
         self.recorded: Stream | None = None
+        self.at = 0.0
 
     def record(self, stream: Stream | None = None) -> None:
-        self.recorded = stream
+        self.recorded, self.at = stream, time.perf_counter()
 
     def synchronize(self) -> None:
         pass
@@ -234,7 +236,8 @@ def _forward(name: str) -> Any:
     def call(*args: object, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         with np.errstate(all="ignore"):
-            got = function(*map(inner, args), **{k: inner(v) for k, v in kwargs.items()})
+            held = [inner(a, moves=False) for a in args]
+            got = function(*held, **{k: inner(v, moves=False) for k, v in kwargs.items()})
         if out is not None:
             out.a[...] = got
             return out
@@ -266,6 +269,7 @@ def build() -> dict[str, Any]:
     cupy.cuda = types.SimpleNamespace(
         Device=Device, Stream=Stream, Event=Event, get_current_stream=get_current_stream, runtime=_runtime(),
         alloc_pinned_memory=PinnedMemory, is_available=lambda: True, memory=memory,
+        get_elapsed_time=lambda a, b: 1e3 * (b.at - a.at),
         device=types.SimpleNamespace(get_cublas_handle=lambda: 0xB1A5),
     )  # fmt: skip
     ndarray.current_device = staticmethod(lambda: Device.current)
@@ -273,6 +277,7 @@ def build() -> dict[str, Any]:
              "RawModule": RawModule, "__version__": "14.2.0"}  # fmt: skip
     for name, value in found.items():
         setattr(cupy, name, value)
+    cupy.copyto = lambda target, source: target.__setitem__(..., source)
     for name in FUNCTIONS:
         setattr(cupy, name, _forward(name))
     backends = {

@@ -44,3 +44,8 @@ def test_every_codec_structure_and_shape(tmp_path: Path, structure: str, codec: 
         t = tensors[name]
         assert (i.format, i.dtype, i.slots, i.nbytes) == (fmt, t.dtype.name, t.slots, t.nbytes)
         assert (i.bits_per_weight, i.density) == (t.bits_per_weight, t.density)
+        kind = "codebook" if "kmeans" in codec else "scale"
+        a = t.values.arrays()[kind]
+        assert (i.codec, i.entries.kind, i.entries.shape, i.entries.dtype) == (codec, kind, a.shape, a.dtype.name)
+        assert (i.entries.low, i.entries.high) == ((a.min(), a.max()) if a.size else (0.0, 0.0))
+        assert i.entries.asymmetric == ("asym" in codec)

@@ -98,6 +98,7 @@ DIRECT = [("csr", "coo"), ("coo", "csr"), ("csr", "bitmask"), ("bitmask", "csr")
 
 def main() -> None:
     sf.set_num_threads(THREADS)
+    sf.set_cache_bytes(0)  # memory that is used again would not show
     found: dict[str, Any] = {}
     warm = matrix(64, 64, "f2", 2, 4)
     for fmt in ("nm2:4", "csr", "csc", "bitmask", "coo", "bsr16x16"):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
+from sparsefmt import memory
 from sparsefmt.arrays import DTYPES, Matrix, zero_mask
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.encode import score_matrix
@@ -110,7 +111,8 @@ def test_errors_are_those_of_structure_then_codec() -> None:
 
 @pytest.mark.skipif(sf.cpu_features()["isa"] == "numpy", reason="the NumPy definitions bound no memory")
 @pytest.mark.parametrize("codec", ["int8:g128", "int4:g128", "int4:g128:asym", "int8:tensor"])
-def test_no_temporary_of_the_whole_tensor(codec: str) -> None:
+def test_no_temporary_of_the_whole_tensor(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1 << 62)  # tracemalloc does not see blocks
     w = np.random.default_rng(0).standard_normal((2048, 4096)).astype(np.float16)
     sf.encode(w[:64], f"nm2:4/{codec}", prune=True)
     tracemalloc.start()
@@ -121,3 +123,19 @@ def test_no_temporary_of_the_whole_tensor(codec: str) -> None:
         tracemalloc.stop()
     # Blocks of 1 MiB of the matrix, and what the definitions make of them where the extension does not serve.
     assert peak < t.nbytes + (6 << 20)
+
+
+@pytest.mark.parametrize("codec", ["int8:g128", "int4:g128", "int4:g6", "int8:tensor"])
+def test_outputs_that_go_past_the_caches(codec: str) -> None:
+    """Large ones do; those of rows that end inside a register, too."""
+    for shape in ((4096, 8192), (8210, 4101)):
+        w = np.random.default_rng(0).standard_normal(shape, np.float32).astype(np.float16)
+        t = sf.encode(w, f"nm2:4/{codec}", prune=True)
+        out = np.full(shape, 7, np.float16)
+        t.to_dense(out=out)
+        for low in (0, shape[0] - 40):
+            part = sf.encode(w[low : low + 40], f"nm2:4/{codec}", prune=True)
+            if codec != "int8:tensor":
+                assert out[low : low + 40].tobytes() == part.to_dense().tobytes()
+        raw = sf.dequantize(t).to_dense()
+        assert out.tobytes() == raw.tobytes()

@@ -66,6 +66,15 @@ class Difference:
         self.error += float(np.square(error).sum())
 
 
+def snr_db(relative: float) -> float:
+    """Signal to noise in dB, from a relative error in the Frobenius norm; infinite where there is none.
+
+    >>> snr_db(0.1), snr_db(0.0)
+    (20.0, inf)
+    """
+    return -20 * math.log10(relative) if relative else math.inf
+
+
 def bits(a: Array) -> Array:
     """The items as (..., n) unsigned integers; two of 8 bytes for a complex128."""
     flat = np.ascontiguousarray(a)

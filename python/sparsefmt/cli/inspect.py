@@ -1,8 +1,8 @@
 """`sparsefmt inspect`."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,16 +11,31 @@ from sparsefmt.arrays import dtype_named
 from sparsefmt.cli import options
 from sparsefmt.cli.models import open_model
 from sparsefmt.cli.progress import size, table
+from sparsefmt.cli.verify import MEASURED, MISSING, Row, found_rows
 from sparsefmt.errors import DtypeError, FormatError
+from sparsefmt.io.report import TensorInfo
+
+COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]
+ERRORS = ["rel. error", "max abs error", "SNR dB"]
 
 
 @click.command()
 @options.path_argument("file", "FILE")
 @options.json_option
-def inspect(file: Path, as_json: bool) -> None:
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="ORIGINAL",
+    help="Measure the error of every tensor against that of ORIGINAL, of any kind that pack reads.",
+)
+def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     """Lists the tensors of FILE, a safetensors file or a folder of them, with totals.
 
-    Bits per weight and density are stored bits and stored values per element.
+    Bits per weight and density are stored bits and stored values per element. Where a tensor has integer or k-means
+    codes, the codec is named, and the shape, dtype and range of its scales or codebook.
+
+    --against adds the Frobenius norm of the error relative to that of the original, the largest absolute error, and
+    the signal-to-noise ratio in dB.
     """
     file.stat()  # a missing file is named as such, whatever its ending
     model = open_model(file)
@@ -28,33 +43,80 @@ def inspect(file: Path, as_json: bool) -> None:
     if other:
         msg = f"{other[0]}: inspect reads safetensors files; pack it first"
         raise FormatError(msg)
+    errors = None if against is None else {row.name: row for row in found_rows(open_model(against), model)}
     found = [(shard, name, info) for shard in model.files for name, info in sf.inspect(shard).items()]
     dense = sum(dense_bytes(info) for *_, info in found)
     stored = sum(info.nbytes for *_, info in found)
     files = sum(f.stat().st_size for f in model.files)
+    missing = [name for name, row in (errors or {}).items() if row.status == MISSING]
     if as_json:
         tensors = [
-            {"name": name, **info.to_json(), **({"file": shard.name} if model.is_folder else {})}
+            {
+                "name": name,
+                **info.to_json(),
+                **({"file": shard.name} if model.is_folder else {}),
+                **({} if errors is None else {"error": error_json(errors[name])}),
+            }
             for shard, name, info in found
         ]
         total = {"tensors": len(found), "nbytes": stored, "dense_nbytes": dense, "file_nbytes": files}
-        click.echo(json.dumps({"tensors": tensors, "total": total}, indent=2))
+        lost = {} if errors is None else {"missing": missing}
+        click.echo(json.dumps({"tensors": tensors, "total": total, **lost}, indent=2))
         return
-    rows = [row(name, info) for _, name, info in found]
-    rows.append(["total", "", "", f"{len(found)} tensors", f"{stored:,}", "", ""])
-    table(["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"], rows, left=4)
+    coded = any(info.entries for *_, info in found)
+    headings = [*COLUMNS, *(["codec", "scales"] if coded else []), *([] if errors is None else ERRORS)]
+    rows = []
+    for _, name, info in found:
+        cells = [*row(name, info), *([info.codec, entries(info)] if coded else [])]
+        rows.append(cells + ([] if errors is None else error_cells(errors[name])))
+    total_row = ["total", "", "", f"{len(found)} tensors", f"{stored:,}", "", ""]
+    rows.append(total_row + [""] * (len(headings) - len(total_row)))
+    table(headings, rows, left=4)
     ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"
     click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {len(model.files)} file{'s'[: len(model.files) > 1]}")
+    if missing:
+        click.echo(f"only in {against}: {', '.join(missing)}")
 
 
-def row(name: str, info: Any) -> list[str]:  # noqa: ANN401
+def row(name: str, info: TensorInfo) -> list[str]:
     """The cells of a tensor."""
     shape = "x".join(map(str, info.shape)) or "scalar"
-    density = "" if info.density is None else f"{info.density:.4f}"
-    return [name, shape, str(info.dtype), info.format, f"{info.nbytes:,}", f"{info.bits_per_weight:.2f}", density]
+    return [
+        name, shape, str(info.dtype), info.format, f"{info.nbytes:,}", f"{info.bits_per_weight:.2f}",
+        f"{info.density:.4f}",
+    ]  # fmt: skip
 
 
-def dense_bytes(info: Any) -> int:  # noqa: ANN401
+def entries(info: TensorInfo) -> str:
+    """The scales or the codebook in a cell: "64x8 float16 0.0012..0.05"."""
+    if info.entries is None:
+        return ""
+    found = info.entries
+    shape = "x".join(map(str, found.shape))
+    points = " and zero points" if found.asymmetric else ""
+    return f"{shape} {found.dtype} {found.low:.3g}..{found.high:.3g}{points}"
+
+
+def error_cells(found: Row) -> list[str]:
+    """Relative error, largest absolute error and SNR; the finding where nothing can be measured."""
+    if found.status not in MEASURED:
+        return [found.status, "", ""]
+    return [f"{found.relative:.3g}", f"{found.max_abs:.3g}", f"{found.snr:.2f}"]
+
+
+def error_json(found: Row) -> dict[str, object]:
+    """The same as JSON; what is not finite becomes text."""
+    if found.status not in MEASURED:
+        return {"status": found.status}
+    numbers = {
+        "relative_frobenius_error": found.relative,
+        "max_abs_error": found.max_abs,
+        "snr_db": found.snr,
+    }
+    return {"status": found.status, **{k: v if math.isfinite(v) else str(v) for k, v in numbers.items()}}
+
+
+def dense_bytes(info: TensorInfo) -> int:
     """Bytes of the decoded tensor."""
     size = 1
     for n in info.shape:

@@ -1,15 +1,16 @@
 """`sparsefmt verify`."""
 
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 import sparsefmt as sf
 from sparsefmt.cli import options
-from sparsefmt.cli.compare import DIFFERS, EXACT, PRUNED, compare
+from sparsefmt.cli.compare import DIFFERS, EXACT, PRUNED, compare, snr_db
 from sparsefmt.cli.models import Model, open_model
 from sparsefmt.cli.progress import progress, table
 from sparsefmt.cli.recipe import PRUNED as PRUNED_KEY
@@ -18,6 +19,7 @@ from sparsefmt.cli.sources import Source
 from sparsefmt.errors import FormatError
 
 QUANTIZED, MISSING, EXTRA, OTHER = "quantized", "missing", "extra", "other shape or dtype"
+MEASURED = (EXACT, PRUNED, QUANTIZED, DIFFERS)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,12 @@ class Row:
     @property
     def fails(self) -> bool:
         """Whether it makes the exit code 1."""
-        return not (self.status == EXACT or (self.status in (PRUNED, QUANTIZED) and self.allowed))
+        return not (self.status == EXACT or (self.status in MEASURED and self.allowed))
+
+    @property
+    def snr(self) -> float:
+        """Signal to noise in dB."""
+        return snr_db(self.relative)
 
     def to_json(self) -> dict[str, object]:
         """As `--json` prints it; an error that is not finite becomes text."""
@@ -44,12 +51,27 @@ class Row:
         return {"name": self.name, "status": self.status, "format": self.format, **finite, "fails": self.fails}
 
 
+def checked_limit(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuses NaN, which every error would be above."""
+    if value is not None and math.isnan(value):
+        msg = "want a number of 0 or more"
+        raise click.BadParameter(msg, ctx, param)
+    return value
+
+
 @click.command()
 @options.path_argument("source", "IN")
 @options.path_argument("out", "OUT")
 @options.json_option
 @click.option("--strict", is_flag=True, help="Exit with 1 for pruned and quantized tensors too.")
-def verify(source: Path, out: Path, as_json: bool, strict: bool) -> None:
+@click.option(
+    "--max-rel-error",
+    type=click.FloatRange(0),
+    callback=checked_limit,
+    metavar="X",
+    help="Exit with 0 if no tensor has a relative error above X, however it came about.",
+)
+def verify(source: Path, out: Path, as_json: bool, strict: bool, max_rel_error: float | None) -> None:
     r"""Compares OUT, packed or unpacked, with the original IN, tensor by tensor.
 
     \b
@@ -63,9 +85,15 @@ def verify(source: Path, out: Path, as_json: bool, strict: bool) -> None:
     and the Frobenius norm of the error relative to that of the original.
 
     The exit code is 0 if every tensor is exact. `pruned` is accepted where OUT says that `pack --prune`
-    pruned that tensor, and `quantized` always, unless --strict is given. Everything else exits with 1.
+    pruned that tensor, and `quantized` always, unless --strict is given. With --max-rel-error the
+    relative error alone decides: exact, pruned, quantized and differing tensors are accepted up to X.
+    Everything else exits with 1.
     """
-    rows = sorted(found_rows(open_model(source), open_model(out), strict=strict), key=lambda row: row.name)
+    if strict and max_rel_error is not None:
+        msg = "--strict accepts no error at all; leave out one of --strict and --max-rel-error"
+        raise click.UsageError(msg)
+    found = found_rows(open_model(source), open_model(out), strict=strict, limit=max_rel_error)
+    rows = sorted(found, key=lambda row: row.name)
     failing = sum(row.fails for row in rows)
     counts = {status: sum(row.status == status for row in rows) for status in (EXACT, PRUNED, QUANTIZED, DIFFERS)}
     other = len(rows) - sum(counts.values())
@@ -85,8 +113,11 @@ def verify(source: Path, out: Path, as_json: bool, strict: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def found_rows(original: Model, packed: Model, *, strict: bool) -> Iterator[Row]:
-    """Compares all tensors; the lone tensors of two files belong together whatever their names."""
+def found_rows(original: Model, packed: Model, *, strict: bool = False, limit: float | None = None) -> Iterator[Row]:
+    """Compares all tensors; the lone tensors of two files belong together whatever their names.
+
+    `limit` is the relative error up to which a tensor is accepted; without it the status decides.
+    """
     renamed = {}
     if len(original.entries) == len(packed.entries) == 1:
         theirs, ours = next(iter(original.entries)), next(iter(packed.entries))
@@ -101,7 +132,10 @@ def found_rows(original: Model, packed: Model, *, strict: bool) -> Iterator[Row]
                 if source is None:
                     yield Row(name, EXTRA, entry.format, 0.0)
                 else:
-                    yield compared(source, shard, renamed.get(name, name), name, allowed=name in allowed, strict=strict)
+                    row = compared(source, shard, renamed.get(name, name), name, allowed=name in allowed, strict=strict)
+                    if limit is not None and row.status in MEASURED:
+                        row = replace(row, allowed=row.relative <= limit)
+                    yield row
                 advance(name, entry.nbytes)
     for name in where:
         yield Row(name, MISSING, "", 0.0)
@@ -116,6 +150,7 @@ def compared(source: Source, shard: Source, theirs: str, name: str, *, allowed: 
         value = shard.read(name)
         found = compare(source.read(theirs), value)
     status, fmt = found.status, value.format if isinstance(value, sf.SparseTensor) else b.format
+    allowed = allowed and status == PRUNED
     if status != EXACT and isinstance(value, sf.SparseTensor) and value.values.kind != "raw":
         status, allowed = QUANTIZED, not strict
     kept = 1 - found.unequal / found.elements if found.elements else 1.0

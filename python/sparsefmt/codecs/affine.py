@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, slot_grid
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
@@ -217,6 +217,13 @@ class Affine(Codec):
         if self.scale.shape != want:
             msg = f"scale: want shape {want}, got {self.scale.shape}"
             raise FormatError(msg)
+
+    def held(self, structure: Layout) -> Held | None:
+        """Codes, scales and zero points."""
+        if not self.codes.size or not self.scale.size:
+            return None
+        how = self.dtype.name, self.bits, columns(structure.shape, self.group)
+        return self.codes.view(np.uint8), how, self.scale, _NONE if self.zero_point is None else self.zero_point
 
     def decode(self, structure: Layout) -> Array:
         """The values of all slots."""

@@ -8,6 +8,8 @@ from sparsefmt.arrays import Array, Dtype
 from sparsefmt.part import Part
 
 Options = dict[str, Any]
+Held = tuple[Array, tuple[str, int, int], Array, Array]
+"""Slots, how they are coded, scales, zero points; see `sparsefmt.kernels.product`."""
 
 
 class Window(Protocol):
@@ -140,6 +142,10 @@ class Codec(Part):
         Raises:
             CodecError: the structure needs a zero that the codec has not.
         """
+
+    def held(self, structure: Layout) -> "Held | None":
+        """The slots as the kernels of `sparsefmt.kernels.product` take them; None where they do not."""
+        return None
 
     @abstractmethod
     def decode(self, structure: Layout) -> Array:

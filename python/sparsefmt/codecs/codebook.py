@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, Array, Dtype, as_array, blocks, empty, items, plain, whole
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.errors import CodecError, FormatError
@@ -219,6 +219,15 @@ class Codebook(Codec):
         codes = self._mapped(structure, body, inverse)
         return type(self)(streams.pack(structure, codes, self.bits), self.codebook, check=False)
 
+    def held(self, structure: Layout) -> Held | None:
+        """Codes and tables of 256 entries; none for tables that would take more than the codes."""
+        books = self._books()
+        if (structure.padded and 8 % self.bits) or 1024 * len(books) > max(self.codes.nbytes, 1 << 14):
+            return None
+        table = np.zeros((len(books), 256), np.float32)
+        table[:, : self.k] = books
+        return self.codes, (self.dtype.name, self.bits, 0), table, np.empty((0, 0), np.uint8)
+
     def decode(self, structure: Layout) -> Array:
         """The values of all slots."""
         codes = streams.unpack(structure, self.codes, self.bits)
@@ -257,7 +266,8 @@ def given_codebook(codebook: object, dtype: Dtype, k: int, rows: int | None) -> 
     if a.shape != want:
         msg = f"codebook: want shape {want}, got {a.shape}"
         raise CodecError(msg)
-    cast = a.astype(dtype) + dtype.type(0)
+    with np.errstate(all="ignore"):
+        cast = a.astype(dtype) + dtype.type(0)
     wide = cast.astype(np.float64)
     if not np.isfinite(wide).all() or not np.array_equal(wide, a.astype(np.float64)):
         msg = f"codebook: {dtype} does not hold every entry"

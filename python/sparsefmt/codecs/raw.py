@@ -3,9 +3,13 @@
 from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from sparsefmt.arrays import Array, Dtype, as_array, items, native, plain
-from sparsefmt.codecs.base import Codec, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.errors import DtypeError, FormatError
+
+_NONE = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +87,15 @@ class Raw(Codec):
     def lower(self, structure: Layout, slots: Array) -> "Raw":
         """The values with these bits."""
         return Raw(slots.view(self.data.dtype), check=False)
+
+    def held(self, structure: Layout) -> Held | None:
+        """The values: float32 as they are, others as items of 1 or 2 bytes."""
+        if self.dtype == np.float32:
+            return self.data, ("float32", 0, 0), _NONE.view(np.float32), _NONE
+        if self.data.itemsize > 2:
+            return None
+        name = "uint8" if self.dtype.kind == "b" else self.dtype.name
+        return items(self.data), (name, 0, 0), _NONE.view(np.float32), _NONE
 
     def decode(self, structure: Layout) -> Array:
         """The values."""

@@ -29,12 +29,12 @@ from sparsefmt.structures.nm import Nm
 class Carried(Raw):
     """Values of a dtype that CuPy does not have, in the bytes of `data`."""
 
-    held: Dtype = field(default_factory=lambda: np.dtype(np.uint8))
+    meaning: Dtype = field(default_factory=lambda: np.dtype(np.uint8))
 
     @property
     def dtype(self) -> Dtype:  # type: ignore[override]
         """The dtype of the values."""
-        return self.held
+        return self.meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def lower(s: Structure, slots: DeviceArray, codec: Codec) -> Codec:
     """The same codec with other slots, given as `lift` gives them."""
     if isinstance(codec, Raw):
         data = widened(s, slots, 8 * slots.itemsize)
-        return Carried(data, False, codec.held) if isinstance(codec, Carried) else Raw(data, check=False)
+        return Carried(data, False, codec.meaning) if isinstance(codec, Carried) else Raw(data, check=False)
     if isinstance(codec, Affine):
         codes = _shifted(s, codec, slots, 1)
         stored = pack(s, codes, 4) if isinstance(codec, Int4) else widened(s, codes, 8).view(codec.codes.dtype)

@@ -60,7 +60,7 @@ def _codec_to_device(codec: Codec) -> Codec:
 
 def _codec_to_host(codec: Codec) -> Codec:
     if isinstance(codec, Carried):
-        return Raw(to_host(codec.data, codec.held), check=False)
+        return Raw(to_host(codec.data, codec.meaning), check=False)
     return codec.map(to_host)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from sparsefmt.arrays import Array, Dtype, as_array, empty, index_dtype, matrix_shape, native, plain
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.errors import FormatError
-from sparsefmt.interop.triplets import from_triplets
+from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import expand_indptr
 from sparsefmt.structures.base import Structure, as_index_pair
@@ -60,7 +60,7 @@ def from_scipy(m: Any, fmt: str | None = None, *, copy: bool | None = None) -> S
         structure, data = structure.map(_copied), _copied(data)
     t = SparseTensor.from_checked(structure, Raw(data, check=False), shape)
     if fmt is None:
-        return t
+        return t.convert("coo") if m.format == "coo" else t
     converted = t.convert(fmt)
     if copy is False and converted is not t:
         msg = f"copy=False, but {t.format} must be converted to {converted.format}; pass copy=None"
@@ -107,10 +107,11 @@ def _compressed(m: Any, kind: type[Csr] | type[Csc]) -> Built:  # noqa: ANN401
     if finding[0] == checks.ORDER:
         line = empty(len(indices), indices.dtype, "rows")
         expand_indptr(indptr, line)
-        ends = (bound, lines)
-        line, other, data = from_triplets(line, indices, data, ends[::-1])
-        indptr = np.searchsorted(line, np.arange(lines + 1)).astype(indptr.dtype)
-        indices = other
+        found = rows_from_triplets(line, indices, data, (lines, bound))
+        if found is None:
+            line, indices, data = from_triplets(line, indices, data, (lines, bound))
+            found = np.searchsorted(line, np.arange(lines + 1)).astype(indptr.dtype), indices, data
+        indptr, indices, data = found
     elif finding[0]:
         raise compressed_error(finding, indptr, indices, bound)
     return kind(indptr, indices, matrix, check=False), data, shape
@@ -165,11 +166,10 @@ def _from_coords(coords: tuple[Array, ...], data: Array, shape: tuple[int, ...])
                 f"coords[{axis}]: want {len(data)} integers, got {getattr(a, 'dtype', type(a).__name__)} {np.shape(a)}"
             )
             raise FormatError(msg)
-        bad = (a < 0) | (a >= n)
-        if bad.any():
-            at = int(np.argmax(bad))
-            msg = f"coords[{axis}][{at}] = {int(a[at])} is out of range 0..{n}"
-            raise FormatError(msg)
+        if len(shape) > 2 or a.dtype not in (np.dtype("i4"), np.dtype("i8")):
+            bad = (a < 0) | (a >= n)
+            if bad.any():
+                raise _misplaced(coords, shape, axis, int(np.argmax(bad)))
     if len(shape) == 2:
         row = coords[0]
     else:
@@ -177,9 +177,19 @@ def _from_coords(coords: tuple[Array, ...], data: Array, shape: tuple[int, ...])
         for a, n in zip(coords[:-1], shape[:-1], strict=True):
             row = row * row.dtype.type(n) + a.astype(row.dtype)
     row, col = as_index_pair(row, coords[-1], ("row", "col"), *matrix, len(data))
-    if checks.coo_check(row, col, matrix)[0]:
+    code, at = checks.coo_check(row, col, matrix)
+    if code == checks.ROW_RANGE or code == checks.RANGE:
+        raise _misplaced(coords, shape, 0 if code == checks.ROW_RANGE else len(shape) - 1, at)
+    if code == checks.ORDER:
+        found = rows_from_triplets(row, col, data, matrix)
+        if found is not None:
+            return Csr(found[0], found[1], matrix, check=False), found[2], shape
         row, col, data = from_triplets(row, col, data, matrix)
     return Coo(row, col, matrix, check=False), data, shape
+
+
+def _misplaced(coords: tuple[Array, ...], shape: tuple[int, ...], axis: int, at: int) -> FormatError:
+    return FormatError(f"coords[{axis}][{at}] = {int(coords[axis][at])} is out of range 0..{shape[axis]}")
 
 
 def _dia(m: Any) -> Built:  # noqa: ANN401

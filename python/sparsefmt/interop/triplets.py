@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array, items
-from sparsefmt.kernels.rowwise import coo_order
+from sparsefmt.arrays import Array, empty, items
+from sparsefmt.kernels.checks import csr_check
+from sparsefmt.kernels.rowwise import coo_order, coo_to_csr
 
 
 def sum_runs(data: Array, starts: Array) -> Array:
@@ -29,7 +30,7 @@ def from_triplets(row: Array, col: Array, data: Array, shape: tuple[int, int]) -
     Raises:
         FormatError: a coordinate is out of range.
     """
-    order = np.empty(len(row), np.int64)
+    order = empty(len(row), np.int64, "the order of the entries")
     coo_order(row, col, shape, order)
     row, col = row[order], col[order]
     fresh = np.ones(len(row), bool)
@@ -38,3 +39,18 @@ def from_triplets(row: Array, col: Array, data: Array, shape: tuple[int, int]) -
         return row, col, items(data)[order].view(data.dtype)
     starts = np.flatnonzero(fresh)
     return row[starts], col[starts], sum_runs(data[order], starts)
+
+
+def rows_from_triplets(
+    row: Array, col: Array, data: Array, shape: tuple[int, int]
+) -> tuple[Array, Array, Array] | None:
+    """The same as offsets of rows, columns and data; None where some entries are in one place, or rows are too many.
+
+    Too many: what `coo` is for, where offsets would take more room than the entries.
+    """
+    if data.ndim != 1 or shape[0] > 4 * len(row) + 1024:
+        return None
+    indptr, indices = empty(shape[0] + 1, row.dtype, "indptr"), empty(len(row), row.dtype, "indices")
+    moved = empty(len(row), data.dtype, "data")
+    coo_to_csr(row, col, items(data), shape, indptr, indices, items(moved))
+    return None if csr_check(indptr, indices, shape[1])[0] else (indptr, indices, moved)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.arrays import DTYPES, Array, items, zero_mask
+from sparsefmt.codecs.base import Codec
 from sparsefmt.io.container import reading
 from sparsefmt.io.dtypes import VIEWS
 from sparsefmt.io.read import Catalog
@@ -14,6 +15,27 @@ from sparsefmt.kernels.rowwise import count_nonzero
 from sparsefmt.tensor import SparseTensor
 
 PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The scales of integer codes, or the codebooks of k-means codes.
+
+    Args:
+        kind: "scale" or "codebook".
+        shape: of the array: (rows, groups of columns) for scales; (K,) or (rows, K) for codebooks.
+        dtype: of the entries.
+        low: the least entry, 0.0 where there are none.
+        high: the largest.
+        asymmetric: whether each scale has a zero point.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    low: float
+    high: float
+    asymmetric: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +52,8 @@ class TensorInfo:
         bits_per_weight: stored bits per element; 0.0 for an empty tensor.
         density: share of the elements that are not zero by value (-0.0 is zero); 0.0 for an empty tensor, 1.0 for
             plain dtypes that cannot be packed (F4, F6, F8_E8M0, FNUZ).
+        codec: the canonical codec text; "raw" for values as they are, plain tensors among them.
+        entries: the scales or codebooks of the codec; None for "raw".
     """
 
     name: str
@@ -40,14 +64,20 @@ class TensorInfo:
     nbytes: int
     bits_per_weight: float
     density: float
+    codec: str = "raw"
+    entries: Entries | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON has them.
+        """The fields as JSON has them; codec and entries only where values are coded.
 
         >>> TensorInfo("w", (2, 2), "float32", "plain", 4, 16, 32.0, 0.5).to_json()["shape"]
         [2, 2]
         """
-        return {**asdict(self), "shape": list(self.shape)}
+        found = {**asdict(self), "shape": list(self.shape)}
+        entries, codec = found.pop("entries"), found.pop("codec")
+        if self.entries is None:
+            return found
+        return {**found, "codec": codec, "entries": {**entries, "shape": list(self.entries.shape)}}
 
 
 def inspect(path: str | os.PathLike[str]) -> dict[str, TensorInfo]:
@@ -90,11 +120,23 @@ def _info(catalog: Catalog, name: str) -> TensorInfo:
         return TensorInfo(name, stored.shape, stored.dtype, PLAIN, stored.size, nbytes, bits, density)
     t = catalog.tensor(name)
     if isinstance(t, SparseTensor):
-        return TensorInfo(name, t.shape, t.dtype.name, t.format, t.slots, t.nbytes, t.bits_per_weight, t.density)
+        sizes = t.slots, t.nbytes, t.bits_per_weight, t.density
+        return TensorInfo(name, t.shape, t.dtype.name, t.format, *sizes, t.values.text or "raw", _entries(t.values))
     if not t.size:
         return TensorInfo(name, t.shape, t.dtype.name, PLAIN, 0, 0, 0.0, 0.0)
     bits = 8.0 * t.itemsize
     return TensorInfo(name, t.shape, t.dtype.name, PLAIN, t.size, t.nbytes, bits, _nonzero(t) / t.size)
+
+
+def _entries(values: Codec) -> Entries | None:
+    arrays = values.arrays()
+    for kind in ("scale", "codebook"):
+        if kind in arrays:
+            a = arrays[kind]
+            wide = a.astype(np.float64)
+            ends = (float(wide.min()), float(wide.max())) if a.size else (0.0, 0.0)
+            return Entries(kind, a.shape, a.dtype.name, *ends, "zero_point" in arrays)
+    return None
 
 
 def _nonzero(a: Array) -> int:

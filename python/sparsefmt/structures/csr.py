@@ -66,7 +66,7 @@ def expanded(offsets: Array, slots: int) -> Array:
 
 def accumulate(counted: Array) -> int:
     """Turns [0, counts...] into offsets in place; gives the total."""
-    np.cumsum(counted, out=counted, dtype=counted.dtype)
+    np.add.accumulate(counted, 0, None, counted)
     return int(counted[-1])
 
 
@@ -152,7 +152,7 @@ class Csr(Compressed):
             dense_row_counts(block, zero, counted[low + 1 : high + 1])
         indptr, total = offsets(counted, rows, cols)
         indices, slots = empty(total, indptr.dtype, "indices"), empty(total, w.item_dtype, "values")
-        for low, high, block in w.row_blocks():
+        for low, high, block in w.row_blocks() if total else ():
             dense_to_csr(block, zero, indptr[low : high + 1], indices, slots)
         return cls(indptr, indices, w.shape, check=False), slots
 

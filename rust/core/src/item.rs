@@ -1,6 +1,6 @@
 //! Items by width, and the two widths of indices.
 
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Kernels, Strided};
 
 /// Something of 1, 2, 4, 8 or 16 bytes that is moved and never interpreted.
 pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
@@ -112,10 +112,22 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
 
     /// Writes `first` plus the place of each set bit to the front of `dst`, see `Kernels::positions_i32`.
     fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize;
+
+    /// The sum of `values[i] * x[indices[i]]`, see `Kernels::csr_dot_i32`.
+    ///
+    /// # Errors
+    /// The position of an index that is out of range.
+    fn dot(indices: &[Self], values: &[f32], x: &[f32]) -> Result<f32, usize>;
+
+    /// Adds `values[i]` times row `indices[i]` of `x`, see `Kernels::csr_row_i32`.
+    ///
+    /// # Errors
+    /// The position of an index that is out of range.
+    fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize>;
 }
 
 macro_rules! index {
-    ($t:ty, $positions:ident) => {
+    ($t:ty, $positions:ident, $dot:ident, $row:ident) => {
         impl Index for $t {
             #[inline]
             fn below(self, bound: usize) -> Option<usize> {
@@ -134,9 +146,15 @@ macro_rules! index {
             fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize {
                 Kernels::active().$positions(bits, Self::cut(first), dst)
             }
+            fn dot(indices: &[Self], values: &[f32], x: &[f32]) -> Result<f32, usize> {
+                Kernels::active().$dot(indices, values, x)
+            }
+            fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
+                Kernels::active().$row(indices, values, x, sums)
+            }
         }
     };
 }
 
-index!(i32, positions_i32);
-index!(i64, positions_i64);
+index!(i32, positions_i32, csr_dot_i32, csr_row_i32);
+index!(i64, positions_i64, csr_dot_i64, csr_row_i64);

@@ -19,6 +19,7 @@ mod matrix;
 pub mod nm;
 mod order;
 pub mod par;
+pub mod product;
 mod stream;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};

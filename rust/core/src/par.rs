@@ -1,9 +1,9 @@
 //! Threads: one pool, rows cut into pieces of about equal work, outputs split into disjoint slices.
 
 use crate::error::Result;
-use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Work (about: bytes touched) below which a thread costs more than it brings.
@@ -118,13 +118,29 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
     pieces
 }
 
-/// Calls `work` with every number below `count`, on the pool if there is more than one.
+/// Calls `work` with every number below `count`, on several threads if there is more than one.
 ///
-/// Behind a `dyn`, so that rayon's machinery is compiled once and not for every kernel and item width.
+/// The caller works too. That spares a switch of threads where there is little to do; and it keeps its CPU busy, so
+/// that the scheduler puts the helpers elsewhere: two threads woken by one that went to sleep were seen to share a CPU
+/// for seconds, with the other one idle. Behind a `dyn`, so that this is compiled once and not for every kernel.
 fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
-    match (count > 1).then(pool).flatten() {
-        Some(pool) => pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(work)),
-        None => (0..count).for_each(work),
+    let next = AtomicUsize::new(0);
+    let some = || {
+        loop {
+            match next.fetch_add(1, Ordering::Relaxed) {
+                i if i < count => work(i),
+                _ => break,
+            }
+        }
+    };
+    let pool = (count > 1).then(pool).flatten();
+    let helpers = pool.as_ref().map_or(0, |pool| pool.current_num_threads().min(count) - 1);
+    match pool {
+        Some(pool) if helpers > 0 => pool.in_place_scope(|scope| {
+            (0..helpers).for_each(|_| scope.spawn(|_| some()));
+            some();
+        }),
+        _ => some(),
     }
 }
 

@@ -130,6 +130,11 @@ pub fn unpack_stream(stream: &[u8], bits: usize, codes: &mut [u8]) -> Result<()>
     Ok(())
 }
 
+/// The inverse of [`pack_stream`] for a few codes of 1 to 8 bits, by the caller.
+pub(crate) fn unpack_here(stream: &[u8], bits: usize, codes: &mut [u8]) {
+    by_bits!(bits, unpack)(stream, codes);
+}
+
 /// Whether a bit behind the last of `count` codes is set.
 ///
 /// # Errors

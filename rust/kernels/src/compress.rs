@@ -5,6 +5,7 @@ use crate::x86_64::{avx2, avx512};
 use crate::{Kernels, scalar};
 
 type Compress<T> = unsafe fn(&[T], &[u8], &mut [T]) -> usize;
+/// If the last argument says so, writes past the caches, which the caller must wait for by a fence.
 type Expand<T> = unsafe fn(&[T], &[u8], &mut [T], bool) -> usize;
 type Positions<I> = unsafe fn(&[u8], I, &mut [I]) -> usize;
 type Drain<T> = unsafe fn(&mut [T], &mut [T]);
@@ -18,10 +19,10 @@ pub(crate) struct Table {
     compress_u32: Compress<u32>,
     compress_u64: Compress<u64>,
     compress_pair: Compress<Pair>,
-    expand_u8: Expand<u8>,
-    expand_u16: Expand<u16>,
-    expand_u32: Expand<u32>,
-    expand_u64: Expand<u64>,
+    pub(crate) expand_u8: Expand<u8>,
+    pub(crate) expand_u16: Expand<u16>,
+    pub(crate) expand_u32: Expand<u32>,
+    pub(crate) expand_u64: Expand<u64>,
     expand_pair: Expand<Pair>,
     drain_u8: Drain<u8>,
     drain_u16: Drain<u16>,
@@ -109,8 +110,11 @@ macro_rules! items {
         /// `bits` is not `ceil(dst.len() / 8)` long.
         pub fn $expand(&self, src: &[$t], bits: &[u8], dst: &mut [$t], stream: bool) -> usize {
             assert_eq!(bits.len(), dst.len().div_ceil(8), "bytes of bits");
-            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
-            unsafe { (self.compress.$expand)(src, bits, dst, stream) }
+            Self::streamed(stream, |_| {
+                // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above;
+                // what is written past the caches is waited for before `streamed` returns.
+                unsafe { (self.compress.$expand)(src, bits, dst, stream) }
+            })
         }
 
         /// Moves `buffer` to `dst`, past the caches, and leaves zeros in it.

@@ -6,16 +6,23 @@
 mod affine;
 mod compress;
 mod dispatch;
+mod halves;
 mod merge;
+mod prefetch;
+mod product;
 mod ranks;
 mod scalar;
 mod slots;
+mod streamed;
 mod top;
 mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use prefetch::prefetch;
+pub use product::{DEPTH, DepthBits, Panel, Strided};
 pub use ranks::RankTable;
+pub use streamed::Streamed;
 pub use top::Order;
 pub use units::UnitTable;

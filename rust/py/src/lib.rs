@@ -14,6 +14,7 @@ mod csc;
 mod csr;
 mod header;
 mod nm;
+mod product;
 mod settings;
 mod stream;
 
@@ -46,6 +47,8 @@ mod _native {
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul};
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
     #[pymodule_export]

@@ -61,6 +61,13 @@ impl<'a> Grid<'a> {
         check_length("columns of scale", self.cols, if self.cols == 1 { 1 } else { want })
     }
 
+    /// The scales of a row, in `room`.
+    pub(super) fn row(&self, row: usize, room: &mut Vec<f32>) {
+        let start = if self.rows == 1 { 0 } else { row * self.cols };
+        room.resize(self.cols, 0.0);
+        self.scale.widen(start..start + self.cols, room);
+    }
+
     /// The difference between the largest and the least code of `bits` bits.
     pub(super) fn span(&self, bits: u32) -> Result<i16> {
         match (bits, self.zero_point) {

@@ -4,10 +4,12 @@
 //! widened to float32 or float64 in the first-level cache, so that only widening and narrowing know the dtype.
 
 mod grid;
+mod groups;
 mod nm;
 mod number;
 
 pub use grid::{Grid, Scale};
+pub use groups::Grouped;
 pub use nm::{ScaleMut, nm_decode, nm_encode};
 pub use number::{
     BFloat16, Compute, Float8E4M3, Float8E5M2, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Number, UInt8,

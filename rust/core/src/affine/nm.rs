@@ -1,6 +1,7 @@
 //! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
 
-use super::{Float16, Grid, Number, RUN, Scale, check_length, runs, scan_groups, take};
+use super::groups::{self, Grouped};
+use super::{Float16, Grid, Number, RUN, Scale, check_length, take};
 use crate::nm::{self, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
@@ -187,7 +188,7 @@ struct Room<'a> {
 /// # Errors
 /// Shapes do not fit; `group` is neither a multiple of m nor the row; `bits` is neither 4 nor 8.
 #[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
-pub fn nm_encode<K: Number<Compute = f32>>(
+pub fn nm_encode<K: Grouped>(
     w: Matrix<'_, K::Item>,
     zero: u64,
     order: Option<Order<K::Item>>,
@@ -257,7 +258,7 @@ where
     done.into_iter().try_fold(true, |all, one| Ok(all && one?))
 }
 
-fn encode_piece<K: Number<Compute = f32>>(
+fn encode_piece<K: Grouped>(
     cut: &Cut,
     w: Matrix<'_, K::Item>,
     zero: u64,
@@ -280,38 +281,31 @@ where
         return Ok(false);
     }
     let scales = per_row.div_ceil(per_scale);
-    let (mut low, mut span) = (vec![0.0; rows * scales], vec![0.0; rows * scales]);
-    for (row, (low, high)) in slots.chunks(per_row).zip(low.chunks_mut(scales).zip(span.chunks_mut(scales))) {
-        scan_groups::<K>(row, per_scale, low, high);
+    let mut span = vec![0.0; rows * scales];
+    for (row, span) in slots.chunks(per_row).zip(span.chunks_mut(scales)) {
+        K::spans(row, per_scale, span);
     }
-    span.iter_mut().zip(&low).for_each(|(high, &low)| *high = if -low > *high { -low } else { *high });
-    let q = if cut.bits == 8 { 127.0 } else { 7.0 };
-    if !make_scales(&mut span, q, halves.as_deref_mut(), singles.as_deref_mut()) {
+    let most = if cut.bits == 8 { 127.0 } else { 7.0 };
+    if !make_scales(&mut span, most, halves.as_deref_mut(), singles.as_deref_mut()) {
         return Ok(false);
     }
-    let scale = match (&halves, &singles) {
-        (Some(halves), _) => Scale::Half(halves),
-        (_, Some(singles)) => Scale::Single(singles),
-        _ => return Ok(false),
-    };
-    let mut spread = Grid::new(scale, None, rows, scales)?.spread::<f32>(per_scale, 2 * q as i16);
-    let mut x = [0.0; RUN];
-    let mut bytes = [0; RUN];
     let stride = values.len() / rows;
+    let mut bytes = vec![0; if cut.bits == 4 { per_row } else { 0 }];
     for (row, (slots, values)) in slots.chunks(per_row).zip(values.chunks_mut(stride)).enumerate() {
-        for run in runs(0..per_row, RUN) {
-            let x = &mut x[..run.len()];
-            K::widen(&slots[run.clone()], x);
-            spread.load(row, run.clone());
-            if cut.bits == 8 {
-                Kernels::active().quantize_f32(x, spread.scale(), spread.low(), 2.0 * q, &mut values[run]);
-            } else {
-                let bytes = &mut bytes[..run.len()];
-                Kernels::active().quantize_f32(x, spread.scale(), spread.low(), 2.0 * q, bytes);
-                Kernels::active().pack_nibbles(bytes, &mut values[run.start / 2..run.end.div_ceil(2)]);
-            }
+        let entries = row * scales..(row + 1) * scales;
+        let scale = match (&halves, &singles) {
+            (Some(halves), _) => Scale::Half(&halves[entries]),
+            (_, Some(singles)) => Scale::Single(&singles[entries]),
+            _ => return Ok(false),
+        };
+        let used = (per_row * cut.bits).div_ceil(8);
+        if cut.bits == 8 {
+            groups::quantize::<K>(slots, per_scale, scale, most, &mut values[..used]);
+        } else {
+            groups::quantize::<K>(slots, per_scale, scale, most, &mut bytes);
+            Kernels::active().pack_nibbles(&bytes, &mut values[..used]);
         }
-        values[(per_row * cut.bits).div_ceil(8)..].fill(0);
+        values[used..].fill(0);
     }
     Ok(true)
 }
@@ -320,7 +314,7 @@ where
 ///
 /// # Errors
 /// As [`nm_encode`]; a code that names no mask.
-pub fn nm_decode<K: Number>(
+pub fn nm_decode<K: Grouped>(
     codes: Matrix<'_, u8>,
     values: Matrix<'_, u8>,
     pattern: Pattern,
@@ -337,6 +331,7 @@ where
     grid.fits(shape.0, shape.1, cut.group)?;
     cut.check("codes", (codes.rows(), codes.cols()), cut.code_bytes(shape.1))?;
     cut.check("values", (values.rows(), values.cols()), cut.value_bytes(shape.1))?;
+    let stream = out.is_streamed();
     let out = out.items_mut();
     if out.is_empty() {
         return Ok(());
@@ -344,49 +339,27 @@ where
     let tasks = par::cut(cut.pieces(), 1, size_of_val(out));
     let outs = cut.split(out, shape.1, &tasks, |cols| cols);
     par::run(tasks.into_iter().zip(outs).collect(), |(task, mut out): (Range<usize>, _)| {
-        let (mut slots, mut x, mut bytes) = (Vec::new(), [K::Compute::default(); RUN], [0; RUN]);
-        let mut spread = grid.spread::<K::Compute>(cut.per_scale(), 0);
-        for at in task {
-            let Piece { rows, cols } = cut.piece(at);
-            let (first, per_row) = (cut.slots(cols.start), cut.slots(cols.len()));
-            slots.resize(rows.len() * per_row, K::Item::default());
-            for (row, slots) in rows.clone().zip(slots.chunks_mut(per_row)) {
-                for run in runs(first..first + per_row, RUN) {
-                    let stored = values.row(row);
-                    let codes = if cut.bits == 8 {
-                        &stored[run.clone()]
-                    } else {
-                        let bytes = &mut bytes[..run.len()];
-                        Kernels::active().unpack_nibbles(&stored[run.start / 2..run.end.div_ceil(2)], bytes);
-                        bytes
-                    };
-                    let x = &mut x[..run.len()];
-                    spread.load(row, run.clone());
-                    <K::Compute as super::Compute>::dequantize(
-                        codes,
-                        spread.zero_point(),
-                        spread.scale(),
-                        K::LIMITS,
-                        x,
-                    );
-                    K::narrow(x, &mut slots[run.start - first..run.end - first]);
+        Kernels::streamed(stream, |streamed| {
+            let (mut bytes, mut scale) = (Vec::new(), Vec::new());
+            for Piece { rows, cols } in task.map(|at| cut.piece(at)) {
+                let (code, first) = (cut.code_bytes(cols.start), cut.slots(cols.start));
+                for row in rows {
+                    grid.row(row, &mut scale);
+                    let per_scale = if scale.len() == 1 { cut.slots(shape.1).max(1) } else { cut.per_scale() };
+                    let stored = (values.row(row), cut.bits);
+                    let out = take(&mut out, cols.len());
+                    nm::decode_row(&codes.row(row)[code..], pattern, streamed, out, |slots, room| {
+                        groups::decode::<K>(stored, (per_scale, &scale), first + slots.start, room, &mut bytes);
+                    })
+                    .map_err(|error| match error {
+                        Error::Code { group, got, bound, .. } => {
+                            Error::Code { row, group: group + cols.start / pattern.m(), got, bound }
+                        }
+                        other => other,
+                    })?;
                 }
             }
-            // The codes of whole rows, padding and all, or the bytes of a part of a row.
-            let (start, width) = (cut.code_bytes(cols.start), cut.code_bytes(cols.len()));
-            let end = if rows.len() == 1 { rows.start * codes.cols() + start + width } else { rows.end * codes.cols() };
-            let part = &codes.items()[rows.start * codes.cols() + start..end];
-            let part = Matrix::new("codes", part, rows.len(), part.len() / rows.len())?;
-            let slots = Matrix::new("slots", &slots, rows.len(), per_row)?;
-            let block = take(&mut out, rows.len() * cols.len());
-            let block = MatrixMut::new("out", block, rows.len(), cols.len())?;
-            nm::decode(part, slots, pattern, block).map_err(|error| match error {
-                Error::Code { row, group, got, bound } => {
-                    Error::Code { row: row + rows.start, group: group + cols.start / pattern.m(), got, bound }
-                }
-                other => other,
-            })?;
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }

@@ -6,16 +6,20 @@
 
 mod bits;
 mod check;
+mod coded;
 mod codes;
 mod convert;
 mod encode;
 mod prune;
+mod rows;
 mod slots;
 
 pub use check::{Finding, check};
+pub(crate) use coded::decode_row;
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
 pub use prune::{Ranked, prune, select};
+pub(crate) use rows::RowBits;
 pub use slots::Slot;
 
 pub use sparsefmt_kernels::Order;

@@ -1,7 +1,7 @@
 //! Moving items between columns and slots.
 
 use crate::Item;
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Kernels, Streamed};
 
 /// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
@@ -9,16 +9,23 @@ pub trait Slot: Item {
     /// become zero. Both hold `ceil(src.len() / 8)` bytes. What `dst` cannot hold is dropped.
     fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]);
 
+    /// Like [`Item::expand`], complete for all threads only when [`Kernels::streamed`] returns.
+    fn expand_part(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]);
+
     /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
 }
 
 macro_rules! slot {
-    ($t:ty, $pack:ident, $keep:ident) => {
+    ($t:ty, $pack:ident, $expand:ident, $keep:ident) => {
         impl Slot for $t {
             #[inline]
             fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]) {
                 Kernels::active().$pack(src, keep, full, dst);
+            }
+            #[inline]
+            fn expand_part(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) {
+                out.$expand(src, bits, dst);
             }
             #[inline]
             fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
@@ -28,10 +35,10 @@ macro_rules! slot {
     };
 }
 
-slot!(u8, pack_slots_u8, keep_slots_u8);
-slot!(u16, pack_slots_u16, keep_slots_u16);
-slot!(u32, pack_slots_u32, keep_slots_u32);
-slot!(u64, pack_slots_u64, keep_slots_u64);
+slot!(u8, pack_slots_u8, expand_u8, keep_slots_u8);
+slot!(u16, pack_slots_u16, expand_u16, keep_slots_u16);
+slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);
+slot!(u64, pack_slots_u64, expand_u64, keep_slots_u64);
 
 /// No format packs 16-byte items into groups, so these are no kernels.
 impl Slot for [u64; 2] {
@@ -41,6 +48,9 @@ impl Slot for [u64; 2] {
         for (to, i) in dst.iter_mut().zip(chosen) {
             *to = if bit(keep, i) { src[i] } else { [0; 2] };
         }
+    }
+    fn expand_part(_out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) {
+        Self::expand(src, bits, dst, false);
     }
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
         for (i, (to, item)) in dst.iter_mut().zip(src).enumerate() {

@@ -2,8 +2,10 @@
 
 pub(crate) mod affine;
 pub(crate) mod compress;
+pub(crate) mod halves;
 pub(crate) mod mask;
 pub(crate) mod merge;
+pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;
 pub(crate) mod split;

@@ -27,19 +27,19 @@ fn extremes(x: &[f32], group: usize, low: &mut [f32], high: &mut [f32]) {
 
 /// See [`crate::Kernels::quantize_f32`].
 #[target_feature(enable = "avx2,f16c")]
-fn quantize(x: &[f32], scale: &[f32], low: &[f32], span: f32, codes: &mut [u8]) {
+pub(super) fn quantize(x: &[f32], scale: &[f32], low: &[f32], span: f32, codes: &mut [u8]) {
     plain::quantize(x, scale, low, span, codes);
 }
 
 /// See [`crate::Kernels::dequantize_f32`].
 #[target_feature(enable = "avx2,f16c")]
-fn dequantize(codes: &[u8], zero_point: &[u8], scale: &[f32], limits: (f32, f32), out: &mut [f32]) {
+pub(super) fn dequantize(codes: &[u8], zero_point: &[u8], scale: &[f32], limits: (f32, f32), out: &mut [f32]) {
     plain::dequantize(codes, zero_point, scale, limits, out);
 }
 
 /// See [`crate::Kernels::widen_f16`].
 #[target_feature(enable = "avx2,f16c")]
-fn widen_f16(src: &[u16], dst: &mut [f32]) {
+pub(super) fn widen_f16(src: &[u16], dst: &mut [f32]) {
     let (blocks, tail) = src.as_chunks::<8>();
     let (outs, rest) = dst.as_chunks_mut::<8>();
     for (block, out) in blocks.iter().zip(outs) {
@@ -54,7 +54,7 @@ fn widen_f16(src: &[u16], dst: &mut [f32]) {
 
 /// See [`crate::Kernels::narrow_f16`].
 #[target_feature(enable = "avx2,f16c")]
-fn narrow_f16(src: &[f32], dst: &mut [u16]) {
+pub(super) fn narrow_f16(src: &[f32], dst: &mut [u16]) {
     let (blocks, tail) = src.as_chunks::<8>();
     let (outs, rest) = dst.as_chunks_mut::<8>();
     for (block, out) in blocks.iter().zip(outs) {
@@ -69,13 +69,13 @@ fn narrow_f16(src: &[f32], dst: &mut [u16]) {
 
 /// See [`crate::Kernels::widen_bf16`].
 #[target_feature(enable = "avx2,f16c")]
-fn widen_bf16(src: &[u16], dst: &mut [f32]) {
+pub(super) fn widen_bf16(src: &[u16], dst: &mut [f32]) {
     plain::widen_bf16(src, dst);
 }
 
 /// See [`crate::Kernels::narrow_bf16`].
 #[target_feature(enable = "avx2,f16c")]
-fn narrow_bf16(src: &[f32], dst: &mut [u16]) {
+pub(super) fn narrow_bf16(src: &[f32], dst: &mut [u16]) {
     plain::narrow_bf16(src, dst);
 }
 
@@ -87,6 +87,6 @@ fn pack_nibbles(codes: &[u8], bytes: &mut [u8]) {
 
 /// See [`crate::Kernels::unpack_nibbles`].
 #[target_feature(enable = "avx2,f16c")]
-fn unpack_nibbles(bytes: &[u8], codes: &mut [u8]) {
+pub(super) fn unpack_nibbles(bytes: &[u8], codes: &mut [u8]) {
     plain::unpack_nibbles(bytes, codes);
 }

@@ -125,13 +125,7 @@ macro_rules! items {
                 }
                 read
             }
-            if stream {
-                let read = run::<true>(src, bits, dst);
-                _mm_sfence();
-                read
-            } else {
-                run::<false>(src, bits, dst)
-            }
+            if stream { run::<true>(src, bits, dst) } else { run::<false>(src, bits, dst) }
         }
     };
 }

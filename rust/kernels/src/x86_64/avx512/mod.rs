@@ -2,7 +2,10 @@
 
 pub(crate) mod affine;
 pub(crate) mod compress;
+pub(crate) mod dots;
+pub(crate) mod halves;
 pub(crate) mod mask;
+pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;
 pub(crate) mod split;

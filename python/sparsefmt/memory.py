@@ -1,0 +1,120 @@
+"""Large blocks of memory: in huge pages where the system has them, and kept for a while when they are let go.
+
+To touch fresh memory for the first time costs more than to copy what goes there: the kernel hands it out page by page
+and zeroes each. Huge pages (2 MiB) are cheaper by far than those of 4 KiB, and memory that was used before is cheaper
+still. So blocks start at a huge page, and blocks that are freed wait, up to a limit, for the next array of their size.
+Meanwhile the system may take their pages back (MADV_FREE) when it needs them.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+ALIGNMENT = 64
+LARGE = 1 << 20  # bytes from which on an array gets a block of its own
+HUGE_PAGE = 2 << 20
+KEPT_AT_MOST = 256 << 20  # unless told otherwise
+
+_BYTE: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
+_PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+
+
+class Block:
+    """Mapped memory; `start` bytes in, `size` bytes are for use."""
+
+    __slots__ = ("memory", "size", "start")
+
+    def __init__(self, nbytes: int) -> None:
+        self.memory = mmap.mmap(-1, nbytes + HUGE_PAGE, flags=_PRIVATE)
+        self.size = nbytes
+        self.start = -ctypes.addressof(_BYTE(self.memory)) % HUGE_PAGE
+        # The rest behind the last whole huge page takes another only if that wastes little.
+        rest = nbytes % HUGE_PAGE
+        huge = nbytes - rest + (HUGE_PAGE if rest and HUGE_PAGE - rest <= nbytes // 10 else 0)
+        if huge and hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a kernel without huge pages
+                self.memory.madvise(mmap.MADV_HUGEPAGE, self.start, huge)
+
+    def let_go(self) -> None:
+        """Lets the system take the pages when it wants them; until then they stay."""
+        if hasattr(mmap, "MADV_FREE"):
+            with contextlib.suppress(OSError):  # a kernel before 4.5
+                self.memory.madvise(mmap.MADV_FREE)
+
+
+_kept: list[Block] = []  # changed by single operations only: arrays die in any thread, at any time
+_limit = 0
+
+
+def keep(nbytes: int) -> None:
+    """Sets how many bytes of freed blocks are kept at most; gives back what is beyond."""
+    global _limit
+    _limit = nbytes
+    _trim()
+
+
+def kept() -> int:
+    """How many bytes of freed blocks wait for another use."""
+    return sum(block.size for block in tuple(_kept))
+
+
+def _trim() -> None:
+    while kept() > _limit:
+        with contextlib.suppress(IndexError):  # another thread took it
+            _kept.pop(0)
+
+
+def _give_back(block: Block) -> None:
+    if block.size <= _limit:
+        block.let_go()
+        _kept.append(block)
+        _trim()
+
+
+def _take(nbytes: int) -> Block | None:
+    """A kept block of that size, or of an eighth more at most."""
+    fitting = [block for block in tuple(_kept) if nbytes <= block.size <= nbytes + nbytes // 8]
+    for block in sorted(fitting, key=lambda block: block.size):
+        with contextlib.suppress(ValueError):  # another thread took it
+            _kept.remove(block)
+            # Who dug out the memory behind an array and still holds it, keeps it for himself.
+            if sys.getrefcount(block.memory) == 2:
+                return block
+    return None
+
+
+def _new(nbytes: int) -> Block:
+    try:
+        return Block(nbytes)
+    except (OSError, MemoryError):
+        if not _kept:
+            raise
+        _kept.clear()
+        return Block(nbytes)
+
+
+def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int, *, zeroed: bool = False) -> Array:
+    """An array of `nbytes` of undefined content, or `zeroed`, at an address that is a multiple of 64.
+
+    Raises:
+        MemoryError, ValueError, OSError, OverflowError: the system has not that much.
+    """
+    if nbytes < LARGE or not _PRIVATE:
+        raw = (np.zeros if zeroed else np.empty)(nbytes + ALIGNMENT, np.uint8)
+        return np.ndarray(shape, dtype, raw, -ctypes.addressof(_BYTE(raw)) % ALIGNMENT)
+    used = _take(nbytes)
+    block = used or _new(nbytes)
+    # All views of an array refer to this one, so when it dies, nobody sees the memory any more.
+    made: Array = np.ndarray(shape, dtype, block.memory, block.start)
+    weakref.finalize(made, _give_back, block).atexit = False
+    if zeroed and used:
+        made.fill(0)
+    return made

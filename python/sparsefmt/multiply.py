@@ -1,0 +1,232 @@
+"""Products: which way is the fastest for the matrix at hand, and that way.
+
+Four ways lead to `w @ x`: a kernel that multiplies straight from the packed arrays; the same after a conversion to
+rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. An estimate of each, from counts of bytes and
+multiplications, decides. Its constants were measured on an AMD EPYC (Zen 4); what they must get right is which of two
+estimates is smaller, not the time itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsefmt import ops
+from sparsefmt.arrays import INTEGERS, Array, Dtype, check_size, empty
+from sparsefmt.codecs.base import Codec, Held
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.convert import restructure
+from sparsefmt.kernels import product as kernels
+from sparsefmt.kernels.registry import NATIVE
+from sparsefmt.kernels.settings import cpu_features
+from sparsefmt.structures.base import Structure
+from sparsefmt.structures.bitmask import Bitmask
+from sparsefmt.structures.bsr import Bsr
+from sparsefmt.structures.coo import Coo
+from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.nm import Nm
+
+_WIDEST = 1 << 18  # columns that kernels for bits take
+_STREAM = 1 / 10e9  # seconds a byte takes one thread, read once
+_FLOP = 1 / 45e9  # seconds a multiplication takes BLAS on one thread
+_START = 5e-6  # seconds that a call costs whatever its size
+_PER_SLOT = {8: 0.6e-9, 16: 0.8e-9, 32: 1.2e-9, 64: 1.9e-9}  # seconds that a value takes with so many columns
+_SLOWER = {"avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A way to a product, and what it is estimated to cost."""
+
+    way: str
+    nbytes: int
+    flops: int
+    seconds: float
+
+
+def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
+    """The ways that are open for `k` columns of dtype `x`, the best one first."""
+    compute = ops.result_dtypes(values.dtype, x)[1]
+    features = cpu_features()
+    threads, slower = features["threads"], _SLOWER[features["isa"]]
+    rows, cols = s.shape
+    stored = s.nbytes + values.nbytes
+    if ops.by_slots(s, compute.itemsize):
+        seconds = _START + 10e-9 * s.slots * max(k, 1)
+        plans = [Plan("slot by slot", stored, 2 * s.slots * k, seconds)]
+    else:
+        size = rows * cols
+        decode = 0.0 if _is_plain(s, values, compute) else size * (1.0e-9 + 0.1e-9 * values.dtype.itemsize) / threads
+        blas = max(size * k * _FLOP * (1.5 if k < 64 else 1.0), size * compute.itemsize * _STREAM / 1.2) / threads
+        name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
+        plans = [Plan(name, stored, 2 * size * k, _START + decode + blas)]
+    if compute == np.float32 and _is_taken(s, values):
+        seconds = stored * _STREAM / threads + _work(s, k) * slower / threads
+        route = 0.0
+        if isinstance(s, Csc):
+            route = 4e-9 * s.slots
+        plans.append(Plan(_kernel_name(s, k), stored, 2 * s.slots * k, _START + seconds + route))
+    return sorted(plans, key=lambda plan: plan.seconds)
+
+
+def _is_plain(s: Structure, values: Codec, compute: Dtype) -> bool:
+    return s.kind == "dense" and values.kind == "raw" and values.dtype == compute
+
+
+def _is_taken(s: Structure, values: Codec) -> bool:
+    """Whether a kernel takes the matrix."""
+    if not NATIVE or 0 in s.shape or values.dtype.name in ("float64", *INTEGERS[3:5], *INTEGERS[7:]):
+        return False
+    if isinstance(s, Coo):  # its rows become offsets
+        return s.shape[0] <= 8 * s.slots + 1024
+    if isinstance(s, Csc):
+        return s.shape[0] <= 8 * s.slots + 1024 and values.anywhere
+    return isinstance(s, Csr | Bsr) or s.shape[1] <= _WIDEST
+
+
+def _work(s: Structure, k: int) -> float:
+    """Seconds that multiplying takes one thread with AVX-512."""
+    size = s.shape[0] * s.shape[1]
+    if k == 1:
+        per = {"nm": 0.09e-9 * size, "bitmask": 0.09e-9 * size, "dense": 0.09e-9 * size, "bsr": 1.0e-9 * s.slots}
+        return per.get(s.kind, 0.6e-9 * s.slots)
+    if s.kind == "bsr":
+        return 0.03e-9 * s.slots * max(k, 16)
+    if s.kind in ("nm", "bitmask", "dense"):
+        return s.slots * sum(_PER_SLOT[width] for _, width in _panels(k))
+    return s.slots * sum(1.5 * _PER_SLOT[width] for _, width in _panels(k))
+
+
+def _panels(k: int) -> Iterator[tuple[int, int]]:
+    """The first column and the width of every panel of columns."""
+    for first in range(0, k, 64):
+        yield first, next(width for width in _PER_SLOT if width >= min(k - first, 64))
+
+
+def _kernel_name(s: Structure, k: int) -> str:
+    kind = {"coo": "csr", "csc": "csr"}.get(s.kind, s.kind)
+    how = {
+        "csr": "a step per stored value",
+        "bsr": "blocks, 4 rows at a time",
+    }.get(kind, f"{kernels.DEPTH} columns of w at a time, a step per stored value")
+    if k == 1:
+        how = "row by row, values decoded in registers"
+    else:
+        how += f", {min(k, 64)} columns of x at a time"
+    before = {"coo": "rows counted, then ", "csc": "converted to csr, then "}.get(s.kind, "")
+    return f"{before}packed {kind} kernel: {how}"
+
+
+def _run(s: Structure, held: Held, x: Array, out: Array) -> int:
+    match s:
+        case Nm():
+            return kernels.nm_matmul(s.codes, s.n, s.m, *held, x, out)
+        case Bitmask():
+            return kernels.bits_matmul(s.bits, s.row_offsets, *held, x, out)
+        case Dense():
+            return kernels.dense_matmul(*held, x, out)
+        case Bsr():
+            return kernels.bsr_matmul(s.indptr, s.indices, s.block, *held, x, out)
+        case Csr():
+            return kernels.csr_matmul(s.indptr, s.indices, *held, x, out)
+    return 1
+
+
+def _held(s: Structure, values: Codec) -> tuple[Structure, Held] | None:
+    """The structure and slots that a kernel takes, converted if need be."""
+    if isinstance(s, Coo | Csc):
+        target, slots = restructure(s, values.lift(s), Csr, {})
+        s, values = target, values.lower(target, slots)
+    held = values.held(s)
+    return None if held is None else (s, held)
+
+
+def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> Array:
+    """`w @ x` for x of shape (..., cols, k) or (cols,); into `out`, a plain array of the result, if it is given.
+
+    NaN and infinities in x pass through nonzero elements of w only. Sums in float32 are off by at most
+    (terms + 2) * 3 eps * sum of absolute products; from integer codes with 16-bit dtypes, also by the rounding of
+    each value that `to_dense` does and this does not.
+    """
+    k = 1 if x.ndim == 1 else x.shape[-1]
+    batch = int(np.prod(x.shape[:-2]))
+    made = None
+    if x.size and estimates(s, values, min(k * batch, 1 << 20), x.dtype)[0].way.find("kernel") > 0:
+        made = _packed(s, values, x, out)
+    elif isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
+        made = _stored(values, x)
+    if made is None:
+        made = ops.matmul(s, values, x)
+    if out is None or made is out:
+        return made
+    np.copyto(out, made)
+    return out
+
+
+def _stored(values: Raw, x: Array) -> Array | None:
+    """By NumPy from the stored dense matrix; None where x is not finite."""
+    right = x.astype(values.dtype, copy=False)
+    if values.dtype.kind not in "fc" or not np.isfinite(right).all():
+        return None
+    check_size(values.dtype.itemsize * len(values.data) * (x.size // x.shape[-2 if x.ndim > 1 else 0]), "the product")
+    with np.errstate(all="ignore"):
+        return np.asarray(np.matmul(values.data, right))
+
+
+def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | None:
+    """By a kernel; None where x is not finite, or the values are such that no kernel takes them."""
+    ready = _held(s, values)
+    if ready is None:
+        return None
+    result = ops.result_dtypes(values.dtype, x.dtype)[0]
+    right = x[:, None] if x.ndim == 1 else x
+    lead, (cols, k) = right.shape[:-2], right.shape[-2:]
+    shape = (*lead, s.shape[0], k)
+    check_size(int(np.prod(shape)) * 4, "the product")
+    sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
+    sums = sums.reshape(shape)
+    if not lead:
+        if _run(*ready, _plain(right), sums):
+            return None
+    else:
+        for places in _together(lead, k):
+            part = right.reshape(-1, cols, k)[places]
+            wide = _plain(part.transpose(1, 0, 2).reshape(cols, -1))
+            made = sums.reshape(-1, *shape[-2:])[places]
+            room = made[0] if len(part) == 1 else empty((shape[-2], wide.shape[1]), np.float32, "a part of the product")
+            if _run(*ready, wide, room):
+                return None
+            if len(part) > 1:
+                made[...] = room.reshape(shape[-2], len(part), k).transpose(1, 0, 2)
+    if sums.dtype != result:
+        with np.errstate(all="ignore"):
+            sums = sums.astype(result)
+    return sums[..., 0] if x.ndim == 1 else sums
+
+
+def _plain(x: Array) -> Array:
+    """As aligned contiguous float32: copied where a register's worth of it would cross lines of the cache."""
+    if x.dtype == np.float32 and x.flags.c_contiguous and (x.ctypes.data % 64 == 0 or x.shape[1] == 1):
+        return x
+    made = empty(x.shape, np.float32, "the right factor in float32")
+    np.copyto(made, x, casting="unsafe")
+    return made
+
+
+def _together(lead: tuple[int, ...], k: int) -> Iterator[slice]:
+    """Leading places that are multiplied in one call: as many as give 64 columns."""
+    count = int(np.prod(lead))
+    per = max(64 // max(k, 1), 1)
+    for first in range(0, count, per):
+        yield slice(first, min(first + per, count))
+
+
+def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
+    """`x @ w` for x of shape (..., rows) or (rows,): csc is csr of the transpose; else by decoded rows."""
+    if isinstance(s, Csc) and values.anywhere and x.size:
+        flipped = Csr(s.indptr, s.indices, (s.shape[1], s.shape[0]), check=False)
+        right = x if x.ndim == 1 else x.reshape(-1, x.shape[-1]).T
+        made = matmul(flipped, values, right)
+        return made if x.ndim == 1 else np.ascontiguousarray(made.T).reshape(*x.shape[:-1], s.shape[1])
+    return ops.rmatmul(s, values, x)

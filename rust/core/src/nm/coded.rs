@@ -1,0 +1,37 @@
+//! N:M whose slots come a tile at a time, from codes.
+
+use super::codes::Codes;
+use super::{Layout, NO_BITS, Pattern, Slot, TILE};
+use crate::{Error, Result};
+use sparsefmt_kernels::Streamed;
+use std::ops::Range;
+
+/// Fills a row, `out`, zeros included. `slots` is called with consecutive ranges of slots and room for them. Error: a
+/// code that names no mask, with its group.
+///
+/// Between the writes of one tile, which wait for memory where they go past the caches, the slots of the next are made.
+pub(crate) fn decode_row<T: Slot>(
+    codes: &[u8],
+    pattern: Pattern,
+    streamed: &Streamed,
+    out: &mut [T],
+    mut slots: impl FnMut(Range<usize>, &mut [T]),
+) -> Result<()> {
+    let (layout, table) = (Layout::new(pattern, out.len())?, Codes::of(pattern));
+    layout.check(1, (1, codes.len()), (1, layout.slots))?;
+    let (mut bits, mut room) = (NO_BITS, [T::default(); TILE]);
+    for tile in layout.tiles() {
+        let unpacked = table.unpack(&codes[tile.code..], tile.groups, &mut bits);
+        unpacked.map_err(|(group, got)| Error::Code {
+            row: 0,
+            group: tile.first + group,
+            got,
+            bound: pattern.count(),
+        })?;
+        let room = &mut room[..tile.groups * pattern.n];
+        slots(tile.slot..tile.slot + room.len(), room);
+        let out = &mut out[tile.start..tile.start + tile.cols];
+        T::expand_part(streamed, room, &bits[..out.len().div_ceil(8)], out);
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! The part of the table that multiplies: sums of products of stored values with the rows of a matrix of float32.
+
+use crate::{Kernels, scalar::product as plain};
+
+/// Rows of a block of the right factor, and the columns of `W` that a call of [`Kernels::panel_64`] works on.
+pub const DEPTH: usize = 128;
+
+/// `W` columns of a block of the right factor. As many rows as a byte can name, so that no row needs a check; the
+/// first [`DEPTH`] are in use.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub struct Panel<const W: usize>(pub [[f32; W]; 256]);
+
+impl<const W: usize> Panel<W> {
+    /// All zeros.
+    pub const ZERO: Self = Self([[0.0; W]; 256]);
+}
+
+/// Bits of [`DEPTH`] columns.
+pub type DepthBits = [u8; DEPTH / 8];
+
+/// A matrix of float32 with gaps: rows start `stride` items apart, and `width` of each, from `first` on, count.
+#[derive(Clone, Copy, Debug)]
+pub struct Strided<'a> {
+    /// The items.
+    pub items: &'a [f32],
+    /// Rows.
+    pub rows: usize,
+    /// From one row to the next.
+    pub stride: usize,
+    /// The first column.
+    pub first: usize,
+    /// Columns, at most 64.
+    pub width: usize,
+}
+
+impl Strided<'_> {
+    /// Whether all rows lie in the items.
+    fn is_inside(&self) -> bool {
+        let last = self.rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(self.stride));
+        let end = last.and_then(|last| last.checked_add(self.first)).and_then(|at| at.checked_add(self.width));
+        self.width <= 64 && (self.rows == 0 || end.is_some_and(|end| end <= self.items.len()))
+    }
+}
+
+pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
+pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
+pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
+pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
+pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
+pub(crate) type Block = unsafe fn(&[f32], usize, &Strided<'_>, &mut [f32], usize);
+
+/// Functions for one instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Product {
+    pub(crate) dot_f32: Dot<f32>,
+    /// Where they beat widening first.
+    pub(crate) dot_f16: Option<Dot<u16>>,
+    pub(crate) dot_bf16: Option<Dot<u16>>,
+    /// int8 and int4.
+    pub(crate) dot_codes: Option<[DotCodes; 2]>,
+    pub(crate) panel_8: AddPanel<8>,
+    pub(crate) panel_16: AddPanel<16>,
+    pub(crate) panel_32: AddPanel<32>,
+    pub(crate) panel_64: AddPanel<64>,
+    pub(crate) csr_dot_i32: CsrDot<i32>,
+    pub(crate) csr_dot_i64: CsrDot<i64>,
+    pub(crate) csr_row_i32: CsrRow<i32>,
+    pub(crate) csr_row_i64: CsrRow<i64>,
+    pub(crate) block: Block,
+    pub(crate) all_finite: unsafe fn(&[f32]) -> bool,
+}
+
+pub(crate) const SCALAR: Product = Product {
+    dot_f32: plain::dot_f32::<false>,
+    dot_f16: None,
+    dot_bf16: None,
+    dot_codes: None,
+    panel_8: plain::panel::<8, false>,
+    panel_16: plain::panel::<16, false>,
+    panel_32: plain::panel::<32, false>,
+    panel_64: plain::panel::<64, false>,
+    csr_dot_i32: plain::csr_dot::<i32, false>,
+    csr_dot_i64: plain::csr_dot::<i64, false>,
+    csr_row_i32: plain::csr_row::<i32, false>,
+    csr_row_i64: plain::csr_row::<i64, false>,
+    block: plain::block::<false>,
+    all_finite: plain::all_finite,
+};
+
+macro_rules! panels {
+    ($name:ident, $w:literal) => {
+        /// Adds to each of `sums` the products of `values`, one for each set bit, with the rows of `x` at these bits.
+        /// Bits without a value count nothing.
+        pub fn $name(&self, bits: &DepthBits, values: &[f32], x: &Panel<$w>, sums: &mut [f32; $w]) {
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+            unsafe { (self.product.$name)(bits, values, x, sums) }
+        }
+    };
+}
+
+macro_rules! csr {
+    ($dot:ident, $row:ident, $i:ty) => {
+        /// The sum of `values[i] * x[indices[i]]`.
+        ///
+        /// # Errors
+        /// The position of an index that is out of range.
+        ///
+        /// # Panics
+        /// There are not as many values as indices.
+        pub fn $dot(&self, indices: &[$i], values: &[f32], x: &[f32]) -> Result<f32, usize> {
+            assert_eq!(values.len(), indices.len(), "values");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.product.$dot)(indices, values, x) }
+        }
+
+        /// Adds `values[i]` times row `indices[i]` of `x` to `sums`.
+        ///
+        /// # Errors
+        /// The position of an index that is out of range; `sums` then hold anything.
+        ///
+        /// # Panics
+        /// There are not as many values as indices, or as many sums as columns of `x`, or rows stick out.
+        pub fn $row(&self, indices: &[$i], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
+            assert_eq!(values.len(), indices.len(), "values");
+            assert!(x.is_inside() && sums.len() == x.width, "columns");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.product.$row)(indices, values, x, sums) }
+        }
+    };
+}
+
+impl Kernels {
+    /// The sum of the products of `values` with the items of `x` whose bit (LSB first) is set, in order; and the number
+    /// of set bits. Those behind the last item do not count, nor do those for which there is no value.
+    ///
+    /// # Panics
+    /// `bits` is not `ceil(x.len() / 8)` long.
+    #[must_use]
+    pub fn dot_f32(&self, values: &[f32], bits: &[u8], x: &[f32]) -> (f32, usize) {
+        assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.product.dot_f32)(values, bits, x) }
+    }
+
+    /// The same for float16; none where it is as fast to widen them first.
+    ///
+    /// # Panics
+    /// As [`Kernels::dot_f32`].
+    #[must_use]
+    pub fn dot_f16(&self, values: &[u16], bits: &[u8], x: &[f32]) -> Option<(f32, usize)> {
+        assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        self.product.dot_f16.map(|dot| unsafe { dot(values, bits, x) })
+    }
+
+    /// The same for bfloat16.
+    ///
+    /// # Panics
+    /// As [`Kernels::dot_f32`].
+    #[must_use]
+    pub fn dot_bf16(&self, values: &[u16], bits: &[u8], x: &[f32]) -> Option<(f32, usize)> {
+        assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        self.product.dot_bf16.map(|dot| unsafe { dot(values, bits, x) })
+    }
+
+    /// The same for signed codes of 8 or 4 bits in a stream, from code `start` on; the sum of every 64 columns is
+    /// multiplied by its item of `scale`. None where it is as fast to decode them first.
+    ///
+    /// # Panics
+    /// As [`Kernels::dot_f32`]; or `width` is neither 8 nor 4, or there is not a scale for each 64 columns.
+    #[must_use]
+    pub fn dot_codes(
+        &self,
+        (stream, width, start): (&[u8], usize, usize),
+        bits: &[u8],
+        x: &[f32],
+        scale: &[f32],
+    ) -> Option<(f32, usize)> {
+        assert_eq!(bits.len(), x.len().div_ceil(8), "bytes of bits");
+        assert!(width == 8 || width == 4, "codes of {width} bits");
+        assert_eq!(scale.len(), x.len().div_ceil(64), "scales");
+        let dot = self.product.dot_codes?[usize::from(width == 4)];
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        Some(unsafe { dot(stream, start, bits, x, scale) })
+    }
+
+    panels!(panel_8, 8);
+    panels!(panel_16, 16);
+    panels!(panel_32, 32);
+    panels!(panel_64, 64);
+    csr!(csr_dot_i32, csr_row_i32, i32);
+    csr!(csr_dot_i64, csr_row_i64, i64);
+
+    /// Adds the product of a block, rows of `x.rows` items, with `x` to the rows of `sums`, which start `stride` items
+    /// apart.
+    ///
+    /// # Panics
+    /// `block` is no whole number of rows; rows stick out of `x` or `sums`.
+    pub fn block(&self, block: &[f32], x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+        assert!(x.is_inside() && block.len().is_multiple_of(x.rows.max(1)), "columns of a block");
+        let rows = block.len().checked_div(x.rows).unwrap_or(0);
+        let end = rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(x.width));
+        assert!(end.is_some_and(|end| end <= sums.len()), "rows of a block");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.product.block)(block, rows, x, sums, stride) }
+    }
+
+    /// Whether no item is NaN or infinite.
+    #[must_use]
+    pub fn all_finite(&self, items: &[f32]) -> bool {
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+        unsafe { (self.product.all_finite)(items) }
+    }
+
+    /// Asks for the first 192 bytes of `items` to be brought near.
+    #[inline]
+    pub fn prefetch<T>(items: &[T]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let start = items.as_ptr().cast::<i8>();
+            for line in [start, start.wrapping_add(64), start.wrapping_add(128)] {
+                // SAFETY: a prefetch accesses nothing, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = items;
+    }
+}

@@ -1,0 +1,137 @@
+//! Products, written so that the compiler vectorises them for whatever instruction set they are inlined into.
+
+use crate::product::{DEPTH, DepthBits, Panel, Strided};
+
+/// `a * b + c`, rounded once where the CPU does that (`F`).
+#[inline(always)]
+fn fma<const F: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if F { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// An index of int32 or int64.
+pub(crate) trait Index: Copy {
+    /// As a row; a negative one becomes larger than any number of rows.
+    fn row(self) -> usize;
+}
+
+impl Index for i32 {
+    #[inline(always)]
+    fn row(self) -> usize {
+        self as usize
+    }
+}
+
+impl Index for i64 {
+    #[inline(always)]
+    fn row(self) -> usize {
+        self as usize
+    }
+}
+
+/// See [`crate::Kernels::dot_f32`].
+#[inline(always)]
+pub(crate) fn dot_f32<const F: bool>(values: &[f32], bits: &[u8], x: &[f32]) -> (f32, usize) {
+    let (mut sums, mut used) = ([0.0f32; 8], 0);
+    for (&byte, x) in bits.iter().zip(x.chunks(8)) {
+        let mask = byte & (0xFF >> (8 - x.len()));
+        let count = mask.count_ones() as usize;
+        let rest = values.get(used..).unwrap_or_default();
+        if mask == 0xFF && rest.len() >= 8 {
+            sums.iter_mut().zip(rest).zip(x).for_each(|((sum, &value), &x)| *sum = fma::<F>(value, x, *sum));
+        } else {
+            let mut left = mask;
+            for &value in &rest[..count.min(rest.len())] {
+                let at = left.trailing_zeros() as usize;
+                sums[at & 7] = fma::<F>(value, x[at], sums[at & 7]);
+                left &= left.wrapping_sub(1);
+            }
+        }
+        used += count;
+    }
+    (sums.iter().sum(), used)
+}
+
+/// See [`crate::Kernels::panel_64`].
+#[inline(always)]
+pub(crate) fn panel<const W: usize, const F: bool>(
+    bits: &DepthBits,
+    values: &[f32],
+    x: &Panel<W>,
+    sums: &mut [f32; W],
+) {
+    let mut at = [0u8; DEPTH];
+    let mut count = 0;
+    for (i, &byte) in bits.iter().enumerate() {
+        let mut left = byte;
+        while left != 0 {
+            at[count % DEPTH] = (8 * i) as u8 + left.trailing_zeros() as u8;
+            count += 1;
+            left &= left - 1;
+        }
+    }
+    let mut all = *sums;
+    for (&at, &value) in at[..count].iter().zip(values) {
+        let row = &x.0[usize::from(at)];
+        for i in 0..W {
+            all[i] = fma::<F>(value, row[i], all[i]);
+        }
+    }
+    *sums = all;
+}
+
+/// See [`crate::Kernels::csr_dot_i32`].
+#[inline(always)]
+pub(crate) fn csr_dot<I: Index, const F: bool>(indices: &[I], values: &[f32], x: &[f32]) -> Result<f32, usize> {
+    let mut sums = [0.0f32; 8];
+    let (blocks, tail) = indices.as_chunks::<8>();
+    let (parts, rest) = values.as_chunks::<8>();
+    for (at, (block, part)) in blocks.iter().zip(parts).enumerate() {
+        for i in 0..8 {
+            let Some(&x) = x.get(block[i].row()) else { return Err(8 * at + i) };
+            sums[i] = fma::<F>(part[i], x, sums[i]);
+        }
+    }
+    for (i, (index, &value)) in tail.iter().zip(rest).enumerate() {
+        let Some(&x) = x.get(index.row()) else { return Err(8 * blocks.len() + i) };
+        sums[i & 7] = fma::<F>(value, x, sums[i & 7]);
+    }
+    Ok(sums.iter().sum())
+}
+
+/// See [`crate::Kernels::csr_row_i32`].
+#[inline(always)]
+pub(crate) fn csr_row<I: Index, const F: bool>(
+    indices: &[I],
+    values: &[f32],
+    x: &Strided<'_>,
+    sums: &mut [f32],
+) -> Result<(), usize> {
+    for (i, (index, &value)) in indices.iter().zip(values).enumerate() {
+        if index.row() >= x.rows {
+            return Err(i);
+        }
+        let row = &x.items[index.row() * x.stride + x.first..][..x.width];
+        sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum = fma::<F>(value, x, *sum));
+    }
+    Ok(())
+}
+
+/// See [`crate::Kernels::block`].
+#[inline(always)]
+pub(crate) fn block<const F: bool>(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+    for row in 0..rows {
+        let sums = &mut sums[row * stride..][..x.width];
+        for (at, &value) in block[row * x.rows..][..x.rows].iter().enumerate() {
+            let row = &x.items[at * x.stride + x.first..][..x.width];
+            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum = fma::<F>(value, x, *sum));
+        }
+    }
+}
+
+/// See [`crate::Kernels::all_finite`].
+#[inline(always)]
+pub(crate) fn all_finite(items: &[f32]) -> bool {
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let largest = items.iter().fold(0, |most, item| most.max(item.to_bits() & (u32::MAX >> 1)));
+    largest < INFINITY
+}

@@ -1,0 +1,267 @@
+//! Products with one column, straight from packed values: mask registers put them where they belong.
+//!
+//! A run of 64 values is loaded whole where there are so many; the end is left to the portable loops.
+
+use super::product::load;
+use crate::scalar::product as plain;
+use half::{bf16, f16};
+use std::arch::asm;
+use std::arch::x86_64::{
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_ps,
+    _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extracti64x4_epi64,
+    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps,
+    _mm512_mul_ps, _mm512_multishift_epi64_epi8, _mm512_permutexvar_epi8, _mm512_reduce_add_ps, _mm512_set1_epi8,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+};
+
+/// Loads 64 bytes into a register.
+///
+/// The empty assembly keeps the compiler from loading and expanding in one instruction, which is microcoded on Zen 4.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
+    const { assert!(size_of::<T>() * N == 64) };
+    // SAFETY: 64 readable bytes; the load needs no alignment.
+    let mut bytes = unsafe { _mm512_loadu_si512(items.as_ptr().cast()) };
+    // SAFETY: it does nothing.
+    unsafe { asm!("/* {0} */", inout(zmm_reg) bytes, options(pure, nomem, nostack, preserves_flags)) };
+    bytes
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn joined(sums: [__m512; 4]) -> __m512 {
+    let [a, b, c, d] = sums;
+    _mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d))
+}
+
+/// Bytes that values are asked for before they are used: the prefetchers of the CPU do not look so far.
+const AHEAD: usize = 2048;
+
+/// Asks for values to come.
+#[inline]
+fn ahead<T>(room: &[T; 64]) {
+    let to_come = room.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+    // SAFETY: a prefetch accesses nothing, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come) };
+}
+
+/// The portable loop over what is left, values widened by `wide`.
+///
+/// Apart, so that its working space costs the whole blocks nothing.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn rest<T: Copy>(values: &[T], bits: &[u8], x: &[f32], wide: impl Fn(T) -> f32) -> (f32, usize) {
+    let (mut sum, mut used, mut room) = (0.0, 0, [0.0; 64]);
+    for (x, bits) in x.chunks(64).zip(bits.chunks(8)) {
+        let rest = values.get(used..).unwrap_or_default();
+        let room = &mut room[..rest.len().min(64)];
+        room.iter_mut().zip(rest).for_each(|(to, &value)| *to = wide(value));
+        let (more, count) = plain::dot_f32::<true>(room, bits, x);
+        sum += more;
+        used += count;
+    }
+    (sum, used)
+}
+
+macro_rules! dot {
+    ($name:ident, $t:ty, $lanes:literal, $mask:ty, $add:ident, $wide:expr) => {
+        /// See [`crate::Kernels::dot_f32`].
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
+        pub(crate) fn $name(values: &[$t], bits: &[u8], x: &[f32]) -> (f32, usize) {
+            let (mut sums, mut used, mut done) = ([_mm512_setzero_ps(); 4], 0, 0);
+            for (x, bits) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0) {
+                let Some(room) = values.get(used..).and_then(|rest| rest.first_chunk::<64>()) else { break };
+                ahead(room);
+                let word = u64::from_le_bytes(*bits);
+                for (q, x) in x.as_chunks::<$lanes>().0.iter().enumerate() {
+                    // At most 64 - lanes values come before.
+                    let before = (word & ((1 << ($lanes * q)) - 1)).count_ones() as usize;
+                    if let Some(part) = room[before..].first_chunk::<$lanes>() {
+                        $add(part, (word >> ($lanes * q)) as $mask, x, q, &mut sums);
+                    }
+                }
+                used += word.count_ones() as usize;
+                done += 64;
+            }
+            let sum = _mm512_reduce_add_ps(joined(sums));
+            if done == x.len() {
+                return (sum, used);
+            }
+            let left = values.get(used..).unwrap_or_default();
+            let (more, count) = rest(left, &bits[done / 8..], &x[done..], $wide);
+            (sum + more, used + count)
+        }
+    };
+}
+
+/// Adds 16 columns to sum number `q`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_singles(part: &[f32; 16], mask: u16, x: &[f32; 16], q: usize, sums: &mut [__m512; 4]) {
+    let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_bytes(part)));
+    sums[q] = _mm512_fmadd_ps(spread, load(x), sums[q]);
+}
+
+/// Adds 32 columns to the sums from number 2q on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vbmi2")]
+fn add_halves(part: &[u16; 32], mask: u32, x: &[f32; 32], q: usize, sums: &mut [__m512; 4]) {
+    let spread = _mm512_maskz_expand_epi16(mask, load_bytes(part));
+    let [low, high] = x.as_chunks::<16>().0 else { return };
+    sums[2 * q] = _mm512_fmadd_ps(_mm512_cvtph_ps(_mm512_castsi512_si256(spread)), load(low), sums[2 * q]);
+    let upper = _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(spread));
+    sums[2 * q + 1] = _mm512_fmadd_ps(upper, load(high), sums[2 * q + 1]);
+}
+
+/// The same for bfloat16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vbmi2")]
+fn add_brains(part: &[u16; 32], mask: u32, x: &[f32; 32], q: usize, sums: &mut [__m512; 4]) {
+    let spread = _mm512_maskz_expand_epi16(mask, load_bytes(part));
+    let [low, high] = x.as_chunks::<16>().0 else { return };
+    let wide = |part| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(part)));
+    sums[2 * q] = _mm512_fmadd_ps(wide(_mm512_castsi512_si256(spread)), load(low), sums[2 * q]);
+    sums[2 * q + 1] = _mm512_fmadd_ps(wide(_mm512_extracti64x4_epi64::<1>(spread)), load(high), sums[2 * q + 1]);
+}
+
+dot!(dot_f32, f32, 16, u16, add_singles, |value: f32| value);
+dot!(dot_f16, u16, 32, u32, add_halves, |value| f16::from_bits(value).to_f32());
+dot!(dot_bf16, u16, 32, u32, add_brains, |value| bf16::from_bits(value).to_f32());
+
+/// Byte `16 q + i` for the top of lane i, which makes it 2^24 times a signed code.
+static TOPS: [[u8; 64]; 4] = {
+    let mut tops = [[0; 64]; 4];
+    let mut i = 0;
+    while i < 64 {
+        tops[i / 16][i % 16 * 4 + 3] = i as u8;
+        i += 1;
+    }
+    tops
+};
+
+/// The top byte of each lane of 32 bits.
+const TOP: u64 = 0x8888_8888_8888_8888;
+
+/// Bytes `4 j ..` for each lane j of 64 bits, which hold 8 nibbles from the first or the second one on.
+static FOURS: [u8; 64] = {
+    let mut fours = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        fours[i] = (i / 8 * 4 + i % 8) as u8;
+        i += 1;
+    }
+    fours
+};
+
+/// Where byte k is cut from such a lane, so that its upper half is nibble k, or k + 1.
+static NIBBLES: [[u8; 64]; 2] = {
+    let mut starts = [[0; 64]; 2];
+    let mut i = 0;
+    while i < 64 {
+        starts[0][i] = (i % 8 * 4 + 60) as u8 % 64;
+        starts[1][i] = (i % 8 * 4) as u8;
+        i += 1;
+    }
+    starts
+};
+
+/// 64 codes of a byte from code `at` on, if so many bytes are there.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn bytes_at(stream: &[u8], at: usize) -> Option<__m512i> {
+    let room = stream.get(at..)?.first_chunk::<64>()?;
+    ahead(room);
+    Some(load_bytes(room))
+}
+
+/// 64 codes of half a byte from code `at` on, 16 times each, if 64 bytes are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn nibbles_at(stream: &[u8], at: usize) -> Option<__m512i> {
+    let room = stream.get(at / 2..)?.first_chunk::<64>()?;
+    ahead(room);
+    let lanes = _mm512_permutexvar_epi8(load_bytes(&FOURS), load_bytes(room));
+    let cut = _mm512_multishift_epi64_epi8(load_bytes(&NIBBLES[at % 2]), lanes);
+    Some(_mm512_and_si512(cut, _mm512_set1_epi8(-16)))
+}
+
+/// Byte `places[i]` of `bytes` on top of each lane i of 32 bits, over zeros.
+///
+/// Assembly, because the compiler makes two instructions of it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn tops(places: __m512i, bytes: __m512i) -> __m512i {
+    let made;
+    // SAFETY: it works on registers only.
+    unsafe {
+        asm!(
+            "vpermb {made} {{{top}}}{{z}}, {places}, {bytes}",
+            made = out(zmm_reg) made,
+            top = in(kreg) TOP,
+            places = in(zmm_reg) places,
+            bytes = in(zmm_reg) bytes,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    made
+}
+
+macro_rules! dot_codes {
+    ($name:ident, $fetch:ident, $unit:literal, $code:expr) => {
+        /// See [`crate::Kernels::dot_codes`].
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
+        pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[f32], scale: &[f32]) -> (f32, usize) {
+            let (mut low, mut high, mut used, mut done) = (_mm512_setzero_ps(), _mm512_setzero_ps(), 0, 0);
+            let places = [load_bytes(&TOPS[0]), load_bytes(&TOPS[1]), load_bytes(&TOPS[2]), load_bytes(&TOPS[3])];
+            for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
+                let Some(codes) = $fetch(stream, start + used) else { break };
+                let mask = u64::from_le_bytes(*bits);
+                let spread = _mm512_maskz_expand_epi8(mask, codes);
+                let part = |q: usize| _mm512_cvtepi32_ps(tops(places[q], spread));
+                let [a, b, c, d] = x.as_chunks::<16>().0 else { break };
+                let left = _mm512_fmadd_ps(part(1), load(b), _mm512_mul_ps(part(0), load(a)));
+                let right = _mm512_fmadd_ps(part(3), load(d), _mm512_mul_ps(part(2), load(c)));
+                let scale = _mm512_set1_ps(scale);
+                low = _mm512_fmadd_ps(left, scale, low);
+                high = _mm512_fmadd_ps(right, scale, high);
+                used += mask.count_ones() as usize;
+                done += 64;
+            }
+            let sum = _mm512_reduce_add_ps(_mm512_add_ps(low, high)) / $unit;
+            if done == x.len() {
+                return (sum, used);
+            }
+            let (bits, x, scale) = (&bits[done / 8..], &x[done..], &scale[done / 64..]);
+            let (more, count) = codes_left(stream, start + used, $code, bits, x, scale);
+            (sum + more, used + count)
+        }
+    };
+}
+
+dot_codes!(dot_bytes, bytes_at, 16_777_216.0, |stream: &[u8], at: usize| stream.get(at).map(|&code| code as i8));
+dot_codes!(dot_nibbles, nibbles_at, 268_435_456.0, |stream: &[u8], at: usize| {
+    stream.get(at / 2).map(|&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4)
+});
+
+/// One by one, from code `at` on.
+#[cold]
+#[inline(never)]
+fn codes_left(
+    stream: &[u8],
+    start: usize,
+    code: impl Fn(&[u8], usize) -> Option<i8>,
+    bits: &[u8],
+    x: &[f32],
+    scale: &[f32],
+) -> (f32, usize) {
+    let (mut sum, mut used) = (0.0, 0);
+    for (i, &x) in x.iter().enumerate() {
+        if bits[i / 8] >> (i % 8) & 1 == 1 {
+            sum += code(stream, start + used).map_or(0.0, |code| f32::from(code) * scale[i / 64] * x);
+            used += 1;
+        }
+    }
+    (sum, used)
+}

@@ -1,0 +1,368 @@
+//! Products with many columns: 16 of them to a register, a step per stored value and none for zeros.
+
+use crate::product::{DEPTH, DepthBits, Panel, Product, Strided};
+use crate::scalar::product::{self as plain, Index};
+use crate::x86_64::avx2;
+use crate::x86_64::avx512::dots;
+use std::arch::asm;
+use std::arch::x86_64::{
+    __m512, __m512i, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_storeu_ps, _mm512_add_epi8, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_storeu_ps, _mm512_maskz_compress_epi8, _mm512_maskz_loadu_ps, _mm512_permute_ps, _mm512_set1_epi8,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
+};
+
+pub(crate) const TABLE: Product = Product {
+    dot_f32: dots::dot_f32,
+    dot_f16: Some(dots::dot_f16),
+    dot_bf16: Some(dots::dot_bf16),
+    dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
+    panel_8,
+    panel_16,
+    panel_32,
+    panel_64,
+    csr_dot_i32: avx2::product::csr_dot_i32,
+    csr_dot_i64: avx2::product::csr_dot_i64,
+    csr_row_i32,
+    csr_row_i64,
+    block,
+    all_finite,
+};
+
+/// The numbers of 64 lanes.
+static LANES: [u8; 64] = {
+    let mut lanes = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        lanes[i] = i as u8;
+        i += 1;
+    }
+    lanes
+};
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load(items: &[f32; 16]) -> __m512 {
+    // SAFETY: 16 readable items of 4 bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_ps(items.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(items: &mut [f32; 16], value: __m512) {
+    // SAFETY: 16 writable items of 4 bytes; the store needs no alignment.
+    unsafe { _mm512_storeu_ps(items.as_mut_ptr(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn put(bytes: &mut [u8; 64], value: __m512i) {
+    // SAFETY: 64 writable bytes; the store needs no alignment.
+    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), value) }
+}
+
+/// The places of the set bits, and their number.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+fn places(bits: &DepthBits) -> ([u8; DEPTH], usize) {
+    let mut at = [0; DEPTH];
+    let [low, high] = bits.as_chunks::<8>().0 else { return (at, 0) };
+    let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
+    // SAFETY: 64 readable bytes; the load needs no alignment.
+    let lanes = unsafe { _mm512_loadu_si512(LANES.as_ptr().cast()) };
+    let count = low.count_ones() as usize;
+    if let Some(room) = at.first_chunk_mut::<64>() {
+        put(room, _mm512_maskz_compress_epi8(low, lanes));
+    }
+    if let Some(room) = at[count..].first_chunk_mut::<64>() {
+        put(room, _mm512_maskz_compress_epi8(high, _mm512_add_epi8(lanes, _mm512_set1_epi8(64))));
+    }
+    (at, count + high.count_ones() as usize)
+}
+
+/// Adds `value` times `row` to `sums`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add<const V: usize>(value: f32, row: &[f32], sums: &mut [__m512; V]) {
+    let value = _mm512_set1_ps(value);
+    for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
+        *sum = _mm512_fmadd_ps(value, load(row), *sum);
+    }
+}
+
+/// Loads 16 values into a register, from where shuffles spread them.
+///
+/// The empty assembly keeps the compiler from loading each again instead: loads are what limits these products.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_apart(values: &[f32; 16]) -> __m512 {
+    let mut values = load(values);
+    // SAFETY: it does nothing.
+    unsafe { asm!("/* {0} */", inout(zmm_reg) values, options(pure, nomem, nostack, preserves_flags)) };
+    values
+}
+
+/// Adds `value`, the same in all lanes, times `row` to `sums`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_spread<const V: usize>(value: __m512, row: &[f32], sums: &mut [__m512; V]) {
+    for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
+        *sum = _mm512_fmadd_ps(value, load(row), *sum);
+    }
+}
+
+macro_rules! panel {
+    ($name:ident, $w:literal, $chains:literal) => {
+        /// See [`crate::Kernels::panel_64`]. Several values at a time, so that additions need not wait for each other.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+        fn $name(bits: &DepthBits, values: &[f32], x: &Panel<$w>, sums: &mut [f32; $w]) {
+            let (at, count) = places(bits);
+            let count = count.min(values.len());
+            let mut all = [[_mm512_setzero_ps(); $w / 16]; $chains];
+            for (all, sums) in all[0].iter_mut().zip(sums.as_chunks::<16>().0) {
+                *all = load(sums);
+            }
+            let (blocks, tail) = values[..count].as_chunks::<16>();
+            let (places, rest) = at[..count].as_chunks::<16>();
+            for (values, places) in blocks.iter().zip(places) {
+                let values = load_apart(values);
+                macro_rules! four {
+                    ($lane:literal) => {
+                        let four = _mm512_shuffle_f32x4::<{ $lane * 0x55 }>(values, values);
+                        let row = |i: usize| &x.0[usize::from(places[4 * $lane + i])];
+                        add_spread(_mm512_permute_ps::<0x00>(four), row(0), &mut all[0]);
+                        add_spread(_mm512_permute_ps::<0x55>(four), row(1), &mut all[1 % $chains]);
+                        add_spread(_mm512_permute_ps::<0xAA>(four), row(2), &mut all[2 % $chains]);
+                        add_spread(_mm512_permute_ps::<0xFF>(four), row(3), &mut all[3 % $chains]);
+                    };
+                }
+                four!(0);
+                four!(1);
+                four!(2);
+                four!(3);
+            }
+            for (&value, &place) in tail.iter().zip(rest) {
+                add(value, &x.0[usize::from(place)], &mut all[0]);
+            }
+            let mut half = $chains / 2;
+            while half > 0 {
+                for i in 0..half {
+                    for q in 0..$w / 16 {
+                        all[i][q] = _mm512_add_ps(all[i][q], all[i + half][q]);
+                    }
+                }
+                half /= 2;
+            }
+            for (all, sums) in all[0].iter().zip(sums.as_chunks_mut::<16>().0) {
+                store(sums, *all);
+            }
+        }
+    };
+}
+panel!(panel_16, 16, 4);
+panel!(panel_32, 32, 4);
+panel!(panel_64, 64, 2);
+
+/// See [`crate::Kernels::panel_64`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,avx2,fma")]
+fn panel_8(bits: &DepthBits, values: &[f32], x: &Panel<8>, sums: &mut [f32; 8]) {
+    let (at, count) = places(bits);
+    let count = count.min(values.len());
+    // SAFETY: 8 readable items of 4 bytes; the load needs no alignment.
+    let row = |place: u8| unsafe { _mm256_loadu_ps(x.0[usize::from(place)].as_ptr()) };
+    let mut all = [_mm256_setzero_ps(); 4];
+    let (blocks, tail) = values[..count].as_chunks::<4>();
+    let (places, rest) = at[..count].as_chunks::<4>();
+    for (values, places) in blocks.iter().zip(places) {
+        for i in 0..4 {
+            all[i] = _mm256_fmadd_ps(_mm256_set1_ps(values[i]), row(places[i]), all[i]);
+        }
+    }
+    for (&value, &place) in tail.iter().zip(rest) {
+        all[0] = _mm256_fmadd_ps(_mm256_set1_ps(value), row(place), all[0]);
+    }
+    let both = _mm256_add_ps(_mm256_add_ps(all[0], all[1]), _mm256_add_ps(all[2], all[3]));
+    // SAFETY: 8 readable items of 4 bytes; the load needs no alignment.
+    let before = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
+    // SAFETY: 8 writable items of 4 bytes; the store needs no alignment.
+    unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), _mm256_add_ps(before, both)) };
+}
+
+/// Columns in registers: all full but the last, of which `mask` tells the lanes in use.
+struct Columns {
+    mask: u16,
+}
+
+impl Columns {
+    fn new(width: usize) -> Self {
+        Self { mask: (0xFFFF_u32 >> (width.wrapping_neg() % 16)) as u16 }
+    }
+
+    /// The lanes in use of register `q` of `of`.
+    #[inline]
+    fn lanes(&self, q: usize, of: usize) -> u16 {
+        if q + 1 == of { self.mask } else { u16::MAX }
+    }
+
+    /// Loads register `q` of `of` of a row.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(&self, row: &[f32], q: usize, of: usize) -> __m512 {
+        let part = row.get(16 * q..).unwrap_or_default();
+        let lanes = self.lanes(q, of) & lanes(part.len());
+        // SAFETY: lanes behind the last item are not read.
+        unsafe { _mm512_maskz_loadu_ps(lanes, part.as_ptr()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn store(&self, row: &mut [f32], q: usize, of: usize, value: __m512) {
+        let part = row.get_mut(16 * q..).unwrap_or_default();
+        let lanes = self.lanes(q, of) & lanes(part.len());
+        // SAFETY: lanes behind the last item are not written.
+        unsafe { _mm512_mask_storeu_ps(part.as_mut_ptr(), lanes, value) }
+    }
+}
+
+/// Lanes of a register that `len` items take.
+#[inline]
+fn lanes(len: usize) -> u16 {
+    ((1u32 << len.min(16)) - 1) as u16
+}
+
+/// A row of `V` registers, the last one in part.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn csr_part<I: Index, const V: usize>(
+    indices: &[I],
+    values: &[f32],
+    x: &Strided<'_>,
+    sums: &mut [f32],
+) -> Result<(), usize> {
+    let columns = Columns::new(x.width);
+    let mut all: [__m512; V] = [_mm512_setzero_ps(); V];
+    for (q, all) in all.iter_mut().enumerate() {
+        *all = columns.load(sums, q, V);
+    }
+    for (i, (index, &value)) in indices.iter().zip(values).enumerate() {
+        if index.row() >= x.rows {
+            return Err(i);
+        }
+        let row = &x.items[index.row() * x.stride + x.first..][..x.width];
+        let value = _mm512_set1_ps(value);
+        for (q, all) in all.iter_mut().enumerate() {
+            *all = _mm512_fmadd_ps(value, columns.load(row, q, V), *all);
+        }
+    }
+    for (q, all) in all.iter().enumerate() {
+        columns.store(sums, q, V, *all);
+    }
+    Ok(())
+}
+
+/// A row of 64 columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn csr_whole<I: Index>(indices: &[I], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
+    let mut all = [_mm512_setzero_ps(); 4];
+    for (all, sums) in all.iter_mut().zip(sums.as_chunks::<16>().0) {
+        *all = load(sums);
+    }
+    for (i, (index, &value)) in indices.iter().zip(values).enumerate() {
+        if index.row() >= x.rows {
+            return Err(i);
+        }
+        let Some(row) = x.items[index.row() * x.stride + x.first..].first_chunk::<64>() else { return Err(i) };
+        add(value, row, &mut all);
+    }
+    for (all, sums) in all.iter().zip(sums.as_chunks_mut::<16>().0) {
+        store(sums, *all);
+    }
+    Ok(())
+}
+
+macro_rules! csr {
+    ($row:ident, $i:ty) => {
+        /// See [`crate::Kernels::csr_row_i32`].
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
+        fn $row(indices: &[$i], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
+            match x.width {
+                0 => plain::csr_row::<$i, true>(indices, values, x, sums),
+                1..=16 => csr_part::<$i, 1>(indices, values, x, sums),
+                17..=32 => csr_part::<$i, 2>(indices, values, x, sums),
+                33..=48 => csr_part::<$i, 3>(indices, values, x, sums),
+                49..64 => csr_part::<$i, 4>(indices, values, x, sums),
+                _ => csr_whole::<$i>(indices, values, x, sums),
+            }
+        }
+    };
+}
+csr!(csr_row_i32, i32);
+csr!(csr_row_i64, i64);
+
+/// `R` rows of a block and `V` registers of columns, so that a row of `x` is loaded once for all of them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn tile<const R: usize, const V: usize>(block: &[f32], x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+    let columns = Columns::new(x.width);
+    let mut all = [[_mm512_setzero_ps(); V]; R];
+    for (r, all) in all.iter_mut().enumerate() {
+        for (q, all) in all.iter_mut().enumerate() {
+            *all = columns.load(&sums[r * stride..][..x.width], q, V);
+        }
+    }
+    let block: [&[f32]; R] = std::array::from_fn(|r| &block[r * x.rows..][..x.rows]);
+    for at in 0..x.rows {
+        let row = &x.items[at * x.stride + x.first..][..x.width];
+        let row: [__m512; V] = {
+            let mut loaded = [_mm512_setzero_ps(); V];
+            for (q, loaded) in loaded.iter_mut().enumerate() {
+                *loaded = columns.load(row, q, V);
+            }
+            loaded
+        };
+        for r in 0..R {
+            let value = _mm512_set1_ps(block[r][at]);
+            for q in 0..V {
+                all[r][q] = _mm512_fmadd_ps(value, row[q], all[r][q]);
+            }
+        }
+    }
+    for (r, all) in all.iter().enumerate() {
+        for (q, all) in all.iter().enumerate() {
+            columns.store(&mut sums[r * stride..][..x.width], q, V, *all);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn tiles<const V: usize>(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+    let mut row = 0;
+    while row + 4 <= rows {
+        tile::<4, V>(&block[row * x.rows..], x, &mut sums[row * stride..], stride);
+        row += 4;
+    }
+    while row < rows {
+        tile::<1, V>(&block[row * x.rows..], x, &mut sums[row * stride..], stride);
+        row += 1;
+    }
+}
+
+/// See [`crate::Kernels::block`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
+fn block(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+    match x.width {
+        0 => {}
+        1..=16 => tiles::<1>(block, rows, x, sums, stride),
+        17..=32 => tiles::<2>(block, rows, x, sums, stride),
+        33..=48 => tiles::<3>(block, rows, x, sums, stride),
+        _ => tiles::<4>(block, rows, x, sums, stride),
+    }
+}
+
+/// See [`crate::Kernels::all_finite`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn all_finite(items: &[f32]) -> bool {
+    plain::all_finite(items)
+}
