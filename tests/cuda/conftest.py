@@ -21,15 +21,8 @@ def forget_devices() -> None:
     """Drops what the package knows of CuPy and devices."""
     for cache in CACHES:
         cache.cache_clear()
-    for known in (
-        launch._processors,
-        machine._machines,
-        engines._made,
-        lt.best,
-        plan._gpus,
-        launches._kernels,
-        launches._counters,
-    ):
+    own = (plan._gpus, launches._kernels, launches._counters)
+    for known in (launch._processors, machine._machines, engines._made, lt.best, *own):
         known.clear()
     lt._local.__dict__.clear()
 
@@ -66,14 +59,6 @@ def cupy(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def gpu() -> Any:
-    """CuPy on a real GPU."""
-    if (reason := no_device()) is not None:
-        pytest.skip(reason)
-    return importlib.import_module("cupy")
-
-
-@pytest.fixture
 def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
     """The emulated GPU with a cuSPARSELt that holds the binding to its rules; our own kernels do not compete."""
     others = {name: factory for name, factory in engines.FACTORIES.items() if name != "own"}
@@ -82,3 +67,11 @@ def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
     loaded = lt.Library(libraries.Found(fake, "fake"))
     monkeypatch.setattr(lt, "loaded", lambda: loaded)
     return fake
+
+
+@pytest.fixture
+def gpu() -> Any:
+    """CuPy on a real GPU."""
+    if (reason := no_device()) is not None:
+        pytest.skip(reason)
+    return importlib.import_module("cupy")

@@ -59,7 +59,7 @@ def built(source_text: str, function: str, defines: tuple[tuple[str, str], ...])
         with tempfile.TemporaryDirectory() as folder:
             made, code = Path(folder) / "kernel.so", Path(folder) / "kernel.cpp"
             code.write_text(text)
-            flags = ["-std=c++17", "-O1", "-fno-strict-aliasing", "-fPIC", "-shared", "-w", f"-I{HERE}"]
+            flags = ["-std=c++17", "-O0", "-fno-strict-aliasing", "-fPIC", "-shared", "-w", f"-I{HERE}"]
             host = ['-DSPARSEFMT_HOST="machine.h"', "-o", str(made), str(code)]
             done = subprocess.run([COMPILER, *flags, *host], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[:4000]

@@ -89,7 +89,7 @@ _TABLE: dict[int, dict[str, Tile]] = {
     64: {"": Tile(4, 4, 2, 1, 1, 1), "small": Tile(4, 2, 2, 1, 1, 1)},
     128: {"": Tile(4, 2, 4, 1, 1, 1), "small": Tile(4, 1, 4, 1, 1, 1)},
 }
-_GEMV = Tile(1, 1, 1, 4, 1, 4)
+_GEMV = {2: Tile(1, 1, 1, 4, 1, 4), 4: Tile(1, 1, 1, 4, 1, 3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def plan(f: Form, columns: int, bf16: bool, gpu: Gpu, gemv: bool = False) -> Pla
         gpu: the device.
         gemv: without tensor cores; up to 4 columns.
     """
-    tile = _GEMV if gemv else tile_for(f, columns, gpu)
+    tile = _GEMV[2 if columns <= 2 else 4] if gemv else tile_for(f, columns, gpu)
     stages = stages_for(f, tile, gpu)
     row_tiles, col_tiles = -(-f.shape[0] // tile.rows), -(-columns // tile.columns)
     units = row_tiles * col_tiles * -(-f.shape[1] // tile.depth)
