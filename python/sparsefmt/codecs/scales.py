@@ -38,7 +38,8 @@ def part_entries(part: Layout, grid: Array, group: int) -> Array | None:
         return grid.reshape(-1)[:1]
     per, rows = part.slot_group(columns(part.shape, group)), part.shape[0]
     if per is not None and rows:
-        return np.repeat(grid, per, axis=1)[:, : part.slots // rows]
+        row = part.slots // rows
+        return np.repeat(grid, min(per, row), axis=1)[:, :row]  # a group may be wider than the row by far
     offsets = part.slot_offsets(columns(part.shape, group))
     return None if offsets is None else np.repeat(grid.reshape(-1), np.diff(offsets))
 
