@@ -42,7 +42,8 @@ def distinct(values: Array, weights: Array | None) -> tuple[Array, Array]:
         found, number = np.unique(values, return_counts=True)
         return found.astype(np.float64), number.astype(np.float64)
     found, inverse = np.unique(values, return_inverse=True)
-    return found.astype(np.float64), np.bincount(inverse, weights, len(found))
+    # Of nothing, bincount counts in integers.
+    return found.astype(np.float64), np.bincount(inverse, weights, len(found)).astype(np.float64, copy=False)
 
 
 def merged(values: Array, weights: Array) -> tuple[Array, Array]:
