@@ -48,7 +48,8 @@ def operands(t: SparseTensor, x: object) -> DeviceArray:
         BackendError: one of them is on the CPU, or on another device.
     """
     if t.device == "cpu":
-        msg = 'the tensor is on the CPU and the array on a GPU; move it first: t.to("cuda")'
+        other = "the array on a GPU" if is_device_array(x) else "so is the array"
+        msg = f'the tensor is on the CPU and {other}; move it first: t.to("cuda")'
         raise BackendError(msg)
     if not is_device_array(x):
         msg = f"the tensor is on {t.device} and the array on the CPU; move it first: cupy.asarray(x), or t.to('cpu')"
