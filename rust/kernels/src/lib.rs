@@ -19,7 +19,7 @@ mod units;
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
-pub use product::{Chunk, DEPTH, DepthBits, Panel, Strided};
+pub use product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};
 pub use ranks::RankTable;
 pub use streamed::Streamed;
 pub use top::Order;

@@ -5,6 +5,7 @@ pub(crate) mod compress;
 pub(crate) mod dots;
 pub(crate) mod halves;
 pub(crate) mod mask;
+pub(crate) mod pairs;
 pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;
