@@ -150,6 +150,7 @@ def bsr_matmul(
     x: _Array,
     out: _Array,
 ) -> int: ...
+def pairs_matmul(codes: _Array, slots: _Array, x: _Array, out: _Array) -> int: ...
 
 # header
 def parse_header(

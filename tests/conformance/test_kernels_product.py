@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
+from sparsefmt import multiply
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import product
 from sparsefmt.kernels.settings import set_num_threads
@@ -123,6 +124,28 @@ def test_products_in_integers_keep_their_bound(
     loss = w.sum(axis=1)[:, None] * np.abs(x).max(axis=0, initial=0) / 254
     exact = t.to_dense().astype(np.float64) @ x
     assert (np.abs(got - exact) <= loss * 1.0001 + bound(t, x)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    structure=st.sampled_from(["nm2:4", "nm2:4@64"]), shape=shapes, seed=st.integers(0, 2**32),
+    k=st.sampled_from([1, 16, 63, 64, 65, 130]), odd=st.sampled_from([None, None, np.nan, np.inf]),
+)  # fmt: skip
+def test_pairs_of_bfloat16_keep_the_bound(
+    structure: str, shape: tuple[int, int], seed: int, k: int, odd: float | None
+) -> None:
+    t: Any = packed(structure, shape, "bfloat16", 1.0, seed)
+    x = np.random.default_rng(seed + 1).standard_normal((shape[1], k)).astype(t.dtype)
+    if odd is not None:
+        x[-1, -1] = odd
+    out = np.full((shape[0], k), 7, np.float32)
+    found = product.pairs_matmul(t.structure.codes, t.values.data.view(np.uint16), x.view(np.uint16), out)
+    assert found == (2 if not multiply.pairs_are_fast() else int(odd is not None))
+    if found:
+        assert (out == 7).all()
+        return
+    exact = t.to_dense().astype(np.float64) @ x.astype(np.float64)
+    assert (np.abs(out - exact) <= bound(t, x)).all()
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

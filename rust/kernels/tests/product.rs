@@ -1,6 +1,6 @@
 //! Products on every instruction set are within the bound of sums in float64, whatever the lengths.
 
-use sparsefmt_kernels::{Chunk, DEPTH, Isa, Kernels, Panel, Strided};
+use sparsefmt_kernels::{Chunk, DEPTH, Isa, Kernels, PAIRED, Pairs, Panel, Strided};
 
 /// A small generator, so that the tests need no crate and repeat.
 fn generator(seed: u64) -> impl FnMut() -> u32 {
@@ -204,6 +204,42 @@ fn what_is_not_finite_is_found() {
                 items[at * (len - 1) / 2] = bad;
                 assert!(!kernels.all_finite(&items), "{bad} of {len}");
                 items[at * (len - 1) / 2] = -0.0;
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_agree() {
+    const ROWS: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
+    let wide = |bits: u16| f64::from(f32::from_bits(u32::from(bits) << 16));
+    for seed in 0..30 {
+        let mut next = generator(seed);
+        let mut brains = |len| floats(&mut next, len).iter().map(|x| (x.to_bits() >> 16) as u16).collect::<Vec<_>>();
+        let (x, values) = (brains(4 * PAIRED * 64), brains(2 * PAIRED));
+        let codes: Vec<usize> = (0..PAIRED).map(|_| next() as usize % 6).collect();
+        let word = codes.iter().enumerate().fold(0u64, |word, (i, &code)| word | (code as u64) << (3 * i));
+        let mut pairs = vec![Pairs::ZERO];
+        for group in 0..PAIRED {
+            for (code, (low, high)) in ROWS.into_iter().enumerate() {
+                for column in 0..64 {
+                    let item = |row: usize| u32::from(x[(4 * group + row) * 64 + column]);
+                    pairs[0].0[6 * group + code][column] = item(low) | item(high) << 16;
+                }
+            }
+        }
+        let values: &[u16; 2 * PAIRED] = values.first_chunk().expect("as many");
+        for kernels in tables() {
+            let mut sums = [0.5; 64];
+            // The upper two bytes belong to the next groups, and do not count.
+            kernels.add_pairs(&(word | 0xFFFF << 48).to_le_bytes(), values, &pairs[0], &mut sums);
+            for (column, &sum) in sums.iter().enumerate() {
+                let terms = (0..2 * PAIRED).map(|i| {
+                    let (low, high) = ROWS[codes[i / 2]];
+                    let row = 4 * (i / 2) + if i % 2 == 0 { low } else { high };
+                    wide(values[i]) * wide(x[row * 64 + column])
+                });
+                close(sum, terms.chain([0.5]), "pairs");
             }
         }
     }

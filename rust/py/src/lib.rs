@@ -49,7 +49,7 @@ mod _native {
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
     #[pymodule_export]
-    use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul};
+    use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, pairs_matmul};
     #[pymodule_export]
     use super::segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
     #[pymodule_export]

@@ -221,3 +221,18 @@ pub fn bsr_matmul(
         product(x, out, |x, out| product::bsr_matmul((indptr, indices), block, &values, x, out))
     })
 }
+
+/// Multiplies 2:4 of bfloat16 by bfloat16; gives 2 where this CPU has no instruction for it.
+#[pyfunction]
+pub fn pairs_matmul(codes: Any<'_, '_>, slots: Any<'_, '_>, x: Any<'_, '_>, out: Any<'_, '_>) -> PyResult<usize> {
+    let py = x.py();
+    if !product::pairs_are_fast() {
+        return Ok(2);
+    }
+    let (codes, slots, x) =
+        (In::<u8>::new("codes", codes, 2)?, In::<u16>::new("slots", slots, 2)?, In::<u16>::new("x", x, 2)?);
+    let mut out = Out::<f32>::new("out", out, 2)?;
+    let (codes, slots, x, out) = (codes.matrix()?, slots.matrix()?, x.matrix()?, out.matrix()?);
+    let finite = py.detach(|| product::pairs_matmul(codes, slots, x, out));
+    Ok(usize::from(!done(py, finite)?))
+}

@@ -9,12 +9,14 @@ mod few;
 mod gemv;
 mod integers;
 mod masked;
+mod pairs;
 mod panel;
 mod values;
 
 pub use bsr::bsr_matmul;
 pub use csr::csr_matmul;
 pub use masked::{bits_matmul, dense_matmul, nm_matmul};
+pub use pairs::{pairs_are_fast, pairs_matmul};
 pub use values::{Coding, Values};
 
 use crate::{Error, Kernels, Matrix, MatrixMut, Result, par};

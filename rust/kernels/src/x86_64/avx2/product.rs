@@ -1,6 +1,6 @@
 //! Products for AVX2 with FMA: the portable loops, compiled for it.
 
-use crate::product::{Chunk, DepthBits, Panel, Product, Strided};
+use crate::product::{Chunk, DepthBits, PAIRED, Pairs, Panel, Product, Strided};
 use crate::scalar::product as plain;
 
 pub(crate) const TABLE: Product = Product {
@@ -16,6 +16,7 @@ pub(crate) const TABLE: Product = Product {
     dots_4,
     dots_8,
     dots_16,
+    add_pairs,
     csr_dot_i32,
     csr_dot_i64,
     csr_row_i32,
@@ -62,6 +63,12 @@ macro_rules! dots {
 dots!(dots_4, 4);
 dots!(dots_8, 8);
 dots!(dots_16, 16);
+
+/// See [`crate::Kernels::add_pairs`].
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+pub(crate) fn add_pairs(codes: &[u8; 8], values: &[u16; 2 * PAIRED], x: &Pairs, sums: &mut [f32; 64]) {
+    plain::add_pairs(codes, values, x, sums);
+}
 
 macro_rules! csr {
     ($dot:ident, $row:ident, $i:ty) => {

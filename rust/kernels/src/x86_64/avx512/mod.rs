@@ -6,6 +6,7 @@ pub(crate) mod dots;
 pub(crate) mod halves;
 pub(crate) mod mask;
 pub(crate) mod nearest;
+pub(crate) mod pairs;
 pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod select;

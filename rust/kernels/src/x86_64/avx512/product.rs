@@ -25,6 +25,7 @@ pub(crate) const TABLE: Product = Product {
     dots_4: dots::dots_4,
     dots_8: dots::dots_8,
     dots_16: dots::dots_16,
+    add_pairs: avx2::product::add_pairs,
     csr_dot_i32: avx2::product::csr_dot_i32,
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
@@ -53,7 +54,7 @@ pub(super) fn load(items: &[f32; 16]) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(items: &mut [f32; 16], value: __m512) {
+pub(super) fn store(items: &mut [f32; 16], value: __m512) {
     // SAFETY: 16 writable items of 4 bytes; the store needs no alignment.
     unsafe { _mm512_storeu_ps(items.as_mut_ptr(), value) }
 }
