@@ -192,6 +192,8 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
     sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
     sums = sums.reshape(shape)
     if not lead and _in_pairs(s, values, right.dtype, k):
+        assert isinstance(s, Nm)
+        assert isinstance(values, Raw)
         found = kernels.pairs_matmul(s.codes, items(values.data), items(np.ascontiguousarray(right)), sums)
         if found == 1:
             return None
