@@ -145,7 +145,7 @@ def _run(s: Structure, held: Held, x: Array, out: Array) -> int:
 
 
 def _by_rows(s: Structure, values: Codec) -> tuple[Structure, Codec]:
-    """csc as csr, whose blocks of rows are decoded without going over all slots again and again."""
+    """As csr if it is csc, so that blocks of rows are decoded without going over all slots again and again."""
     if not isinstance(s, Csc) or not values.anywhere or s.shape[0] > 8 * s.slots + 1024:
         return s, values
     target, slots = restructure(s, values.lift(s), Csr, {})
@@ -205,7 +205,8 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
     check_size(int(np.prod(shape)) * 4, "the product")
     sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
     sums = sums.reshape(shape)
-    if not lead and _in_pairs(s, values, right.dtype, k):
+    pairs = _in_pairs(s, values, right.dtype, k)
+    if not lead and pairs and isinstance(s, Nm) and isinstance(values, Raw):
         found = kernels.pairs_matmul(s.codes, items(values.data), items(np.ascontiguousarray(right)), sums)
         if found == 1:
             return None
