@@ -32,6 +32,7 @@ def cells(r: Result) -> list[str]:
         times[1] = f"{r.microseconds:.1f} us"
     warm = {name: f", {x:.1f}" for name, x in r.warm_peers.items()}
     peers = [f"{x:.1f}{warm.get(name, '')} x {name}" for name, x in r.peers.items()]
+    peers += [f"-, {x:.1f} x {name}" for name, x in r.warm_peers.items() if name not in r.peers]
     bars = [f"{bar.text}: {bar.verdict}" for bar in r.bars]
     roof = "" if r.roofline is None else f"{r.roofline:.2f}"
     return [r.case, r.size, *times, roof, "\n".join(peers), "\n".join(bars)]

@@ -32,6 +32,8 @@ from sparsefmt.structures.nm import Nm
 _WIDEST = 1 << 18  # columns that kernels for bits take
 _STREAM = 1 / 10e9  # seconds a byte takes one thread, read once
 _FLOP = 1 / 45e9  # seconds a multiplication takes BLAS on one thread
+_CAST = 2e-9  # seconds NumPy takes to make float32 of another number
+_TURN = 5e-9  # seconds a slot takes from csc to csr
 _START = 5e-6  # seconds that a call costs whatever its size
 _PER_SLOT = {8: 0.6e-9, 16: 0.8e-9, 32: 1.2e-9, 64: 1.9e-9}  # seconds that a value takes with so many columns
 _SLOWER = {"avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
@@ -60,6 +62,9 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
     else:
         size = rows * cols
         decode = 0.0 if _is_plain(s, values, compute) else size * (1.0e-9 + 0.1e-9 * values.dtype.itemsize) / threads
+        decode += 0.0 if values.dtype == compute else _CAST * size
+        if isinstance(s, Csc):
+            decode += _TURN * s.slots
         blas = max(size * k * _FLOP * (1.5 if k < 64 else 1.0), size * compute.itemsize * _STREAM / 1.2) / threads
         name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
         plans = [Plan(name, stored, 2 * size * k, _START + decode + blas)]
@@ -67,7 +72,7 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
         seconds = stored * _STREAM / threads + _work(s, k) * slower / threads
         route = 0.0
         if isinstance(s, Csc):
-            route = 4e-9 * s.slots
+            route = _TURN * s.slots
         name = _kernel_name(s, k)
         if _in_pairs(s, values, x, k) and pairs_are_fast():
             name, seconds = "packed nm kernel: two values of bfloat16 at once, 64 columns of x at a time", 0.5 * seconds
@@ -100,7 +105,8 @@ def _work(s: Structure, k: int) -> float:
         return 0.03e-9 * s.slots * max(k, 16)
     if s.kind in ("nm", "bitmask", "dense"):
         return s.slots * sum(_PER_SLOT[width] for _, width in _panels(k))
-    return s.slots * sum(1.5 * _PER_SLOT[width] for _, width in _panels(k))
+    dear = 1.0 if 4 * s.slots > size else 1.7
+    return s.slots * sum(dear * _PER_SLOT[width] for _, width in _panels(k))
 
 
 def _panels(k: int) -> Iterator[tuple[int, int]]:
@@ -138,6 +144,14 @@ def _run(s: Structure, held: Held, x: Array, out: Array) -> int:
     return 1
 
 
+def _by_rows(s: Structure, values: Codec) -> tuple[Structure, Codec]:
+    """As csr if it is csc, so that blocks of rows are decoded without going over all slots again and again."""
+    if not isinstance(s, Csc) or not values.anywhere or s.shape[0] > 8 * s.slots + 1024:
+        return s, values
+    target, slots = restructure(s, values.lift(s), Csr, {})
+    return target, values.lower(target, slots)
+
+
 def _held(s: Structure, values: Codec) -> tuple[Structure, Held] | None:
     """The structure and slots that a kernel takes, converted if need be."""
     if isinstance(s, Coo | Csc):
@@ -162,7 +176,7 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     elif x.size and isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
         made = _stored(values, x)
     if made is None:
-        made = ops.matmul(s, values, x)
+        made = ops.matmul(*_by_rows(s, values), x)
     if out is None or made is out:
         return made
     np.copyto(out, made)
@@ -191,21 +205,20 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
     check_size(int(np.prod(shape)) * 4, "the product")
     sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
     sums = sums.reshape(shape)
-    if not lead and _in_pairs(s, values, right.dtype, k):
-        assert isinstance(s, Nm)
-        assert isinstance(values, Raw)
+    pairs = _in_pairs(s, values, right.dtype, k)
+    if not lead and pairs and isinstance(s, Nm) and isinstance(values, Raw):
         found = kernels.pairs_matmul(s.codes, items(values.data), items(np.ascontiguousarray(right)), sums)
         if found == 1:
             return None
-        if found == 2 and _run(*ready, _plain(right, s), sums):
+        if found == 2 and _run(*ready, _plain(right), sums):
             return None
     elif not lead:
-        if _run(*ready, _plain(right, s), sums):
+        if _run(*ready, _plain(right), sums):
             return None
     else:
         for places in _together(lead, k):
             part = right.reshape(-1, cols, k)[places]
-            wide = _plain(part.transpose(1, 0, 2).reshape(cols, -1), s)
+            wide = _plain(part.transpose(1, 0, 2).reshape(cols, -1))
             made = sums.reshape(-1, *shape[-2:])[places]
             room = made[0] if len(part) == 1 else empty((shape[-2], wide.shape[1]), np.float32, "a part of the product")
             if _run(*ready, wide, room):
@@ -231,13 +244,9 @@ def pairs_are_fast() -> bool:
     return NATIVE and kernels.pairs_matmul(none.astype(np.uint8), none, none, np.empty((0, 0), np.float32)) == 0
 
 
-def _plain(x: Array, s: Structure) -> Array:
-    """As contiguous float32.
-
-    Kernels that read rows of `x` many times get it aligned, so that no load of a register crosses lines of the cache.
-    """
-    reads = s.kind in ("csr", "csc", "coo", "bsr") and x.shape[1] > 1 and s.slots > 64 * len(x)
-    if x.dtype == np.float32 and x.flags.c_contiguous and (not reads or x.ctypes.data % 64 == 0):
+def _plain(x: Array) -> Array:
+    """As contiguous float32."""
+    if x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned:
         return x
     made = empty(x.shape, np.float32, "the right factor in float32")
     np.copyto(made, x, casting="unsafe")

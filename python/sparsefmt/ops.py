@@ -10,7 +10,7 @@ from sparsefmt.convert import HUBS, restructure
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 
-_BUDGET = 4 << 20  # bytes of decoded rows, or of products of slots, at a time
+_BUDGET = 2 << 20  # bytes of decoded rows, or of products of slots, at a time
 
 
 def result_dtypes(a: Dtype, b: Dtype) -> tuple[Dtype, Dtype]:
@@ -113,7 +113,9 @@ def matmul(s: Structure, values: Codec, x: Array) -> Array:
                 if len(bad):
                     block = block.copy()
                     block[:, bad] = 0
-                part += block @ right
+                    part += block @ right
+                else:
+                    np.matmul(block, right, out=part)
         out = _result(out, result)
     return out[..., 0] if vector else out
 

@@ -219,12 +219,12 @@ fn pairs_agree() {
         let (x, values) = (brains(4 * PAIRED * 64), brains(2 * PAIRED));
         let codes: Vec<usize> = (0..PAIRED).map(|_| next() as usize % 6).collect();
         let word = codes.iter().enumerate().fold(0u64, |word, (i, &code)| word | (code as u64) << (3 * i));
-        let mut pairs = vec![Pairs::ZERO];
+        let mut pairs = Box::new(Pairs::ZERO);
         for group in 0..PAIRED {
             for (code, (low, high)) in ROWS.into_iter().enumerate() {
                 for column in 0..64 {
                     let item = |row: usize| u32::from(x[(4 * group + row) * 64 + column]);
-                    pairs[0].0[6 * group + code][column] = item(low) | item(high) << 16;
+                    pairs.0[6 * group + code][column] = item(low) | item(high) << 16;
                 }
             }
         }
@@ -232,7 +232,7 @@ fn pairs_agree() {
         for kernels in tables() {
             let mut sums = [0.5; 64];
             // The upper two bytes belong to the next groups, and do not count.
-            kernels.add_pairs(&(word | 0xFFFF << 48).to_le_bytes(), values, &pairs[0], &mut sums);
+            kernels.add_pairs(&(word | 0xFFFF << 48).to_le_bytes(), values, &pairs, &mut sums);
             for (column, &sum) in sums.iter().enumerate() {
                 let terms = (0..2 * PAIRED).map(|i| {
                     let (low, high) = ROWS[codes[i / 2]];

@@ -64,6 +64,36 @@ impl<I: Index> Masked for Bits<'_, I> {
     }
 }
 
+/// Rows of ascending indices, as bits.
+struct Csr<'a, I> {
+    indptr: &'a [I],
+    indices: &'a [I],
+    place: Range<usize>,
+    cols: usize,
+}
+
+impl<I: Index> Masked for Csr<'_, I> {
+    fn shape(&self) -> (usize, usize) {
+        (self.indptr.len() - 1, self.cols)
+    }
+    fn bits(&self, row: usize, bits: &mut [u8]) -> Result<()> {
+        bits.fill(0);
+        let slots = self.slots(row)?;
+        for (at, index) in self.indices[slots.clone()].iter().enumerate() {
+            let wrong = || Error::Index { at: slots.start + at, got: index.to_i64(), bound: self.cols };
+            let column = index.below(self.cols).ok_or_else(wrong)?;
+            bits[column / 8] |= 1 << (column % 8);
+        }
+        Ok(())
+    }
+    fn slots(&self, row: usize) -> Result<Range<usize>> {
+        slots_at(self.indptr, row, &self.place)
+    }
+    fn nbytes(&self) -> usize {
+        size_of_val(self.indices)
+    }
+}
+
 struct Dense {
     shape: (usize, usize),
 }
@@ -149,6 +179,18 @@ pub fn bits_matmul<I: Index>(
     }
     let place = span(row_offsets, values.len())?;
     matmul(&Bits { bits, row_offsets, place: place.clone(), cols }, values, place.end, &x, out)
+}
+
+/// `out = w @ x` for rows of ascending indices; see [`super::csr_matmul`].
+pub(super) fn csr_matmul<I: Index>(
+    indptr: &[I],
+    indices: &[I],
+    values: &Values<'_>,
+    x: Matrix<'_, f32>,
+    out: MatrixMut<'_, f32>,
+) -> Result<()> {
+    let (cols, place) = (x.rows(), span(indptr, indices.len().min(values.len()))?);
+    matmul(&Csr { indptr, indices, place: place.clone(), cols }, values, place.end, &x, out)
 }
 
 /// `out = w @ x` where every element is stored.

@@ -48,10 +48,19 @@ struct Aligned {
 
 impl Aligned {
     fn new(source: &[f32]) -> Self {
-        let mut items = vec![0.0; source.len() + 16];
+        let mut made = Self::zeros(source.len());
+        made.items_mut().copy_from_slice(source);
+        made
+    }
+
+    fn zeros(len: usize) -> Self {
+        let items = vec![0.0; len + 16];
         let start = items.as_ptr().align_offset(64).min(16);
-        items[start..start + source.len()].copy_from_slice(source);
-        Self { items, start, len: source.len() }
+        Self { items, start, len }
+    }
+
+    fn items_mut(&mut self) -> &mut [f32] {
+        &mut self.items[self.start..self.start + self.len]
     }
 
     fn items(&self) -> &[f32] {

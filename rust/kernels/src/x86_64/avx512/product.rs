@@ -266,11 +266,16 @@ fn csr_part<I: Index, const V: usize>(
     Ok(())
 }
 
-/// A row of 64 columns.
+/// A row of `V` whole registers.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn csr_whole<I: Index>(indices: &[I], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
-    let mut all = [_mm512_setzero_ps(); 4];
+fn csr_whole<I: Index, const V: usize>(
+    indices: &[I],
+    values: &[f32],
+    x: &Strided<'_>,
+    sums: &mut [f32],
+) -> Result<(), usize> {
+    let mut all = [_mm512_setzero_ps(); V];
     for (all, sums) in all.iter_mut().zip(sums.as_chunks::<16>().0) {
         *all = load(sums);
     }
@@ -278,8 +283,9 @@ fn csr_whole<I: Index>(indices: &[I], values: &[f32], x: &Strided<'_>, sums: &mu
         if index.row() >= x.rows {
             return Err(i);
         }
-        let Some(row) = x.items[index.row() * x.stride + x.first..].first_chunk::<64>() else { return Err(i) };
-        add(value, row, &mut all);
+        let row = x.items[index.row() * x.stride + x.first..].as_chunks::<16>().0;
+        let Some(row) = row.first_chunk::<V>() else { return Err(i) };
+        add(value, row.as_flattened(), &mut all);
     }
     for (all, sums) in all.iter().zip(sums.as_chunks_mut::<16>().0) {
         store(sums, *all);
@@ -295,10 +301,11 @@ macro_rules! csr {
             match x.width {
                 0 => plain::csr_row::<$i, true>(indices, values, x, sums),
                 1..=16 => csr_part::<$i, 1>(indices, values, x, sums),
-                17..=32 => csr_part::<$i, 2>(indices, values, x, sums),
+                32 => csr_whole::<$i, 2>(indices, values, x, sums),
+                17..=31 => csr_part::<$i, 2>(indices, values, x, sums),
                 33..=48 => csr_part::<$i, 3>(indices, values, x, sums),
                 49..64 => csr_part::<$i, 4>(indices, values, x, sums),
-                _ => csr_whole::<$i>(indices, values, x, sums),
+                _ => csr_whole::<$i, 4>(indices, values, x, sums),
             }
         }
     };
