@@ -88,16 +88,7 @@ pub fn dense_to_csr<T: Item, I: Index>(
                 if written + count > end || end > indices.len() {
                     return Err(Error::Changed);
                 }
-                I::positions(bits, tile * TILE, &mut indices[written..]);
-                if count < items.len() / SPARSE {
-                    let (indices, slots) = (&indices[written..][..count], &mut slots[written..][..count]);
-                    for (index, slot) in indices.iter().zip(slots) {
-                        let at = (index.to_i64() as usize).wrapping_sub(tile * TILE);
-                        *slot = *items.get(at).ok_or(Error::Changed)?;
-                    }
-                } else {
-                    T::compress(items, bits, &mut slots[written..]);
-                }
+                take_items(items, bits, tile * TILE, &mut indices[written..], &mut slots[written..]);
                 written += count;
             }
             if written != end {
@@ -106,6 +97,28 @@ pub fn dense_to_csr<T: Item, I: Index>(
         }
         Ok(())
     })
+}
+
+/// Writes `first` plus the place, and the item, of each of `items` whose bit is set; gives their number. What there is
+/// no room for is dropped.
+#[inline]
+pub(crate) fn take_items<T: Item, I: Index>(
+    items: &[T],
+    bits: &[u8],
+    first: usize,
+    indices: &mut [I],
+    slots: &mut [T],
+) -> usize {
+    let count = I::positions(bits, first, indices);
+    if count >= items.len() / SPARSE {
+        T::compress(items, bits, slots);
+        return count;
+    }
+    for (index, slot) in indices.iter().take(count).zip(slots) {
+        let at = (index.to_i64() as usize).wrapping_sub(first);
+        *slot = items.get(at).copied().unwrap_or_default();
+    }
+    count
 }
 
 /// Zeroes `out` (`shape`, a block of rows) and puts every slot in its place. `indptr` is the slice for these rows.
