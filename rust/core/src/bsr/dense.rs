@@ -1,28 +1,24 @@
 //! Dense to blocks and back.
 
 use super::{Block, Bsr};
-use crate::csr::{ROW_BUFFER, lengths, slots_of, span};
+use crate::csr::{ROW_BUFFER, RowBuffer, TILE, lengths, slots_of, span};
 use crate::once::{self, Room, Turns};
-use crate::{Error, Index, Item, Matrix, MatrixMut, Result, par};
+use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
 
-/// Bytes of every row that are looked at together: what they have in common stays in the first-level cache.
-const WIDE: usize = 1 << 14;
-
 /// Finds the blocks that hold a nonzero item.
-struct Finder<T> {
-    any: Vec<T>,
-    bits: Vec<u8>,
+struct Finder {
+    any: Vec<u64>,
+    bits: [u8; TILE / 8],
 }
 
-impl<T: Item> Finder<T> {
+impl Finder {
     fn new(cols: usize) -> Self {
-        let wide = (WIDE / size_of::<T>()).min(cols);
-        Self { any: vec![T::default(); wide], bits: vec![0; wide.div_ceil(64) * 8] }
+        Self { any: vec![0; cols.div_ceil(64)], bits: [0; TILE / 8] }
     }
 
     /// Calls `found` with every block column of one block row that holds a nonzero item, ascending.
-    fn each_stored(
+    fn each_stored<T: Item>(
         &mut self,
         w: Matrix<'_, T>,
         rows: &Range<usize>,
@@ -30,47 +26,29 @@ impl<T: Item> Finder<T> {
         zero: T,
         mut found: impl FnMut(usize) -> Result<()>,
     ) -> Result<()> {
-        let wide = WIDE / size_of::<T>();
-        if c > wide {
-            for start in (0..w.cols()).step_by(c) {
-                let end = start.saturating_add(c).min(w.cols());
-                let mut pieces = (start..end).step_by(wide).map(|at| at..end.min(at + wide));
-                if pieces.any(|cols| self.any_row(w, rows, cols, zero) != 0) {
-                    found(start / c)?;
+        self.any.fill(0);
+        for row in rows.clone() {
+            for (tile, any) in w.row(row).chunks(TILE).zip(self.any.chunks_mut(TILE / 64)) {
+                T::nonzero_bits(tile, zero, &mut self.bits[..tile.len().div_ceil(8)]);
+                for (any, bits) in any.iter_mut().zip(self.bits.as_chunks().0) {
+                    *any |= u64::from_le_bytes(*bits);
                 }
             }
-            return Ok(());
         }
-        for start in (0..w.cols()).step_by(wide / c * c) {
-            let end = w.cols().min(start + wide / c * c);
-            if self.any_row(w, rows, start..end, zero) == 0 {
-                continue;
-            }
-            let mut at = 0;
-            while let Some(bit) = next_bit(&self.bits, at).filter(|&bit| bit < end - start) {
-                let block = (start + bit) / c;
-                found(block)?;
-                at = (block + 1) * c - start;
-            }
+        let mut at = 0;
+        while let Some(column) = next_bit(&self.any, at).filter(|&column| column < w.cols()) {
+            found(column / c)?;
+            at = (column / c + 1).saturating_mul(c);
         }
         Ok(())
-    }
-
-    /// Sets a bit for every column (at most `wide`) in which any of the rows is nonzero; gives their number.
-    fn any_row(&mut self, w: Matrix<'_, T>, rows: &Range<usize>, cols: Range<usize>, zero: T) -> usize {
-        let any = &mut self.any[..cols.len()];
-        let items = &w.items()[rows.start * w.cols()..rows.end * w.cols()];
-        T::merge(&items[cols.start..], w.cols(), any);
-        T::nonzero_bits(any, zero, &mut self.bits[..cols.len().div_ceil(8)])
     }
 }
 
 /// The first bit that is set, from bit `from` on.
-fn next_bit(bits: &[u8], from: usize) -> Option<usize> {
-    let words = bits.as_chunks::<8>().0;
+fn next_bit(words: &[u64], from: usize) -> Option<usize> {
     let mut mask = u64::MAX << (from % 64);
     for (at, word) in words.iter().enumerate().skip(from / 64) {
-        let word = u64::from_le_bytes(*word) & mask;
+        let word = word & mask;
         if word != 0 {
             return Some(at * 64 + word.trailing_zeros() as usize);
         }
@@ -230,31 +208,33 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
     let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, mut out)| {
         let first = block_rows.start * block.r;
-        let mut buffer = vec![T::default(); if buffered { cols + 64 / size_of::<T>() } else { 0 }];
-        // Aligned, because a store that crosses cache lines takes twice as long.
-        let aligned = buffer.as_ptr().align_offset(64).min(buffer.len().saturating_sub(cols));
-        let buffer = buffer.get_mut(aligned..aligned + cols).unwrap_or_default();
-        for block_row in block_rows {
-            let rows = block.rows(block_row, rows);
-            if buffered {
-                for (i, row) in rows.enumerate() {
+        if !buffered {
+            for block_row in block_rows {
+                let rows = block.rows(block_row, rows);
+                out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
+                for found in bsr.blocks_of(block_row, &span, across)? {
+                    let (column, items) = found?;
+                    for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
+                        put(items, column * block.c, out.row_mut(row - first));
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let mut buffer = RowBuffer::new(cols, out.items_mut());
+        let buffer = buffer.items();
+        Kernels::streamed(true, |streamed| {
+            for block_row in block_rows {
+                for (i, row) in block.rows(block_row, rows).enumerate() {
                     for found in bsr.blocks_of(block_row, &span, across)? {
                         let (column, items) = found?;
                         put(&items[i * block.c..][..block.c], column * block.c, buffer);
                     }
-                    T::drain(buffer, out.row_mut(row - first));
-                }
-                continue;
-            }
-            out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
-            for found in bsr.blocks_of(block_row, &span, across)? {
-                let (column, items) = found?;
-                for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
-                    put(items, column * block.c, out.row_mut(row - first));
+                    T::drain(streamed, buffer, out.row_mut(row - first));
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 
