@@ -273,8 +273,11 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
 def _allocated(
     shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, *, zeroed: bool
 ) -> Array:
-    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
-    nbytes = math.prod(shape) * dtype.itemsize
+    dtype = np.dtype(dtype)
+    if isinstance(shape, tuple):
+        nbytes = math.prod(shape) * dtype.itemsize
+    else:
+        nbytes, shape = shape * dtype.itemsize, (shape,)
     if limit is not None or nbytes > memory.LARGE or _max_bytes is not None:
         check_size(nbytes, what, limit)
     try:
@@ -287,7 +290,7 @@ def _allocated(
 def frozen(a: Array) -> Array:
     """A read-only view of `a`; the flags of `a` itself stay."""
     view = a.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

@@ -80,7 +80,8 @@ def offsets(counted: Array, *bounds: int, per: int = 1) -> tuple[Array, int]:
     `per` is the number of slots that a count stands for.
     """
     total = accumulate(counted)
-    return counted.astype(index_dtype(*bounds, total * per), copy=False), total
+    dtype = index_dtype(*bounds, total * per)
+    return counted if counted.dtype == dtype else counted.astype(dtype), total
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -50,6 +50,17 @@ fn rest<T>(dst: &mut [T], written: usize) -> &mut [T] {
     dst.get_mut(written..).unwrap_or(&mut [])
 }
 
+/// The 64 bits from byte `at` on; those behind the end are not set.
+#[inline]
+fn window(bits: &[u8], at: usize) -> u64 {
+    let rest = bits.get(at..).unwrap_or(&[]);
+    u64::from_le_bytes(rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    }))
+}
+
 macro_rules! items {
     ($t:ty, $lanes:literal, $mask:ty, $compress:ident, $vpcompress:ident, $expand:ident, $vpexpand:ident) => {
         /// See [`crate::Kernels::compress_u16`].
@@ -104,24 +115,34 @@ macro_rules! items {
                 };
                 $vpexpand(mask, items)
             }
+            /// Fills less than a register.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+            fn part(src: &[$t], mask: u64, part: &mut [$t]) -> usize {
+                let (mut block, mask) = ([0; $lanes], (mask & first(part.len())) as $mask);
+                store(&mut block, step(src, mask));
+                part.copy_from_slice(&block[..part.len()]);
+                mask.count_ones() as usize
+            }
             #[inline]
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
             fn run<const STREAM: bool>(src: &[$t], bits: &[u8], dst: &mut [$t]) -> usize {
+                // What is written past the caches starts at a multiple of 64 bytes: blocks of 64 masks need whole bytes.
+                let head = dst.as_ptr().align_offset(64);
+                let cut = STREAM && head < dst.len() && ($lanes < 64 || head % 8 == 0);
+                let head = if cut { head } else { 0 };
+                let (start, dst) = dst.split_at_mut(head);
+                let mut read = if head == 0 { 0 } else { part(src, window(bits, 0), start) };
+                let (bits, shift) = (&bits[head / 8..], head % 8);
                 let (blocks, tail) = dst.as_chunks_mut::<$lanes>();
-                let (bits, tail_bits) = bits.split_at(blocks.len() * ($lanes / 8));
-                let mut read = 0;
-                for (block, mask) in blocks.iter_mut().zip(bits.as_chunks().0) {
-                    let mask = <$mask>::from_le_bytes(*mask);
+                for (i, block) in blocks.iter_mut().enumerate() {
+                    let mask = (window(bits, i * ($lanes / 8)) >> shift) as $mask;
                     put::<STREAM, _, _>(block, step(src.get(read..).unwrap_or(&[]), mask));
                     read += mask.count_ones() as usize;
                 }
                 if !tail.is_empty() {
-                    let (mut block, mut mask) = ([0; $lanes], [0; $lanes / 8]);
-                    mask[..tail_bits.len()].copy_from_slice(tail_bits);
-                    let mask = <$mask>::from_le_bytes(mask) & first(tail.len()) as $mask;
-                    store(&mut block, step(src.get(read..).unwrap_or(&[]), mask));
-                    tail.copy_from_slice(&block[..tail.len()]);
-                    read += mask.count_ones() as usize;
+                    let mask = window(bits, blocks.len() * ($lanes / 8)) >> shift;
+                    read += part(src.get(read..).unwrap_or(&[]), mask, tail);
                 }
                 read
             }
