@@ -11,7 +11,7 @@ from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, 
 from sparsefmt.kernels.rowwise import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
-from sparsefmt.structures.guess import INT32_MAX, SAMPLES, likely, trimmed
+from sparsefmt.structures.guess import BLOCKS, INT32_MAX, likely, trimmed
 
 
 def as_block(block: object) -> tuple[int, int]:
@@ -152,9 +152,9 @@ class Bsr(Structure):
         if part is None:
             return None
         lines, across = -(-rows // r), -(-cols // c)
-        sample = np.empty(SAMPLES, np.int64)
+        sample = np.empty(BLOCKS, np.int64)
         dense_sample(part, zero, block, sample)
-        most = likely(sample != 0, lines * across)
+        most = min(likely(np.minimum(sample, 1), lines * across), lines * across)
         if max(rows, cols, most * r * c) > INT32_MAX:
             return None
         indptr, indices = empty(lines + 1, np.int32, "indptr"), empty(most, np.int32, "indices")
