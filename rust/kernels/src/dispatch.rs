@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, merge, nearest, product, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, nearest, product, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -121,7 +121,6 @@ pub struct Kernels {
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
     pub(crate) halves: halves::Halves,
-    pub(crate) merges: merge::Merges,
     pub(crate) nearest: nearest::Table,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
@@ -141,7 +140,6 @@ const SCALAR: Kernels = Kernels {
     compress: compress::SCALAR,
     affine: affine::SCALAR,
     halves: halves::SCALAR,
-    merges: merge::SCALAR,
     nearest: nearest::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
@@ -162,7 +160,6 @@ const AVX2: Kernels = Kernels {
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
-    merges: avx2::merge::TABLE,
     nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
@@ -185,7 +182,6 @@ const AVX512: Kernels = Kernels {
     halves: avx512::halves::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
-    merges: avx2::merge::TABLE,
     nearest: avx512::nearest::TABLE,
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,

@@ -7,7 +7,6 @@ mod affine;
 mod compress;
 mod dispatch;
 mod halves;
-mod merge;
 mod nearest;
 mod prefetch;
 mod product;

@@ -9,7 +9,7 @@ use sparsefmt_kernels::{Order, RankTable, UnitTable};
 
 macro_rules! items {
     (
-        $test:ident, $t:ty, $nonzero:ident, $compress:ident, $expand:ident, $drain:ident, $merge:ident, $pack:ident,
+        $test:ident, $t:ty, $nonzero:ident, $compress:ident, $expand:ident, $drain:ident, $pack:ident,
         $keep:ident, $top:ident
     ) => {
         #[test]
@@ -47,16 +47,6 @@ macro_rules! items {
                 assert_eq!(dst, src, "{context}");
                 assert!(buffer.iter().all(|&item| item == 0), "{context}");
 
-                for rows in [1, 3, 16].into_iter().filter(|_| len > 0) {
-                    let width = len / rows;
-                    if width > 0 {
-                        scalar().$merge(&src[..width * rows], width, &mut want[..width]);
-                        let any = c.place(side, &vec![7; width]);
-                        kernels.$merge(a.place(side, &src[..width * rows]), width, any);
-                        assert_eq!(any, &want[..width], "{context}");
-                    }
-                }
-
                 let full: Vec<u8> = bits.iter().zip(&want_bits).map(|(a, b)| a | b).collect();
                 let count = scalar().$pack(&src, &want_bits, &full, &mut want);
                 for room in [count, count / 2, len] {
@@ -91,7 +81,6 @@ items!(
     compress_u8,
     expand_u8,
     drain_u8,
-    merge_u8,
     pack_slots_u8,
     keep_slots_u8,
     top_bits_u8
@@ -103,7 +92,6 @@ items!(
     compress_u16,
     expand_u16,
     drain_u16,
-    merge_u16,
     pack_slots_u16,
     keep_slots_u16,
     top_bits_u16
@@ -115,7 +103,6 @@ items!(
     compress_u32,
     expand_u32,
     drain_u32,
-    merge_u32,
     pack_slots_u32,
     keep_slots_u32,
     top_bits_u32
@@ -127,7 +114,6 @@ items!(
     compress_u64,
     expand_u64,
     drain_u64,
-    merge_u64,
     pack_slots_u64,
     keep_slots_u64,
     top_bits_u64
@@ -171,6 +157,12 @@ fn bits_and_their_places() {
             assert_eq!(kernels.positions_i64(a.place(side, &bits), 9, dst), count, "{context}");
             assert_eq!(dst, &wide[..dst.len()], "{context}");
         }
+        let (narrow, wide) = (&narrow[..count], &wide[..count.min(PAGE / 8)]);
+        let (indices, got) = (a.place(side, narrow), b.place(side, &vec![7; len + 2]));
+        assert!(kernels.bits_of_i32(indices, got), "{context}");
+        assert_eq!(kernels.count_bits(got), count, "{context}");
+        assert!(kernels.bits_of_i64(a.place(side, wide), got), "{context}");
+        assert_eq!(kernels.count_bits(got), wide.len(), "{context}");
     });
 }
 

@@ -4,7 +4,6 @@ pub(crate) mod affine;
 pub(crate) mod compress;
 pub(crate) mod halves;
 pub(crate) mod mask;
-pub(crate) mod merge;
 pub(crate) mod nearest;
 pub(crate) mod product;
 pub(crate) mod ranks;

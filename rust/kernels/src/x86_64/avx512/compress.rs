@@ -7,7 +7,7 @@
 use crate::scalar::compress::first;
 use crate::x86_64::Plain;
 use std::arch::x86_64::{
-    __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm_sfence, _mm512_add_epi32, _mm512_add_epi64, _mm512_cvtepu8_epi32,
+    __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm512_add_epi32, _mm512_add_epi64, _mm512_cvtepu8_epi32,
     _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi16,
     _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16,
     _mm512_maskz_expand_epi32, _mm512_maskz_expand_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
@@ -250,7 +250,6 @@ macro_rules! drain {
                 dst.copy_from_slice(buffer);
                 buffer.fill(<$t>::default());
             }
-            _mm_sfence();
         }
     };
 }
