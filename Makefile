@@ -1,4 +1,4 @@
-# make demo, test, lint, bench, clean, help: each target sets up what it needs in .venv.
+# make demo, test, slow, lint, bench, clean, help: each target sets up what it needs in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,7 +15,7 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test lint bench build clean lock
+.PHONY: help demo test slow lint bench build clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -25,6 +25,9 @@ demo: .venv/built  ## pack a real model in nine formats, prove every tensor exac
 
 test: .venv/built  ## all tests and checks, with a summary
 	@$(BIN)/python tools/checks.py
+
+slow: .venv/built  ## the tests that take minutes: every plan of the GPU kernels through the compiler, where it is installed
+	@$(BIN)/python -m pytest -q -m slow tests
 
 lint: .venv/built  ## only the checks that run no test
 	@$(BIN)/python tools/checks.py --lint

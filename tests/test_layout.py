@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("python", "rust", "tests", "benches", "examples", "tools")
-SOURCES = [p for folder in FOLDERS for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".py", ".pyi", ".rs")]
+SOURCES = [
+    p
+    for folder in FOLDERS
+    for p in sorted((ROOT / folder).rglob("*"))
+    if p.suffix in (".py", ".pyi", ".rs", ".cu", ".cuh")
+]
 
 
 def test_every_file_stays_under_400_lines() -> None:
@@ -33,14 +38,23 @@ def test_unsafe_stands_in_one_crate() -> None:
 
 
 def test_importing_loads_no_optional_package() -> None:
-    code = "import sys, sparsefmt; print([m for m in ('scipy', 'click', 'rich') if m in sys.modules])"
+    code = "import sys, sparsefmt; print([m for m in ('scipy', 'click', 'rich', 'cupy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
     "name",
-    ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/choosing.md", "docs/design.md", "docs/format.md"],
+    [
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docs/choosing.md",
+        "docs/design.md",
+        "docs/format.md",
+        "docs/gpu.md",
+    ],
 )
 def test_documents_are_here(name: str) -> None:
     assert (ROOT / name).stat().st_size > 0

@@ -74,7 +74,7 @@ def encode_trial(w: Array, fmt: str, peers: dict[str, Run] | None = None, *, pru
 
 def decode_trial(t: sf.SparseTensor, peer: Any = None) -> Trial:  # noqa: ANN401
     """Decodes into new arrays and into one array; `peer` is SciPy's matrix."""
-    out = np.zeros(t.shape, t.dtype)
+    out = np.full(t.shape, 1, t.dtype)  # written, and in huge pages as the target of T
     peers: dict[str, Run] = {} if peer is None else {"SciPy": peer.toarray}
     into: dict[str, Run] = {} if peer is None else {"SciPy": lambda: peer.toarray(out=out)}
     new, warm = t.to_dense, lambda: t.to_dense(out=out)

@@ -157,7 +157,7 @@ def per_call(run: Run, *, quick: bool) -> float:
 
 def copying(nbytes: int) -> Run:
     """T for so many bytes."""
-    source, target = np.ones(nbytes, np.uint8), np.zeros(nbytes, np.uint8)
+    source, target = np.ones(nbytes, np.uint8), np.ones(nbytes, np.uint8)
     return lambda: np.copyto(target, source)
 
 

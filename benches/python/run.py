@@ -12,6 +12,7 @@ from dataclasses import asdict
 from fnmatch import fnmatchcase
 
 import cases  # noqa: F401  # registers them
+import coded  # noqa: F401  # registers those with codecs
 import product  # noqa: F401  # these too
 from harness import CASES, QUICK, Result, measure
 from instructions import counted

@@ -34,10 +34,12 @@ _UNSIGNED: dict[int, Dtype] = {
 }
 
 ALIGNMENT = memory.ALIGNMENT
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _INT64_MAX = 2**63 - 1
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
+@functools.lru_cache(256)
 def native(dtype: Dtype) -> Dtype:
     """The dtype in the byte order of this machine.
 
@@ -78,6 +80,11 @@ def zero_mask(dtype: Dtype, rule: str) -> int:
     if rule not in ("value", "bits"):
         msg = f'zero = {rule!r} is unknown; allowed "value" (-0.0 is a zero) and "bits" (only +0 is a zero)'
         raise FormatError(msg)
+    return _zero_mask(dtype, rule)
+
+
+@functools.lru_cache(256)
+def _zero_mask(dtype: Dtype, rule: str) -> int:
     size = min(dtype.itemsize, 8)
     full = (1 << (8 * size)) - 1
     if rule == "bits" or dtype.name in INTEGERS:
@@ -89,7 +96,7 @@ def zero_mask(dtype: Dtype, rule: str) -> int:
 
 def index_dtype(*bounds: int) -> Dtype:
     """int32 if every bound fits, else int64, as SciPy chooses."""
-    return np.dtype(np.int32 if max(bounds) <= np.iinfo(np.int32).max else np.int64)
+    return _INT32 if max(bounds) <= 2**31 - 1 else _INT64
 
 
 def as_array(w: object, name: str = "w") -> Array:
@@ -100,7 +107,7 @@ def as_array(w: object, name: str = "w") -> Array:
         FormatError: a scalar, or a ragged list.
         TypeError: a sparse tensor or sparse matrix.
     """
-    if isinstance(w, np.ma.MaskedArray):
+    if type(w) is not np.ndarray and isinstance(w, np.ma.MaskedArray):
         msg = f"{name}: masked arrays are not supported; fill them first: {name}.filled(0)"
         raise DtypeError(msg)
     if not isinstance(w, np.ndarray) and hasattr(w, "tocsr"):
@@ -265,11 +272,12 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
 def _allocated(
     shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, *, zeroed: bool
 ) -> Array:
-    dtype, shape = np.dtype(dtype), (shape,) if isinstance(shape, int) else shape
+    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
     nbytes = math.prod(shape) * dtype.itemsize
-    check_size(nbytes, what, limit)
+    if limit is not None or nbytes > memory.LARGE or _max_bytes is not None:
+        check_size(nbytes, what, limit)
     try:
-        return memory.allocate(nbytes, zeroed=zeroed).view(dtype).reshape(shape)
+        return memory.allocate(shape, dtype, nbytes, zeroed=zeroed)
     except (MemoryError, ValueError, OSError, OverflowError) as e:
         msg = f"{what} of shape {shape} and {nbytes} bytes cannot be made: {e}"
         raise SizeError(msg) from e
@@ -327,11 +335,11 @@ class Matrix:
         self.array = a
         self.shape = matrix_shape(a.shape)
         self.dtype = native(a.dtype)
-        self._buffer = np.empty(0, self.dtype)
+        self._buffer: Array | None = None
 
     def _room(self, rows: int, cols: int) -> Array:
         """The buffer of all blocks, so that no two of them exist at a time."""
-        if self._buffer.size < rows * cols:
+        if self._buffer is None or self._buffer.size < rows * cols:
             self._buffer = empty(rows * cols, self.dtype, "a block of rows")
         return self._buffer[: rows * cols].reshape(rows, cols)
 

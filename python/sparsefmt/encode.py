@@ -4,7 +4,6 @@ from typing import Literal
 
 from sparsefmt import arrays, fused
 from sparsefmt.arrays import Array, Matrix, zero_mask
-from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.errors import CodecError, DtypeError, FormatError
@@ -72,17 +71,16 @@ def encode(
         raise FormatError(msg)
     structure: Structure
     ranks = score_matrix(score, a.shape)
-    if target.structure is Nm and target.codec is not None and issubclass(target.codec, Affine):
-        both = fused.encode(matrix, mask, target.params, target.codec, target.options, prune, ranks)
-        if both is not None:
-            return SparseTensor.from_checked(*both, a.shape)
+    options = {**target.options, "codebook": codebook} if codebook is not None else target.options
+    both = fused.encode(matrix, mask, target, options, prune, ranks)
+    if both is not None:
+        return SparseTensor.from_checked(*both, a.shape)
     if prune:
         structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
     else:
         structure, slots = target.structure.encode(matrix, mask, target.params)
     values = slots.view(matrix.dtype)
     codec = Raw if target.codec is None else target.codec
-    options = {**target.options, "codebook": codebook} if codebook is not None else target.options
     return SparseTensor.from_checked(structure, codec.encode(structure, values, options), a.shape)
 
 

@@ -1,6 +1,7 @@
 """Format text: `structure[@align][/codec[:option...]]`."""
 
 import difflib
+import functools
 import re
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ _LONGEST = 80
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A parsed format text."""
+    """A parsed format text; many callers share it, so nobody changes its dicts."""
 
     structure: type[Structure]
     params: Params
@@ -69,6 +70,11 @@ def parse(text: object) -> Format:
     if len(text) > _LONGEST:
         msg = f"format: {text[:20]!r}... has {len(text)} characters; no format has more than {_LONGEST}"
         raise FormatError(msg)
+    return _parse(text)
+
+
+@functools.lru_cache(256)
+def _parse(text: str) -> Format:
     head, slash, tail = text.partition("/")
     for structure in STRUCTURES.values():
         found = re.fullmatch(structure.pattern, head, re.ASCII)

@@ -1,72 +1,72 @@
-"""N:M and affine codes in one pass over the matrix; equals structure first, codec after, bit for bit."""
-
-from collections.abc import Iterator
+"""Structure and codec in one go over the matrix; equals structure first, codec after, bit for bit."""
 
 import numpy as np
 
-from sparsefmt.arrays import INTEGERS, Array, Matrix, blocks, empty, zeros
+from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Matrix, empty, items, zeros
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.affine import Affine
-from sparsefmt.codecs.base import Options
+from sparsefmt.codecs.base import Codec, Options
+from sparsefmt.codecs.codebook import Codebook, Nearest, given_codebook
+from sparsefmt.codecs.fit import count, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.errors import CodecError, PatternError
+from sparsefmt.format import Format
 from sparsefmt.kernels.fused import SINGLES, nm_affine_encode
-from sparsefmt.structures.base import Params
-from sparsefmt.structures.nm import Nm, check_real
+from sparsefmt.kernels.kmeans import nearest16
+from sparsefmt.structures.base import Params, Structure
+from sparsefmt.structures.nm import Nm
+from sparsefmt.windows import NmPieces, Piece, Pieces, pieces
 
 _EMPTY = np.empty((0, 0), np.uint8)
-_BLOCK_BYTES = 1 << 20  # of the matrix that are worked on at once
+_NONE = np.empty(0, np.uint8)
+_BLOCK_BYTES = 1 << 20  # of a matrix that must be copied to be worked on
 _ROW_COLUMNS = 1 << 15  # a longer row is worked on in parts that begin with a group
 
 
 def encode(
-    w: Matrix, zero: int, params: Params, kind: type[Affine], options: Options, prune: bool, score: Array | None
-) -> tuple[Nm, Affine] | None:
-    """Packs `w`; `prune` as in `sparsefmt.encode`.
+    w: Matrix, zero: int, target: Format, options: Options, prune: bool, score: Array | None
+) -> tuple[Structure, Codec] | None:
+    """Packs `w` without its raw slots as a whole; `prune` as in `sparsefmt.encode`.
 
-    None where it cannot be packed, or has no items: taking structure and codec one by one names the reason.
+    None where it cannot be packed, has no items, or needs all values at once: taking structure and codec one by one
+    then does it, or names the reason.
     """
-    if not all(w.shape) or w.dtype.name == "bool":
+    kind, params = target.codec, target.params
+    if kind is None or not all(w.shape) or w.dtype.name in ("bool", *COMPLEX):
         return None
-    check_real(w)
     try:
-        if _is_simple(w, params, options) and score is None:
-            return _encode_whole(w, zero, params, kind, options, prune)
-        return _encode_blocks(w, zero, params, kind, options, prune, score)
+        if issubclass(kind, Affine):
+            if target.structure is Nm and score is None and _is_simple(w, params, options):
+                return _encode_whole(w, zero, params, kind, options, prune)
+            source = pieces(w, zero, target.structure, params, prune, score)
+            return None if source is None else _affine(source, kind, options)
+        if issubclass(kind, Codebook) and _fits_in_pieces(w, options):
+            source = pieces(w, zero, target.structure, params, prune, score)
+            return None if source is None else _codebook(source, options)
     except (CodecError, PatternError):
-        return None
+        pass
+    return None
 
 
 def _is_simple(w: Matrix, params: Params, options: Options) -> bool:
     """Whether a kernel does it all: a scale has columns of one row, and begins with a group that starts on a byte."""
     if options["asym"] or options["group"] == TENSOR or w.dtype.name not in SINGLES:
         return False
-    group, (_, cols) = columns(w.shape, options["group"]), w.shape
+    group, (rows, cols) = columns(w.shape, options["group"]), w.shape
     if group < cols and group % params["m"]:
         return False
+    if params["align"] == 1 and -(-cols // params["m"]) * params["n"] % 2 and rows > 1:
+        return False  # a byte that two rows share, with codes of 4 bits
     return cols <= _ROW_COLUMNS or np.lcm(group, 8 * params["m"]) <= _ROW_COLUMNS
-
-
-def _rows_of_values(made: Nm, bits: int) -> tuple[Array, Array] | None:
-    """Stored codes to be filled: in their own shape, and a view of a row of bytes per row; None if rows share one."""
-    if bits == 8:
-        stored = empty(made.slot_shape(8), np.uint8, "codes")
-        return stored, stored
-    stored = empty(streams.stored_shape(made, bits), np.uint8, "codes")
-    count = made.groups * made.n
-    if not made.padded and count % 2 and made.shape[0] > 1:
-        return None
-    return stored, stored.reshape(made.shape[0], -1)
 
 
 def _encode_whole(
     w: Matrix, zero: int, params: Params, kind: type[Affine], options: Options, prune: bool
 ) -> tuple[Nm, Affine] | None:
     made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
-    rows = _rows_of_values(made, kind.bits)
-    if rows is None:
-        return _encode_blocks(w, zero, params, kind, options, prune, None)
-    stored, values = rows
+    shape = made.slot_shape(8) if kind.bits == 8 else streams.stored_shape(made, kind.bits)
+    stored = empty(shape, np.uint8, "codes")
+    values = stored.reshape(w.shape[0], -1)
     scale = empty(grid_shape(w.shape, options["group"]), options["dtype"], "scales")
     group = columns(w.shape, options["group"])
     for low, high, block in w.row_blocks(1, _BLOCK_BYTES):
@@ -78,54 +78,99 @@ def _encode_whole(
     return made, kind(stored, scale, None, options["group"], w.dtype, check=False)
 
 
-def _encode_blocks(
-    w: Matrix, zero: int, params: Params, kind: type[Affine], options: Options, prune: bool, score: Array | None
-) -> tuple[Nm, Affine]:
-    made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
-    group, asym, cols = options["group"], options["asym"], w.shape[1]
-    whole = w.dtype.name in INTEGERS
-    per = made.groups * made.n
-    bare = {**params, "align": 1}
+class _Store:
+    """Codes of a structure, stored piece by piece."""
 
-    def parts() -> Iterator[tuple[int, int, Nm, Array]]:
-        """Gives (first row, end, structure without padding, its raw slots)."""
-        for first, last, block in w.row_blocks(8, _BLOCK_BYTES):
-            for low, high in blocks(last - first, cols * w.dtype.itemsize, 8, _BLOCK_BYTES):
-                low_row, high_row = first + low, first + high
-                slots = empty((high - low, per), w.item_dtype, "a block of values")
-                rows = codes[low_row:high_row]
-                ranks = None if score is None else score[low_row:high_row]
-                Nm.pack_block(block[low:high], w.dtype, zero, bare, rows, slots, prune, ranks, low_row)
-                part = Nm(rows, **bare, shape=(high - low, cols), check=False)
-                yield low_row, high_row, part, slots.view(w.dtype)
+    def __init__(self, structure: Structure, bits: int, stream: bool) -> None:
+        self._structure, self._bits, self._stream = structure, bits, stream
+        shape = streams.stored_shape(structure, bits) if stream else structure.slot_shape(8)
+        self.codes = (zeros if structure.padded else empty)(shape, np.uint8, "codes")
+        self._writer = None if structure.padded else streams.Writer(self.codes.reshape(-1), bits)
 
-    shape = grid_shape(w.shape, group)
-    scale = empty(shape, options["dtype"], "scales")
-    point = empty(shape, np.uint8, "zero points") if asym else None
+    def put(self, piece: Piece, codes: Array) -> None:
+        """Adds the codes of the slots of a piece, one byte each, in their shape."""
+        if self._writer is not None:
+            self._writer.put(codes.reshape(-1))
+        elif not self._stream:
+            self.codes[piece.low : piece.high, : codes.shape[1]] = codes
+        else:
+            params = self._structure.params()
+            aligned = Nm(piece.part.arrays()["codes"], **params, shape=piece.part.shape, check=False)
+            self.codes[piece.low : piece.high] = streams.pack(aligned, codes, self._bits)
+
+    def room(self, count: int) -> Array | None:
+        """The bytes for so many codes, if they are whole ones."""
+        return None if self._writer is None else self._writer.room(count)
+
+    def close(self) -> Array:
+        """All codes."""
+        if self._writer is not None:
+            self._writer.close()
+        return self.codes
+
+
+def _affine(source: Pieces, kind: type[Affine], options: Options) -> tuple[Structure, Affine]:
+    w, group, asym, dtype = source.w, options["group"], options["asym"], options["dtype"]
+    whole, shape = w.dtype.name in INTEGERS, grid_shape(w.shape, group)
+    scale, point = empty(shape, dtype, "scales"), empty(shape, np.uint8, "zero points") if asym else None
     if group == TENSOR:
-        lows, highs = zip(*(extremes(part, slots, group) for _, _, part, slots in parts()), strict=True)
-        both = np.minimum.reduce(lows), np.maximum.reduce(highs)
-        scale, point = make_scales(*both, kind.bits, asym, options["dtype"], whole)
-    stored = zeros(made.slot_shape(8) if kind.bits == 8 else streams.stored_shape(made, 4), np.uint8, "codes")
-    for low, high, part, slots in parts():
+        lows, highs = zip(*(extremes(p.part, p.slots, group) for p in source), strict=True)
+        scale, point = make_scales(np.minimum.reduce(lows), np.maximum.reduce(highs), kind.bits, asym, dtype, whole)
+    store = _Store(source.structure, kind.bits, kind.bits < 8)
+    for piece in source:
+        low, high, part, slots = piece
+        entries = scale, point
         if group != TENSOR:
-            made_scale, made_point = make_scales(
-                *extremes(part, slots, group), kind.bits, asym, options["dtype"], whole
-            )
-            scale[low:high] = made_scale
+            entries = make_scales(*extremes(part, slots, group), kind.bits, asym, dtype, whole)
+            scale[low:high] = entries[0]
             if point is not None:
-                point[low:high] = made_point
-            codec = kind(_EMPTY, made_scale, made_point, group, w.dtype, check=False)
-        else:
-            codec = kind(_EMPTY, scale, point, group, w.dtype, check=False)
-        packed = codec.lower(part, codec.quantized(part, slots)).codes.view(np.uint8)
-        if kind.bits == 4 and made.padded:
-            aligned = Nm(part.codes, **params, shape=part.shape, check=False)
-            stored[low:high] = streams.pack(aligned, streams.unpack(part, packed, 4), 4)
-        elif kind.bits == 4:
-            stored[low * per // 2 : low * per // 2 + len(packed)] = packed
-        else:
-            stored[low:high, :per] = packed
+                point[low:high] = entries[1]
+        codec = kind(_EMPTY, *entries, group, w.dtype, check=False)
+        store.put(piece, codec.shifted(part, codec.quantized(part, slots)))
+    stored = store.close()
     if kind.bits == 8 and not asym:
         stored = stored.view(np.int8)
-    return made, kind(stored, scale, point, group, w.dtype, check=False)
+    return source.structure, kind(stored, scale, point, group, w.dtype, check=False)
+
+
+def _fits_in_pieces(w: Matrix, options: Options) -> bool:
+    """Whether the codebook is given, or counts of at most 65,536 values make it."""
+    return not options["row"] and (options.get("codebook") is not None or w.dtype.itemsize <= 2)
+
+
+def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | None:
+    w, k = source.w, options["k"]
+    if options.get("codebook") is not None:
+        book = given_codebook(options["codebook"], w.dtype, k, None)
+    else:
+        counts = np.zeros(1 << (8 * w.dtype.itemsize), np.int64)
+        for piece in source:
+            check_finite(piece)
+            counts += count(piece.slots)
+        filling = isinstance(source, NmPieces) and bool(counts[0])
+        if isinstance(source, NmPieces):
+            counts[0] = 0
+        book = rounded(fit_counted(counts, w.dtype, k, filling), w.dtype)
+    codec = Codebook(_NONE, book, check=False)
+    must_hold = isinstance(source, NmPieces) and not (items(book) == 0).any()
+    nearest, store = Nearest(book), _Store(source.structure, codec.bits, True)
+    limits = nearest.limits(w.dtype)
+    for piece in source:
+        if must_hold and not items(piece.slots).all():
+            return None
+        room = None if limits is None else store.room(piece.slots.size)
+        if room is not None and limits is not None:
+            if nearest16(items(piece.slots).reshape(-1), w.dtype.name, *limits, codec.bits, room):
+                return None
+            continue
+        check_finite(piece)
+        codes = empty(piece.slots.shape, np.uint8, "codes")
+        nearest(piece.slots.reshape(-1), codes.reshape(-1))
+        store.put(piece, codes)
+    return source.structure, Codebook(store.close(), book, check=False)
+
+
+def check_finite(piece: Piece) -> None:
+    """Raises CodecError where a value is NaN or infinite."""
+    if piece.slots.size and piece.slots.dtype.name not in INTEGERS:
+        extremes(piece.part, piece.slots, TENSOR)

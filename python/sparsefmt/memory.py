@@ -7,9 +7,11 @@ Meanwhile the system may take their pages back (MADV_FREE) when it needs them.
 """
 
 import contextlib
+import ctypes
 import mmap
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +23,7 @@ LARGE = 1 << 20  # bytes from which on an array gets a block of its own
 HUGE_PAGE = 2 << 20
 KEPT_AT_MOST = 256 << 20  # unless told otherwise
 
+_BYTE: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 _PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
 
 
@@ -32,7 +35,7 @@ class Block:
     def __init__(self, nbytes: int) -> None:
         self.memory = mmap.mmap(-1, nbytes + HUGE_PAGE, flags=_PRIVATE)
         self.size = nbytes
-        self.start = -np.frombuffer(self.memory, np.uint8).__array_interface__["data"][0] % HUGE_PAGE
+        self.start = -ctypes.addressof(_BYTE(self.memory)) % HUGE_PAGE
         # The rest behind the last whole huge page takes another only if that wastes little.
         rest = nbytes % HUGE_PAGE
         huge = nbytes - rest + (HUGE_PAGE if rest and HUGE_PAGE - rest <= nbytes // 10 else 0)
@@ -98,20 +101,19 @@ def _new(nbytes: int) -> Block:
         return Block(nbytes)
 
 
-def allocate(nbytes: int, *, zeroed: bool = False) -> Array:
-    """Bytes of undefined content, or `zeroed`, at an address that is a multiple of 64.
+def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int, *, zeroed: bool = False) -> Array:
+    """An array of `nbytes` of undefined content, or `zeroed`, at an address that is a multiple of 64.
 
     Raises:
         MemoryError, ValueError, OSError, OverflowError: the system has not that much.
     """
     if nbytes < LARGE or not _PRIVATE:
         raw = (np.zeros if zeroed else np.empty)(nbytes + ALIGNMENT, np.uint8)
-        start = -raw.__array_interface__["data"][0] % ALIGNMENT
-        return raw[start : start + nbytes]
+        return np.ndarray(shape, dtype, raw, -ctypes.addressof(_BYTE(raw)) % ALIGNMENT)
     used = _take(nbytes)
     block = used or _new(nbytes)
     # All views of an array refer to this one, so when it dies, nobody sees the memory any more.
-    made = np.frombuffer(block.memory, np.uint8, nbytes, block.start)
+    made: Array = np.ndarray(shape, dtype, block.memory, block.start)
     weakref.finalize(made, _give_back, block).atexit = False
     if zeroed and used:
         made.fill(0)

@@ -26,7 +26,7 @@ def test_every_case_runs() -> None:
 
 def test_cases_are_chosen_by_name() -> None:
     done = run("benches/python/run.py", "--quick", "--case", "csr f32 10% *")
-    assert done.stdout.count("csr f32 10%") == 2
+    assert done.stdout.count("csr f32 10%") == 3
     assert run("benches/python/run.py", "--case", "no such case").returncode == 2
 
 

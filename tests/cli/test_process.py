@@ -1,5 +1,6 @@
 """What only a real process shows: entry points, signals, pipes, terminals, missing packages."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -74,7 +75,11 @@ def test_signals(tmp_path: Path, number: int, code: int, text: str) -> None:
     pipe = tmp_path / "m.mtx"
     os.mkfifo(pipe)
     command = [*SPARSEFMT, "pack", str(pipe), str(tmp_path / "o.safetensors"), "--format", "csr"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV) as process:
+    # A shell that starts a job in the background has it ignore interrupts, and children inherit that.
+    default = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV, preexec_fn=default
+    ) as process:
         wchan = Path(f"/proc/{process.pid}/wchan")
         for _ in range(200):  # until it waits for the other end of the pipe
             time.sleep(0.05)
@@ -83,7 +88,10 @@ def test_signals(tmp_path: Path, number: int, code: int, text: str) -> None:
         else:
             time.sleep(1)
         process.send_signal(signal.Signals(number))
-        out, err = process.communicate(timeout=30)
+        try:
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()  # or leaving the block would wait for ever
     assert (process.returncode, out, err) == (code, "", text)
     assert [p.name for p in tmp_path.iterdir()] == ["m.mtx"]
 

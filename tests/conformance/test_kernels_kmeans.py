@@ -183,6 +183,20 @@ def test_histogram_and_lookup(dtype: type, count: int) -> None:
         agree(kmeans.lookup, slots, rng.integers(0, 256, bins, np.uint8), out=np.empty(count, np.uint8))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int16", "uint16"])
+@pytest.mark.parametrize("count", [1, 2, 16, 31, 32, 33, 256])
+def test_nearest16(dtype: str, count: int) -> None:
+    rng = np.random.default_rng(count)
+    limits, codes = np.sort(rng.integers(0, 1 << 16, count - 1, np.uint16)), rng.permutation(256)[:count].astype("u1")
+    for slots in (np.arange(1 << 16, dtype=np.uint16), rng.integers(0, 0x7C00, 100_008, np.uint16), limits[:0]):
+        for bits in (4, 8, 3):
+            out = np.empty(-(-len(slots) * bits // 8), np.uint8)
+            agree(kmeans.nearest16, slots, dtype, limits, codes, bits, out=out)
+    for wrong in ((slots, "float32", limits, codes), (slots, dtype, limits, codes[:-1]), (slots, dtype, limits, codes)):
+        with pytest.raises((FormatError, KeyError)):
+            kmeans.nearest16(*wrong, 8, np.empty(3, np.uint8))
+
+
 entries = st.one_of(
     hnp.arrays(np.float32, st.integers(1, 256), elements=st.floats(-4, 4, width=32)),
     hnp.arrays(np.float64, st.integers(1, 256), elements=any_floats),

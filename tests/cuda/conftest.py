@@ -8,9 +8,11 @@ from typing import Any
 import fake_arrays
 import fake_cupy
 import pytest
+from fake_lt import FakeLt
 
 import sparsefmt as sf
-from sparsefmt.cuda import device, engines, launch, lt, machine, module, transfer
+from sparsefmt.cuda import device, engines, launch, libraries, lt, machine, module, transfer
+from sparsefmt.cuda.own import launches, plan
 
 CACHES = (device._imported, module._module, module._function, transfer._staging, lt.loaded)
 
@@ -19,7 +21,8 @@ def forget_devices() -> None:
     """Drops what the package knows of CuPy and devices."""
     for cache in CACHES:
         cache.cache_clear()
-    for known in (launch._processors, machine._machines, engines._made, lt.best):
+    own = (plan._gpus, launches._kernels, launches._counters)
+    for known in (launch._processors, machine._machines, engines._made, lt.best, *own):
         known.clear()
     lt._local.__dict__.clear()
 
@@ -50,6 +53,25 @@ def cupy(request: pytest.FixtureRequest) -> Any:
     """CuPy, emulated or real."""
     if request.param == "emulated":
         return request.getfixturevalue("emulated")
+    if (reason := no_device()) is not None:
+        pytest.skip(reason)
+    return importlib.import_module("cupy")
+
+
+@pytest.fixture
+def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> FakeLt:
+    """The emulated GPU with a cuSPARSELt that holds the binding to its rules; our own kernels do not compete."""
+    others = {name: factory for name, factory in engines.FACTORIES.items() if name != "own"}
+    monkeypatch.setattr(engines, "FACTORIES", others)
+    fake = FakeLt()
+    loaded = lt.Library(libraries.Found(fake, "fake"))
+    monkeypatch.setattr(lt, "loaded", lambda: loaded)
+    return fake
+
+
+@pytest.fixture
+def gpu() -> Any:
+    """CuPy on a real GPU."""
     if (reason := no_device()) is not None:
         pytest.skip(reason)
     return importlib.import_module("cupy")

@@ -3,6 +3,7 @@
 Fresh memory is poisoned, and guarded on both sides: `check_guards` finds what was written beyond an array.
 """
 
+import ctypes
 import weakref
 from typing import Any, ClassVar
 
@@ -57,19 +58,27 @@ class Flags:
 class Pointer:
     """`data` of an array."""
 
-    def __init__(self, ptr: int) -> None:
-        self.ptr = ptr
+    def __init__(self, ptr: int, size: int) -> None:
+        self.ptr, self._size = ptr, size
+
+    def memset_async(self, value: int, size: int, stream: object = None) -> None:
+        assert size <= self._size
+        ctypes.memset(self.ptr, value, size)
 
 
-def inner(x: object) -> Any:
-    """The NumPy array behind a fake one; lists and tuples of them too."""
+def inner(x: object, *, moves: bool = True) -> Any:
+    """The NumPy array behind a fake one; lists and tuples of them too.
+
+    Without `moves` it is refused where CuPy's own kernels would compute with bfloat16, which old versions cannot.
+    """
     if isinstance(x, ndarray):
+        assert moves or x.dtype.isbuiltin != 2, f"CuPy may have no kernel for {x.dtype}"
         return x.a
     if isinstance(x, np.ndarray):
         msg = f"Unsupported type {type(x)}"
         raise TypeError(msg)
     if isinstance(x, list | tuple):
-        return type(x)(map(inner, x))
+        return type(x)(inner(y, moves=moves) for y in x)
     return x
 
 
@@ -80,7 +89,7 @@ def outer(x: object, device: int) -> Any:
     return x
 
 
-class ndarray:  # noqa: N801
+class ndarray:
     """As `cupy.ndarray`."""
 
     __slots__ = ("__weakref__", "a", "device_id")
@@ -111,7 +120,7 @@ class ndarray:  # noqa: N801
     itemsize = property(lambda self: self.a.itemsize)
     strides = property(lambda self: self.a.strides)
     flags = property(lambda self: Flags(self.a))
-    data = property(lambda self: Pointer(self.a.ctypes.data))
+    data = property(lambda self: Pointer(self.a.ctypes.data, self.a.nbytes))
 
     @property
     def T(self) -> "ndarray":
@@ -142,6 +151,9 @@ class ndarray:  # noqa: N801
         ndarray.syncs += 1
         return self.a.copy()
 
+    def copy(self, order: str = "C") -> "ndarray":
+        return ndarray.wrap(self.a.copy(order), ndarray.current_device())
+
     def item(self) -> Any:
         ndarray.syncs += 1
         return self.a.item()
@@ -159,18 +171,20 @@ class ndarray:  # noqa: N801
         return ndarray.wrap(got if isinstance(got, np.ndarray) else np.asarray(got), self.device_id)
 
     def __setitem__(self, key: object, value: object) -> None:
-        self.a[inner(key)] = inner(value)
+        inner(self, moves=False)
+        self.a[inner(key)] = inner(value, moves=False)
 
     def __getattr__(self, name: str) -> Any:
         if name not in METHODS:
             raise AttributeError(name)
-        method = getattr(self.a, name)
+        method = getattr(inner(self, moves=name in MOVES), name)
         return lambda *args, **kwargs: outer(
             method(*map(inner, args), **{k: inner(v) for k, v in kwargs.items()}), self.device_id
         )
 
 
-METHODS = ("view", "reshape", "astype", "copy", "sum", "max", "min", "any", "all", "fill", "ravel", "transpose")
+MOVES = ("view", "reshape", "ravel", "transpose")
+METHODS = ("view", "reshape", "astype", "sum", "max", "min", "any", "all", "fill", "ravel", "transpose")
 
 
 def _operator(name: str) -> Any:
@@ -178,7 +192,7 @@ def _operator(name: str) -> Any:
         if getattr(other, "__array_ufunc__", 0) is None:
             return NotImplemented
         with np.errstate(all="ignore"):
-            return outer(getattr(self.a, name)(inner(other)), self.device_id)
+            return outer(getattr(inner(self, moves=False), name)(inner(other, moves=False)), self.device_id)
 
     return call
 
@@ -191,7 +205,7 @@ for _name in (
     if _name.startswith("__i") and _name not in ("__invert__", "__index__", "__int__", "__init__"):
 
         def _in_place(self: ndarray, other: object, name: str = _name) -> ndarray:
-            getattr(self.a, name)(inner(other))
+            getattr(inner(self, moves=False), name)(inner(other, moves=False))
             return self
 
         setattr(ndarray, _name, _in_place)

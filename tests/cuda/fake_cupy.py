@@ -10,20 +10,22 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from pathlib import Path
 from typing import Any, ClassVar
 
 import fake_blas
 import numpy as np
+import own_host
 from fake_arrays import OutOfMemoryError, check_guards, inner, ndarray, outer
 
 HERE = Path(__file__).parent
 DEVICES = 2
 FUNCTIONS = (
-    "abs arange array_equal ascontiguousarray asfortranarray bincount broadcast_to concatenate copyto cumsum diff empty_like "
-    "floor_divide isfinite isnan matmul maximum minimum searchsorted stack take unique where zeros_like logical_or count_nonzero nonzero repeat argsort tanh sqrt exp all any"
-).split()
+    *("arange", "array_equal", "ascontiguousarray", "bincount", "concatenate", "count_nonzero", "cumsum", "isfinite"),
+    *("isnan", "repeat", "searchsorted", "stack", "take", "unique"),
+)
 
 
 class Device:
@@ -55,7 +57,7 @@ class Device:
 class Stream:
     """As `cupy.cuda.Stream`."""
 
-    current: "ClassVar[list[Stream]]" = []
+    current: ClassVar[list["Stream"]] = []
     made: ClassVar[int] = 0
 
     def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
@@ -89,9 +91,10 @@ class Event:
 
     def __init__(self, disable_timing: bool = False) -> None:
         self.recorded: Stream | None = None
+        self.at = 0.0
 
     def record(self, stream: Stream | None = None) -> None:
-        self.recorded = stream
+        self.recorded, self.at = stream, time.perf_counter()
 
     def synchronize(self) -> None:
         pass
@@ -125,17 +128,44 @@ def compiled(code: str, defines: tuple[str, ...]) -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
+class OwnFunction:
+    """A kernel of sparsefmt.cuda.own, on its own machine."""
+
+    def __init__(self, name: str, launch: own_host.Launch) -> None:
+        self._name, self._launch, self._device = name, launch, Device.current
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        target = self._launch if name == "max_dynamic_shared_size_bytes" else super()
+        target.__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._launch, name)
+
+    def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
+        assert Device.current == self._device, "a kernel of another device"
+        assert all(a.device_id == self._device for a in args if isinstance(a, ndarray))
+        self._launch(grid, block, [a.a if isinstance(a, ndarray) else a for a in args], shared_mem)
+        Launches.log.append((self._name, self._device, get_current_stream().ptr))
+        check_guards()
+
+
 class RawModule:
     """As `cupy.RawModule`."""
 
     def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
-        self.library = compiled(code, tuple(o for o in options if o.startswith("-D")))
         self.device = Device.current
+        self.own = own_host.Module(code, options) if "SPARSEFMT_HOST" in code else None
+        if self.own is None:
+            self.library = compiled(code, tuple(o for o in options if o.startswith("-D")))
 
     def get_function(self, name: str) -> Any:
+        if self.own is not None:
+            return OwnFunction(name, self.own.get_function(name))
         function = getattr(self.library, name)
 
-        def launch(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
+        def launch(
+            grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0
+        ) -> None:
             assert Device.current == self.device, "a kernel of another device"
             assert all(g > 0 for g in grid), f"{name}: an empty grid {grid}"
             assert len(args) <= 24
@@ -206,7 +236,8 @@ def _forward(name: str) -> Any:
     def call(*args: object, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         with np.errstate(all="ignore"):
-            got = function(*map(inner, args), **{k: inner(v) for k, v in kwargs.items()})
+            held = [inner(a, moves=False) for a in args]
+            got = function(*held, **{k: inner(v, moves=False) for k, v in kwargs.items()})
         if out is not None:
             out.a[...] = got
             return out
@@ -238,6 +269,7 @@ def build() -> dict[str, Any]:
     cupy.cuda = types.SimpleNamespace(
         Device=Device, Stream=Stream, Event=Event, get_current_stream=get_current_stream, runtime=_runtime(),
         alloc_pinned_memory=PinnedMemory, is_available=lambda: True, memory=memory,
+        get_elapsed_time=lambda a, b: 1e3 * (b.at - a.at),
         device=types.SimpleNamespace(get_cublas_handle=lambda: 0xB1A5),
     )  # fmt: skip
     ndarray.current_device = staticmethod(lambda: Device.current)
@@ -245,6 +277,7 @@ def build() -> dict[str, Any]:
              "RawModule": RawModule, "__version__": "14.2.0"}  # fmt: skip
     for name, value in found.items():
         setattr(cupy, name, value)
+    cupy.copyto = lambda target, source: target.__setitem__(..., source)
     for name in FUNCTIONS:
         setattr(cupy, name, _forward(name))
     backends = {

@@ -63,7 +63,7 @@ class FakeLt:
         assert address in self.live, "destroyed twice, or never made"
         del self.live[address]
 
-    do_Destroy = do_MatDescriptorDestroy = do_MatmulPlanDestroy = do_MatmulAlgSelectionDestroy = drop  # noqa: N815
+    do_Destroy = do_MatDescriptorDestroy = do_MatmulPlanDestroy = do_MatmulAlgSelectionDestroy = drop
 
     def do_Init(self, handle: int) -> int:
         if not self.init:
@@ -73,7 +73,9 @@ class FakeLt:
     def do_GetProperty(self, kind: int, where: int) -> None:
         ctypes.c_int.from_address(where).value = self.version[kind]
 
-    def _matrix(self, handle: int, at: int, rows: int, cols: int, ld: int, align: int, kind: int, order: int, step: int) -> int:
+    def _matrix(
+        self, handle: int, at: int, rows: int, cols: int, ld: int, align: int, kind: int, order: int, step: int
+    ) -> int:
         assert self.live[handle]["device"] == fake_cupy.Device.current
         assert align == 16
         assert ld == (cols if order == 2 else rows)
@@ -127,7 +129,9 @@ class FakeLt:
         ctypes.c_size_t.from_address(size).value = items * np.dtype(TYPES[m["kind"]]).itemsize // 2 + items // 4
         ctypes.c_size_t.from_address(scratch).value = 0
 
-    def do_SpMMACompress2(self, handle: int, matrix: int, is_a: int, op: int, dense: int, out: int, scratch: int, stream: int) -> None:
+    def do_SpMMACompress2(
+        self, handle: int, matrix: int, is_a: int, op: int, dense: int, out: int, scratch: int, stream: int
+    ) -> None:
         m = self.live[matrix]
         assert (is_a, op) == (1, 0)
         assert stream == fake_cupy.get_current_stream().ptr
@@ -139,7 +143,20 @@ class FakeLt:
         values[...] = np.take_along_axis(w, POSITIONS[code], axis=1)
         memory(out + values.nbytes, np.uint8, len(w))[...] = code
 
-    def do_Matmul(self, handle: int, plan: int, alpha: int, a: int, b: int, beta: int, c: int, d: int, room: int, streams: int, count: int) -> None:  # noqa: E501
+    def do_Matmul(
+        self,
+        handle: int,
+        plan: int,
+        alpha: int,
+        a: int,
+        b: int,
+        beta: int,
+        c: int,
+        d: int,
+        room: int,
+        streams: int,
+        count: int,
+    ) -> None:
         p = self.live[plan]
         assert count == 1
         assert c == d

@@ -1,7 +1,5 @@
 """Products on a GPU: every engine against float64, shapes, orders, epilogues, errors, streams, devices."""
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import fake_blas
@@ -9,48 +7,12 @@ import fake_cupy
 import numpy as np
 import pytest
 from fake_lt import FakeLt
+from product_checks import close, factor
 from test_bytes import sparse
 
 import sparsefmt as sf
 from sparsefmt.arrays import DTYPES
-from sparsefmt.cuda import decode, engines, libraries, lt, prepared, products
-
-
-@pytest.fixture
-def library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLt]:
-    """The emulated GPU with a cuSPARSELt that holds the binding to its rules."""
-    fake = FakeLt()
-    loaded = lt.Library(libraries.Found(fake, "fake"))
-    monkeypatch.setattr(lt, "loaded", lambda: loaded)
-    yield fake
-
-
-def factor(shape: tuple[int, ...], dtype: Any, seed: int = 1) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    w = rng.integers(-9, 9, shape) if np.dtype(dtype).kind in "iu" else rng.standard_normal(shape)
-    return np.abs(w).astype(dtype) if np.dtype(dtype).kind == "u" else w.astype(dtype)
-
-
-def exact_weights(t: sf.SparseTensor) -> np.ndarray:
-    """Codes times scales in float64, without the rounding to the dtype of the tensor."""
-    codes = np.zeros(t.shape, np.uint8)
-    t.structure.decode(t.values.lift(t.structure), 0, t.shape[0], codes)
-    return codes.view(np.int8).astype(np.float64) * t.values.arrays()["scale"].astype(np.float64)
-
-
-def close(got: np.ndarray, t: sf.SparseTensor, x: np.ndarray, own: np.ndarray | None = None) -> None:
-    """Within the rounding of the result and of sums in float32; exactly, for integers."""
-    wide = np.int64 if got.dtype.kind in "iu" else np.complex128 if got.dtype.kind == "c" else np.float64
-    w = t.to_dense().astype(wide) if own is None else own
-    want = w @ x.astype(wide)
-    assert got.shape == want.shape
-    if wide == np.int64:
-        assert np.array_equal(got, want.astype(got.dtype))
-        return
-    eps = {2: 2.0**-8 if got.dtype.name == "bfloat16" else 2.0**-11, 4: 2.0**-20, 8: 2.0**-20}.get(got.dtype.itemsize, 1e-12)
-    bound = eps * np.abs(want) + 2.0**-18 * (np.abs(w) @ np.abs(x.astype(wide))) + 1e-6
-    assert (np.abs(got.astype(wide) - want) <= bound).all()
-
+from sparsefmt.cuda import decode, engines
 
 PAIRS = [
     ("float16", "float16"), ("bfloat16", "bfloat16"), ("float32", "float32"), ("float64", "float64"),
@@ -74,7 +36,9 @@ def test_decode_engine(cupy: Any, own: str, other: str, order: str) -> None:
         assert got.flags.c_contiguous if order == "C" else got.flags.f_contiguous
 
 
-@pytest.mark.parametrize("fmt", ["csr", "bitmask/int8:g4", "coo", "csc", "bsr2x4", "dense/int8", "nm4:8/int4:g8", "nm2:4/kmeans9"])
+@pytest.mark.parametrize(
+    "fmt", ["csr", "bitmask/int8:g4", "coo", "csc", "bsr2x4", "dense/int8", "nm4:8/int4:g8", "nm2:4/kmeans9"]
+)
 def test_decode_engine_takes_every_structure(cupy: Any, monkeypatch: pytest.MonkeyPatch, fmt: str) -> None:
     t = sf.encode(sparse((12, 24), np.float16), fmt)
     x, left = factor((24, 5), np.float16), factor((3, 12), np.float16)
@@ -106,42 +70,9 @@ def test_cusparse_engine(cupy: Any) -> None:
         x = factor((20, 6), DTYPES[other])
         close(cupy.asnumpy(sf.cuda.matmul(t.to("cuda"), cupy.asarray(x), engine="cusparse")), t, x)
     with pytest.raises(sf.BackendError, match="engine 'cusparse' cannot multiply this: it takes csr, not nm"):
-        sf.cuda.matmul(sf.encode(sparse((4, 8), "f4"), "nm2:4").to("cuda"), cupy.asarray(factor((8, 2), "f4")), engine="cusparse")
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("codec", ["", "/int8:row", "/int4:g8", "/kmeans16"])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_sparse_tensor_cores(library: FakeLt, dtype: str, codec: str, order: str) -> None:
-    import cupy
-
-    for (rows, cols), k in (((32, 64), 8), ((33, 70), 5), ((16, 16), 1)):
-        t = sf.encode(sparse((rows, cols), DTYPES[dtype]), "nm2:4" + codec)
-        x = factor((cols, k), DTYPES[dtype])
-        on_gpu = cupy.asarray(x) if order == "C" else cupy.asarray(x.T.copy()).T
-        got = sf.cuda.matmul(t.to("cuda"), on_gpu, engine="cusparselt")
-        assert got.dtype == t.dtype
-        close(cupy.asnumpy(got), t, x)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_int8_on_sparse_tensor_cores(library: FakeLt, order: str) -> None:
-    import cupy
-
-    raw = sf.encode(sparse((40, 70), np.int8), "nm2:4")
-    x = factor((70, 9), np.int8)
-    on_gpu = cupy.asarray(x) if order == "C" else cupy.asarray(x.T.copy()).T
-    got = sf.cuda.matmul(raw.to("cuda"), on_gpu, engine="cusparselt")
-    assert got.dtype == np.int32
-    close(cupy.asnumpy(got), raw, x)
-    for codec in ("int8:row", "int8:tensor:f32"):
-        t = sf.encode(sparse((40, 70), DTYPES["bfloat16"]), f"nm2:4/{codec}")
-        for dtype in ("bfloat16", "float16"):
-            got = sf.cuda.matmul(t.to("cuda"), on_gpu, dtype=dtype, engine="cusparselt")
-            assert got.dtype == DTYPES[dtype]
-            close(cupy.asnumpy(got), t, x, exact_weights(t))
-    with pytest.raises(sf.BackendError, match="give float16 or bfloat16, not float32: pass dtype="):
-        sf.cuda.matmul(t.to("cuda"), on_gpu, engine="cusparselt")
+        sf.cuda.matmul(
+            sf.encode(sparse((4, 8), "f4"), "nm2:4").to("cuda"), cupy.asarray(factor((8, 2), "f4")), engine="cusparse"
+        )
 
 
 def reference(t: sf.SparseTensor, x: np.ndarray, bias: np.ndarray | None, activation: str | None) -> np.ndarray:
@@ -245,62 +176,13 @@ def test_out(library: FakeLt) -> None:
     t = sf.encode(sparse((16, 16), np.float16), "nm2:4")
     x = factor((16, 8), np.float16)
     for engine in ("cusparselt", "decode"):
-        for room in (cupy.empty((16, 8), np.float16), cupy.empty((8, 16), np.float16).T, cupy.empty((16, 16), np.float16)[:, ::2]):
+        for room in (
+            cupy.empty((16, 8), np.float16),
+            cupy.empty((8, 16), np.float16).T,
+            cupy.empty((16, 16), np.float16)[:, ::2],
+        ):
             assert sf.cuda.matmul(t.to("cuda"), cupy.asarray(x), out=room, engine=engine) is room
             close(cupy.asnumpy(room), t, x)
-
-
-def test_the_library_is_used_by_its_rules(library: FakeLt) -> None:
-    """One handle per thread and device, plans kept, the current stream, nothing left behind by a thread."""
-    import cupy
-
-    t = sf.encode(sparse((32, 32), np.float16), "nm2:4").to("cuda")
-    x = cupy.asarray(factor((32, 8), np.float16))
-    sf.cuda.matmul(t, x, engine="cusparselt")
-    before = list(library.calls)
-    with cupy.cuda.Stream() as stream:
-        sf.cuda.matmul(t, x, engine="cusparselt")
-    assert library.calls[len(before) :] == ["Matmul"]
-    assert library.streams == [0, stream.ptr]
-    alive = len(library.live)
-
-    def work() -> None:
-        sf.cuda.matmul(t, x, engine="cusparselt")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert library.calls.count("Init") == 2
-    assert library.calls.count("SpMMACompress2") == 1
-    assert len(library.live) == alive + 2 * (library.version < (0, 8, 0)) + 1  # the descriptor of the product has no end
-
-
-def test_plans_are_bounded_and_closed(library: FakeLt, monkeypatch: pytest.MonkeyPatch) -> None:
-    import cupy
-
-    monkeypatch.setattr(lt, "PLANS", 3)
-    t = sf.encode(sparse((32, 32), np.float16), "nm2:4").to("cuda")
-    for k in range(8, 80, 8):
-        sf.cuda.matmul(t, cupy.zeros((32, k), np.float16), engine="cusparselt")
-    assert len(lt.handle().plans) == 3
-    assert library.calls.count("MatmulPlanDestroy") == 6
-
-
-def test_search_is_kept_in_memory(library: FakeLt) -> None:
-    import cupy
-
-    t = sf.encode(sparse((32, 32), np.float16), "nm2:4").to("cuda")
-    x = cupy.asarray(factor((32, 8), np.float16))
-    sf.cuda.search(t, x)
-    assert "MatmulSearch" in library.calls
-    (found,) = lt.best.values()
-    assert found[lt.CONFIG_ID] == 17
-    thread = threading.Thread(target=lambda: sf.cuda.matmul(t, x, engine="cusparselt"))
-    thread.start()
-    thread.join()
-    assert "MatmulAlgSetAttribute" in library.calls
-    with pytest.raises(sf.BackendError, match="it takes nm2:4, not csr"):
-        sf.cuda.search(t.convert("csr"), x)
 
 
 def test_explain(library: FakeLt) -> None:
@@ -347,34 +229,6 @@ def test_memory_that_runs_out(library: FakeLt) -> None:
         t.to_dense()
     with pytest.raises(sf.BackendError, match="does not fit into the memory of the device"):
         sf.cuda.matmul(t, cupy.asarray(factor((64, 2), "f4")), engine="decode")
-
-
-def test_prepared_forms_end_with_the_tensor(library: FakeLt) -> None:
-    import cupy
-
-    t = sf.encode(sparse((32, 32), np.float16), "nm2:4").to("cuda")
-    sf.cuda.matmul(t, cupy.zeros((32, 8), np.float16), engine="cusparselt")
-    assert len(prepared._forms[t]) == 1
-    sf.cuda.forget(t)
-    assert t not in prepared._forms
-    sf.cuda.matmul(t, cupy.zeros((32, 8), np.float16), engine="cusparselt")
-    assert library.calls.count("SpMMACompress2") == 2
-    del t
-    assert not len(prepared._forms)
-    assert not len(products._choices)
-
-
-def test_old_library_needs_no_destroy_of_selections(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeLt((0, 7, 1))
-    loaded = lt.Library(libraries.Found(fake, "fake"))
-    monkeypatch.setattr(lt, "loaded", lambda: loaded)
-    monkeypatch.setattr(lt, "PLANS", 1)
-    t = sf.encode(sparse((32, 32), np.float16), "nm2:4").to("cuda")
-    for k in (8, 16):
-        sf.cuda.matmul(t, emulated.zeros((32, k), np.float16), engine="cusparselt")
-    assert "MatmulAlgSelectionDestroy" not in fake.calls
-    with pytest.raises(sf.BackendError, match=r"cuSPARSELt 0\.6\.3 at fake is too old, want 0\.7\.0 or newer; pip install"):
-        lt.Library(libraries.Found(FakeLt((0, 6, 3)), "fake"))
 
 
 def test_int8_by_cublas_needs_quads(cupy: Any) -> None:

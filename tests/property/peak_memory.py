@@ -67,6 +67,22 @@ def encode_and_decode(found: dict[str, Any], formats: list[str], w: Array, tag: 
             found[f"encode pruned nm2:4 {layout}"] = extra(lambda a=a: sf.encode(a, "nm2:4", prune=True))
 
 
+def coded(found: dict[str, Any], w: Array) -> None:
+    """Structure and codec in one go; the fit of a codebook takes tables of its own, so one is given."""
+    book = np.append(0, np.linspace(1, 99, 15)).astype(w.dtype)
+    both = ["int8:g128", "int4:g128", "int4:asym", "int8:tensor", "kmeans16"]
+    for fmt in [*(f"{s}/{c}" for s in ("nm2:4", "bitmask", "csr") for c in both), "dense/int4:g128", "dense/kmeans16"]:
+        codebook = book if "kmeans" in fmt else None
+        for layout, a in layouts(w):
+            found[f"encode {fmt} {layout}"] = extra(lambda a=a, f=fmt, c=codebook: sf.encode(a, f, codebook=c))
+            if fmt.startswith("nm"):
+                call = lambda a=a, f=fmt, c=codebook: sf.encode(a, f, prune=True, codebook=c)  # noqa: E731
+                found[f"encode pruned {fmt} {layout}"] = extra(call)
+        t = sf.encode(w, fmt, codebook=codebook)
+        found[f"decode {fmt}"] = extra(t.to_dense)
+        found[f"decode {fmt} into c"] = extra(lambda t=t: t.to_dense(out=w), w.nbytes)
+
+
 def one_row(found: dict[str, Any], formats: list[str], w: Array) -> None:
     """A vector with gaps: one row that is as large as the whole."""
     w = w.reshape(-1)
@@ -101,12 +117,13 @@ def main() -> None:
     sf.set_cache_bytes(0)  # memory that is used again would not show
     found: dict[str, Any] = {}
     warm = matrix(64, 64, "f2", 2, 4)
-    for fmt in ("nm2:4", "csr", "csc", "bitmask", "coo", "bsr16x16"):
+    for fmt in ("nm2:4", "csr", "csc", "bitmask", "coo", "bsr16x16", "csr/int4:g8", "nm2:4/kmeans4"):
         sf.encode(warm, fmt).to_dense()  # threads and lazy imports
     half = matrix(4096, 4096, "f2", 2, 4)
     few = matrix(4096, 2048, "f4", 1, 16)
     encode_and_decode(found, ["nm2:4", "dense"], half, "float16 at 50 %")
     encode_and_decode(found, ["csr", "csc", "coo", "bitmask@64", "bsr16x16"], few, "float32 at 6 %")
+    coded(found, half.copy())
     one_row(found, ["nm2:4", "csr", "bitmask"], half)
     score = half.astype(np.float32)
     found["encode pruned nm2:4 by score"] = extra(lambda: sf.encode(half, "nm2:4", prune=True, score=score))

@@ -1,5 +1,6 @@
 """Inputs at the edge of what codecs hold, and beyond: what each gives, or which error with which words."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,15 @@ def test_a_given_codebook_without_zero_fills_no_slots() -> None:
     assert sf.encode(w, "csr/kmeans2", codebook=[1.0, 2.0]).to_dense().tolist() == [[1, 0, 0, 0]]
     with pytest.raises(sf.CodecError, match=r"^codebook= is for kmeans codecs; 'csr/int8' is none$"):
         sf.encode(w, "csr/int8", codebook=[1.0, 2.0])
+
+
+def test_a_group_beyond_the_row_takes_no_memory_of_its_size() -> None:
+    """Zero points of such a group were repeated as often as it has columns."""
+    for structure in ("dense", "nm2:4", "csr"):
+        tracemalloc.start()
+        try:
+            encoded(weights(), f"{structure}/int8:g{2**31 - 1}:asym").to_dense()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 1 << 20

@@ -192,6 +192,14 @@ def test_kmeans_of_float32_is_never_worse_than_lloyd_from_it() -> None:
     assert np.array_equal(t.to_dense().astype(np.float64), book[codes])
 
 
+@pytest.mark.parametrize("shape", [(0, 8), (4, 0), (3, 8)])
+@pytest.mark.parametrize("structure", ["csr", "bitmask", "nm2:4"])
+def test_nothing_to_fit_with_weights(shape: tuple[int, int], structure: str) -> None:
+    t = sf.cluster(sf.encode(np.zeros(shape, np.float16), structure), 4, weights=np.ones(shape))
+    assert t.format == f"{structure}/kmeans4"
+    assert not t.to_dense().any()
+
+
 def test_weights_move_the_codebook() -> None:
     t = sf.encode(np.array([[1.0, 2.0, 10.0]]), "csr")
     assert sf.cluster(t, 2, weights=[[1, 3, 1]]).values.codebook.tolist() == [1.75, 10.0]

@@ -1,7 +1,7 @@
-"""Packing N:M and affine codes in one pass equals structure first, codec after, bit for bit."""
+"""Packing structure and codec in one go equals structure first, codec after, bit for bit."""
 
 import tracemalloc
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,33 +11,44 @@ from hypothesis import strategies as st
 import sparsefmt as sf
 from sparsefmt import memory
 from sparsefmt.arrays import DTYPES, Matrix, zero_mask
-from sparsefmt.codecs.affine import Affine
+from sparsefmt.codecs.base import Codec
 from sparsefmt.encode import score_matrix
 from sparsefmt.errors import CodecError, PatternError
 from sparsefmt.format import parse
+from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
+from sparsefmt.windows import pieces
 
 Array = np.ndarray[Any, Any]
 
 
-def one_by_one(w: Array, fmt: str, prune: bool, score: Array | None) -> tuple[Nm, Affine]:
+def one_by_one(
+    w: Array, fmt: str, prune: bool, score: Array | None, rule: str = "value", codebook: Array | None = None
+) -> tuple[Structure, Codec]:
     """Structure first, codec after."""
     target, matrix = parse(fmt), Matrix(w)
-    zero = zero_mask(matrix.dtype, "value")
+    zero = zero_mask(matrix.dtype, rule)
+    structure: Structure
     if prune:
         structure, slots = Nm.encode_pruned(matrix, zero, target.params, score_matrix(score, w.shape))
     else:
-        structure, slots = Nm.encode(matrix, zero, target.params)
+        structure, slots = target.structure.encode(matrix, zero, target.params)
     assert target.codec is not None
-    codec = target.codec.encode(structure, slots.view(matrix.dtype), target.options)
-    assert isinstance(codec, Affine)
-    return structure, codec
+    options = {**target.options, "codebook": codebook}
+    return structure, target.codec.encode(structure, slots.view(matrix.dtype), options)
 
 
-def check(w: Array, fmt: str, prune: bool, score: Array | None = None) -> None:
+def check(
+    w: Array,
+    fmt: str,
+    prune: bool,
+    score: Array | None = None,
+    rule: Literal["value", "bits"] = "value",
+    codebook: Array | None = None,
+) -> None:
     """Same bytes, same shapes, and the same decoded as from the values of the slots."""
-    t = sf.encode(w, fmt, prune=prune, score=score)
-    structure, codec = one_by_one(w, fmt, prune, score)
+    t = sf.encode(w, fmt, prune=prune, score=score, zero=rule, codebook=codebook)
+    structure, codec = one_by_one(w, fmt, prune, score, rule, codebook)
     for got, want in ((t.structure, structure), (t.values, codec)):
         for name, a in want.arrays().items():
             b = got.arrays()[name]
@@ -83,6 +94,82 @@ def test_fused_equals_structure_first_codec_after(
     check(w, f"{nm}/{kind}{group}{tail}", prune, rng.random(w.shape) if prune and scored else None)
 
 
+slow_in_numpy = pytest.mark.skipif(sf.cpu_features()["isa"] == "numpy", reason="takes minutes by the definitions")
+DTYPES_OF_ALL = ["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "int8", "int16", "uint16"]
+
+
+@settings(max_examples=400 if sf.cpu_features()["isa"] != "numpy" else 60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    name=st.sampled_from(DTYPES_OF_ALL),
+    rows=st.integers(0, 19),
+    cols=st.one_of(st.integers(0, 70), st.sampled_from([512, 1501])),
+    structure=st.sampled_from(["csr", "bitmask", "bitmask@64", "dense", "coo", "csc", "bsr3x2", "nm2:4", "nm3:5@64"]),
+    codec=st.sampled_from(
+        [
+            "int8",
+            "int4",
+            "int4:g3",
+            "int8:g16",
+            "int8:tensor",
+            "int4:tensor:asym",
+            "int8:asym:f32",
+            "int4:g5:asym",
+            "kmeans2",
+            "kmeans5",
+            "kmeans16",
+            "kmeans40",
+            "kmeans256",
+            "kmeans4:row",
+        ]
+    ),
+    given_codebook=st.booleans(),
+    density=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    rule=st.sampled_from(["value", "bits"]),
+    transposed=st.booleans(),
+)
+def test_every_structure_and_codec(
+    seed: int, name: str, rows: int, cols: int, structure: str, codec: str, given_codebook: bool, density: float,
+    rule: str, transposed: bool,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    spread = 3.0 if "int" in name else 1.0
+    w = np.clip(rng.standard_normal((rows, cols)) * spread, 0 if name[0] == "u" else -7, 7).astype(DTYPES[name])
+    w[rng.random(w.shape) >= density] = 0
+    if name.startswith(("float", "bfloat")):
+        w[rng.random(w.shape) < 0.05] = -0.0
+    codebook = None
+    if codec.startswith("kmeans") and given_codebook and ":row" not in codec:
+        k = int(codec[6:])
+        codebook = np.sort(np.append(rng.integers(-8 if name[0] != "u" else 0, 9, k - 1), 0)).astype(DTYPES[name])
+    prune = structure.startswith("nm")
+    check(np.asfortranarray(w) if transposed else w, f"{structure}/{codec}", prune, None, rule, codebook)
+
+
+@slow_in_numpy
+@pytest.mark.parametrize("fmt", ["csr/int4:g128", "bitmask/int8", "nm2:4/kmeans16", "dense/kmeans5", "bitmask/kmeans3"])
+@pytest.mark.parametrize("shape", [(1, 300_013), (257, 4099), (3000, 700)])
+def test_pieces_that_end_inside_a_byte(shape: tuple[int, int], fmt: str) -> None:
+    rng = np.random.default_rng(1)
+    w = (rng.standard_normal(shape) * (rng.random(shape) < 0.4)).astype(np.float16)
+    target = parse(fmt)
+    made = pieces(Matrix(w), 0x7FFF, target.structure, target.params, True, None)
+    assert made is not None
+    assert sum(p.high - p.low for p in made) == shape[0]
+    check(w, fmt, prune=fmt.startswith("nm"))
+
+
+@pytest.mark.parametrize("fmt", ["csr/int8", "bitmask/int4:g8", "dense/kmeans4", "nm2:4/kmeans4", "csr/kmeans30"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_named_in_every_piece(bad: float, fmt: str) -> None:
+    w = np.ones((3000, 512), np.float16)
+    w[2517, 130] = bad
+    book = np.array([0.0, 1.0, 2.0, 3.0], np.float16)
+    for codebook in [None, *([book] if fmt.endswith("kmeans4") else [])]:
+        with pytest.raises(CodecError, match=r"row 2517, column 130 holds"):
+            sf.encode(w, fmt, prune=fmt.startswith("nm"), codebook=codebook)
+
+
 @pytest.mark.parametrize("codec", ["int8:g128", "int4:g96", "int4", "int8:tensor", "int4:g64:asym"])
 @pytest.mark.parametrize("shape", [(1, 200_010), (70, 4100), (3, 33_000)])
 def test_long_rows_and_many(shape: tuple[int, int], codec: str) -> None:
@@ -109,22 +196,37 @@ def test_errors_are_those_of_structure_then_codec() -> None:
     assert sf.encode(w * 1e9, "nm2:4/int8:g4:f32", prune=True).slots == 16
 
 
+FORMATS = [
+    "nm2:4/int8:g128", "nm2:4/int4:g128", "nm2:4/int4:g128:asym", "nm2:4/int8:tensor", "nm2:4/kmeans16",
+    "nm2:4/kmeans256", "bitmask/int8", "bitmask/int4:g128", "csr/int8", "csr/int4:g128", "dense/int4:g128",
+    "dense/kmeans16",
+]  # fmt: skip
+
+
 @pytest.mark.skipif(sf.cpu_features()["isa"] == "numpy", reason="the NumPy definitions bound no memory")
-@pytest.mark.parametrize("codec", ["int8:g128", "int4:g128", "int4:g128:asym", "int8:tensor"])
-def test_no_temporary_of_the_whole_tensor(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_no_temporary_of_the_whole_tensor(fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LARGE", 1 << 62)  # tracemalloc does not see blocks
     w = np.random.default_rng(0).standard_normal((2048, 4096)).astype(np.float16)
-    sf.encode(w[:64], f"nm2:4/{codec}", prune=True)
+    w[:, 1::2] = 0
+    k = int(fmt.partition("kmeans")[2] or 0)
+    codebook = np.sort(np.append(np.linspace(-3, 3, k - 1), 0)).astype(np.float16) if k else None
+    sf.encode(w[:64], fmt, codebook=codebook).to_dense()
     tracemalloc.start()
     try:
-        t = sf.encode(w, f"nm2:4/{codec}", prune=True)
+        t = sf.encode(w, fmt, codebook=codebook)
         peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        t.to_dense(out=w)
+        decoded = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-    # Blocks of 1 MiB of the matrix, and what the definitions make of them where the extension does not serve.
-    assert peak < t.nbytes + (6 << 20)
+    assert peak < t.nbytes + (2 << 20)
+    assert decoded < 2 << 20
 
 
+@slow_in_numpy
 @pytest.mark.parametrize("codec", ["int8:g128", "int4:g128", "int4:g6", "int8:tensor"])
 def test_outputs_that_go_past_the_caches(codec: str) -> None:
     """Large ones do; those of rows that end inside a register, too."""

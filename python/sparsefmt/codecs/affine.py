@@ -9,12 +9,13 @@ import numpy as np
 from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
-from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, slot_grid
+from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
 from sparsefmt.kernels.fused import SINGLES, nm_affine_decode
+from sparsefmt.kernels.segments import segment_dequantize, segment_quantize
 
-_ROW_BYTES = 1 << 18  # codes decoded at a time, so that they stay in the cache
+_ROW_BYTES = 1 << 19  # codes decoded at a time, so that they stay in the cache
 _NONE = np.empty((0, 0), np.uint8)
 
 
@@ -160,6 +161,12 @@ class Affine(Codec):
         name = self.dtype.name
         if codes.size and per is not None and not structure.padded:
             affine_quantize(body, name, per, self.scale, point, self.bits, codes)
+        elif codes.size and self.group == TENSOR and not structure.padded:
+            flat, out = body.reshape(1, -1), codes.reshape(1, -1)
+            affine_quantize(flat, name, flat.size, self.scale, point, self.bits, out)
+        elif codes.size and (offsets := structure.slot_offsets(columns(structure.shape, self.group))) is not None:
+            scale = self.scale.reshape(1, -1)
+            segment_quantize(body, name, offsets, scale, point.reshape(-1, scale.size), self.bits, codes)
         elif codes.size:
             for w in structure.windows():
                 scale, shift = self._grids(w.part, w.row, w.col)
@@ -178,10 +185,16 @@ class Affine(Codec):
             return scale, _NONE
         return scale, np.ascontiguousarray(slot_grid(self.zero_point, self.group, rows, cols)).reshape(1, -1)
 
+    def shifted(self, structure: Layout, codes: Array) -> Array:
+        """Lifted codes in the shape of the body, with the zero points that they are stored with."""
+        return self._shift(structure, codes, 1)
+
     def _shift(self, structure: Layout, codes: Array, sign: int) -> Array:
         """Adds (`sign` 1) or takes away (-1) the zero points of codes in the shape of the body, modulo 256."""
         if self.zero_point is None or not codes.size:
             return codes
+        if (every := part_entries(structure, self.zero_point, self.group)) is not None:
+            return np.asarray(codes + every if sign > 0 else codes - every)
         out = empty(codes.shape, np.uint8, "codes")
         for w in structure.windows():
             rows, cols = w.part.coords()
@@ -192,7 +205,7 @@ class Affine(Codec):
 
     def lower(self, structure: Layout, slots: Array) -> Self:
         """The same scales with other slots."""
-        codes = self._stored(structure, self._shift(structure, structure.body(slots), 1))
+        codes = self._stored(structure, self.shifted(structure, structure.body(slots)))
         return type(self)(codes, self.scale, self.zero_point, self.group, self.dtype, check=False)
 
     def lift(self, structure: Layout) -> Array:
@@ -237,6 +250,8 @@ class Affine(Codec):
         if per is not None and not structure.padded:
             affine_dequantize(body, per, self.scale, point, self.dtype.name, items(values))
             return values
+        if not structure.padded and self._decode_flat(structure, body, self.scale, point, values):
+            return values
         for w in structure.windows():
             scale, shift = self._grids(w.part, w.row, w.col)
             part = np.ascontiguousarray(body[w.start : w.stop])
@@ -244,6 +259,19 @@ class Affine(Codec):
             affine_dequantize(part.reshape(1, -1), 1, scale, shift, self.dtype.name, items(made))
             structure.body(values)[w.start : w.stop] = made.reshape(part.shape)
         return values
+
+    def _decode_flat(self, part: Layout, codes: Array, scale: Array, point: Array, values: Array) -> bool:
+        """Values of lifted codes, if those of a scale stand together; `scale` and `point` are of the rows of `part`."""
+        out = items(values)
+        if self.group == TENSOR:
+            affine_dequantize(codes.reshape(1, -1), codes.size, scale, point, self.dtype.name, out.reshape(1, -1))
+            return True
+        offsets = part.slot_offsets(columns(part.shape, self.group))
+        if offsets is None:
+            return False
+        scale = scale.reshape(1, -1)
+        segment_dequantize(codes, offsets, scale, point.reshape(-1, scale.size), self.dtype.name, out)
+        return True
 
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Decodes codes to dense rows, or values in slots where scales end with groups, some rows at a time."""
@@ -287,6 +315,10 @@ class Affine(Codec):
             affine_dequantize(shifted, inside, scale, point, name, items(values))
             w.part.decode(items(values), 0, high - low, items(out))
             return
+        values = empty(shifted.shape, self.dtype, "a block of values")
+        if not w.part.padded and shifted.size and self._decode_flat(w.part, shifted, scale, point, values):
+            w.part.decode(items(values), 0, high - low, items(out))
+            return
         codes = empty(out.shape, np.uint8, "a block of codes")
         w.part.decode(shifted, 0, high - low, codes)
         affine_dequantize(codes, per, scale, point, name, items(out))
@@ -297,8 +329,10 @@ class Affine(Codec):
     def _part_codes(self, part: Layout, structure: Layout, start: int, stop: int, row: int) -> Array:
         """The lifted codes of a window, in the shape of its body."""
         codes = self._fetched(structure, start, stop)
-        if self.zero_point is None:
+        if self.zero_point is None or not codes.size:
             return codes
+        if (every := part_entries(part, self._rows(self.zero_point, row, row + part.shape[0]), self.group)) is not None:
+            return np.asarray(codes - every)
         rows, cols = part.coords()
         points = slot_grid(self.zero_point, self.group, rows + row, cols)
         return codes - points

@@ -56,6 +56,7 @@ class Layout(Protocol):
     def slot_shape(self, bits: int) -> tuple[int, ...]: ...  # noqa: D102
     def body(self, slots: Array) -> Array: ...  # noqa: D102
     def slot_group(self, group: int) -> int | None: ...  # noqa: D102
+    def slot_offsets(self, group: int) -> Array | None: ...  # noqa: D102
     def window(self, low: int, high: int) -> Window: ...  # noqa: D102
     def windows(self, slots: int = ...) -> Iterator[Window]: ...  # noqa: D102
     def coords(self) -> tuple[Array, Array]: ...  # noqa: D102

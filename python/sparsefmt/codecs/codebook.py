@@ -11,9 +11,10 @@ from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.errors import CodecError, FormatError
-from sparsefmt.kernels.kmeans import assign, lookup
+from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
 
-_SLOTS = 1 << 17  # codes worked on at a time, so that they stay in the cache
+SIXTEEN = ("int16", "uint16", *INFINITIES)
+_SLOTS = 1 << 18  # codes worked on at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,8 +193,13 @@ class Codebook(Codec):
 
     def _mapped(self, structure: Layout, codes: Array, tables: Array) -> Array:
         """`table[code]`, with the table of the row of every slot."""
-        if len(tables) == 1 and self.codebook.ndim == 1:
+        if self.codebook.ndim == 1 and (codes.dtype != np.uint8 or tables.shape[1] > 256):
             return np.asarray(tables[0][codes])
+        if self.codebook.ndim == 1:
+            table, found = np.zeros((1, 256), tables.dtype), np.empty(codes.shape, tables.dtype)
+            table[:, : tables.shape[1]] = tables
+            decode_lut(codes.reshape(1, -1), items(table), items(found).reshape(1, -1))
+            return found
         out = np.empty(codes.shape, tables.dtype)
         for w in structure.windows(_SLOTS):
             row = w.part.coords()[0] + w.row
@@ -278,18 +284,43 @@ def given_codebook(codebook: object, dtype: Dtype, k: int, rows: int | None) -> 
     return np.asarray(cast)
 
 
+class Nearest:
+    """Finds the nearest entry of a codebook (k,); the lower one where two are as near."""
+
+    def __init__(self, codebook: Array) -> None:
+        self._table: Array | None = None
+        dtype = codebook.dtype
+        if dtype.itemsize <= 2:
+            everything = np.arange(1 << (8 * dtype.itemsize)).astype(f"u{dtype.itemsize}").view(dtype)
+            self._table = np.empty(len(everything), np.uint8)
+            with np.errstate(all="ignore"):
+                assign(everything.astype(np.float32), codebook.astype(np.float32), self._table)
+        self._wide = codebook.astype(np.float32 if dtype == np.float32 else np.float64)
+
+    def limits(self, dtype: Dtype) -> tuple[Array, Array] | None:
+        """What `nearest16` wants of a codebook of 16 bits: the limits between codes, as keys, and the codes."""
+        if self._table is None or len(self._table) != 1 << 16 or dtype.name not in SIXTEEN:
+            return None
+        order = np.argsort(keys16(np.arange(1 << 16, dtype=np.uint16), dtype.name))
+        infinity = INFINITIES.get(dtype.name)
+        if infinity is not None:
+            order = order[order & infinity != infinity]
+        codes = self._table[order]
+        last = np.flatnonzero(codes[1:] != codes[:-1])
+        keys = keys16(order[last].astype(np.uint16), dtype.name)
+        return keys, np.ascontiguousarray(codes[np.append(last, len(codes) - 1)])
+
+    def __call__(self, values: Array, codes: Array) -> None:
+        """Writes the index of the entry of each of the flat `values`, of the dtype of the codebook."""
+        if self._table is not None:
+            lookup(items(values), self._table, codes)
+        else:
+            assign(values.astype(self._wide.dtype, copy=False), self._wide, codes)
+
+
 def nearest(values: Array, codebook: Array, codes: Array) -> None:
-    """Writes the index of the nearest entry of every value; the lower one where two are as near."""
-    if values.dtype.itemsize <= 2:
-        width = np.dtype(f"u{values.dtype.itemsize}")
-        everything = np.arange(1 << (8 * width.itemsize)).astype(width).view(values.dtype)
-        table = np.empty(len(everything), np.uint8)
-        with np.errstate(all="ignore"):
-            assign(everything.astype(np.float32), codebook.astype(np.float32), table)
-        lookup(items(values), table, codes)
-        return
-    wide = np.dtype(np.float32 if values.dtype == np.float32 else np.float64)
-    assign(values.astype(wide, copy=False), codebook.astype(wide, copy=False), codes)
+    """Writes the index of the nearest entry of every one of the flat `values`; the lower one where two are as near."""
+    Nearest(codebook)(values, codes)
 
 
 def by_row(structure: Layout) -> list[tuple[int, Array]]:

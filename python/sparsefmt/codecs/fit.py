@@ -9,21 +9,41 @@ BINS = 1 << 16  # distinct values that are fitted exactly
 _ROUNDS = 100
 
 
+def count(values: Array) -> Array:
+    """How often each pattern of bits occurs in values of 8 or 16 bits, int64."""
+    counts = np.empty(1 << (8 * values.itemsize), np.int64)
+    histogram16(items(values).reshape(-1), counts)
+    return counts
+
+
+def ascending(dtype: Dtype) -> Array:
+    """All patterns of bits of a dtype of 8 or 16 bits, by their value; -0.0 before 0.0."""
+    half = 1 << (8 * dtype.itemsize - 1)
+    low, high = np.arange(half), np.arange(half, 2 * half)
+    if dtype.kind == "u":
+        return np.concatenate([low, high])
+    return np.concatenate([high if dtype.kind == "i" else high[::-1], low])
+
+
+def counted(counts: Array, dtype: Dtype) -> tuple[Array, Array]:
+    """The distinct values, ascending, in float64, and the weight of each, from the counts of their bits."""
+    order = ascending(dtype)
+    weight = counts[order]
+    present = np.flatnonzero(weight)
+    found = order[present].astype(f"u{dtype.itemsize}").view(dtype).astype(np.float64)
+    return merged(found, weight[present].astype(np.float64))
+
+
 def distinct(values: Array, weights: Array | None) -> tuple[Array, Array]:
     """The distinct values, ascending, in float64, and the weight of each."""
     if weights is None and values.dtype.itemsize <= 2:
-        width = np.dtype(f"u{values.dtype.itemsize}")
-        counts = np.zeros(1 << (8 * width.itemsize), np.int64)
-        histogram16(items(values), counts)
-        present = np.flatnonzero(counts)
-        found = present.astype(width).view(values.dtype).astype(np.float64)
-        order = np.argsort(found, kind="stable")
-        return merged(found[order], counts[present][order].astype(np.float64))
+        return counted(count(values), values.dtype)
     if weights is None:
-        found, count = np.unique(values, return_counts=True)
-        return found.astype(np.float64), count.astype(np.float64)
+        found, number = np.unique(values, return_counts=True)
+        return found.astype(np.float64), number.astype(np.float64)
     found, inverse = np.unique(values, return_inverse=True)
-    return found.astype(np.float64), np.bincount(inverse, weights, len(found))
+    # Of nothing, bincount counts in integers.
+    return found.astype(np.float64), np.bincount(inverse, weights, len(found)).astype(np.float64, copy=False)
 
 
 def merged(values: Array, weights: Array) -> tuple[Array, Array]:
@@ -41,7 +61,15 @@ def fit(values: Array, weights: Array | None, k: int, zero: bool) -> Array:
     for the means of 65,536 runs of neighbouring values, then Lloyd's rounds on all values, which never make it worse.
     With `zero`, 0.0 is one of the entries and the optimum is under that constraint.
     """
-    found, weight = distinct(values, weights)
+    return _fit(*distinct(values, weights), k, zero)
+
+
+def fit_counted(counts: Array, dtype: Dtype, k: int, zero: bool) -> Array:
+    """The same for values of 8 or 16 bits, from the counts of their bits."""
+    return _fit(*counted(counts, dtype), k, zero)
+
+
+def _fit(found: Array, weight: Array, k: int, zero: bool) -> Array:
     used = weight > 0
     found, weight = found[used], weight[used]
     codebook = np.zeros(k, np.float64)

@@ -8,6 +8,7 @@ from sparsefmt.arrays import Array, Dtype
 from sparsefmt.codecs.base import Layout
 from sparsefmt.errors import CodecError
 from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
+from sparsefmt.kernels.segments import segment_extremes
 
 ROW, TENSOR = 0, -1  # a group of columns that is the whole row, or shared by all rows
 
@@ -31,6 +32,18 @@ def slot_grid(grid: Array, group: int, row: Array, col: Array) -> Array:
     return np.asarray(grid[row, 0 if group == ROW else col // group])
 
 
+def part_entries(part: Layout, grid: Array, group: int) -> Array | None:
+    """The entry of `grid`, of the rows of `part`, for every slot of its body; None where its slots are scattered."""
+    if group == TENSOR:
+        return grid.reshape(-1)[:1]
+    per, rows = part.slot_group(columns(part.shape, group)), part.shape[0]
+    if per is not None and rows:
+        row = part.slots // rows
+        return np.repeat(grid, min(per, row), axis=1)[:, :row]  # a group may be wider than the row by far
+    offsets = part.slot_offsets(columns(part.shape, group))
+    return None if offsets is None else np.repeat(grid.reshape(-1), np.diff(offsets))
+
+
 def extremes(structure: Layout, values: Array, group: int) -> tuple[Array, Array]:
     """min(0, smallest) and max(0, largest) of the stored values of every group.
 
@@ -49,6 +62,11 @@ def extremes(structure: Layout, values: Array, group: int) -> tuple[Array, Array
         affine_extremes(unsigned, values.dtype.name, per, lows, highs)
         if group == TENSOR:
             low[...], high[...] = lows.min(), highs.max()
+    elif body.size and group == TENSOR and not structure.padded:
+        affine_extremes(body.reshape(1, -1).view(f"u{body.itemsize}"), values.dtype.name, body.size, low, high)
+    elif body.size and (offsets := structure.slot_offsets(columns(structure.shape, group))) is not None:
+        unsigned = body.view(f"u{body.itemsize}")
+        segment_extremes(unsigned, values.dtype.name, offsets, low.reshape(-1), high.reshape(-1))
     elif body.size:
         for w in structure.windows():
             row, col = w.part.coords()

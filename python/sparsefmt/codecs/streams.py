@@ -38,6 +38,45 @@ def pack(structure: Layout, codes: Array, bits: int) -> Array:
     return rows
 
 
+class Writer:
+    """Fills a stream part by part."""
+
+    def __init__(self, stream: Array, bits: int) -> None:
+        self._stream, self._bits, self._at = stream, bits, 0
+        self._open = np.empty(0, np.uint8)  # fewer than eight codes, which do not end on a byte
+
+    def put(self, codes: Array) -> None:
+        """Adds flat codes, one byte each."""
+        if self._open.size:
+            first = min(-len(self._open) % 8, len(codes))
+            self._open = np.concatenate([self._open, codes[:first]])
+            codes = codes[first:]
+            if len(self._open) < 8:
+                return
+            self._pack(self._open)
+        whole = len(codes) // 8 * 8
+        self._pack(codes[:whole])
+        self._open = codes[whole:].copy()
+
+    def room(self, count: int) -> Array | None:
+        """The bytes for so many codes, to be filled by the caller; None where they begin or end inside a byte."""
+        end = self._at + count * self._bits // 8
+        if self._open.size or count % 8:
+            return None
+        start, self._at = self._at, end
+        return self._stream[start:end]
+
+    def _pack(self, codes: Array) -> None:
+        end = self._at + -(-len(codes) * self._bits // 8)
+        pack_stream(codes, self._bits, self._stream[self._at : end])
+        self._at = end
+
+    def close(self) -> None:
+        """Completes the last byte by zeros."""
+        self._pack(self._open)
+        self._open = self._open[:0]
+
+
 def unpack(structure: Layout, stored: Array, bits: int, start: int = 0, stop: int | None = None) -> Array:
     """The codes of `body[start:stop]`, one byte each."""
     shape = body_shape(structure)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparsefmt.arrays import COMPLEX, DTYPES, Dtype
 from sparsefmt.cuda import launch
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, clear, cupy, empty
 
 _TYPES = {"float32": 0, "float64": 1, "float16": 2, "int8": 3, "int32": 10, "bfloat16": 14}  # cudaDataType
 _COMPUTE = {"float16": 68, "bfloat16": 68, "float32": 68, "float64": 70, "int8": 72}  # cublasComputeType_t
@@ -84,7 +84,7 @@ def epilogue(
     if bias is None and activation is None and scale is None:
         return
     if out.dtype.name in COMPLEX:
-        out[...] = out + bias[:, None]
+        out += 0 if bias is None else bias[:, None]
         return
     steps = (out.shape[1], 1) if out.flags.c_contiguous else (1, out.shape[0])
     act = 0 if activation is None else 1 + ACTIVATIONS.index(activation)
@@ -97,10 +97,10 @@ def fitted(x: DeviceArray, shape: tuple[int, int], order: str) -> DeviceArray:
     right = x.flags.c_contiguous if order == "C" else x.flags.f_contiguous
     if x.shape == shape and right:
         return x
-    made = empty_like(shape, x.dtype, order)
+    made: DeviceArray = empty_like(shape, x.dtype, order)
     if x.shape != shape:
-        made.fill(0)
-    made[: x.shape[0], : x.shape[1]] = x
+        clear(made)
+    assign(made[: x.shape[0], : x.shape[1]], x)
     return made
 
 

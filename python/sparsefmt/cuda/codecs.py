@@ -15,7 +15,7 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.scales import TENSOR, grid_shape
 from sparsefmt.cuda import clusters, launch
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty, zeros
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, empty, zeros
 from sparsefmt.cuda.structures import Refused, bit_columns, coords, expanded, nm_macros
 from sparsefmt.kernels.affine import compute_dtype
 from sparsefmt.structures.base import Structure
@@ -29,12 +29,12 @@ from sparsefmt.structures.nm import Nm
 class Carried(Raw):
     """Values of a dtype that CuPy does not have, in the bytes of `data`."""
 
-    held: Dtype = field(default_factory=lambda: np.dtype(np.uint8))
+    meaning: Dtype = field(default_factory=lambda: np.dtype(np.uint8))
 
     @property
     def dtype(self) -> Dtype:  # type: ignore[override]
         """The dtype of the values."""
-        return self.held
+        return self.meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def widened(s: Structure, body: DeviceArray, bits: int) -> DeviceArray:
     if not s.padded:
         return body
     out = zeros(s.slot_shape(bits), body.dtype, "slots")
-    out[:, : body.shape[1]] = body
+    assign(out[:, : body.shape[1]], body)
     return out
 
 
@@ -246,7 +246,7 @@ def lift(s: Structure, codec: Codec) -> DeviceArray:
     """The slots as `Codec.lift` gives them, without padding of rows."""
     rows = s.shape[0]
     if isinstance(codec, Raw):
-        return cupy().ascontiguousarray(codec.data[:, : s.groups * s.n]) if isinstance(s, Nm) else codec.data
+        return contiguous(codec.data[:, : s.groups * s.n]) if isinstance(s, Nm) else codec.data
     codes = fetched(s, codec, 0, rows)
     if isinstance(codec, Affine):
         return _shifted(s, codec, codes, -1)
@@ -258,7 +258,7 @@ def lower(s: Structure, slots: DeviceArray, codec: Codec) -> Codec:
     """The same codec with other slots, given as `lift` gives them."""
     if isinstance(codec, Raw):
         data = widened(s, slots, 8 * slots.itemsize)
-        return Carried(data, False, codec.held) if isinstance(codec, Carried) else Raw(data, check=False)
+        return Carried(data, False, codec.meaning) if isinstance(codec, Carried) else Raw(data, check=False)
     if isinstance(codec, Affine):
         codes = _shifted(s, codec, slots, 1)
         stored = pack(s, codes, 4) if isinstance(codec, Int4) else widened(s, codes, 8).view(codec.codes.dtype)

@@ -4,7 +4,7 @@ import math
 
 from sparsefmt.arrays import COMPLEX, FLOATS, Dtype
 from sparsefmt.cuda import blas, codecs, launch, structures
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty
+from sparsefmt.cuda.device import DeviceArray, carrier, clear, contiguous, empty
 from sparsefmt.cuda.machine import machine
 from sparsefmt.ops import result_dtypes
 from sparsefmt.structures.dense import Dense
@@ -62,7 +62,7 @@ class Decode:
         if not rows or not k:
             return out
         if not cols:
-            out.fill(0)
+            clear(out)
         else:
             self._multiply(t, x, out)
         blas.epilogue(out, bias, None)
@@ -107,7 +107,7 @@ class Decode:
         (rows, cols), tokens = t.structure.shape, len(left)
         out = blas.empty_like((tokens, cols), result, "C")
         if not rows:
-            out.fill(0)
+            clear(out)
         if not out.size or not rows:
             return out
         step = tile_rows(rows, cols * t.dtype.itemsize)
@@ -119,7 +119,7 @@ class Decode:
             part = tile[: min(step, rows - low)]
             source.fill(low, low + len(part), part)
             w = part if native else blas.widened(part, t.dtype, compute)
-            x = cupy().ascontiguousarray(left[:, low : low + len(part)])
+            x = contiguous(left[:, low : low + len(part)])
             x = x if native else blas.widened(x, x.dtype, compute)
             if compute.name not in _GEMM:
                 made = x @ w

@@ -40,17 +40,21 @@ def cupy() -> Any:  # noqa: ANN401
     return found
 
 
-def parse(name: str) -> int:
+def parse(name: object) -> int:
     """The number of a device: "cuda" is the current one, "cuda:1" the second.
 
     Raises:
         BackendError: the name is another one, or there is no such device.
     """
-    kind, colon, number = name.partition(":")
+    kind, colon, number = name.partition(":") if isinstance(name, str) else ("", "", "")
     if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
-        msg = f'device {name!r} is unknown; have "cpu", "cuda", "cuda:0", "cuda:1", ...'
+        msg = f'device {name!r} is unknown; have "cpu", "cuda" (the current one), "cuda:0", "cuda:1" and so on'
         raise BackendError(msg)
-    count = device_count()
+    try:
+        count = device_count()
+    except BackendError as e:
+        msg = f'device {name!r} is not available, only "cpu" is: {e}'
+        raise BackendError(msg) from e
     if not colon:
         return int(cupy().cuda.Device().id)
     if int(number) >= count:
@@ -116,3 +120,23 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
     """
     with memory_errors(what):
         return cupy().zeros(shape, np.dtype(dtype))
+
+
+def by_width(a: DeviceArray) -> DeviceArray:
+    """`a` seen as unsigned integers where its dtype is none of NumPy's own: CuPy's kernels may not know those."""
+    return a if a.dtype.isbuiltin != 2 else a.view(np.dtype(f"u{a.dtype.itemsize}"))
+
+
+def contiguous(a: DeviceArray) -> DeviceArray:
+    """`a` in C order; itself if it is."""
+    return a if a.flags.c_contiguous else cupy().ascontiguousarray(by_width(a)).view(a.dtype)
+
+
+def assign(target: DeviceArray, source: DeviceArray) -> None:
+    """Copies between arrays of the same shape and dtype, of any strides."""
+    by_width(target)[...] = by_width(source)
+
+
+def clear(a: DeviceArray) -> None:
+    """Sets all bytes of a C- or F-contiguous array to 0."""
+    a.data.memset_async(0, a.nbytes)

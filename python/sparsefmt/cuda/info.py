@@ -6,6 +6,7 @@ from sparsefmt.arrays import Dtype, dtype_named, native
 from sparsefmt.cuda import engines, lt, nvrtc
 from sparsefmt.cuda.device import DeviceArray, cupy, device_count, on
 from sparsefmt.cuda.machine import capability
+from sparsefmt.cuda.own.product import Own
 from sparsefmt.cuda.products import as_matrix, columns, failures, operands
 from sparsefmt.errors import BackendError, FormatError
 from sparsefmt.ops import result_dtypes
@@ -104,6 +105,8 @@ def explain(t: SparseTensor, x: object, *, dtype: str | Dtype | None = None, eng
             failed = failures.get(t, {}).get(name)
             note = f"; it failed before: {failed}" if failed else ""
             lines.append(f"{mark} {name:10} about {1e6 * v.seconds:.0f} us by estimate{note}")
+            if isinstance(v.engine, Own):
+                lines.append(f"   {'':10} {v.engine.describe(matrix, flat)}")
         return "\n".join(lines)
 
 

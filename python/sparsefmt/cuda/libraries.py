@@ -1,10 +1,13 @@
 """Where NVIDIA's libraries are: an environment variable, a wheel from PyPI, or the system."""
 
+import contextlib
 import ctypes
 import fnmatch
+import importlib
 import importlib.metadata
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +34,26 @@ def in_wheels(packages: Sequence[str], pattern: str) -> Iterator[str]:
                 yield str(path)
 
 
-def load(what: str, variable: str, packages: Sequence[str], pattern: str, names: Sequence[str]) -> Found:
-    """Loads a library.
+def by_pathfinder(name: str) -> Iterator[str]:
+    """Gives where NVIDIA's own finder, which comes with CuPy, has the library, if it knows it."""
+    with contextlib.suppress(ImportError, RuntimeError, ValueError):
+        found = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib(name)
+        if found.abs_path:
+            yield str(found.abs_path)
+
+
+def loaded_already(names: Sequence[str]) -> Found | None:
+    """The copy that another package of this process has loaded, so that there are not two."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            return Found(ctypes.CDLL(name, mode=ctypes.DEFAULT_MODE | os.RTLD_NOLOAD), name)
+    return None
+
+
+def load(
+    what: str, variable: str, packages: Sequence[str], pattern: str, names: Sequence[str], finder: str | None = None
+) -> Found:
+    """Loads a library: the one that `variable` names, one that is loaded already, one from a wheel, or the system's.
 
     Args:
         what: its name in errors.
@@ -40,13 +61,17 @@ def load(what: str, variable: str, packages: Sequence[str], pattern: str, names:
         packages: PyPI packages that hold it, the best first.
         pattern: of its file name in them.
         names: what the system's loader knows it as.
+        finder: what `cuda.pathfinder` calls it.
 
     Raises:
         BackendError: it is nowhere, or cannot be loaded; says what was tried and what to install.
     """
     forced = os.environ.get(variable)
     tried = []
-    for path in [forced] if forced else [*in_wheels(packages, pattern), *names]:
+    if not forced and (found := loaded_already(names)) is not None:
+        return found
+    places = chain(by_pathfinder(finder) if finder else (), in_wheels(packages, pattern), names)
+    for path in (forced,) if forced else places:
         try:
             return Found(ctypes.CDLL(path), path)
         except OSError as e:

@@ -128,7 +128,9 @@ def loaded() -> Library:
         BackendError: there is none, or it is too old.
     """
     names = ("libcusparseLt.so.0", "libcusparseLt.so")
-    return Library(libraries.load("cuSPARSELt", "SPARSEFMT_CUSPARSELT", PACKAGES, "libcusparseLt.so.[0-9]*", names))
+    return Library(
+        libraries.load("cuSPARSELt", "SPARSEFMT_CUSPARSELT", PACKAGES, "libcusparseLt.so.[0-9]*", names, "cusparseLt")
+    )
 
 
 def available() -> str | None:
@@ -255,6 +257,9 @@ class Plan:
 
     def __init__(self, h: Handle, key: Key, bias: DeviceArray | None) -> None:
         self.handle, self.key, self.bias = h, key, bias  # the bias stays alive: the plan holds its address
+        self.closed = False
+        self._one, self._zero = ctypes.c_float(1.0), ctypes.c_float(0.0)
+        self._scalars = ctypes.addressof(self._one), ctypes.addressof(self._zero)
         self._owned: list[Owned] = []
         try:
             self._build()
@@ -310,6 +315,7 @@ class Plan:
 
     def close(self) -> None:
         """Destroys everything, last made first."""
+        self.closed = True
         while self._owned:
             self._owned.pop().close()
 
@@ -317,12 +323,11 @@ class Plan:
         self, a: DeviceArray, b: DeviceArray, d: DeviceArray, alpha: DeviceArray | None, *, search: bool = False
     ) -> None:
         """Multiplies on the current stream. `search` tries all algorithms (d holds nothing of use then)."""
-        h = self.handle
-        one, zero = ctypes.c_float(1.0), ctypes.c_float(0.0)
+        h, (one, zero) = self.handle, self._scalars
         stream = ctypes.c_void_p(cupy().cuda.get_current_stream().ptr)
         room = empty(self.workspace, np.uint8, "the workspace of cuSPARSELt") if self.workspace else None
         pointers = (
-            ctypes.addressof(one) if alpha is None else alpha.data.ptr, a.data.ptr, b.data.ptr, ctypes.addressof(zero),
+            one if alpha is None else alpha.data.ptr, a.data.ptr, b.data.ptr, zero,
             d.data.ptr, d.data.ptr, None if room is None else room.data.ptr, ctypes.addressof(stream),
         )  # fmt: skip
         h.library.call("MatmulSearch" if search else "Matmul", h.address, self.plan.address, *pointers, 1)

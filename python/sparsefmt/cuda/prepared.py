@@ -33,3 +33,8 @@ def forget(t: SparseTensor) -> None:
     """Drops all prepared forms of a tensor, to free memory."""
     with _lock:
         _forms.pop(t, None)
+        bound.pop(t, None)
+
+
+bound: weakref.WeakKeyDictionary[SparseTensor, dict[Any, Any]] = weakref.WeakKeyDictionary()
+"""Products that are ready to run, by tensor, then by thread, device, shape, dtype and order; see `fast.py`."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.arrays import Dtype, dtype_named, is_device_array, native
-from sparsefmt.cuda import blas, engines
+from sparsefmt.cuda import blas, engines, fast
 from sparsefmt.cuda.decode import Decode
-from sparsefmt.cuda.device import DeviceArray, cupy, on
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, on
 from sparsefmt.cuda.sparse24 import CuSparseLt
 from sparsefmt.errors import BackendError, DtypeError, FormatError
 from sparsefmt.ops import result_dtypes
@@ -48,7 +48,8 @@ def operands(t: SparseTensor, x: object) -> DeviceArray:
         BackendError: one of them is on the CPU, or on another device.
     """
     if t.device == "cpu":
-        msg = 'the tensor is on the CPU and the array on a GPU; move it first: t.to("cuda")'
+        other = "the array on a GPU" if is_device_array(x) else "so is the array"
+        msg = f'the tensor is on the CPU and {other}; move it first: t.to("cuda")'
         raise BackendError(msg)
     if not is_device_array(x):
         msg = f"the tensor is on {t.device} and the array on the CPU; move it first: cupy.asarray(x), or t.to('cpu')"
@@ -73,9 +74,9 @@ def columns(x: DeviceArray) -> DeviceArray:
     if x.ndim == 1:
         return x.reshape(-1, 1)
     if x.ndim > 2:
-        rows = cupy().ascontiguousarray(swapped(x))
+        rows = contiguous(swapped(x))
         return rows.reshape(-1, x.shape[-2]).T
-    return x if x.flags.c_contiguous or x.flags.f_contiguous else cupy().ascontiguousarray(x)
+    return x if x.flags.c_contiguous or x.flags.f_contiguous else contiguous(x)
 
 
 def by_rows(x: DeviceArray) -> bool:
@@ -109,6 +110,7 @@ def matmul(
     bias: DeviceArray | None = None,
     activation: str | None = None,
     dtype: str | Dtype | None = None,
+    x_dtype: str | None = None,
     engine: str | None = None,
 ) -> DeviceArray:
     """`activation(t @ x + bias)` on the GPU, on the current stream.
@@ -122,8 +124,10 @@ def matmul(
         activation: "relu" or "gelu" (the tanh form), after the bias; for float results.
         dtype: of the result; default as `t @ x` on the CPU. int8 codes with one scale per row or tensor times int8 x
             give "float16" or "bfloat16" on sparse tensor cores.
-        engine: one of `sparsefmt.cuda.engines()`; default: the one that is estimated to be fastest. If that one fails,
-            the next is taken.
+        x_dtype: "float8_e4m3fn" or "float8_e5m2" where the bytes of x (uint8) mean that; the result is float32 by
+            default. On sparse tensor cores with float8 tensors (sm_89 and newer), else x is widened first.
+        engine: "cusparselt", "own", "cusparse" or "decode"; default: the one that is estimated to be fastest. If that
+            one fails, the next is taken.
 
     Returns:
         CuPy array, C- or F-contiguous as x.
@@ -133,16 +137,65 @@ def matmul(
         FormatError: shapes do not fit.
         DtypeError: a dtype that has no product, or `out` or `bias` of another one.
     """
+    plain = out is None and bias is None and activation is None and dtype is None and x_dtype is None and engine is None
+    if plain and (done := fast.ready(t, x)) is not None:
+        return done
     a = operands(t, x)
     if a.ndim == 0 or a.shape[-2 if a.ndim > 1 else 0] != t.shape[-1] or (a.ndim > 2 and len(t.shape) > 2):
         msg = f"t @ x: shapes {t.shape} and {a.shape} do not fit"
         raise FormatError(msg)
     native(a.dtype)
     wanted = None if dtype is None else dtype_named(dtype if isinstance(dtype, str) else np.dtype(dtype).name)
+    if x_dtype is not None:
+        with on(a):
+            return _matmul_float8(t, a, dtype_named(x_dtype), out, bias, activation, wanted, engine)
     if int(cupy().cuda.Device().id) == a.device.id:
         return _matmul(t, a, out, bias, activation, wanted, engine)
     with on(a):
         return _matmul(t, a, out, bias, activation, wanted, engine)
+
+
+def _matmul_float8(
+    t: SparseTensor,
+    a: DeviceArray,
+    x_dtype: Dtype,
+    out: DeviceArray | None,
+    bias: DeviceArray | None,
+    activation: str | None,
+    dtype: Dtype | None,
+    engine: str | None,
+) -> DeviceArray:
+    """The product with float8 in bytes: as it is on sparse tensor cores, else widened to float32."""
+    if carrier(x_dtype) == x_dtype or a.dtype != np.uint8:
+        msg = f"x_dtype = {x_dtype}; want a float8 that the bytes of x mean, and x of uint8, not {a.dtype}"
+        raise DtypeError(msg)
+    result = np.dtype(np.float32) if dtype is None else dtype
+    lt, matrix, x = CuSparseLt(), as_matrix(t), columns(a)
+    refusal = lt.refuses(matrix, x, result, x_dtype)
+    if refusal is not None and engine == lt.name:
+        msg = f"engine {engine!r} cannot multiply this: {refusal}"
+        raise BackendError(msg)
+    if refusal is not None or engine not in (None, lt.name):
+        wide = blas.widened(x, x_dtype, np.dtype(np.float32))
+        flat = wide if a.ndim > 1 else wide.reshape(-1)
+        shaped = flat if a.ndim < 3 else swapped(flat.T.reshape(*a.shape[:-2], a.shape[-1], a.shape[-2]))
+        return matmul(t, shaped, out=out, bias=bias, activation=activation, dtype=result, engine=engine)
+    _check_epilogue(t, result, matrix.structure.shape[0], bias, activation)
+    made = blas.empty_like((matrix.structure.shape[0], x.shape[1]), result, "C" if by_rows(x) else "F")
+    shaped = _shaped(t, a, lt.multiply(matrix, x, made, bias, activation=activation, x_dtype=x_dtype))
+    return shaped if out is None else _written(shaped, out)
+
+
+def _written(shaped: DeviceArray, out: DeviceArray) -> DeviceArray:
+    """`out`, holding the result."""
+    if out.shape != shaped.shape:
+        msg = f"out: want an array of shape {shaped.shape}, got {out.shape}"
+        raise FormatError(msg)
+    if out.dtype != shaped.dtype:
+        msg = f"out: want {shaped.dtype}, got {out.dtype}"
+        raise DtypeError(msg)
+    assign(out, shaped)
+    return out
 
 
 def _matmul(
@@ -163,19 +216,12 @@ def _matmul(
     made = out if direct else blas.empty_like((rows, k), choice.dtype, order)
     if rows and k:
         made = _run(t, choice, x, made, bias, activation, engine)
+        if x is a and len(t.shape) == 2 and dtype is None and engine is None:
+            fast.bind(t, x, choice.dtype, choice.engine)
     if direct:
         return out
     shaped = _shaped(t, a, made)
-    if out is None:
-        return shaped
-    if out.shape != shaped.shape:
-        msg = f"out: want an array of shape {shaped.shape}, got {out.shape}"
-        raise FormatError(msg)
-    if out.dtype != shaped.dtype:
-        msg = f"out: want {shaped.dtype}, got {out.dtype}"
-        raise DtypeError(msg)
-    out[...] = shaped
-    return out
+    return shaped if out is None else _written(shaped, out)
 
 
 def _fits(out: DeviceArray, shape: tuple[int, int], dtype: Dtype) -> bool:
@@ -246,10 +292,10 @@ def rmatmul(t: SparseTensor, x: object) -> DeviceArray:
     native(a.dtype)
     with on(a):
         if len(t.shape) == 1:
-            flat = cupy().ascontiguousarray(a).reshape(-1, a.shape[-1]).T
+            flat = contiguous(a).reshape(-1, a.shape[-1]).T
             return matmul(t, flat).reshape(a.shape[:-1])
         result = result_dtypes(t.dtype, a.dtype)[0]
-        left = cupy().ascontiguousarray(a).reshape(-1, a.shape[-1])
+        left = contiguous(a).reshape(-1, a.shape[-1])
         made = Decode().from_left(as_matrix(t), left, result)
         return made.reshape(*a.shape[:-1], t.shape[1])
 

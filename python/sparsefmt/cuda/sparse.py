@@ -4,7 +4,7 @@ import importlib
 
 from sparsefmt.arrays import Dtype
 from sparsefmt.cuda import blas, codecs
-from sparsefmt.cuda.device import DeviceArray
+from sparsefmt.cuda.device import DeviceArray, assign
 from sparsefmt.cuda.machine import machine
 from sparsefmt.cuda.prepared import prepared
 from sparsefmt.ops import result_dtypes
@@ -41,7 +41,10 @@ class CuSparse:
         compute = result_dtypes(t.dtype, x.dtype)[1]
         matrix = prepared(t, ("cusparse", compute.name), lambda: self._matrix(t, compute))
         product = matrix @ blas.widened(x, x.dtype, compute)
-        out[...] = product.astype(out.dtype, copy=False)
+        if product.dtype == out.dtype:
+            assign(out, product)
+        else:
+            blas.narrowed(blas.fitted(product, out.shape, "C" if out.flags.c_contiguous else "F"), out)
         blas.epilogue(out, bias, None)
         return out
 

@@ -1,5 +1,6 @@
 """The engine on sparse tensor cores: nm2:4 weights as operand A of cuSPARSELt."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from sparsefmt.codecs.scales import ROW, TENSOR
 from sparsefmt.cuda import blas, codecs, lt, structures
 from sparsefmt.cuda.codecs import Carried
 from sparsefmt.cuda.decode import Rows
-from sparsefmt.cuda.device import DeviceArray, empty, zeros
+from sparsefmt.cuda.device import DeviceArray, assign, empty, zeros
 from sparsefmt.cuda.machine import capability, machine
 from sparsefmt.cuda.prepared import prepared
 from sparsefmt.errors import BackendError
@@ -114,17 +115,42 @@ class CuSparseLt:
         fused = bias is not None and kind in _HALVES and rows == m
         act = activation if activation == "relu" and (bias is None or fused) else None
         address = bias.data.ptr if bias is not None and fused else 0
-        key = lt.Key(
-            kind, out.dtype.name, m, n, k, b_rows, d_rows, act, a.scale is not None, address
-        )
+        key = lt.Key(kind, out.dtype.name, m, n, k, b_rows, d_rows, act, a.scale is not None, address)
         lt.plan(key, bias if fused else None).run(a.weights, b, d, a.scale, search=search)
         if search:
             lt.plan(key, bias if fused else None).remember()
         if not whole:
-            out[...] = d[:rows, :count]
+            assign(out, d[:rows, :count])
         if activation != act or (bias is not None and not fused):
             blas.epilogue(out, None if fused else bias, None if act else activation)
         return out
+
+    def bind(self, t: SparseTensor, x: DeviceArray, dtype: Dtype) -> Callable[[DeviceArray, DeviceArray], bool] | None:
+        """`multiply` without bias, bound to this thread, device, shape and order, with next to no work per call.
+
+        None where something must be padded or copied. The function gives False where it cannot serve any more: the
+        plan was dropped, or an address is none that the library takes. It does not keep `t` alive.
+        """
+        kind, _ = operand_dtype(t, x.dtype, dtype)
+        by_rows, by_columns = bool(x.flags.c_contiguous), bool(x.flags.f_contiguous)
+        b_rows = by_rows and not by_columns and x.dtype.itemsize > 1
+        if kind is None or not (b_rows or by_columns):
+            return None
+        where = (self.name, lt.loaded().version, capability(), kind)
+        a: Operand = prepared(t, where, lambda: self._operand(t, kind))
+        n = x.shape[1]
+        if (t.structure.shape[0], *x.shape) != (*a.shape, n) or n % STEPS[x.dtype.itemsize][1]:
+            return None
+        key = lt.Key(kind, dtype.name, a.shape[0], n, a.shape[1], b_rows, by_rows, None, a.scale is not None, 0)
+        plan = lt.plan(key, None)
+
+        def run(right: DeviceArray, out: DeviceArray) -> bool:
+            if plan.closed or right.data.ptr % lt.OPERAND_ALIGN or out.data.ptr % lt.OPERAND_ALIGN:
+                return False
+            plan.run(a.weights, right, out, a.scale)
+            return True
+
+        return run
 
     @staticmethod
     def _operand(t: SparseTensor, kind: str) -> Operand:
@@ -159,5 +185,5 @@ def aligned(a: DeviceArray) -> DeviceArray:
     if a.data.ptr % lt.OPERAND_ALIGN == 0:
         return a
     made = blas.empty_like(a.shape, a.dtype, "F" if a.flags.f_contiguous else "C")
-    made[...] = a
+    assign(made, a)
     return made

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsefmt.arrays import FLOATS, Dtype, index_dtype, zero_mask
 from sparsefmt.cuda import launch
-from sparsefmt.cuda.device import DeviceArray, cupy, empty, zeros
+from sparsefmt.cuda.device import DeviceArray, assign, clear, cupy, empty, zeros
 from sparsefmt.errors import BackendError
 from sparsefmt.kernels.nm import width
 from sparsefmt.structures.base import Params, Structure
@@ -169,18 +169,18 @@ def decode(s: Structure, slots: DeviceArray, low: int, high: int, out: DeviceArr
     if isinstance(s, Nm):
         _nm_decode(s, slots, low, high, out)
     elif isinstance(s, Dense):
-        out[...] = slots
+        assign(out, slots)
     elif isinstance(s, Bitmask):
         bits, offsets = s.bits[low:high], s.row_offsets[low : high + 1]
         args = (bits, bits.shape[1], offsets, slots, slots.size, rows, cols, out)
         launch.run("rows", "bits_to_dense", {**macros, **launch.wide(offsets)}, 32 * rows, *args)
     elif isinstance(s, Csr):
-        out.fill(0)
+        clear(out)
         indptr = s.indptr[low : high + 1]
         found = (indptr, s.indices, slots, slots.size, rows, cols, out)
         launch.run("rows", "csr_to_dense", {**macros, **launch.wide(indptr)}, 32 * rows, *found)
     else:
-        out.fill(0)
+        clear(out)
         row, col = coords(s, slots.size)
         launch.run("rows", "scatter", macros, slots.size, row, col, slots, slots.size, low, rows, cols, out)
 

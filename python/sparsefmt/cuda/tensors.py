@@ -11,7 +11,7 @@ from sparsefmt.cuda import codecs, products, structures
 from sparsefmt.cuda.codecs import Carried
 from sparsefmt.cuda.convert import restructure, same
 from sparsefmt.cuda.decode import Rows
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty, on, parse
+from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, empty, on, parse
 from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
 from sparsefmt.encode import encode as encode_on_cpu
@@ -60,7 +60,7 @@ def _codec_to_device(codec: Codec) -> Codec:
 
 def _codec_to_host(codec: Codec) -> Codec:
     if isinstance(codec, Carried):
-        return Raw(to_host(codec.data, codec.held), check=False)
+        return Raw(to_host(codec.data, codec.meaning), check=False)
     return codec.map(to_host)
 
 
@@ -97,7 +97,7 @@ def _encode(a: DeviceArray, target: Format, zero: str, prune: bool, score: objec
         raise Refused
     if nm and dtype.kind == "c":
         raise Refused
-    w = cupy().ascontiguousarray(a).reshape(shape)
+    w = contiguous(a).reshape(shape)
     structure, slots = structures.encode(
         w, dtype, zero, target.structure, target.params, raw=codec is Raw, keys=_keys(score, a.shape), prune=prune
     )
@@ -135,7 +135,7 @@ def to_dense(t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) ->
         made = out if out.flags.c_contiguous else empty((rows, cols), dtype, "the dense array")
         Rows(t).fill(0, rows, made.reshape(rows, cols))
         if made is not out:
-            out[...] = made.reshape(t.shape)
+            assign(out, made.reshape(t.shape))
         return out
 
 
@@ -186,11 +186,11 @@ def transposed(t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) 
         made = to_dense(t, None, max_bytes)
         turned = made.transpose(*reversed(range(made.ndim)))
         if out is None:
-            return cupy().ascontiguousarray(turned)
+            return contiguous(turned)
         if out.shape != turned.shape or out.dtype != turned.dtype:
             msg = f"out: want {turned.dtype} of shape {turned.shape}, got {out.dtype} of shape {out.shape}"
             raise FormatError(msg)
-        out[...] = turned
+        assign(out, turned)
         return out
 
 

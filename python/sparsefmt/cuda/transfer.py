@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.arrays import Array, plain
-from sparsefmt.cuda.device import DeviceArray, carrier, cupy, empty
+from sparsefmt.cuda.device import DeviceArray, by_width, carrier, contiguous, cupy, empty
 
 CHUNK = 8 << 20  # bytes of a buffer; smaller arrays go as they are
 
@@ -68,7 +68,9 @@ def to_device(a: Array) -> DeviceArray:
     """A copy on the current device, sent in the order of the current stream; float8 arrives as uint8."""
     a = plain(a, a.dtype.newbyteorder("="))
     if a.nbytes <= CHUNK:
-        return cupy().asarray(a.view(carrier(a.dtype)))
+        held = carrier(a.dtype)
+        sent = a if a.dtype.isbuiltin != 2 else a.view(np.dtype(f"u{a.dtype.itemsize}"))
+        return cupy().asarray(sent).view(held)
     out = empty(a.shape, carrier(a.dtype), "the packed array")
     staging().upload(a.reshape(-1).view(np.uint8), out.data.ptr)
     return out
@@ -76,9 +78,9 @@ def to_device(a: Array) -> DeviceArray:
 
 def to_host(a: DeviceArray, dtype: Any = None) -> Array:  # noqa: ANN401
     """A copy on the host, complete on return; `dtype` is what uint8 carries."""
-    a = cupy().ascontiguousarray(a)
+    a = contiguous(a)
     if a.nbytes <= CHUNK:
-        out: Array = cupy().asnumpy(a)
+        out: Array = cupy().asnumpy(by_width(a)).view(a.dtype)
     else:
         out = np.empty(a.shape, a.dtype)
         staging().download(a.data.ptr, out.reshape(-1).view(np.uint8))

@@ -14,8 +14,10 @@ import numpy as np
 from sparsefmt.arrays import Array
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels.registry import kernel
+from sparsefmt.kernels.stream import pack_stream
 
 LEAF = 8  # columns between two pivots: one register of float64
+INFINITIES = {"float16": 0x7C00, "bfloat16": 0x7F80}  # the bits that what is not finite has
 TINY = float(np.finfo(np.float64).tiny)
 Sums = tuple[Array, Array, Array]
 
@@ -197,6 +199,28 @@ def lookup(slots: Array, table: Array, codes: Array) -> None:
     check_length("table", len(table), 1 << (8 * slots.dtype.itemsize))
     check_length("codes", len(codes), len(slots))
     codes[...] = table[slots]
+
+
+def keys16(slots: Array, dtype: str) -> Array:
+    """uint16 that rise with the values of 16-bit items; -0.0 just below 0.0."""
+    if dtype == "uint16":
+        return slots
+    flip = 0x7FFF if dtype in INFINITIES else 0
+    return np.asarray(slots ^ np.where(slots >> 15, np.uint16(flip), np.uint16(0)) ^ np.uint16(0x8000))
+
+
+@kernel
+def nearest16(slots: Array, dtype: str, limits: Array, codes: Array, bits: int, stream: Array) -> int:
+    """Writes `codes[number of limits below the key of the slot]` for the flat uint16 `slots` as a stream.
+
+    `limits` (n,) uint16 ascending keys (see `keys16`), `codes` (n + 1,) uint8; `stream` uint8 as of `pack_stream`.
+    Gives 1 where a slot is NaN or infinite, else 0.
+    """
+    check_length("codes", len(codes), len(limits) + 1)
+    check_items("limits", np.append(True, limits[1:] >= limits[:-1])[: len(limits)], "ascending")
+    pack_stream(codes[np.searchsorted(limits, keys16(slots, dtype))], bits, stream)
+    infinity = np.uint16(INFINITIES.get(dtype, 0))
+    return int(bool(infinity) and bool((slots & infinity == infinity).any()))
 
 
 def midpoints(codebook: Array) -> Array:

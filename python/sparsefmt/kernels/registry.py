@@ -38,9 +38,15 @@ def kernel(definition: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(definition)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if all(isinstance(a, np.ndarray | int | str | tuple) for a in args):
-            result: R = compiled(*map(native_form, args))
-            return result
-        return definition(*args, **kwargs)
+        wide = False
+        for a in args:
+            if type(a) is np.ndarray:
+                wide |= a.itemsize == 16
+            elif isinstance(a, np.ndarray):
+                wide = True
+            elif not isinstance(a, int | str | tuple):
+                return definition(*args, **kwargs)
+        result: R = compiled(*map(native_form, args)) if wide else compiled(*args)
+        return result
 
     return call

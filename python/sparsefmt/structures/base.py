@@ -88,6 +88,13 @@ class Structure(Part):
         """Columns of `body` that `group` columns of the matrix own, where that is the same number everywhere."""
         return None
 
+    def slot_offsets(self, group: int) -> Array | None:
+        """Where the slots of every `group` columns of every row begin, and their number, (rows * groups + 1,) int64.
+
+        None where such slots do not stand together, or `slot_group` says all of it.
+        """
+        return None
+
     @property
     def lines(self) -> int:
         """How many lines there are to cut windows along: rows, or columns for csc."""

@@ -9,6 +9,7 @@ from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, bits_to_indices, dense_to_bits
+from sparsefmt.kernels.segments import bits_segments
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 from sparsefmt.structures.csr import expanded, offsets, rebased
 
@@ -94,6 +95,15 @@ class Bitmask(Structure):
     def metadata_bits(self) -> int:
         """A bit per element, and the offsets."""
         return self.shape[0] * self.shape[1] + 8 * self.row_offsets.nbytes
+
+    def slot_offsets(self, group: int) -> Array | None:
+        """Counted in the bits."""
+        rows, cols = self.shape
+        if group >= cols:
+            return self.row_offsets.astype(np.int64)
+        found = empty(rows * -(-cols // group) + 1, np.int64, "offsets of groups")
+        bits_segments(self.bits, self.row_offsets, cols, group, found)
+        return found
 
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`."""

@@ -17,6 +17,7 @@ from sparsefmt.kernels.rowwise import (
     dense_to_csr,
     expand_indptr,
 )
+from sparsefmt.kernels.segments import csr_segments
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 
@@ -66,7 +67,7 @@ def expanded(offsets: Array, slots: int) -> Array:
 
 def accumulate(counted: Array) -> int:
     """Turns [0, counts...] into offsets in place; gives the total."""
-    np.cumsum(counted, out=counted, dtype=counted.dtype)
+    np.add.accumulate(counted, 0, None, counted)
     return int(counted[-1])
 
 
@@ -133,6 +134,15 @@ class Csr(Compressed):
     example: ClassVar[str] = "csr"
     axis: ClassVar[int] = 0
 
+    def slot_offsets(self, group: int) -> Array | None:
+        """Counted in the columns."""
+        rows, cols = self.shape
+        if group >= cols:
+            return self.indptr.astype(np.int64)
+        found = empty(rows * -(-cols // group) + 1, np.int64, "offsets of groups")
+        csr_segments(self.indptr, self.indices, group, found)
+        return found
+
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`."""
         indptr, start, stop = rebased(self.indptr[low : high + 1])
@@ -152,7 +162,7 @@ class Csr(Compressed):
             dense_row_counts(block, zero, counted[low + 1 : high + 1])
         indptr, total = offsets(counted, rows, cols)
         indices, slots = empty(total, indptr.dtype, "indices"), empty(total, w.item_dtype, "values")
-        for low, high, block in w.row_blocks():
+        for low, high, block in w.row_blocks() if total else ():
             dense_to_csr(block, zero, indptr[low : high + 1], indices, slots)
         return cls(indptr, indices, w.shape, check=False), slots
 

@@ -129,8 +129,8 @@ fn coo_faults<I: Index>(row: &[I], col: &[I], chunk: Range<usize>, shape: (usize
     let ascends = key(before.clone())
         .zip(key(after.clone()))
         .fold(true, |ok, (a, b)| ok & ((a.0 < b.0) | ((a.0 == b.0) & (a.1 < b.1))));
-    if in_range & ascends {
-        return;
+    if in_range & (ascends | firsts[2].is_some()) {
+        return; // unsorted input is out of order everywhere: only the first place is looked for
     }
     let first = |at: Option<usize>, start: usize| at.map(|at| at + start);
     let faults = [

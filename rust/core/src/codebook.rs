@@ -69,12 +69,7 @@ pub fn lookup<T: Slot>(slots: &[T], table: &[u8], codes: &mut [u8]) -> Result<()
     check_length("codes", codes.len(), slots.len())?;
     let table = &table[..T::VALUES];
     each_piece(slots, codes, |slots, codes| {
-        let (blocks, tail) = slots.as_chunks::<8>();
-        let (outs, rest) = codes.as_chunks_mut::<8>();
-        for (block, out) in blocks.iter().zip(outs) {
-            *out = block.map(|slot| table[slot.into()]);
-        }
-        for (&slot, code) in tail.iter().zip(rest) {
+        for (&slot, code) in slots.iter().zip(codes) {
             *code = table[slot.into()];
         }
     });

@@ -159,11 +159,11 @@ pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &
     let slots = Unsorted { row, col, slot: |at| at as i64 };
     if let Some(plan) = Plan::new(shape, row.len(), 32) {
         let mut keys = vec![0i32; row.len()];
-        return slots.sort(&plan, &plan.offsets(row, col)?, &mut keys, order);
+        return slots.sort(&plan, &mut keys, order);
     }
     if let Some(plan) = Plan::new(shape, row.len(), 63) {
         let mut keys = vec![0i64; row.len()];
-        return slots.sort(&plan, &plan.offsets(row, col)?, &mut keys, order);
+        return slots.sort(&plan, &mut keys, order);
     }
     let mut keys = Vec::with_capacity(row.len());
     for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
@@ -212,14 +212,7 @@ pub fn coo_to_csr<T: Item, I: Index>(
         }
         return Ok(());
     };
-    let offsets = match plan.rows_per_bucket() {
-        Some(rows) => {
-            let starts = (0..=plan.buckets()).map(|bucket| bucket.saturating_mul(rows).min(shape.0));
-            starts.map(|row| indptr[row].to_i64() as usize).collect()
-        }
-        None => plan.offsets(row, col)?,
-    };
-    Unsorted { row, col, slot: |at: usize| slots[at] }.sort(&plan, &offsets, indices, out_slots)
+    Unsorted { row, col, slot: |at: usize| slots[at] }.sort(&plan, indices, out_slots)
 }
 
 /// A bound from outside as [`Index::below`] takes it.

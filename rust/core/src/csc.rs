@@ -2,6 +2,7 @@
 
 use crate::csr::{TILE, fits, out_of_range, slots_at, span};
 use crate::{Error, Index, Item, Result, par};
+use sparsefmt_kernels::prefetch;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +15,9 @@ const OPEN: usize = 4096;
 
 /// Columns that a transposition writes at once: their cursors take up to 1 MiB.
 const CURSORS: usize = 1 << 17;
+
+/// Slots that a transposition looks ahead.
+const AHEAD: usize = 16;
 
 /// Counts the nonzero items of every column of `w` (`shape`).
 ///
@@ -329,7 +333,14 @@ pub fn csr_transpose<T: Item, I: Index>(
                 let at = slots_at(indptr, row, &all)?;
                 let before = indices[at.clone()].partition_point(|col| col.to_i64() < tile.start as i64);
                 let at = at.start + before..at.end;
-                for (&col, &slot) in indices[at.clone()].iter().zip(&slots[at]) {
+                for (i, (&col, &slot)) in indices[at.clone()].iter().zip(&slots[at.clone()]).enumerate() {
+                    if let Some(&ahead) = indices.get(at.start + i + AHEAD)
+                        && let Some(next) = cursors.next.get((ahead.to_i64() as usize).wrapping_sub(tile.start))
+                    {
+                        let next = (next.to_i64() as usize).wrapping_sub(base);
+                        prefetch(out_indices, next);
+                        prefetch(out_slots, next);
+                    }
                     // Behind the tile, or before it where indices do not ascend.
                     let Some(to) = cursors.take((col.to_i64() as usize).wrapping_sub(tile.start)) else { break };
                     if to >= len {

@@ -6,7 +6,7 @@ use crate::{Error, Index, Item, Result, par};
 pub(crate) const TILE: usize = 2048;
 
 /// One slot in as many columns is taken by its index; more are faster compressed.
-const SPARSE: usize = 32;
+const SPARSE: usize = 8;
 
 /// Bytes of the longest row that is put together in the first-level cache before it is written.
 pub(crate) const ROW_BUFFER: usize = 1 << 15;
@@ -124,9 +124,7 @@ pub fn csr_to_dense<T: Item, I: Index>(
     fits("indptr", indptr.len(), rows.saturating_add(1))?;
     let place = span(indptr, indices.len().min(slots.len()))?;
     let ranges = par::cut_by(indptr, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
-    // A row with many slots takes longer to put together than to write, and the buffer does not pay.
-    let sparse = place.len() < out.len() / 4;
-    let buffered = sparse && is_streamed(out) && cols * size_of::<T>() <= ROW_BUFFER;
+    let buffered = is_streamed(out) && cols * size_of::<T>() <= ROW_BUFFER;
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;

@@ -2,22 +2,18 @@
 //!
 //! A key is the row, then the column, in as few bits as the shape needs. Slots are first dealt out to buckets by the
 //! leading bits of their keys, straight into the outputs; then each bucket, which fits the second-level cache, is
-//! sorted by the bits that are left. Each task owns consecutive buckets, so its part of the outputs is one slice.
+//! sorted by the bits that are left. Each task deals out a range of the slots, into rooms of its own in each bucket.
 
 use crate::coo::bound;
 use crate::csr::out_of_range;
 use crate::{Error, Index, Result, par};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 /// Slots of an average bucket.
 const BUCKET: u32 = 12;
 
 /// Leading bits at most: the offsets of as many buckets are 512 KiB.
 const LEADING: u32 = 16;
-
-/// Slots that are looked at together.
-const CHUNK: usize = 1024;
 
 /// How keys are made and cut into bits for the bucket and bits for the order in it.
 #[derive(Clone, Copy)]
@@ -53,43 +49,20 @@ impl Plan {
         Some(Self { shape: (rows, cols), col_bits, low_bits, buckets })
     }
 
-    /// The number of rows in a bucket, if buckets hold whole rows.
-    pub(crate) fn rows_per_bucket(&self) -> Option<usize> {
-        self.low_bits.checked_sub(self.col_bits).map(|bits| 1 << bits)
-    }
-
-    /// The number of buckets.
-    pub(crate) fn buckets(&self) -> usize {
-        self.buckets
-    }
-
     #[inline]
     fn key<I: Index>(&self, row: I, col: I) -> Option<u64> {
         let (row, col) = (row.below(self.shape.0)?, col.below(self.shape.1)?);
         Some((row as u64) << self.col_bits | col as u64)
     }
 
-    /// Counts the slots of each bucket and gives where it starts, and the end.
-    pub(crate) fn offsets<I: Index>(&self, row: &[I], col: &[I]) -> Result<Vec<usize>> {
-        let offsets = Mutex::new(vec![0; self.buckets + 1]);
-        let ranges = par::joined(par::cut(row.len(), 1, 2 * size_of_val(row)));
-        par::run(ranges, |range| {
-            let mut own = vec![0usize; self.buckets];
-            for (at, (&r, &c)) in range.clone().zip(row[range.clone()].iter().zip(&col[range])) {
-                let Some(key) = self.key(r, c) else { return Err(self.misplaced(at, r, c)) };
-                own[(key >> self.low_bits) as usize] += 1;
-            }
-            let mut offsets = offsets.lock().unwrap_or_else(PoisonError::into_inner);
-            for (sum, own) in offsets[1..].iter_mut().zip(own) {
-                *sum += own;
-            }
-            Ok(())
-        })?;
-        let mut offsets = offsets.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for bucket in 0..self.buckets {
-            offsets[bucket + 1] += offsets[bucket];
+    /// Counts the slots of `range` in each bucket.
+    fn counts<I: Index>(&self, row: &[I], col: &[I], range: Range<usize>) -> Result<Vec<usize>> {
+        let mut counts = vec![0; self.buckets];
+        for (at, (&r, &c)) in range.clone().zip(row[range.clone()].iter().zip(&col[range])) {
+            let Some(key) = self.key(r, c) else { return Err(self.misplaced(at, r, c)) };
+            counts[(key >> self.low_bits) as usize] += 1;
         }
-        Ok(offsets)
+        Ok(counts)
     }
 
     #[cold]
@@ -110,79 +83,77 @@ pub(crate) struct Unsorted<'a, I, S> {
 }
 
 impl<I: Index, S> Unsorted<'_, I, S> {
-    /// Writes the columns and slots in order; slots in one place stay in order. `offsets` say where buckets start.
+    /// Writes the columns and slots in order; slots in one place stay in order.
     ///
     /// # Errors
-    /// A row or column is out of range, or `offsets` does not agree with them.
+    /// A row or column is out of range, or they change meanwhile.
     pub(crate) fn sort<T: Copy + Send + Sync, K: Index>(
         &self,
         plan: &Plan,
-        offsets: &[usize],
         cols: &mut [K],
         slots: &mut [T],
     ) -> Result<()>
     where
         S: Fn(usize) -> T + Sync + Send,
     {
-        let as_index: Vec<i64> = offsets.iter().map(|&at| at as i64).collect();
-        let ranges = par::joined(par::cut_by(&as_index, 1, 4 * size_of_val(slots)));
-        let lengths = || ranges.iter().map(|range| offsets[range.end].saturating_sub(offsets[range.start]));
-        let cols = par::split_mut(cols, lengths());
-        let slots = par::split_mut(slots, lengths());
-        let tasks = ranges.iter().cloned().zip(cols.into_iter().zip(slots)).collect();
-        par::run(tasks, |(range, (cols, slots))| {
-            let offsets = &offsets[range.start..=range.end];
-            self.deal(plan, range.clone(), offsets, cols, slots)?;
+        let work = self.row.len().saturating_mul(4 * size_of::<T>());
+        let ranges = par::joined(par::cut(self.row.len(), 1, work));
+        let counts = par::map(ranges.clone(), |range| plan.counts(self.row, self.col, range));
+        let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
+        // In each bucket the slots of the first range, then those of the second ..: so they stay in order.
+        let lengths = || (0..plan.buckets).flat_map(|bucket| counts.iter().map(move |own| own[bucket]));
+        let rooms = par::split_mut(&mut *cols, lengths()).into_iter().zip(par::split_mut(&mut *slots, lengths()));
+        let mut hands: Vec<Vec<_>> = counts.iter().map(|_| Vec::with_capacity(plan.buckets)).collect();
+        for (at, (cols, slots)) in rooms.enumerate() {
+            hands[at % counts.len()].push(Room { cols, slots, next: 0 });
+        }
+        par::run(ranges.into_iter().zip(hands).collect(), |(range, mut hand)| self.deal(plan, range, &mut hand))?;
+        let mut ends = vec![0i64];
+        for bucket in 0..plan.buckets {
+            ends.push(ends[bucket] + counts.iter().map(|own| own[bucket] as i64).sum::<i64>());
+        }
+        let ranges = par::cut_by(&ends, 1, work);
+        let lengths = || ranges.iter().map(|range| (ends[range.end] - ends[range.start]) as usize);
+        let outs = par::split_mut(cols, lengths()).into_iter().zip(par::split_mut(slots, lengths()));
+        par::run(ranges.iter().cloned().zip(outs).collect(), |(range, (mut cols, mut slots))| {
             let mut sorter = Sorter::default();
-            for (bucket, at) in range.zip(offsets.windows(2)) {
-                let at = at[0].wrapping_sub(offsets[0])..at[1].wrapping_sub(offsets[0]);
-                let (Some(cols), Some(slots)) = (cols.get_mut(at.clone()), slots.get_mut(at)) else {
+            for bucket in range {
+                let length = (ends[bucket + 1] - ends[bucket]) as usize;
+                let (Some(own), Some(own_slots)) = (cols.split_off_mut(..length), slots.split_off_mut(..length)) else {
                     return Err(Error::Changed);
                 };
-                sorter.sort(plan, bucket as u64, cols, slots);
+                sorter.sort(plan, bucket as u64, own, own_slots);
             }
             Ok(())
         })
     }
 
-    /// Deals out the slots that belong to the buckets of `range`; `cols` takes the rest of their keys.
-    fn deal<T, K: Index>(
-        &self,
-        plan: &Plan,
-        range: Range<usize>,
-        offsets: &[usize],
-        cols: &mut [K],
-        slots: &mut [T],
-    ) -> Result<()>
+    /// Deals out the slots of `range`, one room per bucket; `cols` takes what is left of their keys.
+    fn deal<T, K: Index>(&self, plan: &Plan, range: Range<usize>, rooms: &mut [Room<'_, K, T>]) -> Result<()>
     where
         S: Fn(usize) -> T,
     {
-        let mut next: Vec<usize> = offsets[..range.len()].iter().map(|at| at.wrapping_sub(offsets[0])).collect();
-        let len = cols.len().min(slots.len());
-        let (cols, slots) = (&mut cols[..len], &mut slots[..len]);
-        let mut found = [(0u64, 0usize); CHUNK];
-        for (chunk, (row, col)) in self.row.chunks(CHUNK).zip(self.col.chunks(CHUNK)).enumerate() {
-            // Those of other tasks are overwritten, without a branch that would be guessed wrong half of the time.
-            let mut count = 0;
-            for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
-                let Some(key) = plan.key(r, c) else { return Err(plan.misplaced(chunk * CHUNK + i, r, c)) };
-                found[count % CHUNK] = (key, chunk * CHUNK + i);
-                count += usize::from(range.contains(&((key >> plan.low_bits) as usize)));
-            }
-            for &(key, at) in &found[..count] {
-                let next = &mut next[(key >> plan.low_bits) as usize - range.start];
-                let to = *next;
-                if to >= len {
-                    return Err(Error::Changed);
-                }
-                *next = to + 1;
-                cols[to] = K::cut((key & low(plan.low_bits)) as usize);
-                slots[to] = (self.slot)(at);
-            }
+        let mask = low(plan.low_bits);
+        for (at, (&r, &c)) in range.clone().zip(self.row[range.clone()].iter().zip(&self.col[range])) {
+            let Some(key) = plan.key(r, c) else { return Err(plan.misplaced(at, r, c)) };
+            let room = rooms.get_mut((key >> plan.low_bits) as usize).ok_or(Error::Changed)?;
+            let (Some(col), Some(slot)) = (room.cols.get_mut(room.next), room.slots.get_mut(room.next)) else {
+                return Err(Error::Changed);
+            };
+            *col = K::cut((key & mask) as usize);
+            *slot = (self.slot)(at);
+            room.next += 1;
         }
-        let ends = offsets[1..].iter().map(|at| at.wrapping_sub(offsets[0]));
-        if next.into_iter().eq(ends) { Ok(()) } else { Err(Error::Changed) }
+        let full = rooms.iter().all(|room| room.next == room.cols.len());
+        if full { Ok(()) } else { Err(Error::Changed) }
     }
+}
+
+/// What one range of slots puts into one bucket.
+struct Room<'a, K, T> {
+    cols: &'a mut [K],
+    slots: &'a mut [T],
+    next: usize,
 }
 
 /// The lowest `bits`, at most 63.

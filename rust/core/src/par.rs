@@ -120,9 +120,8 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
 
 /// Calls `work` with every number below `count`, on several threads if there is more than one.
 ///
-/// The caller works too. That spares a switch of threads where there is little to do; and it keeps its CPU busy, so
-/// that the scheduler puts the helpers elsewhere: two threads woken by one that went to sleep were seen to share a CPU
-/// for seconds, with the other one idle. Behind a `dyn`, so that this is compiled once and not for every kernel.
+/// The caller works too: it begins at once, without a switch of threads, and its CPU stays busy, so that helpers are
+/// woken elsewhere. Behind a `dyn`, so that this is compiled once and not for every kernel.
 fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
     let next = AtomicUsize::new(0);
     let some = || {

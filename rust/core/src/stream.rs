@@ -4,6 +4,7 @@
 //! pair, then pairs of pairs, then halves.
 
 use crate::{Error, Result, par};
+use sparsefmt_kernels::Kernels;
 
 /// Selects the low `bits` of every lane of `lane` bits.
 const fn low_bits(bits: usize, lane: usize) -> u64 {
@@ -89,6 +90,15 @@ macro_rules! by_bits {
     };
 }
 
+/// Packs codes into as many bytes as they take.
+pub(crate) fn packer(bits: usize) -> fn(&[u8], &mut [u8]) {
+    match bits {
+        4 => |codes, out| Kernels::active().pack_nibbles(codes, out),
+        8 => |codes, out| out.copy_from_slice(codes),
+        _ => by_bits!(bits, pack),
+    }
+}
+
 /// The bytes that `count` codes take.
 fn bytes(bits: usize, count: usize) -> Result<usize> {
     if !(1..=8).contains(&bits) {
@@ -97,7 +107,7 @@ fn bytes(bits: usize, count: usize) -> Result<usize> {
     Ok(count / 8 * bits + (count % 8 * bits).div_ceil(8))
 }
 
-fn check(stream: &[u8], bits: usize, count: usize) -> Result<()> {
+pub(crate) fn check(stream: &[u8], bits: usize, count: usize) -> Result<()> {
     let want = bytes(bits, count)?;
     if stream.len() == want { Ok(()) } else { Err(Error::Length { name: "stream", got: stream.len(), want }) }
 }
@@ -110,7 +120,7 @@ pub fn pack_stream(codes: &[u8], bits: usize, stream: &mut [u8]) -> Result<()> {
     check(stream, bits, codes.len())?;
     let ranges = par::cut(codes.len(), 512, codes.len() * 2);
     let outs = par::split_mut(stream, ranges.iter().map(|range| (range.len() * bits).div_ceil(8)));
-    let pack = by_bits!(bits, pack);
+    let pack = packer(bits);
     par::map(ranges.into_iter().zip(outs).collect(), |(range, out)| pack(&codes[range], out));
     Ok(())
 }
@@ -123,7 +133,13 @@ pub fn unpack_stream(stream: &[u8], bits: usize, codes: &mut [u8]) -> Result<()>
     check(stream, bits, codes.len())?;
     let ranges = par::cut(codes.len(), 512, codes.len() * 2);
     let outs = par::split_mut(codes, ranges.iter().map(ExactSizeIterator::len));
-    let unpack = by_bits!(bits, unpack);
+    let unpack = match bits {
+        4 => |bytes: &[u8], codes: &mut [u8]| {
+            Kernels::active().unpack_nibbles(&bytes[..codes.len().div_ceil(2)], codes);
+            codes.iter_mut().for_each(|code| *code &= 15);
+        },
+        _ => by_bits!(bits, unpack),
+    };
     par::map(ranges.into_iter().zip(outs).collect(), |(range, out)| {
         unpack(&stream[range.start / 8 * bits..], out);
     });

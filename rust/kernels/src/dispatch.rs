@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, merge, product, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, merge, nearest, product, ranks, scalar, slots, top, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -122,6 +122,7 @@ pub struct Kernels {
     pub(crate) affine: affine::Affine,
     pub(crate) halves: halves::Halves,
     pub(crate) merges: merge::Merges,
+    pub(crate) nearest: nearest::Table,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
@@ -141,6 +142,7 @@ const SCALAR: Kernels = Kernels {
     affine: affine::SCALAR,
     halves: halves::SCALAR,
     merges: merge::SCALAR,
+    nearest: nearest::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
@@ -161,12 +163,13 @@ const AVX2: Kernels = Kernels {
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
     merges: avx2::merge::TABLE,
+    nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
-    slots: slots::SCALAR,
+    slots: slots::AVX2,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
-    tops: top::SCALAR,
+    tops: top::AVX2,
     units: units::AVX2,
 };
 
@@ -183,6 +186,7 @@ const AVX512: Kernels = Kernels {
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     merges: avx2::merge::TABLE,
+    nearest: avx512::nearest::TABLE,
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,

@@ -8,6 +8,8 @@ mod compress;
 mod dispatch;
 mod halves;
 mod merge;
+mod nearest;
+mod prefetch;
 mod product;
 mod ranks;
 mod scalar;
@@ -19,6 +21,8 @@ mod units;
 mod x86_64;
 
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use nearest::{Entries, Keys};
+pub use prefetch::prefetch;
 pub use product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};
 pub use ranks::RankTable;
 pub use streamed::Streamed;

@@ -30,6 +30,14 @@ pub(crate) const SCALAR: Slots = Slots {
 };
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) const AVX2: Slots = Slots {
+    pack_slots_u8: crate::x86_64::avx2::slots::pack_slots_u8,
+    pack_slots_u16: crate::x86_64::avx2::slots::pack_slots_u16,
+    pack_slots_u32: crate::x86_64::avx2::slots::pack_slots_u32,
+    ..SCALAR
+};
+
+#[cfg(target_arch = "x86_64")]
 pub(crate) const AVX512: Slots = Slots {
     pack_slots_u8: crate::x86_64::avx512::slots::pack_slots_u8,
     keep_slots_u8: crate::x86_64::avx512::slots::keep_slots_u8,

@@ -55,6 +55,9 @@ pub(crate) const SCALAR: Tops = Tops {
 };
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) const AVX2: Tops = Tops { top_bits_u16: crate::x86_64::avx2::top::top_bits_u16, ..SCALAR };
+
+#[cfg(target_arch = "x86_64")]
 pub(crate) const AVX512: Tops = Tops {
     top_bits_u8: crate::x86_64::avx512::top::top_bits_u8,
     top_bits_u16: crate::x86_64::avx512::top::top_bits_u16,

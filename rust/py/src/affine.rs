@@ -11,7 +11,7 @@ use sparsefmt::MatrixMut;
 use sparsefmt::affine::{self, Grid, Number, Scale, ScaleMut};
 use sparsefmt::nm::{Pattern, Ranked};
 
-type Any<'a, 'py> = &'a Bound<'py, PyAny>;
+pub(crate) type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
 /// Evaluates `$body` with the type `$k` set to the dtype called `$name`.
 macro_rules! by_dtype {
@@ -31,6 +31,8 @@ macro_rules! by_dtype {
     };
 }
 
+pub(crate) use by_dtype;
+
 /// The same for those that whole passes over N:M are compiled for.
 macro_rules! by_single {
     ($name:expr, $k:ident => $body:expr) => {
@@ -45,14 +47,14 @@ enum Scales<'py> {
 }
 
 /// Borrowed scales and zero points.
-struct Grids<'py> {
+pub(crate) struct Grids<'py> {
     scales: Scales<'py>,
     points: Option<In<'py, u8>>,
     shape: Vec<usize>,
 }
 
 impl<'py> Grids<'py> {
-    fn new(scale: Any<'_, 'py>, zero_point: Option<Any<'_, 'py>>) -> PyResult<Self> {
+    pub(crate) fn new(scale: Any<'_, 'py>, zero_point: Option<Any<'_, 'py>>) -> PyResult<Self> {
         let (shape, size) = layout("scale", scale, 2)?;
         let scales = match size {
             2 => Scales::Half(input("scale", scale)?),
@@ -62,7 +64,7 @@ impl<'py> Grids<'py> {
         Ok(Self { scales, points, shape })
     }
 
-    fn grid(&self) -> PyResult<Grid<'_>> {
+    pub(crate) fn grid(&self) -> PyResult<Grid<'_>> {
         let (py, scale) = match &self.scales {
             Scales::Half(a) => (a.py(), Scale::Half(a.as_slice()?.reinterpret_cast())),
             Scales::Single(a) => (a.py(), Scale::Single(a.as_slice()?)),

@@ -1,6 +1,6 @@
 //! Kernels of `sparsefmt.kernels.kmeans`.
 
-use crate::arrays::{Carried, by_width, index_size, input, layout, output, raised};
+use crate::arrays::{Carried, by_width, detached, index_size, input, layout, output, raised};
 use pyo3::prelude::*;
 
 /// Fits the optimal codebook; gives its cost.
@@ -91,4 +91,20 @@ pub fn decode_lut(codes: &Bound<'_, PyAny>, table: &Bound<'_, PyAny>, out: &Boun
         let out = T::items_mut(out.as_slice_mut()?);
         py.detach(|| sparsefmt::decode_lut(codes, shape[0], table, out)).map_err(|e| raised(py, &e))
     })
+}
+
+/// Codes of 16-bit items as a stream; gives 1 where one is not finite.
+#[pyfunction]
+pub fn nearest16(
+    slots: &Bound<'_, PyAny>,
+    dtype: &str,
+    limits: &Bound<'_, PyAny>,
+    codes: &Bound<'_, PyAny>,
+    bits: usize,
+    stream: &Bound<'_, PyAny>,
+) -> PyResult<i64> {
+    detached!(
+        slots.py(), read: [slots: u16, limits: u16, codes: u8], write: [stream: u8],
+        sparsefmt::nearest16(slots, dtype, limits, codes, bits, stream).map(i64::from)
+    )
 }

@@ -15,6 +15,7 @@ mod csr;
 mod header;
 mod nm;
 mod product;
+mod segments;
 mod settings;
 mod stream;
 
@@ -34,7 +35,7 @@ mod _native {
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
     #[pymodule_export]
-    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup};
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16};
     #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
@@ -49,6 +50,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, pairs_matmul};
+    #[pymodule_export]
+    use super::segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
     #[pymodule_export]
     use super::settings::{cpu_features, num_threads, set_num_threads};
     #[pymodule_export]

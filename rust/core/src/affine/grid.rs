@@ -61,6 +61,19 @@ impl<'a> Grid<'a> {
         check_length("columns of scale", self.cols, if self.cols == 1 { 1 } else { want })
     }
 
+    /// Whether there are zero points.
+    pub(super) fn has_points(&self) -> bool {
+        self.zero_point.is_some()
+    }
+
+    /// One scale, by way of `room`, and its zero point, of a grid with one row.
+    pub(super) fn entry<T: Compute>(&self, at: usize, room: &mut Vec<T>) -> (T, Option<u8>) {
+        let at = if self.cols == 1 { 0 } else { at };
+        room.resize(1, T::default());
+        self.scale.widen(at..at + 1, room);
+        (room[0], self.zero_point.map(|points| points[at]))
+    }
+
     /// The scales of a row, in `room`.
     pub(super) fn row(&self, row: usize, room: &mut Vec<f32>) {
         let start = if self.rows == 1 { 0 } else { row * self.cols };

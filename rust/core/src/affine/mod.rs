@@ -7,6 +7,7 @@ mod grid;
 mod groups;
 mod nm;
 mod number;
+mod segments;
 
 pub use grid::{Grid, Scale};
 pub use groups::Grouped;
@@ -15,6 +16,8 @@ pub use number::{
     BFloat16, Compute, Float8E4M3, Float8E5M2, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Number, UInt8,
     UInt16, UInt32, UInt64,
 };
+
+pub use segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
 
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use std::ops::Range;

@@ -5,6 +5,7 @@ pub(crate) mod compress;
 pub(crate) mod halves;
 pub(crate) mod mask;
 pub(crate) mod merge;
+pub(crate) mod nearest;
 pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;

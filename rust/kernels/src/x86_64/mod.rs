@@ -2,6 +2,7 @@
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
+mod networks;
 
 /// Items that are loaded and stored as registers.
 ///

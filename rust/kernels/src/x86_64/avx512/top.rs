@@ -2,6 +2,7 @@
 //! within the groups by 1, 2 .. m - 1 places. A rival beats an item if its key is larger, or equal and its place lower;
 //! it is lower where the rotation went round the end of the group.
 
+use super::select;
 use crate::scalar;
 use crate::scalar::top::BitWriter;
 use crate::top::Order;
@@ -61,7 +62,7 @@ fn two_of_four_bytes(keys: __m512i) -> u64 {
 
 macro_rules! top_bits {
     (
-        $name:ident, $t:ty, $signed:ty, $lanes:literal, $mask:ty, $set1:ident, $load:ident, $abs:ident, $min:ident,
+        $name:ident, $select:ident, $t:ty, $signed:ty, $lanes:literal, $mask:ty, $set1:ident, $load:ident, $abs:ident, $min:ident,
         $permute:ident, $gt:ident, $ge:ident, $add:ident, $lt:ident, $max:ident, $least:ident, $neighbours:expr,
         $halves:expr
     ) => {
@@ -209,8 +210,7 @@ macro_rules! top_bits {
             match m {
                 2 => aligned::<2, false>(items, rank, bits),
                 4 if n == 2 => aligned::<4, true>(items, rank, bits),
-                4 => aligned::<4, false>(items, rank, bits),
-                8 => aligned::<8, false>(items, rank, bits),
+                4 | 8 | 16 | 32 if m <= $lanes => select::$select(items, order, (n, m), bits),
                 _ if m <= $lanes => any(items, m, rank, bits),
                 _ => scalar::top::top_bits(items, order, (n, m), bits),
             }
@@ -220,6 +220,7 @@ macro_rules! top_bits {
 
 top_bits!(
     top_bits_u8,
+    select_bits_u8,
     u8,
     i8,
     64,
@@ -240,6 +241,7 @@ top_bits!(
 );
 top_bits!(
     top_bits_u16,
+    select_bits_u16,
     u16,
     i16,
     32,
@@ -260,6 +262,7 @@ top_bits!(
 );
 top_bits!(
     top_bits_u32,
+    select_bits_u32,
     u32,
     i32,
     16,
@@ -280,6 +283,7 @@ top_bits!(
 );
 top_bits!(
     top_bits_u64,
+    select_bits_u64,
     u64,
     i64,
     8,

@@ -1,0 +1,98 @@
+//! Codes of 16-bit items by a codebook, in one pass from items to stream.
+
+use crate::{Error, Kernels, Result, par, stream};
+use sparsefmt_kernels::{Entries, Keys};
+
+/// Items that are worked on at once: a multiple of 8, so that their codes end on a byte.
+const RUN: usize = 4096;
+
+/// How the items of a dtype are ordered, if it has 16 bits.
+fn keys(dtype: &str) -> Option<Keys> {
+    let float = |infinity| Keys { flip_negative: 0x7FFF, flip: 0x8000, infinity };
+    match dtype {
+        "float16" => Some(float(0x7C00)),
+        "bfloat16" => Some(float(0x7F80)),
+        "int16" => Some(Keys { flip_negative: 0, flip: 0x8000, infinity: 0 }),
+        "uint16" => Some(Keys { flip_negative: 0, flip: 0, infinity: 0 }),
+        _ => None,
+    }
+}
+
+/// How codes are found.
+enum Search {
+    /// In registers.
+    Small(Entries),
+    /// In a table of all keys.
+    Large(Vec<u8>),
+}
+
+impl Search {
+    fn new(limits: &[u16], codes: &[u8]) -> Result<Self> {
+        if codes.len() != limits.len() + 1 {
+            return Err(Error::Length { name: "codes", got: codes.len(), want: limits.len() + 1 });
+        }
+        if let Some(at) = limits.windows(2).position(|pair| pair[0] > pair[1]) {
+            return Err(Error::Value { name: "limits", at: at + 1, want: "ascending" });
+        }
+        if limits.len() < 32 {
+            let mut entries = Entries { limits: [0xFFFF; 32], codes: [0; 32], count: limits.len() };
+            entries.limits[..limits.len()].copy_from_slice(limits);
+            entries.codes[..codes.len()].copy_from_slice(codes);
+            return Ok(Self::Small(entries));
+        }
+        let mut table = vec![0; 1 << 16];
+        let mut start = 0;
+        let ends = limits.iter().map(|&limit| usize::from(limit) + 1).chain([table.len()]);
+        for (end, &code) in ends.zip(codes) {
+            table[start..end.max(start)].fill(code);
+            start = end.max(start);
+        }
+        Ok(Self::Large(table))
+    }
+
+    /// Tells whether an item is not finite.
+    fn fill(&self, items: &[u16], keys: Keys, codes: &mut [u8]) -> bool {
+        match self {
+            Self::Small(entries) => Kernels::active().nearest_u16(items, keys, entries, codes),
+            Self::Large(table) => {
+                let mut odd = false;
+                for (&item, code) in items.iter().zip(codes) {
+                    *code = table.get(usize::from(keys.key(item))).copied().unwrap_or(0);
+                    odd |= keys.is_odd(item);
+                }
+                odd
+            }
+        }
+    }
+}
+
+/// Writes for each item the code of the entry whose number is that of the limits below the item, in a stream of `bits`
+/// per code. Limits are keys, which rise with the items' values. Tells whether an item is not finite.
+///
+/// # Errors
+/// A dtype that has not 16 bits; limits that fall; lengths that do not fit; `bits` is not 1 to 8.
+pub fn nearest16(
+    items: &[u16],
+    dtype: &str,
+    limits: &[u16],
+    codes: &[u8],
+    bits: usize,
+    out: &mut [u8],
+) -> Result<bool> {
+    let keys = keys(dtype).ok_or(Error::Value { name: "dtype", at: 0, want: "one of 16 bits" })?;
+    let search = Search::new(limits, codes)?;
+    stream::check(out, bits, items.len())?;
+    let pack = stream::packer(bits);
+    let ranges = par::cut(items.len(), RUN, size_of_val(items));
+    let outs = par::split_mut(out, ranges.iter().map(|range| (range.len() * bits).div_ceil(8)));
+    let found = par::map(ranges.into_iter().zip(outs).collect(), |(range, out)| {
+        let (mut room, mut odd) = ([0; RUN], false);
+        for (items, out) in items[range].chunks(RUN).zip(out.chunks_mut(RUN / 8 * bits)) {
+            let room = &mut room[..items.len()];
+            odd |= search.fill(items, keys, room);
+            pack(room, out);
+        }
+        odd
+    });
+    Ok(found.into_iter().any(|odd| odd))
+}
