@@ -23,7 +23,7 @@ mod x86_64;
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
 pub use nearest::{Entries, Keys};
 pub use prefetch::prefetch;
-pub use product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};
+pub use product::{Chunk, DEPTH, DepthBits, FourRow, PAIRED, Pairs, Panel, Strided};
 pub use ranks::RankTable;
 pub use streamed::Streamed;
 pub use top::Order;

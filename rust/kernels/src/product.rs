@@ -43,6 +43,17 @@ impl Pairs {
     pub const ZERO: Self = Self([[0; 64]; 256]);
 }
 
+/// A row of 2:4: what stands in these slices behind its end, counted by the columns of `x`, is there to be loaded only.
+#[derive(Clone, Copy, Debug)]
+pub struct FourRow<'a, T> {
+    /// 3 bits for each group.
+    pub codes: &'a [u8],
+    /// 2 values for each group; two nibbles to a byte.
+    pub values: &'a [T],
+    /// Of codes, the scale of every 64 columns.
+    pub scale: &'a [f32],
+}
+
 /// A matrix of float32 with gaps: rows start `stride` items apart, and `width` of each, from `first` on, count.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a> {
@@ -70,12 +81,24 @@ impl Strided<'_> {
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
 pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (f32, usize);
+pub(crate) type DotFours<T, X> = unsafe fn(&[FourRow<'_, T>; 2], &[X]) -> Option<[f32; 2]>;
 pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
 pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
 pub(crate) type AddPairs = unsafe fn(&[u8; 8], &[u16; 2 * PAIRED], &Pairs, &mut [f32; 64]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
 pub(crate) type Block = unsafe fn(&[f32], usize, &Strided<'_>, &mut [f32], usize);
+
+/// Functions for rows of 2:4.
+#[derive(Clone, Copy)]
+pub(crate) struct Fours {
+    pub(crate) fours_f32: DotFours<f32, f32>,
+    pub(crate) fours_f16: DotFours<u16, f32>,
+    pub(crate) fours_bf16: DotFours<u16, f32>,
+    /// int8 and int4.
+    pub(crate) codes: [DotFours<u8, f32>; 2],
+    pub(crate) integers: [DotFours<u8, u8>; 2],
+}
 
 /// Functions for one instruction set.
 #[derive(Clone, Copy)]
@@ -87,6 +110,8 @@ pub(crate) struct Product {
     /// int8 and int4.
     pub(crate) dot_codes: Option<[DotCodes; 2]>,
     pub(crate) dot_integers: [DotIntegers; 2],
+    /// Where they beat the same with a bit for each column.
+    pub(crate) fours: Option<Fours>,
     pub(crate) panel_8: AddPanel<8>,
     pub(crate) panel_16: AddPanel<16>,
     pub(crate) panel_32: AddPanel<32>,
@@ -109,6 +134,7 @@ pub(crate) const SCALAR: Product = Product {
     dot_bf16: None,
     dot_codes: None,
     dot_integers: [plain::dot_integers::<8>, plain::dot_integers::<4>],
+    fours: None,
     panel_8: plain::panel::<8, false>,
     panel_16: plain::panel::<16, false>,
     panel_32: plain::panel::<32, false>,
@@ -124,6 +150,18 @@ pub(crate) const SCALAR: Product = Product {
     block: plain::block::<false>,
     all_finite: plain::all_finite,
 };
+
+macro_rules! fours {
+    ($name:ident, $t:ty) => {
+        /// The products of two rows of 2:4 with `x`. None where nothing beats bits for that, or where a code names no
+        /// pair.
+        #[must_use]
+        pub fn $name(&self, rows: &[FourRow<'_, $t>; 2], x: &[f32]) -> Option<[f32; 2]> {
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+            self.product.fours.and_then(|fours| unsafe { (fours.$name)(rows, x) })
+        }
+    };
+}
 
 macro_rules! panels {
     ($name:ident, $w:literal) => {
@@ -255,6 +293,24 @@ impl Kernels {
         assert_eq!(scale.len(), x.len().div_ceil(64), "scales");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { (self.product.dot_integers[usize::from(width == 4)])(stream, start, bits, x, scale) }
+    }
+
+    fours!(fours_f32, f32);
+    fours!(fours_f16, u16);
+    fours!(fours_bf16, u16);
+
+    /// The same for signed codes of `width` bits, 8 or 4, each row with its scales; columns without one count nothing.
+    #[must_use]
+    pub fn fours_codes(&self, rows: &[FourRow<'_, u8>; 2], width: usize, x: &[f32]) -> Option<[f32; 2]> {
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+        self.product.fours.and_then(|fours| unsafe { (fours.codes[usize::from(width == 4)])(rows, x) })
+    }
+
+    /// The same in integers: `x` is `x - 128` in bytes; sums of 4 products are exact.
+    #[must_use]
+    pub fn fours_integers(&self, rows: &[FourRow<'_, u8>; 2], width: usize, x: &[u8]) -> Option<[f32; 2]> {
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+        self.product.fours.and_then(|fours| unsafe { (fours.integers[usize::from(width == 4)])(rows, x) })
     }
 
     panels!(panel_8, 8);

@@ -8,6 +8,7 @@ pub(crate) const TABLE: Product = Product {
     dot_f16: None,
     dot_bf16: None,
     dot_codes: None,
+    fours: None,
     dot_integers: [dot_integers::<8>, dot_integers::<4>],
     panel_8,
     panel_16,

@@ -21,7 +21,7 @@ use std::arch::x86_64::{
 /// The empty assembly keeps the compiler from loading and expanding in one instruction, which is microcoded on Zen 4.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
+pub(super) fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
     const { assert!(size_of::<T>() * N == 64) };
     // SAFETY: 64 readable bytes; the load needs no alignment.
     let mut bytes = unsafe { _mm512_loadu_si512(items.as_ptr().cast()) };
@@ -43,7 +43,13 @@ const AHEAD: usize = 2048;
 /// Asks for values to come.
 #[inline]
 fn ahead<T>(room: &[T; 64]) {
-    let to_come = room.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+    ahead_of(room.as_ptr().cast());
+}
+
+/// Asks for what comes [`AHEAD`] bytes behind.
+#[inline]
+pub(super) fn ahead_of(at: *const i8) {
+    let to_come = at.wrapping_add(AHEAD);
     // SAFETY: a prefetch accesses nothing, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come) };
 }
