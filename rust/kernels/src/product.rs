@@ -1,6 +1,8 @@
 //! The part of the table that multiplies: sums of products of stored values with the rows of a matrix of float32.
 
-use crate::{Kernels, scalar::product as plain};
+use crate::csr::Wides;
+use crate::fours::Fours;
+use crate::{Kernels, scalar::csr, scalar::product as plain};
 
 /// Rows of a block of the right factor, and the columns of `W` that a call of [`Kernels::panel_64`] works on.
 pub const DEPTH: usize = 128;
@@ -43,17 +45,6 @@ impl Pairs {
     pub const ZERO: Self = Self([[0; 64]; 256]);
 }
 
-/// A row of 2:4: what stands in these slices behind its end, counted by the columns of `x`, is there to be loaded only.
-#[derive(Clone, Copy, Debug)]
-pub struct FourRow<'a, T> {
-    /// 3 bits for each group.
-    pub codes: &'a [u8],
-    /// 2 values for each group; two nibbles to a byte.
-    pub values: &'a [T],
-    /// Of codes, the scale of every 64 columns.
-    pub scale: &'a [f32],
-}
-
 /// A matrix of float32 with gaps: rows start `stride` items apart, and `width` of each, from `first` on, count.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a> {
@@ -81,24 +72,12 @@ impl Strided<'_> {
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
 pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (f32, usize);
-pub(crate) type DotFours<T, X> = unsafe fn(&[FourRow<'_, T>; 2], &[X]) -> Option<[f32; 2]>;
 pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
 pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
 pub(crate) type AddPairs = unsafe fn(&[u8; 8], &[u16; 2 * PAIRED], &Pairs, &mut [f32; 64]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
 pub(crate) type Block = unsafe fn(&[f32], usize, &Strided<'_>, &mut [f32], usize);
-
-/// Functions for rows of 2:4.
-#[derive(Clone, Copy)]
-pub(crate) struct Fours {
-    pub(crate) fours_f32: DotFours<f32, f32>,
-    pub(crate) fours_f16: DotFours<u16, f32>,
-    pub(crate) fours_bf16: DotFours<u16, f32>,
-    /// int8 and int4.
-    pub(crate) codes: [DotFours<u8, f32>; 2],
-    pub(crate) integers: [DotFours<u8, u8>; 2],
-}
 
 /// Functions for one instruction set.
 #[derive(Clone, Copy)]
@@ -124,6 +103,8 @@ pub(crate) struct Product {
     pub(crate) csr_dot_i64: CsrDot<i64>,
     pub(crate) csr_row_i32: CsrRow<i32>,
     pub(crate) csr_row_i64: CsrRow<i64>,
+    pub(crate) wide_i32: Wides<i32>,
+    pub(crate) wide_i64: Wides<i64>,
     pub(crate) block: Block,
     pub(crate) all_finite: unsafe fn(&[f32]) -> bool,
 }
@@ -143,25 +124,15 @@ pub(crate) const SCALAR: Product = Product {
     dots_8: plain::dots::<8, false>,
     dots_16: plain::dots::<16, false>,
     add_pairs: plain::add_pairs,
-    csr_dot_i32: plain::csr_dot::<i32, false>,
-    csr_dot_i64: plain::csr_dot::<i64, false>,
+    csr_dot_i32: csr::dot::<i32, false>,
+    csr_dot_i64: csr::dot::<i64, false>,
     csr_row_i32: plain::csr_row::<i32, false>,
     csr_row_i64: plain::csr_row::<i64, false>,
+    wide_i32: csr::wides(),
+    wide_i64: csr::wides(),
     block: plain::block::<false>,
     all_finite: plain::all_finite,
 };
-
-macro_rules! fours {
-    ($name:ident, $t:ty) => {
-        /// The products of two rows of 2:4 with `x`. None where nothing beats bits for that, or where a code names no
-        /// pair.
-        #[must_use]
-        pub fn $name(&self, rows: &[FourRow<'_, $t>; 2], x: &[f32]) -> Option<[f32; 2]> {
-            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-            self.product.fours.and_then(|fours| unsafe { (fours.$name)(rows, x) })
-        }
-    };
-}
 
 macro_rules! panels {
     ($name:ident, $w:literal) => {
@@ -293,24 +264,6 @@ impl Kernels {
         assert_eq!(scale.len(), x.len().div_ceil(64), "scales");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { (self.product.dot_integers[usize::from(width == 4)])(stream, start, bits, x, scale) }
-    }
-
-    fours!(fours_f32, f32);
-    fours!(fours_f16, u16);
-    fours!(fours_bf16, u16);
-
-    /// The same for signed codes of `width` bits, 8 or 4, each row with its scales; columns without one count nothing.
-    #[must_use]
-    pub fn fours_codes(&self, rows: &[FourRow<'_, u8>; 2], width: usize, x: &[f32]) -> Option<[f32; 2]> {
-        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-        self.product.fours.and_then(|fours| unsafe { (fours.codes[usize::from(width == 4)])(rows, x) })
-    }
-
-    /// The same in integers: `x` is `x - 128` in bytes; sums of 4 products are exact.
-    #[must_use]
-    pub fn fours_integers(&self, rows: &[FourRow<'_, u8>; 2], width: usize, x: &[u8]) -> Option<[f32; 2]> {
-        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-        self.product.fours.and_then(|fours| unsafe { (fours.integers[usize::from(width == 4)])(rows, x) })
     }
 
     panels!(panel_8, 8);

@@ -1,7 +1,9 @@
 //! Products for AVX2 with FMA: the portable loops, compiled for it.
 
 use crate::product::{Chunk, DepthBits, PAIRED, Pairs, Panel, Product, Strided};
+use crate::scalar::csr as portable;
 use crate::scalar::product as plain;
+use crate::x86_64::avx2::csr;
 
 pub(crate) const TABLE: Product = Product {
     dot_f32,
@@ -22,6 +24,8 @@ pub(crate) const TABLE: Product = Product {
     csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
+    wide_i32: csr::wides(),
+    wide_i64: csr::wides(),
     block,
     all_finite,
 };
@@ -76,7 +80,7 @@ macro_rules! csr {
         /// See [`crate::Kernels::csr_dot_i32`].
         #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
         pub(crate) fn $dot(indices: &[$i], values: &[f32], x: &[f32]) -> Result<f32, usize> {
-            plain::csr_dot::<$i, true>(indices, values, x)
+            portable::dot::<$i, true>(indices, values, x)
         }
 
         /// See [`crate::Kernels::csr_row_i32`].

@@ -43,13 +43,7 @@ const AHEAD: usize = 2048;
 /// Asks for values to come.
 #[inline]
 fn ahead<T>(room: &[T; 64]) {
-    ahead_of(room.as_ptr().cast());
-}
-
-/// Asks for what comes [`AHEAD`] bytes behind.
-#[inline]
-pub(super) fn ahead_of(at: *const i8) {
-    let to_come = at.wrapping_add(AHEAD);
+    let to_come = room.as_ptr().cast::<i8>().wrapping_add(AHEAD);
     // SAFETY: a prefetch accesses nothing, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come) };
 }

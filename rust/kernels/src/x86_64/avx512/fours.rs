@@ -4,10 +4,11 @@
 //! loaded once. Of the codes a byte is made for each value: its place in a block of 32 columns. The bytes of a lane are
 //! for the same lane of 4 blocks, so that a shift by whole bytes brings those of a block down.
 
-use super::dots::{ahead_of, load_bytes};
+use super::dots::load_bytes;
 use super::orders::{BY_TURNS, HALF_STARTS, IN_BYTES, IN_HALVES, Order, PLACES, STRAIGHT, TURNS};
 use super::product::load;
-use crate::product::FourRow;
+use crate::fours::FourRow;
+use crate::prefetch::prefetch_ahead;
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi32, _mm256_loadu_si256, _mm512_add_ps,
     _mm512_and_si512, _mm512_broadcast_i64x4, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
@@ -165,11 +166,16 @@ impl<T: Copy + Default, X: Copy + Default, const N: usize> Room<T, X, N> {
     }
 }
 
-/// The lines of a step that values will be taken from later.
-#[inline]
-fn ahead<T, const N: usize>(values: &[T; N]) {
-    for line in 0..size_of_val(values).div_ceil(64) {
-        ahead_of(values.as_ptr().cast::<i8>().wrapping_add(64 * line));
+/// From the items of one row to those of the next but one, which come up when both rows are done.
+fn to_next<T>([a, b]: [&[T]; 2]) -> usize {
+    (b.as_ptr() as usize).wrapping_sub(a.as_ptr() as usize).wrapping_mul(2) / size_of::<T>()
+}
+
+/// Asks for the lines of items that come up later.
+#[inline(always)]
+fn ahead<T, const N: usize>(items: &[T; N], far: usize) {
+    for part in items.chunks((64 / size_of::<T>()).min(N)) {
+        prefetch_ahead(part, far);
     }
 }
 
@@ -193,9 +199,11 @@ macro_rules! dot {
                 let $held = $start;
                 let mut all = *sums;
                 let $steps = $steps.first(usize::MAX);
+                let far = (to_next($steps.codes), to_next($steps.values));
                 for $at in 0..$steps.x.len() {
                     for $row in 0..2 {
-                        ahead(&$steps.values[$row][$at]);
+                        ahead(&$steps.codes[$row][$at], far.0 * CODES);
+                        ahead(&$steps.values[$row][$at], far.1 * $n);
                         let $sums = &mut all[$row];
                         $add
                     }

@@ -1,9 +1,10 @@
 //! Products with many columns: 16 of them to a register, a step per stored value and none for zeros.
 
-use crate::product::{DEPTH, DepthBits, Fours, Panel, Product, Strided};
+use crate::fours::Fours;
+use crate::product::{DEPTH, DepthBits, Panel, Product, Strided};
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
-use crate::x86_64::avx512::{dots, fours};
+use crate::x86_64::avx512::{csr, dots, fours};
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512, __m512i, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
@@ -37,6 +38,8 @@ pub(crate) const TABLE: Product = Product {
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
+    wide_i32: csr::wides(),
+    wide_i64: csr::wides(),
     block,
     all_finite,
 };
