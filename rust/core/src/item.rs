@@ -1,6 +1,6 @@
 //! Items by width, and the two widths of indices.
 
-use sparsefmt_kernels::{Isa, Kernels, Streamed, Strided};
+use sparsefmt_kernels::{CsrRow, Isa, Kernels, Streamed, Strided};
 
 /// Something of 1, 2, 4, 8 or 16 bytes that is moved and never interpreted.
 pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
@@ -122,10 +122,28 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
     /// # Errors
     /// The position of an index that is out of range.
     fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize>;
+
+    /// Adds `values[i]` times `x[indices[i]]`, see `Kernels::csr_wide_8_i32`.
+    ///
+    /// # Errors
+    /// The position of an index that is out of range.
+    fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8]) -> Result<(), usize>;
+
+    /// The same for 16 columns.
+    ///
+    /// # Errors
+    /// As [`Index::add_8`].
+    fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16]) -> Result<(), usize>;
+
+    /// The same for 32 columns.
+    ///
+    /// # Errors
+    /// As [`Index::add_8`].
+    fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32]) -> Result<(), usize>;
 }
 
 macro_rules! index {
-    ($t:ty, $positions:ident, $bits_of:ident, $dot:ident, $row:ident) => {
+    ($t:ty, $positions:ident, $bits_of:ident, $dot:ident, $row:ident, $wide_8:ident, $wide_16:ident, $wide_32:ident) => {
         impl Index for $t {
             #[inline]
             fn below(self, bound: usize) -> Option<usize> {
@@ -158,9 +176,18 @@ macro_rules! index {
             fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
                 Kernels::active().$row(indices, values, x, sums)
             }
+            fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8]) -> Result<(), usize> {
+                Kernels::active().$wide_8(row, x, sums)
+            }
+            fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16]) -> Result<(), usize> {
+                Kernels::active().$wide_16(row, x, sums)
+            }
+            fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32]) -> Result<(), usize> {
+                Kernels::active().$wide_32(row, x, sums)
+            }
         }
     };
 }
 
-index!(i32, positions_i32, bits_of_i32, csr_dot_i32, csr_row_i32);
-index!(i64, positions_i64, bits_of_i64, csr_dot_i64, csr_row_i64);
+index!(i32, positions_i32, bits_of_i32, csr_dot_i32, csr_row_i32, csr_wide_8_i32, csr_wide_16_i32, csr_wide_32_i32);
+index!(i64, positions_i64, bits_of_i64, csr_dot_i64, csr_row_i64, csr_wide_8_i64, csr_wide_16_i64, csr_wide_32_i64);

@@ -5,7 +5,9 @@
 
 mod affine;
 mod compress;
+mod csr;
 mod dispatch;
+mod fours;
 mod halves;
 mod nearest;
 mod prefetch;
@@ -19,7 +21,9 @@ mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use csr::CsrRow;
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use fours::FourRow;
 pub use nearest::{Entries, Keys};
 pub use prefetch::prefetch;
 pub use product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};

@@ -2,6 +2,7 @@
 
 pub(crate) mod affine;
 pub(crate) mod compress;
+pub(crate) mod csr;
 pub(crate) mod halves;
 pub(crate) mod mask;
 pub(crate) mod nearest;
