@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, merge, nearest, product, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, merge, nearest, product, ranks, scalar, slots, top, two_of_four, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -129,6 +129,7 @@ pub struct Kernels {
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
     pub(crate) tops: top::Tops,
+    pub(crate) two_of_four: two_of_four::Table,
     pub(crate) units: units::Units,
 }
 
@@ -149,6 +150,7 @@ const SCALAR: Kernels = Kernels {
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
     tops: top::SCALAR,
+    two_of_four: two_of_four::SCALAR,
     units: units::SCALAR,
 };
 
@@ -170,6 +172,7 @@ const AVX2: Kernels = Kernels {
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
     tops: top::AVX2,
+    two_of_four: two_of_four::SCALAR,
     units: units::AVX2,
 };
 
@@ -191,6 +194,7 @@ const AVX512: Kernels = Kernels {
     ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,
+    two_of_four: two_of_four::AVX512,
     units: units::AVX512,
 };
 

@@ -16,6 +16,7 @@ mod scalar;
 mod slots;
 mod streamed;
 mod top;
+mod two_of_four;
 mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -1,7 +1,7 @@
 //! Moving items between columns and slots.
 
 use crate::Item;
-use sparsefmt_kernels::{Kernels, Streamed};
+use sparsefmt_kernels::{Kernels, Order, Streamed};
 
 /// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
@@ -14,10 +14,22 @@ pub trait Slot: Item {
 
     /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
+
+    /// Packs the first items of a row as 2 of 4, if there is a kernel for it: how many, and whether a group of theirs
+    /// is overfull. See [`Kernels::pack_two_of_four`].
+    fn two_of_four(
+        _items: &[Self],
+        _order: Option<Order<Self>>,
+        _zero: Self,
+        _codes: &mut [u8],
+        _slots: &mut [Self],
+    ) -> (usize, bool) {
+        (0, false)
+    }
 }
 
 macro_rules! slot {
-    ($t:ty, $pack:ident, $expand:ident, $keep:ident) => {
+    ($t:ty, $pack:ident, $expand:ident, $keep:ident $(, $more:item)?) => {
         impl Slot for $t {
             #[inline]
             fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]) {
@@ -31,12 +43,32 @@ macro_rules! slot {
             fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
                 Kernels::active().$keep(src, bits, dst);
             }
+            $($more)?
         }
     };
 }
 
 slot!(u8, pack_slots_u8, expand_u8, keep_slots_u8);
-slot!(u16, pack_slots_u16, expand_u16, keep_slots_u16);
+slot!(
+    u16,
+    pack_slots_u16,
+    expand_u16,
+    keep_slots_u16,
+    fn two_of_four(
+        items: &[u16],
+        order: Option<Order<u16>>,
+        zero: u16,
+        codes: &mut [u8],
+        slots: &mut [u16],
+    ) -> (usize, bool) {
+        let blocks = items.len() / Kernels::FOURS;
+        if !Kernels::active().packs_two_of_four() {
+            return (0, false);
+        }
+        let (items, codes, slots) = (&items[..blocks * 64], &mut codes[..blocks * 6], &mut slots[..blocks * 32]);
+        (items.len(), Kernels::active().pack_two_of_four(items, order, zero, codes, slots))
+    }
+);
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);
 slot!(u64, pack_slots_u64, expand_u64, keep_slots_u64);
 

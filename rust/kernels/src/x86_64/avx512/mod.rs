@@ -13,4 +13,5 @@ pub(crate) mod select;
 pub(crate) mod slots;
 pub(crate) mod split;
 pub(crate) mod top;
+pub(crate) mod two_of_four;
 pub(crate) mod units;
