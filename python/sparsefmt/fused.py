@@ -11,11 +11,13 @@ from sparsefmt.codecs.fit import count, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.errors import CodecError, PatternError
 from sparsefmt.format import Format
-from sparsefmt.kernels.fused import SINGLES, nm_affine_encode
+from sparsefmt.kernels.fused import SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
 from sparsefmt.kernels.kmeans import nearest16
 from sparsefmt.structures.base import Params, Structure
+from sparsefmt.structures.bitmask import Bitmask
+from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.nm import Nm
-from sparsefmt.windows import NmPieces, Piece, Pieces, pieces
+from sparsefmt.windows import BitmaskPieces, CsrPieces, NmPieces, Piece, Pieces, pieces
 
 _EMPTY = np.empty((0, 0), np.uint8)
 _NONE = np.empty(0, np.uint8)
@@ -38,6 +40,8 @@ def encode(
         if issubclass(kind, Affine):
             if target.structure is Nm and score is None and _is_simple(w, params, options):
                 return _encode_whole(w, zero, params, kind, options, prune)
+            if target.structure in (Bitmask, Csr) and _is_symmetric(w, options):
+                return _encode_rows(w, zero, target, kind, options)
             source = pieces(w, zero, target.structure, params, prune, score)
             return None if source is None else _affine(source, kind, options)
         if issubclass(kind, Codebook) and _fits_in_pieces(w, options):
@@ -50,7 +54,7 @@ def encode(
 
 def _is_simple(w: Matrix, params: Params, options: Options) -> bool:
     """Whether a kernel does it all: a scale has columns of one row, and begins with a group that starts on a byte."""
-    if options["asym"] or options["group"] == TENSOR or w.dtype.name not in SINGLES:
+    if not _is_symmetric(w, options):
         return False
     group, (rows, cols) = columns(w.shape, options["group"]), w.shape
     if group < cols and group % params["m"]:
@@ -58,6 +62,35 @@ def _is_simple(w: Matrix, params: Params, options: Options) -> bool:
     if params["align"] == 1 and -(-cols // params["m"]) * params["n"] % 2 and rows > 1:
         return False  # a byte that two rows share, with codes of 4 bits
     return cols <= _ROW_COLUMNS or np.lcm(group, 8 * params["m"]) <= _ROW_COLUMNS
+
+
+def _is_symmetric(w: Matrix, options: Options) -> bool:
+    """Whether kernels know the dtype, and scales of rows."""
+    return not options["asym"] and options["group"] != TENSOR and w.dtype.name in SINGLES
+
+
+def _encode_rows(
+    w: Matrix, zero: int, target: Format, kind: type[Affine], options: Options
+) -> tuple[Structure, Affine] | None:
+    """Counts, then codes rows and gathers the codes of their slots."""
+    source: BitmaskPieces | CsrPieces
+    source = (BitmaskPieces if target.structure is Bitmask else CsrPieces)(w, zero, target.params)
+    made, group = source.structure, columns(w.shape, options["group"])
+    stored = empty(streams.stored_shape(made, kind.bits), np.uint8, "codes")
+    scale = empty(grid_shape(w.shape, options["group"]), options["dtype"], "scales")
+    for low, high, block in w.row_blocks(1, _BLOCK_BYTES):
+        how, scales = (w.dtype.name, group, kind.bits), scale[low:high]
+        if isinstance(source, BitmaskPieces):
+            bits, offsets = made.arrays()["bits"][low:high], made.arrays()["row_offsets"][low : high + 1]
+            failed = bits_affine_encode(block, bits, offsets, *how, scales, stored)
+        else:
+            indptr = made.arrays()["indptr"][low : high + 1]
+            failed = csr_affine_encode(block, zero, indptr, *how, source.indices, scales, stored)
+        if failed:
+            return None
+    if kind.bits == 8:
+        stored = stored.view(np.int8)
+    return made, kind(stored, scale, None, options["group"], w.dtype, check=False)
 
 
 def _encode_whole(

@@ -66,7 +66,7 @@ class DensePieces(Pieces):
 
 
 class CsrPieces(Pieces):
-    """Counted first, then filled."""
+    """Counted first, then filled; `indices` can be written."""
 
     def __init__(self, w: Matrix, zero: int, params: Params) -> None:
         super().__init__(w, zero)
@@ -75,13 +75,13 @@ class CsrPieces(Pieces):
         for low, high, block in w.row_blocks():
             dense_row_counts(block, zero, counted[low + 1 : high + 1])
         self._indptr, total = offsets(counted, rows, cols)
-        self._indices = empty(total, self._indptr.dtype, "indices")
-        self.structure = Csr(self._indptr, self._indices, w.shape, check=False)
+        self.indices = empty(total, self._indptr.dtype, "indices")
+        self.structure = Csr(self._indptr, self.indices, w.shape, check=False)
 
     def piece(self, low: int, high: int, block: Array) -> Piece:
         """Writes the columns into the whole, the items into an array of their own."""
         indptr, start, stop = rebased(self._indptr[low : high + 1])
-        slots, indices = empty(stop - start, self.w.item_dtype, "a block of values"), self._indices[start:stop]
+        slots, indices = empty(stop - start, self.w.item_dtype, "a block of values"), self.indices[start:stop]
         dense_to_csr(block, self.zero, indptr, indices, slots)
         return Piece(low, high, Csr(indptr, indices, block.shape, check=False), slots.view(self.w.dtype))
 

@@ -3,6 +3,7 @@
 //! Every function has the name and the arguments of its NumPy definition in `sparsefmt.kernels`.
 
 mod affine;
+mod affine_rows;
 mod arrays;
 mod bitmask;
 mod borrow;
@@ -26,6 +27,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::affine::{affine_dequantize, affine_extremes, affine_quantize, nm_affine_decode, nm_affine_encode};
+    #[pymodule_export]
+    use super::affine_rows::{bits_affine_decode, bits_affine_encode, csr_affine_decode, csr_affine_encode};
     #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]

@@ -1,7 +1,8 @@
 //! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
 
 use super::groups::{self, Grouped};
-use super::{Float16, Grid, Number, Scale, check_length, take};
+use super::scales::{ScaleMut, make_scales};
+use super::{Grid, check_length, take};
 use crate::nm::{self, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
@@ -9,15 +10,6 @@ use std::ops::Range;
 
 /// Slots that are worked on at once: with their columns and codes they stay in the first-level cache.
 const PIECE: usize = 1 << 12;
-
-/// Scales to be written, float16 (as bits) or float32, and the columns of the matrix that each is for.
-#[derive(Debug)]
-pub enum ScaleMut<'a> {
-    /// The bits of float16.
-    Half(MatrixMut<'a, u16>),
-    /// float32.
-    Single(MatrixMut<'a, f32>),
-}
 
 /// How a matrix is cut: some whole rows, or a part of a row, at a time.
 struct Cut {
@@ -132,52 +124,6 @@ fn part<'a, T>(matrix: Matrix<'a, T>, piece: &Piece) -> &'a [T] {
     let start = piece.rows.start * matrix.cols();
     let end = (piece.rows.end - 1) * matrix.cols() + piece.cols.end;
     &matrix.items()[start + piece.cols.start..end]
-}
-
-/// Turns spans (largest magnitudes) of groups into scales, and gives those, unless one is not finite.
-///
-/// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small.
-fn make_scales<'a>(
-    span: &[f32],
-    steps: f32,
-    halves: Option<&'a mut [u16]>,
-    singles: Option<&'a mut [f32]>,
-) -> Option<Scale<'a>> {
-    let short = |scale: f32, span: f32| f64::from(steps) * f64::from(scale) < f64::from(span);
-    if let Some(halves) = halves {
-        let mut quotients = [0.0; 64];
-        for (span, halves) in span.chunks(64).zip(halves.chunks_mut(64)) {
-            let quotients = &mut quotients[..span.len()];
-            quotients.iter_mut().zip(span).for_each(|(q, span)| *q = span / steps);
-            Float16::narrow(quotients, halves);
-            // Most are normal numbers, and that is seen at a glance.
-            if halves.iter().fold(true, |all, half| all & (0x0400..0x7C00).contains(half)) {
-                continue;
-            }
-            Float16::widen(halves, quotients);
-            for ((&span, half), &scale) in span.iter().zip(&mut *halves).zip(&*quotients) {
-                if span == 0.0 {
-                    *half = 0x3C00;
-                } else if *half < 0x0400 && short(scale, span) {
-                    *half += 1;
-                } else if *half >= 0x7C00 {
-                    return None;
-                }
-            }
-        }
-        return Some(Scale::Half(halves));
-    }
-    let singles = singles?;
-    for (&span, single) in span.iter().zip(&mut *singles) {
-        let scale = span / steps;
-        *single = match scale {
-            _ if span == 0.0 => 1.0,
-            _ if scale < f32::MIN_POSITIVE && short(scale, span) => scale.next_up(),
-            _ if scale.is_finite() => scale,
-            _ => return None,
-        };
-    }
-    Some(Scale::Single(singles))
 }
 
 /// What a task fills.
