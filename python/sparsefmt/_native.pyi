@@ -128,6 +128,22 @@ def csr_affine_decode(
     out: _Array,
 ) -> None: ...
 
+# clustered
+def nm_nearest_encode(
+    w: _Array,
+    zero: int,
+    prune: int,
+    dtype: str,
+    n: int,
+    m: int,
+    limits: _Array,
+    names: _Array,
+    bits: int,
+    codes: _Array,
+    values: _Array,
+) -> int: ...
+def nm_lut_decode(codes: _Array, values: _Array, n: int, m: int, bits: int, table: _Array, out: _Array) -> None: ...
+
 # segments
 def csr_segments(indptr: _Array, indices: _Array, group: int, offsets: _Array) -> None: ...
 def bits_segments(bits: _Array, row_offsets: _Array, cols: int, group: int, offsets: _Array) -> None: ...

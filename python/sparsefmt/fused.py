@@ -11,13 +11,14 @@ from sparsefmt.codecs.fit import count, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.errors import CodecError, PatternError
 from sparsefmt.format import Format
+from sparsefmt.kernels.clustered import nm_nearest_encode
 from sparsefmt.kernels.fused import SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
 from sparsefmt.kernels.kmeans import nearest16
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.nm import Nm
-from sparsefmt.windows import BitmaskPieces, CsrPieces, NmPieces, Piece, Pieces, pieces
+from sparsefmt.windows import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
 
 _EMPTY = np.empty((0, 0), np.uint8)
 _NONE = np.empty(0, np.uint8)
@@ -135,6 +136,10 @@ class _Store:
         """The bytes for so many codes, if they are whole ones."""
         return None if self._writer is None else self._writer.room(count)
 
+    def rows(self) -> Array | None:
+        """All bytes, row by row, to be filled by the caller; None where rows begin inside a byte."""
+        return streams.by_rows(self._structure, self.codes, self._bits)
+
     def close(self) -> Array:
         """All codes."""
         if self._writer is not None:
@@ -188,6 +193,11 @@ def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | 
     must_hold = isinstance(source, NmPieces) and not (items(book) == 0).any()
     nearest, store = Nearest(book), _Store(source.structure, codec.bits, True)
     limits = nearest.limits(w.dtype)
+    rows = store.rows() if isinstance(source, NmPieces) and source.score is None else None
+    if isinstance(source, NmPieces) and limits is not None and rows is not None:
+        return _clustered(source, codec, limits, rows, must_hold)
+    if isinstance(source, DensePieces) and limits is not None:
+        source.whole()
     for piece in source:
         if must_hold and not items(piece.slots).all():
             return None
@@ -201,6 +211,20 @@ def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | 
         nearest(piece.slots.reshape(-1), codes.reshape(-1))
         store.put(piece, codes)
     return source.structure, Codebook(store.close(), book, check=False)
+
+
+def _clustered(
+    source: NmPieces, codec: Codebook, limits: tuple[Array, Array], rows: Array, must_hold: bool
+) -> tuple[Structure, Codebook] | None:
+    """Packs once more, and codes slots at once; `must_hold`: no slot may be zero."""
+    w, params = source.w, source.structure.params()
+    for low, high, block in w.row_blocks(1, _BLOCK_BYTES):
+        how = source.zero, int(source.prune), w.dtype.name, params["n"], params["m"]
+        found = nm_nearest_encode(block, *how, *limits, codec.bits, source.codes[low:high], rows[low:high])
+        if found & 1 or (must_hold and found):
+            return None
+    stored = streams.stored_shape(source.structure, codec.bits)
+    return source.structure, Codebook(rows.reshape(stored), codec.codebook, check=False)
 
 
 def check_finite(piece: Piece) -> None:

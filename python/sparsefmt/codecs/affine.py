@@ -275,7 +275,8 @@ class Affine(Codec):
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Decodes codes to dense rows, or values in slots where scales end with groups, some rows at a time."""
         cols = structure.shape[1]
-        if self._decode_nm(structure, low, high, out) or self._decode_lines(structure, low, high, out):
+        simple = self.zero_point is None and self.dtype.name in SINGLES and out.size
+        if simple and (self._decode_nm(structure, low, high, out) or self._decode_lines(structure, low, high, out)):
             return
         whole = self.lift(structure) if structure.lines != structure.shape[0] or structure.kind == "csc" else None
         for start, end in blocks(high - low, cols, structure.row_step, _ROW_BYTES):
@@ -283,10 +284,9 @@ class Affine(Codec):
 
     def _decode_nm(self, structure: Layout, low: int, high: int, out: Array) -> bool:
         """Decodes rows of nm in one pass, if a kernel does that."""
-        per = columns(structure.shape, self.group)
-        if structure.kind != "nm" or self.zero_point is not None or self.dtype.name not in SINGLES or not out.size:
+        per, params, values = columns(structure.shape, self.group), structure.params(), self.codes.view(np.uint8)
+        if structure.kind != "nm":
             return False
-        params, values = structure.params(), self.codes.view(np.uint8)
         odd = values.ndim == 1 and structure.slots // structure.shape[0] % 2 and structure.shape[0] > 1
         if odd or (per < structure.shape[1] and per % params["m"]):
             return False  # a byte that two rows share, or slots of one group of N:M with two scales
@@ -297,15 +297,13 @@ class Affine(Codec):
 
     def _decode_lines(self, structure: Layout, low: int, high: int, out: Array) -> bool:
         """Decodes rows of csr and bitmask in one pass, if a kernel does that."""
-        decode = {"bitmask": bits_affine_decode, "csr": csr_affine_decode}.get(structure.kind)
-        if decode is None or self.zero_point is not None or self.dtype.name not in SINGLES or not out.size:
-            return False
-        a, rows = structure.arrays(), slice(low, high + 1)
-        csr = structure.kind == "csr"
-        held = (a["indptr"][rows], a["indices"]) if csr else (a["bits"][low:high], a["row_offsets"][rows])
+        a, rows, values = structure.arrays(), slice(low, high + 1), self.codes.view(np.uint8)
         how = columns(structure.shape, self.group), self.bits, self._rows(self.scale, low, high), self.dtype.name
-        decode(*held, self.codes.view(np.uint8), *how, items(out))
-        return True
+        if structure.kind == "csr":
+            csr_affine_decode(a["indptr"][rows], a["indices"], values, *how, items(out))
+        elif structure.kind == "bitmask":
+            bits_affine_decode(a["bits"][low:high], a["row_offsets"][rows], values, *how, items(out))
+        return structure.kind in ("bitmask", "csr")
 
     def _decode_block(self, structure: Layout, whole: Array | None, low: int, high: int, out: Array) -> None:
         scale, point = self._rows(self.scale, low, high), _NONE

@@ -11,6 +11,7 @@ from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.errors import CodecError, FormatError
+from sparsefmt.kernels.clustered import nm_lut_decode
 from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
 
 SIXTEEN = ("int16", "uint16", *INFINITIES)
@@ -243,6 +244,17 @@ class Codebook(Codec):
         """Looks values up some rows at a time, and puts them in their places."""
         if structure.kind == "csc":
             structure.decode(items(self.decode(structure)), low, high, items(out))
+            return
+        if (
+            structure.kind == "nm"
+            and out.size
+            and (values := streams.by_rows(structure, self.codes, self.bits)) is not None
+        ):
+            books, params = self._books() if self.codebook.ndim == 1 else self._books()[low:high], structure.params()
+            table = np.zeros((len(books), 256), self.dtype)
+            table[:, : self.k] = books
+            how = params["n"], params["m"], self.bits, items(table)
+            nm_lut_decode(structure.arrays()["codes"][low:high], values[low:high], *how, items(out))
             return
         for start, end in blocks(high - low, structure.shape[1], structure.row_step, _SLOTS):
             w = structure.window(low + start, low + end)

@@ -116,7 +116,7 @@ def get_codes(values: Array, bits: int, start: int, stop: int) -> Array:
 def bits_affine_encode(
     w: Array, bits: Array, row_offsets: Array, dtype: str, group: int, width: int, scale: Array, values: Array
 ) -> int:
-    """Writes symmetric codes of `width` 4 or 8 bits of the items whose bit is set, a scale per `group` columns of a row.
+    """Writes symmetric codes, `width` 4 or 8 bits, of items whose bit is set; a scale for `group` columns of a row.
 
     `scale` is (rows, groups) float16 or float32; `values` a stream (uint8), in which `row_offsets` are places: a code
     of 4 bits that stands second in its byte leaves the first as it is. Zeros that are not stored change no scale.

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, merge, nearest, product, ranks, scalar, slots, top, two_of_four, units};
+use crate::{affine, compress, halves, lookup, merge, nearest, product, ranks, scalar, slots, top, two_of_four, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -121,6 +121,7 @@ pub struct Kernels {
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
     pub(crate) halves: halves::Halves,
+    pub(crate) lookup: lookup::Table,
     pub(crate) merges: merge::Merges,
     pub(crate) nearest: nearest::Table,
     pub(crate) product: product::Product,
@@ -142,6 +143,7 @@ const SCALAR: Kernels = Kernels {
     compress: compress::SCALAR,
     affine: affine::SCALAR,
     halves: halves::SCALAR,
+    lookup: lookup::SCALAR,
     merges: merge::SCALAR,
     nearest: nearest::SCALAR,
     product: product::SCALAR,
@@ -164,6 +166,7 @@ const AVX2: Kernels = Kernels {
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
+    lookup: lookup::SCALAR,
     merges: avx2::merge::TABLE,
     nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
@@ -186,6 +189,7 @@ const AVX512: Kernels = Kernels {
     compress: compress::AVX512,
     affine: avx512::affine::TABLE,
     halves: avx512::halves::TABLE,
+    lookup: avx512::lookup::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     merges: avx2::merge::TABLE,

@@ -7,6 +7,7 @@ mod affine;
 mod compress;
 mod dispatch;
 mod halves;
+mod lookup;
 mod merge;
 mod nearest;
 mod prefetch;

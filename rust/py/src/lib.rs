@@ -9,6 +9,7 @@ mod bitmask;
 mod borrow;
 mod bsr;
 mod check;
+mod clustered;
 mod codebook;
 mod coo;
 mod csc;
@@ -37,6 +38,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
+    #[pymodule_export]
+    use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
     use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16};
     #[pymodule_export]

@@ -85,7 +85,7 @@ impl Pattern {
     }
 
     /// Groups that are worked on at once: a multiple of 8, so that the codes of a tile start on a byte.
-    fn tile(self) -> usize {
+    pub(crate) fn tile(self) -> usize {
         TILE / self.m / 8 * 8
     }
 }

@@ -1,6 +1,7 @@
 //! Moving items between columns and slots.
 
 use crate::Item;
+use crate::stream::unpack_here;
 use sparsefmt_kernels::{Kernels, Order, Streamed};
 
 /// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
@@ -15,6 +16,13 @@ pub trait Slot: Item {
     /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
 
+    /// The entries of `table` that `bits` per code in `stream` name; codes may go by way of `room`.
+    fn look_up(stream: &[u8], bits: usize, table: &[Self; 256], room: &mut [u8], out: &mut [Self]) {
+        for (out, &code) in out.iter_mut().zip(bytes_of(stream, bits, room)) {
+            *out = table[usize::from(code)];
+        }
+    }
+
     /// Packs the first items of a row as 2 of 4, if there is a kernel for it: how many, and whether a group of theirs
     /// is overfull. See [`Kernels::pack_two_of_four`].
     fn two_of_four(
@@ -28,8 +36,17 @@ pub trait Slot: Item {
     }
 }
 
+/// Codes a byte each: those of 8 bits where they are, others in `room`.
+fn bytes_of<'a>(stream: &'a [u8], bits: usize, room: &'a mut [u8]) -> &'a [u8] {
+    if bits == 8 {
+        return stream;
+    }
+    unpack_here(stream, bits, room);
+    room
+}
+
 macro_rules! slot {
-    ($t:ty, $pack:ident, $expand:ident, $keep:ident $(, $more:item)?) => {
+    ($t:ty, $pack:ident, $expand:ident, $keep:ident $(, $more:item)*) => {
         impl Slot for $t {
             #[inline]
             fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]) {
@@ -43,7 +60,7 @@ macro_rules! slot {
             fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
                 Kernels::active().$keep(src, bits, dst);
             }
-            $($more)?
+            $($more)*
         }
     };
 }
@@ -54,6 +71,12 @@ slot!(
     pack_slots_u16,
     expand_u16,
     keep_slots_u16,
+    fn look_up(stream: &[u8], bits: usize, table: &[u16; 256], room: &mut [u8], out: &mut [u16]) {
+        match (bits, table.first_chunk()) {
+            (4, Some(table)) => Kernels::active().lookup_nibbles_u16(stream, table, out),
+            _ => Kernels::active().lookup_u16(bytes_of(stream, bits, room), table, out),
+        }
+    },
     fn two_of_four(
         items: &[u16],
         order: Option<Order<u16>>,

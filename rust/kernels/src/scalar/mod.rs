@@ -3,6 +3,7 @@
 pub(crate) mod affine;
 pub(crate) mod compress;
 pub(crate) mod halves;
+pub(crate) mod lookup;
 pub(crate) mod mask;
 pub(crate) mod merge;
 pub(crate) mod nearest;

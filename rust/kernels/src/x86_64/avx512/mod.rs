@@ -4,6 +4,7 @@ pub(crate) mod affine;
 pub(crate) mod compress;
 pub(crate) mod dots;
 pub(crate) mod halves;
+pub(crate) mod lookup;
 pub(crate) mod mask;
 pub(crate) mod nearest;
 pub(crate) mod pairs;
