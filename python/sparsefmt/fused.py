@@ -17,9 +17,12 @@ from sparsefmt.kernels.kmeans import nearest16
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
+from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
 from sparsefmt.windows import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
 
+# Dense rows as N:M: every item is a group and a slot.
+_EVERY: Params = {"n": 1, "m": 1, "align": 1}
 _EMPTY = np.empty((0, 0), np.uint8)
 _NONE = np.empty(0, np.uint8)
 _BLOCK_BYTES = 1 << 20  # of a matrix that must be copied to be worked on
@@ -39,8 +42,9 @@ def encode(
         return None
     try:
         if issubclass(kind, Affine):
-            if target.structure is Nm and score is None and _is_simple(w, params, options):
-                return _encode_whole(w, zero, params, kind, options, prune)
+            grouped = _EVERY if target.structure is Dense else params
+            if target.structure in (Nm, Dense) and score is None and _is_simple(w, grouped, options):
+                return _encode_whole(w, zero, target.structure, grouped, kind, options, prune)
             if target.structure in (Bitmask, Csr) and _is_symmetric(w, options):
                 return _encode_rows(w, zero, target, kind, options)
             source = pieces(w, zero, target.structure, params, prune, score)
@@ -95,9 +99,13 @@ def _encode_rows(
 
 
 def _encode_whole(
-    w: Matrix, zero: int, params: Params, kind: type[Affine], options: Options, prune: bool
-) -> tuple[Nm, Affine] | None:
-    made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
+    w: Matrix, zero: int, structure: type[Structure], params: Params, kind: type[Affine], options: Options, prune: bool
+) -> tuple[Structure, Affine] | None:
+    made: Structure
+    if structure is Dense:
+        made, codes = Dense(w.shape), np.empty((w.shape[0], 0), np.uint8)
+    else:
+        made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
     shape = made.slot_shape(8) if kind.bits == 8 else streams.stored_shape(made, kind.bits)
     stored = empty(shape, np.uint8, "codes")
     values = stored.reshape(w.shape[0], -1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Held, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
@@ -283,16 +283,16 @@ class Affine(Codec):
             self._decode_block(structure, whole, low + start, low + end, out[start:end])
 
     def _decode_nm(self, structure: Layout, low: int, high: int, out: Array) -> bool:
-        """Decodes rows of nm in one pass, if a kernel does that."""
-        per, params, values = columns(structure.shape, self.group), structure.params(), self.codes.view(np.uint8)
-        if structure.kind != "nm":
+        """Decodes rows of nm and dense in one pass, if a kernel does that."""
+        if (groups := nm_groups(structure)) is None:
             return False
+        (group_codes, n, m), per, values = groups, columns(structure.shape, self.group), self.codes.view(np.uint8)
         odd = values.ndim == 1 and structure.slots // structure.shape[0] % 2 and structure.shape[0] > 1
-        if odd or (per < structure.shape[1] and per % params["m"]):
+        if odd or (per < structure.shape[1] and per % m):
             return False  # a byte that two rows share, or slots of one group of N:M with two scales
-        codes, stored = structure.arrays()["codes"][low:high], values.reshape(structure.shape[0], -1)[low:high]
-        how = params["n"], params["m"], per, self.bits, self._rows(self.scale, low, high), self.dtype.name
-        nm_affine_decode(codes, stored, *how, items(out))
+        stored = values.reshape(structure.shape[0], -1)[low:high]
+        how = n, m, per, self.bits, self._rows(self.scale, low, high), self.dtype.name
+        nm_affine_decode(group_codes[low:high], stored, *how, items(out))
         return True
 
     def _decode_lines(self, structure: Layout, low: int, high: int, out: Array) -> bool:
