@@ -88,6 +88,63 @@ def nm_affine_encode(
 def nm_affine_decode(
     codes: _Array, values: _Array, n: int, m: int, group: int, bits: int, scale: _Array, dtype: str, out: _Array
 ) -> None: ...
+def bits_affine_encode(
+    w: _Array,
+    bits: _Array,
+    row_offsets: _Array,
+    dtype: str,
+    group: int,
+    width: int,
+    scale: _Array,
+    values: _Array,
+) -> int: ...
+def csr_affine_encode(
+    w: _Array,
+    zero: int,
+    indptr: _Array,
+    dtype: str,
+    group: int,
+    width: int,
+    indices: _Array,
+    scale: _Array,
+    values: _Array,
+) -> int: ...
+def bits_affine_decode(
+    bits: _Array,
+    row_offsets: _Array,
+    values: _Array,
+    group: int,
+    width: int,
+    scale: _Array,
+    dtype: str,
+    out: _Array,
+) -> None: ...
+def csr_affine_decode(
+    indptr: _Array,
+    indices: _Array,
+    values: _Array,
+    group: int,
+    width: int,
+    scale: _Array,
+    dtype: str,
+    out: _Array,
+) -> None: ...
+
+# clustered
+def nm_nearest_encode(
+    w: _Array,
+    zero: int,
+    prune: int,
+    dtype: str,
+    n: int,
+    m: int,
+    limits: _Array,
+    names: _Array,
+    bits: int,
+    codes: _Array,
+    values: _Array,
+) -> int: ...
+def nm_lut_decode(codes: _Array, values: _Array, n: int, m: int, bits: int, table: _Array, out: _Array) -> None: ...
 
 # segments
 def csr_segments(indptr: _Array, indices: _Array, group: int, offsets: _Array) -> None: ...

@@ -11,12 +11,18 @@ from sparsefmt.codecs.fit import count, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.errors import CodecError, PatternError
 from sparsefmt.format import Format
-from sparsefmt.kernels.fused import SINGLES, nm_affine_encode
+from sparsefmt.kernels.clustered import nm_nearest_encode
+from sparsefmt.kernels.fused import SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
 from sparsefmt.kernels.kmeans import nearest16
 from sparsefmt.structures.base import Params, Structure
+from sparsefmt.structures.bitmask import Bitmask
+from sparsefmt.structures.csr import Csr
+from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
-from sparsefmt.windows import NmPieces, Piece, Pieces, pieces
+from sparsefmt.windows import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
 
+# Dense rows as N:M: every item is a group and a slot.
+_EVERY: Params = {"n": 1, "m": 1, "align": 1}
 _EMPTY = np.empty((0, 0), np.uint8)
 _NONE = np.empty(0, np.uint8)
 _BLOCK_BYTES = 1 << 20  # of a matrix that must be copied to be worked on
@@ -36,8 +42,11 @@ def encode(
         return None
     try:
         if issubclass(kind, Affine):
-            if target.structure is Nm and score is None and _is_simple(w, params, options):
-                return _encode_whole(w, zero, params, kind, options, prune)
+            grouped = _EVERY if target.structure is Dense else params
+            if target.structure in (Nm, Dense) and score is None and _is_simple(w, grouped, options):
+                return _encode_whole(w, zero, target.structure, grouped, kind, options, prune)
+            if target.structure in (Bitmask, Csr) and _is_symmetric(w, options):
+                return _encode_rows(w, zero, target, kind, options)
             source = pieces(w, zero, target.structure, params, prune, score)
             return None if source is None else _affine(source, kind, options)
         if issubclass(kind, Codebook) and _fits_in_pieces(w, options):
@@ -50,7 +59,7 @@ def encode(
 
 def _is_simple(w: Matrix, params: Params, options: Options) -> bool:
     """Whether a kernel does it all: a scale has columns of one row, and begins with a group that starts on a byte."""
-    if options["asym"] or options["group"] == TENSOR or w.dtype.name not in SINGLES:
+    if not _is_symmetric(w, options):
         return False
     group, (rows, cols) = columns(w.shape, options["group"]), w.shape
     if group < cols and group % params["m"]:
@@ -60,10 +69,43 @@ def _is_simple(w: Matrix, params: Params, options: Options) -> bool:
     return cols <= _ROW_COLUMNS or np.lcm(group, 8 * params["m"]) <= _ROW_COLUMNS
 
 
+def _is_symmetric(w: Matrix, options: Options) -> bool:
+    """Whether kernels know the dtype, and scales of rows."""
+    return not options["asym"] and options["group"] != TENSOR and w.dtype.name in SINGLES
+
+
+def _encode_rows(
+    w: Matrix, zero: int, target: Format, kind: type[Affine], options: Options
+) -> tuple[Structure, Affine] | None:
+    """Counts, then codes rows and gathers the codes of their slots."""
+    source: BitmaskPieces | CsrPieces
+    source = (BitmaskPieces if target.structure is Bitmask else CsrPieces)(w, zero, target.params)
+    made, group = source.structure, columns(w.shape, options["group"])
+    stored = empty(streams.stored_shape(made, kind.bits), np.uint8, "codes")
+    scale = empty(grid_shape(w.shape, options["group"]), options["dtype"], "scales")
+    for low, high, block in w.row_blocks(1, _BLOCK_BYTES):
+        how, scales = (w.dtype.name, group, kind.bits), scale[low:high]
+        if isinstance(source, BitmaskPieces):
+            bits, offsets = made.arrays()["bits"][low:high], made.arrays()["row_offsets"][low : high + 1]
+            failed = bits_affine_encode(block, bits, offsets, *how, scales, stored)
+        else:
+            indptr = made.arrays()["indptr"][low : high + 1]
+            failed = csr_affine_encode(block, zero, indptr, *how, source.indices, scales, stored)
+        if failed:
+            return None
+    if kind.bits == 8:
+        stored = stored.view(np.int8)
+    return made, kind(stored, scale, None, options["group"], w.dtype, check=False)
+
+
 def _encode_whole(
-    w: Matrix, zero: int, params: Params, kind: type[Affine], options: Options, prune: bool
-) -> tuple[Nm, Affine] | None:
-    made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
+    w: Matrix, zero: int, structure: type[Structure], params: Params, kind: type[Affine], options: Options, prune: bool
+) -> tuple[Structure, Affine] | None:
+    made: Structure
+    if structure is Dense:
+        made, codes = Dense(w.shape), np.empty((w.shape[0], 0), np.uint8)
+    else:
+        made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
     shape = made.slot_shape(8) if kind.bits == 8 else streams.stored_shape(made, kind.bits)
     stored = empty(shape, np.uint8, "codes")
     values = stored.reshape(w.shape[0], -1)
@@ -101,6 +143,10 @@ class _Store:
     def room(self, count: int) -> Array | None:
         """The bytes for so many codes, if they are whole ones."""
         return None if self._writer is None else self._writer.room(count)
+
+    def rows(self) -> Array | None:
+        """All bytes, row by row, to be filled by the caller; None where rows begin inside a byte."""
+        return streams.by_rows(self._structure, self.codes, self._bits)
 
     def close(self) -> Array:
         """All codes."""
@@ -155,6 +201,11 @@ def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | 
     must_hold = isinstance(source, NmPieces) and not (items(book) == 0).any()
     nearest, store = Nearest(book), _Store(source.structure, codec.bits, True)
     limits = nearest.limits(w.dtype)
+    rows = store.rows() if isinstance(source, NmPieces) and source.score is None else None
+    if isinstance(source, NmPieces) and limits is not None and rows is not None:
+        return _clustered(source, codec, limits, rows, must_hold)
+    if isinstance(source, DensePieces) and limits is not None:
+        source.whole()
     for piece in source:
         if must_hold and not items(piece.slots).all():
             return None
@@ -168,6 +219,20 @@ def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | 
         nearest(piece.slots.reshape(-1), codes.reshape(-1))
         store.put(piece, codes)
     return source.structure, Codebook(store.close(), book, check=False)
+
+
+def _clustered(
+    source: NmPieces, codec: Codebook, limits: tuple[Array, Array], rows: Array, must_hold: bool
+) -> tuple[Structure, Codebook] | None:
+    """Packs once more, and codes slots at once; `must_hold`: no slot may be zero."""
+    w, params = source.w, source.structure.params()
+    for low, high, block in w.row_blocks(1, _BLOCK_BYTES):
+        how = source.zero, int(source.prune), w.dtype.name, params["n"], params["m"]
+        found = nm_nearest_encode(block, *how, *limits, codec.bits, source.codes[low:high], rows[low:high])
+        if found & 1 or (must_hold and found):
+            return None
+    stored = streams.stored_shape(source.structure, codec.bits)
+    return source.structure, Codebook(rows.reshape(stored), codec.codebook, check=False)
 
 
 def check_finite(piece: Piece) -> None:

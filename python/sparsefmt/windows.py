@@ -54,11 +54,16 @@ class Pieces(ABC):
 
 
 class DensePieces(Pieces):
-    """Rows as they are."""
+    """Rows as they are; all at once, if they need no copy and `whole` asks for that."""
 
     def __init__(self, w: Matrix, zero: int, params: Params) -> None:
         super().__init__(w, zero)
         self.structure = Dense(w.shape)
+
+    def whole(self) -> None:
+        """Makes one piece of all rows that stand together in memory."""
+        if is_plain(self.w.array):
+            self.budget = max(self.w.array.nbytes, 1)
 
     def piece(self, low: int, high: int, block: Array) -> Piece:
         """The block itself."""
@@ -66,7 +71,7 @@ class DensePieces(Pieces):
 
 
 class CsrPieces(Pieces):
-    """Counted first, then filled."""
+    """Counted first, then filled; `indices` can be written."""
 
     def __init__(self, w: Matrix, zero: int, params: Params) -> None:
         super().__init__(w, zero)
@@ -75,13 +80,13 @@ class CsrPieces(Pieces):
         for low, high, block in w.row_blocks():
             dense_row_counts(block, zero, counted[low + 1 : high + 1])
         self._indptr, total = offsets(counted, rows, cols)
-        self._indices = empty(total, self._indptr.dtype, "indices")
-        self.structure = Csr(self._indptr, self._indices, w.shape, check=False)
+        self.indices = empty(total, self._indptr.dtype, "indices")
+        self.structure = Csr(self._indptr, self.indices, w.shape, check=False)
 
     def piece(self, low: int, high: int, block: Array) -> Piece:
         """Writes the columns into the whole, the items into an array of their own."""
         indptr, start, stop = rebased(self._indptr[low : high + 1])
-        slots, indices = empty(stop - start, self.w.item_dtype, "a block of values"), self._indices[start:stop]
+        slots, indices = empty(stop - start, self.w.item_dtype, "a block of values"), self.indices[start:stop]
         dense_to_csr(block, self.zero, indptr, indices, slots)
         return Piece(low, high, Csr(indptr, indices, block.shape, check=False), slots.view(self.w.dtype))
 
@@ -118,16 +123,16 @@ class NmPieces(Pieces):
     def __init__(self, w: Matrix, zero: int, params: Params, prune: bool, score: Array | None) -> None:
         super().__init__(w, zero)
         check_real(w)
-        self._bare, self._prune, self._score = {**params, "align": 1}, prune, score
-        made, self._codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
+        self._bare, self.prune, self.score = {**params, "align": 1}, prune, score
+        made, self.codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
         self.structure, self._per_row = made, made.groups * made.n
 
     def piece(self, low: int, high: int, block: Array) -> Piece:
         """Writes the codes of groups into the whole, the slots into an array of their own."""
         slots = empty((high - low, self._per_row), self.w.item_dtype, "a block of values")
-        codes = self._codes[low:high]
-        score = None if self._score is None else self._score[low:high]
-        Nm.pack_block(block, self.w.dtype, self.zero, self._bare, codes, slots, self._prune, score, low)
+        codes = self.codes[low:high]
+        score = None if self.score is None else self.score[low:high]
+        Nm.pack_block(block, self.w.dtype, self.zero, self._bare, codes, slots, self.prune, score, low)
         part = Nm(codes, **self._bare, shape=block.shape, check=False)
         return Piece(low, high, part, slots.view(self.w.dtype))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sparsefmt.arrays import DTYPES, FLOATS, INTEGERS, item_dtype, items
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels import affine, fused
+from sparsefmt.kernels import affine, fused, rowwise
 from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads
 
@@ -219,3 +219,84 @@ def test_one_pass_over_nm_equals_its_definition(
             fused.nm_affine_decode(codes, values, n, m, group, bits, there, name, back)
             definition(fused.nm_affine_decode)(codes, values, n, m, group, bits, there, name, known)
             assert back.tobytes() == known.tobytes()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    case=cases(),
+    name=st.sampled_from(["float16", "bfloat16", "float32"]),
+    group=st.sampled_from([1, 3, 8, 64, 128, 10**6]),
+    width=st.sampled_from([4, 8]),
+    density=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    index=st.sampled_from([np.int32, np.int64]),
+    first=st.integers(0, 5),
+    stride=st.integers(0, 2),
+    half=st.booleans(),
+)
+def test_one_pass_over_rows_of_csr_and_bitmask_equals_its_definition(
+    case: dict[str, Any],
+    name: str,
+    group: int,
+    width: int,
+    density: float,
+    index: type,
+    first: int,
+    stride: int,
+    half: bool,
+) -> None:
+    rng, (rows, cols) = case["rng"], case["x"].shape
+    w = any_items(rng, name, (rows, cols), "holes" if rng.random() < 0.1 else "usual")
+    w *= (rng.random(w.shape) < density).astype(w.dtype)
+    zero = 2 ** (8 * w.itemsize - 1) - 1
+    bits, counts = np.zeros((rows, -(-cols // 8) + stride), np.uint8), np.zeros(rows, index)
+    rowwise.dense_to_bits(w, zero, bits, counts)
+    offsets = (first + np.concatenate([[0], np.cumsum(counts)])).astype(index)
+    slots, groups = int(offsets[-1]), -(-cols // group)
+
+    def outputs() -> list[Array]:
+        scale = np.full((rows, groups), 9, np.float16 if half else np.float32)
+        return [np.full(slots, 77, index), scale, np.full(-(-slots * width // 8), 0x35, np.uint8)]
+
+    got, want = outputs(), outputs()
+    failed = fused.csr_affine_encode(w, zero, offsets, name, group, width, *got)
+    assert failed == definition(fused.csr_affine_encode)(w, zero, offsets, name, group, width, *want)
+    mine, known = outputs(), outputs()
+    assert fused.bits_affine_encode(w, bits, offsets, name, group, width, *mine[1:]) == failed
+    assert definition(fused.bits_affine_encode)(w, bits, offsets, name, group, width, *known[1:]) == failed
+    if failed:
+        return
+    assert [a.tobytes() for a in got] == [a.tobytes() for a in want]
+    assert [a.tobytes() for a in mine] == [a.tobytes() for a in known]
+    assert mine[2].tobytes() == got[2].tobytes()
+    indices, scale, values = got
+    values = rng.integers(0, 256, values.shape, np.uint8)
+    for grid in (scale, scale[:1], scale[:, :1]):
+        if grid.size:
+            there = np.ascontiguousarray(grid)
+            back = [np.ones_like(w) for _ in range(4)]
+            for run, out in zip((fused.csr_affine_decode, definition(fused.csr_affine_decode)), back[:2], strict=True):
+                run(offsets, indices, values, group, width, there, name, out)
+            for run, out in zip(
+                (fused.bits_affine_decode, definition(fused.bits_affine_decode)), back[2:], strict=True
+            ):
+                run(bits, offsets, values, group, width, there, name, out)
+            assert len({out.tobytes() for out in back}) == 1
+
+
+def test_rows_that_do_not_agree_with_their_offsets_are_refused() -> None:
+    w, scale, values = np.ones((2, 16), np.uint16), np.ones((2, 1), np.float16), np.zeros(32, np.uint8)
+    bits, out = np.full((2, 2), 255, np.uint8), np.zeros((2, 16), np.uint16)
+    indices = np.tile(np.arange(16, dtype=np.int32), 2)
+    for wrong in ([0, 15, 32], [0, 17, 32], [0, 16, 33], [0, -1, 32], [5, 4, 3]):
+        offsets = np.array(wrong, np.int32)
+        for run in (
+            lambda at: fused.bits_affine_encode(w, bits, at, "float16", 16, 8, scale, values),
+            lambda at: fused.csr_affine_encode(w, 0x7FFF, at, "float16", 16, 8, indices, scale, values),
+            lambda at: fused.bits_affine_decode(bits, at, values, 16, 8, scale, "float16", out),
+        ):
+            with pytest.raises(FormatError):
+                run(offsets)
+    for wrong_index in (16, -1):
+        indices[3] = wrong_index
+        with pytest.raises(FormatError):
+            fused.csr_affine_decode(np.array([0, 16, 32], np.int32), indices, values, 16, 8, scale, "float16", out)

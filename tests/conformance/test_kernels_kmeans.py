@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels import kmeans, stream
+from sparsefmt.kernels import clustered, kmeans, stream
+from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads
 
 Array = np.ndarray[Any, Any]
@@ -291,3 +292,47 @@ def test_streams_refuse(bits: int, size: int) -> None:
         for function in (kernel, definition(kernel)):
             with pytest.raises(FormatError):
                 function(*args)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.one_of(st.tuples(st.integers(0, 5), st.integers(0, 70)), st.sampled_from([(40, 2056), (1, 30000)])),
+    nm=st.sampled_from([(2, 4), (1, 3), (4, 8), (3, 3), (16, 32)]),
+    k=st.sampled_from([2, 5, 16, 31, 33, 200, 256]),
+    dtype=st.sampled_from(["float16", "bfloat16", "int16", "uint16"]),
+    prune=st.integers(0, 1),
+    room=st.sampled_from([0, 5]),
+)
+def test_one_pass_over_nm_equals_its_definition(
+    seed: int, shape: tuple[int, int], nm: tuple[int, int], k: int, dtype: str, prune: int, room: int
+) -> None:
+    rng, (rows, cols), (n, m) = np.random.default_rng(seed), shape, nm
+    w = rng.integers(0, 2**16, shape, np.uint16)
+    if dtype in kmeans.INFINITIES and rng.random() < 0.8:
+        w &= np.uint16(~(kmeans.INFINITIES[dtype] & -kmeans.INFINITIES[dtype]) & 0xFFFF)  # finite
+    if not prune:
+        w *= (np.arange(cols) % m < n).astype(np.uint16)
+    limits = np.sort(rng.integers(0, 2**16, k - 1, np.uint16))
+    names, bits = rng.permutation(256)[:k].astype(np.uint8), (k - 1).bit_length()
+    groups = -(-cols // m)
+
+    def outputs() -> list[Array]:
+        codes = np.full((rows, -(-groups * nm_kernels.width(n, m) // 8) + room), 99, np.uint8)
+        return [codes, np.full((rows, -(-groups * n * bits // 8) + room), 99, np.uint8)]
+
+    got, want = outputs(), outputs()
+    args = w, 0x7FFF, prune, dtype, n, m, limits, names, bits
+    found = clustered.nm_nearest_encode(*args, *got)
+    known = definition(clustered.nm_nearest_encode)(*args, *want)
+    assert found & 1 == known & 1
+    if found & 1:
+        return
+    assert found == known
+    assert [a.tobytes() for a in got] == [a.tobytes() for a in want]
+    codes, values = got
+    values[...] = rng.integers(0, 256, values.shape, np.uint8)
+    for item in (np.uint8, np.uint16, np.uint32, np.uint64):
+        for books in {1, rows} - {0}:
+            table = rng.integers(0, 256, (books, 256)).astype(item)
+            agree(clustered.nm_lut_decode, codes, values, n, m, bits, table, out=np.ones(shape, item))

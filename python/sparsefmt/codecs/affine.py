@@ -8,11 +8,11 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Held, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
-from sparsefmt.kernels.fused import SINGLES, nm_affine_decode
+from sparsefmt.kernels.fused import SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
 from sparsefmt.kernels.segments import segment_dequantize, segment_quantize
 
 _ROW_BYTES = 1 << 19  # codes decoded at a time, so that they stay in the cache
@@ -266,8 +266,7 @@ class Affine(Codec):
         if self.group == TENSOR:
             affine_dequantize(codes.reshape(1, -1), codes.size, scale, point, self.dtype.name, out.reshape(1, -1))
             return True
-        offsets = part.slot_offsets(columns(part.shape, self.group))
-        if offsets is None:
+        if (offsets := part.slot_offsets(columns(part.shape, self.group))) is None:
             return False
         scale = scale.reshape(1, -1)
         segment_dequantize(codes, offsets, scale, point.reshape(-1, scale.size), self.dtype.name, out)
@@ -276,25 +275,35 @@ class Affine(Codec):
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Decodes codes to dense rows, or values in slots where scales end with groups, some rows at a time."""
         cols = structure.shape[1]
-        if self._decode_nm(structure, low, high, out):
+        simple = self.zero_point is None and self.dtype.name in SINGLES and out.size
+        if simple and (self._decode_nm(structure, low, high, out) or self._decode_lines(structure, low, high, out)):
             return
         whole = self.lift(structure) if structure.lines != structure.shape[0] or structure.kind == "csc" else None
         for start, end in blocks(high - low, cols, structure.row_step, _ROW_BYTES):
             self._decode_block(structure, whole, low + start, low + end, out[start:end])
 
     def _decode_nm(self, structure: Layout, low: int, high: int, out: Array) -> bool:
-        """Decodes rows of nm in one pass, if a kernel does that."""
-        per = columns(structure.shape, self.group)
-        if structure.kind != "nm" or self.zero_point is not None or self.dtype.name not in SINGLES or not out.size:
+        """Decodes rows of nm and dense in one pass, if a kernel does that."""
+        if (groups := nm_groups(structure)) is None:
             return False
-        params, values = structure.params(), self.codes.view(np.uint8)
+        (group_codes, n, m), per, values = groups, columns(structure.shape, self.group), self.codes.view(np.uint8)
         odd = values.ndim == 1 and structure.slots // structure.shape[0] % 2 and structure.shape[0] > 1
-        if odd or (per < structure.shape[1] and per % params["m"]):
+        if odd or (per < structure.shape[1] and per % m):
             return False  # a byte that two rows share, or slots of one group of N:M with two scales
-        codes, stored = structure.arrays()["codes"][low:high], values.reshape(structure.shape[0], -1)[low:high]
-        scale = self._rows(self.scale, low, high)
-        nm_affine_decode(codes, stored, params["n"], params["m"], per, self.bits, scale, self.dtype.name, items(out))
+        stored = values.reshape(structure.shape[0], -1)[low:high]
+        how = n, m, per, self.bits, self._rows(self.scale, low, high), self.dtype.name
+        nm_affine_decode(group_codes[low:high], stored, *how, items(out))
         return True
+
+    def _decode_lines(self, structure: Layout, low: int, high: int, out: Array) -> bool:
+        """Decodes rows of csr and bitmask in one pass, if a kernel does that."""
+        a, rows, values = structure.arrays(), slice(low, high + 1), self.codes.view(np.uint8)
+        how = columns(structure.shape, self.group), self.bits, self._rows(self.scale, low, high), self.dtype.name
+        if structure.kind == "csr":
+            csr_affine_decode(a["indptr"][rows], a["indices"], values, *how, items(out))
+        elif structure.kind == "bitmask":
+            bits_affine_decode(a["bits"][low:high], a["row_offsets"][rows], values, *how, items(out))
+        return structure.kind in ("bitmask", "csr")
 
     def _decode_block(self, structure: Layout, whole: Array | None, low: int, high: int, out: Array) -> None:
         scale, point = self._rows(self.scale, low, high), _NONE
@@ -310,12 +319,11 @@ class Affine(Codec):
         w = structure.window(low, high)
         shifted = self._part_codes(w.part, structure, w.start, w.stop, low)
         inside = w.part.slot_group(per)
+        values = empty(shifted.shape, self.dtype, "a block of values")
         if inside is not None and shifted.size:
-            values = empty(shifted.shape, self.dtype, "a block of values")
             affine_dequantize(shifted, inside, scale, point, name, items(values))
             w.part.decode(items(values), 0, high - low, items(out))
             return
-        values = empty(shifted.shape, self.dtype, "a block of values")
         if not w.part.padded and shifted.size and self._decode_flat(w.part, shifted, scale, point, values):
             w.part.decode(items(values), 0, high - low, items(out))
             return

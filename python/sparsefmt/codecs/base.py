@@ -4,6 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
+
 from sparsefmt.arrays import Array, Dtype
 from sparsefmt.part import Part
 
@@ -61,6 +63,16 @@ class Layout(Protocol):
     def windows(self, slots: int = ...) -> Iterator[Window]: ...  # noqa: D102
     def coords(self) -> tuple[Array, Array]: ...  # noqa: D102
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None: ...  # noqa: D102
+
+
+def nm_groups(structure: Layout) -> tuple[Array, int, int] | None:
+    """Codes, N and M of nm; dense rows are groups of one column, and one slot, each. None for other structures."""
+    if structure.kind == "dense":
+        return np.empty((structure.shape[0], 0), np.uint8), 1, 1
+    if structure.kind != "nm":
+        return None
+    params = structure.params()
+    return structure.arrays()["codes"], params["n"], params["m"]
 
 
 class Codec(Part):

@@ -7,10 +7,11 @@ import numpy as np
 
 from sparsefmt.arrays import COMPLEX, Array, Dtype, as_array, blocks, empty, items, plain, whole
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Held, Layout, Options
+from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.errors import CodecError, FormatError
+from sparsefmt.kernels.clustered import nm_lut_decode
 from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
 
 SIXTEEN = ("int16", "uint16", *INFINITIES)
@@ -243,6 +244,15 @@ class Codebook(Codec):
         """Looks values up some rows at a time, and puts them in their places."""
         if structure.kind == "csc":
             structure.decode(items(self.decode(structure)), low, high, items(out))
+            return
+        groups = nm_groups(structure)
+        values = None if groups is None else streams.by_rows(structure, self.codes, self.bits)
+        if groups is not None and values is not None and out.size:
+            books = self._books() if self.codebook.ndim == 1 else self._books()[low:high]
+            table = np.zeros((len(books), 256), self.dtype)
+            table[:, : self.k] = books
+            codes, n, m = groups
+            nm_lut_decode(codes[low:high], values[low:high], n, m, self.bits, items(table), items(out))
             return
         for start, end in blocks(high - low, structure.shape[1], structure.row_step, _SLOTS):
             w = structure.window(low + start, low + end)

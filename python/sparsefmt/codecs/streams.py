@@ -38,6 +38,14 @@ def pack(structure: Layout, codes: Array, bits: int) -> Array:
     return rows
 
 
+def by_rows(structure: Layout, stored: Array, bits: int) -> Array | None:
+    """The bytes of codes row by row, writable if they are; None where rows begin inside a byte."""
+    rows = structure.shape[0]
+    if stored.ndim == 2 or rows == 1 or (rows and structure.slots // rows * bits % 8 == 0):
+        return stored.reshape(rows, -1)
+    return None
+
+
 class Writer:
     """Fills a stream part by part."""
 

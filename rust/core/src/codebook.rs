@@ -215,7 +215,7 @@ fn rows_of(range: Range<usize>, n: usize) -> impl Iterator<Item = (usize, Range<
 ///
 /// # Errors
 /// Lengths differ from that.
-pub fn decode_lut<T: Item>(codes: &[u8], rows: usize, table: &[T], out: &mut [T]) -> Result<()> {
+pub fn decode_lut<T: crate::nm::Slot>(codes: &[u8], rows: usize, table: &[T], out: &mut [T]) -> Result<()> {
     check_length("out", out.len(), codes.len())?;
     let (tables, _) = table.as_chunks::<256>();
     let shared = table.len() == 256;
@@ -229,9 +229,7 @@ pub fn decode_lut<T: Item>(codes: &[u8], rows: usize, table: &[T], out: &mut [T]
         for (row, part) in rows_of(range, n) {
             let (here, rest) = std::mem::take(&mut out).split_at_mut(part.len());
             let table = &tables[row];
-            for (out, &code) in here.iter_mut().zip(&codes[part]) {
-                *out = table[usize::from(code)];
-            }
+            T::look_up(&codes[part], 8, table, &mut [], here);
             out = rest;
         }
     });

@@ -8,6 +8,7 @@ pub mod affine;
 mod bitmask;
 pub mod bsr;
 mod check;
+mod clustered;
 mod codebook;
 mod coo;
 mod csc;
@@ -26,6 +27,7 @@ mod stream;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
+pub use clustered::{Found, nm_lut_decode, nm_nearest_encode};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
 pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
 pub use csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};

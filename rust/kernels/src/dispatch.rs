@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, nearest, product, ranks, scalar, slots, top, units};
+use crate::{affine, compress, halves, lookup, nearest, product, ranks, scalar, slots, top, two_of_four, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -121,6 +121,7 @@ pub struct Kernels {
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
     pub(crate) halves: halves::Halves,
+    pub(crate) lookup: lookup::Table,
     pub(crate) nearest: nearest::Table,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
@@ -128,6 +129,7 @@ pub struct Kernels {
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
     pub(crate) tops: top::Tops,
+    pub(crate) two_of_four: two_of_four::Table,
     pub(crate) units: units::Units,
 }
 
@@ -140,6 +142,7 @@ const SCALAR: Kernels = Kernels {
     compress: compress::SCALAR,
     affine: affine::SCALAR,
     halves: halves::SCALAR,
+    lookup: lookup::SCALAR,
     nearest: nearest::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
@@ -147,6 +150,7 @@ const SCALAR: Kernels = Kernels {
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
     tops: top::SCALAR,
+    two_of_four: two_of_four::SCALAR,
     units: units::SCALAR,
 };
 
@@ -160,6 +164,7 @@ const AVX2: Kernels = Kernels {
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
+    lookup: lookup::SCALAR,
     nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
@@ -167,6 +172,7 @@ const AVX2: Kernels = Kernels {
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
     tops: top::AVX2,
+    two_of_four: two_of_four::SCALAR,
     units: units::AVX2,
 };
 
@@ -180,6 +186,7 @@ const AVX512: Kernels = Kernels {
     compress: compress::AVX512,
     affine: avx512::affine::TABLE,
     halves: avx512::halves::TABLE,
+    lookup: avx512::lookup::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     nearest: avx512::nearest::TABLE,
@@ -187,6 +194,7 @@ const AVX512: Kernels = Kernels {
     ranks: ranks::AVX512,
     slots: slots::AVX512,
     tops: top::AVX512,
+    two_of_four: two_of_four::AVX512,
     units: units::AVX512,
 };
 

@@ -9,6 +9,7 @@ mod csr;
 mod dispatch;
 mod fours;
 mod halves;
+mod lookup;
 mod nearest;
 mod prefetch;
 mod product;
@@ -17,6 +18,7 @@ mod scalar;
 mod slots;
 mod streamed;
 mod top;
+mod two_of_four;
 mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -4,7 +4,7 @@ use crate::arrays::{input, layout, output};
 use crate::borrow::{In, Out, done};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use numpy::PyReadonlyArrayDyn;
+use numpy::{PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sparsefmt::MatrixMut;
@@ -36,14 +36,44 @@ pub(crate) use by_dtype;
 /// The same for those that whole passes over N:M are compiled for.
 macro_rules! by_single {
     ($name:expr, $k:ident => $body:expr) => {
-        by_dtype!(@ $name, $k => $body, "float16" Float16, "bfloat16" BFloat16, "float32" Float32)
+        $crate::affine::by_dtype!(@ $name, $k => $body, "float16" Float16, "bfloat16" BFloat16, "float32" Float32)
     };
 }
+
+pub(crate) use by_single;
 
 /// Borrowed scales.
 enum Scales<'py> {
     Half(PyReadonlyArrayDyn<'py, f16>),
     Single(PyReadonlyArrayDyn<'py, f32>),
+}
+
+/// Borrowed scales that are written.
+pub(crate) enum GridsMut<'py> {
+    Half(PyReadwriteArrayDyn<'py, f16>, Vec<usize>),
+    Single(PyReadwriteArrayDyn<'py, f32>, Vec<usize>),
+}
+
+impl<'py> GridsMut<'py> {
+    pub(crate) fn new(scale: Any<'_, 'py>) -> PyResult<Self> {
+        Ok(match layout("scale", scale, 2)? {
+            (shape, 2) => Self::Half(output("scale", scale)?, shape),
+            (shape, _) => Self::Single(output("scale", scale)?, shape),
+        })
+    }
+
+    pub(crate) fn grid(&mut self) -> PyResult<ScaleMut<'_>> {
+        Ok(match self {
+            Self::Half(a, shape) => {
+                let (py, items) = (a.py(), a.as_slice_mut()?.reinterpret_cast_mut());
+                ScaleMut::Half(done(py, MatrixMut::new("scale", items, shape[0], shape[1]))?)
+            }
+            Self::Single(a, shape) => {
+                let (py, items) = (a.py(), a.as_slice_mut()?);
+                ScaleMut::Single(done(py, MatrixMut::new("scale", items, shape[0], shape[1]))?)
+            }
+        })
+    }
 }
 
 /// Borrowed scales and zero points.
@@ -166,15 +196,8 @@ pub fn nm_affine_encode(
         let (mut codes, mut values) = (Out::<u8>::new("codes", codes, 2)?, Out::<u8>::new("values", values, 2)?);
         let (w, codes, values) = (w.matrix()?, codes.matrix()?, values.matrix()?);
         let order = if prune == 0 { None } else { <K as Number>::Item::order(dtype) };
-        let (shape, size) = layout("scale", scale, 2)?;
-        let (mut halves, mut singles) = (None, None);
-        let scale = if size == 2 {
-            let scale = halves.insert(output::<f16>("scale", scale)?).as_slice_mut()?;
-            ScaleMut::Half(done(py, MatrixMut::new("scale", scale.reinterpret_cast_mut(), shape[0], shape[1]))?)
-        } else {
-            let scale = singles.insert(output::<f32>("scale", scale)?).as_slice_mut()?;
-            ScaleMut::Single(done(py, MatrixMut::new("scale", scale, shape[0], shape[1]))?)
-        };
+        let mut scale = GridsMut::new(scale)?;
+        let scale = scale.grid()?;
         let made = py.detach(|| {
             affine::nm_encode::<K>(w, zero, order, pattern, group, bits, codes, scale, values)
         });

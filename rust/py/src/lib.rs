@@ -3,11 +3,13 @@
 //! Every function has the name and the arguments of its NumPy definition in `sparsefmt.kernels`.
 
 mod affine;
+mod affine_rows;
 mod arrays;
 mod bitmask;
 mod borrow;
 mod bsr;
 mod check;
+mod clustered;
 mod codebook;
 mod coo;
 mod csc;
@@ -27,6 +29,8 @@ mod _native {
     #[pymodule_export]
     use super::affine::{affine_dequantize, affine_extremes, affine_quantize, nm_affine_decode, nm_affine_encode};
     #[pymodule_export]
+    use super::affine_rows::{bits_affine_decode, bits_affine_encode, csr_affine_decode, csr_affine_encode};
+    #[pymodule_export]
     use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
     #[pymodule_export]
     use super::bsr::{
@@ -35,6 +39,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
+    #[pymodule_export]
+    use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
     use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16};
     #[pymodule_export]

@@ -13,6 +13,16 @@ pub enum Scale<'a> {
     Single(&'a [f32]),
 }
 
+impl<'a> Scale<'a> {
+    /// Some of them.
+    pub(super) fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Half(scale) => Self::Half(&scale[range]),
+            Self::Single(scale) => Self::Single(&scale[range]),
+        }
+    }
+}
+
 impl Scale<'_> {
     fn len(self) -> usize {
         match self {

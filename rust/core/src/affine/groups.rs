@@ -22,8 +22,8 @@ macro_rules! halves {
     ($kind:ty, $quantize:ident, $dequantize:ident, $nibbles:ident) => {
         impl Grouped for $kind {
             fn spans(items: &[u16], group: usize, spans: &mut [f32]) {
-                let mut most = [0; RUN];
-                for (items, spans) in items.chunks(group.saturating_mul(RUN)).zip(spans.chunks_mut(RUN)) {
+                let mut most = [0; 64];
+                for (items, spans) in items.chunks(group.saturating_mul(64)).zip(spans.chunks_mut(64)) {
                     let most = &mut most[..spans.len()];
                     Kernels::active().magnitudes_u16(items, group, most);
                     Self::widen(most, spans);

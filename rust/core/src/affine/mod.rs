@@ -3,19 +3,25 @@
 //! Codes are lifted, i.e. without the zero point and modulo 256. Work is done on runs of [`RUN`] items that are
 //! widened to float32 or float64 in the first-level cache, so that only widening and narrowing know the dtype.
 
+mod gathered;
 mod grid;
 mod groups;
 mod nm;
 mod number;
+mod scales;
 mod segments;
+mod spread;
 
+pub use gathered::{bits_encode, csr_encode};
 pub use grid::{Grid, Scale};
 pub use groups::Grouped;
-pub use nm::{ScaleMut, nm_decode, nm_encode};
+pub use nm::{nm_decode, nm_encode};
 pub use number::{
     BFloat16, Compute, Float8E4M3, Float8E5M2, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Number, UInt8,
     UInt16, UInt32, UInt64,
 };
+pub use scales::ScaleMut;
+pub use spread::{bits_decode, csr_decode};
 
 pub use segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
 
@@ -49,6 +55,12 @@ fn by_row(range: Range<usize>, n: usize) -> impl Iterator<Item = (usize, Range<u
 fn runs(range: Range<usize>, run: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range.step_by(run).map(move |start| start..end.min(start + run))
+}
+
+/// Cuts a range of columns so that only the first part may begin inside a group; no other part is cut.
+fn at_groups(range: Range<usize>, group: usize) -> impl Iterator<Item = Range<usize>> {
+    let next = range.end.min(range.start.checked_next_multiple_of(group).unwrap_or(usize::MAX));
+    [range.start..next, next..range.end].into_iter().filter(|part| !part.is_empty())
 }
 
 /// Takes the first `len` items off `rest`.

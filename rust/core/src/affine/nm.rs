@@ -1,23 +1,15 @@
 //! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
 
 use super::groups::{self, Grouped};
-use super::{Float16, Grid, Number, RUN, Scale, check_length, take};
+use super::scales::{ScaleMut, make_scales};
+use super::{Grid, check_length, take};
 use crate::nm::{self, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
 
-/// Slots that are worked on at once.
-const PIECE: usize = 1 << 14;
-
-/// Scales to be written, float16 (as bits) or float32, and the columns of the matrix that each is for.
-#[derive(Debug)]
-pub enum ScaleMut<'a> {
-    /// The bits of float16.
-    Half(MatrixMut<'a, u16>),
-    /// float32.
-    Single(MatrixMut<'a, f32>),
-}
+/// Slots that are worked on at once: with their columns and codes they stay in the first-level cache.
+const PIECE: usize = 1 << 12;
 
 /// How a matrix is cut: some whole rows, or a part of a row, at a time.
 struct Cut {
@@ -134,42 +126,6 @@ fn part<'a, T>(matrix: Matrix<'a, T>, piece: &Piece) -> &'a [T] {
     &matrix.items()[start + piece.cols.start..end]
 }
 
-/// Turns spans (largest magnitudes) of groups into scales and writes them back; gives false if one is not finite.
-///
-/// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small.
-fn make_scales(span: &mut [f32], steps: f32, halves: Option<&mut [u16]>, singles: Option<&mut [f32]>) -> bool {
-    let short = |scale: f32, span: f32| f64::from(steps) * f64::from(scale) < f64::from(span);
-    if let Some(halves) = halves {
-        let mut quotients = [0.0; RUN];
-        for (span, halves) in span.chunks_mut(RUN).zip(halves.chunks_mut(RUN)) {
-            let quotients = &mut quotients[..span.len()];
-            quotients.iter_mut().zip(&*span).for_each(|(q, span)| *q = span / steps);
-            Float16::narrow(quotients, halves);
-            Float16::widen(halves, quotients);
-            for ((&span, half), &scale) in span.iter().zip(&mut *halves).zip(&*quotients) {
-                if span == 0.0 {
-                    *half = 0x3C00;
-                } else if *half < 0x0400 && short(scale, span) {
-                    *half += 1;
-                } else if *half >= 0x7C00 {
-                    return false;
-                }
-            }
-        }
-    } else if let Some(singles) = singles {
-        for (&mut span, single) in span.iter_mut().zip(singles) {
-            let scale = span / steps;
-            *single = match scale {
-                _ if span == 0.0 => 1.0,
-                _ if scale < f32::MIN_POSITIVE && short(scale, span) => scale.next_up(),
-                _ if scale.is_finite() => scale,
-                _ => return false,
-            };
-        }
-    }
-    true
-}
-
 /// What a task fills.
 struct Room<'a> {
     codes: &'a mut [u8],
@@ -234,7 +190,7 @@ where
     }
     let strides = (code_stride, value_stride, scales);
     let done = par::map(tasks.into_iter().zip(rooms).collect(), |(task, mut room): (Range<usize>, Room<'_>)| {
-        let mut slots = Vec::new();
+        let mut work = Work { slots: Vec::new(), span: Vec::new(), bytes: Vec::new() };
         for at in task {
             let piece = cut.piece(at);
             let codes =
@@ -249,7 +205,7 @@ where
                 singles: room.singles.as_mut().map(|s| take(s, scales)),
             };
             let block = Matrix::new("w", part(w, &piece), piece.rows.len(), piece.cols.len())?;
-            if !encode_piece::<K>(&cut, block, zero, order, room, &mut slots)? {
+            if !encode_piece::<K>(&cut, block, zero, order, room, &mut work)? {
                 return Ok(false);
             }
         }
@@ -258,54 +214,54 @@ where
     done.into_iter().try_fold(true, |all, one| Ok(all && one?))
 }
 
+/// What a row of a piece becomes on its way.
+struct Work<T> {
+    slots: Vec<T>,
+    /// The largest magnitude of each group.
+    span: Vec<f32>,
+    /// Codes of 4 bits, a byte each.
+    bytes: Vec<u8>,
+}
+
 fn encode_piece<K: Grouped>(
     cut: &Cut,
     w: Matrix<'_, K::Item>,
     zero: u64,
     order: Option<Order<K::Item>>,
     room: Room<'_>,
-    slots: &mut Vec<K::Item>,
+    work: &mut Work<K::Item>,
 ) -> Result<bool>
 where
     K::Item: Ranked,
 {
     let (rows, per_row, per_scale) = (w.rows(), cut.slots(w.cols()), cut.per_scale());
-    let Room { codes, values, mut halves, mut singles } = room;
-    slots.resize(rows * per_row, K::Item::default());
-    let code_stride = codes.len() / rows;
-    let out = MatrixMut::new("codes", codes, rows, code_stride)?;
-    let made = MatrixMut::new("slots", slots, rows, per_row)?;
-    if let Some(order) = order {
-        nm::prune_encode(w, zero, order, cut.pattern, out, made)?;
-    } else if nm::encode(w, zero, cut.pattern, out, made)?.is_some() {
-        return Ok(false);
-    }
     let scales = per_row.div_ceil(per_scale);
-    let mut span = vec![0.0; rows * scales];
-    for (row, span) in slots.chunks(per_row).zip(span.chunks_mut(scales)) {
-        K::spans(row, per_scale, span);
-    }
+    let Work { slots, span, bytes } = work;
+    slots.resize(per_row, K::Item::default());
+    span.resize(scales, 0.0);
+    bytes.resize(if cut.bits == 4 { per_row } else { 0 }, 0);
+    let Room { mut codes, mut values, mut halves, mut singles } = room;
+    let (code_stride, stride) = (codes.len() / rows, values.len() / rows);
     let most = if cut.bits == 8 { 127.0 } else { 7.0 };
-    if !make_scales(&mut span, most, halves.as_deref_mut(), singles.as_deref_mut()) {
-        return Ok(false);
-    }
-    let stride = values.len() / rows;
-    let mut bytes = vec![0; if cut.bits == 4 { per_row } else { 0 }];
-    for (row, (slots, values)) in slots.chunks(per_row).zip(values.chunks_mut(stride)).enumerate() {
-        let entries = row * scales..(row + 1) * scales;
-        let scale = match (&halves, &singles) {
-            (Some(halves), _) => Scale::Half(&halves[entries]),
-            (_, Some(singles)) => Scale::Single(&singles[entries]),
-            _ => return Ok(false),
-        };
-        let used = (per_row * cut.bits).div_ceil(8);
-        if cut.bits == 8 {
-            groups::quantize::<K>(slots, per_scale, scale, most, &mut values[..used]);
-        } else {
-            groups::quantize::<K>(slots, per_scale, scale, most, &mut bytes);
-            Kernels::active().pack_nibbles(&bytes, &mut values[..used]);
+    let used = (per_row * cut.bits).div_ceil(8);
+    for row in 0..rows {
+        let (codes, values) = (take(&mut codes, code_stride), take(&mut values, stride));
+        if !nm::encode_row(w.row(row), zero, order, cut.pattern, codes, slots)? {
+            return Ok(false);
         }
-        values[used..].fill(0);
+        K::spans(slots, per_scale, span);
+        let entries = row * scales..(row + 1) * scales;
+        let halves = halves.as_mut().map(|halves| &mut halves[entries.clone()]);
+        let singles = singles.as_mut().map(|singles| &mut singles[entries]);
+        let Some(scale) = make_scales(span, most, halves, singles) else { return Ok(false) };
+        let (values, rest) = values.split_at_mut(used);
+        if cut.bits == 8 {
+            groups::quantize::<K>(slots, per_scale, scale, most, values);
+        } else {
+            groups::quantize::<K>(slots, per_scale, scale, most, bytes);
+            Kernels::active().pack_nibbles(bytes, values);
+        }
+        rest.fill(0);
     }
     Ok(true)
 }

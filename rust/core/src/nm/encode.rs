@@ -93,6 +93,40 @@ pub fn prune_encode<T: Ranked>(
     pack_rows(pattern, (w.rows(), w.cols()), codes, slots, source).map(drop)
 }
 
+/// Packs one row, or a part of one that starts with a group whose code starts on a byte; tells whether no group is
+/// overfull. With `order`: the n items of largest magnitude of every group. `codes` and `slots` are completed by zeros.
+///
+/// # Errors
+/// `codes` or `slots` is too short.
+pub(crate) fn encode_row<T: Ranked>(
+    items: &[T],
+    zero: u64,
+    order: Option<Order<T>>,
+    pattern: Pattern,
+    codes: &mut [u8],
+    slots: &mut [T],
+) -> Result<bool> {
+    let (layout, table) = (Layout::new(pattern, items.len())?, Codes::of(pattern));
+    layout.check(1, (1, codes.len()), (1, slots.len()))?;
+    let zero = T::mask(zero);
+    let mut done = 0;
+    if (pattern.n, pattern.m) == (2, 4) {
+        let over;
+        (done, over) = T::two_of_four(items, order, zero, codes, slots);
+        if over {
+            return Ok(false);
+        }
+    }
+    let (items, codes, slots) = (&items[done..], &mut codes[done / 64 * 6..], &mut slots[done / 2..]);
+    let layout = Layout::new(pattern, items.len())?;
+    let w = Matrix::new("w", items, 1, items.len())?;
+    let over = match order {
+        Some(order) => pack_row(&layout, table, 0, &mut Pruned { w, zero, order, pattern }, codes, slots)?,
+        None => pack_row(&layout, table, 0, &mut Dense { w, zero }, codes, slots)?,
+    };
+    Ok(over.is_none())
+}
+
 /// Packs the items that `source` gives for every row.
 pub(super) fn pack_rows<T: Slot, S: Source<T>>(
     pattern: Pattern,

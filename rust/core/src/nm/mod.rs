@@ -17,6 +17,7 @@ mod slots;
 pub use check::{Finding, check};
 pub(crate) use coded::decode_row;
 pub use convert::{decode, from_csr, row_counts, to_csr};
+pub(crate) use encode::encode_row;
 pub use encode::{Overfull, encode, prune_encode};
 pub use prune::{Ranked, prune, select};
 pub(crate) use rows::RowBits;
@@ -84,7 +85,7 @@ impl Pattern {
     }
 
     /// Groups that are worked on at once: a multiple of 8, so that the codes of a tile start on a byte.
-    fn tile(self) -> usize {
+    pub(crate) fn tile(self) -> usize {
         TILE / self.m / 8 * 8
     }
 }

@@ -1,7 +1,8 @@
 //! Moving items between columns and slots.
 
 use crate::Item;
-use sparsefmt_kernels::{Kernels, Streamed};
+use crate::stream::unpack_here;
+use sparsefmt_kernels::{Kernels, Order, Streamed};
 
 /// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
@@ -14,10 +15,38 @@ pub trait Slot: Item {
 
     /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
+
+    /// The entries of `table` that `bits` per code in `stream` name; codes may go by way of `room`.
+    fn look_up(stream: &[u8], bits: usize, table: &[Self; 256], room: &mut [u8], out: &mut [Self]) {
+        for (out, &code) in out.iter_mut().zip(bytes_of(stream, bits, room)) {
+            *out = table[usize::from(code)];
+        }
+    }
+
+    /// Packs the first items of a row as 2 of 4, if there is a kernel for it: how many, and whether a group of theirs
+    /// is overfull. See [`Kernels::pack_two_of_four`].
+    fn two_of_four(
+        _items: &[Self],
+        _order: Option<Order<Self>>,
+        _zero: Self,
+        _codes: &mut [u8],
+        _slots: &mut [Self],
+    ) -> (usize, bool) {
+        (0, false)
+    }
+}
+
+/// Codes a byte each: those of 8 bits where they are, others in `room`.
+fn bytes_of<'a>(stream: &'a [u8], bits: usize, room: &'a mut [u8]) -> &'a [u8] {
+    if bits == 8 {
+        return stream;
+    }
+    unpack_here(stream, bits, room);
+    room
 }
 
 macro_rules! slot {
-    ($t:ty, $pack:ident, $expand:ident, $keep:ident) => {
+    ($t:ty, $pack:ident, $expand:ident, $keep:ident $(, $more:item)*) => {
         impl Slot for $t {
             #[inline]
             fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]) {
@@ -31,12 +60,38 @@ macro_rules! slot {
             fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {
                 Kernels::active().$keep(src, bits, dst);
             }
+            $($more)*
         }
     };
 }
 
 slot!(u8, pack_slots_u8, expand_u8, keep_slots_u8);
-slot!(u16, pack_slots_u16, expand_u16, keep_slots_u16);
+slot!(
+    u16,
+    pack_slots_u16,
+    expand_u16,
+    keep_slots_u16,
+    fn look_up(stream: &[u8], bits: usize, table: &[u16; 256], room: &mut [u8], out: &mut [u16]) {
+        match (bits, table.first_chunk()) {
+            (4, Some(table)) => Kernels::active().lookup_nibbles_u16(stream, table, out),
+            _ => Kernels::active().lookup_u16(bytes_of(stream, bits, room), table, out),
+        }
+    },
+    fn two_of_four(
+        items: &[u16],
+        order: Option<Order<u16>>,
+        zero: u16,
+        codes: &mut [u8],
+        slots: &mut [u16],
+    ) -> (usize, bool) {
+        let blocks = items.len() / Kernels::FOURS;
+        if !Kernels::active().packs_two_of_four() {
+            return (0, false);
+        }
+        let (items, codes, slots) = (&items[..blocks * 64], &mut codes[..blocks * 6], &mut slots[..blocks * 32]);
+        (items.len(), Kernels::active().pack_two_of_four(items, order, zero, codes, slots))
+    }
+);
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);
 slot!(u64, pack_slots_u64, expand_u64, keep_slots_u64);
 

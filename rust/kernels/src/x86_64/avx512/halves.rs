@@ -150,6 +150,10 @@ fn magnitudes_u16(src: &[u16], group: usize, out: &mut [u16]) {
     let magnitude = _mm512_set1_epi16(0x7FFF);
     for (src, out) in src.chunks(group).zip(out) {
         let mut most = _mm512_setzero_si512();
+        let (blocks, src) = src.as_chunks::<32>();
+        for block in blocks {
+            most = _mm512_max_epu16(most, _mm512_and_si512(load(block), magnitude));
+        }
         for items in src.chunks(32) {
             most = _mm512_max_epu16(most, _mm512_and_si512(load(items), magnitude));
         }
@@ -228,6 +232,18 @@ macro_rules! halves {
             let low_bytes = unsafe { _mm512_loadu_si512(LOW_BYTES.as_ptr().cast()) };
             for ((src, &scale), codes) in src.chunks(group).zip(scale).zip(codes.chunks_mut(group)) {
                 let divisor = Divisor::new(scale, most);
+                let ((blocks, src), (rooms, codes)) = (src.as_chunks::<64>(), codes.as_chunks_mut::<64>());
+                for (block, room) in blocks.iter().zip(rooms) {
+                    let half = |items: __m512i| {
+                        let first = divisor.codes($widen(_mm512_castsi512_si256(items)));
+                        let second = divisor.codes($widen(_mm512_extracti64x4_epi64::<1>(items)));
+                        _mm512_castsi512_si256(_mm512_permutex2var_epi8(first, low_bytes, second))
+                    };
+                    let (first, second) = (half(load(&block[..32])), half(load(&block[32..])));
+                    let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
+                    // SAFETY: room for 64 bytes; the store needs no alignment.
+                    unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), both) };
+                }
                 for (items, room) in src.chunks(32).zip(codes.chunks_mut(32)) {
                     let items = load(items);
                     let first = divisor.codes($widen(_mm512_castsi512_si256(items)));
@@ -250,6 +266,13 @@ macro_rules! halves {
 
             for ((codes, &scale), out) in codes.chunks(group).zip(scale).zip(out.chunks_mut(group)) {
                 let factor = Factor::new(scale, $most);
+                let ((blocks, codes), (rooms, out)) = (codes.as_chunks::<32>(), out.as_chunks_mut::<32>());
+                for (block, room) in blocks.iter().zip(rooms) {
+                    let codes = load_bytes(block);
+                    let first = values(_mm256_castsi256_si128(codes), factor);
+                    let second = values(_mm256_extracti128_si256::<1>(codes), factor);
+                    store(room, _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second));
+                }
                 for (codes, room) in codes.chunks(32).zip(out.chunks_mut(32)) {
                     let codes = load_bytes(codes);
                     let first = values(_mm256_castsi256_si128(codes), factor);

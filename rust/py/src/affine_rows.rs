@@ -1,0 +1,108 @@
+//! Kernels of `sparsefmt.kernels.fused` for csr and bitmask.
+
+use crate::affine::{Any, Grids, GridsMut, by_single};
+use crate::arrays::{by_index, index_size};
+use crate::borrow::{In, Out, done};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use sparsefmt::affine::{self, Number};
+
+/// Codes the items whose bit is set; gives 1 if that cannot be done.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn bits_affine_encode(
+    w: Any<'_, '_>,
+    bits: Any<'_, '_>,
+    row_offsets: Any<'_, '_>,
+    dtype: &str,
+    group: usize,
+    width: u32,
+    scale: Any<'_, '_>,
+    values: Any<'_, '_>,
+) -> PyResult<usize> {
+    let py = w.py();
+    by_single!(dtype, K => by_index!(index_size("row_offsets", row_offsets)?, I => {
+        let (w, keep) = (In::<<K as Number>::Item>::new("w", w, 2)?, In::<u8>::new("bits", bits, 2)?);
+        let row_offsets = In::<I>::new("row_offsets", row_offsets, 1)?;
+        let (mut scale, mut values) = (GridsMut::new(scale)?, Out::<u8>::new("values", values, 1)?);
+        let (w, keep, row_offsets) = (w.matrix()?, keep.matrix()?, row_offsets.items()?);
+        let (scale, values) = (scale.grid()?, values.items()?);
+        let made = py.detach(|| affine::bits_encode::<K, I>(w, keep, row_offsets, group, width, scale, values));
+        Ok(usize::from(!done(py, made)?))
+    }))
+}
+
+/// Writes the columns and codes of nonzero items; gives 1 if that cannot be done.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn csr_affine_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    indptr: Any<'_, '_>,
+    dtype: &str,
+    group: usize,
+    width: u32,
+    indices: Any<'_, '_>,
+    scale: Any<'_, '_>,
+    values: Any<'_, '_>,
+) -> PyResult<usize> {
+    let py = w.py();
+    by_single!(dtype, K => by_index!(index_size("indptr", indptr)?, I => {
+        let (w, indptr) = (In::<<K as Number>::Item>::new("w", w, 2)?, In::<I>::new("indptr", indptr, 1)?);
+        let (mut indices, mut scale) = (Out::<I>::new("indices", indices, 1)?, GridsMut::new(scale)?);
+        let mut values = Out::<u8>::new("values", values, 1)?;
+        let (w, indptr, indices) = (w.matrix()?, indptr.items()?, indices.items()?);
+        let (scale, values) = (scale.grid()?, values.items()?);
+        let made = py.detach(|| affine::csr_encode::<K, I>(w, zero, indptr, indices, group, width, scale, values));
+        Ok(usize::from(!done(py, made)?))
+    }))
+}
+
+/// The inverse of `bits_affine_encode`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn bits_affine_decode(
+    bits: Any<'_, '_>,
+    row_offsets: Any<'_, '_>,
+    values: Any<'_, '_>,
+    group: usize,
+    width: u32,
+    scale: Any<'_, '_>,
+    dtype: &str,
+    out: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = bits.py();
+    let (grids, keep) = (Grids::new(scale, None)?, In::<u8>::new("bits", bits, 2)?);
+    let (grid, keep, values) = (grids.grid()?, keep.matrix()?, In::<u8>::new("values", values, 1)?);
+    let values = values.items()?;
+    by_single!(dtype, K => by_index!(index_size("row_offsets", row_offsets)?, I => {
+        let row_offsets = In::<I>::new("row_offsets", row_offsets, 1)?;
+        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let (row_offsets, out) = (row_offsets.items()?, out.matrix()?);
+        done(py, py.detach(|| affine::bits_decode::<K, I>(keep, row_offsets, values, group, width, grid, out)))
+    }))
+}
+
+/// The inverse of `csr_affine_encode`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn csr_affine_decode(
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    values: Any<'_, '_>,
+    group: usize,
+    width: u32,
+    scale: Any<'_, '_>,
+    dtype: &str,
+    out: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = indptr.py();
+    let (grids, values) = (Grids::new(scale, None)?, In::<u8>::new("values", values, 1)?);
+    let (grid, values) = (grids.grid()?, values.items()?);
+    by_single!(dtype, K => by_index!(index_size("indptr", indptr)?, I => {
+        let (indptr, indices) = (In::<I>::new("indptr", indptr, 1)?, In::<I>::new("indices", indices, 1)?);
+        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let (indptr, indices, out) = (indptr.items()?, indices.items()?, out.matrix()?);
+        done(py, py.detach(|| affine::csr_decode::<K, I>(indptr, indices, values, group, width, grid, out)))
+    }))
+}
