@@ -37,6 +37,7 @@ _CAST = 2e-9  # seconds NumPy takes to make float32 of another number
 _TURN = 5e-9  # seconds a slot takes from csc to csr
 _START = 5e-6  # seconds that a call costs whatever its size
 _PER_SLOT = {8: 0.6e-9, 16: 0.8e-9, 32: 1.2e-9, 64: 1.9e-9}  # seconds that a value takes with so many columns
+_PER_INDEX = {8: 1.0e-9, 16: 1.3e-9, 32: 1.9e-9, 64: 3.7e-9}  # the same where each value has an index
 _SLOWER = {"avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
@@ -99,14 +100,15 @@ def _work(s: Structure, k: int) -> float:
     """Seconds that multiplying takes one thread with AVX-512."""
     size = s.shape[0] * s.shape[1]
     if k == 1:
-        per = {"nm": 0.09e-9 * size, "bitmask": 0.09e-9 * size, "dense": 0.09e-9 * size, "bsr": 1.0e-9 * s.slots}
-        return per.get(s.kind, 0.6e-9 * s.slots)
+        fast = isinstance(s, Nm) and (s.n, s.m) == (2, 4)
+        masked = (0.05e-9 if fast else 0.09e-9) * size
+        per = {"nm": masked, "bitmask": masked, "dense": masked, "bsr": 1.0e-9 * s.slots}
+        return per.get(s.kind, 0.5e-9 * s.slots)
     if s.kind == "bsr":
         return 0.03e-9 * s.slots * max(k, 16)
     if s.kind in ("nm", "bitmask", "dense"):
         return s.slots * sum(_PER_SLOT[width] for _, width in _panels(k))
-    dear = 1.0 if 4 * s.slots > size else 1.7
-    return s.slots * sum(dear * _PER_SLOT[width] for _, width in _panels(k))
+    return s.slots * sum(_PER_INDEX[width] for _, width in _panels(k))
 
 
 def _panels(k: int) -> Iterator[tuple[int, int]]:

@@ -5,24 +5,24 @@ use crate::csr::Wides;
 use crate::prefetch::prefetch_ahead;
 
 /// Slots that are asked for before they are used, as prefetchers do not look so far.
-const AHEAD: usize = 1024;
+pub(crate) const AHEAD: usize = 1024;
 
 /// See [`crate::Kernels::csr_dot_i32`].
 #[inline(always)]
 pub(crate) fn dot<I: Index, const F: bool>(indices: &[I], values: &[f32], x: &[f32]) -> Result<f32, usize> {
     let mut sums = [0.0f32; 8];
-    let (blocks, tail) = indices.as_chunks::<16>();
-    let (parts, rest) = values.as_chunks::<16>();
+    let (blocks, tail) = indices.as_chunks::<8>();
+    let (parts, rest) = values.as_chunks::<8>();
     for (at, (block, part)) in blocks.iter().zip(parts).enumerate() {
         prefetch_ahead(block, AHEAD);
         prefetch_ahead(part, AHEAD);
-        for i in 0..16 {
-            let Some(&x) = x.get(block[i].row()) else { return Err(16 * at + i) };
-            sums[i % 8] = fma::<F>(part[i], x, sums[i % 8]);
+        for i in 0..8 {
+            let Some(&x) = x.get(block[i].row()) else { return Err(8 * at + i) };
+            sums[i] = fma::<F>(part[i], x, sums[i]);
         }
     }
     for (i, (index, &value)) in tail.iter().zip(rest).enumerate() {
-        let Some(&x) = x.get(index.row()) else { return Err(16 * blocks.len() + i) };
+        let Some(&x) = x.get(index.row()) else { return Err(8 * blocks.len() + i) };
         sums[i % 8] = fma::<F>(value, x, sums[i % 8]);
     }
     Ok(sums.iter().sum())

@@ -34,7 +34,7 @@ pub(crate) const TABLE: Product = Product {
     dots_8: dots::dots_8,
     dots_16: dots::dots_16,
     add_pairs: avx2::product::add_pairs,
-    csr_dot_i32: avx2::product::csr_dot_i32,
+    csr_dot_i32: csr::dot,
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
