@@ -22,6 +22,7 @@ pub mod nm;
 mod order;
 pub mod par;
 pub mod product;
+mod singles;
 mod stream;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
@@ -36,5 +37,6 @@ pub use item::{Index, Item};
 pub use kmeans::kmeans_fit;
 pub use matrix::{Matrix, MatrixMut};
 pub use nearest::nearest16;
+pub use singles::{range_sums, sort_singles};
 pub use sparsefmt_kernels::{Isa, Kernels};
 pub use stream::{pack_stream, stream_padding, unpack_stream};
