@@ -8,6 +8,7 @@ pub mod affine;
 mod bitmask;
 pub mod bsr;
 mod check;
+mod choices;
 mod clustered;
 mod codebook;
 mod coo;
