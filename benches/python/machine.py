@@ -44,6 +44,7 @@ def describe() -> dict[str, Any]:
     return {
         "machine": {"cpu": cpu, "name": slug(cpu), "cores": os.cpu_count(), "isa": features["isa"]},
         "threads": features["threads"],
+        "forced_isa": os.environ.get("SPARSEFMT_ISA"),
         "versions": {
             "python": sys.version.split()[0],
             "numpy": np.__version__,

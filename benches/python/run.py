@@ -1,15 +1,14 @@
 """Times the cases and prints the table; `make bench` runs this (`make bench ARGS="--case 'csr*'"`).
 
-A complete run writes benches/record/<machine>/<date>.json; so does --record for a part.
+A complete run writes benches/record/<machine>/<date>.json; so does --record for a part. Fewer threads and a forced
+SPARSEFMT_ISA are named in the file; --against RECORD shows how many times as long each case took as there.
 """
 
 import argparse
-import datetime
 import gc
-import json
 import sys
-from dataclasses import asdict
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import cases  # noqa: F401  # registers them
 import coded  # noqa: F401  # registers those with codecs
@@ -17,6 +16,7 @@ import product  # noqa: F401  # these too
 from harness import CASES, QUICK, Result, measure
 from instructions import counted
 from machine import ROOT, describe
+from records import Against, record_path, write
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +25,7 @@ import sparsefmt as sf
 HEADINGS = ("case", "size", "fresh", "again", "warm", "roofline", "peers: new, into warm", "bar: verdict")
 
 
-def cells(r: Result) -> list[str]:
+def cells(r: Result, against: Against | None) -> list[str]:
     """A row of the table."""
     times = ["" if x is None else f"{x:.2f} T" for x in (r.fresh_t, r.again_t, r.warm_t)]
     if r.microseconds is not None:
@@ -35,7 +35,8 @@ def cells(r: Result) -> list[str]:
     peers += [f"-, {x:.1f} x {name}" for name, x in r.warm_peers.items() if name not in r.peers]
     bars = [f"{bar.text}: {bar.verdict}" for bar in r.bars]
     roof = "" if r.roofline is None else f"{r.roofline:.2f}"
-    return [r.case, r.size, *times, roof, "\n".join(peers), "\n".join(bars)]
+    compared = [against.ratio(r)] if against else []
+    return [r.case, r.size, *times, roof, *compared, "\n".join(peers), "\n".join(bars)]
 
 
 def main() -> int:
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="how many threads; default: one per CPU")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, two runs each: only whether it works")
     parser.add_argument("--record", action="store_true", help="write the record of a part, too")
+    parser.add_argument("--against", type=Path, metavar="RECORD", help="compare with an earlier run")
     parser.add_argument("--list", action="store_true", help="list the cases")
     args = parser.parse_args()
     chosen = [case for case in CASES.values() if fnmatchcase(case.name, args.case)]
@@ -53,6 +55,7 @@ def main() -> int:
         print("\n".join(CASES) if args.list else f"no case matches {args.case!r}; see --list")
         return 0 if args.list else 2
     sf.set_num_threads(args.threads or None)
+    against = Against(args.against) if args.against else None
     results = []
     for case in chosen:
         sizes = QUICK if args.quick else case.sizes
@@ -62,10 +65,13 @@ def main() -> int:
             gc.collect()
     about = describe()
     table = Table(title=f"{about['machine']['cpu']}, {about['threads']} threads, {about['machine']['isa']}")
-    for i, heading in enumerate(HEADINGS):
+    headings = [*HEADINGS]
+    if against:
+        headings.insert(HEADINGS.index("roofline") + 1, f"of {against.name}")
+    for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 2 <= i <= 5 else "left")
     for r in results:
-        table.add_row(*cells(r))
+        table.add_row(*cells(r, against))
     Console(width=None if sys.stdout.isatty() else 180).print(table)
     print("T: numpy.copyto of the same bytes into a warm array. Fresh: new outputs, page faults paid; again: outputs")
     print(
@@ -77,11 +83,10 @@ def main() -> int:
     for case_name, size, bar in missed:
         print(f"  MISSED {case_name}, {size}: {bar.text}, measured {bar.measured:.2f}")
     if args.record or (args.case == "*" and not args.quick):
-        date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        path = ROOT / "benches" / "record" / about["machine"]["name"] / f"{date}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = {"date": date, **about, "instructions": counted(), "results": [asdict(r) for r in results]}
-        path.write_text(json.dumps(made, indent=1) + "\n")
+        path = record_path(about)
+        write(path, about, results)
+        if not args.first:  # they take minutes, and do not depend on threads and forced instructions
+            write(path, about, results, instructions=counted())
         print(f"wrote {path.relative_to(ROOT)}")
     return 1 if missed else 0
 

@@ -36,6 +36,7 @@ _UNSIGNED: dict[int, Dtype] = {
 ALIGNMENT = memory.ALIGNMENT
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _INT64_MAX = 2**63 - 1
+LARGE = 4 << 20  # bytes that are better read once than twice
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
@@ -272,8 +273,11 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
 def _allocated(
     shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, *, zeroed: bool
 ) -> Array:
-    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
-    nbytes = math.prod(shape) * dtype.itemsize
+    dtype = np.dtype(dtype)
+    if isinstance(shape, tuple):
+        nbytes = math.prod(shape) * dtype.itemsize
+    else:
+        nbytes, shape = shape * dtype.itemsize, (shape,)
     if limit is not None or nbytes > memory.LARGE or _max_bytes is not None:
         check_size(nbytes, what, limit)
     try:
@@ -286,7 +290,7 @@ def _allocated(
 def frozen(a: Array) -> Array:
     """A read-only view of `a`; the flags of `a` itself stay."""
     view = a.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
@@ -347,6 +351,11 @@ class Matrix:
     def item_dtype(self) -> Dtype:
         """The dtype of the items."""
         return item_dtype(self.dtype)
+
+    def large_block(self) -> Array | None:
+        """All items in place, if that can be and they do not fit the caches of a core."""
+        large = self.array.nbytes >= LARGE and is_plain(self.array)
+        return items(self.array.reshape(self.shape)) if large else None
 
     def row_blocks(self, step: int = 1, budget: int = BLOCK_BYTES) -> Iterator[tuple[int, int, Array]]:
         """Gives (first row, end, items (rows, cols)), first rows multiples of `step`; nothing without items."""

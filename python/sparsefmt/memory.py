@@ -24,6 +24,7 @@ HUGE_PAGE = 2 << 20
 KEPT_AT_MOST = 256 << 20  # unless told otherwise
 
 _BYTE: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
+_address = ctypes.addressof
 _PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
 
 
@@ -35,7 +36,7 @@ class Block:
     def __init__(self, nbytes: int) -> None:
         self.memory = mmap.mmap(-1, nbytes + HUGE_PAGE, flags=_PRIVATE)
         self.size = nbytes
-        self.start = -ctypes.addressof(_BYTE(self.memory)) % HUGE_PAGE
+        self.start = -_address(_BYTE(self.memory)) % HUGE_PAGE
         # The rest behind the last whole huge page takes another only if that wastes little.
         rest = nbytes % HUGE_PAGE
         huge = nbytes - rest + (HUGE_PAGE if rest and HUGE_PAGE - rest <= nbytes // 10 else 0)
@@ -109,7 +110,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int, *, zeroe
     """
     if nbytes < LARGE or not _PRIVATE:
         raw = (np.zeros if zeroed else np.empty)(nbytes + ALIGNMENT, np.uint8)
-        return np.ndarray(shape, dtype, raw, -ctypes.addressof(_BYTE(raw)) % ALIGNMENT)
+        return np.ndarray(shape, dtype, raw, -_address(_BYTE(raw)) % ALIGNMENT)
     used = _take(nbytes)
     block = used or _new(nbytes)
     # All views of an array refer to this one, so when it dies, nobody sees the memory any more.

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsefmt import ops
-from sparsefmt.arrays import INTEGERS, Array, Dtype, check_size, empty, items, zeros
+from sparsefmt.arrays import COMPLEX, DTYPES, Array, Dtype, check_size, empty, items, zeros
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.convert import restructure
 from sparsefmt.kernels import product as kernels
 from sparsefmt.kernels.registry import NATIVE
-from sparsefmt.kernels.settings import cpu_features
+from sparsefmt.kernels.settings import instruction_set, num_threads
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.bsr import Bsr
@@ -29,6 +29,7 @@ from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
 
+_WIDE = tuple(DTYPES[name] for name in ("float64", "int32", "int64", "uint32", "uint64", *COMPLEX))
 _WIDEST = 1 << 18  # columns that kernels for bits take
 _STREAM = 1 / 10e9  # seconds a byte takes one thread, read once
 _FLOP = 1 / 45e9  # seconds a multiplication takes BLAS on one thread
@@ -52,8 +53,7 @@ class Plan:
 def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
     """The ways that are open for `k` columns of dtype `x`, the best one first."""
     compute = ops.result_dtypes(values.dtype, x)[1]
-    features = cpu_features()
-    threads, slower = features["threads"], _SLOWER[features["isa"]]
+    threads, slower = num_threads(), _SLOWER[instruction_set()]
     rows, cols = s.shape
     stored = s.nbytes + values.nbytes
     if ops.by_slots(s, compute.itemsize):
@@ -86,7 +86,7 @@ def _is_plain(s: Structure, values: Codec, compute: Dtype) -> bool:
 
 def _is_taken(s: Structure, values: Codec) -> bool:
     """Whether a kernel takes the matrix."""
-    if not NATIVE or 0 in s.shape or values.dtype.name in ("float64", *INTEGERS[3:5], *INTEGERS[7:]):
+    if not NATIVE or 0 in s.shape or values.dtype in _WIDE:
         return False
     if isinstance(s, Coo):  # its rows become offsets
         return s.shape[0] <= 8 * s.slots + 1024

@@ -1,5 +1,6 @@
 """Products by the plain route, in bounded memory: decode a block of rows and let NumPy multiply, or go by slots."""
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from sparsefmt.structures.coo import Coo
 _BUDGET = 2 << 20  # bytes of decoded rows, or of products of slots, at a time
 
 
+@functools.cache
 def result_dtypes(a: Dtype, b: Dtype) -> tuple[Dtype, Dtype]:
     """The dtype of a product and the dtype it is summed in.
 

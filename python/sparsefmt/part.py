@@ -43,6 +43,7 @@ class Part:
 
     def freeze(self) -> None:
         """Makes the arrays of the CPU read-only views; the caller's own arrays stay writable."""
-        for name, a in self.arrays().items():
+        for name in self.array_names:
+            a = getattr(self, name)
             if isinstance(a, np.ndarray) and a.flags.writeable:
                 object.__setattr__(self, name, frozen(a))

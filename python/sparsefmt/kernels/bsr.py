@@ -39,6 +39,23 @@ def dense_to_bsr(w: Array, zero: int, indptr: Array, indices: Array, blocks: Arr
 
 
 @kernel
+def dense_to_bsr_within(w: Array, zero: int, indptr: Array, indices: Array, blocks: Array) -> int:
+    """Writes the offsets of all block rows, and block columns and blocks as `dense_to_bsr` if there is room for all.
+
+    Gives the number of blocks; without room for them, `indices` and `blocks` hold anything.
+    """
+    tiles = blocked(w, blocks.shape[1], blocks.shape[2])
+    keep = nonzero(tiles, zero).any(axis=(2, 3))
+    indptr[0] = 0
+    np.cumsum(keep.sum(axis=1), out=indptr[1:])
+    total = int(np.count_nonzero(keep))
+    if total <= min(len(indices), len(blocks)):
+        indices[:total] = np.nonzero(keep)[1]
+        blocks[:total] = tiles[keep]
+    return total
+
+
+@kernel
 def bsr_to_dense(indptr: Array, indices: Array, blocks: Array, out: Array) -> None:
     """Zeroes `out` (rows, cols) and puts every block in its place; what sticks out at the ragged edge is ignored."""
     rows, cols = out.shape

@@ -7,6 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+_SIMPLE = (int, str, tuple)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -44,7 +46,7 @@ def kernel(definition: Callable[P, R]) -> Callable[P, R]:
                 wide |= a.itemsize == 16
             elif isinstance(a, np.ndarray):
                 wide = True
-            elif not isinstance(a, int | str | tuple):
+            elif not isinstance(a, _SIMPLE):
                 return definition(*args, **kwargs)
         result: R = compiled(*map(native_form, args)) if wide else compiled(*args)
         return result

@@ -45,6 +45,37 @@ def dense_to_csr(w: Array, zero: int, indptr: Array, indices: Array, slots: Arra
 
 
 @kernel
+def dense_to_csr_within(w: Array, zero: int, indptr: Array, indices: Array, slots: Array) -> int:
+    """Writes the offsets of all rows, and the columns and items of the nonzero items if there is room for all.
+
+    Gives the number of nonzero items; without room for them, `indices` and `slots` hold anything.
+    """
+    keep = nonzero(w, zero)
+    indptr[0] = 0
+    np.cumsum(keep.sum(axis=1), out=indptr[1:])
+    total = int(np.count_nonzero(keep))
+    if total <= min(len(indices), len(slots)):
+        indices[:total] = np.nonzero(keep)[1]
+        slots[:total] = w[keep]
+    return total
+
+
+@kernel
+def dense_sample(w: Array, zero: int, block: tuple[int, int], counts: Array) -> None:
+    """Counts the nonzero items in as many blocks of `w` as there are `counts`, int64.
+
+    They are spread evenly: block `i * G mod 2**64`, scaled from 2**64 to the number of blocks; G is 2**64 over the
+    golden ratio. Blocks at the edge are short.
+    """
+    (rows, cols), (r, c) = w.shape, block
+    across = -(-cols // c)
+    for i in range(len(counts)):
+        at = (i * 0x9E3779B97F4A7C15 % 2**64) * (-(-rows // r) * across) >> 64
+        row, col = at // max(across, 1) * r, at % max(across, 1) * c
+        counts[i] = np.count_nonzero(nonzero(w[row : row + r, col : col + c], zero))
+
+
+@kernel
 def dense_col_counts(w: Array, zero: int, counts: Array) -> None:
     """Counts the nonzero items of every column of `w` (rows, cols) into `counts` (cols,)."""
     counts[...] = nonzero(w, zero).sum(axis=0)

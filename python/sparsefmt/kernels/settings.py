@@ -1,5 +1,6 @@
 """Threads and CPU features."""
 
+import functools
 import os
 from typing import Any
 
@@ -39,3 +40,14 @@ def cpu_features() -> dict[str, Any]:
         return {"isa": "numpy", "available": {}, "threads": 1, "cpus": os.cpu_count()}
     isa, available = extension.cpu_features()
     return {"isa": isa, "available": dict(available), "threads": extension.num_threads(), "cpus": os.cpu_count()}
+
+
+def num_threads() -> int:
+    """How many threads kernels use."""
+    return extension.num_threads() if NATIVE else 1
+
+
+@functools.cache
+def instruction_set() -> str:
+    """The "isa" of `cpu_features`, which never changes."""
+    return str(cpu_features()["isa"])

@@ -7,9 +7,11 @@ import numpy as np
 
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, whole, zeros
 from sparsefmt.errors import FormatError
-from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr
+from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
+from sparsefmt.kernels.rowwise import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
+from sparsefmt.structures.guess import BLOCKS, INT32_MAX, likely, trimmed
 
 
 def as_block(block: object) -> tuple[int, int]:
@@ -130,6 +132,9 @@ class Bsr(Structure):
         """Stores the blocks that hold a nonzero item."""
         (rows, cols), (r, c) = w.shape, params["block"]
         lines = -(-rows // r)
+        found = cls._encode_at_once(w, zero, (r, c))
+        if found is not None:
+            return found
         counted = zeros(lines + 1, index_dtype(rows, cols, lines * -(-cols // c)), "indptr")
         for low, high, part in w.row_blocks(r):
             bsr_block_counts(part, zero, (r, c), counted[low // r + 1 : -(-high // r) + 1])
@@ -138,6 +143,26 @@ class Bsr(Structure):
         for low, high, part in w.row_blocks(r):
             dense_to_bsr(part, zero, indptr[low // r : -(-high // r) + 1], indices, slots)
         return cls(indptr, indices, (r, c), w.shape, check=False), slots
+
+    @classmethod
+    def _encode_at_once(cls, w: Matrix, zero: int, block: tuple[int, int]) -> tuple[Self, Array] | None:
+        """The same in one reading, where that is worth a guess of how many blocks there are, and the guess is right."""
+        (rows, cols), (r, c) = w.shape, block
+        part = w.large_block()
+        if part is None:
+            return None
+        lines, across = -(-rows // r), -(-cols // c)
+        sample = np.empty(BLOCKS, np.int64)
+        dense_sample(part, zero, block, sample)
+        most = min(likely(np.minimum(sample, 1), lines * across), lines * across)
+        if max(rows, cols, most * r * c) > INT32_MAX:
+            return None
+        indptr, indices = empty(lines + 1, np.int32, "indptr"), empty(most, np.int32, "indices")
+        slots = empty((most, r, c), w.item_dtype, "values")
+        total = dense_to_bsr_within(part, zero, indptr, indices, slots)
+        if total > most:
+            return None
+        return cls(indptr, trimmed(indices, total), block, w.shape, check=False), trimmed(slots, total)
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the blocks of rows `low..high` in their places; `low` is a multiple of R."""

@@ -13,12 +13,15 @@ from sparsefmt.kernels.rowwise import (
     csr_to_dense,
     dense_col_counts,
     dense_row_counts,
+    dense_sample,
     dense_to_csc,
     dense_to_csr,
+    dense_to_csr_within,
     expand_indptr,
 )
 from sparsefmt.kernels.segments import csr_segments
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
+from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, likely, trimmed
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -77,7 +80,8 @@ def offsets(counted: Array, *bounds: int, per: int = 1) -> tuple[Array, int]:
     `per` is the number of slots that a count stands for.
     """
     total = accumulate(counted)
-    return counted.astype(index_dtype(*bounds, total * per), copy=False), total
+    dtype = index_dtype(*bounds, total * per)
+    return counted if counted.dtype == dtype else counted.astype(dtype), total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,6 +161,9 @@ class Csr(Compressed):
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
         """Stores the nonzero items row by row."""
         rows, cols = w.shape
+        found = cls._encode_at_once(w, zero)
+        if found is not None:
+            return found
         counted = zeros(rows + 1, index_dtype(rows, cols, rows * cols), "indptr")
         for low, high, block in w.row_blocks():
             dense_row_counts(block, zero, counted[low + 1 : high + 1])
@@ -165,6 +172,25 @@ class Csr(Compressed):
         for low, high, block in w.row_blocks() if total else ():
             dense_to_csr(block, zero, indptr[low : high + 1], indices, slots)
         return cls(indptr, indices, w.shape, check=False), slots
+
+    @classmethod
+    def _encode_at_once(cls, w: Matrix, zero: int) -> tuple[Self, Array] | None:
+        """The same in one reading, where that is worth a guess of how many items there are, and the guess is right."""
+        rows, cols = w.shape
+        block = w.large_block()
+        if block is None:
+            return None
+        sample = np.empty(SAMPLES, np.int64)
+        dense_sample(block, zero, (1, PIECE), sample)
+        most = min(likely(sample, rows * -(-cols // PIECE)), rows * cols)
+        if max(rows, cols, most) > INT32_MAX:
+            return None
+        indptr, indices = empty(rows + 1, np.int32, "indptr"), empty(most, np.int32, "indices")
+        slots = empty(most, w.item_dtype, "values")
+        total = dense_to_csr_within(block, zero, indptr, indices, slots)
+        if total > most:
+            return None
+        return cls(indptr, trimmed(indices, total), w.shape, check=False), trimmed(slots, total)
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""

@@ -1,12 +1,15 @@
 //! Compressed sparse rows.
 
-use crate::{Error, Index, Item, Result, par};
+use crate::{Error, Index, Item, Kernels, Result, par};
 
 /// Columns whose nonzero bits are taken at once: the bits and the items stay in the first-level cache.
 pub(crate) const TILE: usize = 2048;
 
 /// One slot in as many columns is taken by its index; more are faster compressed.
 const SPARSE: usize = 8;
+
+/// One slot in as many columns, or more, are put in their places by bits, where these are fast.
+const SPREAD: usize = 6;
 
 /// Bytes of the longest row that is put together in the first-level cache before it is written.
 pub(crate) const ROW_BUFFER: usize = 1 << 15;
@@ -88,16 +91,7 @@ pub fn dense_to_csr<T: Item, I: Index>(
                 if written + count > end || end > indices.len() {
                     return Err(Error::Changed);
                 }
-                I::positions(bits, tile * TILE, &mut indices[written..]);
-                if count < items.len() / SPARSE {
-                    let (indices, slots) = (&indices[written..][..count], &mut slots[written..][..count]);
-                    for (index, slot) in indices.iter().zip(slots) {
-                        let at = (index.to_i64() as usize).wrapping_sub(tile * TILE);
-                        *slot = *items.get(at).ok_or(Error::Changed)?;
-                    }
-                } else {
-                    T::compress(items, bits, &mut slots[written..]);
-                }
+                take_items(items, bits, tile * TILE, &mut indices[written..], &mut slots[written..]);
                 written += count;
             }
             if written != end {
@@ -106,6 +100,28 @@ pub fn dense_to_csr<T: Item, I: Index>(
         }
         Ok(())
     })
+}
+
+/// Writes `first` plus the place, and the item, of each of `items` whose bit is set; gives their number. What there is
+/// no room for is dropped.
+#[inline]
+pub(crate) fn take_items<T: Item, I: Index>(
+    items: &[T],
+    bits: &[u8],
+    first: usize,
+    indices: &mut [I],
+    slots: &mut [T],
+) -> usize {
+    let count = I::positions(bits, first, indices);
+    if count >= items.len() / SPARSE {
+        T::compress(items, bits, slots);
+        return count;
+    }
+    for (index, slot) in indices.iter().take(count).zip(slots) {
+        let at = (index.to_i64() as usize).wrapping_sub(first);
+        *slot = items.get(at).copied().unwrap_or_default();
+    }
+    count
 }
 
 /// Zeroes `out` (`shape`, a block of rows) and puts every slot in its place. `indptr` is the slice for these rows.
@@ -124,32 +140,65 @@ pub fn csr_to_dense<T: Item, I: Index>(
     fits("indptr", indptr.len(), rows.saturating_add(1))?;
     let place = span(indptr, indices.len().min(slots.len()))?;
     let ranges = par::cut_by(indptr, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
-    let buffered = is_streamed(out) && cols * size_of::<T>() <= ROW_BUFFER;
+    let stream = is_streamed(out);
+    let buffered = stream && cols * size_of::<T>() <= ROW_BUFFER;
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
-        let mut buffer = vec![T::default(); if buffered { cols + 64 / size_of::<T>() } else { 0 }];
-        // Aligned as `out` is, because an access that crosses cache lines takes twice as long.
-        let aligned = out.as_ptr().addr().wrapping_sub(buffer.as_ptr().addr()) % 64 / size_of::<T>();
-        let buffer = buffer.get_mut(aligned..aligned + cols).unwrap_or_default();
-        for row in rows {
-            let out = &mut out[(row - first) * cols..][..cols];
-            let at = slots_at(indptr, row, &place)?;
-            let to = if buffered {
-                &mut *buffer
-            } else {
-                out.fill(T::default());
-                &mut *out
-            };
-            if let Err((i, index)) = scatter(&indices[at.clone()], &slots[at.clone()], to) {
-                return Err(out_of_range(at.start + i - place.start, index, cols));
+        let mut buffer = RowBuffer::new(if buffered { cols } else { 0 }, out);
+        let mut bits = vec![0; if I::has_fast_bits() { cols.div_ceil(8) } else { 0 }];
+        Kernels::streamed(stream, |streamed| {
+            for row in rows {
+                let out = &mut out[(row - first) * cols..][..cols];
+                let at = slots_at(indptr, row, &place)?;
+                let (indices, slots) = (&indices[at.clone()], &slots[at.clone()]);
+                let dense = !bits.is_empty() && indices.len() > cols / SPREAD;
+                if dense && in_bits(indices, cols, &mut bits) {
+                    T::spread(streamed, slots, &bits, out);
+                    continue;
+                }
+                let to = if buffered {
+                    buffer.items()
+                } else {
+                    out.fill(T::default());
+                    &mut *out
+                };
+                if let Err((i, index)) = scatter(indices, slots, to) {
+                    return Err(out_of_range(at.start + i - place.start, index, cols));
+                }
+                if buffered {
+                    T::drain(streamed, buffer.items(), out);
+                }
             }
-            if buffered {
-                T::drain(buffer, out);
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     })
+}
+
+/// A row that is put together in the first-level cache.
+pub(crate) struct RowBuffer<T> {
+    memory: Vec<T>,
+    start: usize,
+    cols: usize,
+}
+
+impl<T: Item> RowBuffer<T> {
+    /// Zeros, aligned as `out` is, because an access that crosses cache lines takes twice as long.
+    pub(crate) fn new(cols: usize, out: &[T]) -> Self {
+        let memory = vec![T::default(); cols + 64 / size_of::<T>()];
+        let start = out.as_ptr().addr().wrapping_sub(memory.as_ptr().addr()) % 64 / size_of::<T>();
+        Self { memory, start, cols }
+    }
+
+    /// The row.
+    pub(crate) fn items(&mut self) -> &mut [T] {
+        &mut self.memory[self.start..][..self.cols]
+    }
+}
+
+/// Sets the bits at `indices`, if they ascend and are in range.
+fn in_bits<I: Index>(indices: &[I], cols: usize, bits: &mut [u8]) -> bool {
+    indices.last().is_none_or(|last| last.below(cols).is_some()) && I::bits_of(indices, bits)
 }
 
 /// Puts every slot in its place in `row`; the first index that is out of range, and its position.

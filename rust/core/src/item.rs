@@ -1,6 +1,6 @@
 //! Items by width, and the two widths of indices.
 
-use sparsefmt_kernels::{Kernels, Strided};
+use sparsefmt_kernels::{CsrRow, Isa, Kernels, Streamed, Strided};
 
 /// Something of 1, 2, 4, 8 or 16 bytes that is moved and never interpreted.
 pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
@@ -9,9 +9,6 @@ pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
 
     /// Whether a bit of `zero` is set in the item: the zero rule.
     fn is_nonzero(self, zero: Self) -> bool;
-
-    /// Sets the bits in `any` that are set in any of the rows at every `stride`-th item, see `Kernels::merge_u16`.
-    fn merge(rows: &[Self], stride: usize, any: &mut [Self]);
 
     /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); gives the number of set bits.
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize;
@@ -22,8 +19,11 @@ pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Spreads the items of `src` over the set bits, with zeros elsewhere, see `Kernels::expand_u16`.
     fn expand(src: &[Self], bits: &[u8], dst: &mut [Self], stream: bool) -> usize;
 
-    /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`.
-    fn drain(buffer: &mut [Self], dst: &mut [Self]);
+    /// The same, complete for all threads only when `Kernels::streamed` returns.
+    fn spread(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize;
+
+    /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`; complete as `spread`.
+    fn drain(out: &Streamed, buffer: &mut [Self], dst: &mut [Self]);
 }
 
 macro_rules! moves {
@@ -37,14 +37,18 @@ macro_rules! moves {
             Kernels::active().$expand(src, bits, dst, stream)
         }
         #[inline]
-        fn drain(buffer: &mut [Self], dst: &mut [Self]) {
-            Kernels::active().$drain(buffer, dst);
+        fn spread(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize {
+            out.$expand(src, bits, dst)
+        }
+        #[inline]
+        fn drain(out: &Streamed, buffer: &mut [Self], dst: &mut [Self]) {
+            out.$drain(buffer, dst);
         }
     };
 }
 
 macro_rules! item {
-    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $drain:ident, $merge:ident) => {
+    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $drain:ident) => {
         impl Item for $t {
             fn mask(zero: u64) -> Self {
                 zero as Self
@@ -52,10 +56,6 @@ macro_rules! item {
             #[inline]
             fn is_nonzero(self, zero: Self) -> bool {
                 self & zero != 0
-            }
-            #[inline]
-            fn merge(rows: &[Self], stride: usize, any: &mut [Self]) {
-                Kernels::active().$merge(rows, stride, any);
             }
             #[inline]
             fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
@@ -66,10 +66,10 @@ macro_rules! item {
     };
 }
 
-item!(u8, nonzero_bits_u8, compress_u8, expand_u8, drain_u8, merge_u8);
-item!(u16, nonzero_bits_u16, compress_u16, expand_u16, drain_u16, merge_u16);
-item!(u32, nonzero_bits_u32, compress_u32, expand_u32, drain_u32, merge_u32);
-item!(u64, nonzero_bits_u64, compress_u64, expand_u64, drain_u64, merge_u64);
+item!(u8, nonzero_bits_u8, compress_u8, expand_u8, drain_u8);
+item!(u16, nonzero_bits_u16, compress_u16, expand_u16, drain_u16);
+item!(u32, nonzero_bits_u32, compress_u32, expand_u32, drain_u32);
+item!(u64, nonzero_bits_u64, compress_u64, expand_u64, drain_u64);
 
 impl Item for [u64; 2] {
     fn mask(zero: u64) -> Self {
@@ -78,14 +78,6 @@ impl Item for [u64; 2] {
     #[inline]
     fn is_nonzero(self, zero: Self) -> bool {
         (self[0] & zero[0]) | (self[1] & zero[1]) != 0
-    }
-    fn merge(rows: &[Self], stride: usize, any: &mut [Self]) {
-        any.fill([0; 2]);
-        for row in rows.chunks(stride) {
-            for (any, item) in any.iter_mut().zip(row) {
-                *any = [any[0] | item[0], any[1] | item[1]];
-            }
-        }
     }
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
         let mut count = 0;
@@ -113,6 +105,12 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
     /// Writes `first` plus the place of each set bit to the front of `dst`, see `Kernels::positions_i32`.
     fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize;
 
+    /// Sets the bits at `indices`, which must ascend, see `Kernels::bits_of_i32`.
+    fn bits_of(indices: &[Self], bits: &mut [u8]) -> bool;
+
+    /// Whether `bits_of` is faster than one access of memory for each index.
+    fn has_fast_bits() -> bool;
+
     /// The sum of `values[i] * x[indices[i]]`, see `Kernels::csr_dot_i32`.
     ///
     /// # Errors
@@ -124,10 +122,28 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
     /// # Errors
     /// The position of an index that is out of range.
     fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize>;
+
+    /// Adds `values[i]` times `x[indices[i]]`, see `Kernels::csr_wide_8_i32`.
+    ///
+    /// # Errors
+    /// The position of an index that is out of range.
+    fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8]) -> Result<(), usize>;
+
+    /// The same for 16 columns.
+    ///
+    /// # Errors
+    /// As [`Index::add_8`].
+    fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16]) -> Result<(), usize>;
+
+    /// The same for 32 columns.
+    ///
+    /// # Errors
+    /// As [`Index::add_8`].
+    fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32]) -> Result<(), usize>;
 }
 
 macro_rules! index {
-    ($t:ty, $positions:ident, $dot:ident, $row:ident) => {
+    ($t:ty, $positions:ident, $bits_of:ident, $dot:ident, $row:ident, $wide_8:ident, $wide_16:ident, $wide_32:ident) => {
         impl Index for $t {
             #[inline]
             fn below(self, bound: usize) -> Option<usize> {
@@ -146,15 +162,32 @@ macro_rules! index {
             fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize {
                 Kernels::active().$positions(bits, Self::cut(first), dst)
             }
+            #[inline]
+            fn bits_of(indices: &[Self], bits: &mut [u8]) -> bool {
+                Kernels::active().$bits_of(indices, bits)
+            }
+            #[inline]
+            fn has_fast_bits() -> bool {
+                size_of::<Self>() == 4 && Kernels::active().isa() == Isa::Avx512
+            }
             fn dot(indices: &[Self], values: &[f32], x: &[f32]) -> Result<f32, usize> {
                 Kernels::active().$dot(indices, values, x)
             }
             fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
                 Kernels::active().$row(indices, values, x, sums)
             }
+            fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8]) -> Result<(), usize> {
+                Kernels::active().$wide_8(row, x, sums)
+            }
+            fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16]) -> Result<(), usize> {
+                Kernels::active().$wide_16(row, x, sums)
+            }
+            fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32]) -> Result<(), usize> {
+                Kernels::active().$wide_32(row, x, sums)
+            }
         }
     };
 }
 
-index!(i32, positions_i32, csr_dot_i32, csr_row_i32);
-index!(i64, positions_i64, csr_dot_i64, csr_row_i64);
+index!(i32, positions_i32, bits_of_i32, csr_dot_i32, csr_row_i32, csr_wide_8_i32, csr_wide_16_i32, csr_wide_32_i32);
+index!(i64, positions_i64, bits_of_i64, csr_dot_i64, csr_row_i64, csr_wide_8_i64, csr_wide_16_i64, csr_wide_32_i64);

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, lookup, merge, nearest, product, ranks, scalar, slots, top, two_of_four, units};
+use crate::{affine, compress, halves, lookup, nearest, product, ranks, scalar, slots, top, two_of_four, units};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -122,7 +122,6 @@ pub struct Kernels {
     pub(crate) affine: affine::Affine,
     pub(crate) halves: halves::Halves,
     pub(crate) lookup: lookup::Table,
-    pub(crate) merges: merge::Merges,
     pub(crate) nearest: nearest::Table,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
@@ -144,7 +143,6 @@ const SCALAR: Kernels = Kernels {
     affine: affine::SCALAR,
     halves: halves::SCALAR,
     lookup: lookup::SCALAR,
-    merges: merge::SCALAR,
     nearest: nearest::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
@@ -167,7 +165,6 @@ const AVX2: Kernels = Kernels {
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
     lookup: lookup::SCALAR,
-    merges: avx2::merge::TABLE,
     nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
@@ -192,7 +189,6 @@ const AVX512: Kernels = Kernels {
     lookup: avx512::lookup::TABLE,
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
-    merges: avx2::merge::TABLE,
     nearest: avx512::nearest::TABLE,
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,

@@ -5,10 +5,11 @@
 
 mod affine;
 mod compress;
+mod csr;
 mod dispatch;
+mod fours;
 mod halves;
 mod lookup;
-mod merge;
 mod nearest;
 mod prefetch;
 mod product;
@@ -22,7 +23,9 @@ mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use csr::CsrRow;
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
+pub use fours::FourRow;
 pub use nearest::{Entries, Keys};
 pub use prefetch::prefetch;
 pub use product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};

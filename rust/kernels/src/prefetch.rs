@@ -12,3 +12,17 @@ pub fn prefetch<T>(items: &[T], at: usize) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (items, at);
 }
+
+/// Asks for what stands `ahead` items behind the first of `items` to be brought to the second-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_ahead<T>(items: &[T], ahead: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        let to_come = items.as_ptr().wrapping_add(ahead);
+        // SAFETY: a prefetch accesses nothing, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(to_come.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (items, ahead);
+}

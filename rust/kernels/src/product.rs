@@ -1,6 +1,8 @@
 //! The part of the table that multiplies: sums of products of stored values with the rows of a matrix of float32.
 
-use crate::{Kernels, scalar::product as plain};
+use crate::csr::Wides;
+use crate::fours::Fours;
+use crate::{Kernels, scalar::csr, scalar::product as plain};
 
 /// Rows of a block of the right factor, and the columns of `W` that a call of [`Kernels::panel_64`] works on.
 pub const DEPTH: usize = 128;
@@ -87,6 +89,8 @@ pub(crate) struct Product {
     /// int8 and int4.
     pub(crate) dot_codes: Option<[DotCodes; 2]>,
     pub(crate) dot_integers: [DotIntegers; 2],
+    /// Where they beat the same with a bit for each column.
+    pub(crate) fours: Option<Fours>,
     pub(crate) panel_8: AddPanel<8>,
     pub(crate) panel_16: AddPanel<16>,
     pub(crate) panel_32: AddPanel<32>,
@@ -99,6 +103,8 @@ pub(crate) struct Product {
     pub(crate) csr_dot_i64: CsrDot<i64>,
     pub(crate) csr_row_i32: CsrRow<i32>,
     pub(crate) csr_row_i64: CsrRow<i64>,
+    pub(crate) wide_i32: Wides<i32>,
+    pub(crate) wide_i64: Wides<i64>,
     pub(crate) block: Block,
     pub(crate) all_finite: unsafe fn(&[f32]) -> bool,
 }
@@ -109,6 +115,7 @@ pub(crate) const SCALAR: Product = Product {
     dot_bf16: None,
     dot_codes: None,
     dot_integers: [plain::dot_integers::<8>, plain::dot_integers::<4>],
+    fours: None,
     panel_8: plain::panel::<8, false>,
     panel_16: plain::panel::<16, false>,
     panel_32: plain::panel::<32, false>,
@@ -117,10 +124,12 @@ pub(crate) const SCALAR: Product = Product {
     dots_8: plain::dots::<8, false>,
     dots_16: plain::dots::<16, false>,
     add_pairs: plain::add_pairs,
-    csr_dot_i32: plain::csr_dot::<i32, false>,
-    csr_dot_i64: plain::csr_dot::<i64, false>,
+    csr_dot_i32: csr::dot::<i32, false>,
+    csr_dot_i64: csr::dot::<i64, false>,
     csr_row_i32: plain::csr_row::<i32, false>,
     csr_row_i64: plain::csr_row::<i64, false>,
+    wide_i32: csr::wides(),
+    wide_i64: csr::wides(),
     block: plain::block::<false>,
     all_finite: plain::all_finite,
 };

@@ -33,11 +33,33 @@ macro_rules! expand {
     };
 }
 
+macro_rules! drain {
+    ($name:ident, $t:ty) => {
+        /// See the method of [`Kernels`] of the same name; always past the caches, so `stream` must have been asked for.
+        ///
+        /// # Panics
+        /// As there, and if `stream` was not asked for.
+        pub fn $name(&self, buffer: &mut [$t], dst: &mut [$t]) {
+            assert!(self.stream, "drained past the caches");
+            assert_eq!(buffer.len(), dst.len(), "items of dst");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above; what
+            // is written past the caches is waited for before `streamed` returns.
+            unsafe { (Kernels::active().compress.$name)(buffer, dst) }
+        }
+    };
+}
+
 impl Streamed {
     expand!(expand_u8, u8);
     expand!(expand_u16, u16);
     expand!(expand_u32, u32);
     expand!(expand_u64, u64);
+    expand!(expand_pair, [u64; 2]);
+    drain!(drain_u8, u8);
+    drain!(drain_u16, u16);
+    drain!(drain_u32, u32);
+    drain!(drain_u64, u64);
+    drain!(drain_pair, [u64; 2]);
 }
 
 impl Kernels {

@@ -14,18 +14,35 @@ pub struct Order<T> {
 }
 
 /// Items that have a key.
-pub(crate) trait Key: Copy + Default + Ord {
+pub(crate) trait Key: Copy + Default + Ord + From<u8> {
     /// The key of an item.
     fn key(self, order: Order<Self>) -> Self;
+
+    /// Adds 1 to `second` where the key of `first` is as large, else to `first`.
+    fn compare<const L: usize>(first: &[Self; L], second: &[Self; L], one: &mut [Self; L], other: &mut [Self; L]);
 }
 
 macro_rules! key {
     ($t:ty, $signed:ty) => {
         impl Key for $t {
-            #[inline]
+            #[inline(always)]
             fn key(self, order: Order<Self>) -> Self {
                 let value = if order.signed { (self as $signed).unsigned_abs() } else { self };
                 (value & order.mask).min(order.top)
+            }
+
+            #[inline(always)]
+            fn compare<const L: usize>(
+                first: &[Self; L],
+                second: &[Self; L],
+                one: &mut [Self; L],
+                other: &mut [Self; L],
+            ) {
+                for lane in 0..L {
+                    let won = Self::from(first[lane] >= second[lane]);
+                    other[lane] += won;
+                    one[lane] += won ^ 1;
+                }
             }
         }
     };
@@ -55,7 +72,12 @@ pub(crate) const SCALAR: Tops = Tops {
 };
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) const AVX2: Tops = Tops { top_bits_u16: crate::x86_64::avx2::top::top_bits_u16, ..SCALAR };
+pub(crate) const AVX2: Tops = Tops {
+    top_bits_u8: crate::x86_64::avx2::top::top_bits_u8,
+    top_bits_u16: crate::x86_64::avx2::top::top_bits_u16,
+    top_bits_u32: crate::x86_64::avx2::top::top_bits_u32,
+    top_bits_u64: crate::x86_64::avx2::top::top_bits_u64,
+};
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX512: Tops = Tops {

@@ -127,3 +127,33 @@ macro_rules! positions_agree {
 
 positions_agree!(positions_in_int32_agree, i32, positions_i32);
 positions_agree!(positions_in_int64_agree, i64, positions_i64);
+
+macro_rules! bits_agree {
+    ($test:ident, $i:ty, $name:ident) => {
+        #[test]
+        fn $test() {
+            for (len, bits) in masks() {
+                let indices: Vec<$i> = places(&bits).iter().map(|&at| at as $i).collect();
+                for kernels in available() {
+                    let isa = kernels.isa();
+                    let mut got = vec![0xA5; bits.len()];
+                    assert!(kernels.$name(&indices, &mut got), "{isa:?}, {len} bits");
+                    assert_eq!(got, bits, "{isa:?}, {len} bits");
+                    for wrong in [-1, <$i>::MIN, 8 * bits.len() as $i, <$i>::MAX] {
+                        let mut indices = indices.clone();
+                        indices.insert(if wrong < 0 { 0 } else { indices.len() }, wrong);
+                        assert!(!kernels.$name(&indices, &mut got), "{isa:?}, {len} bits, {wrong}");
+                    }
+                    for at in [0, indices.len() / 2, indices.len()].into_iter().filter(|&at| at > 0) {
+                        let mut indices = indices.clone();
+                        indices.insert(at, indices[at - 1]);
+                        assert!(!kernels.$name(&indices, &mut got), "{isa:?}, {len} bits, twice at {at}");
+                    }
+                }
+            }
+        }
+    };
+}
+
+bits_agree!(bits_of_int32_agree, i32, bits_of_i32);
+bits_agree!(bits_of_int64_agree, i64, bits_of_i64);

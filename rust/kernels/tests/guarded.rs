@@ -2,102 +2,14 @@
 //! start right behind it, so that an access beyond them is a fault. At the end they start at any address.
 #![cfg(unix)]
 
-use sparsefmt_kernels::{Isa, Kernels, Order, RankTable, UnitTable};
+mod fence;
 
-/// Pages to write on, with a guard page on each side.
-struct Fence {
-    start: *mut u8,
-    len: usize,
-}
-
-/// What an array lies next to.
-#[derive(Clone, Copy, Debug)]
-enum Side {
-    Start,
-    End,
-}
-
-const SIDES: [Side; 2] = [Side::Start, Side::End];
-const PAGE: usize = 1 << 16;
-
-impl Fence {
-    fn new(len: usize) -> Self {
-        let len = len.next_multiple_of(PAGE);
-        let (read_write, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping, at an address that the system chooses.
-        let all = unsafe { libc::mmap(std::ptr::null_mut(), len + 2 * PAGE, libc::PROT_NONE, private, -1, 0) };
-        assert_ne!(all, libc::MAP_FAILED);
-        let start = all.cast::<u8>().wrapping_add(PAGE);
-        // SAFETY: pages of the mapping above.
-        assert_eq!(unsafe { libc::mprotect(start.cast(), len, read_write) }, 0);
-        Self { start, len }
-    }
-
-    /// Copies `values` next to a guard page.
-    fn place<T: Copy>(&mut self, side: Side, values: &[T]) -> &mut [T] {
-        assert!(size_of_val(values) <= self.len);
-        let at = match side {
-            Side::Start => 0,
-            Side::End => self.len - size_of_val(values),
-        };
-        let to = self.start.wrapping_add(at).cast::<T>();
-        // SAFETY: inside the mapping, which nothing else refers to while `self` is borrowed; both its ends are multiples
-        // of the alignment, and `T` is an integer or float, of which all bytes are values.
-        let room = unsafe { std::slice::from_raw_parts_mut(to, values.len()) };
-        room.copy_from_slice(values);
-        room
-    }
-}
-
-impl Drop for Fence {
-    fn drop(&mut self) {
-        // SAFETY: the mapping of `new`.
-        unsafe { libc::munmap(self.start.wrapping_sub(PAGE).cast(), self.len + 2 * PAGE) };
-    }
-}
-
-/// Four fenced places.
-fn fences() -> [Fence; 4] {
-    std::array::from_fn(|_| Fence::new(1 << 16))
-}
-
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: usize) -> impl FnMut() -> u64 {
-    let mut state = (seed as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
-
-/// 0 to 200, and around the sizes of blocks.
-fn lengths() -> impl Iterator<Item = usize> {
-    (0..=200).chain([256usize, 512, 1024, 2048].into_iter().flat_map(|n| n - 1..=n + 1))
-}
-
-/// Calls `work` for every instruction set, side and length.
-fn everywhere(mut work: impl FnMut(&Kernels, Side, usize, &mut [Fence; 4])) {
-    let mut fences = fences();
-    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
-        for (side, len) in SIDES.into_iter().flat_map(|side| lengths().map(move |len| (side, len))) {
-            work(kernels, side, len, &mut fences);
-        }
-    }
-}
-
-fn scalar() -> &'static Kernels {
-    Kernels::for_isa(Isa::Scalar).expect("runs everywhere")
-}
-
-fn bytes(len: usize, next: &mut impl FnMut() -> u64) -> Vec<u8> {
-    (0..len).map(|_| (next() >> 20) as u8).collect()
-}
+use fence::{Fence, PAGE, Side, bytes, everywhere, generator, scalar};
+use sparsefmt_kernels::{Order, RankTable, UnitTable};
 
 macro_rules! items {
     (
-        $test:ident, $t:ty, $nonzero:ident, $compress:ident, $expand:ident, $drain:ident, $merge:ident, $pack:ident,
+        $test:ident, $t:ty, $nonzero:ident, $compress:ident, $expand:ident, $drain:ident, $pack:ident,
         $keep:ident, $top:ident
     ) => {
         #[test]
@@ -135,16 +47,6 @@ macro_rules! items {
                 assert_eq!(dst, src, "{context}");
                 assert!(buffer.iter().all(|&item| item == 0), "{context}");
 
-                for rows in [1, 3, 16].into_iter().filter(|_| len > 0) {
-                    let width = len / rows;
-                    if width > 0 {
-                        scalar().$merge(&src[..width * rows], width, &mut want[..width]);
-                        let any = c.place(side, &vec![7; width]);
-                        kernels.$merge(a.place(side, &src[..width * rows]), width, any);
-                        assert_eq!(any, &want[..width], "{context}");
-                    }
-                }
-
                 let full: Vec<u8> = bits.iter().zip(&want_bits).map(|(a, b)| a | b).collect();
                 let count = scalar().$pack(&src, &want_bits, &full, &mut want);
                 for room in [count, count / 2, len] {
@@ -179,7 +81,6 @@ items!(
     compress_u8,
     expand_u8,
     drain_u8,
-    merge_u8,
     pack_slots_u8,
     keep_slots_u8,
     top_bits_u8
@@ -191,7 +92,6 @@ items!(
     compress_u16,
     expand_u16,
     drain_u16,
-    merge_u16,
     pack_slots_u16,
     keep_slots_u16,
     top_bits_u16
@@ -203,7 +103,6 @@ items!(
     compress_u32,
     expand_u32,
     drain_u32,
-    merge_u32,
     pack_slots_u32,
     keep_slots_u32,
     top_bits_u32
@@ -215,7 +114,6 @@ items!(
     compress_u64,
     expand_u64,
     drain_u64,
-    merge_u64,
     pack_slots_u64,
     keep_slots_u64,
     top_bits_u64
@@ -259,6 +157,12 @@ fn bits_and_their_places() {
             assert_eq!(kernels.positions_i64(a.place(side, &bits), 9, dst), count, "{context}");
             assert_eq!(dst, &wide[..dst.len()], "{context}");
         }
+        let (narrow, wide) = (&narrow[..count], &wide[..count.min(PAGE / 8)]);
+        let (indices, got) = (a.place(side, narrow), b.place(side, &vec![7; len + 2]));
+        assert!(kernels.bits_of_i32(indices, got), "{context}");
+        assert_eq!(kernels.count_bits(got), count, "{context}");
+        assert!(kernels.bits_of_i64(a.place(side, wide), got), "{context}");
+        assert_eq!(kernels.count_bits(got), wide.len(), "{context}");
     });
 }
 

@@ -42,6 +42,24 @@ pub fn dense_to_bsr(
     }))
 }
 
+/// Writes offsets, and the block columns and the blocks that hold a nonzero item if there is room for all.
+#[pyfunction]
+pub fn dense_to_bsr_within(
+    w: Any<'_, '_>,
+    zero: u64,
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    blocks: Any<'_, '_>,
+) -> PyResult<usize> {
+    let (py, (size, block)) = (w.py(), block_layout(blocks)?);
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => {
+        let (w, mut blocks) = (In::<T>::new("w", w, 2)?, Out::<T>::new("blocks", blocks, 3)?);
+        let (mut indptr, mut indices) = (output::<I>("indptr", indptr)?, output::<I>("indices", indices)?);
+        let (w, blocks, indptr, indices) = (w.matrix()?, blocks.items()?, indptr.as_slice_mut()?, indices.as_slice_mut()?);
+        done(py, py.detach(|| bsr::from_dense_within(w, zero, block, indptr, indices, blocks)))
+    }))
+}
+
 /// Zeroes `out` and puts every block in its place.
 #[pyfunction]
 pub fn bsr_to_dense(indptr: Any<'_, '_>, indices: Any<'_, '_>, blocks: Any<'_, '_>, out: Any<'_, '_>) -> PyResult<()> {

@@ -1,7 +1,9 @@
 //! Compressed sparse rows: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{Carried, by_index, by_width, detached, index_size, input, layout, matrix};
+use crate::arrays::{Carried, by_index, by_width, detached, index_size, input, layout, matrix, output};
+use crate::borrow::{In, done};
 use pyo3::prelude::*;
+use sparsefmt::bsr::Block;
 
 /// Counts the items that are nonzero under `zero`.
 #[pyfunction]
@@ -38,6 +40,35 @@ pub fn dense_to_csr(
         w.py(), read: [w: T, indptr: I], write: [indices: I, slots: T],
         sparsefmt::dense_to_csr(w, zero, indptr, indices, slots)
     )))
+}
+
+/// Writes offsets, and the columns and items of the nonzero items if there is room for all; gives their number.
+#[pyfunction]
+pub fn dense_to_csr_within(
+    w: &Bound<'_, PyAny>,
+    zero: u64,
+    indptr: &Bound<'_, PyAny>,
+    indices: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+) -> PyResult<usize> {
+    let (_, size) = matrix("w", w)?;
+    by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
+        w.py(), read: [w: T], write: [indptr: I, indices: I, slots: T],
+        sparsefmt::dense_to_csr_within(w, zero, indptr, indices, slots)
+    )))
+}
+
+/// Counts the nonzero items in blocks spread over `w`.
+#[pyfunction]
+pub fn dense_sample(w: &Bound<'_, PyAny>, zero: u64, block: (usize, usize), counts: &Bound<'_, PyAny>) -> PyResult<()> {
+    let block = done(w.py(), Block::new(block.0, block.1))?;
+    let mut counts = output::<i64>("counts", counts)?;
+    by_width!(matrix("w", w)?.1, T => {
+        let (py, w) = (w.py(), In::<T>::new("w", w, 2)?);
+        let (matrix, counts) = (w.matrix()?, counts.as_slice_mut()?);
+        py.detach(|| sparsefmt::dense_sample(matrix, zero, block, counts));
+        Ok(())
+    })
 }
 
 /// Zeroes `out` and puts every slot in its place.

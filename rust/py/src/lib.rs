@@ -35,6 +35,7 @@ mod _native {
     #[pymodule_export]
     use super::bsr::{
         bsr_block_counts, bsr_row_counts, bsr_to_csr, bsr_to_dense, csr_block_counts, csr_to_bsr, dense_to_bsr,
+        dense_to_bsr_within,
     };
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
@@ -47,7 +48,7 @@ mod _native {
     #[pymodule_export]
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
-    use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
+    use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within};
     #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]

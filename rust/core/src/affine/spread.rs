@@ -68,24 +68,31 @@ where
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out)| {
         let (mut scale, mut room, mut codes) = (Vec::new(), Vec::new(), vec![0; cols]);
         let mut buffer = [K::Item::default(); TILE];
-        for (at, row) in rows.enumerate() {
-            let slots = slots_at(offsets, row, &place)?;
-            spread(row, slots.clone(), stored.get(slots, &mut room), &mut codes)?;
-            grid.row(row, &mut scale);
-            let group = if scale.len() == 1 { cols } else { group };
-            for (start, out) in (0..cols).step_by(TILE).zip(out.row_mut(at).chunks_mut(TILE)) {
-                let end = start + out.len();
-                let made = if stream { &mut buffer[..out.len()] } else { &mut *out };
-                for part in at_groups(start..end, group) {
-                    let scale = &scale[part.start / group..(part.end - 1) / group + 1];
-                    K::dequantize(&codes[part.clone()], group, scale, &mut made[part.start - start..part.end - start]);
-                }
-                if stream {
-                    K::Item::drain(&mut buffer[..out.len()], out);
+        Kernels::streamed(stream, |streamed| {
+            for (at, row) in rows.enumerate() {
+                let slots = slots_at(offsets, row, &place)?;
+                spread(row, slots.clone(), stored.get(slots, &mut room), &mut codes)?;
+                grid.row(row, &mut scale);
+                let group = if scale.len() == 1 { cols } else { group };
+                for (start, out) in (0..cols).step_by(TILE).zip(out.row_mut(at).chunks_mut(TILE)) {
+                    let end = start + out.len();
+                    let made = if stream { &mut buffer[..out.len()] } else { &mut *out };
+                    for part in at_groups(start..end, group) {
+                        let scale = &scale[part.start / group..(part.end - 1) / group + 1];
+                        K::dequantize(
+                            &codes[part.clone()],
+                            group,
+                            scale,
+                            &mut made[part.start - start..part.end - start],
+                        );
+                    }
+                    if stream {
+                        K::Item::drain(streamed, &mut buffer[..out.len()], out);
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 

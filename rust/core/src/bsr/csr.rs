@@ -1,6 +1,6 @@
 //! Blocks to csr and back.
 
-use super::dense::row_ranges;
+use super::dense::{copy, row_ranges};
 use super::set::Set;
 use super::{Block, Bsr};
 use crate::csr::{TILE, lengths, slots_of, span};
@@ -126,6 +126,36 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
         column.below(self.cols).ok_or(Error::Index { at, got: column.to_i64(), bound: self.cols })
     }
 
+    /// Calls `take` with every block column in which one row has slots, their positions, and the column of the first.
+    fn each_run(
+        &self,
+        positions: Range<usize>,
+        c: usize,
+        mut take: impl FnMut(usize, Range<usize>, usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut at = positions.start;
+        while at < positions.end {
+            let column = self.column(at)?;
+            let block = column / c;
+            let last = (block * c).saturating_add(c).min(self.cols) - 1;
+            // Columns ascend, so all up to the last one are there if that is where it is then.
+            let whole = at.saturating_add(last - column);
+            let mut end = at + 1;
+            if whole < positions.end && self.indices[whole] == I::cut(last) {
+                end = whole + 1;
+            } else {
+                let inside =
+                    |at: usize| self.indices[at].below(self.cols).is_some_and(|next| column < next && next <= last);
+                while end < positions.end && inside(end) {
+                    end += 1;
+                }
+            }
+            take(block, at..end, column)?;
+            at = end;
+        }
+        Ok(())
+    }
+
     /// Calls `take` with the column of every block of one block row that holds a nonzero slot, ascending. `set` is
     /// empty before and behind, but for an error.
     fn each_stored(&self, rows: &Range<usize>, c: usize, set: &mut Set, mut take: impl FnMut(usize)) -> Result<()> {
@@ -149,15 +179,12 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
                     }
                     positions = low.min(high)..high;
                 }
-                let mut seen = 0..0;
-                for at in positions {
-                    let column = self.column(at)?;
-                    if !seen.contains(&column) && self.slots[at].is_nonzero(T::mask(u64::MAX)) {
-                        let block = column / c;
-                        seen = block * c..(block * c).saturating_add(c);
+                self.each_run(positions, c, |block, run, _| {
+                    if self.slots[run].iter().any(|slot| slot.is_nonzero(T::mask(u64::MAX))) {
                         set.insert(block.checked_sub(start).filter(|&b| b < Set::MOST).ok_or(Error::Changed)?);
                     }
-                }
+                    Ok(())
+                })?;
             }
             set.drain(|block| take(start + block));
             if next == usize::MAX {
@@ -253,22 +280,26 @@ fn fill_row<T: Item, I: Index, J: Index>(
     columns: &[J],
     out: &mut [T],
 ) -> Result<()> {
-    let (mut here, mut seen) = (0, 0..0);
-    for slot in csr.positions(row)? {
-        let (column, item) = (csr.column(slot)?, csr.slots[slot]);
-        if !item.is_nonzero(T::mask(u64::MAX)) {
-            continue;
+    let mut here = 0;
+    csr.each_run(csr.positions(row)?, block.c, |column, run, first| {
+        let want = J::cut(column);
+        let ahead = columns.get(here..).unwrap_or_default().iter().take(8).position(|&c| c == want);
+        let slots = &csr.slots[run.clone()];
+        here = match ahead.map_or_else(|| columns.binary_search(&want).ok(), |ahead| Some(here + ahead)) {
+            Some(here) => here,
+            None if slots.iter().any(|slot| slot.is_nonzero(T::mask(u64::MAX))) => return Err(Error::Changed),
+            None => return Ok(()),
+        };
+        let start = column * block.c;
+        let out = &mut out[here * block.area() + at..][..block.c];
+        if csr.indices[run.end - 1] == I::cut(first + run.len() - 1) {
+            copy(slots, &mut out[first - start..]);
+            return Ok(());
         }
-        if !seen.contains(&column) {
-            let want = J::cut(column / block.c);
-            here = match columns[here..].iter().take(8).position(|&c| c == want) {
-                Some(ahead) => here + ahead,
-                None => columns.binary_search(&want).map_err(|_| Error::Changed)?,
-            };
-            let start = column / block.c * block.c;
-            seen = start..start.saturating_add(block.c);
+        for (index, &slot) in csr.indices[run].iter().zip(slots) {
+            let place = (index.to_i64() as usize).wrapping_sub(start);
+            *out.get_mut(place).ok_or(Error::Changed)? = slot;
         }
-        out[here * block.area() + at + (column - seen.start)] = item;
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -1,60 +1,55 @@
 //! Dense to blocks and back.
 
 use super::{Block, Bsr};
-use crate::csr::{ROW_BUFFER, TILE, lengths, slots_of, span};
-use crate::{Error, Index, Item, Matrix, MatrixMut, Result, par};
+use crate::csr::{ROW_BUFFER, RowBuffer, TILE, lengths, slots_of, span};
+use crate::once::{self, Room, Turns};
+use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
 
-/// Calls `found` with every block column of one block row that holds a nonzero item, ascending.
-fn each_stored<T: Item>(
-    w: Matrix<'_, T>,
-    rows: &Range<usize>,
-    c: usize,
-    zero: T,
-    mut found: impl FnMut(usize) -> Result<()>,
-) -> Result<()> {
-    if c > TILE {
-        for start in (0..w.cols()).step_by(c) {
-            let end = start.saturating_add(c).min(w.cols());
-            let mut bits = [0; TILE / 8];
-            let mut pieces = (start..end).step_by(TILE).map(|at| at..end.min(at + TILE));
-            if pieces.any(|cols| any_row(w, rows, cols, zero, &mut bits) != 0) {
-                found(start / c)?;
-            }
-        }
-        return Ok(());
-    }
-    for start in (0..w.cols()).step_by(TILE / c * c) {
-        let end = w.cols().min(start + TILE / c * c);
-        let mut bits = [0; TILE / 8];
-        if any_row(w, rows, start..end, zero, &mut bits) == 0 {
-            continue;
-        }
-        let mut at = 0;
-        while let Some(bit) = next_bit(&bits, at) {
-            let block = (start + bit) / c;
-            found(block)?;
-            at = (block + 1) * c - start;
-        }
-    }
-    Ok(())
+/// Finds the blocks that hold a nonzero item.
+struct Finder {
+    any: Vec<u64>,
+    bits: [u8; TILE / 8],
 }
 
-/// A bit for every column (at most [`TILE`]) in which any of the rows is nonzero; gives their number.
-fn any_row<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, cols: Range<usize>, zero: T, bits: &mut [u8]) -> usize {
-    let mut any = [T::default(); TILE];
-    let any = &mut any[..cols.len()];
-    let items = &w.items()[rows.start * w.cols()..rows.end * w.cols()];
-    T::merge(&items[cols.start..], w.cols(), any);
-    T::nonzero_bits(any, zero, &mut bits[..cols.len().div_ceil(8)])
+impl Finder {
+    fn new(cols: usize) -> Self {
+        Self { any: vec![0; cols.div_ceil(64)], bits: [0; TILE / 8] }
+    }
+
+    /// Calls `found` with every block column of one block row that holds a nonzero item, ascending.
+    fn each_stored<T: Item>(
+        &mut self,
+        w: Matrix<'_, T>,
+        rows: &Range<usize>,
+        c: usize,
+        zero: T,
+        mut found: impl FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        self.any.fill(0);
+        // Rows without columns can be more than could ever be counted.
+        for row in if w.cols() == 0 { 0..0 } else { rows.clone() } {
+            for (tile, any) in w.row(row).chunks(TILE).zip(self.any.chunks_mut(TILE / 64)) {
+                T::nonzero_bits(tile, zero, &mut self.bits[..tile.len().div_ceil(8)]);
+                for (any, bits) in any.iter_mut().zip(self.bits.as_chunks().0) {
+                    *any |= u64::from_le_bytes(*bits);
+                }
+            }
+        }
+        let mut at = 0;
+        while let Some(column) = next_bit(&self.any, at).filter(|&column| column < w.cols()) {
+            found(column / c)?;
+            at = (column / c + 1).saturating_mul(c);
+        }
+        Ok(())
+    }
 }
 
 /// The first bit that is set, from bit `from` on.
-fn next_bit(bits: &[u8; TILE / 8], from: usize) -> Option<usize> {
-    let words = bits.as_chunks::<8>().0;
+fn next_bit(words: &[u64], from: usize) -> Option<usize> {
     let mut mask = u64::MAX << (from % 64);
     for (at, word) in words.iter().enumerate().skip(from / 64) {
-        let word = u64::from_le_bytes(*word) & mask;
+        let word = word & mask;
         if word != 0 {
             return Some(at * 64 + word.trailing_zeros() as usize);
         }
@@ -72,9 +67,10 @@ pub fn block_counts<T: Item, I: Index>(w: Matrix<'_, T>, zero: u64, block: Block
     let ranges = par::cut(counts.len(), 1, size_of_val(w.items()));
     let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, counts)| {
+        let mut finder = Finder::new(w.cols());
         for (block_row, out) in block_rows.zip(counts) {
             let mut count = 0;
-            each_stored(w, &block.rows(block_row, w.rows()), block.c, T::mask(zero), |_| {
+            finder.each_stored(w, &block.rows(block_row, w.rows()), block.c, T::mask(zero), |_| {
                 count += 1;
                 Ok(())
             })?;
@@ -109,11 +105,11 @@ pub fn from_dense<T: Item, I: Index>(
     let tasks = ranges.into_iter().zip(indices.into_iter().zip(blocks)).collect();
     par::run(tasks, |(block_rows, (indices, blocks)): (Range<usize>, (&mut [I], &mut [T]))| {
         let (mut outs, mut done) = (indices.iter_mut().zip(blocks.chunks_exact_mut(area)), 0);
-        let mut due = 0;
+        let (mut due, mut finder) = (0, Finder::new(w.cols()));
         for block_row in block_rows {
             let rows = block.rows(block_row, w.rows());
             due += slots_of(indptr, block_row)?;
-            each_stored(w, &rows, block.c, T::mask(zero), |column| {
+            finder.each_stored(w, &rows, block.c, T::mask(zero), |column| {
                 let (index, out) = outs.next().ok_or(Error::Changed)?;
                 *index = I::cut(column);
                 copy_block(w, &rows, column * block.c, block.c, out);
@@ -128,12 +124,72 @@ pub fn from_dense<T: Item, I: Index>(
     })
 }
 
+/// Writes the offsets of all block rows into `indptr`, and the block columns and the blocks of `w` that hold a nonzero
+/// item, if there is room for all; else the two hold anything. Gives the number of blocks.
+///
+/// # Errors
+/// `indptr` does not have one entry more than there are block rows.
+pub fn from_dense_within<T: Item, I: Index>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    block: Block,
+    indptr: &mut [I],
+    indices: &mut [I],
+    blocks: &mut [T],
+) -> Result<usize> {
+    let Some((first, ends)) = indptr.split_first_mut() else {
+        return Err(Error::Length { name: "indptr", got: 0, want: 1 });
+    };
+    *first = I::default();
+    block.check_rows("indptr", ends.len(), w.rows())?;
+    let area = block.area();
+    let ranges = once::pieces(ends.len(), block.r.saturating_mul(w.cols() * size_of::<T>()));
+    let ends = par::split_mut(ends, ranges.iter().map(ExactSizeIterator::len));
+    let turns = Turns::new(Room::new(indices, blocks, area));
+    let tasks = ranges.into_iter().zip(ends).enumerate().collect();
+    par::run(tasks, |(at, (block_rows, ends)): (usize, (Range<usize>, &mut [I]))| {
+        let turn = turns.of(at);
+        let (mut found, mut finder) = (Vec::new(), Finder::new(w.cols()));
+        for (block_row, end) in block_rows.clone().zip(&mut *ends) {
+            finder.each_stored(w, &block.rows(block_row, w.rows()), block.c, T::mask(zero), |column| {
+                found.push((block_row, column));
+                Ok(())
+            })?;
+            *end = I::cut(found.len());
+        }
+        let (start, part) = turn.take(|room| room.take(found.len()));
+        for end in ends {
+            *end = I::cut((end.to_i64() as usize).wrapping_add(start));
+        }
+        let (indices, blocks) = part.unwrap_or_default();
+        for ((index, out), (block_row, column)) in indices.iter_mut().zip(blocks.chunks_exact_mut(area)).zip(found) {
+            *index = I::cut(column);
+            copy_block(w, &block.rows(block_row, w.rows()), column * block.c, block.c, out);
+        }
+        Ok(())
+    })?;
+    Ok(turns.done().asked)
+}
+
+/// Copies to the front of `to`, without a call: most blocks are narrow.
+#[inline]
+pub(super) fn copy<T: Item>(from: &[T], to: &mut [T]) {
+    let mut at = 0;
+    while let (Some(from), Some(to)) = (from[at..].first_chunk::<16>(), to[at..].first_chunk_mut::<16>()) {
+        *to = *from;
+        at += 16;
+    }
+    for (from, to) in from[at..].iter().zip(&mut to[at..]) {
+        *to = *from;
+    }
+}
+
 fn copy_block<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, start: usize, c: usize, out: &mut [T]) {
     let width = c.min(w.cols() - start);
     let (inside, below) = out.split_at_mut(rows.len() * c);
     for (row, out) in rows.clone().zip(inside.chunks_exact_mut(c)) {
         let (items, beyond) = out.split_at_mut(width);
-        items.copy_from_slice(&w.row(row)[start..][..width]);
+        copy(&w.row(row)[start..][..width], items);
         beyond.fill(T::default());
     }
     below.fill(T::default());
@@ -153,31 +209,33 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
     let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, mut out)| {
         let first = block_rows.start * block.r;
-        let mut buffer = vec![T::default(); if buffered { cols + 64 / size_of::<T>() } else { 0 }];
-        // Aligned, because a store that crosses cache lines takes twice as long.
-        let aligned = buffer.as_ptr().align_offset(64).min(buffer.len().saturating_sub(cols));
-        let buffer = buffer.get_mut(aligned..aligned + cols).unwrap_or_default();
-        for block_row in block_rows {
-            let rows = block.rows(block_row, rows);
-            if buffered {
-                for (i, row) in rows.enumerate() {
+        if !buffered {
+            for block_row in block_rows {
+                let rows = block.rows(block_row, rows);
+                out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
+                for found in bsr.blocks_of(block_row, &span, across)? {
+                    let (column, items) = found?;
+                    for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
+                        put(items, column * block.c, out.row_mut(row - first));
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let mut buffer = RowBuffer::new(cols, out.items_mut());
+        let buffer = buffer.items();
+        Kernels::streamed(true, |streamed| {
+            for block_row in block_rows {
+                for (i, row) in block.rows(block_row, rows).enumerate() {
                     for found in bsr.blocks_of(block_row, &span, across)? {
                         let (column, items) = found?;
                         put(&items[i * block.c..][..block.c], column * block.c, buffer);
                     }
-                    T::drain(buffer, out.row_mut(row - first));
-                }
-                continue;
-            }
-            out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
-            for found in bsr.blocks_of(block_row, &span, across)? {
-                let (column, items) = found?;
-                for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
-                    put(items, column * block.c, out.row_mut(row - first));
+                    T::drain(streamed, buffer, out.row_mut(row - first));
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 
@@ -185,7 +243,7 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
 fn put<T: Item>(items: &[T], start: usize, row: &mut [T]) {
     let room = row.get_mut(start..).unwrap_or_default();
     let width = items.len().min(room.len());
-    room[..width].copy_from_slice(&items[..width]);
+    copy(&items[..width], &mut room[..width]);
 }
 
 /// The rows of ranges of block rows.

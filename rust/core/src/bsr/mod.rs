@@ -5,7 +5,7 @@ mod dense;
 mod set;
 
 pub use csr::{Csr, csr_block_counts, from_csr, row_counts, to_csr};
-pub use dense::{block_counts, from_dense, to_dense};
+pub use dense::{block_counts, from_dense, from_dense_within, to_dense};
 
 use crate::csr::span;
 use crate::{Error, Index, Result};

@@ -34,6 +34,12 @@ impl<'a> RowBits<'a> {
         self.codes.items().len()
     }
 
+    /// Of 2:4, the codes of a row and all that follow.
+    pub(crate) fn fours(&self, row: usize) -> Option<&'a [u8]> {
+        let Pattern { n, m, .. } = self.layout.pattern;
+        if (n, m) == (2, 4) { self.codes.items().get(row * self.codes.cols()..) } else { None }
+    }
+
     /// Writes the bits of a row, those of virtual columns too; there is room for them in 4 bytes more than columns need.
     pub(crate) fn fill(&self, row: usize, bits: &mut [u8]) -> Result<()> {
         let codes = self.codes.row(row);

@@ -17,6 +17,10 @@ pub(super) trait Masked: Sync {
     fn slots(&self, row: usize) -> Result<Range<usize>>;
     /// Bytes of structure in all.
     fn nbytes(&self) -> usize;
+    /// Where it is 2:4, the codes of a row and all that follow.
+    fn fours(&self, _row: usize) -> Option<&[u8]> {
+        None
+    }
 }
 
 struct Nm<'a> {
@@ -37,6 +41,9 @@ impl Masked for Nm<'_> {
     }
     fn nbytes(&self) -> usize {
         self.rows.nbytes()
+    }
+    fn fours(&self, row: usize) -> Option<&[u8]> {
+        self.rows.fours(row)
     }
 }
 

@@ -12,6 +12,7 @@ mod masked;
 mod pairs;
 mod panel;
 mod values;
+mod wide;
 
 pub use bsr::bsr_matmul;
 pub use csr::csr_matmul;

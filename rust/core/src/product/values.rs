@@ -275,22 +275,25 @@ impl Scales<'_> {
         if self.zero_point.is_some() || (self.per_row > 1 && !self.group.is_multiple_of(64)) {
             return false;
         }
-        out.resize(cols.div_ceil(64), 0.0);
+        let len = cols.div_ceil(64);
+        let repeat = if self.per_row == 1 { len } else { self.group / 64 }.max(1);
         let start = if self.rows == 1 { 0 } else { row * self.per_row };
-        let repeat = if self.per_row == 1 { out.len() } else { self.group / 64 }.max(1);
-        let entries = out.len().div_ceil(repeat);
-        let range = start..start + entries;
+        let range = start..start + len.div_ceil(repeat);
+        // The scales behind, to be repeated in front of them.
+        out.resize(len + range.len(), 0.0);
+        let (repeated, scales) = out.split_at_mut(len);
         match self.scale {
-            Scale::Half(scale) => Kernels::active().widen_f16(&scale[range], &mut out[..entries]),
-            Scale::Single(scale) => out[..entries].copy_from_slice(&scale[range]),
+            Scale::Half(scale) => Kernels::active().widen_f16(&scale[range], scales),
+            Scale::Single(scale) => scales.copy_from_slice(&scale[range]),
         }
-        if repeat > 1 {
-            let len = out.len();
-            for at in (0..entries).rev() {
-                let scale = out[at];
-                out[at * repeat..len.min((at + 1) * repeat)].fill(scale);
-            }
+        if repeat == 2 {
+            let (pairs, last) = repeated.as_chunks_mut::<2>();
+            pairs.iter_mut().zip(&*scales).for_each(|(pair, &scale)| *pair = [scale; 2]);
+            last.iter_mut().zip(scales.last()).for_each(|(last, &scale)| *last = scale);
+        } else {
+            repeated.chunks_mut(repeat).zip(scales).for_each(|(part, &mut scale)| part.fill(scale));
         }
+        out.truncate(len);
         true
     }
 }

@@ -76,3 +76,19 @@ pub(crate) fn drain<T: Copy + Default>(buffer: &mut [T], dst: &mut [T]) {
     dst.copy_from_slice(buffer);
     buffer.fill(T::default());
 }
+
+/// See [`crate::Kernels::bits_of_i32`].
+pub(crate) fn bits_of<I: Copy + Into<i64>>(indices: &[I], bits: &mut [u8]) -> bool {
+    bits.fill(0);
+    let mut next = 0;
+    for &index in indices {
+        let index: i64 = index.into();
+        let Some(byte) = usize::try_from(index / 8).ok().and_then(|at| bits.get_mut(at)).filter(|_| index >= next)
+        else {
+            return false;
+        };
+        *byte |= 1 << (index % 8);
+        next = index + 1;
+    }
+    true
+}

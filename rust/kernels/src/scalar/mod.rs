@@ -2,10 +2,10 @@
 
 pub(crate) mod affine;
 pub(crate) mod compress;
+pub(crate) mod csr;
 pub(crate) mod halves;
 pub(crate) mod lookup;
 pub(crate) mod mask;
-pub(crate) mod merge;
 pub(crate) mod nearest;
 pub(crate) mod product;
 pub(crate) mod ranks;

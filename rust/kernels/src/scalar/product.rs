@@ -4,7 +4,7 @@ use crate::product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};
 
 /// `a * b + c`, rounded once where the CPU does that (`F`).
 #[inline(always)]
-fn fma<const F: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn fma<const F: bool>(a: f32, b: f32, c: f32) -> f32 {
     if F { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -142,25 +142,6 @@ pub(crate) fn add_pairs(codes: &[u8; 8], values: &[u16; 2 * PAIRED], x: &Pairs, 
             *sum += low * wide(x) + high * wide(x >> 16);
         }
     }
-}
-
-/// See [`crate::Kernels::csr_dot_i32`].
-#[inline(always)]
-pub(crate) fn csr_dot<I: Index, const F: bool>(indices: &[I], values: &[f32], x: &[f32]) -> Result<f32, usize> {
-    let mut sums = [0.0f32; 8];
-    let (blocks, tail) = indices.as_chunks::<8>();
-    let (parts, rest) = values.as_chunks::<8>();
-    for (at, (block, part)) in blocks.iter().zip(parts).enumerate() {
-        for i in 0..8 {
-            let Some(&x) = x.get(block[i].row()) else { return Err(8 * at + i) };
-            sums[i] = fma::<F>(part[i], x, sums[i]);
-        }
-    }
-    for (i, (index, &value)) in tail.iter().zip(rest).enumerate() {
-        let Some(&x) = x.get(index.row()) else { return Err(8 * blocks.len() + i) };
-        sums[i & 7] = fma::<F>(value, x, sums[i & 7]);
-    }
-    Ok(sums.iter().sum())
 }
 
 /// See [`crate::Kernels::csr_row_i32`].

@@ -2,9 +2,56 @@
 
 use crate::top::{Key, Order};
 
+/// Groups that are worked on side by side: plain arrays, of which the compiler makes registers.
+const LANES: usize = 16;
+
 /// See [`crate::Kernels::top_bits_u16`].
+#[inline(always)]
 pub(crate) fn top_bits<T: Key>(items: &[T], order: Order<T>, (n, m): (usize, usize), bits: &mut [u8]) {
     let mut writer = BitWriter::new(bits);
+    let blocks = items.chunks_exact(m * LANES);
+    let rest = blocks.remainder();
+    for block in blocks {
+        let masks = match m {
+            4 => side_by_side::<T, 4>(block, order, n, m),
+            8 => side_by_side::<T, 8>(block, order, n, m),
+            16 => side_by_side::<T, 16>(block, order, n, m),
+            _ => side_by_side::<T, 32>(block, order, n, m),
+        };
+        masks.into_iter().for_each(|mask| writer.put(u64::from(mask), m));
+    }
+    each(rest, order, (n, m), &mut writer);
+    writer.finish();
+}
+
+/// The masks of the n largest of `LANES` groups of `m`, at most `M`. Each pair of places is compared once: the lower
+/// place wins where its key is as large.
+#[inline(always)]
+fn side_by_side<T: Key, const M: usize>(block: &[T], order: Order<T>, n: usize, m: usize) -> [u32; LANES] {
+    let m = if M < 32 { M } else { m.min(M) };
+    let (mut keys, mut beaten) = ([[T::default(); LANES]; M], [[T::default(); LANES]; M]);
+    for (lane, group) in block.chunks_exact(m).take(LANES).enumerate() {
+        for (keys, &item) in keys.iter_mut().zip(group) {
+            keys[lane] = item.key(order);
+        }
+    }
+    for second in 1..m {
+        let (before, behind) = beaten.split_at_mut(second);
+        for first in 0..second {
+            T::compare(&keys[first], &keys[second], &mut before[first], &mut behind[0]);
+        }
+    }
+    let (mut masks, n) = ([0; LANES], T::from(n.min(m) as u8));
+    for (place, beaten) in beaten[..m].iter().enumerate() {
+        for (mask, &beaten) in masks.iter_mut().zip(beaten) {
+            *mask |= u32::from(beaten < n) << place;
+        }
+    }
+    masks
+}
+
+/// The same for the groups that are left, the last one perhaps shorter.
+fn each<T: Key>(items: &[T], order: Order<T>, (n, m): (usize, usize), writer: &mut BitWriter<'_>) {
     let mut keys = [T::default(); 32];
     for group in items.chunks(m) {
         for (key, &item) in keys.iter_mut().zip(group) {
@@ -12,7 +59,6 @@ pub(crate) fn top_bits<T: Key>(items: &[T], order: Order<T>, (n, m): (usize, usi
         }
         writer.put(u64::from(top(&keys[..group.len()], n)), group.len());
     }
-    writer.finish();
 }
 
 /// The mask of the n largest of up to 32 keys; equal ones: the lower position.

@@ -1,13 +1,16 @@
 //! Products for AVX2 with FMA: the portable loops, compiled for it.
 
 use crate::product::{Chunk, DepthBits, PAIRED, Pairs, Panel, Product, Strided};
+use crate::scalar::csr as portable;
 use crate::scalar::product as plain;
+use crate::x86_64::avx2::csr;
 
 pub(crate) const TABLE: Product = Product {
     dot_f32,
     dot_f16: None,
     dot_bf16: None,
     dot_codes: None,
+    fours: None,
     dot_integers: [dot_integers::<8>, dot_integers::<4>],
     panel_8,
     panel_16,
@@ -21,6 +24,8 @@ pub(crate) const TABLE: Product = Product {
     csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
+    wide_i32: csr::wides(),
+    wide_i64: csr::wides(),
     block,
     all_finite,
 };
@@ -75,7 +80,7 @@ macro_rules! csr {
         /// See [`crate::Kernels::csr_dot_i32`].
         #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
         pub(crate) fn $dot(indices: &[$i], values: &[f32], x: &[f32]) -> Result<f32, usize> {
-            plain::csr_dot::<$i, true>(indices, values, x)
+            portable::dot::<$i, true>(indices, values, x)
         }
 
         /// See [`crate::Kernels::csr_row_i32`].

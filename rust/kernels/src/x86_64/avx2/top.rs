@@ -122,3 +122,17 @@ pub(crate) fn top_bits_u16(items: &[u16], order: Order<u16>, (n, m): (usize, usi
         _ => scalar::top::top_bits(items, order, (n, m), bits),
     }
 }
+
+macro_rules! compiled {
+    ($name:ident, $t:ty) => {
+        /// See [`crate::Kernels::top_bits_u16`]. The portable code, whose loops over groups become wide registers here.
+        #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+        pub(crate) fn $name(items: &[$t], order: Order<$t>, n_of_m: (usize, usize), bits: &mut [u8]) {
+            scalar::top::top_bits(items, order, n_of_m, bits);
+        }
+    };
+}
+
+compiled!(top_bits_u8, u8);
+compiled!(top_bits_u32, u32);
+compiled!(top_bits_u64, u64);

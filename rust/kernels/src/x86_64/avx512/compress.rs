@@ -7,7 +7,7 @@
 use crate::scalar::compress::first;
 use crate::x86_64::Plain;
 use std::arch::x86_64::{
-    __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm_sfence, _mm512_add_epi32, _mm512_add_epi64, _mm512_cvtepu8_epi32,
+    __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm512_add_epi32, _mm512_add_epi64, _mm512_cvtepu8_epi32,
     _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi16,
     _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16,
     _mm512_maskz_expand_epi32, _mm512_maskz_expand_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
@@ -48,6 +48,17 @@ fn put<const STREAM: bool, T: Plain, const N: usize>(block: &mut [T; N], value: 
 #[inline]
 fn rest<T>(dst: &mut [T], written: usize) -> &mut [T] {
     dst.get_mut(written..).unwrap_or(&mut [])
+}
+
+/// The 64 bits from byte `at` on; those behind the end are not set.
+#[inline]
+fn window(bits: &[u8], at: usize) -> u64 {
+    let rest = bits.get(at..).unwrap_or(&[]);
+    u64::from_le_bytes(rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    }))
 }
 
 macro_rules! items {
@@ -104,24 +115,34 @@ macro_rules! items {
                 };
                 $vpexpand(mask, items)
             }
+            /// Fills less than a register.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
+            fn part(src: &[$t], mask: u64, part: &mut [$t]) -> usize {
+                let (mut block, mask) = ([0; $lanes], (mask & first(part.len())) as $mask);
+                store(&mut block, step(src, mask));
+                part.copy_from_slice(&block[..part.len()]);
+                mask.count_ones() as usize
+            }
             #[inline]
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
             fn run<const STREAM: bool>(src: &[$t], bits: &[u8], dst: &mut [$t]) -> usize {
+                // What is written past the caches starts at a multiple of 64 bytes: blocks of 64 masks need whole bytes.
+                let head = dst.as_ptr().align_offset(64);
+                let cut = STREAM && head < dst.len() && ($lanes < 64 || head % 8 == 0);
+                let head = if cut { head } else { 0 };
+                let (start, dst) = dst.split_at_mut(head);
+                let mut read = if head == 0 { 0 } else { part(src, window(bits, 0), start) };
+                let (bits, shift) = (&bits[head / 8..], head % 8);
                 let (blocks, tail) = dst.as_chunks_mut::<$lanes>();
-                let (bits, tail_bits) = bits.split_at(blocks.len() * ($lanes / 8));
-                let mut read = 0;
-                for (block, mask) in blocks.iter_mut().zip(bits.as_chunks().0) {
-                    let mask = <$mask>::from_le_bytes(*mask);
+                for (i, block) in blocks.iter_mut().enumerate() {
+                    let mask = (window(bits, i * ($lanes / 8)) >> shift) as $mask;
                     put::<STREAM, _, _>(block, step(src.get(read..).unwrap_or(&[]), mask));
                     read += mask.count_ones() as usize;
                 }
                 if !tail.is_empty() {
-                    let (mut block, mut mask) = ([0; $lanes], [0; $lanes / 8]);
-                    mask[..tail_bits.len()].copy_from_slice(tail_bits);
-                    let mask = <$mask>::from_le_bytes(mask) & first(tail.len()) as $mask;
-                    store(&mut block, step(src.get(read..).unwrap_or(&[]), mask));
-                    tail.copy_from_slice(&block[..tail.len()]);
-                    read += mask.count_ones() as usize;
+                    let mask = window(bits, blocks.len() * ($lanes / 8)) >> shift;
+                    read += part(src.get(read..).unwrap_or(&[]), mask, tail);
                 }
                 read
             }
@@ -229,7 +250,6 @@ macro_rules! drain {
                 dst.copy_from_slice(buffer);
                 buffer.fill(<$t>::default());
             }
-            _mm_sfence();
         }
     };
 }

@@ -21,7 +21,7 @@ use std::arch::x86_64::{
 /// The empty assembly keeps the compiler from loading and expanding in one instruction, which is microcoded on Zen 4.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
+pub(super) fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
     const { assert!(size_of::<T>() * N == 64) };
     // SAFETY: 64 readable bytes; the load needs no alignment.
     let mut bytes = unsafe { _mm512_loadu_si512(items.as_ptr().cast()) };
@@ -210,7 +210,7 @@ static NIBBLES: [[u8; 64]; 2] = {
 /// 64 codes of a byte from code `at` on, if so many bytes are there.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn bytes_at(stream: &[u8], at: usize) -> Option<__m512i> {
+fn bytes_at(stream: &[u8], at: usize, _fours: __m512i) -> Option<__m512i> {
     let room = stream.get(at..)?.first_chunk::<64>()?;
     ahead(room);
     Some(load_bytes(room))
@@ -219,10 +219,10 @@ fn bytes_at(stream: &[u8], at: usize) -> Option<__m512i> {
 /// 64 codes of half a byte from code `at` on, 16 times each, if 64 bytes are there.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn nibbles_at(stream: &[u8], at: usize) -> Option<__m512i> {
+fn nibbles_at(stream: &[u8], at: usize, fours: __m512i) -> Option<__m512i> {
     let room = stream.get(at / 2..)?.first_chunk::<64>()?;
     ahead(room);
-    let lanes = _mm512_permutexvar_epi8(load_bytes(&FOURS), load_bytes(room));
+    let lanes = _mm512_permutexvar_epi8(fours, load_bytes(room));
     let cut = _mm512_multishift_epi64_epi8(load_bytes(&NIBBLES[at % 2]), lanes);
     Some(_mm512_and_si512(cut, _mm512_set1_epi8(-16)))
 }
@@ -254,9 +254,10 @@ macro_rules! dot_codes {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[f32], scale: &[f32]) -> (f32, usize) {
             let (mut low, mut high, mut used, mut done) = (_mm512_setzero_ps(), _mm512_setzero_ps(), 0, 0);
+            let fours = load_bytes(&FOURS);
             let places = [load_bytes(&TOPS[0]), load_bytes(&TOPS[1]), load_bytes(&TOPS[2]), load_bytes(&TOPS[3])];
             for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
-                let Some(codes) = $fetch(stream, start + used) else { break };
+                let Some(codes) = $fetch(stream, start + used, fours) else { break };
                 let mask = u64::from_le_bytes(*bits);
                 let spread = _mm512_maskz_expand_epi8(mask, codes);
                 let part = |q: usize| _mm512_cvtepi32_ps(tops(places[q], spread));
@@ -292,9 +293,9 @@ macro_rules! dot_integers {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx512vnni,avx2,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
             let (mut all, mut used, mut done) = (_mm512_setzero_ps(), 0, 0);
-            let shift = _mm512_set1_epi8(-128);
+            let (shift, fours) = (_mm512_set1_epi8(-128), load_bytes(&FOURS));
             for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
-                let Some(codes) = $fetch(stream, start + used) else { break };
+                let Some(codes) = $fetch(stream, start + used, fours) else { break };
                 let mask = u64::from_le_bytes(*bits);
                 let spread = _mm512_maskz_expand_epi8(mask, codes);
                 let product = _mm512_dpbusd_epi32(_mm512_setzero_si512(), load_bytes(x), spread);

@@ -2,12 +2,16 @@
 
 pub(crate) mod affine;
 pub(crate) mod compress;
+pub(crate) mod csr;
 pub(crate) mod dots;
+pub(crate) mod fours;
 pub(crate) mod halves;
 pub(crate) mod lookup;
 pub(crate) mod mask;
 pub(crate) mod nearest;
+mod orders;
 pub(crate) mod pairs;
+pub(crate) mod places;
 pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod select;

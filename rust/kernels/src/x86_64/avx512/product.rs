@@ -1,9 +1,10 @@
 //! Products with many columns: 16 of them to a register, a step per stored value and none for zeros.
 
+use crate::fours::Fours;
 use crate::product::{DEPTH, DepthBits, Panel, Product, Strided};
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
-use crate::x86_64::avx512::dots;
+use crate::x86_64::avx512::{csr, dots, fours};
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512, __m512i, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
@@ -18,6 +19,13 @@ pub(crate) const TABLE: Product = Product {
     dot_bf16: Some(dots::dot_bf16),
     dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
     dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
+    fours: Some(Fours {
+        fours_f32: fours::fours_f32,
+        fours_f16: fours::fours_f16,
+        fours_bf16: fours::fours_bf16,
+        codes: [fours::fours_bytes, fours::fours_nibbles],
+        integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
+    }),
     panel_8,
     panel_16,
     panel_32,
@@ -30,6 +38,8 @@ pub(crate) const TABLE: Product = Product {
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
+    wide_i32: csr::wides(),
+    wide_i64: csr::wides(),
     block,
     all_finite,
 };

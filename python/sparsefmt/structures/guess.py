@@ -1,0 +1,35 @@
+"""Room for what is not counted yet: a guess from a sample, so that a dense array is read once and not twice.
+
+What is allocated and not used is memory that the system has not handed out: large arrays begin untouched.
+"""
+
+from math import ceil, sqrt
+
+import numpy as np
+
+from sparsefmt.arrays import Array, empty
+
+SAMPLES = 256  # of items
+BLOCKS = 64  # of blocks
+PIECE = 256  # items of a sample in a row
+INT32_MAX = 2**31 - 1
+UNTOUCHED = 8 << 20  # bytes of an array of whose memory the system hands out only what is used
+DEVIATIONS = 6  # of the sample mean: what lies beyond is counted first, so a wrong guess costs time only
+SPARE = 9  # of all samples together: the same for a few rare items
+
+
+def likely(sample: Array, pieces: int) -> int:
+    """At least as many as there are in `pieces` pieces, almost surely; `sample` counted some of them."""
+    count, total = len(sample), int(sample.sum())
+    mean = total / count
+    deviation = sqrt(max(int(np.dot(sample, sample)) / count - mean * mean, 0.0))
+    return ceil(pieces * (mean + DEVIATIONS * deviation / sqrt(count) + SPARE / count))
+
+
+def trimmed(a: Array, length: int) -> Array:
+    """The first `length` of `a`: a view, or a copy where more than a third as much would be left over in small memory."""
+    if len(a) - length <= length // 3 or a.nbytes >= UNTOUCHED:
+        return a[:length]
+    exact = empty((length, *a.shape[1:]), a.dtype)
+    exact[...] = a[:length]
+    return exact

@@ -1,0 +1,47 @@
+//! The part of the table that multiplies compressed rows, where there are many slots for each item of the right factor.
+
+use crate::Kernels;
+
+/// Indices and values of a row.
+pub type CsrRow<'a, I> = (&'a [I], &'a [f32]);
+
+pub(crate) type CsrWide<I, const W: usize> = unsafe fn(&[I], &[f32], &[[f32; W]], &mut [f32; W]) -> Result<(), usize>;
+
+/// The same function for some numbers of columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Wides<I> {
+    pub(crate) wide_8: CsrWide<I, 8>,
+    pub(crate) wide_16: CsrWide<I, 16>,
+    pub(crate) wide_32: CsrWide<I, 32>,
+}
+
+macro_rules! wide {
+    ($name:ident, $table:ident, $wide:ident, $i:ty, $w:literal) => {
+        /// Adds `values[i]` times `x[indices[i]]` to `sums`.
+        ///
+        /// # Errors
+        /// The position of an index that is out of range; `sums` then hold anything.
+        ///
+        /// # Panics
+        /// There are not as many values as indices.
+        pub fn $name(
+            &self,
+            (indices, values): CsrRow<'_, $i>,
+            x: &[[f32; $w]],
+            sums: &mut [f32; $w],
+        ) -> Result<(), usize> {
+            assert_eq!(values.len(), indices.len(), "values");
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+            unsafe { (self.product.$table.$wide)(indices, values, x, sums) }
+        }
+    };
+}
+
+impl Kernels {
+    wide!(csr_wide_8_i32, wide_i32, wide_8, i32, 8);
+    wide!(csr_wide_16_i32, wide_i32, wide_16, i32, 16);
+    wide!(csr_wide_32_i32, wide_i32, wide_32, i32, 32);
+    wide!(csr_wide_8_i64, wide_i64, wide_8, i64, 8);
+    wide!(csr_wide_16_i64, wide_i64, wide_16, i64, 16);
+    wide!(csr_wide_32_i64, wide_i64, wide_32, i64, 32);
+}

@@ -1,0 +1,111 @@
+//! Kernels of products, as `guarded` has those for items. What they give is checked in `product`; here it must be the
+//! same as far from any guard page.
+#![cfg(unix)]
+
+mod fence;
+
+use fence::{Fence, PAGE, bytes, everywhere, generator, scalar};
+use sparsefmt_kernels::{Chunk, Strided};
+
+#[test]
+fn dots_with_bits() {
+    assert!(scalar().all_finite(&[]));
+    let mut fifth = Fence::new(PAGE);
+    everywhere(|kernels, side, len, [a, b, c, d]| {
+        let mut next = generator(len);
+        let context = format!("{:?}, {side:?}, {len}", kernels.isa());
+        let bits = bytes(len.div_ceil(8), &mut next);
+        let x: Vec<f32> = (0..len).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect();
+        let (whole, scale) = (bytes(len, &mut next), x[..len.div_ceil(64)].to_vec());
+        let count = (0..len).filter(|i| bits[i / 8] >> (i % 8) & 1 == 1).count();
+        for given in [count, count / 2, count + 1] {
+            let values: Vec<f32> = (0..given).map(|_| (next() % 999) as f32).collect();
+            let halves: Vec<u16> = (0..given).map(|_| (next() as u16 & 0x83FF) | 0x3800).collect();
+            let (bits_at, x_at) = (b.place(side, &bits), c.place(side, &x));
+            assert_eq!(kernels.dot_f32(a.place(side, &values), bits_at, x_at), kernels.dot_f32(&values, &bits, &x));
+            let (got, want) = (a.place(side, &halves), &halves);
+            assert_eq!(kernels.dot_f16(got, bits_at, x_at), kernels.dot_f16(want, &bits, &x), "{context}");
+            assert_eq!(kernels.dot_bf16(got, bits_at, x_at), kernels.dot_bf16(want, &bits, &x), "{context}");
+        }
+        let (bits_at, scale_at) = (b.place(side, &bits), d.place(side, &scale));
+        for (width, start) in [(8, 0), (8, 3), (4, 0), (4, 1)] {
+            for given in [count, count / 2] {
+                let stream = bytes(((start + given) * width).div_ceil(8), &mut next);
+                let (stream_at, x_at) = (a.place(side, &stream), c.place(side, &x));
+                let got = kernels.dot_codes((stream_at, width, start), bits_at, x_at, scale_at);
+                assert_eq!(got, kernels.dot_codes((&stream, width, start), &bits, &x, &scale), "{context}");
+                let whole_at = fifth.place(side, &whole);
+                let got = kernels.dot_integers((stream_at, width, start), bits_at, whole_at, scale_at);
+                assert_eq!(got, kernels.dot_integers((&stream, width, start), &bits, &whole, &scale), "{context}");
+            }
+        }
+        assert_eq!(kernels.all_finite(a.place(side, &x)), kernels.all_finite(&x), "{context}");
+    });
+}
+
+#[test]
+fn rows_of_csr() {
+    everywhere(|kernels, side, len, [a, b, c, d]| {
+        let mut next = generator(len);
+        let context = format!("{:?}, {side:?}, {len}", kernels.isa());
+        let values: Vec<f32> = (0..len).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect();
+        for (rows, width) in [(1, 1), (7, 8), (40, 33), (50, 64)] {
+            let short: Vec<i32> = (0..len).map(|_| (next() % rows) as i32).collect();
+            let long: Vec<i64> = short.iter().map(|&i| i64::from(i)).collect();
+            let x: Vec<f32> = (0..rows as usize * width).map(|_| (next() % 99) as f32).collect();
+            let values_at = a.place(side, &values);
+            let x_at = &*c.place(side, &x);
+            let short_at = b.place(side, &short);
+            let one = &x_at[..rows as usize];
+            assert_eq!(
+                kernels.csr_dot_i32(short_at, values_at, one),
+                kernels.csr_dot_i32(&short, &values, &x[..rows as usize])
+            );
+            let strided = |items| Strided { items, rows: rows as usize, stride: width, first: 0, width };
+            let mut want = vec![0.5; width];
+            let sums = d.place(side, &want);
+            assert!(kernels.csr_row_i32(&short, &values, &strided(&x), &mut want).is_ok());
+            assert!(kernels.csr_row_i32(short_at, values_at, &strided(x_at), sums).is_ok());
+            assert_eq!(sums, want, "{context}, {rows} x {width}");
+            let long_at = b.place(side, &long);
+            assert_eq!(
+                kernels.csr_dot_i64(long_at, values_at, one),
+                kernels.csr_dot_i64(&long, &values, &x[..rows as usize])
+            );
+            assert!(kernels.csr_row_i64(&long, &values, &strided(&x), &mut want).is_ok());
+            assert!(kernels.csr_row_i64(long_at, values_at, &strided(x_at), sums).is_ok());
+            assert_eq!(sums, want, "{context}, {rows} x {width}");
+        }
+    });
+}
+
+#[test]
+fn chunks_and_blocks() {
+    everywhere(|kernels, side, len, [a, b, c, d]| {
+        if len > 200 {
+            return;
+        }
+        let mut next = generator(len);
+        let context = format!("{:?}, {side:?}, {len}", kernels.isa());
+        let bits = bytes(2 * len, &mut next);
+        let count: usize = bits.iter().map(|byte| byte.count_ones() as usize).sum();
+        let values: Vec<f32> = (0..count).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect();
+        let mut x = vec![Chunk::<4>::ZERO; len];
+        x.iter_mut().flat_map(|x| &mut x.0).flatten().for_each(|x| *x = (next() % 99) as f32);
+        let (mut want, mut sums) = ([0.5; 4], [0.5; 4]);
+        kernels.dots_4(&values, &bits, &x, &mut want);
+        kernels.dots_4(a.place(side, &values), b.place(side, &bits), c.place(side, &x), &mut sums);
+        assert_eq!(sums, want, "{context}");
+
+        for (rows, width) in [(1, 1), (4, 5), (16, 16), (16, 40)] {
+            let block: Vec<f32> = (0..len / rows * rows).map(|_| (next() % 99) as f32).collect();
+            let x: Vec<f32> = (0..rows * width).map(|_| (next() % 99) as f32).collect();
+            let strided = |items| Strided { items, rows, stride: width, first: 0, width };
+            let mut want = vec![0.5; len / rows * width];
+            let sums = d.place(side, &want);
+            kernels.block(&block, &strided(&x), &mut want, width);
+            kernels.block(a.place(side, &block), &strided(c.place(side, &x)), sums, width);
+            assert_eq!(sums, want, "{context}, {rows} x {width}");
+        }
+    });
+}
