@@ -1,5 +1,7 @@
 """Structure and codec in one go over the matrix; equals structure first, codec after, bit for bit."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Matrix, empty, items, zeros
@@ -7,7 +9,8 @@ from sparsefmt.codecs import streams
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.codebook import Codebook, Nearest, given_codebook
-from sparsefmt.codecs.fit import count, fit_counted, rounded
+from sparsefmt.codecs.codebook import nearest as find_nearest
+from sparsefmt.codecs.fit import count, fit, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.errors import CodecError, PatternError
 from sparsefmt.format import Format
@@ -51,7 +54,7 @@ def encode(
             return None if source is None else _affine(source, kind, options)
         if issubclass(kind, Codebook) and _fits_in_pieces(w, options):
             source = pieces(w, zero, target.structure, params, prune, score)
-            return None if source is None else _codebook(source, options)
+            return None if source is None else (_row_codebooks if options["row"] else _codebook)(source, options)
     except (CodecError, PatternError):
         pass
     return None
@@ -180,8 +183,8 @@ def _affine(source: Pieces, kind: type[Affine], options: Options) -> tuple[Struc
 
 
 def _fits_in_pieces(w: Matrix, options: Options) -> bool:
-    """Whether the codebook is given, or counts of at most 65,536 values make it."""
-    return not options["row"] and (options.get("codebook") is not None or w.dtype.itemsize <= 2)
+    """Whether codebooks are given, or made from counts of at most 65,536 values or row by row."""
+    return options["row"] or options.get("codebook") is not None or w.dtype.itemsize <= 2
 
 
 def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | None:
@@ -219,6 +222,37 @@ def _codebook(source: Pieces, options: Options) -> tuple[Structure, Codebook] | 
         nearest(piece.slots.reshape(-1), codes.reshape(-1))
         store.put(piece, codes)
     return source.structure, Codebook(store.close(), book, check=False)
+
+
+def _row_codebooks(source: Pieces, options: Options) -> tuple[Structure, Codebook] | None:
+    w, k, given = source.w, options["k"], options.get("codebook")
+    fills = isinstance(source, NmPieces)
+    zero = fills and not all(items(piece.slots).all() for piece in source)
+    books = np.zeros((w.shape[0], k), w.dtype) if given is None else given_codebook(given, w.dtype, k, w.shape[0])
+    if zero and given is not None and not (items(books) == 0).any(axis=1).all():
+        return None
+    store = _Store(source.structure, (k - 1).bit_length(), True)
+    for piece in source:
+        check_finite(piece)
+        slots, codes = np.ascontiguousarray(piece.slots), empty(piece.slots.shape, np.uint8, "codes")
+        for row, (start, stop) in enumerate(pairwise(_borders(piece)), piece.low):
+            values = slots.reshape(-1)[start:stop]
+            if given is None and len(values):
+                chosen = values[items(values) != 0] if fills else values
+                books[row] = rounded(fit(chosen, None, k, zero), w.dtype)
+            if len(values):
+                find_nearest(values, books[row], codes.reshape(-1)[start:stop])
+        store.put(piece, codes)
+    return source.structure, Codebook(store.close(), books, check=False)
+
+
+def _borders(piece: Piece) -> list[int]:
+    """Where the slots of each row of a piece begin, and where the last ones end."""
+    arrays, rows = piece.part.arrays(), piece.high - piece.low
+    offsets = arrays.get("indptr", arrays.get("row_offsets"))
+    if offsets is None:
+        return [int(at) for at in np.arange(rows + 1) * (piece.slots.size // max(rows, 1))]
+    return [int(at) for at in offsets]
 
 
 def _clustered(

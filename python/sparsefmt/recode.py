@@ -61,7 +61,7 @@ def cluster(t: SparseTensor, k: int | str, *, weights: object = None, codebook: 
     """Replaces raw values by codes into a codebook of k entries. Lossy.
 
     The codebook is the exact optimum of one-dimensional k-means for up to 65,536 distinct values (all dtypes of 16
-    bits and fewer); beyond that the optimum of 65,536 runs of neighbouring values, polished by Lloyd's rounds.
+    bits and fewer); beyond that the optimum of at most 65,536 runs of neighbouring values, polished by Lloyd's rounds.
     It depends on neither threads nor a seed. Where slots are filled up with zeros, 0.0 is one of the entries.
 
     Args:

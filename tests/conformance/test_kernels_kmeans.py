@@ -336,3 +336,21 @@ def test_one_pass_over_nm_equals_its_definition(
         for books in {1, rows} - {0}:
             table = rng.integers(0, 256, (books, 256)).astype(item)
             agree(clustered.nm_lut_decode, codes, values, n, m, bits, table, out=np.ones(shape, item))
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.sampled_from([0, 1, 2, 255, 256, 300, 5000, 200_000]), spread=st.booleans())
+def test_singles_are_sorted_and_added_up(seed: int, count: int, spread: bool) -> None:
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2**32, count, np.uint32)
+    if not spread:  # most in few buckets
+        bits = bits & np.uint32(0x803FFFFF) | np.uint32(0x3F000000)
+    bits[bits & 0x7F800000 == 0x7F800000] = 0x80000000
+    values = agree(kmeans.sort_singles, bits, out=np.full(count, 7, np.uint32)).view(np.float32)
+    starts = np.sort(rng.integers(0, count + 1, 50))
+    with np.errstate(over="ignore"):
+        agree(kmeans.range_sums, values, starts, np.append(starts[1:], count), out=np.empty(50))
+    for run in (kmeans.range_sums, definition(kmeans.range_sums)):
+        for wrong in (np.array([-1]), np.array([count + 1])):
+            with pytest.raises(FormatError):
+                run(values, wrong, np.array([count]), np.empty(1))

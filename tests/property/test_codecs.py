@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import sparsefmt as sf
 from sparsefmt.codecs.affine import Affine
+from sparsefmt.codecs.fit import BINS, fit
+from sparsefmt.kernels.kmeans import kmeans_fit
 
 Array = np.ndarray[Any, Any]
 
@@ -311,3 +313,24 @@ def test_hostile_parts_are_refused(codec: str) -> None:
     for changed in bad:
         with pytest.raises(sf.SparsefmtError):
             build(**changed)
+
+
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("k", [3, 16])
+@pytest.mark.parametrize("tail", [1.0, 2.0, 30.0])
+def test_fit_of_many_singles_is_near_the_optimum(tail: float, k: int, zero: bool) -> None:
+    values = np.random.default_rng(3).standard_t(tail, 80_000).astype(np.float32)
+    wide = np.unique(values).astype(np.float64)
+    assert len(wide) > BINS
+    weight = np.unique(values, return_counts=True)[1].astype(np.float64)
+    best = np.empty(k)
+    kmeans_fit(wide, weight, k, int(zero), best)
+
+    def cost(book: Array) -> float:
+        return float((weight * np.abs(wide[:, None] - book).min(axis=1) ** 2).sum())
+
+    found = fit(values, None, k, zero)
+    assert not zero or 0.0 in found
+    assert cost(best) <= cost(found) * (1 + 1e-12) <= cost(best) * 1.0001
+    doubles = fit(values.astype(np.float64), np.ones(len(values)), k, zero)
+    assert cost(doubles) <= cost(best) * 1.0001

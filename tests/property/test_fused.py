@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
-from sparsefmt import memory
+from sparsefmt import fused, memory
 from sparsefmt.arrays import DTYPES, Matrix, zero_mask
 from sparsefmt.codecs.base import Codec
 from sparsefmt.encode import score_matrix
@@ -139,11 +139,28 @@ def test_every_structure_and_codec(
     if name.startswith(("float", "bfloat")):
         w[rng.random(w.shape) < 0.05] = -0.0
     codebook = None
-    if codec.startswith("kmeans") and given_codebook and ":row" not in codec:
-        k = int(codec[6:])
-        codebook = np.sort(np.append(rng.integers(-8 if name[0] != "u" else 0, 9, k - 1), 0)).astype(DTYPES[name])
+    if codec.startswith("kmeans") and given_codebook:
+        k, lowest = int(codec[6:].removesuffix(":row")), -8 if name[0] != "u" else 0
+        codebook = np.sort(np.append(rng.integers(lowest, 9, k - 1), 0)).astype(DTYPES[name])
+        if codec.endswith(":row"):
+            codebook = np.array([codebook, np.minimum(codebook + codebook, 7)])[rng.integers(0, 2, rows)]
     prune = structure.startswith("nm")
     check(np.asfortranarray(w) if transposed else w, f"{structure}/{codec}", prune, None, rule, codebook)
+
+
+@slow_in_numpy
+@pytest.mark.parametrize("structure", ["dense", "csr", "bitmask", "nm2:4", "nm2:4@64"])
+def test_codebooks_of_rows_are_made_in_pieces(structure: str) -> None:
+    rng = np.random.default_rng(2)
+    w = (rng.standard_normal((67, 20_000)) * (rng.random((67, 1)) < 0.9)).astype(np.float16)
+    w[:, ::3] = 0
+    fmt, prune = f"{structure}/kmeans5:row", structure.startswith("nm")
+    target, matrix = parse(fmt), Matrix(w)
+    made = pieces(matrix, 0x7FFF, target.structure, target.params, prune, None)
+    assert made is not None
+    assert len(list(made)) > 1
+    assert fused.encode(matrix, 0x7FFF, target, target.options, prune, None) is not None
+    check(w, fmt, prune)
 
 
 @slow_in_numpy

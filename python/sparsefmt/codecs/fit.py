@@ -1,11 +1,15 @@
 """Codebooks that are optimal for the stored values: one-dimensional k-means has an exact optimum."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, items
-from sparsefmt.kernels.kmeans import histogram16, kmeans_fit
+from sparsefmt.arrays import Array, Dtype, empty, items
+from sparsefmt.kernels.kmeans import histogram16, kmeans_fit, range_sums, sort_singles
 
 BINS = 1 << 16  # distinct values that are fitted exactly
+_RUNS = 1 << 10  # runs of equally many values, per entry
+_KEPT_BITS = {4: 16, 8: 19}  # of floats by item size: sign, exponent, and 7 of the significand
 _ROUNDS = 100
 
 
@@ -57,10 +61,12 @@ def merged(values: Array, weights: Array) -> tuple[Array, Array]:
 def fit(values: Array, weights: Array | None, k: int, zero: bool) -> Array:
     """The codebook (k,) float64, ascending, that minimises the weighted squared error; unused entries repeat the last.
 
-    Exact for up to 65,536 distinct values, so for all dtypes of 16 bits and fewer. Beyond that: the exact optimum
-    for the means of 65,536 runs of neighbouring values, then Lloyd's rounds on all values, which never make it worse.
-    With `zero`, 0.0 is one of the entries and the optimum is under that constraint.
+    Exact for up to 65,536 distinct values, so for all dtypes of 16 bits and fewer. Beyond that: the exact optimum for
+    the means of up to 65,536 runs of neighbouring values (see `run_starts`), then Lloyd's rounds on all values, which
+    never make it worse. With `zero`, 0.0 is one of the entries and the optimum is under that constraint.
     """
+    if weights is None and values.dtype == np.float32 and values.size > BINS:
+        return _fit_singles(values.reshape(-1), k, zero)
     return _fit(*distinct(values, weights), k, zero)
 
 
@@ -76,21 +82,77 @@ def _fit(found: Array, weight: Array, k: int, zero: bool) -> Array:
     if len(found) <= BINS:
         kmeans_fit(found, weight, k, int(zero), codebook)
         return codebook
-    edges = np.linspace(0, len(found), BINS + 1).astype(np.intp)[:-1]
+    edges = run_starts(found, k)
     mass = np.add.reduceat(weight, edges)
     kmeans_fit(np.add.reduceat(weight * found, edges) / mass, mass, k, int(zero), codebook)
-    return lloyd(found, weight, codebook, zero)
+    masses = np.concatenate(([0.0], np.cumsum(weight)))
+    moments = np.concatenate(([0.0], np.cumsum(weight * found)))
+    return lloyd(found, masses.__getitem__, moments.__getitem__, codebook, zero)
 
 
-def lloyd(found: Array, weight: Array, codebook: Array, zero: bool) -> Array:
-    """Moves entries to the mean of the values that they are nearest to, until that changes nothing."""
-    mass = np.concatenate(([0.0], np.cumsum(weight)))
-    moment = np.concatenate(([0.0], np.cumsum(weight * found)))
+def _fit_singles(values: Array, k: int, zero: bool) -> Array:
+    """`fit` of many float32, which are sorted once and never widened."""
+    found = empty(values.shape, np.float32, "sorted values")
+    sort_singles(items(values), items(found))
+    new = found[1:] != found[:-1]
+    if np.count_nonzero(new) < BINS:
+        starts = np.concatenate(([0], np.flatnonzero(new) + 1))
+        return _fit(found[starts].astype(np.float64), np.diff(starts, append=len(found)).astype(np.float64), k, zero)
+    starts = run_starts(found, k)
+    stops, sums, codebook = np.append(starts[1:], len(found)), np.empty(len(starts)), np.zeros(k)
+    range_sums(found, starts, stops, sums)
+    mass = (stops - starts).astype(np.float64)
+    kmeans_fit(np.clip(sums / mass, found[starts], found[stops - 1]), mass, k, int(zero), codebook)
+    before = np.concatenate(([0.0], np.cumsum(sums)))
+
+    def moment(at: Array) -> Array:
+        run = np.searchsorted(starts, at, side="right") - 1
+        rest = np.empty(len(at))
+        range_sums(found, starts[run], at, rest)
+        return np.asarray(before[run] + rest)
+
+    return lloyd(found, lambda at: at.astype(np.float64), moment, codebook, zero)
+
+
+def run_starts(found: Array, k: int) -> Array:
+    """Where runs of the ascending float32 or float64 `found` begin, int64; equal values are in one run.
+
+    A run has at most one value in `1024 k` (32,768 where that is less), so that there are many in every cluster; and
+    its values agree in sign, exponent and 7 bits of the significand (fewer where there would be more than 32,768 such
+    runs), so that the few far out are apart as well.
+    """
+    unsigned, size = items(found), 8 * found.itemsize
+    top, shift = 1 << (size - 1), size - _KEPT_BITS[found.itemsize]
+    low, high = (~a & (2 * top - 1) if a & top else a | top for a in (int(unsigned[0]), int(unsigned[-1])))
+    cells = np.empty(BINS, np.int64)
+    while len(cells) > BINS // 2:
+        keys = np.arange(low >> shift, (high >> shift) + 1, dtype=unsigned.dtype) << shift
+        border = np.where(keys >> (size - 1), keys ^ unsigned.dtype.type(top), ~keys).view(found.dtype)
+        cells = np.unique(np.searchsorted(found, border[1:]))
+        shift += 1
+    every = np.linspace(0, len(found), min(BINS // 2, _RUNS * k) + 1).astype(np.intp)[:-1]
+    starts = np.unique(np.concatenate([cells, np.searchsorted(found, found[every])]))
+    return starts.astype(np.int64)
+
+
+def floors(limits: Array, dtype: Dtype) -> Array:
+    """The largest numbers of `dtype` that are not above `limits`: a number is above both or neither."""
+    near = limits.astype(dtype)
+    return np.asarray(np.where(near > limits, np.nextafter(near, dtype.type(-np.inf)), near))
+
+
+def lloyd(
+    found: Array, mass: Callable[[Array], Array], moment: Callable[[Array], Array], codebook: Array, zero: bool
+) -> Array:
+    """Moves entries to the mean of the values that they are nearest to, until that changes nothing.
+
+    `mass` and `moment` give the sums of weights, and of weighted values, of the first so many of `found`.
+    """
     for _ in range(_ROUNDS):
-        edges = np.searchsorted(found, (codebook[1:] + codebook[:-1]) / 2, side="right")
-        low, high = np.concatenate(([0], edges)), np.concatenate((edges, [len(found)]))
-        held = mass[high] - mass[low]
-        moved = np.where(held > 0, (moment[high] - moment[low]) / np.where(held > 0, held, 1), codebook)
+        edges = np.searchsorted(found, floors((codebook[1:] + codebook[:-1]) / 2, found.dtype), side="right")
+        at = np.concatenate(([0], edges, [len(found)]))
+        held, sums = np.diff(mass(at)), np.diff(moment(at))
+        moved = np.where(held > 0, sums / np.where(held > 0, held, 1), codebook)
         if zero:
             moved[codebook == 0] = 0.0
         if np.array_equal(moved, codebook):

@@ -194,6 +194,25 @@ def histogram16(slots: Array, counts: Array) -> None:
 
 
 @kernel
+def sort_singles(values: Array, out: Array) -> None:
+    """Writes the finite float32 of the flat `values`, given by their bits (uint32), to `out` ascending; -0.0 as 0.0."""
+    check_length("out", len(out), len(values))
+    out.view(np.float32)[...] = np.sort(values.view(np.float32) + np.float32(0))
+
+
+@kernel
+def range_sums(values: Array, starts: Array, stops: Array, sums: Array) -> None:
+    """Writes the sum of `values[starts[i]:stops[i]]`, from left to right in float64, to `sums[i]`."""
+    for name, a in (("stops", stops), ("sums", sums)):
+        check_length(name, len(a), len(starts))
+    if ((starts < 0) | (starts > stops) | (stops > len(values))).any():
+        msg = f"starts, stops: want ranges within 0..{len(values)}"
+        raise FormatError(msg)
+    for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        sums[i] = np.cumsum(values[start:stop], dtype=np.float64)[-1] if stop > start else 0.0
+
+
+@kernel
 def lookup(slots: Array, table: Array, codes: Array) -> None:
     """`codes[i] = table[slots[i]]`: flat uint16 (or uint8) `slots`, `table` uint8 of 65536 (or 256) entries."""
     check_length("table", len(table), 1 << (8 * slots.dtype.itemsize))

@@ -5,6 +5,7 @@
 //! column in the middle bounds the choices left and right of it. The order of all sums and the rule for ties (lowest
 //! `i`) are fixed: threads and instruction sets do not change a bit.
 
+use crate::choices::Choices;
 use crate::{Error, Kernels, Result, par};
 use sparsefmt_kernels::Clusters;
 
@@ -94,7 +95,7 @@ fn solve(clusters: &Clusters<'_>, low: usize, first: usize, last: usize, after: 
 #[derive(Default)]
 struct Chain {
     ends: Vec<f64>,
-    choices: Vec<Vec<u32>>,
+    choices: Vec<Choices>,
 }
 
 impl Chain {
@@ -105,16 +106,16 @@ impl Chain {
         let mut chain = Self { ends: vec![base[n]], choices: Vec::with_capacity(count) };
         let mut after = vec![0.0; n + 1];
         let mut before = base;
+        let (mut choice, mut steps) = (Vec::new(), Vec::new());
+        choice.try_reserve_exact(n + 1).map_err(|_| Error::Memory { bytes: (n + 1) * size_of::<u32>() })?;
+        choice.resize(n + 1, 0);
         for least in least..least + count {
             let low = if chain.choices.len() + 1 == count { n } else { least + 1 };
-            let mut choice = Vec::new();
-            choice.try_reserve_exact(n + 1).map_err(|_| Error::Memory { bytes: (n + 1) * size_of::<u32>() })?;
-            choice.resize(n + 1, 0);
             let clusters = Clusters { before: &before, w: &sums.w, s: &sums.s, q: &sums.q };
             solve(&clusters, low, least, n - 1, &mut after[low..], &mut choice[low..]);
             std::mem::swap(&mut before, &mut after);
             chain.ends.push(before[n]);
-            chain.choices.push(choice);
+            chain.choices.push(Choices::new(low, &choice[low..], &mut steps)?);
         }
         Ok(chain)
     }
@@ -124,7 +125,7 @@ impl Chain {
         let mut borders = vec![n];
         let mut at = n;
         for choice in self.choices[..count].iter().rev() {
-            at = choice[at] as usize;
+            at = choice.at(at);
             borders.push(at);
         }
         borders.reverse();
@@ -201,7 +202,7 @@ fn scale_of(a: &[f64]) -> f64 {
 ///
 /// # Errors
 /// Lengths differ; the codebook has not 1 to 256 entries; `values` are not finite and strictly ascending, or `weights`
-/// not finite and at least 0; no memory for 4 bytes per value and entry.
+/// not finite and at least 0; no memory for a byte per value and entry.
 pub fn kmeans_fit(values: &[f64], weights: &[f64], k: usize, zero: bool, codebook: &mut [f64]) -> Result<f64> {
     if weights.len() != values.len() {
         return Err(Error::Length { name: "weights", got: weights.len(), want: values.len() });

@@ -108,3 +108,23 @@ pub fn nearest16(
         sparsefmt::nearest16(slots, dtype, limits, codes, bits, stream).map(i64::from)
     )
 }
+
+/// Sorts float32, given by their bits.
+#[pyfunction]
+pub fn sort_singles(values: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
+    detached!(values.py(), read: [values: u32], write: [out: u32], sparsefmt::sort_singles(values, out))
+}
+
+/// Adds up ranges of float32.
+#[pyfunction]
+pub fn range_sums(
+    values: &Bound<'_, PyAny>,
+    starts: &Bound<'_, PyAny>,
+    stops: &Bound<'_, PyAny>,
+    sums: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    detached!(
+        values.py(), read: [values: f32, starts: i64, stops: i64], write: [sums: f64],
+        sparsefmt::range_sums(values, starts, stops, sums)
+    )
+}

@@ -42,7 +42,7 @@ mod _native {
     #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
-    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16};
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16, range_sums, sort_singles};
     #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
