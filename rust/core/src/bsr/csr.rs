@@ -138,10 +138,13 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
             let column = self.column(at)?;
             let block = column / c;
             let last = (block * c).saturating_add(c).min(self.cols) - 1;
-            // Columns ascend, so all up to the last one are there if that is where it is then.
             let whole = at.saturating_add(last - column);
             let mut end = at + 1;
-            if whole < positions.end && self.indices[whole] == I::cut(last) {
+            let follows = |(i, next): (usize, &I)| *next == I::cut(column + i);
+            if whole < positions.end
+                && self.indices[whole] == I::cut(last)
+                && self.indices[at..whole].iter().enumerate().all(follows)
+            {
                 end = whole + 1;
             } else {
                 let inside =
