@@ -109,6 +109,7 @@ def test_dense_to_bsr_and_back(case: Any) -> None:  # noqa: ANN401
         agree(bsr.dense_to_bsr, (w, zero, indptr), *outs)
         bsr.dense_to_bsr(w, zero, indptr, *outs)
         agree(bsr.bsr_to_dense, (indptr, *outs), junk(rng, shape, dtype))
+        agree(bsr.dense_to_bsr_within, (w, zero), junk(rng, (len(indptr),), index), *outs)
         if len(counts) > 1 and counts.any():
             indptr[1:-1] = indptr[-1] if counts[-1] else indptr[0]
             agree(bsr.dense_to_bsr, (w, zero, indptr), *outs)

@@ -91,6 +91,16 @@ def dense_to_csr(c: Case) -> Args:
     return c.block(c.w), c.zero, c.block(c.indptr, 1), c.dirty(total), c.dirty(total, c.w.dtype)
 
 
+def dense_to_csr_within(c: Case) -> Args:
+    total = int(c.indptr[c.last] - c.indptr[c.first])
+    room = c.dirty(total + c.first), c.dirty(total + c.first, c.w.dtype)
+    return c.block(c.w), c.zero, c.dirty(c.last - c.first + 1), *room
+
+
+def dense_sample(c: Case) -> Args:
+    return c.w, c.zero, (1 + c.first % 3, 1 + c.last * 9), c.dirty(c.last * 7, np.int64)
+
+
 def count_nonzero(c: Case) -> Args:
     return c.w.reshape(-1), c.zero
 
@@ -193,7 +203,8 @@ def bits_check(c: Case) -> Args:
 
 
 BUILDERS: list[Callable[[Case], Args]] = [
-    dense_row_counts, dense_to_csr, count_nonzero, dense_col_counts, dense_to_csc, dense_to_bits, bits_gather,
+    dense_row_counts, dense_to_csr, dense_to_csr_within, dense_sample, count_nonzero,
+    dense_col_counts, dense_to_csc, dense_to_bits, bits_gather,
     csr_to_dense, csc_to_dense, coo_to_dense, bits_to_dense, expand_indptr, compress_rows, count_indices,
     csr_transpose, csr_to_bits, bits_to_indices, coo_order, coo_to_csr, csr_check, coo_check, bits_check,
 ]  # fmt: skip

@@ -47,7 +47,7 @@ def dense_to_bsr_within(w: Array, zero: int, indptr: Array, indices: Array, bloc
     tiles = blocked(w, blocks.shape[1], blocks.shape[2])
     keep = nonzero(tiles, zero).any(axis=(2, 3))
     indptr[0] = 0
-    np.cumsum(keep.sum(axis=1), out=indptr[1:])
+    indptr[1:] = np.cumsum(keep.sum(axis=1))
     total = int(np.count_nonzero(keep))
     if total <= min(len(indices), len(blocks)):
         indices[:total] = np.nonzero(keep)[1]

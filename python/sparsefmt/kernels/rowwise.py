@@ -52,7 +52,7 @@ def dense_to_csr_within(w: Array, zero: int, indptr: Array, indices: Array, slot
     """
     keep = nonzero(w, zero)
     indptr[0] = 0
-    np.cumsum(keep.sum(axis=1), out=indptr[1:])
+    indptr[1:] = np.cumsum(keep.sum(axis=1))
     total = int(np.count_nonzero(keep))
     if total <= min(len(indices), len(slots)):
         indices[:total] = np.nonzero(keep)[1]

@@ -2,7 +2,7 @@
 
 use crate::csc::count_indices;
 use crate::csr::{self, fits, out_of_range, slots_at, span};
-use crate::order::{Plan, Unsorted};
+use crate::order::{Coordinates, Plan, Unsorted};
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
 
@@ -156,14 +156,14 @@ pub fn compress_rows<I: Index>(row: &[I], indptr: &mut [I]) -> Result<()> {
 pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &mut [i64]) -> Result<()> {
     fits("col", col.len(), row.len())?;
     fits("order", order.len(), row.len())?;
-    let slots = Unsorted { row, col, slot: |at| at as i64 };
+    let slots = Unsorted { pairs: Coordinates { row, col }, len: row.len(), slot: |at| at as i64 };
     if let Some(plan) = Plan::new(shape, row.len(), 32) {
         let mut keys = vec![0i32; row.len()];
-        return slots.sort(&plan, &mut keys, order);
+        return slots.sort(&plan, &mut keys, order, |_, _| true);
     }
     if let Some(plan) = Plan::new(shape, row.len(), 63) {
         let mut keys = vec![0i64; row.len()];
-        return slots.sort(&plan, &mut keys, order);
+        return slots.sort(&plan, &mut keys, order, |_, _| true);
     }
     let mut keys = Vec::with_capacity(row.len());
     for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
@@ -212,7 +212,8 @@ pub fn coo_to_csr<T: Item, I: Index>(
         }
         return Ok(());
     };
-    Unsorted { row, col, slot: |at: usize| slots[at] }.sort(&plan, indices, out_slots)
+    let unsorted = Unsorted { pairs: Coordinates { row, col }, len: n, slot: |at: usize| slots[at] };
+    unsorted.sort(&plan, indices, out_slots, |_, _| true)
 }
 
 /// A bound from outside as [`Index::below`] takes it.

@@ -1,6 +1,7 @@
 //! Compressed sparse columns, and the step between rows and columns.
 
 use crate::csr::{TILE, fits, out_of_range, slots_at, span};
+use crate::order::{Plan, Transposed, Unsorted};
 use crate::{Error, Index, Item, Result, par};
 use sparsefmt_kernels::prefetch;
 use std::ops::Range;
@@ -297,6 +298,14 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
     })
 }
 
+/// How to transpose by sorting, where columns are so many that the lines of memory at which they are written do not stay
+/// in the second-level cache.
+fn sorting<I: Index>(indptr: &[I], out_indptr: &[I], slots: usize, bits: u32) -> Option<Plan> {
+    let many = out_indptr.len() > OPEN && slots > 1 << 18;
+    let plan = many.then(|| Plan::new((out_indptr.len() - 1, indptr.len() - 1), slots, bits)).flatten();
+    plan.map(Plan::with_ascending_columns)
+}
+
 /// Writes the slots of csr column by column; `out_indptr` comes filled. The indices of each row ascend.
 ///
 /// # Errors
@@ -320,6 +329,13 @@ pub fn csr_transpose<T: Item, I: Index>(
     }
     if out_indptr.len() == 1 {
         return rises(indptr, &all);
+    }
+    if let Some(plan) = sorting(indptr, out_indptr, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
+        let unsorted = Unsorted { pairs: Transposed { indptr, indices }, len: all.len(), slot: |at: usize| slots[at] };
+        return unsorted.sort(&plan, out_indices, out_slots, |col, at| match out_indptr.get(col..col + 2) {
+            Some(&[low, high]) => low.to_i64() <= at as i64 && (at as i64) < high.to_i64(),
+            _ => false,
+        });
     }
     // Each task goes over all rows, so there are no more tasks than threads.
     let ranges = par::joined(par::cut_by(out_indptr, 1, 2 * (size_of_val(slots) + size_of_val(indices))));

@@ -2,8 +2,50 @@
 
 use sparsefmt_kernels::{CsrRow, Isa, Kernels, Streamed, Strided};
 
+/// Something that may travel in 32 bits, next to a key of 32 bits.
+pub trait Word: Copy {
+    /// Whether 32 bits hold it; the two functions are of use only then.
+    const FITS: bool;
+
+    /// In 32 bits.
+    fn to_word(self) -> u32;
+
+    /// Back from 32 bits.
+    fn from_word(word: u32) -> Self;
+}
+
+macro_rules! word {
+    ($t:ty) => {
+        impl Word for $t {
+            const FITS: bool = size_of::<$t>() <= 4;
+            fn to_word(self) -> u32 {
+                self as u32
+            }
+            fn from_word(word: u32) -> Self {
+                word as Self
+            }
+        }
+    };
+}
+
+word!(u8);
+word!(u16);
+word!(u32);
+word!(u64);
+word!(i64);
+
+impl Word for [u64; 2] {
+    const FITS: bool = false;
+    fn to_word(self) -> u32 {
+        self[0] as u32
+    }
+    fn from_word(word: u32) -> Self {
+        [u64::from(word); 2]
+    }
+}
+
 /// Something of 1, 2, 4, 8 or 16 bytes that is moved and never interpreted.
-pub trait Item: Copy + Default + PartialEq + Send + Sync + 'static {
+pub trait Item: Word + Default + PartialEq + Send + Sync + 'static {
     /// The mask `zero` (see [`Item::is_nonzero`]) as an item; 16-byte items use it for each half.
     fn mask(zero: u64) -> Self;
 

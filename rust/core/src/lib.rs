@@ -35,7 +35,7 @@ pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr}
 pub use csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
 pub use error::{Error, Result};
-pub use item::{Index, Item};
+pub use item::{Index, Item, Word};
 pub use kmeans::kmeans_fit;
 pub use matrix::{Matrix, MatrixMut};
 pub use nearest::nearest16;

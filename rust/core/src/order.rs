@@ -5,12 +5,13 @@
 //! sorted by the bits that are left. Each task deals out a range of the slots, into rooms of its own in each bucket.
 
 use crate::coo::bound;
-use crate::csr::out_of_range;
+use crate::csr::{out_of_range, slots_at};
+use crate::item::Word;
 use crate::{Error, Index, Result, par};
 use std::ops::Range;
 
 /// Slots of an average bucket.
-const BUCKET: u32 = 12;
+const BUCKET: u32 = 14;
 
 /// Leading bits at most: the offsets of as many buckets are 512 KiB.
 const LEADING: u32 = 16;
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     /// The bits that order a bucket.
     low_bits: u32,
     buckets: usize,
+    /// Whether slots of a row come with ascending columns.
+    ascending: bool,
 }
 
 #[inline]
@@ -46,7 +49,12 @@ impl Plan {
             Some(row_low) => (rows.saturating_sub(1) >> row_low) + 1,
             None => 1 << leading,
         };
-        Some(Self { shape: (rows, cols), col_bits, low_bits, buckets })
+        Some(Self { shape: (rows, cols), col_bits, low_bits, buckets, ascending: false })
+    }
+
+    /// For slots that come with ascending columns in each row: these need not be sorted by column.
+    pub(crate) fn with_ascending_columns(self) -> Self {
+        Self { ascending: true, ..self }
     }
 
     #[inline]
@@ -56,12 +64,13 @@ impl Plan {
     }
 
     /// Counts the slots of `range` in each bucket.
-    fn counts<I: Index>(&self, row: &[I], col: &[I], range: Range<usize>) -> Result<Vec<usize>> {
+    fn counts<I: Index>(&self, pairs: &impl Pairs<I>, range: Range<usize>) -> Result<Vec<usize>> {
         let mut counts = vec![0; self.buckets];
-        for (at, (&r, &c)) in range.clone().zip(row[range.clone()].iter().zip(&col[range])) {
+        pairs.each(range, |at, r, c| {
             let Some(key) = self.key(r, c) else { return Err(self.misplaced(at, r, c)) };
             counts[(key >> self.low_bits) as usize] += 1;
-        }
+            Ok(())
+        })?;
         Ok(counts)
     }
 
@@ -74,31 +83,83 @@ impl Plan {
     }
 }
 
-/// Slots in any order.
-pub(crate) struct Unsorted<'a, I, S> {
+/// The row and the column of slots in any order.
+pub(crate) trait Pairs<I>: Sync {
+    /// Calls `take` with the position, the row and the column of each slot of `range`.
+    fn each(&self, range: Range<usize>, take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()>;
+}
+
+/// Coordinates.
+pub(crate) struct Coordinates<'a, I> {
     pub(crate) row: &'a [I],
     pub(crate) col: &'a [I],
+}
+
+impl<I: Index> Pairs<I> for Coordinates<'_, I> {
+    #[inline]
+    fn each(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()> {
+        for (at, (&r, &c)) in range.clone().zip(self.row[range.clone()].iter().zip(&self.col[range])) {
+            take(at, r, c)?;
+        }
+        Ok(())
+    }
+}
+
+/// Csr, whose columns count as rows and whose rows as columns.
+pub(crate) struct Transposed<'a, I> {
+    pub(crate) indptr: &'a [I],
+    pub(crate) indices: &'a [I],
+}
+
+impl<I: Index> Pairs<I> for Transposed<'_, I> {
+    #[inline]
+    fn each(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()> {
+        let all = 0..self.indices.len();
+        let first = self.indptr.partition_point(|offset| offset.to_i64() <= range.start as i64).saturating_sub(1);
+        let mut next = range.start;
+        for row in first..self.indptr.len() - 1 {
+            if next >= range.end {
+                break;
+            }
+            let at = slots_at(self.indptr, row, &all)?;
+            let at = at.start.max(next)..at.end.min(range.end);
+            for (at, &col) in at.clone().zip(self.indices.get(at.clone()).unwrap_or_default()) {
+                take(at, col, I::cut(row))?;
+            }
+            next = at.end.max(next);
+        }
+        if next == range.end { Ok(()) } else { Err(Error::Offsets { name: "indptr", at: first }) }
+    }
+}
+
+/// Slots in any order.
+pub(crate) struct Unsorted<P, S> {
+    pub(crate) pairs: P,
+    pub(crate) len: usize,
     /// The slot at a position.
     pub(crate) slot: S,
 }
 
-impl<I: Index, S> Unsorted<'_, I, S> {
-    /// Writes the columns and slots in order; slots in one place stay in order.
+impl<P, S> Unsorted<P, S> {
+    /// Writes the columns and slots in order; slots in one place stay in order. Tells `check` the row of every slot,
+    /// by its new position.
     ///
     /// # Errors
-    /// A row or column is out of range, or they change meanwhile.
-    pub(crate) fn sort<T: Copy + Send + Sync, K: Index>(
+    /// A row or column is out of range, they change meanwhile, or `check` says no.
+    pub(crate) fn sort<I: Index, T: Word + Send + Sync, K: Index>(
         &self,
         plan: &Plan,
         cols: &mut [K],
         slots: &mut [T],
+        check: impl Fn(usize, usize) -> bool + Sync + Send,
     ) -> Result<()>
     where
+        P: Pairs<I>,
         S: Fn(usize) -> T + Sync + Send,
     {
-        let work = self.row.len().saturating_mul(4 * size_of::<T>());
-        let ranges = par::joined(par::cut(self.row.len(), 1, work));
-        let counts = par::map(ranges.clone(), |range| plan.counts(self.row, self.col, range));
+        let work = self.len.saturating_mul(4 * size_of::<T>());
+        let ranges = par::joined(par::cut(self.len, 1, work));
+        let counts = par::map(ranges.clone(), |range| plan.counts(&self.pairs, range));
         let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
         // In each bucket the slots of the first range, then those of the second ..: so they stay in order.
         let lengths = || (0..plan.buckets).flat_map(|bucket| counts.iter().map(move |own| own[bucket]));
@@ -122,19 +183,26 @@ impl<I: Index, S> Unsorted<'_, I, S> {
                 let (Some(own), Some(own_slots)) = (cols.split_off_mut(..length), slots.split_off_mut(..length)) else {
                     return Err(Error::Changed);
                 };
-                sorter.sort(plan, bucket as u64, own, own_slots);
+                let mut fine = true;
+                sorter.sort(plan, bucket as u64, own, own_slots, |row, to| {
+                    fine &= check(row, ends[bucket] as usize + to);
+                });
+                if !fine {
+                    return Err(Error::Changed);
+                }
             }
             Ok(())
         })
     }
 
     /// Deals out the slots of `range`, one room per bucket; `cols` takes what is left of their keys.
-    fn deal<T, K: Index>(&self, plan: &Plan, range: Range<usize>, rooms: &mut [Room<'_, K, T>]) -> Result<()>
+    fn deal<I: Index, T, K: Index>(&self, plan: &Plan, range: Range<usize>, rooms: &mut [Room<'_, K, T>]) -> Result<()>
     where
+        P: Pairs<I>,
         S: Fn(usize) -> T,
     {
         let mask = low(plan.low_bits);
-        for (at, (&r, &c)) in range.clone().zip(self.row[range.clone()].iter().zip(&self.col[range])) {
+        self.pairs.each(range, |at, r, c| {
             let Some(key) = plan.key(r, c) else { return Err(plan.misplaced(at, r, c)) };
             let room = rooms.get_mut((key >> plan.low_bits) as usize).ok_or(Error::Changed)?;
             let (Some(col), Some(slot)) = (room.cols.get_mut(room.next), room.slots.get_mut(room.next)) else {
@@ -143,7 +211,8 @@ impl<I: Index, S> Unsorted<'_, I, S> {
             *col = K::cut((key & mask) as usize);
             *slot = (self.slot)(at);
             room.next += 1;
-        }
+            Ok(())
+        })?;
         let full = rooms.iter().all(|room| room.next == room.cols.len());
         if full { Ok(()) } else { Err(Error::Changed) }
     }
@@ -175,58 +244,97 @@ impl<T> Default for Sorter<T> {
     }
 }
 
-impl<T: Copy> Sorter<T> {
-    /// Sorts a bucket; `cols` comes with the lower bits of the keys and gets the columns.
-    fn sort<K: Index>(&mut self, plan: &Plan, bucket: u64, cols: &mut [K], slots: &mut [T]) {
+impl<T: Word> Sorter<T> {
+    /// Sorts a bucket; `cols` comes with the lower bits of the keys and gets the columns. Tells `seen` the row of each
+    /// slot, by its new place.
+    fn sort<K: Index>(
+        &mut self,
+        plan: &Plan,
+        bucket: u64,
+        cols: &mut [K],
+        slots: &mut [T],
+        mut seen: impl FnMut(usize, usize),
+    ) {
         let place_bits = bits_below(slots.len());
         let mask = low(plan.low_bits);
-        let col_of = |key: u64| K::cut(((bucket << plan.low_bits | key) & low(plan.col_bits)) as usize);
+        let mut col_of = |key: u64, to: usize| {
+            let key = bucket << plan.low_bits | key;
+            seen((key >> plan.col_bits) as usize, to);
+            K::cut((key & low(plan.col_bits)) as usize)
+        };
+        // Bits that are in order already need not be sorted by.
+        let sorted = if plan.ascending { plan.col_bits.min(plan.low_bits) } else { 0 };
+        let len = cols.len().min(slots.len());
+        let (cols, slots) = (&mut cols[..len], &mut slots[..len]);
+        self.items.clear();
+        if T::FITS && plan.low_bits <= 32 {
+            let items = cols.iter().zip(&*slots);
+            let item = |(key, slot): (&K, &T)| (key.to_i64() as u64 & mask) << 32 | u64::from(slot.to_word());
+            self.items.extend(items.map(item));
+            self.radix(plan.low_bits - sorted, 32 + sorted, |item, to| {
+                (cols[to], slots[to]) = (col_of(item >> 32, to), T::from_word(item as u32));
+            });
+            return;
+        }
         self.slots.clear();
         self.slots.extend_from_slice(slots);
         if plan.low_bits + place_bits > 64 {
             let items = cols.iter().enumerate();
             let mut items: Vec<_> = items.map(|(place, key)| (key.to_i64() as u64 & mask, place)).collect();
             items.sort_unstable();
-            for ((key, place), (col, slot)) in items.into_iter().zip(cols.iter_mut().zip(slots)) {
-                (*col, *slot) = (col_of(key), self.slots[place]);
+            for (to, (key, place)) in items.into_iter().enumerate() {
+                (cols[to], slots[to]) = (col_of(key, to), self.slots[place]);
             }
             return;
         }
-        // The key, then the place in the bucket: no two are equal, and equal keys keep their order.
+        // The key, then the place in the bucket, where the slot is found.
         let items = cols.iter().enumerate();
-        self.items.clear();
         self.items.extend(items.map(|(place, key)| (key.to_i64() as u64 & mask) << place_bits | place as u64));
-        if self.items.len() < 256 || u32::try_from(self.items.len()).is_err() {
-            self.items.sort_unstable();
-        } else {
-            self.radix(plan.low_bits, place_bits);
-        }
-        for (&item, (col, slot)) in self.items.iter().zip(cols.iter_mut().zip(slots)) {
-            (*col, *slot) = (col_of(item >> place_bits), self.slots[(item & low(place_bits)) as usize]);
-        }
+        let from = std::mem::take(&mut self.slots);
+        self.radix(plan.low_bits - sorted, place_bits + sorted, |item, to| {
+            (cols[to], slots[to]) = (col_of(item >> place_bits, to), from[(item & low(place_bits)) as usize]);
+        });
+        self.slots = from;
     }
 
-    /// Sorts the items by `bits` bits from bit `shift` on, least significant digit first.
-    fn radix(&mut self, bits: u32, shift: u32) {
-        const DIGIT: u32 = 11;
-        let passes = bits.div_ceil(DIGIT);
-        let width = if passes == 0 { 0 } else { bits.div_ceil(passes) };
+    /// Sorts the items by `bits` bits from bit `shift` on, those with equal bits in the order in which they are, and
+    /// tells `put` each and its place.
+    ///
+    /// Digits are short, so that the lines of memory at which a pass writes stay in the first-level cache.
+    fn radix(&mut self, bits: u32, shift: u32, mut put: impl FnMut(u64, usize)) {
+        const DIGIT: u32 = 8;
+        if bits == 0 || self.items.len() < 256 || u32::try_from(self.items.len()).is_err() {
+            if bits > 0 {
+                self.items.sort_by_key(|item| item >> shift & low(bits));
+            }
+            self.items.iter().enumerate().for_each(|(to, &item)| put(item, to));
+            return;
+        }
         self.other.resize(self.items.len(), 0);
-        for pass in 0..passes {
-            let shift = shift + pass * width;
-            let digit = |item: u64| (item >> shift & low(width)) as usize & ((1 << DIGIT) - 1);
+        for start in (0..bits).step_by(DIGIT as usize) {
+            let (from, mask) = (shift + start, low(DIGIT.min(bits - start)) as u8);
+            let digit = |item: u64| usize::from((item >> from) as u8 & mask);
             let mut next = [0u32; 1 << DIGIT];
             for &item in &self.items {
                 next[digit(item)] += 1;
             }
             let mut sum = 0;
-            for next in &mut next[..1 << width] {
+            for next in &mut next {
                 sum += std::mem::replace(next, sum);
             }
-            for &item in &self.items {
+            let mut to = |item: u64| {
                 let next = &mut next[digit(item)];
-                self.other[*next as usize] = item;
                 *next += 1;
+                *next as usize - 1
+            };
+            if start + DIGIT >= bits {
+                for &item in &self.items {
+                    put(item, to(item));
+                }
+                return;
+            }
+            for &item in &self.items {
+                self.other[to(item)] = item;
             }
             std::mem::swap(&mut self.items, &mut self.other);
         }

@@ -1,6 +1,6 @@
 //! Blocks to csr and back.
 
-use super::dense::{copy, row_ranges};
+use super::dense::row_ranges;
 use super::set::Set;
 use super::{Block, Bsr};
 use crate::csr::{TILE, lengths, slots_of, span};
@@ -138,18 +138,12 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
             let column = self.column(at)?;
             let block = column / c;
             let last = (block * c).saturating_add(c).min(self.cols) - 1;
-            let whole = at.saturating_add(last - column);
+            let whole = at.saturating_add(last - column).saturating_add(1);
             let mut end = at + 1;
-            let follows = |(i, next): (usize, &I)| *next == I::cut(column + i);
-            if whole < positions.end
-                && self.indices[whole] == I::cut(last)
-                && self.indices[at..whole].iter().enumerate().all(follows)
-            {
-                end = whole + 1;
+            if whole <= positions.end && in_a_row(&self.indices[at..whole], column) {
+                end = whole;
             } else {
-                let inside =
-                    |at: usize| self.indices[at].below(self.cols).is_some_and(|next| column < next && next <= last);
-                while end < positions.end && inside(end) {
+                while end < positions.end && self.column(end).is_ok_and(|next| block * c <= next && next <= last) {
                     end += 1;
                 }
             }
@@ -199,6 +193,15 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
             start = next;
         }
     }
+}
+
+/// Whether the indices are `first` and those behind it.
+fn in_a_row<I: Index>(indices: &[I], first: usize) -> bool {
+    let mut same = true;
+    for (i, &index) in indices.iter().enumerate() {
+        same &= index == I::cut(first + i);
+    }
+    same
 }
 
 /// Counts the blocks of every block row that hold a nonzero (by bits) slot of csr.
@@ -295,13 +298,17 @@ fn fill_row<T: Item, I: Index, J: Index>(
         };
         let start = column * block.c;
         let out = &mut out[here * block.area() + at..][..block.c];
-        if csr.indices[run.end - 1] == I::cut(first + run.len() - 1) {
-            copy(slots, &mut out[first - start..]);
+        let indices = &csr.indices[run];
+        if in_a_row(indices, first) {
+            for (to, &slot) in out[first - start..].iter_mut().zip(slots) {
+                *to = if slot.is_nonzero(T::mask(u64::MAX)) { slot } else { *to };
+            }
             return Ok(());
         }
-        for (index, &slot) in csr.indices[run].iter().zip(slots) {
+        for (index, &slot) in indices.iter().zip(slots) {
             let place = (index.to_i64() as usize).wrapping_sub(start);
-            *out.get_mut(place).ok_or(Error::Changed)? = slot;
+            let to = out.get_mut(place).ok_or(Error::Changed)?;
+            *to = if slot.is_nonzero(T::mask(u64::MAX)) { slot } else { *to };
         }
         Ok(())
     })
