@@ -273,11 +273,8 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
 def _allocated(
     shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, *, zeroed: bool
 ) -> Array:
-    dtype = np.dtype(dtype)
-    if isinstance(shape, tuple):
-        nbytes = math.prod(shape) * dtype.itemsize
-    else:
-        nbytes, shape = shape * dtype.itemsize, (shape,)
+    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
+    nbytes = math.prod(shape) * dtype.itemsize
     if limit is not None or nbytes > memory.LARGE or _max_bytes is not None:
         check_size(nbytes, what, limit)
     try:
