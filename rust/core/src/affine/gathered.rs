@@ -99,6 +99,7 @@ fn rows_of<'a>(scale: ScaleMut<'a>, ranges: &[Range<usize>], shape: (usize, usiz
 
 /// Codes the slots of `offsets`, absolute places in `values`. `tile` writes the bits of some columns of a row, with
 /// what its task has. Gives false where a value is not finite, or a scale is beyond its dtype.
+#[expect(clippy::too_many_arguments, reason = "those of both definitions, and what they do differently")]
 fn encode<K: Grouped, I: Index, X: Send>(
     w: Matrix<'_, K::Item>,
     offsets: &[I],
@@ -174,7 +175,6 @@ fn encode<K: Grouped, I: Index, X: Send>(
 ///
 /// # Errors
 /// Shapes do not fit, `row_offsets` do not agree with the bits; `group` is 0; `bits` is neither 4 nor 8.
-#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn bits_encode<K: Grouped, I: Index>(
     w: Matrix<'_, K::Item>,
     keep: Matrix<'_, u8>,
