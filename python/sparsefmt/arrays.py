@@ -270,9 +270,7 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
     return _allocated(shape, dtype, what, None, zeroed=True)
 
 
-def _allocated(
-    shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, *, zeroed: bool
-) -> Array:
+def _allocated(shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, zeroed: bool) -> Array:
     dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
     nbytes = math.prod(shape) * dtype.itemsize
     if limit is not None or nbytes > memory.LARGE or _max_bytes is not None:
