@@ -6,7 +6,7 @@ mod fence;
 
 use fence::{Fence, PAGE, bytes, everywhere, generator, scalar};
 use half::{bf16, f16};
-use sparsefmt_kernels::{Clusters, Entries, Kernels, Keys};
+use sparsefmt_kernels::{Clusters, Entries, Kernels, Keys, Order};
 
 #[test]
 fn affine_codes_in_double_precision() {
@@ -155,6 +155,42 @@ fn splits_of_clusters() {
             let (got_after, got_choice) = (e.place(side, &vec![7.0; columns]), f.place(side, &vec![9u32; columns]));
             kernels.split_leaf(&fenced, low, first, last, got_after, got_choice);
             assert_eq!((&*got_after, &*got_choice), (&*after, &*choice), "{context}");
+        }
+    });
+}
+
+#[test]
+fn tables_looked_up() {
+    everywhere(|kernels, side, len, [a, b, ..]| {
+        let mut next = generator(len);
+        let context = format!("{:?}, {side:?}, {len}", kernels.isa());
+        let (codes, table) = (bytes(len, &mut next), std::array::from_fn(|_| next() as u16));
+        let few = std::array::from_fn(|i| table[i]);
+        let got = b.place(side, &vec![7u16; len]);
+        kernels.lookup_u16(a.place(side, &codes), &table, got);
+        assert!(got.iter().zip(&codes).all(|(&item, &code)| item == table[usize::from(code)]), "{context}");
+        let pairs = a.place(side, &codes[..len.div_ceil(2)]);
+        kernels.lookup_nibbles_u16(pairs, &few, got);
+        let code = |i: usize| usize::from(codes[i / 2] >> (i % 2 * 4) & 15);
+        assert!(got.iter().enumerate().all(|(i, &item)| item == few[code(i)]), "{context}");
+    });
+}
+
+#[test]
+fn two_of_four_packed_at_once() {
+    everywhere(|kernels, side, len, [a, b, c, _]| {
+        if len > 32 {
+            return;
+        }
+        let mut next = generator(len);
+        let items: Vec<u16> = (0..64 * len).map(|_| if next() % 2 == 0 { 0 } else { next() as u16 }).collect();
+        for order in [None, Some(Order { signed: false, mask: 0x7FFF, top: 0x7C00 })] {
+            let (mut codes, mut slots) = (vec![7; 6 * len], vec![7; 32 * len]);
+            let over = scalar().pack_two_of_four(&items, order, 0x7FFF, &mut codes, &mut slots);
+            let (got_codes, got_slots) = (b.place(side, &vec![9u8; 6 * len]), c.place(side, &vec![9u16; 32 * len]));
+            let got = kernels.pack_two_of_four(a.place(side, &items), order, 0x7FFF, got_codes, got_slots);
+            assert_eq!(got, over, "{:?}, {side:?}, {len}", kernels.isa());
+            assert!(over || (&*got_codes, &*got_slots) == (&*codes, &*slots), "{:?}, {side:?}, {len}", kernels.isa());
         }
     });
 }

@@ -5,7 +5,7 @@
 mod fence;
 
 use fence::{Fence, PAGE, bytes, everywhere, generator, scalar};
-use sparsefmt_kernels::{Chunk, Strided};
+use sparsefmt_kernels::{Chunk, FourRow, Strided};
 
 #[test]
 fn dots_with_bits() {
@@ -107,5 +107,82 @@ fn chunks_and_blocks() {
             kernels.block(a.place(side, &block), &strided(c.place(side, &x)), sums, width);
             assert_eq!(sums, want, "{context}, {rows} x {width}");
         }
+    });
+}
+
+/// The two rows of each of `codes`, `values` and `scale`, half of it each.
+fn halves<'a, T>(codes: &'a [u8], values: &'a [T], scale: &'a [f32]) -> [FourRow<'a, T>; 2] {
+    let ((a, b), (c, d), (e, f)) =
+        (codes.split_at(codes.len() / 2), values.split_at(values.len() / 2), scale.split_at(scale.len() / 2));
+    [FourRow { codes: a, values: c, scale: e }, FourRow { codes: b, values: d, scale: f }]
+}
+
+#[test]
+fn rows_of_2_4() {
+    everywhere(|kernels, side, cols, [a, b, c, d]| {
+        let mut next = generator(cols);
+        let context = format!("{:?}, {side:?}, {cols}", kernels.isa());
+        let groups = cols.div_ceil(4);
+        let mut codes = vec![0; 2 * (3 * groups).div_ceil(8)];
+        for (row, codes) in codes.chunks_mut((3 * groups).div_ceil(8).max(1)).enumerate() {
+            for bit in (0..groups).flat_map(|group| {
+                let code = (next() as usize + row) % 6;
+                (0..3).filter(move |bit| code >> bit & 1 == 1).map(move |bit| 3 * group + bit)
+            }) {
+                codes[bit / 8] |= 1 << (bit % 8);
+            }
+        }
+        let x: Vec<f32> = (0..cols).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect();
+        let whole = bytes(cols, &mut next);
+        let scale: Vec<f32> = (0..2 * cols.div_ceil(64)).map(|_| (next() % 99) as f32).collect();
+        let (codes_at, x_at, scale_at) = (&*a.place(side, &codes), &*c.place(side, &x), &*d.place(side, &scale));
+
+        let values: Vec<f32> = (0..4 * groups).map(|_| (next() % 99) as f32).collect();
+        let got = kernels.fours_f32(&halves(codes_at, b.place(side, &values), &[]), x_at);
+        assert_eq!(got, kernels.fours_f32(&halves(&codes, &values, &[]), &x), "{context}");
+        let values: Vec<u16> = (0..4 * groups).map(|_| next() as u16 & 0x3FFF).collect();
+        let (rows, rows_at) = (halves(&codes, &values, &[]), halves(codes_at, &*b.place(side, &values), &[]));
+        assert_eq!(kernels.fours_f16(&rows_at, x_at), kernels.fours_f16(&rows, &x), "{context}");
+        assert_eq!(kernels.fours_bf16(&rows_at, x_at), kernels.fours_bf16(&rows, &x), "{context}");
+        let mut whole_fence = Fence::new(PAGE);
+        let whole_at = whole_fence.place(side, &whole);
+        for width in [8, 4] {
+            let values = bytes(2 * (2 * groups * width / 8), &mut next);
+            let (rows, rows_at) =
+                (halves(&codes, &values, &scale), halves(codes_at, &*b.place(side, &values), scale_at));
+            let got = kernels.fours_codes(&rows_at, width, x_at);
+            assert_eq!(got, kernels.fours_codes(&rows, width, &x), "{context}");
+            let got = kernels.fours_integers(&rows_at, width, whole_at);
+            assert_eq!(got, kernels.fours_integers(&rows, width, &whole), "{context}");
+        }
+    });
+}
+
+macro_rules! wide {
+    ($kernels:ident, $side:ident, $w:literal, $name:ident, $indices:expr, $values:expr, $x:expr, $fences:expr) => {{
+        let [a, b, c] = $fences;
+        let x: Vec<[f32; $w]> = $x.iter().map(|&x| std::array::from_fn(|i| x + i as f32)).collect();
+        let (mut want, mut sums) = ([0.5; $w], [0.5; $w]);
+        let done = $kernels.$name(($indices, $values), &x, &mut want);
+        let at = (&*a.place($side, $indices), &*b.place($side, $values));
+        assert_eq!($kernels.$name(at, c.place($side, &x), &mut sums), done);
+        assert_eq!(sums, want, "{:?}, {:?}, {} slots", $kernels.isa(), $side, $values.len());
+    }};
+}
+
+#[test]
+fn compressed_rows_by_wide_ones() {
+    everywhere(|kernels, side, len, [a, b, c, _]| {
+        let mut next = generator(len);
+        let values: Vec<f32> = (0..len).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect();
+        let x: Vec<f32> = (0..30).map(|_| (next() % 99) as f32).collect();
+        let short: Vec<i32> = (0..len).map(|_| (next() % 30) as i32).collect();
+        let long: Vec<i64> = short.iter().map(|&i| i64::from(i)).collect();
+        wide!(kernels, side, 8, csr_wide_8_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 16, csr_wide_16_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 32, csr_wide_32_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 8, csr_wide_8_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 16, csr_wide_16_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 32, csr_wide_32_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
     });
 }
