@@ -27,7 +27,7 @@ def likely(sample: Array, pieces: int) -> int:
 
 
 def trimmed(a: Array, length: int) -> Array:
-    """The first `length` of `a`: a view, or a copy where more than a third as much would be left over in small memory."""
+    """The first `length` of `a`: a view, or a copy where that would leave a third as much over in small memory."""
     if len(a) - length <= length // 3 or a.nbytes >= UNTOUCHED:
         return a[:length]
     exact = empty((length, *a.shape[1:]), a.dtype)
