@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt import arrays
 from sparsefmt.kernels import bsr, rowwise
 from sparsefmt.structures import guess
 
@@ -47,7 +46,7 @@ MAKERS: dict[str, Callable[[], np.ndarray]] = {
 def test_the_guess_changes_no_byte(make: Callable[[], np.ndarray], fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     w = make()
     at_once = sf.encode(w, fmt)
-    monkeypatch.setattr(arrays, "LARGE", w.nbytes + 1)
+    monkeypatch.setattr(guess, "LARGE", w.nbytes + 1)
     assert sf.equal(at_once, sf.encode(w, fmt))
     assert np.array_equal(at_once.to_dense(), w)
 
