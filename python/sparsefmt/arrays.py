@@ -36,7 +36,6 @@ _UNSIGNED: dict[int, Dtype] = {
 ALIGNMENT = memory.ALIGNMENT
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _INT64_MAX = 2**63 - 1
-LARGE = 4 << 20  # bytes that are better read once than twice
 BLOCK_BYTES = 1 << 20  # what a block of rows may take where an array must be copied to be worked on
 
 
@@ -346,11 +345,6 @@ class Matrix:
     def item_dtype(self) -> Dtype:
         """The dtype of the items."""
         return item_dtype(self.dtype)
-
-    def large_block(self) -> Array | None:
-        """All items in place, if that can be and they do not fit the caches of a core."""
-        large = self.array.nbytes >= LARGE and is_plain(self.array)
-        return items(self.array.reshape(self.shape)) if large else None
 
     def row_blocks(self, step: int = 1, budget: int = BLOCK_BYTES) -> Iterator[tuple[int, int, Array]]:
         """Gives (first row, end, items (rows, cols)), first rows multiples of `step`; nothing without items."""

@@ -11,7 +11,7 @@ from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, 
 from sparsefmt.kernels.rowwise import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
-from sparsefmt.structures.guess import BLOCKS, INT32_MAX, likely, trimmed
+from sparsefmt.structures.guess import BLOCKS, INT32_MAX, large_block, likely, trimmed
 
 
 def as_block(block: object) -> tuple[int, int]:
@@ -148,7 +148,7 @@ class Bsr(Structure):
     def _encode_at_once(cls, w: Matrix, zero: int, block: tuple[int, int]) -> tuple[Self, Array] | None:
         """The same in one reading, where that is worth a guess of how many blocks there are, and the guess is right."""
         (rows, cols), (r, c) = w.shape, block
-        part = w.large_block()
+        part = large_block(w)
         if part is None:
             return None
         lines, across = -(-rows // r), -(-cols // c)

@@ -21,7 +21,7 @@ from sparsefmt.kernels.rowwise import (
 )
 from sparsefmt.kernels.segments import csr_segments
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
-from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, likely, trimmed
+from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, large_block, likely, trimmed
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -177,7 +177,7 @@ class Csr(Compressed):
     def _encode_at_once(cls, w: Matrix, zero: int) -> tuple[Self, Array] | None:
         """The same in one reading, where that is worth a guess of how many items there are, and the guess is right."""
         rows, cols = w.shape
-        block = w.large_block()
+        block = large_block(w)
         if block is None:
             return None
         sample = np.empty(SAMPLES, np.int64)

@@ -7,8 +7,9 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from sparsefmt.arrays import Array, empty
+from sparsefmt.arrays import Array, Matrix, empty, is_plain, items
 
+LARGE = 4 << 20  # bytes that do not fit the caches of a core, and are better read once than twice
 SAMPLES = 256  # of items
 BLOCKS = 64  # of blocks
 PIECE = 256  # items of a sample in a row
@@ -16,6 +17,12 @@ INT32_MAX = 2**31 - 1
 UNTOUCHED = 8 << 20  # bytes of an array of whose memory the system hands out only what is used
 DEVIATIONS = 6  # of the sample mean: what lies beyond is counted first, so a wrong guess costs time only
 SPARE = 9  # of all samples together: the same for a few rare items
+
+
+def large_block(w: Matrix) -> Array | None:
+    """All items of `w` in place, if that can be and they are many."""
+    large = w.array.nbytes >= LARGE and is_plain(w.array)
+    return items(w.array.reshape(w.shape)) if large else None
 
 
 def likely(sample: Array, pieces: int) -> int:
@@ -27,7 +34,7 @@ def likely(sample: Array, pieces: int) -> int:
 
 
 def trimmed(a: Array, length: int) -> Array:
-    """The first `length` of `a`: a view, or a copy where more than a third as much would be left over in small memory."""
+    """The first `length` of `a`: a view, or a copy where that would leave a third as much over in small memory."""
     if len(a) - length <= length // 3 or a.nbytes >= UNTOUCHED:
         return a[:length]
     exact = empty((length, *a.shape[1:]), a.dtype)

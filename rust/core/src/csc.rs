@@ -298,10 +298,9 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
     })
 }
 
-/// How to transpose by sorting, where columns are so many that the lines of memory at which they are written do not stay
-/// in the second-level cache.
+/// How to transpose by sorting, where columns are so many that they could not all be written at once.
 fn sorting<I: Index>(indptr: &[I], out_indptr: &[I], slots: usize, bits: u32) -> Option<Plan> {
-    let many = out_indptr.len() > OPEN && slots > 1 << 18;
+    let many = out_indptr.len() > CURSORS && slots > 1 << 18;
     let plan = many.then(|| Plan::new((out_indptr.len() - 1, indptr.len() - 1), slots, bits)).flatten();
     plan.map(Plan::with_ascending_columns)
 }

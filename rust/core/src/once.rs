@@ -70,6 +70,9 @@ impl<S> Drop for Turn<'_, S> {
     }
 }
 
+/// Where the output of a task begins, and its indices and slots, if there is room for them.
+type Part<'a, T, I> = (usize, Option<(&'a mut [I], &'a mut [T])>);
+
 /// Room for indices and slots, of which tasks take their parts from the front.
 pub(crate) struct Room<'a, T, I> {
     indices: &'a mut [I],
@@ -86,7 +89,7 @@ impl<'a, T, I> Room<'a, T, I> {
     }
 
     /// Where the next `count` begin, and their part, if there is room.
-    pub(crate) fn take(&mut self, count: usize) -> (usize, Option<(&'a mut [I], &'a mut [T])>) {
+    pub(crate) fn take(&mut self, count: usize) -> Part<'a, T, I> {
         let start = self.asked;
         self.asked += count;
         let slots =

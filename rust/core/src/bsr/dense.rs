@@ -27,8 +27,8 @@ impl Finder {
         mut found: impl FnMut(usize) -> Result<()>,
     ) -> Result<()> {
         self.any.fill(0);
-        // Rows without columns can be more than could ever be counted.
-        for row in if w.cols() == 0 { 0..0 } else { rows.clone() } {
+        // Rows without columns may be more than anybody can count.
+        for row in rows.clone().take_while(|_| w.cols() > 0) {
             for (tile, any) in w.row(row).chunks(TILE).zip(self.any.chunks_mut(TILE / 64)) {
                 T::nonzero_bits(tile, zero, &mut self.bits[..tile.len().div_ceil(8)]);
                 for (any, bits) in any.iter_mut().zip(self.bits.as_chunks().0) {
