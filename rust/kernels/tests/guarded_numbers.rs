@@ -183,7 +183,7 @@ fn two_of_four_packed_at_once() {
             return;
         }
         let mut next = generator(len);
-        let items: Vec<u16> = (0..64 * len).map(|_| if next() % 2 == 0 { 0 } else { next() as u16 }).collect();
+        let items: Vec<u16> = (0..64 * len).map(|_| if next().is_multiple_of(2) { 0 } else { next() as u16 }).collect();
         for order in [None, Some(Order { signed: false, mask: 0x7FFF, top: 0x7C00 })] {
             let (mut codes, mut slots) = (vec![7; 6 * len], vec![7; 32 * len]);
             let over = scalar().pack_two_of_four(&items, order, 0x7FFF, &mut codes, &mut slots);
