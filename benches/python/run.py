@@ -85,8 +85,7 @@ def main() -> int:
     if args.record or (args.case == "*" and not args.quick):
         path = record_path(about)
         write(path, about, results)
-        if not args.first:  # they take minutes, and do not depend on threads and forced instructions
-            write(path, about, results, instructions=counted())
+        write(path, about, results, instructions=counted())  # again, because they take minutes
         print(f"wrote {path.relative_to(ROOT)}")
     return 1 if missed else 0
 
