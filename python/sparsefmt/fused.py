@@ -1,6 +1,7 @@
 """Structure and codec in one go over the matrix; equals structure first, codec after, bit for bit."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -96,9 +97,7 @@ def _encode_rows(
             failed = csr_affine_encode(block, zero, indptr, *how, source.indices, scales, stored)
         if failed:
             return None
-    if kind.bits == 8:
-        stored = stored.view(np.int8)
-    return made, kind(stored, scale, None, options["group"], w.dtype, check=False)
+    return made, _stored(kind, stored, scale, None, options["group"], w.dtype)
 
 
 def _encode_whole(
@@ -118,9 +117,16 @@ def _encode_whole(
         part = codes[low:high], scale[low:high], values[low:high]
         if nm_affine_encode(block, zero, int(prune), w.dtype.name, params["n"], params["m"], group, kind.bits, *part):
             return None
-    if kind.bits == 8:
-        stored = stored.view(np.int8)
-    return made, kind(stored, scale, None, options["group"], w.dtype, check=False)
+    return made, _stored(kind, stored, scale, None, options["group"], w.dtype)
+
+
+def _stored(
+    kind: type[Affine], codes: Array, scale: Array, point: Array | None, group: int, dtype: np.dtype[Any]
+) -> Affine:
+    """The codec with these codes, bytes that are signed numbers where they are symmetric and of 8 bits."""
+    if kind.bits == 8 and point is None:
+        codes = codes.view(np.int8)
+    return kind(codes, scale, point, group, dtype, check=False)
 
 
 class _Store:
@@ -176,10 +182,7 @@ def _affine(source: Pieces, kind: type[Affine], options: Options) -> tuple[Struc
                 point[low:high] = entries[1]
         codec = kind(_EMPTY, *entries, group, w.dtype, check=False)
         store.put(piece, codec.shifted(part, codec.quantized(part, slots)))
-    stored = store.close()
-    if kind.bits == 8 and not asym:
-        stored = stored.view(np.int8)
-    return source.structure, kind(stored, scale, point, group, w.dtype, check=False)
+    return source.structure, _stored(kind, store.close(), scale, point, group, w.dtype)
 
 
 def _fits_in_pieces(w: Matrix, options: Options) -> bool:

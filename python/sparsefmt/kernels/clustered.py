@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsefmt.arrays import Array, item_dtype
 from sparsefmt.kernels.kmeans import decode_lut, nearest16
-from sparsefmt.kernels.nm import nm_decode, nm_encode, nm_prune_encode
+from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.stream import unpack_stream
 
@@ -30,12 +30,10 @@ def nm_nearest_encode(
     Gives the sum of 1 where a group has too many nonzeros or a value is not finite (the arrays hold nothing of use
     then) and 2 where a slot is all zero bits (which counts only without 1).
     """
-    slots = np.zeros((len(w), -(-w.shape[1] // m) * n), w.dtype)
-    values[...] = 0
-    if prune:
-        nm_prune_encode(w, zero, dtype, n, m, codes, slots)
-    elif nm_encode(w, zero, n, m, codes, slots)[0]:
+    slots = raw_slots(w, zero, bool(prune), dtype, n, m, codes)
+    if slots is None:
         return 1
+    values[...] = 0
     used = -(-slots.shape[1] * bits // 8)
     odd = [nearest16(row, dtype, limits, names, bits, stream[:used]) for row, stream in zip(slots, values, strict=True)]
     return int(any(odd)) + 2 * int((slots == 0).any())

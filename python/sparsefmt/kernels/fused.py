@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsefmt.arrays import DTYPES, Array, item_dtype
 from sparsefmt.kernels.affine import affine_dequantize, affine_extremes, affine_quantize, compute_dtype, quotients
-from sparsefmt.kernels.nm import nm_decode, nm_encode, nm_prune_encode
+from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.rowwise import (
     bits_gather,
@@ -34,6 +34,19 @@ def nibbles(codes: Array) -> Array:
     return np.asarray(pairs[..., 0] | pairs[..., 1] << 4)
 
 
+def symmetric_codes(x: Array, dtype: str, per: int, bits: int, scale: Array) -> Array | None:
+    """Fills `scale` (rows, groups of `per` items) and gives the codes; None where a scale is not finite."""
+    compute = compute_dtype(DTYPES[dtype])
+    low, high = np.empty(scale.shape, compute), np.empty(scale.shape, compute)
+    affine_extremes(x, dtype, per, low, high)
+    scale[...] = quotients(np.maximum(-low, high), 2 ** (bits - 1) - 1, scale.dtype)
+    if not np.isfinite(scale).all():
+        return None
+    codes = np.empty(x.shape, np.uint8)
+    affine_quantize(x, dtype, per, scale, _NONE, bits, codes)
+    return codes
+
+
 @kernel
 def nm_affine_encode(
     w: Array,
@@ -56,22 +69,15 @@ def nm_affine_encode(
     Gives 0, or 1 where a group has too many nonzeros, a value is not finite, or a scale is beyond its dtype; the
     arrays hold nothing of use then.
     """
-    slots = np.zeros((len(w), -(-w.shape[1] // m) * n), w.dtype)
-    values[...] = 0
-    if prune:
-        nm_prune_encode(w, zero, dtype, n, m, codes, slots)
-    elif nm_encode(w, zero, n, m, codes, slots)[0]:
+    slots = raw_slots(w, zero, bool(prune), dtype, n, m, codes)
+    if slots is None:
         return 1
+    values[...] = 0
     if not slots.size:
         return 0
-    per, compute = slots_per_scale(group, n, m, w.shape[1]), compute_dtype(DTYPES[dtype])
-    low, high = np.empty(scale.shape, compute), np.empty(scale.shape, compute)
-    affine_extremes(slots, dtype, per, low, high)
-    scale[...] = quotients(np.maximum(-low, high), 2 ** (bits - 1) - 1, scale.dtype)
-    if not np.isfinite(scale).all():
+    made = symmetric_codes(slots, dtype, slots_per_scale(group, n, m, w.shape[1]), bits, scale)
+    if made is None:
         return 1
-    made = np.empty(slots.shape, np.uint8)
-    affine_quantize(slots, dtype, per, scale, _NONE, bits, made)
     packed: Array = made if bits == 8 else nibbles(made)
     values[:, : packed.shape[1]] = packed
     return 0
@@ -130,14 +136,9 @@ def bits_affine_encode(
             raise changed()
         scale[...] = 1
         return 0
-    per, compute = min(group, w.shape[1]), compute_dtype(DTYPES[dtype])
-    low, high = np.empty(scale.shape, compute), np.empty(scale.shape, compute)
-    affine_extremes(w, dtype, per, low, high)
-    scale[...] = quotients(np.maximum(-low, high), 2 ** (width - 1) - 1, scale.dtype)
-    if not np.isfinite(scale).all():
+    made = symmetric_codes(w, dtype, min(group, w.shape[1]), width, scale)
+    if made is None:
         return 1
-    made = np.empty(w.shape, np.uint8)
-    affine_quantize(w, dtype, per, scale, _NONE, width, made)
     codes = np.zeros(place.stop - place.start, np.uint8)
     bits_gather(made, bits, row_offsets - row_offsets[0], codes)
     put_codes(codes, width, place.start, values)

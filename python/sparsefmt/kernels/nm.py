@@ -166,6 +166,16 @@ def nm_prune_encode(w: Array, zero: int, order: str, n: int, m: int, codes: Arra
     write(groups, keep, n, codes, slots)
 
 
+def raw_slots(w: Array, zero: int, prune: bool, order: str, n: int, m: int, codes: Array) -> Array | None:
+    """The slots of `nm_encode`, or with `prune` of `nm_prune_encode`; None where a group has too many nonzeros."""
+    slots = np.zeros((len(w), -(-w.shape[1] // m) * n), w.dtype)
+    if prune:
+        nm_prune_encode(w, zero, order, n, m, codes, slots)
+    elif nm_encode(w, zero, n, m, codes, slots)[0]:
+        return None
+    return slots
+
+
 def decoded_positions(codes: Array, n: int, m: int, groups: int) -> Array:
     """(rows, groups * n) int64: the column of every slot. FormatError at a code that is out of range."""
     ranks = unpack_codes(codes, width(n, m), groups)

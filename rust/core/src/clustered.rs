@@ -2,11 +2,8 @@
 
 use crate::nearest::{Search, keys};
 use crate::nm::{self, Order, Pattern, Ranked, Slot};
-use crate::{Error, Kernels, Matrix, MatrixMut, Result, par, stream};
+use crate::{Error, Kernels, Matrix, MatrixMut, Result, TILE, par, stream};
 use std::ops::Range;
-
-/// The most columns that are worked on at once.
-const TILE: usize = 2048;
 
 /// What was found on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Compressed sparse columns, and the step between rows and columns.
 
-use crate::csr::{TILE, fits, out_of_range, slots_at, span};
+use crate::csr::{fits, out_of_range, slots_at, span};
 use crate::order::{Plan, Transposed, Unsorted};
-use crate::{Error, Index, Item, Result, par};
+use crate::{Error, Index, Item, Result, TILE, par};
 use sparsefmt_kernels::prefetch;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};

@@ -1,9 +1,6 @@
 //! Compressed sparse rows.
 
-use crate::{Error, Index, Item, Kernels, Result, par};
-
-/// Columns whose nonzero bits are taken at once: the bits and the items stay in the first-level cache.
-pub(crate) const TILE: usize = 2048;
+use crate::{Error, Index, Item, Kernels, Result, TILE, par};
 
 /// One slot in as many columns is taken by its index; more are faster compressed.
 const SPARSE: usize = 8;

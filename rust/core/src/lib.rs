@@ -27,6 +27,10 @@ pub mod product;
 mod singles;
 mod stream;
 
+/// The most columns of a row that are worked on at once: their bits and items stay in the first-level cache. A multiple
+/// of 8, so that every tile starts on a byte of bits.
+pub(crate) const TILE: usize = 2048;
+
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
 pub use clustered::{Found, nm_lut_decode, nm_nearest_encode};

@@ -2,8 +2,8 @@
 //! task before where their output begins, and fill from the cache.
 
 use crate::bsr::Block;
-use crate::csr::{TILE, columns, take_items};
-use crate::{Error, Index, Item, Matrix, Result, par};
+use crate::csr::{columns, take_items};
+use crate::{Error, Index, Item, Matrix, Result, TILE, par};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,17 +1,8 @@
 //! Kernels for affine codes at every length on every instruction set equal the portable ones.
 
-use sparsefmt_kernels::{Isa, Kernels};
+mod common;
 
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
+use common::{agree, generator};
 
 /// Finite values of all sizes; one in `hole` is any bits, NaN and infinity among them.
 fn floats(len: usize, hole: u64, next: &mut impl FnMut() -> u64) -> Vec<f32> {
@@ -26,16 +17,6 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() }).collect()
 }
 
-/// What `run` gives with each table must be what it gives with the portable one.
-fn agree<R: PartialEq + std::fmt::Debug>(what: &str, run: impl Fn(&Kernels) -> R) {
-    let want = run(Kernels::for_isa(Isa::Scalar).expect("the portable table is always there"));
-    for isa in Isa::ALL {
-        if let Some(kernels) = Kernels::for_isa(isa) {
-            assert_eq!(run(kernels), want, "{isa:?}, {what}");
-        }
-    }
-}
-
 fn lengths() -> impl Iterator<Item = usize> {
     (0..200).chain([1023, 1024, 1025])
 }
@@ -44,7 +25,7 @@ fn lengths() -> impl Iterator<Item = usize> {
 fn extremes_agree() {
     for len in lengths() {
         for (group, hole) in [(1, 9), (3, 50), (64, 300), (100, 1000), (4096, 5000)] {
-            let x = floats(len, hole, &mut generator(len as u64 + hole));
+            let x = floats(len, hole, &mut generator(len + hole as usize));
             let count = len.div_ceil(group);
             agree(&format!("len {len}, group {group}"), |kernels| {
                 let (mut low, mut high) = (vec![7.0; count], vec![7.0; count]);
@@ -58,7 +39,7 @@ fn extremes_agree() {
 #[test]
 fn quantize_and_dequantize_agree() {
     for len in lengths() {
-        let mut next = generator(len as u64);
+        let mut next = generator(len);
         let (x, scale) = (floats(len, 20, &mut next), floats(len, 20, &mut next));
         let low: Vec<f32> = (0..len).map(|_| -((next() % 256) as f32)).collect();
         let (codes, points): (Vec<u8>, Vec<u8>) = (0..len).map(|_| (next() as u8, next() as u8)).unzip();
@@ -92,7 +73,7 @@ fn sixteen_bits_are_widened_and_narrowed_alike() {
         (bits(&halves), bits(&brains))
     });
     for len in lengths() {
-        let mut next = generator(len as u64);
+        let mut next = generator(len);
         // Next to the values of 16 bits and in the middle between them.
         let mut near = |shift: u32| {
             let bits = (next() as u32) << shift;
@@ -111,7 +92,7 @@ fn sixteen_bits_are_widened_and_narrowed_alike() {
 #[test]
 fn nibbles_agree() {
     for len in lengths() {
-        let mut next = generator(len as u64);
+        let mut next = generator(len);
         let codes: Vec<u8> = (0..len).map(|_| next() as u8).collect();
         agree(&format!("len {len}"), |kernels| {
             let (mut bytes, mut back) = (vec![7; len.div_ceil(2)], vec![7; len]);

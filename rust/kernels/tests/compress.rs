@@ -1,6 +1,8 @@
 //! Moves by a mask: every kernel at every length on every instruction set equals a plain definition.
 
-use sparsefmt_kernels::{Isa, Kernels};
+mod common;
+
+use common::tables;
 
 /// A small generator, so that the tests need no crate and repeat.
 struct Random(u64);
@@ -47,10 +49,6 @@ fn rooms(need: usize) -> [usize; 6] {
     [need, need + 3, need + 80, need.saturating_sub(1), need.saturating_sub(70), need / 2]
 }
 
-fn available() -> impl Iterator<Item = &'static Kernels> {
-    Isa::ALL.into_iter().filter_map(Kernels::for_isa)
-}
-
 macro_rules! items_agree {
     ($test:ident, $t:ty, $item:expr, $compress:ident, $expand:ident, $drain:ident) => {
         #[test]
@@ -61,7 +59,7 @@ macro_rules! items_agree {
             for (len, bits) in masks() {
                 let places = places(&bits);
                 let bits = overfull(&bits, len);
-                for kernels in available() {
+                for kernels in tables() {
                     let isa = kernels.isa();
                     let src = &source[..len];
                     let want: Vec<$t> = places.iter().map(|&at| src[at]).collect();
@@ -110,7 +108,7 @@ macro_rules! positions_agree {
             for (len, bits) in masks() {
                 for first in [0, 1000, <$i>::MAX - 5] {
                     let want: Vec<$i> = places(&bits).iter().map(|&at| first.wrapping_add(at as $i)).collect();
-                    for kernels in available() {
+                    for kernels in tables() {
                         for room in rooms(want.len()) {
                             let mut got = vec![-7; room];
                             assert_eq!(kernels.$name(&bits, first, &mut got), want.len());
@@ -134,7 +132,7 @@ macro_rules! bits_agree {
         fn $test() {
             for (len, bits) in masks() {
                 let indices: Vec<$i> = places(&bits).iter().map(|&at| at as $i).collect();
-                for kernels in available() {
+                for kernels in tables() {
                     let isa = kernels.isa();
                     let mut got = vec![0xA5; bits.len()];
                     assert!(kernels.$name(&indices, &mut got), "{isa:?}, {len} bits");

@@ -2,9 +2,11 @@
 //! start right behind it, so that an access beyond them is a fault. At the end they start at any address.
 #![cfg(unix)]
 
+mod common;
 mod fence;
 
-use fence::{Fence, PAGE, Side, bytes, everywhere, generator, scalar};
+use common::{generator, scalar};
+use fence::{Fence, PAGE, Side, bytes, everywhere};
 use sparsefmt_kernels::{Order, RankTable, UnitTable};
 
 macro_rules! items {

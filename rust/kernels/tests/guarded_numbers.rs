@@ -2,9 +2,11 @@
 //! their conversions, entries of codebooks, and the splits of k-means.
 #![cfg(unix)]
 
+mod common;
 mod fence;
 
-use fence::{Fence, PAGE, bytes, everywhere, generator, scalar};
+use common::{generator, scalar};
+use fence::{Fence, PAGE, bytes, everywhere};
 use half::{bf16, f16};
 use sparsefmt_kernels::{Clusters, Entries, Kernels, Keys, Order};
 

@@ -2,9 +2,11 @@
 //! same as far from any guard page.
 #![cfg(unix)]
 
+mod common;
 mod fence;
 
-use fence::{Fence, PAGE, bytes, everywhere, generator, scalar};
+use common::{generator, scalar};
+use fence::{Fence, PAGE, bytes, everywhere};
 use sparsefmt_kernels::{Chunk, FourRow, Strided};
 
 #[test]

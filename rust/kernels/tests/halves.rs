@@ -1,29 +1,11 @@
 //! Kernels for float16 and bfloat16 in groups equal the portable ones on every instruction set, and the rounded
 //! products that the fast ones use give the codes of the quotients.
 
+mod common;
+
+use common::{agree, generator, tables};
 use half::{bf16, f16};
-use sparsefmt_kernels::{Isa, Kernels};
-
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
-
-/// What `run` gives with each table must be what it gives with the portable one.
-fn agree<R: PartialEq + std::fmt::Debug>(what: &str, run: impl Fn(&Kernels) -> R) {
-    let want = run(Kernels::for_isa(Isa::Scalar).expect("the portable table is always there"));
-    for isa in Isa::ALL {
-        if let Some(kernels) = Kernels::for_isa(isa) {
-            assert_eq!(run(kernels), want, "{isa:?}, {what}");
-        }
-    }
-}
+use sparsefmt_kernels::Kernels;
 
 /// The code as the meaning says: the quotient in float32, rounded to even.
 fn quotient(x: f32, scale: f32) -> f32 {
@@ -78,7 +60,7 @@ fn cases() -> impl Iterator<Item = (usize, usize)> {
 #[test]
 fn groups_of_all_lengths_agree() {
     for (len, group) in cases() {
-        let mut next = generator((len * 5000 + group) as u64);
+        let mut next = generator(len * 5000 + group);
         let count = len.div_ceil(group);
         let src: Vec<u16> = (0..len).map(|_| next() as u16 & 0xBFFF).collect();
         let half: Vec<u16> = (0..count).map(|_| next() as u16 & 0x3FFF).collect();
@@ -126,12 +108,11 @@ fn values_are_products_rounded_once_and_within_the_dtype() {
                 x => bf16::from_f32(x.clamp(-most, most)).to_bits(),
             })
             .collect();
-        for isa in Isa::ALL {
-            let Some(kernels) = Kernels::for_isa(isa) else { continue };
+        for kernels in tables() {
             let mut got = [vec![9; 256], vec![9; 256]];
             kernels.dequantize_f16(&codes, 256, &[scale], &mut got[0]);
             kernels.dequantize_bf16(&codes, 256, &[scale], &mut got[1]);
-            assert_eq!(got, [want.clone(), wide.clone()], "{isa:?}, scale {scale}");
+            assert_eq!(got, [want.clone(), wide.clone()], "{:?}, scale {scale}", kernels.isa());
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Look-ups by codes equal indexing, at every length on every instruction set.
 
-use sparsefmt_kernels::{Isa, Kernels};
+mod common;
+
+use common::tables;
 
 #[test]
 fn every_code_finds_its_entry() {
     let table: [u16; 256] = std::array::from_fn(|i| (i as u16).wrapping_mul(40503) ^ 0x5A5A);
     let small: [u16; 16] = std::array::from_fn(|i| table[i]);
-    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+    for kernels in tables() {
         for len in (0..200).chain([256, 1023]) {
             let codes: Vec<u8> = (0..len).map(|i| (i * 167 + len) as u8).collect();
             let mut out = vec![0; len];

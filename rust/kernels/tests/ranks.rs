@@ -1,6 +1,9 @@
 //! Ranks of masks at every length on every instruction set that has them equal a plain definition.
 
-use sparsefmt_kernels::{Isa, Kernels, RankTable};
+mod common;
+
+use common::tables;
+use sparsefmt_kernels::RankTable;
 
 fn binomial(p: u64, k: u64) -> u64 {
     (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
@@ -35,7 +38,7 @@ fn ranks_agree_at_every_length_and_pattern() {
             let masks: Vec<u32> = (0..len).map(|i| mask(n, m, (i * 33 + n) as u32)).collect();
             let ranks: Vec<u32> = masks.iter().map(|&mask| rank(mask)).collect();
             assert!(ranks.iter().all(|&rank| rank < count));
-            for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+            for kernels in tables() {
                 let (mut got, mut back) = (vec![7; len], vec![7; len]);
                 if kernels.rank_words(&masks, &table, &mut got) {
                     assert_eq!(got, ranks, "{:?}, {n} of {m}, len {len}", kernels.isa());
@@ -44,7 +47,7 @@ fn ranks_agree_at_every_length_and_pattern() {
                 }
             }
         }
-        for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+        for kernels in tables() {
             let (codes, mut masks) = ([0, count - 1, count, count + 1, u32::MAX, 1 << 16, 1 << 31], [7; 7]);
             if kernels.unrank_words(&codes, &table, &mut masks) {
                 for (code, mask) in codes.into_iter().zip(masks) {
@@ -71,7 +74,7 @@ fn masks_are_completed_at_every_length_and_pattern() {
                         free.take(missing).fold(mask, |mask, p| mask | 1 << p)
                     })
                     .collect();
-                for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                for kernels in tables() {
                     let mut got = masks.clone();
                     let over = kernels.complete_words(&mut got, (n, m));
                     assert_eq!((over, &got), (is_over, &want), "{:?}, {n} of {m}, len {len}", kernels.isa());

@@ -1,17 +1,8 @@
 //! Packing slots at every length on every instruction set equals a plain definition.
 
-use sparsefmt_kernels::{Isa, Kernels};
+mod common;
 
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
+use common::{generator, tables};
 
 /// Bits of which about `tenths` in ten are set.
 fn bits(len: usize, tenths: u64, next: &mut impl FnMut() -> u64) -> Vec<u8> {
@@ -32,23 +23,27 @@ macro_rules! slots_agree {
         fn $test() {
             for len in (0..200).chain([1023, 1024, 1025]) {
                 for tenths in [0, 3, 5, 9, 10] {
-                    let mut next = generator(len as u64 * 11 + tenths);
+                    let mut next = generator(len * 11 + tenths as usize);
                     let src: Vec<$t> = (0..len).map(|_| next() as $t | 1).collect();
                     let full = bits(len, tenths, &mut next);
                     let keep: Vec<u8> = bits(len, 7, &mut next).iter().zip(&full).map(|(k, f)| k & f).collect();
                     let chosen = (0..len).filter(|&i| is_set(&full, i));
                     let want: Vec<$t> = chosen.map(|i| if is_set(&keep, i) { src[i] } else { 0 }).collect();
                     for room in [want.len(), want.len() + 7, want.len() + 100, want.len() / 2] {
-                        for isa in Isa::ALL {
-                            let Some(kernels) = Kernels::for_isa(isa) else { continue };
+                        for kernels in tables() {
                             let mut got = vec![7; room];
-                            assert_eq!(kernels.$pack(&src, &keep, &full, &mut got), want.len(), "{isa:?}, len {len}");
+                            assert_eq!(
+                                kernels.$pack(&src, &keep, &full, &mut got),
+                                want.len(),
+                                "{:?}, len {len}",
+                                kernels.isa()
+                            );
                             let moved = room.min(want.len());
-                            assert_eq!(got[..moved], want[..moved], "{isa:?}, len {len}, {tenths} in ten");
+                            assert_eq!(got[..moved], want[..moved], "{:?}, len {len}, {tenths} in ten", kernels.isa());
                         }
                     }
                     let kept: Vec<$t> = (0..len).map(|i| if is_set(&full, i) { src[i] } else { 0 }).collect();
-                    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                    for kernels in tables() {
                         let mut got = vec![7; len];
                         kernels.$keep(&src, &full, &mut got);
                         assert_eq!(got, kept, "{:?}, len {len}, {tenths} in ten", kernels.isa());

@@ -1,6 +1,9 @@
 //! The steps of the k-means fit on every instruction set equal a plain definition, bit for bit.
 
-use sparsefmt_kernels::{Clusters, Isa, Kernels};
+mod common;
+
+use common::tables;
+use sparsefmt_kernels::{Clusters, Kernels};
 
 /// Numbers between 0 and 1, some of them equal.
 fn numbers(len: usize, seed: u64) -> Vec<f64> {
@@ -40,7 +43,7 @@ fn leaves_and_pivots_agree() {
         for first in [0, 1, len / 3, len - 2] {
             for last in [first, first + 7, first + 20, len - 1].map(|last| last.min(len - 1)) {
                 for low in [first + 1, len / 2, len - 1].into_iter().filter(|low| (first + 1..len).contains(low)) {
-                    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                    for kernels in tables() {
                         let text = format!("{:?}, {len}, {first}..={last}, {low}", kernels.isa());
                         let got = kernels.split_pivot(&clusters, low, first, last);
                         assert_eq!(got, want(&clusters, low, first, last), "{text}");

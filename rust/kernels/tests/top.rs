@@ -1,17 +1,9 @@
 //! The n largest of every group at every length on every instruction set equal a plain definition.
 
-use sparsefmt_kernels::{Isa, Kernels, Order};
+mod common;
 
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
+use common::{generator, tables};
+use sparsefmt_kernels::Order;
 
 macro_rules! top_bits_agrees {
     ($test:ident, $t:ty, $signed:ty, $name:ident) => {
@@ -24,7 +16,7 @@ macro_rules! top_bits_agrees {
                 let lens: Vec<usize> =
                     if m % 4 == 0 { (0..200).chain([2048]).collect() } else { vec![0, 1, m, 130, 199] };
                 for (len, n) in lens.into_iter().flat_map(|len| [1, m / 2 + 1, m].map(|n| (len, n))) {
-                    let mut next = generator((len * 37 + n * 5 + m) as u64);
+                    let mut next = generator(len * 37 + n * 5 + m);
                     let special = [0, 1, 1 << (<$t>::BITS - 1), every, every >> 1];
                     let items: Vec<$t> = (0..len)
                         .map(|_| if next() % 2 == 0 { special[next() as usize % 5] } else { next() as $t })
@@ -40,7 +32,7 @@ macro_rules! top_bits_agrees {
                             want[(group * m + i) / 8] |= 1 << ((group * m + i) % 8);
                         }
                     }
-                    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                    for kernels in tables() {
                         let mut got = vec![0xAA; want.len()];
                         kernels.$name(&items, order, (n, m), &mut got);
                         assert_eq!(got, want, "{:?}, {n} of {m}, len {len}, {order:?}", kernels.isa());

@@ -1,17 +1,9 @@
 //! Packing 2 of 4 at once gives on every instruction set what a plain definition gives, group by group.
 
-use sparsefmt_kernels::{Isa, Kernels, Order};
+mod common;
 
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
+use common::{generator, tables};
+use sparsefmt_kernels::Order;
 
 const FLOAT: Order<u16> = Order { signed: false, mask: 0x7FFF, top: 0x7C00 };
 const SIGNED: Order<u16> = Order { signed: true, mask: 0xFFFF, top: 0xFFFF };
@@ -51,7 +43,7 @@ fn check(items: &[u16], order: Option<Order<u16>>, zero: u16) {
         (0..3).for_each(|bit| codes[(at + bit) / 8] |= ((code >> bit & 1) << ((at + bit) % 8)) as u8);
         at += 3;
     }
-    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+    for kernels in tables() {
         let (mut got, mut packed) = (vec![0xAA; codes.len()], vec![0xAAAA; slots.len()]);
         assert_eq!(kernels.pack_two_of_four(items, order, zero, &mut got, &mut packed), over, "{:?}", kernels.isa());
         if !over {

@@ -1,17 +1,9 @@
 //! Packing and unpacking codes by bytes at every length on every instruction set equals a plain definition.
 
-use sparsefmt_kernels::{Isa, Kernels, UnitTable};
+mod common;
 
-/// A small generator, so that the tests need no crate and repeat.
-fn generator(seed: u64) -> impl FnMut() -> u8 {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    }
-}
+use common::{generator, tables};
+use sparsefmt_kernels::UnitTable;
 
 /// Reads bit `at`, LSB first.
 fn bit(bytes: &[u8], at: usize) -> u8 {
@@ -21,7 +13,8 @@ fn bit(bytes: &[u8], at: usize) -> u8 {
 #[test]
 fn units_agree() {
     for width in 0..=7 {
-        let mut next = generator(u64::from(width) + 1);
+        let mut random = generator(width as usize + 1);
+        let mut next = || (random() >> 24) as u8;
         let full: [u8; 256] = std::array::from_fn(|_| next());
         let code: [u8; 256] = std::array::from_fn(|i| if i == 200 { 0x80 } else { next() & ((1 << width) - 1) });
         let mask: [u8; 128] = std::array::from_fn(|i| if i == (1 << width) - 1 { 0 } else { next() | 1 });
@@ -35,7 +28,7 @@ fn units_agree() {
                 }
                 let is_over = keep.contains(&200);
                 let want: Vec<u8> = keep.iter().map(|&byte| full[usize::from(byte)]).collect();
-                for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                for kernels in tables() {
                     let (mut got, mut codes) = (vec![0xAA; len], vec![0xAA; len / 8 * width]);
                     assert_eq!(kernels.pack_units(&keep, &table, &mut got, &mut codes), is_over, "{:?}", kernels.isa());
                     assert_eq!(got, want, "{:?}, len {len}", kernels.isa());
@@ -47,7 +40,7 @@ fn units_agree() {
                 let codes: Vec<u8> = (0..len / 8 * width).map(|_| next()).collect();
                 let fields = (0..len).map(|i| (0..width).map(|b| bit(&codes, i * width + b) << b).sum::<u8>());
                 let want: Vec<u8> = fields.map(|field| mask[usize::from(field)]).collect();
-                for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+                for kernels in tables() {
                     let mut got = vec![0xAA; len];
                     let bad = kernels.unpack_units(&codes, &table, &mut got);
                     assert_eq!((bad, &got), (want.contains(&0), &want), "{:?}, len {len}", kernels.isa());

@@ -7,12 +7,10 @@ use super::groups::{self, Grouped};
 use super::scales::{ScaleMut, make_scales};
 use super::{Scale, at_groups, check_length};
 use crate::csr::{lengths, slots_of, span};
-use crate::{Error, Index, Item, Matrix, MatrixMut, Result, par};
+use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
 
-/// Columns that are coded at once; a multiple of 8.
-const TILE: usize = 2048;
 /// Groups whose scales are made at once.
 const GROUPS: usize = 64;
 

@@ -4,12 +4,9 @@
 use super::groups::Grouped;
 use super::{Grid, at_groups, check_length};
 use crate::csr::{out_of_range, scatter, slots_at, span};
-use crate::{Error, Index, Item, Matrix, MatrixMut, Result, par};
+use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
-
-/// Columns that are decoded at once; a multiple of 8.
-const TILE: usize = 2048;
 
 /// Codes of 4 or 8 bits.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 use super::dense::row_ranges;
 use super::set::Set;
 use super::{Block, Bsr};
-use crate::csr::{TILE, lengths, slots_of, span};
-use crate::{Error, Index, Item, Result, par};
+use crate::csr::{lengths, slots_of, span};
+use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
 
 /// Counts the nonzero (by bits) items inside the shape of every row, not block row.

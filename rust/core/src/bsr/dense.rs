@@ -1,9 +1,9 @@
 //! Dense to blocks and back.
 
 use super::{Block, Bsr};
-use crate::csr::{ROW_BUFFER, RowBuffer, TILE, lengths, slots_of, span};
+use crate::csr::{ROW_BUFFER, RowBuffer, lengths, slots_of, span};
 use crate::once::{self, Room, Turns};
-use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, par};
+use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, TILE, par};
 use std::ops::Range;
 
 /// Finds the blocks that hold a nonzero item.

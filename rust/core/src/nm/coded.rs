@@ -1,8 +1,8 @@
 //! N:M whose slots come a tile at a time, from codes.
 
 use super::codes::Codes;
-use super::{Layout, NO_BITS, Pattern, Slot, TILE};
-use crate::{Error, Result};
+use super::{Layout, NO_BITS, Pattern, Slot};
+use crate::{Error, Result, TILE};
 use sparsefmt_kernels::Streamed;
 use std::ops::Range;
 

@@ -3,9 +3,9 @@
 use super::check::{beyond, check_codes};
 use super::codes::Codes;
 use super::encode::{Overfull, Source, pack_rows};
-use super::{Layout, NO_BITS, Pattern, Slot, TILE, Tile};
+use super::{Layout, NO_BITS, Pattern, Slot, Tile};
 use crate::csr::{lengths, slots_of, span};
-use crate::{Error, Index, Matrix, MatrixMut, Result, par};
+use crate::{Error, Index, Matrix, MatrixMut, Result, TILE, par};
 use std::ops::Range;
 
 /// Bytes of bits that are expanded at once: where the output is streamed, the end of each run has to wait for memory.

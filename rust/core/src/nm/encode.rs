@@ -2,8 +2,8 @@
 
 use super::codes::{Codes, Over};
 use super::prune::Ranked;
-use super::{Layout, NO_BITS, Pattern, Slot, TILE};
-use crate::{Item, Matrix, MatrixMut, Result, par};
+use super::{Layout, NO_BITS, Pattern, Slot};
+use crate::{Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Order;
 use std::ops::Range;
 

@@ -25,10 +25,7 @@ pub use slots::Slot;
 
 pub use sparsefmt_kernels::Order;
 
-use crate::{Error, Result};
-
-/// The most columns that are worked on at once.
-const TILE: usize = 2048;
+use crate::{Error, Result, TILE};
 
 /// Room for a bit per column of a tile; fields are read 8 bytes at a time.
 type Bits = [u8; TILE / 8 + 8];

@@ -1,6 +1,7 @@
 //! Places for arrays right before and right behind memory that cannot be touched.
 
-use sparsefmt_kernels::{Isa, Kernels};
+use crate::common::tables;
+use sparsefmt_kernels::Kernels;
 
 /// Pages to write on, with a guard page on each side.
 pub struct Fence {
@@ -59,17 +60,6 @@ fn fences() -> [Fence; 4] {
     std::array::from_fn(|_| Fence::new(1 << 16))
 }
 
-/// A small generator, so that the tests need no crate and repeat.
-pub fn generator(seed: usize) -> impl FnMut() -> u64 {
-    let mut state = (seed as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
-
 /// 0 to 200, and around the sizes of blocks.
 fn lengths() -> impl Iterator<Item = usize> {
     (0..=200).chain([256usize, 512, 1024, 2048].into_iter().flat_map(|n| n - 1..=n + 1))
@@ -78,15 +68,11 @@ fn lengths() -> impl Iterator<Item = usize> {
 /// Calls `work` for every instruction set, side and length.
 pub fn everywhere(mut work: impl FnMut(&Kernels, Side, usize, &mut [Fence; 4])) {
     let mut fences = fences();
-    for kernels in Isa::ALL.into_iter().filter_map(Kernels::for_isa) {
+    for kernels in tables() {
         for (side, len) in SIDES.into_iter().flat_map(|side| lengths().map(move |len| (side, len))) {
             work(kernels, side, len, &mut fences);
         }
     }
-}
-
-pub fn scalar() -> &'static Kernels {
-    Kernels::for_isa(Isa::Scalar).expect("runs everywhere")
 }
 
 pub fn bytes(len: usize, next: &mut impl FnMut() -> u64) -> Vec<u8> {
