@@ -1,4 +1,4 @@
-# make demo, test, slow, lint, bench, clean, help: each target sets up what it needs in .venv.
+# make demo, test, slow, lint, bench, scaling, clean, help: each target sets up what it needs in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,7 +15,7 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint bench build clean lock
+.PHONY: help demo test slow lint bench scaling build clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -34,6 +34,9 @@ lint: .venv/built  ## only the checks that run no test
 
 bench: .venv/built  ## time every case, print the table, write benches/record/<machine>/<date>.json
 	@$(BIN)/python benches/python/run.py $(ARGS)
+
+scaling: .venv/built  ## compare threads and instruction sets, write benches/record/<machine>/<date>-scaling.json
+	@$(BIN)/python benches/python/scaling.py $(ARGS)
 
 build: .venv/built  ## the environment and the release extension
 

@@ -30,6 +30,14 @@ def test_cases_are_chosen_by_name() -> None:
     assert run("benches/python/run.py", "--case", "no such case").returncode == 2
 
 
+def test_scaling_runs_every_instruction_set() -> None:
+    done = run("benches/python/scaling.py", "--quick", "--case", "csr f32 10% *code")
+    assert done.returncode == 0, done.stderr
+    assert "2 cases, 0 bars missed" in done.stdout
+    assert "scalar" in done.stdout
+    assert run("benches/python/scaling.py", "--case", "no such case").returncode == 2
+
+
 def test_records_name_no_host() -> None:
     for record in (ROOT / "benches" / "record").glob("*/*.json"):
         about = json.loads(record.read_text())
