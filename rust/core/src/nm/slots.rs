@@ -23,16 +23,16 @@ pub trait Slot: Item {
         }
     }
 
-    /// Packs the first items of a row as 2 of 4, if there is a kernel for it: how many, and whether a group of theirs
-    /// is overfull. See [`Kernels::pack_two_of_four`].
+    /// Packs items as 2 of 4, a multiple of [`Kernels::FOURS`]; `false` if there is no kernel for it that is faster than
+    /// the steps one by one, or a group is overfull. See [`Kernels::pack_two_of_four`].
     fn two_of_four(
         _items: &[Self],
         _order: Option<Order<Self>>,
         _zero: Self,
         _codes: &mut [u8],
         _slots: &mut [Self],
-    ) -> (usize, bool) {
-        (0, false)
+    ) -> bool {
+        false
     }
 }
 
@@ -83,13 +83,9 @@ slot!(
         zero: u16,
         codes: &mut [u8],
         slots: &mut [u16],
-    ) -> (usize, bool) {
-        let blocks = items.len() / Kernels::FOURS;
-        if !Kernels::active().packs_two_of_four() {
-            return (0, false);
-        }
-        let (items, codes, slots) = (&items[..blocks * 64], &mut codes[..blocks * 6], &mut slots[..blocks * 32]);
-        (items.len(), Kernels::active().pack_two_of_four(items, order, zero, codes, slots))
+    ) -> bool {
+        let kernels = Kernels::active();
+        kernels.packs_two_of_four() && !kernels.pack_two_of_four(items, order, zero, codes, slots)
     }
 );
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);
