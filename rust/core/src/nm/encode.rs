@@ -193,7 +193,8 @@ fn pack_row<T: Slot>(
     for tile in layout.tiles() {
         let columns = tile.start..tile.start + tile.cols;
         if (n, m) == (2, 4) && tile.cols.is_multiple_of(Kernels::FOURS) {
-            let (codes, slots) = (&mut codes[tile.code..][..tile.cols / 32 * 3], &mut slots[tile.slot..][..tile.cols / 2]);
+            let (codes, slots) =
+                (&mut codes[tile.code..][..tile.cols / 32 * 3], &mut slots[tile.slot..][..tile.cols / 2]);
             if source.two_of_four(row, columns.clone(), codes, slots) {
                 continue;
             }

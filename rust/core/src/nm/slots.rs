@@ -23,8 +23,8 @@ pub trait Slot: Item {
         }
     }
 
-    /// Packs items as 2 of 4, a multiple of [`Kernels::FOURS`]; `false` if there is no kernel for it that is faster than
-    /// the steps one by one, or a group is overfull. See [`Kernels::pack_two_of_four`].
+    /// Packs items as 2 of 4, a multiple of [`Kernels::FOURS`]; `false` if there is no kernel for it, or a group is
+    /// overfull. See [`Kernels::pack_two_of_four`].
     fn two_of_four(
         _items: &[Self],
         _order: Option<Order<Self>>,
@@ -77,15 +77,8 @@ slot!(
             _ => Kernels::active().lookup_u16(bytes_of(stream, bits, room), table, out),
         }
     },
-    fn two_of_four(
-        items: &[u16],
-        order: Option<Order<u16>>,
-        zero: u16,
-        codes: &mut [u8],
-        slots: &mut [u16],
-    ) -> bool {
-        let kernels = Kernels::active();
-        kernels.packs_two_of_four() && !kernels.pack_two_of_four(items, order, zero, codes, slots)
+    fn two_of_four(items: &[u16], order: Option<Order<u16>>, zero: u16, codes: &mut [u8], slots: &mut [u16]) -> bool {
+        !Kernels::active().pack_two_of_four(items, order, zero, codes, slots)
     }
 );
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);
