@@ -1,6 +1,6 @@
 //! Items to the front and back to their columns, by a mask of bits.
 
-use super::places::{count, gather, scatter};
+use super::places::Word;
 
 /// Calls `visit` with the place of each set bit among the first `len`, in ascending order; gives their number.
 fn each(bits: &[u8], len: usize, mut visit: impl FnMut(usize)) -> usize {
@@ -27,31 +27,18 @@ pub(crate) fn first(n: usize) -> u64 {
 /// Set bits in 64 columns that are faster one by one than byte by byte.
 const FEW: usize = 8;
 
-/// The number of set bits of a word.
-#[inline(always)]
-fn ones(bytes: &[u8; 8]) -> usize {
-    bytes.iter().map(|&byte| count(byte)).sum()
-}
-
 /// See [`crate::Kernels::compress_u16`].
 pub(crate) fn compress<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
     let (blocks, tail) = src.as_chunks::<64>();
     let (bits, tail_bits) = bits.split_at(8 * blocks.len());
     let mut written = 0;
     for (block, bytes) in blocks.iter().zip(bits.as_chunks::<8>().0) {
-        let room = dst.get_mut(written..).unwrap_or_default();
-        if room.len() < 64 || ones(bytes) <= FEW {
-            written += compress_each(block, bytes, room);
-        } else {
-            let mut within = 0;
-            for (items, &byte) in block.as_chunks().0.iter().zip(bytes) {
-                if let Some(room) = room.get_mut(within..).and_then(|room| room.first_chunk_mut()) {
-                    gather(items, byte, room);
-                }
-                within += count(byte);
-            }
-            written += within;
+        let (room, word) = (dst.get_mut(written..).unwrap_or_default(), Word::new(*bytes));
+        match room.first_chunk_mut() {
+            Some(room) if word.count > FEW => word.gather(block, room),
+            _ => _ = compress_each(block, bytes, room),
         }
+        written += word.count;
     }
     written + compress_each(tail, tail_bits, dst.get_mut(written..).unwrap_or_default())
 }
@@ -72,19 +59,12 @@ pub(crate) fn expand<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T], _
     let (bits, tail_bits) = bits.split_at(8 * blocks.len());
     let mut read = 0;
     for (block, bytes) in blocks.iter_mut().zip(bits.as_chunks::<8>().0) {
-        let left = src.get(read..).unwrap_or_default();
-        if left.len() < 64 || ones(bytes) <= FEW {
-            read += expand_each(left, bytes, block);
-        } else {
-            let mut within = 0;
-            for (room, &byte) in block.as_chunks_mut().0.iter_mut().zip(bytes) {
-                if let Some(items) = left.get(within..).and_then(|left| left.first_chunk()) {
-                    scatter(items, byte, room);
-                }
-                within += count(byte);
-            }
-            read += within;
+        let (left, word) = (src.get(read..).unwrap_or_default(), Word::new(*bytes));
+        match left.first_chunk() {
+            Some(items) if word.count > FEW => word.scatter(items, block),
+            _ => _ = expand_each(left, bytes, block),
         }
+        read += word.count;
     }
     read + expand_each(src.get(read..).unwrap_or_default(), tail_bits, tail)
 }

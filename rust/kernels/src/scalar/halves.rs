@@ -50,11 +50,20 @@ fn value(code: u8, scale: f32, most: f32) -> f32 {
     if x > most { most } else { x }
 }
 
+/// Codes of one scale from which on it is shorter to find the values of all codes first.
+const MANY: usize = 1024;
+
 /// Turns codes into values, which `narrow` rounds.
 #[inline(always)]
 fn dequantize((codes, group, scale, most): (&[u8], usize, &[f32], f32), out: &mut [u16], narrow: impl Fn(f32) -> u16) {
     for ((codes, &scale), out) in codes.chunks(group).zip(scale).zip(out.chunks_mut(group)) {
-        out.iter_mut().zip(codes).for_each(|(out, &code)| *out = narrow(value(code, scale, most)));
+        if codes.len() < MANY {
+            out.iter_mut().zip(codes).for_each(|(out, &code)| *out = narrow(value(code, scale, most)));
+        } else {
+            let mut table = [0; 256];
+            table.iter_mut().enumerate().for_each(|(code, out)| *out = narrow(value(code as u8, scale, most)));
+            lookup::bytes(codes, &table, out);
+        }
     }
 }
 

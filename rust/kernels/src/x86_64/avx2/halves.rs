@@ -5,10 +5,9 @@ use super::{affine, lookup};
 use crate::halves::Halves;
 use crate::scalar::halves as plain;
 use std::arch::x86_64::{
-    __m128i, __m256, _CMP_ORD_Q, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_storeu_si128, _mm256_add_epi32,
-    _mm256_and_ps, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepi8_epi32,
-    _mm256_cvtepi32_ps, _mm256_cvtps_ph, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_packus_epi32,
-    _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32,
+    __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_castps_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtps_ph,
+    _mm256_mul_ps, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32,
 };
 
 pub(crate) const TABLE: Halves = Halves {
@@ -61,17 +60,19 @@ macro_rules! halves {
         /// See [`crate::Kernels::dequantize_f16`].
         #[target_feature(enable = "avx2,f16c")]
         fn $dequantize(codes: &[u8], group: usize, scale: &[f32], out: &mut [u16]) {
-            let (most, least) = (_mm256_set1_ps($most), _mm256_set1_ps(-$most));
             for ((codes, scale), out) in codes.chunks(group).zip(scale.chunks(1)).zip(out.chunks_mut(group)) {
+                if !(scale[0].abs() <= $most / 128.0) {
+                    // Some product may be no finite number.
+                    plain::$plain(codes, codes.len(), scale, out);
+                    continue;
+                }
                 let factor = _mm256_set1_ps(scale[0]);
                 let (blocks, tail) = codes.as_chunks::<8>();
                 let (rooms, rest) = out.as_chunks_mut::<8>();
                 for (block, room) in blocks.iter().zip(rooms) {
                     // SAFETY: 8 readable bytes; the load takes no more and needs no alignment.
                     let codes = unsafe { _mm_loadl_epi64(block.as_ptr().cast()) };
-                    let x = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), factor);
-                    let x = _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_ORD_Q>(x, x));
-                    let halves = $round(_mm256_min_ps(_mm256_max_ps(x, least), most));
+                    let halves = $round(_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), factor));
                     // SAFETY: room for 8 items of 2 bytes; the store needs no alignment.
                     unsafe { _mm_storeu_si128(room.as_mut_ptr().cast(), halves) };
                 }
