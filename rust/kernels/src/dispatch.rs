@@ -164,7 +164,7 @@ const AVX2: Kernels = Kernels {
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
     halves: avx2::halves::TABLE,
-    lookup: lookup::SCALAR,
+    lookup: avx2::lookup::TABLE,
     nearest: avx2::nearest::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
@@ -172,7 +172,7 @@ const AVX2: Kernels = Kernels {
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
     tops: top::AVX2,
-    two_of_four: two_of_four::SCALAR,
+    two_of_four: two_of_four::AVX2,
     units: units::AVX2,
 };
 

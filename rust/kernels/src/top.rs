@@ -18,7 +18,7 @@ pub(crate) trait Key: Copy + Default + Ord + From<u8> {
     /// The key of an item.
     fn key(self, order: Order<Self>) -> Self;
 
-    /// Adds 1 to `second` where the key of `first` is as large, else to `first`.
+    /// Where the key of `first` is as large as that of `second`: takes 1 from `one` and adds 1 to `other`.
     fn compare<const L: usize>(first: &[Self; L], second: &[Self; L], one: &mut [Self; L], other: &mut [Self; L]);
 }
 
@@ -40,8 +40,8 @@ macro_rules! key {
             ) {
                 for lane in 0..L {
                     let won = Self::from(first[lane] >= second[lane]);
-                    other[lane] += won;
-                    one[lane] += won ^ 1;
+                    other[lane] = other[lane].wrapping_add(won);
+                    one[lane] = one[lane].wrapping_sub(won);
                 }
             }
         }

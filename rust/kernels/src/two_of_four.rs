@@ -8,24 +8,19 @@ pub(crate) type Pack = unsafe fn(&[u16], Option<Order<u16>>, u16, &mut [u8], &mu
 #[derive(Clone, Copy)]
 pub(crate) struct Table {
     pub(crate) pack: Pack,
-    /// Whether that is faster than finding bits, completing them and packing by them.
-    pub(crate) fast: bool,
 }
 
-pub(crate) const SCALAR: Table = Table { pack: scalar::two_of_four::pack, fast: false };
+pub(crate) const SCALAR: Table = Table { pack: scalar::two_of_four::pack };
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) const AVX512: Table = Table { pack: crate::x86_64::avx512::two_of_four::pack, fast: true };
+pub(crate) const AVX2: Table = Table { pack: crate::x86_64::avx2::two_of_four::pack };
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) const AVX512: Table = Table { pack: crate::x86_64::avx512::two_of_four::pack };
 
 impl Kernels {
     /// The items that [`Kernels::pack_two_of_four`] takes at once.
     pub const FOURS: usize = 64;
-
-    /// Whether [`Kernels::pack_two_of_four`] is the fastest way.
-    #[must_use]
-    pub fn packs_two_of_four(&self) -> bool {
-        self.two_of_four.fast
-    }
 
     /// Packs groups of 4 items as 2 slots and a code of 3 bits each. Kept are items with a bit of `zero`; with `order`
     /// only the 2 that rank highest, of equal ones the first. Short groups are filled up with zeros: with the lowest
@@ -82,7 +77,7 @@ pub(crate) struct Groups {
 
 /// Completes 16 groups and finds their codes, by logic on all of them at once.
 #[inline(always)]
-pub(crate) fn complete(keep: u64) -> Groups {
+pub(crate) const fn complete(keep: u64) -> Groups {
     let (b0, b1, b2, b3) = (keep, keep >> 1, keep >> 2, keep >> 3);
     let (low, high) = (b0 | b1, b2 | b3);
     let (both_low, both_high) = (b0 & b1, b2 & b3);
@@ -94,4 +89,13 @@ pub(crate) fn complete(keep: u64) -> Groups {
     let third = (f3 & !f0) & LOWEST;
     let over = ((both_low & high) | (low & both_high)) & LOWEST;
     Groups { full, code: first | second << 1 | third << 2, over }
+}
+
+/// Fields of 3 bits, side by side, from such in 4 bits.
+#[inline(always)]
+pub(crate) fn thirds(fields: u64) -> u64 {
+    let word = fields & 0x0707_0707_0707_0707 | fields >> 1 & 0x3838_3838_3838_3838;
+    let word = word & 0x003F_003F_003F_003F | word >> 2 & 0x0FC0_0FC0_0FC0_0FC0;
+    let word = word & 0x0000_0FFF_0000_0FFF | word >> 4 & 0x00FF_F000_00FF_F000;
+    word & 0x00FF_FFFF | word >> 8 & 0xFFFF_FF00_0000
 }

@@ -38,8 +38,9 @@ struct Short {
 
 /// m from 17 to 32.
 struct Long {
-    /// The first code with the given high part, and at the end the number of codes.
-    first: Vec<u32>,
+    /// For each high part the first code with it, and what leads from a code to the place of its low part in
+    /// [`Low::mask`]. At the end the number of codes.
+    first: Vec<(u32, u32)>,
     /// `near[c >> shift]` is the high part of code `c >> shift << shift`.
     near: Vec<u16>,
     shift: u32,
@@ -104,15 +105,18 @@ impl Codes {
             }
             Tables::Short(Short { code, mask })
         } else {
-            let mut first = vec![0u32];
+            let (mut first, mut next) = (Vec::new(), 0);
             for high in 0u32..1 << (m - 16) {
-                let below = n.checked_sub(high.count_ones() as usize).map_or(0, |k| binomial(16, k));
-                first.push(first[high as usize] + below as u32);
+                let left = n.checked_sub(high.count_ones() as usize).filter(|&left| left <= 16);
+                let start = left.map_or(0, |left| low().start[left] as u32);
+                first.push((next, start.wrapping_sub(next)));
+                next += left.map_or(0, |left| binomial(16, left)) as u32;
             }
+            first.extend([(next, 0); 5]); // more than one, so that some can be looked at at once
             let shift = pattern.bits().saturating_sub(16);
             let mut high = 0;
             let near = (0..pattern.count().div_ceil(1 << shift)).map(|near| {
-                while first[high + 1] <= near << shift {
+                while first[high + 1].0 <= near << shift {
                     high += 1;
                 }
                 high as u16
@@ -159,7 +163,7 @@ impl Codes {
         match &self.tables {
             Tables::Short(tables) => u32::from(tables.code[full as usize]),
             Tables::Long(tables) => {
-                tables.first[(full >> 16) as usize] + u32::from(tables.low.rank[full as usize % LOW])
+                tables.first[(full >> 16) as usize].0 + u32::from(tables.low.rank[full as usize % LOW])
             }
         }
     }
@@ -173,12 +177,14 @@ impl Codes {
             }
             Tables::Long(tables) => {
                 let mut high = usize::from(*tables.near.get((code >> tables.shift) as usize)?);
-                while *tables.first.get(high + 1)? <= code {
+                // Mostly one or two steps, without a branch that nobody could foresee.
+                let near = tables.first.get(high..high + 5)?;
+                high += near[1..].iter().map(|next| usize::from(next.0 <= code)).sum::<usize>();
+                while tables.first.get(high + 1)?.0 <= code {
                     high += 1;
                 }
-                let k = self.pattern.n - high.count_ones() as usize;
-                let below = tables.low.mask[tables.low.start[k] + (code - tables.first[high]) as usize];
-                Some((high as u32) << 16 | u32::from(below))
+                let low = tables.low.mask.get(code.wrapping_add(tables.first[high].1) as usize)?;
+                Some((high as u32) << 16 | u32::from(*low))
             }
         }
     }

@@ -3,8 +3,8 @@
 use super::codes::{Codes, Over};
 use super::prune::Ranked;
 use super::{Layout, NO_BITS, Pattern, Slot};
-use crate::{Item, Matrix, MatrixMut, Result, TILE, par};
-use sparsefmt_kernels::Order;
+use crate::{Matrix, MatrixMut, Result, TILE, par};
+use sparsefmt_kernels::{Kernels, Order};
 use std::ops::Range;
 
 /// Groups that hold more than n nonzeros.
@@ -29,6 +29,12 @@ pub(super) trait Source<T> {
 
     /// The items of a tile; sets the bits of those to be kept in `keep`, a bit per item.
     fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]>;
+
+    /// Packs a tile as 2 of 4 in one go: `false` if there is no kernel for it, or a group is overfull; codes and slots
+    /// hold nothing of use then.
+    fn two_of_four(&mut self, _row: usize, _cols: Range<usize>, _codes: &mut [u8], _slots: &mut [T]) -> bool {
+        false
+    }
 }
 
 struct Dense<'a, T> {
@@ -36,11 +42,15 @@ struct Dense<'a, T> {
     zero: T,
 }
 
-impl<T: Item> Source<T> for Dense<'_, T> {
+impl<T: Slot> Source<T> for Dense<'_, T> {
     fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
         let items = &self.w.row(row)[cols];
         T::nonzero_bits(items, self.zero, keep);
         Ok(items)
+    }
+
+    fn two_of_four(&mut self, row: usize, cols: Range<usize>, codes: &mut [u8], slots: &mut [T]) -> bool {
+        T::two_of_four(&self.w.row(row)[cols], None, self.zero, codes, slots)
     }
 }
 
@@ -59,6 +69,10 @@ impl<T: Ranked> Source<T> for Pruned<'_, T> {
         T::nonzero_bits(items, self.zero, keep);
         keep.iter_mut().zip(&top).for_each(|(keep, top)| *keep &= top);
         Ok(items)
+    }
+
+    fn two_of_four(&mut self, row: usize, cols: Range<usize>, codes: &mut [u8], slots: &mut [T]) -> bool {
+        T::two_of_four(&self.w.row(row)[cols], Some(self.order), self.zero, codes, slots)
     }
 }
 
@@ -109,16 +123,6 @@ pub(crate) fn encode_row<T: Ranked>(
     let (layout, table) = (Layout::new(pattern, items.len())?, Codes::of(pattern));
     layout.check(1, (1, codes.len()), (1, slots.len()))?;
     let zero = T::mask(zero);
-    let mut done = 0;
-    if (pattern.n, pattern.m) == (2, 4) {
-        let over;
-        (done, over) = T::two_of_four(items, order, zero, codes, slots);
-        if over {
-            return Ok(false);
-        }
-    }
-    let (items, codes, slots) = (&items[done..], &mut codes[done / 64 * 6..], &mut slots[done / 2..]);
-    let layout = Layout::new(pattern, items.len())?;
     let w = Matrix::new("w", items, 1, items.len())?;
     let over = match order {
         Some(order) => pack_row(&layout, table, 0, &mut Pruned { w, zero, order, pattern }, codes, slots)?,
@@ -179,7 +183,7 @@ fn pack_row<T: Slot>(
     codes: &mut [u8],
     slots: &mut [T],
 ) -> Result<Option<Over>> {
-    let m = layout.pattern.m;
+    let Pattern { n, m, .. } = layout.pattern;
     let (codes, code_padding) = codes.split_at_mut(layout.code_bytes);
     let (slots, slot_padding) = slots.split_at_mut(layout.slots);
     code_padding.fill(0);
@@ -187,8 +191,16 @@ fn pack_row<T: Slot>(
     let mut over: Option<Over> = None;
     let (mut keep, mut full) = (NO_BITS, NO_BITS);
     for tile in layout.tiles() {
+        let columns = tile.start..tile.start + tile.cols;
+        if (n, m) == (2, 4) && tile.cols.is_multiple_of(Kernels::FOURS) {
+            let (codes, slots) =
+                (&mut codes[tile.code..][..tile.cols / 32 * 3], &mut slots[tile.slot..][..tile.cols / 2]);
+            if source.two_of_four(row, columns.clone(), codes, slots) {
+                continue;
+            }
+        }
         let (bits, behind) = keep.split_at_mut(tile.cols.div_ceil(8));
-        let items = source.tile(row, tile.start..tile.start + tile.cols, bits)?;
+        let items = source.tile(row, columns, bits)?;
         if tile.groups < layout.pattern.tile() {
             behind.fill(0); // of the tile before
         }

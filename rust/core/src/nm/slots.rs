@@ -23,16 +23,16 @@ pub trait Slot: Item {
         }
     }
 
-    /// Packs the first items of a row as 2 of 4, if there is a kernel for it: how many, and whether a group of theirs
-    /// is overfull. See [`Kernels::pack_two_of_four`].
+    /// Packs items as 2 of 4, a multiple of [`Kernels::FOURS`]; `false` if there is no kernel for it, or a group is
+    /// overfull. See [`Kernels::pack_two_of_four`].
     fn two_of_four(
         _items: &[Self],
         _order: Option<Order<Self>>,
         _zero: Self,
         _codes: &mut [u8],
         _slots: &mut [Self],
-    ) -> (usize, bool) {
-        (0, false)
+    ) -> bool {
+        false
     }
 }
 
@@ -77,19 +77,8 @@ slot!(
             _ => Kernels::active().lookup_u16(bytes_of(stream, bits, room), table, out),
         }
     },
-    fn two_of_four(
-        items: &[u16],
-        order: Option<Order<u16>>,
-        zero: u16,
-        codes: &mut [u8],
-        slots: &mut [u16],
-    ) -> (usize, bool) {
-        let blocks = items.len() / Kernels::FOURS;
-        if !Kernels::active().packs_two_of_four() {
-            return (0, false);
-        }
-        let (items, codes, slots) = (&items[..blocks * 64], &mut codes[..blocks * 6], &mut slots[..blocks * 32]);
-        (items.len(), Kernels::active().pack_two_of_four(items, order, zero, codes, slots))
+    fn two_of_four(items: &[u16], order: Option<Order<u16>>, zero: u16, codes: &mut [u8], slots: &mut [u16]) -> bool {
+        !Kernels::active().pack_two_of_four(items, order, zero, codes, slots)
     }
 );
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);

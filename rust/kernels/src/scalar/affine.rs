@@ -2,7 +2,7 @@
 //!
 //! Written so that the compiler vectorises them for whatever instruction set they are inlined into.
 
-use half::{bf16, f16};
+use half::bf16;
 use std::ops::{Add, Div, Mul};
 
 /// float32 or float64.
@@ -108,14 +108,52 @@ pub(crate) fn dequantize<T: Float>(codes: &[u8], zero_point: &[u8], scale: &[T],
     }
 }
 
+/// A float16 as float32, without a branch: what holds for other numbers is chosen among what all cases would give.
+#[inline(always)]
+fn wide(half: u16) -> f32 {
+    // Exponents have their biases 15 and 127.
+    const BIAS: i32 = (127 - 15) << 23;
+    const LEAST: i32 = (127 - 14) << 23; // 2^-14, the least normal float16
+    const INFINITY: i32 = 0x7C00 << 13;
+    let (magnitude, sign) = (i32::from(half & 0x7FFF) << 13, u32::from(half & 0x8000) << 16);
+    // A subnormal is the fraction of a number in 2^-14..2^-13, less 2^-14.
+    let subnormal = (f32::from_bits((magnitude + LEAST) as u32) - f32::from_bits(LEAST as u32)).to_bits() as i32;
+    let normal = if magnitude < 1 << 23 { subnormal } else { magnitude + BIAS };
+    let quiet = if magnitude > INFINITY { 1 << 22 } else { 0 };
+    let special = (magnitude + 2 * BIAS) | quiet;
+    let bits = if magnitude >= INFINITY { special } else { normal };
+    f32::from_bits(bits as u32 | sign)
+}
+
+/// The nearest float16, ties to even, as [`wide`].
+#[inline(always)]
+pub(crate) fn narrow(x: f32) -> u16 {
+    const BIAS: i32 = (127 - 15) << 23;
+    const LEAST: i32 = (127 - 14) << 23;
+    const BEYOND: i32 = (127 + 16) << 23; // 2^16
+    const INFINITY: i32 = 0xFF << 23;
+    // So large that a sum with it has the last place that a subnormal float16 has.
+    const COARSE: i32 = (127 - 14 + 13) << 23;
+    let (magnitude, sign) = (x.to_bits() as i32 & i32::MAX, (x.to_bits() >> 16) as u16 & 0x8000);
+    let coarse = f32::from_bits(magnitude as u32) + f32::from_bits(COARSE as u32);
+    let subnormal = (coarse.to_bits() as i32).wrapping_sub(COARSE);
+    let rounded = magnitude.wrapping_sub(BIAS).wrapping_add(0xFFF + (magnitude >> 13 & 1)) >> 13;
+    let finite = if magnitude < LEAST { subnormal } else { rounded };
+    let fraction = 0x200 | (magnitude >> 13 & 0x3FF);
+    let special = 0x7C00 | if magnitude > INFINITY { fraction } else { 0 };
+    (if magnitude >= BEYOND { special } else { finite }) as u16 | sign
+}
+
 /// See [`crate::Kernels::widen_f16`].
+#[inline(always)]
 pub(crate) fn widen_f16(src: &[u16], dst: &mut [f32]) {
-    dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = f16::from_bits(src).to_f32());
+    dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = wide(src));
 }
 
 /// See [`crate::Kernels::narrow_f16`].
+#[inline(always)]
 pub(crate) fn narrow_f16(src: &[f32], dst: &mut [u16]) {
-    dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = f16::from_f32(src).to_bits());
+    dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = narrow(src));
 }
 
 /// See [`crate::Kernels::widen_bf16`].
@@ -127,11 +165,15 @@ pub(crate) fn widen_bf16(src: &[u16], dst: &mut [f32]) {
 /// See [`crate::Kernels::narrow_bf16`].
 #[inline(always)]
 pub(crate) fn narrow_bf16(src: &[f32], dst: &mut [u16]) {
-    for (dst, &src) in dst.iter_mut().zip(src) {
-        let bits = src.to_bits();
-        let rounded = (bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16) as u16;
-        *dst = if src.is_nan() { bf16::NAN.to_bits() } else { rounded };
-    }
+    dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = narrow_brain(src));
+}
+
+/// The nearest bfloat16, ties to even.
+#[inline(always)]
+pub(crate) fn narrow_brain(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = (bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16) as u16;
+    if x.is_nan() { bf16::NAN.to_bits() } else { rounded }
 }
 
 /// See [`crate::Kernels::pack_nibbles`].

@@ -1,5 +1,7 @@
 //! Items to the front and back to their columns, by a mask of bits.
 
+use super::places::Word;
+
 /// Calls `visit` with the place of each set bit among the first `len`, in ascending order; gives their number.
 fn each(bits: &[u8], len: usize, mut visit: impl FnMut(usize)) -> usize {
     let (words, rest) = bits.as_chunks::<8>();
@@ -22,8 +24,27 @@ pub(crate) fn first(n: usize) -> u64 {
     if n < 64 { (1 << n) - 1 } else { u64::MAX }
 }
 
+/// Set bits in 64 columns that are faster one by one than byte by byte.
+const FEW: usize = 8;
+
 /// See [`crate::Kernels::compress_u16`].
 pub(crate) fn compress<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
+    let (blocks, tail) = src.as_chunks::<64>();
+    let (bits, tail_bits) = bits.split_at(8 * blocks.len());
+    let mut written = 0;
+    for (block, bytes) in blocks.iter().zip(bits.as_chunks::<8>().0) {
+        let (room, word) = (dst.get_mut(written..).unwrap_or_default(), Word::new(*bytes));
+        match room.first_chunk_mut() {
+            Some(room) if word.count > FEW => word.gather(block, room),
+            _ => _ = compress_each(block, bytes, room),
+        }
+        written += word.count;
+    }
+    written + compress_each(tail, tail_bits, dst.get_mut(written..).unwrap_or_default())
+}
+
+/// The same, item by item.
+fn compress_each<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
     let mut room = dst.iter_mut();
     each(bits, src.len(), |at| {
         if let Some(to) = room.next() {
@@ -34,6 +55,22 @@ pub(crate) fn compress<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize 
 
 /// See [`crate::Kernels::expand_u16`].
 pub(crate) fn expand<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T], _stream: bool) -> usize {
+    let (blocks, tail) = dst.as_chunks_mut::<64>();
+    let (bits, tail_bits) = bits.split_at(8 * blocks.len());
+    let mut read = 0;
+    for (block, bytes) in blocks.iter_mut().zip(bits.as_chunks::<8>().0) {
+        let (left, word) = (src.get(read..).unwrap_or_default(), Word::new(*bytes));
+        match left.first_chunk() {
+            Some(items) if word.count > FEW => word.scatter(items, block),
+            _ => _ = expand_each(left, bytes, block),
+        }
+        read += word.count;
+    }
+    read + expand_each(src.get(read..).unwrap_or_default(), tail_bits, tail)
+}
+
+/// The same, item by item.
+fn expand_each<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
     let mut items = src.iter();
     dst.fill(T::default());
     each(bits, dst.len(), |at| {

@@ -1,6 +1,6 @@
 //! Float16 and bfloat16 in groups that share a scale, by way of float32 in the first-level cache.
 
-use super::affine;
+use super::{affine, lookup};
 
 /// Items that are worked on at once.
 const RUN: usize = 64;
@@ -41,43 +41,50 @@ pub(crate) fn quantize(
     }
 }
 
-/// Turns codes into values by way of `dequantize` (see [`crate::Kernels::dequantize_f32`]) and `narrow`.
+/// The value of a signed code, at most `most` in magnitude.
 #[inline(always)]
-pub(crate) fn dequantize(
-    (codes, group, scale, most): (&[u8], usize, &[f32], f32),
-    out: &mut [u16],
-    dequantize: impl Fn(&[u8], &[u8], &[f32], (f32, f32), &mut [f32]),
-    narrow: impl Fn(&[f32], &mut [u16]),
-) {
-    let mut x = [0.0; RUN];
+fn value(code: u8, scale: f32, most: f32) -> f32 {
+    let x = f32::from(code as i8) * scale;
+    let x = if x.is_nan() { 0.0 } else { x };
+    let x = if x < -most { -most } else { x };
+    if x > most { most } else { x }
+}
+
+/// Codes of one scale from which on it is shorter to find the values of all codes first.
+const MANY: usize = 1024;
+
+/// Turns codes into values, which `narrow` rounds.
+#[inline(always)]
+fn dequantize((codes, group, scale, most): (&[u8], usize, &[f32], f32), out: &mut [u16], narrow: impl Fn(f32) -> u16) {
     for ((codes, &scale), out) in codes.chunks(group).zip(scale).zip(out.chunks_mut(group)) {
-        let scale = [scale; RUN];
-        for (codes, out) in codes.chunks(RUN).zip(out.chunks_mut(RUN)) {
-            let len = codes.len();
-            // Signed codes are those with a zero point in the middle.
-            dequantize(codes, &[128; RUN][..len], &scale[..len], (-most, most), &mut x[..len]);
-            narrow(&x[..len], out);
+        if codes.len() < MANY {
+            out.iter_mut().zip(codes).for_each(|(out, &code)| *out = narrow(value(code, scale, most)));
+        } else {
+            let mut table = [0; 256];
+            table.iter_mut().enumerate().for_each(|(code, out)| *out = narrow(value(code as u8, scale, most)));
+            lookup::bytes(codes, &table, out);
         }
     }
 }
 
-/// Like [`dequantize`], by way of `unpack` (see [`crate::Kernels::unpack_nibbles`]); groups start with a byte.
+/// All codes of 4 bits in a byte each, in the order of their bits.
+const NIBBLES: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 248, 249, 250, 251, 252, 253, 254, 255];
+
+/// Looks codes of 4 bits up by `lookup` (see [`crate::Kernels::lookup_nibbles_u16`]) among the values of all of them,
+/// which `dequantize` finds; groups start with a byte.
 #[inline(always)]
 pub(crate) fn nibbles(
     (bytes, group, scale): (&[u8], usize, &[f32]),
     out: &mut [u16],
-    unpack: impl Fn(&[u8], &mut [u8]),
-    dequantize: impl Fn(&[u8], f32, &mut [u16]),
+    dequantize: impl Fn(&[u8; 16], f32, &mut [u16; 16]),
+    lookup: impl Fn(&[u8], &[u16; 16], &mut [u16]),
 ) {
-    let mut codes = [0; RUN];
     let mut at = 0;
     for (&scale, out) in scale.iter().zip(out.chunks_mut(group)) {
-        for out in out.chunks_mut(RUN) {
-            let (codes, len) = (&mut codes[..out.len()], out.len().div_ceil(2));
-            unpack(&bytes[at..at + len], codes);
-            dequantize(codes, scale, out);
-            at += len;
-        }
+        let (mut table, len) = ([0; 16], out.len().div_ceil(2));
+        dequantize(&NIBBLES, scale, &mut table);
+        lookup(&bytes[at..at + len], &table, out);
+        at += len;
     }
 }
 
@@ -87,14 +94,14 @@ macro_rules! halves {
             quantize((src, group, scale, most), codes, affine::widen_f16, $widen, affine::quantize);
         }
         pub(crate) fn $dequantize(codes: &[u8], group: usize, scale: &[f32], out: &mut [u16]) {
-            dequantize((codes, group, scale, $most), out, affine::dequantize, $narrow);
+            dequantize((codes, group, scale, $most), out, $narrow);
         }
         pub(crate) fn $nibbles(bytes: &[u8], group: usize, scale: &[f32], out: &mut [u16]) {
-            let one = |codes: &[u8], scale: f32, out: &mut [u16]| $dequantize(codes, RUN, &[scale], out);
-            nibbles((bytes, group, scale), out, affine::unpack_nibbles, one);
+            let all = |codes: &[u8; 16], scale: f32, out: &mut [u16; 16]| $dequantize(codes, 16, &[scale], out);
+            nibbles((bytes, group, scale), out, all, lookup::nibbles);
         }
     };
 }
 
-halves!(quantize_f16, dequantize_f16, nibbles_to_f16, affine::widen_f16, affine::narrow_f16, MOST_F16);
-halves!(quantize_bf16, dequantize_bf16, nibbles_to_bf16, affine::widen_bf16, affine::narrow_bf16, MOST_BF16);
+halves!(quantize_f16, dequantize_f16, nibbles_to_f16, affine::widen_f16, affine::narrow, MOST_F16);
+halves!(quantize_bf16, dequantize_bf16, nibbles_to_bf16, affine::widen_bf16, affine::narrow_brain, MOST_BF16);

@@ -29,12 +29,17 @@ pub(crate) fn top_bits<T: Key>(items: &[T], order: Order<T>, (n, m): (usize, usi
 #[inline(always)]
 fn side_by_side<T: Key, const M: usize>(block: &[T], order: Order<T>, n: usize, m: usize) -> [u32; LANES] {
     let m = if M < 32 { M } else { m.min(M) };
-    let (mut keys, mut beaten) = ([[T::default(); LANES]; M], [[T::default(); LANES]; M]);
-    for (lane, group) in block.chunks_exact(m).take(LANES).enumerate() {
-        for (keys, &item) in keys.iter_mut().zip(group) {
-            keys[lane] = item.key(order);
+    let mut row = [[T::default(); M]; LANES];
+    let all = row.as_flattened_mut();
+    all[..m * LANES].iter_mut().zip(block).for_each(|(key, &item)| *key = item.key(order));
+    let mut keys = [[T::default(); LANES]; M];
+    for (place, keys) in keys[..m].iter_mut().enumerate() {
+        for (lane, key) in keys.iter_mut().enumerate() {
+            *key = all[lane * m + place];
         }
     }
+    // A place is beaten by all behind it, but for those that lose against it.
+    let mut beaten: [_; M] = std::array::from_fn(|place| [T::from((m.max(place + 1) - 1 - place) as u8); LANES]);
     for second in 1..m {
         let (before, behind) = beaten.split_at_mut(second);
         for first in 0..second {

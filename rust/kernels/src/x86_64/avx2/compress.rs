@@ -7,8 +7,7 @@
 use crate::scalar;
 use crate::x86_64::Plain;
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi16, _mm_cvtepi8_epi16, _mm_loadl_epi64, _mm_loadu_si128, _mm_mullo_epi16,
-    _mm_or_si128, _mm_set1_epi16, _mm_shuffle_epi8, _mm_srai_epi16, _mm_storeu_si128, _mm256_add_epi32,
+    __m128i, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm_shuffle_epi8, _mm_storeu_si128, _mm256_add_epi32,
     _mm256_andnot_si256, _mm256_cvtepi8_epi32, _mm256_loadu_si256, _mm256_permutevar8x32_epi32, _mm256_set1_epi32,
     _mm256_srai_epi32, _mm256_storeu_si256, _pdep_u64, _pext_u64,
 };
@@ -108,26 +107,34 @@ fn spread_u8(items: &[u8; 8], byte: u8, out: &mut [u8; 8]) {
     *out = _pdep_u64(u64::from_le_bytes(*items), bytes_of(byte)).to_le_bytes();
 }
 
-/// From places of 16-bit items to places of bytes; a negative one stays negative in both, which shuffles in a zero.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn byte_places(places: __m128i) -> __m128i {
-    let pairs = _mm_add_epi16(_mm_mullo_epi16(places, _mm_set1_epi16(0x0202)), _mm_set1_epi16(0x0100));
-    _mm_or_si128(pairs, _mm_srai_epi16::<15>(places))
+/// Rows of places of 16-bit items as places of their bytes; a negative one stays negative in both, which shuffles in a
+/// zero.
+const fn byte_places(table: &[[u8; 8]; 256]) -> [[u8; 16]; 256] {
+    let mut bytes = [[0; 16]; 256];
+    let mut i = 0;
+    while i < 256 * 8 {
+        let place = table[i / 8][i % 8];
+        let none = place & 0x80;
+        bytes[i / 8][i % 8 * 2] = place.wrapping_mul(2) | none;
+        bytes[i / 8][i % 8 * 2 + 1] = place.wrapping_mul(2).wrapping_add(1) | none;
+        i += 1;
+    }
+    bytes
 }
+
+static BYTE_PLACES: [[u8; 16]; 256] = byte_places(&PLACES);
+static BYTE_RANKS: [[u8; 16]; 256] = byte_places(&RANKS);
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn pack_u16(items: &[u16; 8], byte: u8, out: &mut [u16; 8]) {
-    let places = _mm_cvtepi8_epi16(row(&PLACES[usize::from(byte)]));
-    store_128(out, _mm_shuffle_epi8(load_128(items), byte_places(places)));
+    store_128(out, _mm_shuffle_epi8(load_128(items), load_128(&BYTE_PLACES[usize::from(byte)])));
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn spread_u16(items: &[u16; 8], byte: u8, out: &mut [u16; 8]) {
-    let ranks = _mm_cvtepi8_epi16(row(&RANKS[usize::from(byte)]));
-    store_128(out, _mm_shuffle_epi8(load_128(items), byte_places(ranks)));
+    store_128(out, _mm_shuffle_epi8(load_128(items), load_128(&BYTE_RANKS[usize::from(byte)])));
 }
 
 #[inline]
