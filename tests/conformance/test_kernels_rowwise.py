@@ -121,6 +121,12 @@ def dense_to_bits(c: Case) -> Args:
     return c.block(c.w), c.zero, c.dirty(c.block(c.bits).shape, np.uint8), c.dirty(c.last - c.first)
 
 
+def dense_to_bits_within(c: Case) -> Args:
+    total = int(c.indptr[c.last] - c.indptr[c.first])
+    bits, row_offsets = c.dirty(c.block(c.bits).shape, np.uint8), c.dirty(c.last - c.first + 1)
+    return c.block(c.w), c.zero, bits, row_offsets, c.dirty(total + c.first, c.w.dtype)
+
+
 def bits_gather(c: Case) -> Args:
     total = int(c.indptr[-1])
     return c.block(c.w), c.block(c.bits), c.block(c.indptr, 1), c.dirty(total, c.w.dtype)
@@ -204,7 +210,7 @@ def bits_check(c: Case) -> Args:
 
 BUILDERS: list[Callable[[Case], Args]] = [
     dense_row_counts, dense_to_csr, dense_to_csr_within, dense_sample, count_nonzero,
-    dense_col_counts, dense_to_csc, dense_to_bits, bits_gather,
+    dense_col_counts, dense_to_csc, dense_to_bits, dense_to_bits_within, bits_gather,
     csr_to_dense, csc_to_dense, coo_to_dense, bits_to_dense, expand_indptr, compress_rows, count_indices,
     csr_transpose, csr_to_bits, bits_to_indices, coo_order, coo_to_csr, csr_check, coo_check, bits_check,
 ]  # fmt: skip

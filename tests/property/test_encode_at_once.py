@@ -41,7 +41,7 @@ MAKERS: dict[str, Callable[[], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("fmt", ["csr", "bsr16x16", "bsr3x7", "bsr1x1"])
+@pytest.mark.parametrize("fmt", ["csr", "bitmask", "bitmask@64", "bsr16x16", "bsr3x7", "bsr1x1"])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_the_guess_changes_no_byte(make: Callable[[], np.ndarray], fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     w = make()
@@ -65,6 +65,10 @@ def test_too_little_room_gives_the_number_and_the_offsets() -> None:
     room = total - 1
     assert rowwise.dense_to_csr_within(w, every, indptr, np.zeros(room, np.int32), np.zeros(room, w.dtype)) == total
     assert np.array_equal(indptr, np.cumsum(counts))
+    bits = np.zeros((ROWS, -(-w.shape[1] // 8)), np.uint8)
+    assert rowwise.dense_to_bits_within(w, every, bits, indptr, np.zeros(room, w.dtype)) == total
+    assert np.array_equal(indptr, np.cumsum(counts))
+    assert np.array_equal(np.unpackbits(bits, axis=1, bitorder="little")[:, : w.shape[1]], w != 0)
     lines = -(-ROWS // 16)
     counts, indptr = np.zeros(lines + 1, np.int32), np.zeros(lines + 1, np.int32)
     bsr.bsr_block_counts(w, every, (16, 16), counts[1:])

@@ -100,6 +100,22 @@ def dense_to_bits(w: Array, zero: int, bits: Array, counts: Array) -> None:
 
 
 @kernel
+def dense_to_bits_within(w: Array, zero: int, bits: Array, row_offsets: Array, slots: Array) -> int:
+    """As `dense_to_bits`, with the offsets of all rows, and the nonzero items if there is room for all.
+
+    Gives the number of nonzero items; without room for them, `slots` holds anything.
+    """
+    dense_to_bits(w, zero, bits, row_offsets[1:])
+    row_offsets[0] = 0
+    np.cumsum(row_offsets[1:], out=row_offsets[1:])
+    keep = nonzero(w, zero)
+    total = int(np.count_nonzero(keep))
+    if total <= len(slots):
+        slots[:total] = w[keep]
+    return total
+
+
+@kernel
 def bits_gather(w: Array, bits: Array, row_offsets: Array, slots: Array) -> None:
     """Copies the items of `w` whose bit is set to `slots`, row by row, where `row_offsets` says."""
     keep = unpack_bits(bits, w.shape[1])

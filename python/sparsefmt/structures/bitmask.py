@@ -8,10 +8,18 @@ import numpy as np
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import bits_gather, bits_to_dense, bits_to_indices, dense_to_bits
+from sparsefmt.kernels.rowwise import (
+    bits_gather,
+    bits_to_dense,
+    bits_to_indices,
+    dense_sample,
+    dense_to_bits,
+    dense_to_bits_within,
+)
 from sparsefmt.kernels.segments import bits_segments
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 from sparsefmt.structures.csr import expanded, offsets, rebased
+from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, large_block, likely, trimmed
 
 
 def row_bytes(cols: int, align: int) -> int:
@@ -123,6 +131,9 @@ class Bitmask(Structure):
         """Stores the nonzero items row by row."""
         rows, cols = w.shape
         bits = empty((rows, row_bytes(cols, params["align"])), np.uint8, "bits")
+        found = cls._encode_at_once(w, zero, bits)
+        if found is not None:
+            return cls(bits, found[0], w.shape, params["align"], check=False), found[1]
         counted = zeros(rows + 1, index_dtype(rows, cols, rows * cols), "row_offsets")
         for low, high, block in w.row_blocks():
             dense_to_bits(block, zero, bits[low:high], counted[low + 1 : high + 1])
@@ -131,6 +142,22 @@ class Bitmask(Structure):
         for low, high, block in w.row_blocks():
             bits_gather(block, bits[low:high], row_offsets[low : high + 1], slots)
         return cls(bits, row_offsets, w.shape, params["align"], check=False), slots
+
+    @staticmethod
+    def _encode_at_once(w: Matrix, zero: int, bits: Array) -> tuple[Array, Array] | None:
+        """Fills bits, and gives offsets and slots, in one reading: as `Csr`, where a guess of their number is right."""
+        rows, cols = w.shape
+        block = large_block(w)
+        if block is None:
+            return None
+        sample = np.empty(SAMPLES, np.int64)
+        dense_sample(block, zero, (1, PIECE), sample)
+        most = min(likely(sample, rows * -(-cols // PIECE)), rows * cols)
+        if max(rows, cols, most) > INT32_MAX:
+            return None
+        row_offsets, slots = empty(rows + 1, np.int32, "row_offsets"), empty(most, w.item_dtype, "values")
+        total = dense_to_bits_within(block, zero, bits, row_offsets, slots)
+        return (row_offsets, trimmed(slots, total)) if total <= most else None
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and spreads rows `low..high` over it."""

@@ -2,7 +2,9 @@
 
 use crate::coo::bound;
 use crate::csr::{fits, is_streamed, lengths, out_of_range, slots_at, slots_of, span};
+use crate::once::{Turns, pieces};
 use crate::{Error, Index, Item, Result, par};
+use std::ops::Range;
 
 /// Checks that `bits` are rows of `stride` bytes that hold `cols` columns.
 fn check_bits(bits: &[u8], stride: usize, shape: (usize, usize)) -> Result<()> {
@@ -39,6 +41,65 @@ pub fn dense_to_bits<T: Item, I: Index>(
         }
         Ok(())
     })
+}
+
+/// Where the rows of a task end, and their bits.
+type Rows<'a, I> = (&'a mut [I], &'a mut [u8]);
+
+/// As [`dense_to_bits`], and writes the offsets of all rows into `row_offsets`, and the nonzero items into `slots`, row by
+/// row, if there is room for all; else that holds anything. Gives the number of nonzero items. Reads `w` once.
+///
+/// # Errors
+/// The arrays do not fit together.
+pub fn dense_to_bits_within<T: Item, I: Index>(
+    w: &[T],
+    zero: u64,
+    shape: (usize, usize),
+    stride: usize,
+    bits: &mut [u8],
+    row_offsets: &mut [I],
+    slots: &mut [T],
+) -> Result<usize> {
+    let (rows, cols) = shape;
+    fits("w", w.len(), rows.saturating_mul(cols))?;
+    fits("row_offsets", row_offsets.len(), rows.saturating_add(1))?;
+    check_bits(bits, stride, shape)?;
+    row_offsets[0] = I::default();
+    let ranges = pieces(rows, cols * size_of::<T>());
+    let ends = par::split_mut(&mut row_offsets[1..], ranges.iter().map(ExactSizeIterator::len));
+    let bits = par::split_mut(bits, ranges.iter().map(|rows| rows.len() * stride));
+    // The room that is left, and how many slots were asked for.
+    let turns = Turns::new((slots, 0));
+    let tasks = ranges.into_iter().zip(ends.into_iter().zip(bits)).enumerate().collect();
+    par::map(tasks, |(at, (rows, (ends, bits))): (usize, (Range<usize>, Rows<'_, I>))| {
+        let turn = turns.of(at);
+        let row = |i: usize| &w[(rows.start + i) * cols..][..cols];
+        let mut count = 0;
+        for (i, end) in ends.iter_mut().enumerate() {
+            let (bits, padding) = bits[i * stride..][..stride].split_at_mut(cols.div_ceil(8));
+            count += T::nonzero_bits(row(i), T::mask(zero), bits);
+            padding.fill(0);
+            *end = I::cut(count);
+        }
+        let (start, room) = turn.take(|(room, asked)| {
+            let start = *asked;
+            *asked += count;
+            let mine = room.split_off_mut(..count);
+            if mine.is_none() {
+                *room = &mut [];
+            }
+            (start, mine)
+        });
+        let (mut room, filled) = room.map_or((&mut [][..], false), |room| (room, true));
+        for (i, end) in ends.iter_mut().enumerate() {
+            if filled {
+                let written = T::compress(row(i), &bits[i * stride..][..cols.div_ceil(8)], room);
+                room = room.get_mut(written..).unwrap_or_default();
+            }
+            *end = I::cut((end.to_i64() as usize).wrapping_add(start));
+        }
+    });
+    Ok(turns.done().1)
 }
 
 /// Copies the items of `w` (`shape`) whose bit is set to `slots`, row by row, where `row_offsets` says: a slice of

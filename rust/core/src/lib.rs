@@ -31,7 +31,7 @@ mod stream;
 /// of 8, so that every tile starts on a byte of bits.
 pub(crate) const TILE: usize = 2048;
 
-pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
+pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
 pub use clustered::{Found, nm_lut_decode, nm_nearest_encode};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};

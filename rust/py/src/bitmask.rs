@@ -19,6 +19,23 @@ pub fn dense_to_bits(
     )))
 }
 
+/// Writes bits and offsets, and the nonzero items if there is room for all; gives their number.
+#[pyfunction]
+pub fn dense_to_bits_within(
+    w: &Bound<'_, PyAny>,
+    zero: u64,
+    bits: &Bound<'_, PyAny>,
+    row_offsets: &Bound<'_, PyAny>,
+    slots: &Bound<'_, PyAny>,
+) -> PyResult<usize> {
+    let (shape, size) = matrix("w", w)?;
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
+        w.py(), read: [w: T], write: [bits: u8, row_offsets: I, slots: T],
+        sparsefmt::dense_to_bits_within(w, zero, shape, stride, bits, row_offsets, slots)
+    )))
+}
+
 /// Copies the items whose bit is set.
 #[pyfunction]
 pub fn bits_gather(

@@ -31,7 +31,9 @@ mod _native {
     #[pymodule_export]
     use super::affine_rows::{bits_affine_decode, bits_affine_encode, csr_affine_decode, csr_affine_encode};
     #[pymodule_export]
-    use super::bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits};
+    use super::bitmask::{
+        bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within,
+    };
     #[pymodule_export]
     use super::bsr::{
         bsr_block_counts, bsr_row_counts, bsr_to_csr, bsr_to_dense, csr_block_counts, csr_to_bsr, dense_to_bsr,
