@@ -1,12 +1,16 @@
 //! Compressed sparse rows.
 
 use crate::{Error, Index, Item, Kernels, Result, TILE, par};
+use sparsefmt_kernels::{Isa, prefetch_ahead};
 
 /// One slot in as many columns is taken by its index; more are faster compressed.
 const SPARSE: usize = 8;
 
-/// One slot in as many columns, or more, are put in their places by bits, where these are fast.
-const SPREAD: usize = 6;
+/// One slot in as many columns, or more, are put in their places many at once, where that is fast.
+const MANY: usize = 6;
+
+/// Slots that are asked for before they are scattered: prefetchers stop at the end of a page, rows of slots go on.
+const AHEAD: usize = 512;
 
 /// Bytes of the longest row that is put together in the first-level cache before it is written.
 pub(crate) const ROW_BUFFER: usize = 1 << 15;
@@ -140,18 +144,19 @@ pub fn csr_to_dense<T: Item, I: Index>(
     let stream = is_streamed(out);
     let buffered = stream && cols * size_of::<T>() <= ROW_BUFFER;
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
+    let at_once = Kernels::active().isa() == Isa::Avx512 && size_of::<T>() <= 8;
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
         let mut buffer = RowBuffer::new(if buffered { cols } else { 0 }, out);
-        let mut bits = vec![0; if I::has_fast_bits() { cols.div_ceil(8) } else { 0 }];
         Kernels::streamed(stream, |streamed| {
             for row in rows {
                 let out = &mut out[(row - first) * cols..][..cols];
                 let at = slots_at(indptr, row, &place)?;
                 let (indices, slots) = (&indices[at.clone()], &slots[at.clone()]);
-                let dense = !bits.is_empty() && indices.len() > cols / SPREAD;
-                if dense && in_bits(indices, cols, &mut bits) {
-                    T::spread(streamed, slots, &bits, out);
+                if at_once
+                    && indices.len() > cols / MANY
+                    && I::narrow(indices).is_some_and(|indices| T::place(streamed, indices, slots, out))
+                {
                     continue;
                 }
                 let to = if buffered {
@@ -193,11 +198,6 @@ impl<T: Item> RowBuffer<T> {
     }
 }
 
-/// Sets the bits at `indices`, if they ascend and are in range.
-fn in_bits<I: Index>(indices: &[I], cols: usize, bits: &mut [u8]) -> bool {
-    indices.last().is_none_or(|last| last.below(cols).is_some()) && I::bits_of(indices, bits)
-}
-
 /// Puts every slot in its place in `row`; the first index that is out of range, and its position.
 #[inline]
 pub(crate) fn scatter<T: Item, I: Index>(
@@ -209,6 +209,8 @@ pub(crate) fn scatter<T: Item, I: Index>(
     let (slot_chunks, slot_tail) = slots.as_chunks::<8>();
     for (i, chunk) in chunks.iter().enumerate() {
         let Some(slots) = slot_chunks.get(i) else { break };
+        prefetch_ahead(chunk, AHEAD);
+        prefetch_ahead(slots, AHEAD);
         for k in 0..8 {
             match chunk[k].below(row.len()) {
                 Some(col) => row[col] = slots[k],

@@ -1,6 +1,6 @@
 //! Items by width, and the two widths of indices.
 
-use sparsefmt_kernels::{CsrRow, Isa, Kernels, Streamed, Strided};
+use sparsefmt_kernels::{CsrRow, Kernels, Streamed, Strided};
 
 /// Something that may travel in 32 bits, next to a key of 32 bits.
 pub trait Word: Copy {
@@ -61,15 +61,16 @@ pub trait Item: Word + Default + PartialEq + Send + Sync + 'static {
     /// Spreads the items of `src` over the set bits, with zeros elsewhere, see `Kernels::expand_u16`.
     fn expand(src: &[Self], bits: &[u8], dst: &mut [Self], stream: bool) -> usize;
 
-    /// The same, complete for all threads only when `Kernels::streamed` returns.
-    fn spread(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize;
+    /// Puts each item of `src` at its index in `dst`, and zeros elsewhere, see `Kernels::place_u32`; complete
+    /// for all threads only when `Kernels::streamed` returns.
+    fn place(out: &Streamed, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool;
 
-    /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`; complete as `spread`.
+    /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`; complete as `place`.
     fn drain(out: &Streamed, buffer: &mut [Self], dst: &mut [Self]);
 }
 
 macro_rules! moves {
-    ($compress:ident, $expand:ident, $drain:ident) => {
+    ($compress:ident, $expand:ident, $place:ident, $drain:ident) => {
         #[inline]
         fn compress(src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize {
             Kernels::active().$compress(src, bits, dst)
@@ -79,8 +80,8 @@ macro_rules! moves {
             Kernels::active().$expand(src, bits, dst, stream)
         }
         #[inline]
-        fn spread(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) -> usize {
-            out.$expand(src, bits, dst)
+        fn place(out: &Streamed, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool {
+            out.$place(indices, src, dst)
         }
         #[inline]
         fn drain(out: &Streamed, buffer: &mut [Self], dst: &mut [Self]) {
@@ -90,7 +91,7 @@ macro_rules! moves {
 }
 
 macro_rules! item {
-    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $drain:ident) => {
+    ($t:ty, $nonzero_bits:ident, $compress:ident, $expand:ident, $place:ident, $drain:ident) => {
         impl Item for $t {
             fn mask(zero: u64) -> Self {
                 zero as Self
@@ -103,15 +104,15 @@ macro_rules! item {
             fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize {
                 Kernels::active().$nonzero_bits(src, zero, bits)
             }
-            moves!($compress, $expand, $drain);
+            moves!($compress, $expand, $place, $drain);
         }
     };
 }
 
-item!(u8, nonzero_bits_u8, compress_u8, expand_u8, drain_u8);
-item!(u16, nonzero_bits_u16, compress_u16, expand_u16, drain_u16);
-item!(u32, nonzero_bits_u32, compress_u32, expand_u32, drain_u32);
-item!(u64, nonzero_bits_u64, compress_u64, expand_u64, drain_u64);
+item!(u8, nonzero_bits_u8, compress_u8, expand_u8, place_u8, drain_u8);
+item!(u16, nonzero_bits_u16, compress_u16, expand_u16, place_u16, drain_u16);
+item!(u32, nonzero_bits_u32, compress_u32, expand_u32, place_u32, drain_u32);
+item!(u64, nonzero_bits_u64, compress_u64, expand_u64, place_u64, drain_u64);
 
 impl Item for [u64; 2] {
     fn mask(zero: u64) -> Self {
@@ -129,7 +130,7 @@ impl Item for [u64; 2] {
         }
         count
     }
-    moves!(compress_pair, expand_pair, drain_pair);
+    moves!(compress_pair, expand_pair, place_pair, drain_pair);
 }
 
 /// int32 or int64, as SciPy uses them.
@@ -147,11 +148,8 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
     /// Writes `first` plus the place of each set bit to the front of `dst`, see `Kernels::positions_i32`.
     fn positions(bits: &[u8], first: usize, dst: &mut [Self]) -> usize;
 
-    /// Sets the bits at `indices`, which must ascend, see `Kernels::bits_of_i32`.
-    fn bits_of(indices: &[Self], bits: &mut [u8]) -> bool;
-
-    /// Whether `bits_of` is faster than one access of memory for each index.
-    fn has_fast_bits() -> bool;
+    /// All of them as int32, if that is what they are.
+    fn narrow(indices: &[Self]) -> Option<&[i32]>;
 
     /// The sum of `values[i] * x[indices[i]]`, see `Kernels::csr_dot_i32`.
     ///
@@ -185,7 +183,7 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
 }
 
 macro_rules! index {
-    ($t:ty, $positions:ident, $bits_of:ident, $dot:ident, $row:ident, $wide_8:ident, $wide_16:ident, $wide_32:ident) => {
+    ($t:ty, $narrow:expr, $positions:ident, $dot:ident, $row:ident, $wide_8:ident, $wide_16:ident, $wide_32:ident) => {
         impl Index for $t {
             #[inline]
             fn below(self, bound: usize) -> Option<usize> {
@@ -205,12 +203,8 @@ macro_rules! index {
                 Kernels::active().$positions(bits, Self::cut(first), dst)
             }
             #[inline]
-            fn bits_of(indices: &[Self], bits: &mut [u8]) -> bool {
-                Kernels::active().$bits_of(indices, bits)
-            }
-            #[inline]
-            fn has_fast_bits() -> bool {
-                size_of::<Self>() == 4 && Kernels::active().isa() == Isa::Avx512
+            fn narrow(indices: &[Self]) -> Option<&[i32]> {
+                ($narrow)(indices)
             }
             fn dot(indices: &[Self], values: &[f32], x: &[f32]) -> Result<f32, usize> {
                 Kernels::active().$dot(indices, values, x)
@@ -231,5 +225,5 @@ macro_rules! index {
     };
 }
 
-index!(i32, positions_i32, bits_of_i32, csr_dot_i32, csr_row_i32, csr_wide_8_i32, csr_wide_16_i32, csr_wide_32_i32);
-index!(i64, positions_i64, bits_of_i64, csr_dot_i64, csr_row_i64, csr_wide_8_i64, csr_wide_16_i64, csr_wide_32_i64);
+index!(i32, Some, positions_i32, csr_dot_i32, csr_row_i32, csr_wide_8_i32, csr_wide_16_i32, csr_wide_32_i32);
+index!(i64, |_| None, positions_i64, csr_dot_i64, csr_row_i64, csr_wide_8_i64, csr_wide_16_i64, csr_wide_32_i64);

@@ -8,7 +8,6 @@ type Compress<T> = unsafe fn(&[T], &[u8], &mut [T]) -> usize;
 /// If the last argument says so, writes past the caches, which the caller must wait for by a fence.
 type Expand<T> = unsafe fn(&[T], &[u8], &mut [T], bool) -> usize;
 type Positions<I> = unsafe fn(&[u8], I, &mut [I]) -> usize;
-type BitsOf<I> = unsafe fn(&[I], &mut [u8]) -> bool;
 /// Writes past the caches, as above.
 type Drain<T> = unsafe fn(&mut [T], &mut [T]);
 type Pair = [u64; 2];
@@ -33,8 +32,6 @@ pub(crate) struct Table {
     pub(crate) drain_pair: Drain<Pair>,
     positions_i32: Positions<i32>,
     positions_i64: Positions<i64>,
-    bits_of_i32: BitsOf<i32>,
-    bits_of_i64: BitsOf<i64>,
     count_bits: unsafe fn(&[u8]) -> usize,
 }
 
@@ -56,8 +53,6 @@ pub(crate) const SCALAR: Table = Table {
     drain_pair: scalar::compress::drain::<Pair>,
     positions_i32: scalar::compress::positions_i32,
     positions_i64: scalar::compress::positions_i64,
-    bits_of_i32: scalar::compress::bits_of::<i32>,
-    bits_of_i64: scalar::compress::bits_of::<i64>,
     count_bits: scalar::compress::count_bits,
 };
 
@@ -91,7 +86,6 @@ pub(crate) const AVX512: Table = Table {
     drain_pair: avx512::compress::drain_pair,
     positions_i32: avx512::compress::positions_i32,
     positions_i64: avx512::compress::positions_i64,
-    bits_of_i32: avx512::places::bits_of_i32,
     ..AVX2
 };
 
@@ -150,18 +144,6 @@ macro_rules! positions {
     };
 }
 
-macro_rules! bits_of {
-    ($name:ident, $i:ty) => {
-        /// Sets the bits (LSB first) at `indices` and clears all others; false, and `bits` hold anything, unless the
-        /// indices ascend without repeating and lie in `0..8 * bits.len()`.
-        #[must_use]
-        pub fn $name(&self, indices: &[$i], bits: &mut [u8]) -> bool {
-            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-            unsafe { (self.compress.$name)(indices, bits) }
-        }
-    };
-}
-
 impl Kernels {
     items!(compress_u8, expand_u8, drain_u8, u8);
     items!(compress_u16, expand_u16, drain_u16, u16);
@@ -170,9 +152,6 @@ impl Kernels {
     items!(compress_pair, expand_pair, drain_pair, Pair);
     positions!(positions_i32, i32);
     positions!(positions_i64, i64);
-
-    bits_of!(bits_of_i32, i32);
-    bits_of!(bits_of_i64, i64);
 
     /// Gives the number of set bits.
     #[must_use]

@@ -2,7 +2,9 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use crate::{affine, compress, halves, lookup, nearest, product, ranks, scalar, slots, top, two_of_four, units};
+use crate::{
+    affine, compress, halves, lookup, nearest, places, product, ranks, scalar, slots, top, two_of_four, units,
+};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -123,6 +125,7 @@ pub struct Kernels {
     pub(crate) halves: halves::Halves,
     pub(crate) lookup: lookup::Table,
     pub(crate) nearest: nearest::Table,
+    pub(crate) places: places::Table,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
@@ -144,6 +147,7 @@ const SCALAR: Kernels = Kernels {
     halves: halves::SCALAR,
     lookup: lookup::SCALAR,
     nearest: nearest::SCALAR,
+    places: places::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
@@ -166,6 +170,7 @@ const AVX2: Kernels = Kernels {
     halves: avx2::halves::TABLE,
     lookup: avx2::lookup::TABLE,
     nearest: avx2::nearest::TABLE,
+    places: places::SCALAR,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
     slots: slots::AVX2,
@@ -190,6 +195,7 @@ const AVX512: Kernels = Kernels {
     split_leaf: avx512::split::leaf,
     split_pivot: avx512::split::pivot,
     nearest: avx512::nearest::TABLE,
+    places: places::AVX512,
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,

@@ -15,7 +15,7 @@ pub fn prefetch<T>(items: &[T], at: usize) {
 
 /// Asks for what stands `ahead` items behind the first of `items` to be brought to the second-level cache.
 #[inline(always)]
-pub(crate) fn prefetch_ahead<T>(items: &[T], ahead: usize) {
+pub fn prefetch_ahead<T>(items: &[T], ahead: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};

@@ -5,7 +5,7 @@ use crate::Kernels;
 /// Expands items; see [`Kernels::streamed`].
 #[derive(Debug)]
 pub struct Streamed {
-    stream: bool,
+    pub(crate) stream: bool,
 }
 
 impl Drop for Streamed {

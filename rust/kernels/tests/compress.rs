@@ -2,19 +2,7 @@
 
 mod common;
 
-use common::tables;
-
-/// A small generator, so that the tests need no crate and repeat.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
+use common::{generator, tables};
 
 /// Lengths, each with masks that have none, few, half or all bits set.
 fn masks() -> impl Iterator<Item = (usize, Vec<u8>)> {
@@ -32,10 +20,10 @@ fn overfull(bits: &[u8], len: usize) -> Vec<u8> {
 }
 
 fn mask(len: usize, in_eight: u64) -> Vec<u8> {
-    let mut random = Random(len as u64 * 8 + in_eight + 1);
+    let mut random = generator(len * 8 + in_eight as usize + 1);
     let mut bits = vec![0u8; len.div_ceil(8)];
     for i in 0..len {
-        bits[i / 8] |= u8::from(random.next() % 8 < in_eight) << (i % 8);
+        bits[i / 8] |= u8::from(random() % 8 < in_eight) << (i % 8);
     }
     bits
 }
@@ -53,8 +41,8 @@ macro_rules! items_agree {
     ($test:ident, $t:ty, $item:expr, $compress:ident, $expand:ident, $drain:ident) => {
         #[test]
         fn $test() {
-            let mut random = Random(7);
-            let source: Vec<$t> = (0..1025).map(|_| $item(random.next())).collect();
+            let mut random = generator(7);
+            let source: Vec<$t> = (0..1025).map(|_| $item(random())).collect();
             let dirty = $item(0x5A5A_5A5A_5A5A_5A5A_u64);
             for (len, bits) in masks() {
                 let places = places(&bits);
@@ -126,26 +114,47 @@ macro_rules! positions_agree {
 positions_agree!(positions_in_int32_agree, i32, positions_i32);
 positions_agree!(positions_in_int64_agree, i64, positions_i64);
 
-macro_rules! bits_agree {
-    ($test:ident, $i:ty, $name:ident) => {
+macro_rules! places_agree {
+    ($test:ident, $t:ty, $item:expr, $place:ident) => {
         #[test]
         fn $test() {
+            let mut random = generator(9);
+            let source: Vec<$t> = (0..1025).map(|_| $item(random())).collect();
+            let dirty = $item(0x5A5A_5A5A_5A5A_5A5A_u64);
             for (len, bits) in masks() {
-                let indices: Vec<$i> = places(&bits).iter().map(|&at| at as $i).collect();
+                let indices: Vec<i32> = places(&bits).iter().map(|&at| at as i32).collect();
+                let src = &source[..indices.len()];
+                let mut want = vec![<$t>::default(); len];
+                for (&at, &item) in indices.iter().zip(src) {
+                    want[at as usize] = item;
+                }
                 for kernels in tables() {
                     let isa = kernels.isa();
-                    let mut got = vec![0xA5; bits.len()];
-                    assert!(kernels.$name(&indices, &mut got), "{isa:?}, {len} bits");
-                    assert_eq!(got, bits, "{isa:?}, {len} bits");
-                    for wrong in [-1, <$i>::MIN, 8 * bits.len() as $i, <$i>::MAX] {
-                        let mut indices = indices.clone();
-                        indices.insert(if wrong < 0 { 0 } else { indices.len() }, wrong);
-                        assert!(!kernels.$name(&indices, &mut got), "{isa:?}, {len} bits, {wrong}");
+                    for (stream, shift) in [(false, 0), (true, 0), (true, 1), (false, 3)] {
+                        let mut got = vec![dirty; len + shift];
+                        assert!(kernels.$place(&indices, src, &mut got[shift..], stream), "{isa:?}, {len} items");
+                        assert_eq!(got[shift..], want, "{isa:?}, {len} items, stream: {stream}");
                     }
-                    for at in [0, indices.len() / 2, indices.len()].into_iter().filter(|&at| at > 0) {
-                        let mut indices = indices.clone();
-                        indices.insert(at, indices[at - 1]);
-                        assert!(!kernels.$name(&indices, &mut got), "{isa:?}, {len} bits, twice at {at}");
+                    let refused = |indices: &[i32], why: &str| {
+                        let mut got = vec![dirty; len];
+                        let fine = kernels.$place(indices, &source[..indices.len()], &mut got, true);
+                        assert!(!fine, "{isa:?}, {len} items, {why}");
+                    };
+                    for wrong in [-1, i32::MIN, len as i32, i32::MAX] {
+                        let mut indices = indices[..indices.len().min(1000)].to_vec();
+                        indices.insert(if wrong < 0 { 0 } else { indices.len() }, wrong);
+                        refused(&indices, "beyond an end");
+                    }
+                    for at in [1, 5, 16, 48, 64, 65, 100, 200, 500].into_iter().filter(|&at| at < indices.len()) {
+                        let mut twice = indices[..indices.len().min(1000)].to_vec();
+                        twice.insert(at, twice[at - 1]);
+                        refused(&twice, "one twice");
+                        let mut swapped = indices.clone();
+                        swapped.swap(at - 1, at);
+                        refused(&swapped, "two swapped");
+                        let mut wrong = indices.clone();
+                        wrong[at] = i32::MIN + at as i32;
+                        refused(&wrong, "a negative one");
                     }
                 }
             }
@@ -153,5 +162,8 @@ macro_rules! bits_agree {
     };
 }
 
-bits_agree!(bits_of_int32_agree, i32, bits_of_i32);
-bits_agree!(bits_of_int64_agree, i64, bits_of_i64);
+places_agree!(items_of_1_byte_in_places_agree, u8, |v: u64| v as u8, place_u8);
+places_agree!(items_of_2_bytes_in_places_agree, u16, |v: u64| v as u16, place_u16);
+places_agree!(items_of_4_bytes_in_places_agree, u32, |v: u64| v as u32, place_u32);
+places_agree!(items_of_8_bytes_in_places_agree, u64, |v: u64| v, place_u64);
+places_agree!(items_of_16_bytes_in_places_agree, [u64; 2], |v: u64| [v, !v], place_pair);

@@ -159,14 +159,46 @@ fn bits_and_their_places() {
             assert_eq!(kernels.positions_i64(a.place(side, &bits), 9, dst), count, "{context}");
             assert_eq!(dst, &wide[..dst.len()], "{context}");
         }
-        let (narrow, wide) = (&narrow[..count], &wide[..count.min(PAGE / 8)]);
-        let (indices, got) = (a.place(side, narrow), b.place(side, &vec![7; len + 2]));
-        assert!(kernels.bits_of_i32(indices, got), "{context}");
-        assert_eq!(kernels.count_bits(got), count, "{context}");
-        assert!(kernels.bits_of_i64(a.place(side, wide), got), "{context}");
-        assert_eq!(kernels.count_bits(got), wide.len(), "{context}");
     });
 }
+
+macro_rules! places {
+    ($test:ident, $t:ty, $item:expr, $place:ident) => {
+        #[test]
+        fn $test() {
+            everywhere(|kernels, side, len, [a, b, c, _]| {
+                for one_in in [1, 2, 5, 40] {
+                    let mut next = generator(len + one_in);
+                    let indices: Vec<i32> = (0..len as i32).filter(|_| next() % one_in as u64 == 0).collect();
+                    let src: Vec<$t> = indices.iter().map(|_| $item(next())).collect();
+                    let context = format!("{:?}, {side:?}, {len} items, one in {one_in}", kernels.isa());
+                    let mut want = vec![<$t>::default(); len];
+                    assert!(scalar().$place(&indices, &src, &mut want, false), "{context}");
+                    // Shorter at its start by what makes addresses of another kind.
+                    for (stream, skip) in [(false, 0), (true, 0), (true, 1)] {
+                        let skip = if indices.first().is_none_or(|&first| first >= skip) { skip as usize } else { 0 };
+                        let moved: Vec<i32> = indices.iter().map(|&index| index - skip as i32).collect();
+                        let dst = c.place(side, &vec![$item(7); len - skip.min(len)]);
+                        let (indices, src) = (a.place(side, &moved), b.place(side, &src));
+                        assert!(kernels.$place(indices, src, dst, stream), "{context}");
+                        assert_eq!(dst, &want[skip.min(len)..], "{context}");
+                    }
+                    // Whatever the indices are, nothing else is touched.
+                    let wild: Vec<i32> = indices.iter().map(|_| next() as i32 % (2 * len as i32 + 2)).collect();
+                    let (dst, wild) = (c.place(side, &want), a.place(side, &wild));
+                    let ascending = wild.is_sorted_by(|a, b| a < b) && wild.iter().all(|&i| 0 <= i && i < len as i32);
+                    assert_eq!(kernels.$place(wild, b.place(side, &src), dst, true), ascending, "{context}");
+                }
+            });
+        }
+    };
+}
+
+places!(places_of_1_byte, u8, |v: u64| v as u8, place_u8);
+places!(places_of_2_bytes, u16, |v: u64| v as u16, place_u16);
+places!(places_of_4_bytes, u32, |v: u64| v as u32, place_u32);
+places!(places_of_8_bytes, u64, |v: u64| v, place_u64);
+places!(places_of_16_bytes, [u64; 2], |v: u64| [v, !v], place_pair);
 
 #[test]
 fn ranks_and_codes() {

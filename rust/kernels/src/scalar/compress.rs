@@ -114,18 +114,16 @@ pub(crate) fn drain<T: Copy + Default>(buffer: &mut [T], dst: &mut [T]) {
     buffer.fill(T::default());
 }
 
-/// See [`crate::Kernels::bits_of_i32`].
-pub(crate) fn bits_of<I: Copy + Into<i64>>(indices: &[I], bits: &mut [u8]) -> bool {
-    bits.fill(0);
+/// See [`crate::Kernels::place_u32`].
+pub(crate) fn place<T: Copy + Default>(indices: &[i32], src: &[T], dst: &mut [T], _stream: bool) -> bool {
+    dst.fill(T::default());
     let mut next = 0;
-    for &index in indices {
-        let index: i64 = index.into();
-        let Some(byte) = usize::try_from(index / 8).ok().and_then(|at| bits.get_mut(at)).filter(|_| index >= next)
-        else {
+    for (&index, &item) in indices.iter().zip(src) {
+        let Some(to) = usize::try_from(index).ok().filter(|&at| at >= next).and_then(|at| dst.get_mut(at)) else {
             return false;
         };
-        *byte |= 1 << (index % 8);
-        next = index + 1;
+        *to = item;
+        next = index as usize + 1;
     }
     true
 }

@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 /// Loads a whole register.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load<T: Plain, const N: usize>(block: &[T; N]) -> __m512i {
+pub(super) fn load<T: Plain, const N: usize>(block: &[T; N]) -> __m512i {
     const { assert!(size_of::<[T; N]>() == 64) };
     // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
     unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
