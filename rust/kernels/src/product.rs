@@ -2,6 +2,7 @@
 
 use crate::csr::Wides;
 use crate::fours::Fours;
+use crate::pairs::PairTable;
 use crate::{Kernels, scalar::csr, scalar::product as plain};
 
 /// Rows of a block of the right factor, and the columns of `W` that a call of [`Kernels::panel_64`] works on.
@@ -29,20 +30,6 @@ pub struct Chunk<const J: usize>(pub [[f32; 16]; J]);
 impl<const J: usize> Chunk<J> {
     /// All zeros.
     pub const ZERO: Self = Self([[0.0; 16]; J]);
-}
-
-/// Groups of 2:4 that a call of [`Kernels::add_pairs`] works on.
-pub const PAIRED: usize = 16;
-
-/// 64 columns of a block of bfloat16: for each group of 4 rows its 6 pairs of rows, in the order of the codes of 2:4, one
-/// row of a pair in the lower half of each item. As many as a byte can name; the first `6 * PAIRED` are in use.
-#[derive(Clone, Debug)]
-#[repr(align(64))]
-pub struct Pairs(pub [[u32; 64]; 256]);
-
-impl Pairs {
-    /// All zeros.
-    pub const ZERO: Self = Self([[0; 64]; 256]);
 }
 
 /// A matrix of float32 with gaps: rows start `stride` items apart, and `width` of each, from `first` on, count.
@@ -74,7 +61,6 @@ pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f3
 pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
 pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
-pub(crate) type AddPairs = unsafe fn(&[u8; 8], &[u16; 2 * PAIRED], &Pairs, &mut [f32; 64]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
 pub(crate) type Block = unsafe fn(&[f32], usize, &Strided<'_>, &mut [f32], usize);
@@ -98,7 +84,7 @@ pub(crate) struct Product {
     pub(crate) dots_4: Dots<4>,
     pub(crate) dots_8: Dots<8>,
     pub(crate) dots_16: Dots<16>,
-    pub(crate) add_pairs: AddPairs,
+    pub(crate) pairs: PairTable,
     pub(crate) csr_dot_i32: CsrDot<i32>,
     pub(crate) csr_dot_i64: CsrDot<i64>,
     pub(crate) csr_row_i32: CsrRow<i32>,
@@ -123,7 +109,7 @@ pub(crate) const SCALAR: Product = Product {
     dots_4: plain::dots::<4, false>,
     dots_8: plain::dots::<8, false>,
     dots_16: plain::dots::<16, false>,
-    add_pairs: plain::add_pairs,
+    pairs: crate::pairs::SCALAR,
     csr_dot_i32: csr::dot::<i32, false>,
     csr_dot_i64: csr::dot::<i64, false>,
     csr_row_i32: plain::csr_row::<i32, false>,
@@ -288,30 +274,6 @@ impl Kernels {
         assert!(end.is_some_and(|end| end <= sums.len()), "rows of a block");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { (self.product.block)(block, rows, x, sums, stride) }
-    }
-
-    /// Whether [`Kernels::add_pairs`] multiplies two pairs at once.
-    #[must_use]
-    pub fn pairs_are_fast(&self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        {
-            self.isa() == crate::Isa::Avx512 && is_x86_feature_detected!("avx512bf16")
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        false
-    }
-
-    /// Adds the products of [`PAIRED`] groups of 2:4, codes in the first 6 bytes of `codes` and values bfloat16, with
-    /// `x`. A code that names no pair takes some other row. Where it is fast, subnormal numbers count as zeros.
-    pub fn add_pairs(&self, codes: &[u8; 8], values: &[u16; 2 * PAIRED], x: &Pairs, sums: &mut [f32; 64]) {
-        #[cfg(target_arch = "x86_64")]
-        if self.pairs_are_fast() {
-            // SAFETY: the CPU has the features.
-            unsafe { crate::x86_64::avx512::pairs::add_pairs(codes, values, x, sums) };
-            return;
-        }
-        // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-        unsafe { (self.product.add_pairs)(codes, values, x, sums) }
     }
 
     /// Whether no item is NaN or infinite.

@@ -7,7 +7,7 @@ mod fence;
 
 use common::{generator, scalar};
 use fence::{Fence, PAGE, bytes, everywhere};
-use sparsefmt_kernels::{Chunk, FourRow, Strided};
+use sparsefmt_kernels::{Chunk, FourRow, PAIRED, PairRows, Pairs, Strided};
 
 #[test]
 fn dots_with_bits() {
@@ -186,5 +186,35 @@ fn compressed_rows_by_wide_ones() {
         wide!(kernels, side, 8, csr_wide_8_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
         wide!(kernels, side, 16, csr_wide_16_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
         wide!(kernels, side, 32, csr_wide_32_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+    });
+}
+
+#[test]
+fn pairs_of_bfloat16() {
+    let mut pairs = Box::new(Pairs::ZERO);
+    everywhere(|kernels, side, len, [a, b, c, d]| {
+        if len > 200 {
+            return;
+        }
+        let mut next = generator(len);
+        let mut brains = |len: usize| (0..len).map(|_| (next() as u16 & 0x80FF) | 0x3F00).collect::<Vec<_>>();
+        let (rows, width, stride) = (len % 13, 1 + len % 64, 1 + len % 64 + len % 3);
+        let strides = (6 + len % 5, 2 * PAIRED + len % 7);
+        let end = |stride: usize, last: usize| rows.checked_sub(1).map_or(0, |rows| rows * stride + last);
+        let (x, values) = (brains(64 * 4 * PAIRED), brains(end(strides.1, 2 * PAIRED)));
+        let codes = bytes(end(strides.0, 8), &mut next);
+        let x_at = c.place(side, &x).as_chunks().0.first_chunk().expect("as many");
+        kernels.pack_pairs(x_at, &mut pairs);
+        assert_eq!(kernels.brains_are_finite(&x), kernels.brains_are_finite(x_at.as_flattened()));
+        let w = PairRows { codes: &codes, values: &values, strides, rows, to_come: (&[], &[]) };
+        let (codes_at, values_at) = (&*a.place(side, &codes), &*b.place(side, &values));
+        let w_at = PairRows { codes: codes_at, values: values_at, to_come: (codes_at, values_at), ..w };
+        let mut want = vec![0.5; end(stride, width)];
+        let sums = d.place(side, &want);
+        for first in [false, true] {
+            kernels.add_pairs(&w, &pairs, &mut want, (stride, width), first);
+            kernels.add_pairs(&w_at, &pairs, sums, (stride, width), first);
+            assert_eq!(sums, want, "{:?}, {side:?}, {len}", kernels.isa());
+        }
     });
 }

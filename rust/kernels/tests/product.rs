@@ -1,6 +1,6 @@
 //! Products on every instruction set are within the bound of sums in float64, whatever the lengths.
 
-use sparsefmt_kernels::{Chunk, DEPTH, Isa, Kernels, PAIRED, Pairs, Panel, Strided};
+use sparsefmt_kernels::{Chunk, DEPTH, Isa, Kernels, PAIRED, PairRows, Pairs, Panel, Strided};
 
 /// A small generator, so that the tests need no crate and repeat.
 fn generator(seed: u64) -> impl FnMut() -> u32 {
@@ -219,20 +219,16 @@ fn pairs_agree() {
         let (x, values) = (brains(4 * PAIRED * 64), brains(2 * PAIRED));
         let codes: Vec<usize> = (0..PAIRED).map(|_| next() as usize % 6).collect();
         let word = codes.iter().enumerate().fold(0u64, |word, (i, &code)| word | (code as u64) << (3 * i));
-        let mut pairs = Box::new(Pairs::ZERO);
-        for group in 0..PAIRED {
-            for (code, (low, high)) in ROWS.into_iter().enumerate() {
-                for column in 0..64 {
-                    let item = |row: usize| u32::from(x[(4 * group + row) * 64 + column]);
-                    pairs.0[6 * group + code][column] = item(low) | item(high) << 16;
-                }
-            }
-        }
-        let values: &[u16; 2 * PAIRED] = values.first_chunk().expect("as many");
-        for kernels in tables() {
-            let mut sums = [0.5; 64];
-            // The upper two bytes belong to the next groups, and do not count.
-            kernels.add_pairs(&(word | 0xFFFF << 48).to_le_bytes(), values, &pairs, &mut sums);
+        let rows: &[[u16; 64]; 4 * PAIRED] = x.as_chunks().0.first_chunk().expect("as many");
+        // The upper two bytes belong to the next groups, and do not count.
+        let codes_at = (word | 0xFFFF << 48).to_le_bytes();
+        let w = PairRows { codes: &codes_at, values: &values, strides: (0, 0), rows: 1, to_come: (&[], &[]) };
+        for (kernels, width) in tables().flat_map(|kernels| [64, 49, 17, 1].map(|width| (kernels, width))) {
+            let mut pairs = Box::new(Pairs::ZERO);
+            kernels.pack_pairs(rows, &mut pairs);
+            let mut sums = vec![f32::NAN; width];
+            kernels.add_pairs(&w, &pairs, &mut sums, (width, width), true);
+            sums.iter_mut().for_each(|sum| *sum += 0.5);
             for (column, &sum) in sums.iter().enumerate() {
                 let terms = (0..2 * PAIRED).map(|i| {
                     let (low, high) = ROWS[codes[i / 2]];

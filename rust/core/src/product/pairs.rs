@@ -2,27 +2,25 @@
 
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{Kernels, PAIRED, Pairs};
+use sparsefmt_kernels::{Kernels, PAIRED, PairRows, Pairs};
 use std::ops::Range;
 
 /// Columns of `x` at a time.
 const WIDTH: usize = 64;
 
-/// Rows whose values are asked for before they are used.
-const AHEAD: usize = 6;
+/// Groups at a time, so that many rows of them stay in the second-level cache.
+const SPAN: usize = 64 * PAIRED;
 
-/// The places of the two ones of each code.
-const ROWS: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
+/// Bytes of codes and values of some rows, which stay in the second-level cache while the next are on their way there.
+const MOST_BYTES: usize = 5 << 17;
+
+/// The most rows at a time.
+const MOST_ROWS: usize = 128;
 
 /// Whether this CPU multiplies pairs at once, so that this is the way to go.
 #[must_use]
 pub fn pairs_are_fast() -> bool {
     Kernels::active().pairs_are_fast()
-}
-
-/// Whether no item is NaN or infinite.
-fn all_finite(items: &[u16]) -> bool {
-    items.iter().fold(0, |most, item| most.max(item & 0x7FFF)) < 0x7F80
 }
 
 /// `out = w @ x` for the codes and values of 2:4, and `x` (cols, k), all of bfloat16; sums in float32. Gives false, and
@@ -47,31 +45,31 @@ pub fn pairs_matmul(
             return Err(Error::Length { name, got, want });
         }
     }
-    if !all_finite(x.items()) {
+    if !Kernels::active().brains_are_finite(x.items()) {
         return Ok(false);
     }
     if x.cols() == 0 {
         return Ok(true);
     }
     let work = (rows.nbytes() + size_of_val(values.items())).saturating_mul(x.cols());
-    let ranges = par::joined(par::cut(codes.rows(), 1, work));
+    let ranges = par::cut(codes.rows(), 1, work);
     let outs = out.split(&ranges);
+    let per_row = (values.cols().min(2 * SPAN) * 2 + codes.cols().min(SPAN * 3 / 8)).max(1);
+    let tile = (MOST_BYTES / per_row).clamp(8, MOST_ROWS);
     par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let mut pairs = Box::new(Pairs::ZERO);
-        let (k, sums) = (x.cols(), out.items_mut());
-        sums.fill(0.0);
-        for first in (0..k).step_by(WIDTH) {
-            for (block, x) in x.items().chunks(4 * PAIRED * k).enumerate() {
-                pack(x, k, first, &mut pairs);
-                for (row, sums) in range.clone().zip(sums.chunks_mut(k)) {
-                    if row + AHEAD < range.end {
-                        let (codes, values) = (codes.row(row + AHEAD), values.row(row + AHEAD));
-                        let code = block * (3 * PAIRED / 8);
-                        Kernels::prefetch(codes.get(code..code + 1).unwrap_or_default());
-                        Kernels::prefetch(values.get(block * 2 * PAIRED..).unwrap_or_default());
+        let mut room = Box::new(Room { rows: [[0; 64]; 4 * PAIRED], pairs: Pairs::ZERO });
+        let groups = x.rows().div_ceil(4);
+        if groups == 0 {
+            out.items_mut().fill(0.0);
+        }
+        for first in (0..x.cols()).step_by(WIDTH) {
+            for span in (0..groups).step_by(SPAN) {
+                for (start, sums) in range.clone().step_by(tile).zip(out.items_mut().chunks_mut(tile * x.cols())) {
+                    let rows = start..start + sums.len() / x.cols();
+                    for group in (span..groups.min(span + SPAN)).step_by(PAIRED) {
+                        room.pack(&x, group, first);
+                        add(&codes, &values, rows.clone(), group, &room.pairs, (sums, x.cols(), first));
                     }
-                    let codes = eight(&codes.row(row)[block * (3 * PAIRED / 8)..]);
-                    add(codes, &values.row(row)[block * 2 * PAIRED..], &pairs, &mut sums[first..k.min(first + WIDTH)]);
                 }
             }
         }
@@ -79,43 +77,57 @@ pub fn pairs_matmul(
     Ok(true)
 }
 
-/// The first 8 bytes; those behind the end are zero.
-#[inline]
-fn eight(bytes: &[u8]) -> [u8; 8] {
-    bytes.first_chunk().copied().unwrap_or_else(|| {
-        let mut room = [0; 8];
-        room[..bytes.len()].copy_from_slice(bytes);
-        room
-    })
+/// Working space of a thread.
+struct Room {
+    rows: [[u16; 64]; 4 * PAIRED],
+    pairs: Pairs,
 }
 
-/// Adds the products of some groups of a row.
-#[inline]
-fn add(codes: [u8; 8], values: &[u16], pairs: &Pairs, sums: &mut [f32]) {
-    let mut last = [0; 2 * PAIRED];
-    let values = values.first_chunk().unwrap_or_else(|| {
-        last[..values.len()].copy_from_slice(values);
-        &last
-    });
-    if let Ok(sums) = <&mut [f32; WIDTH]>::try_from(&mut *sums) {
-        Kernels::active().add_pairs(&codes, values, pairs, sums);
-        return;
-    }
-    let mut room = [0.0; WIDTH];
-    room[..sums.len()].copy_from_slice(sums);
-    Kernels::active().add_pairs(&codes, values, pairs, &mut room);
-    sums.copy_from_slice(&room[..sums.len()]);
-}
-
-/// Packs up to `4 * PAIRED` rows of `x`, [`WIDTH`] columns from `first` on; zeros behind them.
-fn pack(x: &[u16], k: usize, first: usize, pairs: &mut Pairs) {
-    let width = WIDTH.min(k - first);
-    for (group, pairs) in pairs.0.chunks_exact_mut(ROWS.len()).take(PAIRED).enumerate() {
-        let row = |i: usize| x.get((4 * group + i) * k + first..).and_then(|row| row.get(..width)).unwrap_or_default();
-        for (pair, (low, high)) in pairs.iter_mut().zip(ROWS) {
-            pair.fill(0);
-            pair.iter_mut().zip(row(low)).for_each(|(to, &x)| *to = x.into());
-            pair.iter_mut().zip(row(high)).for_each(|(to, &x)| *to |= u32::from(x) << 16);
+impl Room {
+    /// Packs the rows of `x` of some groups, [`WIDTH`] columns from `first` on; zeros behind them.
+    fn pack(&mut self, x: &Matrix<'_, u16>, group: usize, first: usize) {
+        let width = WIDTH.min(x.cols() - first);
+        let mut count = 0;
+        for (to, row) in self.rows.iter_mut().zip(4 * group..x.rows()) {
+            to[..width].copy_from_slice(&x.row(row)[first..first + width]);
+            count += 1;
         }
+        self.rows[count..].fill([0; 64]);
+        Kernels::active().pack_pairs(&self.rows, &mut self.pairs);
     }
+}
+
+/// Adds the products of [`PAIRED`] groups, from `group` on, of some rows.
+fn add(
+    codes: &Matrix<'_, u8>,
+    values: &Matrix<'_, u16>,
+    rows: Range<usize>,
+    group: usize,
+    pairs: &Pairs,
+    (sums, k, first): (&mut [f32], usize, usize),
+) {
+    let strides = (codes.cols(), values.cols());
+    let place = (k, WIDTH.min(k - first));
+    let code = |row: usize| codes.items().get(row * strides.0 + group * 3 / 8..).unwrap_or_default();
+    let value = |row: usize| values.items().get(row * strides.1 + 2 * group..).unwrap_or_default();
+    // Whole groups of which more bytes follow; the last rows of the matrix have none.
+    let whole = 2 * (group + PAIRED) <= strides.1;
+    let fitting = (code(rows.start).len() + strides.0).saturating_sub(8) / strides.0.max(1);
+    let count = if whole { rows.len().min(fitting) } else { 0 };
+    let to_come = (code(rows.end), value(rows.end));
+    let w = PairRows { codes: code(rows.start), values: value(rows.start), strides, rows: count, to_come };
+    Kernels::active().add_pairs(&w, pairs, &mut sums[first..], place, group == 0);
+    for (row, sums) in rows.zip(sums.chunks_mut(k)).skip(count) {
+        let (mut code_room, mut value_room) = ([0; 8], [0; 2 * PAIRED]);
+        copy(&codes.row(row)[group * 3 / 8..], &mut code_room);
+        copy(&values.row(row)[2 * group..], &mut value_room);
+        let w = PairRows { codes: &code_room, values: &value_room, strides: (0, 0), rows: 1, to_come: (&[], &[]) };
+        Kernels::active().add_pairs(&w, pairs, &mut sums[first..], place, group == 0);
+    }
+}
+
+/// Copies as many items as there are room and items for.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    let count = from.len().min(to.len());
+    to[..count].copy_from_slice(&from[..count]);
 }

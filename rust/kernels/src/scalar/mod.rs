@@ -7,6 +7,7 @@ pub(crate) mod halves;
 pub(crate) mod lookup;
 pub(crate) mod mask;
 pub(crate) mod nearest;
+pub(crate) mod pairs;
 pub(crate) mod places;
 pub(crate) mod product;
 pub(crate) mod ranks;

@@ -1,6 +1,6 @@
 //! Products, written so that the compiler vectorises them for whatever instruction set they are inlined into.
 
-use crate::product::{Chunk, DEPTH, DepthBits, PAIRED, Pairs, Panel, Strided};
+use crate::product::{Chunk, DEPTH, DepthBits, Panel, Strided};
 
 /// `a * b + c`, rounded once where the CPU does that (`F`).
 #[inline(always)]
@@ -121,25 +121,6 @@ pub(crate) fn dots<const J: usize, const F: bool>(values: &[f32], bits: &[u8], x
                 *sum = fma::<F>(value, x[lane], *sum);
             }
             left &= left - 1;
-        }
-    }
-}
-
-/// The numbers of the pairs of rows that the codes name.
-#[inline(always)]
-pub(crate) fn places(codes: &[u8; 8]) -> [u8; PAIRED] {
-    let word = u64::from_le_bytes(*codes);
-    std::array::from_fn(|group| 6 * group as u8 + (word >> (3 * group)) as u8 % 8)
-}
-
-/// See [`crate::Kernels::add_pairs`].
-#[inline(always)]
-pub(crate) fn add_pairs(codes: &[u8; 8], values: &[u16; 2 * PAIRED], x: &Pairs, sums: &mut [f32; 64]) {
-    let wide = |bits: u32| f32::from_bits(bits << 16);
-    for (&place, pair) in places(codes).iter().zip(values.as_chunks::<2>().0) {
-        let (low, high) = (wide(pair[0].into()), wide(pair[1].into()));
-        for (sum, &x) in sums.iter_mut().zip(&x.0[usize::from(place)]) {
-            *sum += low * wide(x) + high * wide(x >> 16);
         }
     }
 }

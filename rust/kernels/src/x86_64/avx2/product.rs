@@ -1,7 +1,9 @@
 //! Products for AVX2 with FMA: the portable loops, compiled for it.
 
-use crate::product::{Chunk, DepthBits, PAIRED, Pairs, Panel, Product, Strided};
+use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
+use crate::product::{Chunk, DepthBits, Panel, Product, Strided};
 use crate::scalar::csr as portable;
+use crate::scalar::pairs;
 use crate::scalar::product as plain;
 use crate::x86_64::avx2::csr;
 
@@ -19,7 +21,7 @@ pub(crate) const TABLE: Product = Product {
     dots_4,
     dots_8,
     dots_16,
-    add_pairs,
+    pairs: PAIRS,
     csr_dot_i32,
     csr_dot_i64,
     csr_row_i32,
@@ -69,10 +71,24 @@ dots!(dots_4, 4);
 dots!(dots_8, 8);
 dots!(dots_16, 16);
 
+pub(crate) const PAIRS: PairTable = PairTable { pack: pack_pairs, add: add_pairs, are_finite: brains_are_finite };
+
+/// See [`crate::Kernels::pack_pairs`].
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn pack_pairs(rows: &[[u16; 64]; 4 * PAIRED], pairs: &mut Pairs) {
+    pairs::pack(rows, pairs);
+}
+
 /// See [`crate::Kernels::add_pairs`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-pub(crate) fn add_pairs(codes: &[u8; 8], values: &[u16; 2 * PAIRED], x: &Pairs, sums: &mut [f32; 64]) {
-    plain::add_pairs(codes, values, x, sums);
+fn add_pairs(w: &PairRows<'_>, x: &Pairs, sums: &mut [f32], place: (usize, usize), first: bool) {
+    pairs::add(w, x, sums, place, first);
+}
+
+/// See [`crate::Kernels::brains_are_finite`].
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
+fn brains_are_finite(items: &[u16]) -> bool {
+    pairs::are_finite(items)
 }
 
 macro_rules! csr {

@@ -33,7 +33,7 @@ pub(crate) const TABLE: Product = Product {
     dots_4: dots::dots_4,
     dots_8: dots::dots_8,
     dots_16: dots::dots_16,
-    add_pairs: avx2::product::add_pairs,
+    pairs: avx2::product::PAIRS,
     csr_dot_i32: csr::dot,
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
@@ -205,12 +205,12 @@ fn panel_8(bits: &DepthBits, values: &[f32], x: &Panel<8>, sums: &mut [f32; 8]) 
 }
 
 /// Columns in registers: all full but the last, of which `mask` tells the lanes in use.
-struct Columns {
+pub(super) struct Columns {
     mask: u16,
 }
 
 impl Columns {
-    fn new(width: usize) -> Self {
+    pub(super) fn new(width: usize) -> Self {
         Self { mask: (0xFFFF_u32 >> (width.wrapping_neg() % 16)) as u16 }
     }
 
@@ -223,7 +223,7 @@ impl Columns {
     /// Loads register `q` of `of` of a row.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn load(&self, row: &[f32], q: usize, of: usize) -> __m512 {
+    pub(super) fn load(&self, row: &[f32], q: usize, of: usize) -> __m512 {
         let part = row.get(16 * q..).unwrap_or_default();
         let lanes = self.lanes(q, of) & lanes(part.len());
         // SAFETY: lanes behind the last item are not read.
@@ -232,7 +232,7 @@ impl Columns {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn store(&self, row: &mut [f32], q: usize, of: usize, value: __m512) {
+    pub(super) fn store(&self, row: &mut [f32], q: usize, of: usize, value: __m512) {
         let part = row.get_mut(16 * q..).unwrap_or_default();
         let lanes = self.lanes(q, of) & lanes(part.len());
         // SAFETY: lanes behind the last item are not written.
