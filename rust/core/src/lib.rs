@@ -15,6 +15,7 @@ mod coo;
 mod csc;
 mod csr;
 mod error;
+mod helpers;
 mod item;
 mod kmeans;
 mod matrix;

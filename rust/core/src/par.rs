@@ -1,7 +1,9 @@
 //! Threads: one pool, rows cut into pieces of about equal work, outputs split into disjoint slices.
 
 use crate::error::Result;
+use crate::helpers::Helpers;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use sparsefmt_kernels::lend;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -13,15 +15,23 @@ const SMALL: usize = 1 << 17;
 struct Owned {
     process: u32,
     threads: usize,
-    pool: Option<Arc<ThreadPool>>,
+    team: Option<Team>,
+}
+
+/// A pool, and where its threads find work when they are awake.
+#[derive(Clone)]
+struct Team {
+    pool: Arc<ThreadPool>,
+    helpers: Arc<Helpers>,
 }
 
 static POOL: RwLock<Option<Owned>> = RwLock::new(None);
 
 fn build(threads: usize) -> Owned {
     let name = |i| format!("sparsefmt-{i}");
-    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().ok().map(Arc::new);
-    Owned { process: std::process::id(), threads, pool }
+    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
+    let team = pool.ok().map(|pool| Team { pool: Arc::new(pool), helpers: Arc::default() });
+    Owned { process: std::process::id(), threads, team }
 }
 
 fn available() -> usize {
@@ -32,19 +42,19 @@ fn available() -> usize {
 ///
 /// A child made by fork has a copy of the parent's pool but none of its threads, and would wait for them for ever: it
 /// gets a pool of its own, and the copy is leaked, because to drop it would be to talk to those threads.
-fn pool() -> Option<Arc<ThreadPool>> {
+fn team() -> Option<Team> {
     let here = std::process::id();
     if let Some(owned) = &*POOL.read().unwrap_or_else(PoisonError::into_inner)
         && owned.process == here
     {
-        return owned.pool.clone();
+        return owned.team.clone();
     }
     let mut slot = POOL.write().unwrap_or_else(PoisonError::into_inner);
     if slot.as_ref().is_none_or(|owned| owned.process != here) {
         let threads = slot.as_ref().map_or_else(available, |owned| owned.threads);
         std::mem::forget(slot.replace(build(threads)));
     }
-    slot.as_ref().and_then(|owned| owned.pool.clone())
+    slot.as_ref().and_then(|owned| owned.team.clone())
 }
 
 /// Sets the number of threads; 0 means one per CPU. Work already under way keeps the old number.
@@ -59,7 +69,7 @@ pub fn set_threads(threads: usize) {
 /// The number of threads that work is spread over.
 #[must_use]
 pub fn threads() -> usize {
-    pool().map_or(1, |pool| pool.current_num_threads())
+    team().map_or(1, |team| team.pool.current_num_threads())
 }
 
 /// Cuts `0..rows` into ranges of about equal length, whose inner borders are multiples of `step`: one range if the
@@ -120,8 +130,8 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
 
 /// Calls `work` with every number below `count`, on several threads if there is more than one.
 ///
-/// The caller works too: it begins at once, without a switch of threads, and its CPU stays busy, so that helpers are
-/// woken elsewhere. Behind a `dyn`, so that this is compiled once and not for every kernel.
+/// The caller works too: it begins at once, without a switch of threads, and does not wait for helpers that have not
+/// begun when all is done. Behind a `dyn`, so that this is compiled once and not for every kernel.
 fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
     let next = AtomicUsize::new(0);
     let some = || {
@@ -132,13 +142,10 @@ fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
             }
         }
     };
-    let pool = (count > 1).then(pool).flatten();
-    let helpers = pool.as_ref().map_or(0, |pool| pool.current_num_threads().min(count) - 1);
-    match pool {
-        Some(pool) if helpers > 0 => pool.in_place_scope(|scope| {
-            (0..helpers).for_each(|_| scope.spawn(|_| some()));
-            some();
-        }),
+    let team = (count > 1).then(team).flatten();
+    let helpers = team.as_ref().map_or(0, |team| team.pool.current_num_threads().min(count) - 1);
+    match team {
+        Some(team) if helpers > 0 => lend(&some, |lent| team.helpers.offer(&team.pool, lent, helpers)),
         _ => some(),
     }
 }
@@ -166,8 +173,8 @@ pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send)
 
 /// Runs `work` so that [`join`] inside it uses the pool.
 pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match pool() {
-        Some(pool) => pool.install(work),
+    match team() {
+        Some(team) => team.pool.install(work),
         None => work(),
     }
 }
