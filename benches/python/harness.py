@@ -6,6 +6,9 @@ memory limit, and to the peers, the libraries that do the same today.
 
 Three kinds of outputs are told apart. Fresh: memory that the process has not used yet, so page faults are paid. Again:
 new arrays, in memory that the package kept when earlier ones died. Warm: an array that the caller passes in.
+
+Against T, copying and our own take turns. Against peers, loops take turns: the threads of each are awake, and caches
+hold what its last call left there.
 """
 
 import time
@@ -149,6 +152,27 @@ def medians(runs: dict[str, tuple[Run, Callable[[Run], float]]], *, quick: bool)
     return {name: median(spent) for name, spent in times.items()}
 
 
+def alone(
+    peers: dict[str, Run], run: Run | None, clock: Callable[[Run], float], *, quick: bool
+) -> tuple[dict[str, float], float]:
+    """The median times of the peers and of our own: in loops, 5 of each by turns, with a pause before each."""
+    if not peers or run is None:
+        return {}, 0.0
+    clocked = {**{name: (peer, timed) for name, peer in peers.items()}, "": (run, clock)}
+    times: dict[str, list[float]] = {name: [] for name in clocked}
+    for _ in range(1 if quick else 5):
+        for name, (call, how) in clocked.items():
+            time.sleep(0 if quick else SETTLE)
+            call()
+            start = time.perf_counter()
+            for at in range(2 if quick else 20):
+                if at >= 2 and time.perf_counter() - start > 0.1:
+                    break
+                times[name].append(how(call))
+    found = {name: median(spent) for name, spent in times.items()}
+    return found, found.pop("")
+
+
 def per_call(run: Run, *, quick: bool) -> float:
     """The median of the mean time of a call, in seconds, for calls too short to be timed one by one."""
     calls = 5 if quick else 200
@@ -162,12 +186,12 @@ def copying(nbytes: int) -> Run:
 
 
 def measure(case: Case, size: str, shape: tuple[int, int], *, quick: bool) -> Result:
-    """Times one case at one size: the peers, and after a pause copying and our own by turns."""
+    """Times one case at one size: the peers and our own, each alone, and then copying and our own by turns."""
     trial = case.make(*shape)
     if case.microseconds and trial.new:
         return measure_calls(case, size, trial, trial.new, quick=quick)
-    theirs = medians({name: (run, timed) for name, run in trial.peers.items()}, quick=quick)
-    theirs_warm = medians({name: (run, timed) for name, run in trial.warm_peers.items()}, quick=quick)
+    theirs, ours_new = alone(trial.peers, trial.new, in_fresh_memory, quick=quick)
+    theirs_warm, ours_warm = alone(trial.warm_peers, trial.warm, timed, quick=quick)
     time.sleep(0 if quick else SETTLE)
     runs: dict[str, tuple[Run, Callable[[Run], float]]] = {"copy": (copying(trial.nbytes), timed)}
     if trial.new:
@@ -182,10 +206,8 @@ def measure(case: Case, size: str, shape: tuple[int, int], *, quick: bool) -> Re
     )
     if trial.moves is not None:
         result.roofline = trial.moves / judged / (2 * trial.nbytes / t)
-    if trial.new:
-        result.peers = {name: spent / ours["fresh"] for name, spent in theirs.items()}
-    if trial.warm:
-        result.warm_peers = {name: spent / ours["warm"] for name, spent in theirs_warm.items()}
+    result.peers = {name: spent / ours_new for name, spent in theirs.items()}
+    result.warm_peers = {name: spent / ours_warm for name, spent in theirs_warm.items()}
     if not quick:
         wider = 1.0 if size == next(iter(case.sizes)) else SMALLER
         judge(result, case, judged / t, wider)
