@@ -84,6 +84,7 @@ def test_number_of_threads_may_change_meanwhile(dense: Array) -> None:
 CASES = [
     ["input"],
     ["csr", "indptr", "int32"],
+    ["csr", "indices", "int32"],
     ["csr", "indices", "int64"],
     ["csc", "indptr", "int64"],
     ["csc", "indices", "int32"],

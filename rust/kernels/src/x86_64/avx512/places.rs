@@ -73,6 +73,8 @@ fn put<const STREAM: bool, T: Plain, const P: usize>(columns: &mut [T; 64], part
 }
 
 /// Scatters the items of `indices` in `base..base + columns.len()`; how many there are, if they ascend.
+///
+/// Each index is read twice, and may have been changed between.
 fn few<T: Copy + Default>(indices: &[i32], src: &[T], base: usize, columns: &mut [T]) -> Option<usize> {
     let base = base as i64;
     let count = indices.iter().take_while(|&&index| i64::from(index) - base < columns.len() as i64).count();
@@ -80,7 +82,7 @@ fn few<T: Copy + Default>(indices: &[i32], src: &[T], base: usize, columns: &mut
     let mut next = 0;
     for (&index, &item) in indices[..count].iter().zip(src) {
         let at = usize::try_from(i64::from(index) - base).ok().filter(|&at| at >= next)?;
-        columns[at] = item;
+        *columns.get_mut(at)? = item;
         next = at + 1;
     }
     Some(count)
