@@ -145,7 +145,7 @@ class SparseTensor(Packed):
 
     @property
     def _on_gpu(self) -> bool:
-        return not isinstance(next(iter(self.values.arrays().values())), np.ndarray)
+        return not isinstance(getattr(self.values, self.values.array_names[0]), np.ndarray)
 
     def __repr__(self) -> str:
         place = f", {self.device}" if self._on_gpu else ""

@@ -21,7 +21,7 @@ from sparsefmt.kernels.rowwise import (
 )
 from sparsefmt.kernels.segments import csr_segments
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
-from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, large_block, likely, trimmed
+from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, exact, large_block, likely, small_block, trimmed
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -179,7 +179,7 @@ class Csr(Compressed):
         rows, cols = w.shape
         block = large_block(w)
         if block is None:
-            return None
+            return cls._encode_small(w, zero)
         sample = np.empty(SAMPLES, np.int64)
         dense_sample(block, zero, (1, PIECE), sample)
         most = min(likely(sample, rows * -(-cols // PIECE)), rows * cols)
@@ -191,6 +191,17 @@ class Csr(Compressed):
         if total > most:
             return None
         return cls(indptr, trimmed(indices, total), w.shape, check=False), trimmed(slots, total)
+
+    @classmethod
+    def _encode_small(cls, w: Matrix, zero: int) -> tuple[Self, Array] | None:
+        """The same with room for all items, where that is little: a call costs more than the items."""
+        block = small_block(w)
+        if block is None:
+            return None
+        indptr = empty(w.shape[0] + 1, np.int32, "indptr")
+        indices, slots = np.empty(block.size, np.int32), np.empty(block.size, w.item_dtype)
+        total = dense_to_csr_within(block, zero, indptr, indices, slots)
+        return cls(indptr, exact(indices, total), w.shape, check=False), exact(slots, total)
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparsefmt.arrays import Array, Matrix, empty, is_plain, items
 
+SMALL = 1 << 16  # bytes that are worth no second call
 LARGE = 4 << 20  # bytes that do not fit the caches of a core, and are better read once than twice
 SAMPLES = 256  # of items
 BLOCKS = 64  # of blocks
@@ -25,6 +26,12 @@ def large_block(w: Matrix) -> Array | None:
     return items(w.array.reshape(w.shape)) if large else None
 
 
+def small_block(w: Matrix) -> Array | None:
+    """All items of `w` in place, if that can be and they are few."""
+    small = 0 < w.array.nbytes <= SMALL and is_plain(w.array)
+    return items(w.array.reshape(w.shape)) if small else None
+
+
 def likely(sample: Array, pieces: int) -> int:
     """At least as many as there are in `pieces` pieces, almost surely; `sample` counted some of them."""
     count, total = len(sample), int(sample.sum())
@@ -37,6 +44,11 @@ def trimmed(a: Array, length: int) -> Array:
     """The first `length` of `a`: a view, or a copy where that would leave a third as much over in small memory."""
     if len(a) - length <= length // 3 or a.nbytes >= UNTOUCHED:
         return a[:length]
-    exact = empty((length, *a.shape[1:]), a.dtype)
-    exact[...] = a[:length]
-    return exact
+    return exact(a, length)
+
+
+def exact(a: Array, length: int) -> Array:
+    """A copy of the first `length` of `a`."""
+    copy = empty((length, *a.shape[1:]), a.dtype)
+    copy[...] = a[:length]
+    return copy
