@@ -31,7 +31,7 @@ const PLACES: [[u8; 8]; 256] = {
 };
 
 /// For each bit of each byte the number of set bits before it, or -1 where it is not set.
-const RANKS: [[u8; 8]; 256] = {
+pub(super) const RANKS: [[u8; 8]; 256] = {
     let mut table = [[0xFF; 8]; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -51,14 +51,14 @@ const RANKS: [[u8; 8]; 256] = {
 /// A row of a table in the lower half of a register.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn row(bytes: &[u8; 8]) -> __m128i {
+pub(super) fn row(bytes: &[u8; 8]) -> __m128i {
     // SAFETY: `bytes` is 8 readable bytes; the load takes no more and needs no alignment.
     unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_128<T: Plain, const N: usize>(block: &[T; N]) -> __m128i {
+pub(super) fn load_128<T: Plain, const N: usize>(block: &[T; N]) -> __m128i {
     const { assert!(size_of::<[T; N]>() == 16) };
     // SAFETY: `block` is 16 readable bytes; the load needs no alignment.
     unsafe { _mm_loadu_si128(block.as_ptr().cast()) }
@@ -74,7 +74,7 @@ fn store_128<T: Plain, const N: usize>(block: &mut [T; N], value: __m128i) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_256<T: Plain, const N: usize>(block: &[T; N]) -> __m256i {
+pub(super) fn load_256<T: Plain, const N: usize>(block: &[T; N]) -> __m256i {
     const { assert!(size_of::<[T; N]>() == 32) };
     // SAFETY: `block` is 32 readable bytes; the load needs no alignment.
     unsafe { _mm256_loadu_si256(block.as_ptr().cast()) }
@@ -123,7 +123,7 @@ const fn byte_places(table: &[[u8; 8]; 256]) -> [[u8; 16]; 256] {
 }
 
 static BYTE_PLACES: [[u8; 16]; 256] = byte_places(&PLACES);
-static BYTE_RANKS: [[u8; 16]; 256] = byte_places(&RANKS);
+pub(super) static BYTE_RANKS: [[u8; 16]; 256] = byte_places(&RANKS);
 
 #[inline]
 #[target_feature(enable = "avx2")]

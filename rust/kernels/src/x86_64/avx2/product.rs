@@ -1,19 +1,19 @@
-//! Products for AVX2 with FMA: the portable loops, compiled for it.
+//! Products for AVX2 with FMA: one column by its own kernels, the rest by the portable loops, compiled for it.
 
 use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
 use crate::product::{Chunk, DepthBits, Panel, Product, Strided};
 use crate::scalar::csr as portable;
 use crate::scalar::pairs;
 use crate::scalar::product as plain;
-use crate::x86_64::avx2::csr;
+use crate::x86_64::avx2::{csr, dots};
 
 pub(crate) const TABLE: Product = Product {
-    dot_f32,
-    dot_f16: None,
-    dot_bf16: None,
-    dot_codes: None,
+    dot_f32: dots::dot_f32,
+    dot_f16: Some(dots::dot_f16),
+    dot_bf16: Some(dots::dot_bf16),
+    dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
     fours: None,
-    dot_integers: [dot_integers::<8>, dot_integers::<4>],
+    dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
     panel_8,
     panel_16,
     panel_32,
@@ -31,18 +31,6 @@ pub(crate) const TABLE: Product = Product {
     block,
     all_finite,
 };
-
-/// See [`crate::Kernels::dot_f32`].
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn dot_f32(values: &[f32], bits: &[u8], x: &[f32]) -> (f32, usize) {
-    plain::dot_f32::<true>(values, bits, x)
-}
-
-/// See [`crate::Kernels::dot_integers`].
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn dot_integers<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
-    plain::dot_integers::<B>(stream, start, bits, x, scale)
-}
 
 macro_rules! panel {
     ($name:ident, $w:literal) => {

@@ -5,6 +5,7 @@
 use super::product::load;
 use crate::product::Chunk;
 use crate::scalar::product as plain;
+use crate::x86_64::avx2::dots::rest;
 use half::{bf16, f16};
 use std::arch::asm;
 use std::arch::x86_64::{
@@ -46,25 +47,6 @@ fn ahead<T>(room: &[T; 64]) {
     let to_come = room.as_ptr().cast::<i8>().wrapping_add(AHEAD);
     // SAFETY: a prefetch accesses nothing, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come) };
-}
-
-/// The portable loop over what is left, values widened by `wide`.
-///
-/// Apart, so that its working space costs the whole blocks nothing.
-#[cold]
-#[inline(never)]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn rest<T: Copy>(values: &[T], bits: &[u8], x: &[f32], wide: impl Fn(T) -> f32) -> (f32, usize) {
-    let (mut sum, mut used, mut room) = (0.0, 0, [0.0; 64]);
-    for (x, bits) in x.chunks(64).zip(bits.chunks(8)) {
-        let rest = values.get(used..).unwrap_or_default();
-        let room = &mut room[..rest.len().min(64)];
-        room.iter_mut().zip(rest).for_each(|(to, &value)| *to = wide(value));
-        let (more, count) = plain::dot_f32::<true>(room, bits, x);
-        sum += more;
-        used += count;
-    }
-    (sum, used)
 }
 
 macro_rules! dot {
