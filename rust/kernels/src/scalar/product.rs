@@ -79,6 +79,15 @@ pub(crate) fn panel<const W: usize, const F: bool>(
     *sums = all;
 }
 
+/// Code `at` of a stream of signed ones of `B` bits, 8 or 4, if it is there.
+#[inline(always)]
+pub(crate) fn code<const B: usize>(stream: &[u8], at: usize) -> Option<i8> {
+    match B {
+        8 => stream.get(at).map(|&code| code as i8),
+        _ => stream.get(at / 2).map(|&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4),
+    }
+}
+
 /// See [`crate::Kernels::dot_integers`]; codes of `B` bits, 8 or 4.
 #[inline(always)]
 pub(crate) fn dot_integers<const B: usize>(
@@ -93,13 +102,7 @@ pub(crate) fn dot_integers<const B: usize>(
         let mut whole = 0i32;
         for (i, &x) in x.iter().enumerate() {
             if bits[i / 8] >> (i % 8) & 1 == 1 {
-                let at = start + used;
-                let code = if B == 8 {
-                    stream.get(at).map_or(0, |&code| code as i8)
-                } else {
-                    stream.get(at / 2).map_or(0, |&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4)
-                };
-                whole += i32::from(code) * (i32::from(x) - 128);
+                whole += i32::from(code::<B>(stream, start + used).unwrap_or(0)) * (i32::from(x) - 128);
                 used += 1;
             }
         }

@@ -39,7 +39,7 @@ const AHEAD: usize = 2048;
 
 /// Asks for values to come.
 #[inline]
-fn ahead<T, const N: usize>(room: &[T; N]) {
+pub(crate) fn ahead<T, const N: usize>(room: &[T; N]) {
     let to_come = room.as_ptr().cast::<i8>().wrapping_add(AHEAD);
     // SAFETY: a prefetch accesses nothing, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come) };
@@ -223,17 +223,18 @@ codes!(dot_nibbles, integers_of_nibbles, nibbles_at, 4, 16.0);
 /// One by one, from code `start` on.
 #[cold]
 #[inline(never)]
-fn codes_left<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[f32], scale: &[f32]) -> (f32, usize) {
+pub(crate) fn codes_left<const B: usize>(
+    stream: &[u8],
+    start: usize,
+    bits: &[u8],
+    x: &[f32],
+    scale: &[f32],
+) -> (f32, usize) {
     let (mut sum, mut used) = (0.0, 0);
     for (i, &x) in x.iter().enumerate() {
         if bits[i / 8] >> (i % 8) & 1 == 1 {
-            let at = start + used;
-            let code = if B == 8 {
-                stream.get(at).map_or(0, |&code| code as i8)
-            } else {
-                stream.get(at / 2).map_or(0, |&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4)
-            };
-            sum += f32::from(code) * scale[i / 64] * x;
+            let code = plain::code::<B>(stream, start + used);
+            sum += code.map_or(0.0, |code| f32::from(code) * scale[i / 64] * x);
             used += 1;
         }
     }
@@ -242,6 +243,12 @@ fn codes_left<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[f32
 
 #[cold]
 #[inline(never)]
-fn integers_left<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
+pub(crate) fn integers_left<const B: usize>(
+    stream: &[u8],
+    start: usize,
+    bits: &[u8],
+    x: &[u8],
+    scale: &[f32],
+) -> (f32, usize) {
     plain::dot_integers::<B>(stream, start, bits, x, scale)
 }

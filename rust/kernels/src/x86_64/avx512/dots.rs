@@ -5,16 +5,15 @@
 use super::product::load;
 use crate::product::Chunk;
 use crate::scalar::product as plain;
-use crate::x86_64::avx2::dots::rest;
+use crate::x86_64::avx2::dots::{ahead, codes_left, integers_left, rest};
 use half::{bf16, f16};
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_ps,
-    _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
-    _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_maskz_expand_epi8,
-    _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps, _mm512_mul_ps, _mm512_multishift_epi64_epi8,
-    _mm512_permutexvar_epi8, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_epi32,
+    __m512, __m512i, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_ps, _mm512_castsi512_si256, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps,
+    _mm512_loadu_si512, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps, _mm512_mul_ps,
+    _mm512_multishift_epi64_epi8, _mm512_permutexvar_epi8, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_epi32,
 };
 
 /// Loads 64 bytes into a register.
@@ -36,17 +35,6 @@ pub(super) fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
 fn joined(sums: [__m512; 4]) -> __m512 {
     let [a, b, c, d] = sums;
     _mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d))
-}
-
-/// Bytes that values are asked for before they are used: the prefetchers of the CPU do not look so far.
-const AHEAD: usize = 2048;
-
-/// Asks for values to come.
-#[inline]
-fn ahead<T>(room: &[T; 64]) {
-    let to_come = room.as_ptr().cast::<i8>().wrapping_add(AHEAD);
-    // SAFETY: a prefetch accesses nothing, whatever the address.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come) };
 }
 
 macro_rules! dot {
@@ -231,7 +219,7 @@ fn tops(places: __m512i, bytes: __m512i) -> __m512i {
 }
 
 macro_rules! dot_codes {
-    ($name:ident, $fetch:ident, $unit:literal, $code:expr) => {
+    ($name:ident, $fetch:ident, $bits:literal, $unit:literal) => {
         /// See [`crate::Kernels::dot_codes`].
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[f32], scale: &[f32]) -> (f32, usize) {
@@ -257,16 +245,14 @@ macro_rules! dot_codes {
                 return (sum, used);
             }
             let (bits, x, scale) = (&bits[done / 8..], &x[done..], &scale[done / 64..]);
-            let (more, count) = codes_left(stream, start + used, $code, bits, x, scale);
+            let (more, count) = codes_left::<$bits>(stream, start + used, bits, x, scale);
             (sum + more, used + count)
         }
     };
 }
 
-dot_codes!(dot_bytes, bytes_at, 16_777_216.0, |stream: &[u8], at: usize| stream.get(at).map(|&code| code as i8));
-dot_codes!(dot_nibbles, nibbles_at, 268_435_456.0, |stream: &[u8], at: usize| {
-    stream.get(at / 2).map(|&pair| (pair >> (at % 2 * 4) << 4) as i8 >> 4)
-});
+dot_codes!(dot_bytes, bytes_at, 8, 16_777_216.0);
+dot_codes!(dot_nibbles, nibbles_at, 4, 268_435_456.0);
 
 macro_rules! dot_integers {
     ($name:ident, $fetch:ident, $bits:literal, $unit:literal) => {
@@ -298,32 +284,5 @@ macro_rules! dot_integers {
     };
 }
 
-#[cold]
-#[inline(never)]
-fn integers_left<const B: usize>(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
-    plain::dot_integers::<B>(stream, start, bits, x, scale)
-}
-
 dot_integers!(integers_of_bytes, bytes_at, 8, 1.0);
 dot_integers!(integers_of_nibbles, nibbles_at, 4, 16.0);
-
-/// One by one, from code `at` on.
-#[cold]
-#[inline(never)]
-fn codes_left(
-    stream: &[u8],
-    start: usize,
-    code: impl Fn(&[u8], usize) -> Option<i8>,
-    bits: &[u8],
-    x: &[f32],
-    scale: &[f32],
-) -> (f32, usize) {
-    let (mut sum, mut used) = (0.0, 0);
-    for (i, &x) in x.iter().enumerate() {
-        if bits[i / 8] >> (i % 8) & 1 == 1 {
-            sum += code(stream, start + used).map_or(0.0, |code| f32::from(code) * scale[i / 64] * x);
-            used += 1;
-        }
-    }
-    (sum, used)
-}
