@@ -1,17 +1,26 @@
 //! Helpers that stay a little: to wake a thread that sleeps takes longer than most calls.
 
-use rayon::ThreadPool;
-use sparsefmt_kernels::Lent;
+use sparsefmt_kernels::{Lent, Seat, here};
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::yield_now;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, yield_now};
 use std::time::{Duration, Instant};
 
 /// How long a helper looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
 
-/// Where the helpers of a pool find work.
+/// What wakes a helper: work, and whom it helps from then on.
+type Call = (Arc<Helpers>, Arc<Lent>);
+
+/// A helper that sleeps. It ends when this is dropped.
+struct Sleeper {
+    wake: Sender<Call>,
+    seat: Option<Seat>,
+}
+
+/// The threads that help, and where they find work.
 #[derive(Default)]
 pub(crate) struct Helpers {
     /// Helpers that look for work and that no offer counts on.
@@ -19,20 +28,47 @@ pub(crate) struct Helpers {
     /// The length of `offers`.
     offered: AtomicUsize,
     offers: Mutex<Vec<Arc<Lent>>>,
+    asleep: Mutex<Vec<Sleeper>>,
+    /// Helpers that were ever started: none ends before this does.
+    started: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Helpers {
-    /// Offers work to so many helpers: first to those that are awake.
-    pub(crate) fn offer(self: &Arc<Self>, pool: &ThreadPool, lent: &Arc<Lent>, helpers: usize) {
+    /// Offers work to so many helpers: first to those that are awake, then to those that sleep; no more than `most` are
+    /// ever started.
+    pub(crate) fn offer(self: &Arc<Self>, lent: &Arc<Lent>, helpers: usize, most: usize) {
         let awake = self.reserve(helpers);
         if awake > 0 {
-            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut offers = lock(&self.offers);
             offers.extend(std::iter::repeat_n(lent, awake).cloned());
             self.offered.store(offers.len(), Ordering::Release);
         }
         for _ in awake..helpers {
-            let (all, lent) = (Arc::clone(self), Arc::clone(lent));
-            pool.spawn(move || all.serve(lent));
+            let sleeper = lock(&self.asleep).pop();
+            match sleeper {
+                Some(sleeper) => {
+                    if let (Some(seat), Some(cpu)) = (&sleeper.seat, here()) {
+                        seat.keep_off(cpu);
+                    }
+                    sleeper.wake.send((Arc::clone(self), Arc::clone(lent))).ok();
+                }
+                None if self.started.fetch_add(1, Ordering::Relaxed) < most => self.start(lent),
+                None => {
+                    self.started.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Starts a helper; where the system refuses, the caller does its work alone.
+    fn start(self: &Arc<Self>, lent: &Arc<Lent>) {
+        let call = (Arc::clone(self), Arc::clone(lent));
+        if Builder::new().name("sparsefmt".into()).spawn(|| life(call)).is_err() {
+            self.started.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -58,7 +94,7 @@ impl Helpers {
         let start = Instant::now();
         loop {
             if self.offered.load(Ordering::Acquire) > 0 {
-                let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut offers = lock(&self.offers);
                 let found = offers.pop();
                 self.offered.store(offers.len(), Ordering::Release);
                 if found.is_some() {
@@ -71,5 +107,21 @@ impl Helpers {
             (0..32).for_each(|_| spin_loop());
             yield_now();
         }
+    }
+}
+
+/// Serves when called, and sleeps in between, without holding on to those it helped.
+fn life(first: Call) {
+    let seat = Seat::mine();
+    let mut call = Some(first);
+    while let Some((helpers, lent)) = call {
+        if let Some(seat) = &seat {
+            seat.allow_all();
+        }
+        helpers.serve(lent);
+        let (wake, calls) = channel();
+        lock(&helpers.asleep).push(Sleeper { wake, seat });
+        drop(helpers);
+        call = calls.recv().ok();
     }
 }

@@ -1,4 +1,4 @@
-//! Threads: one pool, rows cut into pieces of about equal work, outputs split into disjoint slices.
+//! Threads: one team, rows cut into pieces of about equal work, outputs split into disjoint slices.
 
 use crate::error::Result;
 use crate::helpers::Helpers;
@@ -6,61 +6,62 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use sparsefmt_kernels::lend;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// Work (about: bytes touched) below which a thread costs more than it brings.
 const SMALL: usize = 1 << 17;
 
-/// A pool, and the process that its threads live in.
+/// Threads that work together, and the process that they live in.
 struct Owned {
     process: u32,
-    threads: usize,
-    team: Option<Team>,
+    team: Arc<Team>,
 }
 
-/// A pool, and where its threads find work when they are awake.
-#[derive(Clone)]
 struct Team {
-    pool: Arc<ThreadPool>,
+    threads: usize,
     helpers: Arc<Helpers>,
+    /// For work that splits in two again and again; none where the system refuses threads.
+    pool: OnceLock<Option<ThreadPool>>,
 }
 
-static POOL: RwLock<Option<Owned>> = RwLock::new(None);
+static TEAM: RwLock<Option<Owned>> = RwLock::new(None);
 
 fn build(threads: usize) -> Owned {
-    let name = |i| format!("sparsefmt-{i}");
-    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
-    let team = pool.ok().map(|pool| Team { pool: Arc::new(pool), helpers: Arc::default() });
-    Owned { process: std::process::id(), threads, team }
+    let team = Team { threads, helpers: Arc::default(), pool: OnceLock::new() };
+    Owned { process: std::process::id(), team: Arc::new(team) }
 }
 
 fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The pool; `None` where the system refuses threads, and all work is then done by the caller.
+/// The team of this process.
 ///
-/// A child made by fork has a copy of the parent's pool but none of its threads, and would wait for them for ever: it
-/// gets a pool of its own, and the copy is leaked, because to drop it would be to talk to those threads.
-fn team() -> Option<Team> {
+/// A child made by fork has a copy of the parent's team but none of its threads, and would wait for them for ever: it
+/// gets a team of its own, and the copy is leaked, because to drop it would be to talk to those threads.
+fn team() -> Arc<Team> {
     let here = std::process::id();
-    if let Some(owned) = &*POOL.read().unwrap_or_else(PoisonError::into_inner)
+    if let Some(owned) = &*TEAM.read().unwrap_or_else(PoisonError::into_inner)
         && owned.process == here
     {
-        return owned.team.clone();
+        return Arc::clone(&owned.team);
     }
-    let mut slot = POOL.write().unwrap_or_else(PoisonError::into_inner);
-    if slot.as_ref().is_none_or(|owned| owned.process != here) {
-        let threads = slot.as_ref().map_or_else(available, |owned| owned.threads);
-        std::mem::forget(slot.replace(build(threads)));
+    let mut slot = TEAM.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(owned) = &*slot
+        && owned.process == here
+    {
+        return Arc::clone(&owned.team);
     }
-    slot.as_ref().and_then(|owned| owned.team.clone())
+    let new = build(slot.as_ref().map_or_else(available, |owned| owned.team.threads));
+    let team = Arc::clone(&new.team);
+    std::mem::forget(slot.replace(new));
+    team
 }
 
 /// Sets the number of threads; 0 means one per CPU. Work already under way keeps the old number.
 pub fn set_threads(threads: usize) {
     let new = build(if threads == 0 { available() } else { threads });
-    let old = POOL.write().unwrap_or_else(PoisonError::into_inner).replace(new);
+    let old = TEAM.write().unwrap_or_else(PoisonError::into_inner).replace(new);
     if old.as_ref().is_some_and(|owned| owned.process != std::process::id()) {
         std::mem::forget(old);
     }
@@ -69,7 +70,7 @@ pub fn set_threads(threads: usize) {
 /// The number of threads that work is spread over.
 #[must_use]
 pub fn threads() -> usize {
-    team().map_or(1, |team| team.pool.current_num_threads())
+    team().threads
 }
 
 /// Cuts `0..rows` into ranges of about equal length, whose inner borders are multiples of `step`: one range if the
@@ -142,18 +143,20 @@ fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
             }
         }
     };
-    let team = (count > 1).then(team).flatten();
-    let helpers = team.as_ref().map_or(0, |team| team.pool.current_num_threads().min(count) - 1);
-    match team {
-        Some(team) if helpers > 0 => lend(&some, |lent| team.helpers.offer(&team.pool, lent, helpers)),
-        _ => some(),
+    if count > 1 {
+        let team = team();
+        let (most, helpers) = (team.threads - 1, team.threads.min(count) - 1);
+        if helpers > 0 {
+            return lend(&some, |lent| team.helpers.offer(lent, helpers, most));
+        }
     }
+    some();
 }
 
 /// A task, and what became of it.
 struct Cell<T, R>(Option<T>, Option<R>);
 
-/// Runs `work` on every task, on the pool if there is more than one, and gives the results in order.
+/// Runs `work` on every task, on several threads if there is more than one, and gives the results in order.
 pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
     let cells: Vec<_> = tasks.into_iter().map(|task| Mutex::new(Cell(Some(task), None))).collect();
     each(cells.len(), &|i| {
@@ -171,10 +174,15 @@ pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send)
     map(tasks, work).into_iter().collect()
 }
 
-/// Runs `work` so that [`join`] inside it uses the pool.
+/// Runs `work` so that [`join`] inside it uses several threads.
 pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match team() {
-        Some(team) => team.pool.install(work),
+    let team = team();
+    let build = || {
+        let name = |i| format!("sparsefmt-join-{i}");
+        ThreadPoolBuilder::new().num_threads(team.threads).thread_name(name).build().ok()
+    };
+    match team.pool.get_or_init(build) {
+        Some(pool) => pool.install(work),
         None => work(),
     }
 }
