@@ -1,8 +1,10 @@
 """How times change with threads and instruction sets; `make scaling` runs this (`make scaling ARGS="--case 'nm*'"`).
 
 One process per instruction set makes the inputs of a case, and they take turns: all threads, one thread, AVX2 and
-portable Rust with all threads. So what disturbs one disturbs all, and the ratios are of one run. A complete run writes
-benches/record/<machine>/<date>-scaling.json.
+portable Rust with all threads. So what disturbs one disturbs all, and the ratios are of one run. Beside them stands
+what the machine itself gives: as many processes as CPUs, with one thread and inputs each, do the work at the same time.
+Where CPUs are two threads of one core, or one of them takes all of the bandwidth, that is far from their number. A
+complete run writes benches/record/<machine>/<date>-scaling.json.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import sys
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import cases  # noqa: F401  # registers them
 import coded  # noqa: F401  # registers those with codecs
@@ -43,6 +45,8 @@ class Scaling:
     """With all threads and the best instructions."""
     speedup: float
     """All threads over one."""
+    ceiling: float
+    """How much more work processes with one thread each do at the same time, one per CPU, than one alone."""
     one_thread_roofline: float | None
     """Bytes that one thread moved per second, over what a copy moves."""
     slower: dict[str, float]
@@ -68,10 +72,18 @@ class Worker:
             raise RuntimeError(msg)
         return float(line)
 
-    def seconds(self, threads: int) -> float:
-        """The time of one run; of a copy of as many bytes as the case moves for -1."""
+    def start(self, threads: int) -> None:
+        """Asks for one run; for a copy of as many bytes as the case moves with -1."""
         assert self._process.stdin
         self._process.stdin.write(f"{threads}\n")
+
+    def seconds(self, threads: int) -> float:
+        """The time of one such run."""
+        self.start(threads)
+        return self._read()
+
+    def finish(self) -> float:
+        """The time of the run that was started."""
         return self._read()
 
     def close(self) -> None:
@@ -100,26 +112,39 @@ def serve(case: str, size: str) -> None:
         print(timed(run), flush=True)
 
 
+def beside(workers: list[Worker]) -> float:
+    """The mean time of a run with one thread in each of the workers, all at once."""
+    for worker in workers:
+        worker.start(1)
+    return mean(worker.finish() for worker in workers)
+
+
 def measure(case: str, size: str, isas: list[str], rounds: int, *, judged: bool) -> Scaling:
     """Times a case by turns."""
     best, *lesser = isas
     workers = {isa: Worker(isa, case, size) for isa in isas}
+    cores = os.cpu_count() or 1
+    crowd = [workers[best], *(Worker(best, case, size) for _ in range(cores - 1))]
     asks: list[Ask] = [(best, 0), (best, 1), (best, -1), *((isa, 0) for isa in lesser)]
     times: dict[Ask, list[float]] = {ask: [] for ask in asks}
+    together = []
     for _ in range(rounds):
         for isa, threads in asks:
             times[isa, threads].append(workers[isa].seconds(threads))
-    for worker in workers.values():
+        together.append(beside(crowd))
+    for worker in {*workers.values(), *crowd}:
         worker.close()
     spent = {ask: median(t) for ask, t in times.items()}
     whole, one = spent[best, 0], spent[best, 1]
     roof = spent[best, -1] / one if workers[best].moved else None
-    made = Scaling(case, size, whole * 1e3, one / whole, roof, {isa: spent[isa, 0] / whole for isa in lesser}, [])
-    cores = os.cpu_count() or 1
+    slower = {isa: spent[isa, 0] / whole for isa in lesser}
+    made = Scaling(case, size, whole * 1e3, one / whole, cores * one / median(together), roof, slower, [])
     if not judged:
         return made
     if cores > 1 and made.speedup < THREADS_LEAST and (roof is None or roof < MEMORY_LIMIT):
-        made.missed.append(f"{cores} threads: {made.speedup:.2f} x, at least {THREADS_LEAST}")
+        made.missed.append(
+            f"{cores} threads: {made.speedup:.2f} x, at least {THREADS_LEAST}; {cores} processes: {made.ceiling:.2f} x"
+        )
     for isa, most in (("avx2", AVX2_MOST), ("scalar", SCALAR_MOST)):
         if made.slower.get(isa, 0) > most:
             made.missed.append(f"{isa}: {made.slower[isa]:.1f} x as long, at most {most:g}")
@@ -154,19 +179,38 @@ def main() -> int:
         print(f"{case.name}, {size}", file=sys.stderr, flush=True)
         rows.append(measure(case.name, size, isas, 1 if args.quick else ROUNDS, judged=not args.quick))
     table = Table(title=f"{about['machine']['cpu']}, {best} with {about['machine']['cores']} threads")
-    headings = ("case", "size", "ms", "over 1 thread", "1 thread: roofline", *(f"{isa}" for isa in isas[1:]), "missed")
+    headings = (
+        "case",
+        "size",
+        "ms",
+        "over 1 thread",
+        "processes",
+        "1 thread: roofline",
+        *(f"{isa}" for isa in isas[1:]),
+        "missed",
+    )
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 2 <= i < len(headings) - 1 else "left")
     for r in rows:
         roof = "" if r.one_thread_roofline is None else f"{r.one_thread_roofline:.2f}"
         slower = [f"{x:.1f} x" for x in r.slower.values()]
-        table.add_row(r.case, r.size, f"{r.milliseconds:.2f}", f"{r.speedup:.2f} x", roof, *slower, "\n".join(r.missed))
+        table.add_row(
+            r.case,
+            r.size,
+            f"{r.milliseconds:.2f}",
+            f"{r.speedup:.2f} x",
+            f"{r.ceiling:.2f} x",
+            roof,
+            *slower,
+            "\n".join(r.missed),
+        )
     Console(width=None if sys.stdout.isatty() else 180).print(table)
     print(
-        "Over 1 thread: how many times as fast all threads are. Roofline: bytes that one thread moved per second, over"
+        "Over 1 thread: how many times as fast all threads are. Processes: how much more work one process per CPU, with\n"
+        "one thread each, does than one alone, which is what the machine gives. Roofline: bytes that one thread moved per\n"
+        f"second, over what numpy.copyto moves; from {MEMORY_LIMIT} on, threads have no bar. Then: times as long with\n"
+        "lesser instructions, and all threads."
     )
-    print(f"what numpy.copyto moves; from {MEMORY_LIMIT} on, threads have no bar. Then: times as long with lesser")
-    print("instructions, and all threads.")
     missed = sum(len(r.missed) for r in rows)
     print(f"{len(rows)} cases, {missed} bars missed")
     if args.case == "*" and not args.quick:
