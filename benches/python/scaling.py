@@ -206,10 +206,10 @@ def main() -> int:
         )
     Console(width=None if sys.stdout.isatty() else 180).print(table)
     print(
-        "Over 1 thread: how many times as fast all threads are. Processes: how much more work one process per CPU, with\n"
-        "one thread each, does than one alone, which is what the machine gives. Roofline: bytes that one thread moved per\n"
-        f"second, over what numpy.copyto moves; from {MEMORY_LIMIT} on, threads have no bar. Then: times as long with\n"
-        "lesser instructions, and all threads."
+        "Over 1 thread: how many times as fast all threads are. Processes: how much more work one process per CPU,\n"
+        "with one thread each, does than one alone: what the machine gives. Roofline: bytes that one thread moved\n"
+        f"per second, over what numpy.copyto moves; from {MEMORY_LIMIT} on, threads have no bar. Then: times as long\n"
+        "with lesser instructions, and all threads."
     )
     missed = sum(len(r.missed) for r in rows)
     print(f"{len(rows)} cases, {missed} bars missed")
