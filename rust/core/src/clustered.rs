@@ -54,7 +54,7 @@ pub fn nm_nearest_encode(
     values: MatrixMut<'_, u8>,
 ) -> Result<Found> {
     let keys = keys(dtype).ok_or(Error::Value { name: "dtype", at: 0, want: "one of 16 bits" })?;
-    let (search, pack) = (Search::new(limits, names, keys)?, stream::packer(bits));
+    let (search, pack) = (Search::new(limits, names, keys, w.items().len())?, stream::packer(bits));
     let order: Option<Order<u16>> = if prune { u16::order(dtype) } else { None };
     let shapes = [("codes", codes.rows(), codes.cols()), ("values", values.rows(), values.cols())];
     let step = pattern.tile() * pattern.m();

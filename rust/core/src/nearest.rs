@@ -18,6 +18,9 @@ pub(crate) fn keys(dtype: &str) -> Option<Keys> {
     }
 }
 
+/// Items from which on a table of all of them is soon made, in comparison.
+const MANY: usize = 1 << 18;
+
 /// How codes are found.
 pub(crate) enum Search {
     /// In registers.
@@ -27,19 +30,27 @@ pub(crate) enum Search {
 }
 
 impl Search {
-    pub(crate) fn new(limits: &[u16], codes: &[u8], keys: Keys) -> Result<Self> {
+    /// For about so many items.
+    pub(crate) fn new(limits: &[u16], codes: &[u8], keys: Keys, items: usize) -> Result<Self> {
         if codes.len() != limits.len() + 1 {
             return Err(Error::Length { name: "codes", got: codes.len(), want: limits.len() + 1 });
         }
         if let Some(at) = limits.windows(2).position(|pair| pair[0] > pair[1]) {
             return Err(Error::Value { name: "limits", at: at + 1, want: "ascending" });
         }
-        if limits.len() < 32 {
-            let mut entries = Entries { limits: [0xFFFF; 32], codes: [0; 32], count: limits.len() };
-            entries.limits[..limits.len()].copy_from_slice(limits);
-            entries.codes[..codes.len()].copy_from_slice(codes);
-            return Ok(Self::Small(entries));
-        }
+        // Without permutations of registers every limit is compared with, and a table is faster.
+        let compared = if Kernels::active().nearest_is_searched() || items < MANY { 31 } else { 3 };
+        if limits.len() <= compared { Ok(Self::small(limits, codes)) } else { Self::large(limits, codes, keys) }
+    }
+
+    fn small(limits: &[u16], codes: &[u8]) -> Self {
+        let mut entries = Entries { limits: [0xFFFF; 32], codes: [0; 32], count: limits.len() };
+        entries.limits[..limits.len()].copy_from_slice(limits);
+        entries.codes[..codes.len()].copy_from_slice(codes);
+        Self::Small(entries)
+    }
+
+    fn large(limits: &[u16], codes: &[u8], keys: Keys) -> Result<Self> {
         let mut by_key = vec![0; 1 << 16];
         let mut start = 0;
         let ends = limits.iter().map(|&limit| usize::from(limit) + 1).chain([by_key.len()]);
@@ -82,7 +93,7 @@ pub fn nearest16(
     out: &mut [u8],
 ) -> Result<bool> {
     let keys = keys(dtype).ok_or(Error::Value { name: "dtype", at: 0, want: "one of 16 bits" })?;
-    let search = Search::new(limits, codes, keys)?;
+    let search = Search::new(limits, codes, keys, items.len())?;
     stream::check(out, bits, items.len())?;
     let pack = stream::packer(bits);
     let ranges = par::cut(items.len(), RUN, size_of_val(items));
@@ -97,4 +108,31 @@ pub fn nearest16(
         odd
     });
     Ok(found.into_iter().any(|odd| odd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Search, keys};
+
+    #[test]
+    fn the_table_and_the_comparisons_agree_on_every_item() {
+        let items: Vec<u16> = (0..=u16::MAX).collect();
+        for dtype in ["float16", "bfloat16", "int16", "uint16"] {
+            let Some(keys) = keys(dtype) else { panic!("{dtype} has 16 bits") };
+            for count in [0, 1, 2, 4, 15, 31] {
+                // Some limits twice, and the ends of all keys.
+                let mut limits: Vec<u16> = (0..count).map(|i| ((i / 2 * 9973) % 65536) as u16).collect();
+                limits.sort_unstable();
+                if let Some(last) = limits.last_mut() {
+                    *last = u16::MAX;
+                }
+                let codes: Vec<u8> = (0..=count as u8).rev().collect();
+                let Ok(table) = Search::large(&limits, &codes, keys) else { panic!("no memory") };
+                let (mut got, mut want) = (vec![0; items.len()], vec![0; items.len()]);
+                let odd = table.fill(&items, keys, &mut got);
+                assert_eq!(odd, Search::small(&limits, &codes).fill(&items, keys, &mut want), "{dtype}");
+                assert_eq!(got, want, "{dtype}, {count} limits");
+            }
+        }
+    }
 }

@@ -46,11 +46,19 @@ pub(crate) type Nearest = unsafe fn(&[u16], Keys, &Entries, &mut [u8]) -> bool;
 #[derive(Clone, Copy)]
 pub(crate) struct Table {
     pub(crate) nearest: Nearest,
+    /// Whether its time hardly rises with the number of limits.
+    pub(crate) searched: bool,
 }
 
-pub(crate) const SCALAR: Table = Table { nearest: scalar::nearest::nearest };
+pub(crate) const SCALAR: Table = Table { nearest: scalar::nearest::nearest, searched: false };
 
 impl Kernels {
+    /// Whether [`nearest_u16`](Self::nearest_u16) takes a few steps for any number of limits, and not one for each.
+    #[must_use]
+    pub fn nearest_is_searched(&self) -> bool {
+        self.nearest.searched
+    }
+
     /// Writes the code of the entry of every item. Tells whether one is not finite.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use crate::nearest::{Entries, Keys, Table};
 use crate::scalar;
 
-pub(crate) const TABLE: Table = Table { nearest };
+pub(crate) const TABLE: Table = Table { nearest, searched: false };
 
 /// See [`crate::Kernels::nearest_u16`].
 #[target_feature(enable = "avx2")]

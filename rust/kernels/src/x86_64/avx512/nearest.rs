@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_srai_epi16, _mm512_xor_si512,
 };
 
-pub(crate) const TABLE: Table = Table { nearest };
+pub(crate) const TABLE: Table = Table { nearest, searched: true };
 
 /// Loads 32 items.
 #[inline]
