@@ -3,6 +3,7 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 mod networks;
+mod steps;
 
 /// Items that are loaded and stored as registers.
 ///

@@ -18,7 +18,7 @@ use std::arch::x86_64::{
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(items: &[f32; 8]) -> __m256 {
+pub(super) fn load(items: &[f32; 8]) -> __m256 {
     // SAFETY: 8 readable items of 4 bytes; the load needs no alignment.
     unsafe { _mm256_loadu_ps(items.as_ptr()) }
 }
@@ -26,7 +26,7 @@ fn load(items: &[f32; 8]) -> __m256 {
 /// The sum of all lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn total(sums: [__m256; 4]) -> f32 {
+pub(super) fn total(sums: [__m256; 4]) -> f32 {
     let [a, b, c, d] = sums;
     let all = _mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d));
     let four = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));

@@ -4,6 +4,7 @@ pub(crate) mod affine;
 pub(crate) mod compress;
 pub(crate) mod csr;
 pub(crate) mod dots;
+pub(crate) mod fours;
 pub(crate) mod halves;
 pub(crate) mod lookup;
 pub(crate) mod mask;

@@ -1,18 +1,25 @@
 //! Products for AVX2 with FMA: one column by its own kernels, the rest by the portable loops, compiled for it.
 
+use crate::fours::Fours;
 use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
 use crate::product::{Chunk, DepthBits, Panel, Product, Strided};
 use crate::scalar::csr as portable;
 use crate::scalar::pairs;
 use crate::scalar::product as plain;
-use crate::x86_64::avx2::{csr, dots};
+use crate::x86_64::avx2::{csr, dots, fours};
 
 pub(crate) const TABLE: Product = Product {
     dot_f32: dots::dot_f32,
     dot_f16: Some(dots::dot_f16),
     dot_bf16: Some(dots::dot_bf16),
     dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
-    fours: None,
+    fours: Some(Fours {
+        fours_f32: fours::fours_f32,
+        fours_f16: fours::fours_f16,
+        fours_bf16: fours::fours_bf16,
+        codes: [fours::fours_bytes, fours::fours_nibbles],
+        integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
+    }),
     dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
     panel_8,
     panel_16,

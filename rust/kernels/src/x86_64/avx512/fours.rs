@@ -8,7 +8,7 @@ use super::dots::load_bytes;
 use super::orders::{BY_TURNS, HALF_STARTS, IN_BYTES, IN_HALVES, Order, PLACES, STRAIGHT, TURNS};
 use super::product::load;
 use crate::fours::FourRow;
-use crate::prefetch::prefetch_ahead;
+use crate::x86_64::steps::{CODES, COLS, Room, Steps, ahead, to_next};
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi32, _mm256_loadu_si256, _mm512_add_ps,
     _mm512_and_si512, _mm512_broadcast_i64x4, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
@@ -19,12 +19,6 @@ use std::arch::x86_64::{
     _mm512_shuffle_epi8, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_srlv_epi32, _mm512_sub_epi32,
     _mm512_ternarylogic_epi64,
 };
-
-/// Columns of a step.
-const COLS: usize = 128;
-
-/// Bytes of codes of a step.
-const CODES: usize = 12;
 
 /// The numbers that nibbles are.
 static NIBBLES: [f32; 16] = [0., 1., 2., 3., 4., 5., 6., 7., -8., -7., -6., -5., -4., -3., -2., -1.];
@@ -88,94 +82,6 @@ impl Picker {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn is_right(&self) -> bool {
         _mm512_movepi8_mask(self.wrong) == 0
-    }
-}
-
-/// What stands behind each other in two rows and `x`: as many steps as are there in all of them.
-#[derive(Clone, Copy)]
-struct Steps<'a, T, X, const N: usize> {
-    codes: [&'a [[u8; CODES]]; 2],
-    values: [&'a [[T; N]]; 2],
-    scale: [&'a [[f32; 2]]; 2],
-    x: &'a [[X; COLS]],
-}
-
-impl<'a, T, X, const N: usize> Steps<'a, T, X, N> {
-    fn new(rows: &[FourRow<'a, T>; 2], x: &'a [X]) -> Self {
-        let [a, b] = rows;
-        Self {
-            codes: [a, b].map(|row| row.codes.as_chunks().0),
-            values: [a, b].map(|row| row.values.as_chunks().0),
-            scale: [a, b].map(|row| row.scale.as_chunks().0),
-            x: x.as_chunks().0,
-        }
-        .first(usize::MAX)
-    }
-
-    /// The first steps, at most so many. There may be no scales at all.
-    fn first(self, most: usize) -> Self {
-        let Self { codes: [a, b], values: [c, d], x, scale } = self;
-        let most = [a.len(), b.len(), c.len(), d.len(), x.len()].into_iter().fold(most, usize::min);
-        let scaled = if scale[0].is_empty() { most } else { most.min(scale[0].len()).min(scale[1].len()) };
-        Self {
-            codes: [&a[..scaled], &b[..scaled]],
-            values: [&c[..scaled], &d[..scaled]],
-            scale: scale.map(|scale| &scale[..scaled.min(scale.len())]),
-            x: &x[..scaled],
-        }
-    }
-}
-
-/// Room for a step that is not whole.
-struct Room<T, X, const N: usize> {
-    codes: [[u8; CODES]; 2],
-    values: [[T; N]; 2],
-    scale: [[f32; 2]; 2],
-    x: [X; COLS],
-}
-
-impl<T: Copy + Default, X: Copy + Default, const N: usize> Room<T, X, N> {
-    /// Step number `at`, zeros behind the end.
-    #[cold]
-    #[inline(never)]
-    fn new(rows: &[FourRow<'_, T>; 2], x: &[X], at: usize) -> Self {
-        /// Copies what there is.
-        fn copy<T: Copy>(to: &mut [T], from: &[T], first: usize, end: usize) {
-            let from = from.get(first..end.min(from.len())).unwrap_or_default();
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-        }
-        let values = [[T::default(); N]; 2];
-        let mut room = Self { codes: [[0; CODES]; 2], values, scale: [[0.0; 2]; 2], x: [X::default(); COLS] };
-        let groups = x.len().div_ceil(4);
-        for (i, row) in rows.iter().enumerate() {
-            copy(&mut room.codes[i], row.codes, CODES * at, (3 * groups).div_ceil(8));
-            copy(&mut room.values[i], row.values, N * at, groups * N / (COLS / 4));
-            copy(&mut room.scale[i], row.scale, 2 * at, row.scale.len());
-        }
-        copy(&mut room.x, x, COLS * at, x.len());
-        room
-    }
-
-    fn steps(&self) -> Steps<'_, T, X, N> {
-        Steps {
-            codes: self.codes.each_ref().map(std::slice::from_ref),
-            values: self.values.each_ref().map(std::slice::from_ref),
-            scale: self.scale.each_ref().map(std::slice::from_ref),
-            x: std::slice::from_ref(&self.x),
-        }
-    }
-}
-
-/// From the items of one row to those of the next but one, which come up when both rows are done.
-fn to_next<T>([a, b]: [&[T]; 2]) -> usize {
-    (b.as_ptr() as usize).wrapping_sub(a.as_ptr() as usize).wrapping_mul(2) / size_of::<T>()
-}
-
-/// Asks for the lines of items that come up later.
-#[inline(always)]
-fn ahead<T, const N: usize>(items: &[T; N], far: usize) {
-    for part in items.chunks((64 / size_of::<T>()).min(N)) {
-        prefetch_ahead(part, far);
     }
 }
 
