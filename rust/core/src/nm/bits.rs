@@ -29,12 +29,13 @@ pub(crate) fn read_fields(bytes: &[u8], width: u32, fields: &mut [u32]) {
         }
         0..8 => read::<8>(bytes, width, fields),
         8..15 => read::<4>(bytes, width, fields),
-        15..29 => read::<2>(bytes, width, fields),
+        15..=30 => read::<2>(bytes, width, fields),
         _ => read::<1>(bytes, width, fields),
     }
 }
 
-/// `N` fields at a time take at most 56 bits, so that they lie in the 8 bytes that begin with the first one's byte.
+/// `N` fields at a time lie in the 8 bytes that begin with the first one's byte: they take at most 56 bits, or are two of
+/// 29 or 30 bits, of which no two begin more than 6 or 4 bits behind a byte.
 fn read<const N: usize>(bytes: &[u8], width: u32, fields: &mut [u32]) {
     let mask = (1 << width) - 1;
     let (whole, rest) = fields.as_chunks_mut::<N>();
@@ -66,12 +67,12 @@ pub(crate) fn write_fields(fields: &[u32], width: u32, out: &mut [u8]) {
         }
         0..8 => write::<8>(fields, width, out),
         8..15 => write::<4>(fields, width, out),
-        15..29 => write::<2>(fields, width, out),
+        15..=30 => write::<2>(fields, width, out),
         _ => write::<1>(fields, width, out),
     }
 }
 
-/// `N` fields at a time take at most 56 bits, so that they fit into a word behind the bits of an open byte.
+/// `N` fields at a time fit into a word behind the bits of an open byte, as they do in [`read`].
 fn write<const N: usize>(fields: &[u32], width: u32, out: &mut [u8]) {
     let (mut word, mut fill, mut at) = (0u64, 0, 0);
     let (whole, rest) = fields.as_chunks::<N>();
@@ -82,7 +83,7 @@ fn write<const N: usize>(fields: &[u32], width: u32, out: &mut [u8]) {
         fill += N as u32 * width;
         put(out, at, word, fill);
         at += fill as usize / 8;
-        word >>= fill / 8 * 8;
+        word = word.checked_shr(fill / 8 * 8).unwrap_or(0);
         fill %= 8;
     }
     for (i, &field) in rest.iter().enumerate() {

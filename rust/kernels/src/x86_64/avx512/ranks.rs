@@ -5,12 +5,13 @@ use crate::ranks::RankTable;
 use crate::scalar;
 use std::arch::x86_64::{
     __m512i, _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi256_si512, _mm512_castsi512_si256,
-    _mm512_cmpgt_epi32_mask, _mm512_cmple_epu16_mask, _mm512_cmple_epu32_mask, _mm512_cmplt_epi32_mask,
-    _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_cvtepu16_epi32, _mm512_cvtusepi32_epi16,
-    _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi16, _mm512_mask_add_epi32,
-    _mm512_mask_or_epi32, _mm512_mask_sub_epi16, _mm512_mask_sub_epi32, _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32,
-    _mm512_permutex2var_epi32, _mm512_permutexvar_epi16, _mm512_popcnt_epi32, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_test_epi16_mask, _mm512_test_epi32_mask,
+    _mm512_cmpgt_epi32_mask, _mm512_cmplt_epi32_mask, _mm512_cmplt_epu16_mask, _mm512_cmplt_epu32_mask,
+    _mm512_cvtepu16_epi32, _mm512_cvtusepi32_epi16, _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512,
+    _mm512_mask_add_epi16, _mm512_mask_add_epi32, _mm512_mask_or_epi32, _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32,
+    _mm512_min_epu16, _mm512_min_epu32, _mm512_permutex2var_epi32, _mm512_permutexvar_epi16, _mm512_popcnt_epi32,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srai_epi16, _mm512_srai_epi32,
+    _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_epi32, _mm512_ternarylogic_epi64, _mm512_test_epi16_mask,
+    _mm512_test_epi32_mask,
 };
 
 /// Loads a whole register.
@@ -39,6 +40,9 @@ fn store(words: &mut [u32; 16], value: __m512i) {
 
 /// Registers that are worked on at once, because each waits for its own last step.
 const AT_ONCE: usize = 4;
+
+/// `a | (!b & c)`.
+const KEEP_OR_ANDNOT: i32 = 0xF2;
 
 /// See [`crate::Kernels::complete_words`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,popcnt")]
@@ -138,11 +142,11 @@ fn unrank_short(codes: &[u32; 32 * AT_ONCE], table: &RankTable, words: &mut [u32
     for (p, row) in table.short.iter().enumerate().rev() {
         let (row, place) = (load_short(row), _mm512_set1_epi16(1 << p));
         for i in 0..AT_ONCE {
-            let step = _mm512_permutexvar_epi16(left[i], row);
-            let set = _mm512_cmple_epu16_mask(step, rest[i]);
-            masks[i] = _mm512_mask_add_epi16(masks[i], set, masks[i], place);
-            rest[i] = _mm512_mask_sub_epi16(rest[i], set, rest[i], step);
-            left[i] = _mm512_mask_sub_epi16(left[i], set, left[i], one);
+            let less = _mm512_sub_epi16(rest[i], _mm512_permutexvar_epi16(left[i], row));
+            let unset = _mm512_srai_epi16::<15>(less);
+            masks[i] = _mm512_ternarylogic_epi64::<KEEP_OR_ANDNOT>(masks[i], unset, place);
+            rest[i] = _mm512_min_epu16(rest[i], less);
+            left[i] = _mm512_sub_epi16(_mm512_sub_epi16(left[i], one), unset);
         }
     }
     for (i, words) in words.as_chunks_mut().0.iter_mut().enumerate() {
@@ -164,11 +168,11 @@ fn unrank_long(codes: &[u32; 16 * AT_ONCE], table: &RankTable, words: &mut [u32;
         let [low, high] = row.as_chunks::<16>().0 else { break };
         let (low, high, place) = (load(low), load(high), _mm512_set1_epi32(1 << p));
         for i in 0..AT_ONCE {
-            let step = _mm512_permutex2var_epi32(low, left[i], high);
-            let set = _mm512_cmple_epu32_mask(step, rest[i]);
-            masks[i] = _mm512_mask_add_epi32(masks[i], set, masks[i], place);
-            rest[i] = _mm512_mask_sub_epi32(rest[i], set, rest[i], step);
-            left[i] = _mm512_mask_sub_epi32(left[i], set, left[i], one);
+            let less = _mm512_sub_epi32(rest[i], _mm512_permutex2var_epi32(low, left[i], high));
+            let unset = _mm512_srai_epi32::<31>(less);
+            masks[i] = _mm512_ternarylogic_epi64::<KEEP_OR_ANDNOT>(masks[i], unset, place);
+            rest[i] = _mm512_min_epu32(rest[i], less);
+            left[i] = _mm512_sub_epi32(_mm512_sub_epi32(left[i], one), unset);
         }
     }
     for (i, words) in words.as_chunks_mut().0.iter_mut().enumerate() {
