@@ -200,6 +200,10 @@ places!(places_of_4_bytes, u32, |v: u64| v as u32, place_u32);
 places!(places_of_8_bytes, u64, |v: u64| v, place_u64);
 places!(places_of_16_bytes, [u64; 2], |v: u64| [v, !v], place_pair);
 
+fn binomial(m: usize, n: usize) -> usize {
+    (0..n).fold(1, |value, i| value * (m - i) / (i + 1))
+}
+
 #[test]
 fn ranks_and_codes() {
     let tables: Vec<_> = [(2, 4), (8, 16), (16, 32), (3, 11)].map(|(n, m)| (n, m, RankTable::new(n, m))).into();
@@ -222,6 +226,13 @@ fn ranks_and_codes() {
             if kernels.rank_words(got, table, codes) {
                 let back = c.place(side, &masks);
                 assert!(kernels.unrank_words(codes, table, back));
+                assert_eq!(back, want, "{context}");
+            }
+            let width = (1..).find(|bits| binomial(*m, *n) <= 1 << bits).unwrap_or(0);
+            let stream = b.place(side, &vec![7; (masks.len() * width).div_ceil(8)]);
+            if kernels.rank_codes(got, table, stream) {
+                let back = c.place(side, &masks);
+                assert!(kernels.unrank_codes(stream, table, back));
                 assert_eq!(back, want, "{context}");
             }
         }

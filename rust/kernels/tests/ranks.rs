@@ -3,7 +3,7 @@
 mod common;
 
 use common::tables;
-use sparsefmt_kernels::RankTable;
+use sparsefmt_kernels::{Isa, RankTable};
 
 fn binomial(p: u64, k: u64) -> u64 {
     (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
@@ -28,11 +28,23 @@ fn mask(n: usize, m: usize, seed: u32) -> u32 {
     places[..n].iter().fold(0, |mask, p| mask | 1 << p)
 }
 
+/// Codes one behind the other.
+fn joined(codes: &[u32], width: usize) -> Vec<u8> {
+    let mut bytes = vec![0; (codes.len() * width).div_ceil(8)];
+    for (i, code) in codes.iter().enumerate() {
+        for bit in (0..width).filter(|bit| code >> bit & 1 == 1) {
+            bytes[(i * width + bit) / 8] |= 1 << ((i * width + bit) % 8);
+        }
+    }
+    bytes
+}
+
 #[test]
 fn ranks_agree_at_every_length_and_pattern() {
     for (n, m) in (1..=32usize).flat_map(|m| (1..=m).map(move |n| (n, m))) {
         let table = RankTable::new(n, m);
         let count = binomial(m as u64, n as u64) as u32;
+        let width = (u32::BITS - (count - 1).leading_zeros()) as usize;
         let lens: Vec<usize> = if m % 8 == 0 && n % 4 == 0 { (0..200).collect() } else { vec![0, 1, 31, 130] };
         for len in lens {
             let masks: Vec<u32> = (0..len).map(|i| mask(n, m, (i * 33 + n) as u32)).collect();
@@ -45,11 +57,26 @@ fn ranks_agree_at_every_length_and_pattern() {
                     assert!(kernels.unrank_words(&ranks, &table, &mut back));
                     assert_eq!(back, masks, "{:?}, {n} of {m}, len {len}", kernels.isa());
                 }
+                let (want, mut back) = (joined(&ranks, width), vec![7; len]);
+                let mut got = vec![7; want.len()];
+                if kernels.rank_codes(&masks, &table, &mut got) {
+                    assert_eq!(got, want, "{:?}, {n} of {m}, len {len}", kernels.isa());
+                    assert!(kernels.unrank_codes(&want, &table, &mut back));
+                    assert_eq!(back, masks, "{:?}, {n} of {m}, len {len}", kernels.isa());
+                    assert!(m <= 16 && kernels.isa() >= Isa::Avx512);
+                }
             }
         }
         for kernels in tables() {
             let (codes, mut masks) = ([0, count - 1, count, count + 1, u32::MAX, 1 << 16, 1 << 31], [7; 7]);
             if kernels.unrank_words(&codes, &table, &mut masks) {
+                for (code, mask) in codes.into_iter().zip(masks) {
+                    assert_eq!(mask != 0, code < count, "{:?}, {n} of {m}, code {code}", kernels.isa());
+                }
+            }
+            let most = ((1u64 << width) - 1) as u32;
+            let (codes, mut masks) = ([0, most, count - 1, count.min(most), 0], [7; 5]);
+            if kernels.unrank_codes(&joined(&codes, width), &table, &mut masks) {
                 for (code, mask) in codes.into_iter().zip(masks) {
                     assert_eq!(mask != 0, code < count, "{:?}, {n} of {m}, code {code}", kernels.isa());
                 }

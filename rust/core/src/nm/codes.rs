@@ -4,7 +4,7 @@
 //! the low parts with the remaining number of bits come in ascending order, so
 //! `code = first[high] + rank of low among the 16-bit masks with as many bits`.
 
-use super::bits::{read_fields, write_fields};
+use super::bits::{field, read_fields, write_fields};
 use super::{NO_BITS, Pattern};
 use sparsefmt_kernels::{Kernels, RankTable, UnitTable};
 use std::sync::OnceLock;
@@ -229,10 +229,16 @@ impl Codes {
             }
             if over.is_none() {
                 write_fields(masks, m as u32, &mut full[first / 8 * m..]);
+                let codes = &mut codes[first / 8 * bits as usize..];
+                if let Some(codes) = codes.get_mut(..(count * bits as usize).div_ceil(8))
+                    && Kernels::active().rank_codes(masks, &self.ranks, codes)
+                {
+                    continue;
+                }
                 if !Kernels::active().rank_words(masks, &self.ranks, ranks) {
                     ranks.iter_mut().zip(masks).for_each(|(rank, &mut mask)| *rank = self.rank(mask));
                 }
-                write_fields(ranks, bits, &mut codes[first / 8 * bits as usize..]);
+                write_fields(ranks, bits, codes);
             }
         }
         over
@@ -290,13 +296,17 @@ impl Codes {
             let (mut fields, mut masks) = ([0; AT_ONCE], [0; AT_ONCE]);
             let count = AT_ONCE.min(groups - first);
             let (fields, masks) = (&mut fields[..count], &mut masks[..count]);
-            read_fields(&codes[first / 8 * width as usize..], width, fields);
-            if !Kernels::active().unrank_words(fields, &self.ranks, masks) {
-                masks.iter_mut().zip(&*fields).for_each(|(mask, &code)| *mask = self.unrank(code).unwrap_or(0));
+            let codes = &codes[first / 8 * width as usize..];
+            let whole = codes.get(..(count * width as usize).div_ceil(8));
+            if !whole.is_some_and(|codes| Kernels::active().unrank_codes(codes, &self.ranks, masks)) {
+                read_fields(codes, width, fields);
+                if !Kernels::active().unrank_words(fields, &self.ranks, masks) {
+                    masks.iter_mut().zip(&*fields).for_each(|(mask, &code)| *mask = self.unrank(code).unwrap_or(0));
+                }
             }
             if masks.iter().fold(false, |bad, &mask| bad | (mask == 0)) {
                 let group = masks.iter().position(|&mask| mask == 0).unwrap_or(0);
-                return Err((first + group, fields[group]));
+                return Err((first + group, field(codes, group * width as usize, width)));
             }
             write_fields(masks, m as u32, &mut bits[first / 8 * m..]);
         }

@@ -15,6 +15,7 @@ pub(crate) mod places;
 pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod select;
+pub(crate) mod short_ranks;
 pub(crate) mod slots;
 pub(crate) mod split;
 pub(crate) mod top;
