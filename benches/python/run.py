@@ -15,7 +15,7 @@ import coded  # noqa: F401  # registers those with codecs
 import product  # noqa: F401  # these too
 from harness import CASES, QUICK, Result, measure
 from instructions import counted
-from machine import ROOT, describe
+from machine import ROOT, describe, without_lesser_blas
 from records import Against, record_path, write
 from rich.console import Console
 from rich.table import Table
@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--against", type=Path, metavar="RECORD", help="compare with an earlier run")
     parser.add_argument("--list", action="store_true", help="list the cases")
     args = parser.parse_args()
+    without_lesser_blas()
     chosen = [case for case in CASES.values() if fnmatchcase(case.name, args.case)]
     if args.list or not chosen:
         print("\n".join(CASES) if args.list else f"no case matches {args.case!r}; see --list")

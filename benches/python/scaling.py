@@ -22,7 +22,7 @@ import cases  # noqa: F401  # registers them
 import coded  # noqa: F401  # registers those with codecs
 import product  # noqa: F401  # these too
 from harness import CASES, QUICK, Trial, copying, timed
-from machine import ROOT, describe
+from machine import ROOT, describe, without_lesser_blas
 from records import RECORDS
 from rich.console import Console
 from rich.table import Table
@@ -162,6 +162,7 @@ def main() -> int:
     if args.serve:
         serve(*args.serve)
         return 0
+    without_lesser_blas()
     about = describe()
     best = about["machine"]["isa"]
     isas = [best, *(isa for isa in ("avx2", "scalar") if isa != best)]
