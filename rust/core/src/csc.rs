@@ -17,6 +17,13 @@ const OPEN: usize = 4096;
 /// Columns that a transposition writes at once: their cursors take up to 1 MiB.
 const CURSORS: usize = 1 << 17;
 
+/// Columns beyond which many slots are sorted by column: the lines of memory at which all columns would be written do
+/// not stay in the caches of a core.
+const OUTSIDE: usize = 1 << 13;
+
+/// Slots that are many.
+const MANY: usize = 1 << 18;
+
 /// Slots that a transposition looks ahead.
 const AHEAD: usize = 16;
 
@@ -300,7 +307,7 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
 
 /// How to transpose by sorting, where columns are so many that they could not all be written at once.
 fn sorting<I: Index>(indptr: &[I], out_indptr: &[I], slots: usize, bits: u32) -> Option<Plan> {
-    let many = out_indptr.len() > CURSORS && slots > 1 << 18;
+    let many = out_indptr.len() > OUTSIDE && slots > MANY;
     let plan = many.then(|| Plan::new((out_indptr.len() - 1, indptr.len() - 1), slots, bits)).flatten();
     plan.map(Plan::with_ascending_columns)
 }
@@ -330,10 +337,13 @@ pub fn csr_transpose<T: Item, I: Index>(
         return rises(indptr, &all);
     }
     if let Some(plan) = sorting(indptr, out_indptr, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
+        rises(out_indptr, &all)?;
         let unsorted = Unsorted { pairs: Transposed { indptr, indices }, len: all.len(), slot: |at: usize| slots[at] };
-        return unsorted.sort(&plan, out_indices, out_slots, |col, at| match out_indptr.get(col..col + 2) {
-            Some(&[low, high]) => low.to_i64() <= at as i64 && (at as i64) < high.to_i64(),
-            _ => false,
+        return unsorted.sort(&plan, out_indices, out_slots, |col, at: Range<usize>| {
+            match out_indptr.get(col..col + 2) {
+                Some(&[low, high]) => low.to_i64() <= at.start as i64 && at.end as i64 <= high.to_i64(),
+                _ => false,
+            }
         });
     }
     // Each task goes over all rows, so there are no more tasks than threads.

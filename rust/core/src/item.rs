@@ -18,9 +18,11 @@ macro_rules! word {
     ($t:ty) => {
         impl Word for $t {
             const FITS: bool = size_of::<$t>() <= 4;
+            #[inline]
             fn to_word(self) -> u32 {
                 self as u32
             }
+            #[inline]
             fn from_word(word: u32) -> Self {
                 word as Self
             }

@@ -25,6 +25,7 @@ mod once;
 mod order;
 pub mod par;
 pub mod product;
+mod radix;
 mod singles;
 mod stream;
 

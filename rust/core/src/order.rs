@@ -7,7 +7,9 @@
 use crate::coo::bound;
 use crate::csr::{out_of_range, slots_at};
 use crate::item::Word;
+use crate::radix::{digits, radix};
 use crate::{Error, Index, Result, par};
+use std::cell::Cell;
 use std::ops::Range;
 
 /// Slots of an average bucket.
@@ -141,8 +143,8 @@ pub(crate) struct Unsorted<P, S> {
 }
 
 impl<P, S> Unsorted<P, S> {
-    /// Writes the columns and slots in order; slots in one place stay in order. Tells `check` the row of every slot,
-    /// by its new position.
+    /// Writes the columns and slots in order; slots in one place stay in order. Asks `check` about
+    /// every row, and where it has slots now.
     ///
     /// # Errors
     /// A row or column is out of range, they change meanwhile, or `check` says no.
@@ -151,7 +153,7 @@ impl<P, S> Unsorted<P, S> {
         plan: &Plan,
         cols: &mut [K],
         slots: &mut [T],
-        check: impl Fn(usize, usize) -> bool + Sync + Send,
+        check: impl Fn(usize, Range<usize>) -> bool + Sync + Send,
     ) -> Result<()>
     where
         P: Pairs<I>,
@@ -183,10 +185,9 @@ impl<P, S> Unsorted<P, S> {
                 let (Some(own), Some(own_slots)) = (cols.split_off_mut(..length), slots.split_off_mut(..length)) else {
                     return Err(Error::Changed);
                 };
-                let mut fine = true;
-                sorter.sort(plan, bucket as u64, own, own_slots, |row, to| {
-                    fine &= check(row, ends[bucket] as usize + to);
-                });
+                let first = ends[bucket] as usize;
+                let fine = sorter
+                    .sort(plan, bucket as u64, own, own_slots, |row, at| check(row, first + at.start..first + at.end));
                 if !fine {
                     return Err(Error::Changed);
                 }
@@ -227,7 +228,7 @@ struct Room<'a, K, T> {
 
 /// The lowest `bits`, at most 63.
 #[inline]
-fn low(bits: u32) -> u64 {
+pub(crate) fn low(bits: u32) -> u64 {
     (1 << bits) - 1
 }
 
@@ -245,98 +246,70 @@ impl<T> Default for Sorter<T> {
 }
 
 impl<T: Word> Sorter<T> {
-    /// Sorts a bucket; `cols` comes with the lower bits of the keys and gets the columns. Tells `seen` the row of each
-    /// slot, by its new place.
+    /// Sorts a bucket; `cols` comes with the lower bits of the keys and gets the columns. Asks `check` about every row,
+    /// and where in the bucket it has slots; gives whether it never said no.
     fn sort<K: Index>(
         &mut self,
         plan: &Plan,
         bucket: u64,
         cols: &mut [K],
         slots: &mut [T],
-        mut seen: impl FnMut(usize, usize),
-    ) {
+        check: impl Fn(usize, Range<usize>) -> bool,
+    ) -> bool {
         let place_bits = bits_below(slots.len());
-        let mask = low(plan.low_bits);
-        let mut col_of = |key: u64, to: usize| {
-            let key = bucket << plan.low_bits | key;
-            seen((key >> plan.col_bits) as usize, to);
-            K::cut((key & low(plan.col_bits)) as usize)
-        };
+        let (above, mask, col_bits) = (bucket << plan.low_bits, low(plan.low_bits), plan.col_bits);
+        let row_of = |key: u64| ((above | key) >> col_bits) as usize;
+        let col_of = |key: u64| K::cut(((above | key) & low(col_bits)) as usize);
         // Bits that are in order already need not be sorted by.
-        let sorted = if plan.ascending { plan.col_bits.min(plan.low_bits) } else { 0 };
+        let sorted = if plan.ascending { col_bits.min(plan.low_bits) } else { 0 };
         let len = cols.len().min(slots.len());
         let (cols, slots) = (&mut cols[..len], &mut slots[..len]);
+        let fine = Cell::new(true);
+        let ask = |row: usize, at: Range<usize>| fine.set(fine.get() & check(row, at));
+        // Where a digit is the row, all slots of a row are asked about at once.
+        let by_row = sorted == col_bits && digits(plan.low_bits - sorted, len) == 1;
+        let starts = |digit: u64, at: Range<usize>| {
+            if by_row {
+                ask(row_of(digit << sorted), at)
+            }
+        };
         self.items.clear();
         if T::FITS && plan.low_bits <= 32 {
             let items = cols.iter().zip(&*slots);
             let item = |(key, slot): (&K, &T)| (key.to_i64() as u64 & mask) << 32 | u64::from(slot.to_word());
             self.items.extend(items.map(item));
-            self.radix(plan.low_bits - sorted, 32 + sorted, |item, to| {
-                (cols[to], slots[to]) = (col_of(item >> 32, to), T::from_word(item as u32));
+            radix(&mut self.items, &mut self.other, 32 + sorted..32 + plan.low_bits, starts, |item, to| {
+                if !by_row {
+                    ask(row_of(item >> 32), to..to + 1);
+                }
+                (cols[to], slots[to]) = (col_of(item >> 32), T::from_word(item as u32));
             });
-            return;
+            return fine.get();
         }
         self.slots.clear();
         self.slots.extend_from_slice(slots);
+        let from = &self.slots[..];
         if plan.low_bits + place_bits > 64 {
             let items = cols.iter().enumerate();
             let mut items: Vec<_> = items.map(|(place, key)| (key.to_i64() as u64 & mask, place)).collect();
             items.sort_unstable();
             for (to, (key, place)) in items.into_iter().enumerate() {
-                (cols[to], slots[to]) = (col_of(key, to), self.slots[place]);
+                ask(row_of(key), to..to + 1);
+                (cols[to], slots[to]) = (col_of(key), from[place]);
             }
-            return;
+            return fine.get();
         }
         // The key, then the place in the bucket, where the slot is found.
         let items = cols.iter().enumerate();
         self.items.extend(items.map(|(place, key)| (key.to_i64() as u64 & mask) << place_bits | place as u64));
-        let from = std::mem::take(&mut self.slots);
-        self.radix(plan.low_bits - sorted, place_bits + sorted, |item, to| {
-            (cols[to], slots[to]) = (col_of(item >> place_bits, to), from[(item & low(place_bits)) as usize]);
+        let bits = place_bits + sorted..place_bits + plan.low_bits;
+        radix(&mut self.items, &mut self.other, bits, starts, |item, to| {
+            let key = item >> place_bits;
+            if !by_row {
+                ask(row_of(key), to..to + 1);
+            }
+            (cols[to], slots[to]) = (col_of(key), from[(item & low(place_bits)) as usize]);
         });
-        self.slots = from;
-    }
-
-    /// Sorts the items by `bits` bits from bit `shift` on, those with equal bits in the order in which they are, and
-    /// tells `put` each and its place.
-    ///
-    /// Digits are short, so that the lines of memory at which a pass writes stay in the first-level cache.
-    fn radix(&mut self, bits: u32, shift: u32, mut put: impl FnMut(u64, usize)) {
-        const DIGIT: u32 = 8;
-        if bits == 0 || self.items.len() < 256 || u32::try_from(self.items.len()).is_err() {
-            if bits > 0 {
-                self.items.sort_by_key(|item| item >> shift & low(bits));
-            }
-            self.items.iter().enumerate().for_each(|(to, &item)| put(item, to));
-            return;
-        }
-        self.other.resize(self.items.len(), 0);
-        for start in (0..bits).step_by(DIGIT as usize) {
-            let (from, mask) = (shift + start, low(DIGIT.min(bits - start)) as u8);
-            let digit = |item: u64| usize::from((item >> from) as u8 & mask);
-            let mut next = [0u32; 1 << DIGIT];
-            for &item in &self.items {
-                next[digit(item)] += 1;
-            }
-            let mut sum = 0;
-            for next in &mut next {
-                sum += std::mem::replace(next, sum);
-            }
-            let mut to = |item: u64| {
-                let next = &mut next[digit(item)];
-                *next += 1;
-                *next as usize - 1
-            };
-            if start + DIGIT >= bits {
-                for &item in &self.items {
-                    put(item, to(item));
-                }
-                return;
-            }
-            for &item in &self.items {
-                self.other[to(item)] = item;
-            }
-            std::mem::swap(&mut self.items, &mut self.other);
-        }
+        fine.get()
     }
 }

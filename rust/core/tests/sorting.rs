@@ -56,3 +56,61 @@ proptest! {
         }
     }
 }
+
+/// Csr of random slots: about `per_row` in each row, at ascending columns.
+fn csr(shape: (usize, usize), per_row: usize) -> (Vec<i32>, Vec<i32>) {
+    let (mut indptr, mut indices, mut seed) = (vec![0], Vec::new(), 7u64);
+    let step = 2 * shape.1 / per_row;
+    for _ in 0..shape.0 {
+        let mut col = 0;
+        loop {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            col += 1 + (seed >> 33) as usize % step;
+            if col >= shape.1 {
+                break;
+            }
+            indices.push(col as i32);
+        }
+        indptr.push(indices.len() as i32);
+    }
+    (indptr, indices)
+}
+
+/// Transposes by sorting, and compares with one slot after the other; then with offsets that are wrong.
+fn transposes<T: sparsefmt::Item + std::fmt::Debug>(shape: (usize, usize), per_row: usize, slot: fn(usize) -> T) {
+    let (indptr, indices) = csr(shape, per_row);
+    let slots: Vec<T> = (0..indices.len()).map(slot).collect();
+    assert!(slots.len() > 1 << 18, "{} slots are not sorted", slots.len());
+    let mut starts = vec![0; shape.1 + 1];
+    indices.iter().for_each(|&col| starts[col as usize + 1] += 1);
+    (0..shape.1).for_each(|col| starts[col + 1] += starts[col]);
+    let (mut next, mut want, mut want_slots) = (starts.clone(), vec![-1; slots.len()], slots.clone());
+    for row in 0..shape.0 {
+        for at in indptr[row] as usize..indptr[row + 1] as usize {
+            let to = &mut next[indices[at] as usize];
+            (want[*to as usize], want_slots[*to as usize]) = (row as i32, slots[at]);
+            *to += 1;
+        }
+    }
+    let (mut got, mut got_slots) = (vec![-1; slots.len()], slots.clone());
+    let done = sparsefmt::csr_transpose(&indptr, &indices, &slots, &starts, &mut got, &mut got_slots);
+    assert_eq!(done, Ok(()));
+    assert!(got == want && got_slots == want_slots, "{shape:?}");
+    for (at, by) in [(shape.1 / 2, 1), (shape.1 / 2, -1), (shape.1 - 1, -1), (1, 1)] {
+        let mut wrong = starts.clone();
+        wrong[at] += by;
+        let done = sparsefmt::csr_transpose(&indptr, &indices, &slots, &wrong, &mut got, &mut got_slots);
+        assert!(done.is_err(), "{shape:?}, offset {at} wrong by {by}");
+    }
+}
+
+#[test]
+fn transposes_many_columns() {
+    par::set_threads(3);
+    for shape in [(3_000, 9_000), (3_000, 70_000), (200_000, 9_000), (3_000, 1_000_000)] {
+        let per_row = 400_000 / shape.0;
+        transposes::<u16>(shape, per_row, |at| at as u16);
+        transposes::<u32>(shape, per_row, |at| at as u32);
+        transposes::<u64>(shape, per_row, |at| at as u64);
+    }
+}

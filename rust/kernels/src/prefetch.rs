@@ -1,5 +1,9 @@
 //! Asking for memory ahead of its use.
 
+/// Bytes that are asked for before their masks are made: prefetchers stop at the end of a page, dense arrays go on.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const MASKED: usize = 1 << 13;
+
 /// Asks for the cache line of `items[at]`, which will be written; does nothing where there is none.
 #[inline(always)]
 pub fn prefetch<T>(items: &[T], at: usize) {

@@ -1,6 +1,6 @@
 //! Blocks to csr and back.
 
-use super::dense::row_ranges;
+use super::dense::{copy, row_ranges};
 use super::set::Set;
 use super::{Block, Bsr};
 use crate::csr::{lengths, slots_of, span};
@@ -286,7 +286,7 @@ fn fill_row<T: Item, I: Index, J: Index>(
     columns: &[J],
     out: &mut [T],
 ) -> Result<()> {
-    let mut here = 0;
+    let (mut here, mut beyond) = (0, 0);
     csr.each_run(csr.positions(row)?, block.c, |column, run, first| {
         let want = J::cut(column);
         let ahead = columns.get(here..).unwrap_or_default().iter().take(8).position(|&c| c == want);
@@ -299,10 +299,12 @@ fn fill_row<T: Item, I: Index, J: Index>(
         let start = column * block.c;
         let out = &mut out[here * block.area() + at..][..block.c];
         let indices = &csr.indices[run];
-        if in_a_row(indices, first) {
-            for (to, &slot) in out[first - start..].iter_mut().zip(slots) {
-                *to = if slot.is_nonzero(T::mask(u64::MAX)) { slot } else { *to };
-            }
+        // What no run of this row came to before is zero: there zeros of the run may fall on zeros.
+        let untouched = column >= beyond;
+        beyond = beyond.max(column + 1);
+        if untouched && in_a_row(indices, first) {
+            let out = out.get_mut(first - start..).and_then(|out| out.get_mut(..slots.len())).ok_or(Error::Changed)?;
+            copy(slots, out);
             return Ok(());
         }
         for (index, &slot) in indices.iter().zip(slots) {

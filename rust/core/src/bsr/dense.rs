@@ -173,7 +173,7 @@ pub fn from_dense_within<T: Item, I: Index>(
 
 /// Copies to the front of `to`, without a call: most blocks are narrow.
 #[inline]
-fn copy<T: Item>(from: &[T], to: &mut [T]) {
+pub(super) fn copy<T: Item>(from: &[T], to: &mut [T]) {
     let mut at = 0;
     while let (Some(from), Some(to)) = (from[at..].first_chunk::<16>(), to[at..].first_chunk_mut::<16>()) {
         *to = *from;

@@ -185,26 +185,34 @@ macro_rules! positions {
             let mut last = [0; 8];
             last[..end.len()].copy_from_slice(end);
             let mut written = 0;
-            for (at, word) in words.iter().chain([&last]).enumerate() {
-                let word = u64::from_le_bytes(*word);
-                let first = $set1(first.wrapping_add((64 * at) as $i));
-                let mut left = word.count_ones() as usize;
-                let places = if left == 0 { continue } else { places(word) };
-                for part in places.as_chunks::<$lanes>().0 {
-                    let wide = $add(first, $widen(part));
-                    let room = rest(dst, written);
-                    let count = left.min($lanes);
-                    if let Some(room) = room.first_chunk_mut() {
-                        store::<$i, $lanes>(room, wide);
-                    } else {
-                        let mut last = [0; $lanes];
-                        store(&mut last, wide);
-                        room.copy_from_slice(&last[..room.len()]);
-                    }
-                    written += count;
-                    left -= count;
-                    if left == 0 {
-                        break;
+            let mut start = first;
+            // Words are left out by fours: whether one of few bits is empty could not be predicted.
+            for some in words.chunks(4).chain([&[last][..]]) {
+                if some.iter().all(|word| *word == [0; 8]) {
+                    start = start.wrapping_add((64 * some.len()) as $i);
+                    continue;
+                }
+                for word in some {
+                    let word = u64::from_le_bytes(*word);
+                    let first = $set1(start);
+                    start = start.wrapping_add(64);
+                    let mut left = word.count_ones() as usize;
+                    for part in places(word).as_chunks::<$lanes>().0 {
+                        let wide = $add(first, $widen(part));
+                        let room = rest(dst, written);
+                        let count = left.min($lanes);
+                        if let Some(room) = room.first_chunk_mut() {
+                            store::<$i, $lanes>(room, wide);
+                        } else {
+                            let mut last = [0; $lanes];
+                            store(&mut last, wide);
+                            room.copy_from_slice(&last[..room.len()]);
+                        }
+                        written += count;
+                        left -= count;
+                        if left == 0 {
+                            break;
+                        }
                     }
                 }
             }
