@@ -1,7 +1,7 @@
 //! Structures that are a bit for every column and the values of the set ones, side by side: nm, bitmask, dense.
 
 use super::values::Values;
-use super::{MOST_COLS, check, few, gemv, integers, panel};
+use super::{MOST_COLS, check, few, gemv, integers, panel, tiles};
 use crate::csr::{slots_at, span};
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Index, Matrix, MatrixMut, Result};
@@ -146,6 +146,7 @@ fn matmul(
         _ if values.in_integers => integers::run(w, values, x, out),
         (_, 1) => gemv::run(w, values, x.items(), out.items_mut()),
         (_, 2..=few::MOST) => few::run(w, values, x, out),
+        _ if tiles::run(w, values, tiles::Right::Singles(*x), &mut out)? => Ok(()),
         _ => panel::run(w, values, x, out),
     }
 }

@@ -1,0 +1,43 @@
+//! Tiles with AMX-TILE and AMX-BF16 (Sapphire Rapids and later); all else is AVX-512.
+//!
+//! No compiler support is needed: one line of assembly per instruction. That they do what they are meant to do is tried
+//! before they are used, see [`permit`].
+
+mod permit;
+mod registers;
+#[cfg(all(test, target_os = "linux"))]
+mod trapped;
+
+pub use permit::Permit;
+pub(crate) use permit::permit;
+pub(crate) use registers::Amx;
+
+use crate::scalar::tiles as plain;
+use crate::tiles::{Extent, PairTile, TILE_DEPTH, TILE_WIDTH, Table};
+
+/// Loops that the compiler turns into registers of AVX-512.
+pub(crate) const TABLE: Table = Table { extent, extent_of_brains, cut_part, pair_rows };
+
+/// See [`crate::Kernels::extent`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn extent(items: &[f32]) -> Extent {
+    plain::extent(items)
+}
+
+/// See [`crate::Kernels::extent_of_brains`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn extent_of_brains(items: &[u16]) -> Extent {
+    plain::extent_of_brains(items)
+}
+
+/// See [`crate::Kernels::cut_part`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn cut_part(items: &mut [f32], part: &mut [u16]) -> bool {
+    plain::cut_part(items, part)
+}
+
+/// See [`crate::Kernels::pair_rows`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn pair_rows(rows: &[[u16; TILE_WIDTH]; TILE_DEPTH], tile: &mut PairTile) {
+    plain::pair_rows(rows, tile)
+}
