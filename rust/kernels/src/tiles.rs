@@ -316,8 +316,8 @@ impl TileSession {
     /// subnormal become zeros.
     ///
     /// # Panics
-    /// There are not 1 to 3 parts, or not one or two tiles for each part of each step; `left` has no room for so many
-    /// columns; rows of sums overlap or stick out.
+    /// There are not 1 to 3 parts, or not one or two tiles for each part of each step; there is no step, or
+    /// `left` has no room for so many; rows of sums overlap or stick out.
     pub fn add(
         &mut self,
         left: &LeftRows,
@@ -328,7 +328,7 @@ impl TileSession {
         let wide = right.len() == 2 * steps * right_parts;
         assert!((1..=3).contains(&right_parts), "{right_parts} parts");
         assert!(wide || right.len() == steps * right_parts, "tiles");
-        assert!(steps <= left.depth() / TILE_DEPTH, "{steps} steps");
+        assert!((1..=left.depth() / TILE_DEPTH).contains(&steps), "{steps} steps");
         let width = if wide { 2 * TILE_WIDTH } else { TILE_WIDTH };
         let end = (TILE_ROWS - 1).checked_mul(stride).and_then(|last| last.checked_add(width));
         assert!(stride >= width && end.is_some_and(|end| end <= sums.len()), "rows of sums");

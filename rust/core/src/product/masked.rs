@@ -167,6 +167,17 @@ pub fn nm_matmul(
     matmul(&Nm { rows, stride }, values, last, &x, out)
 }
 
+/// `out = w @ x` for N:M codes and `x` of bfloat16, if tiles multiply it.
+pub(super) fn nm_brains(
+    (codes, pattern): (Matrix<'_, u8>, Pattern),
+    (values, stride): (&Values<'_>, usize),
+    x: Matrix<'_, u16>,
+    out: &mut MatrixMut<'_, f32>,
+) -> Result<bool> {
+    let rows = RowBits::new(codes, pattern, x.rows(), stride)?;
+    tiles::run(&Nm { rows, stride }, values, tiles::Right::Brains(x), out)
+}
+
 /// `out = w @ x` for a bit per element.
 ///
 /// # Errors

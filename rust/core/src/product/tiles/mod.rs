@@ -60,7 +60,7 @@ fn run_on(
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
     let ((rows, cols), k) = (w.shape(), out.cols());
-    if k < FEWEST || rows < TILE_WIDTH {
+    if k < FEWEST || rows < TILE_WIDTH || cols == 0 {
         return Ok(false);
     }
     // Where most of `w` is zeros, kernels that leave them out have less to do.

@@ -19,7 +19,8 @@ struct Bits {
 impl Bits {
     /// About one in `one_in` is set.
     fn new(rows: usize, cols: usize, one_in: u64, next: &mut impl FnMut() -> u64) -> Self {
-        let rows: Vec<Vec<bool>> = (0..rows).map(|_| (0..cols).map(|_| next() % one_in == 0).collect()).collect();
+        let rows: Vec<Vec<bool>> =
+            (0..rows).map(|_| (0..cols).map(|_| next().is_multiple_of(one_in)).collect()).collect();
         let mut offsets = vec![0];
         for row in &rows {
             offsets.push(offsets[offsets.len() - 1] + row.iter().filter(|&&bit| bit).count());
@@ -135,4 +136,137 @@ fn sums_keep_the_bound() {
             assert!(off <= 3.0 * (cols + 2) as f64, "{name}, {rows} x {cols} x {k}: {off} eps");
         }
     }
+}
+
+/// One product, over values that are `common` but for one.
+fn with_one(common: f32, odd: f32, dtype: &str, x_common: f32, x_odd: f32) -> Option<Vec<f32>> {
+    let mut next = generator(5);
+    let w = Bits::new(40, 70, 1, &mut next);
+    let mut values = vec![common; w.slots()];
+    values[1234] = odd;
+    let mut x = vec![x_common; 70 * 20];
+    x[777] = x_odd;
+    let brains: Vec<u16> = values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect();
+    let halves: Vec<u16> = values.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
+    let held = match dtype {
+        "float16" => Values::shorts(&halves, dtype)?,
+        "bfloat16" => Values::shorts(&brains, dtype)?,
+        _ => Values::singles(&values),
+    };
+    product(&w, &held, &x, 20)
+}
+
+#[test]
+fn numbers_that_parts_cannot_hold_go_another_way() {
+    for dtype in ["float16", "bfloat16", "float32"] {
+        assert!(with_one(0.5, 0.25, dtype, 1.0, 2.0).is_some());
+        assert!(with_one(0.5, 0.0, dtype, 1.0, -0.0).is_some());
+        assert!(with_one(0.0, 0.0, dtype, 0.0, 0.0).is_some());
+        for odd in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            assert!(with_one(0.5, odd, dtype, 1.0, 2.0).is_none(), "{dtype}, {odd}");
+        }
+        for odd in [f32::MAX, 1e-40, f32::from_bits(1), f32::MIN_POSITIVE] {
+            assert!(with_one(0.5, 0.25, dtype, 1.1, odd).is_none(), "{dtype}, x {odd}");
+        }
+    }
+    // The least numbers of float16 are no burden, those of other dtypes are.
+    assert!(with_one(0.5, 6e-8, "float16", 1.1, 1e-23).is_some());
+    for dtype in ["bfloat16", "float32"] {
+        assert!(with_one(0.5, 1e-8, dtype, 1.1, 1e-8).is_some(), "{dtype}");
+        for odd in [1e-40, 1e-37, f32::MAX] {
+            assert!(with_one(0.5, odd, dtype, 1.1, 2.0).is_none(), "{dtype}, {odd}");
+        }
+        assert!(with_one(0.5, 1e-22, dtype, 1.1, 1e-12).is_none(), "{dtype}");
+    }
+    // What is decided by the product of the largest ones.
+    assert!(with_one(0.5, 1e17, "float32", 1.1, 1e18).is_some());
+    assert!(with_one(0.5, 1e18, "float32", 1.1, 1e19).is_none());
+}
+
+#[test]
+fn few_bits_make_few_parts() {
+    let (halves, brains, singles) = ([0u16], [0u16], [0.0f32]);
+    let parts = |values: &Values<'_>, x: &[f32]| {
+        let parts = Parts::new(values, Kernels::active().extent(x), 64).expect("numbers as any");
+        (parts.left, parts.right)
+    };
+    let half = Values::shorts(&halves, "float16").expect("known");
+    let brain = Values::shorts(&brains, "bfloat16").expect("known");
+    assert_eq!(parts(&half, &[1.1, 1.0]), (2, 3));
+    assert_eq!(parts(&half, &[f16::from_f32(1.1).to_f32()]), (2, 2));
+    assert_eq!(parts(&half, &[bf16::from_f32(1.1).to_f32(), 0.0, -256.0]), (2, 1));
+    assert_eq!(parts(&brain, &[1.1]), (1, 3));
+    assert_eq!(parts(&Values::singles(&singles), &[0.0]), (3, 1));
+}
+
+/// Rows are summed alike whoever does it, and whatever stands beside them.
+#[test]
+fn rows_do_not_depend_on_their_neighbours() {
+    let mut next = generator(9);
+    let (rows, cols, k) = (150, 600, 40);
+    let w = Bits::new(rows, cols, 2, &mut next);
+    let values: Vec<f32> = (0..w.slots()).map(|_| number(&mut next, 5)).collect();
+    let x: Vec<f32> = (0..cols * k).map(|_| number(&mut next, 5)).collect();
+    let all = product(&w, &Values::singles(&values), &x, k).expect("numbers as any");
+    for start in [0, 1, 77] {
+        let some = Bits {
+            cols,
+            rows: w.rows[start..start + 50].to_vec(),
+            offsets: w.offsets[start..=start + 50].iter().map(|at| at - w.offsets[start]).collect(),
+        };
+        let values = &values[w.offsets[start]..w.offsets[start + 50]];
+        let got = product(&some, &Values::singles(values), &x, k).expect("numbers as any");
+        assert_eq!(got, all[start * k..(start + 50) * k], "from row {start}");
+    }
+}
+
+/// bfloat16 on both sides: one product, no limits, and what is not finite in `w` stays.
+#[test]
+fn brains_are_multiplied_as_they_are() {
+    let mut next = generator(3);
+    let (rows, cols, k) = (45, 300, 35);
+    let w = Bits::new(rows, cols, 2, &mut next);
+    let mut brain = || bf16::from_f32(number(&mut next, 9)).to_bits();
+    let mut held: Vec<u16> = (0..w.slots()).map(|_| brain()).collect();
+    let x: Vec<u16> = (0..cols * k).map(|_| brain()).collect();
+    let wide = |bits: &[u16]| bits.iter().map(|&bits| bf16::from_bits(bits).to_f32()).collect::<Vec<_>>();
+    let run = |held: &[u16]| {
+        let values = Values::shorts(held, "bfloat16").expect("known");
+        let mut out = vec![f32::NAN; rows * k];
+        let x = Matrix::new("x", &x, cols, k).expect("shape");
+        let mut into = MatrixMut::new("out", &mut out, rows, k).expect("shape");
+        assert!(run_on(TileUnit::Model, &w, &values, Right::Brains(x), &mut into).expect("sound"));
+        out
+    };
+    let out = run(&held);
+    let off = error(&w, &wide(&held), &wide(&x), k, &out);
+    assert!(off <= 3.0 * (cols + 2) as f64, "{off} eps");
+    held[w.offsets[7]] = bf16::INFINITY.to_bits();
+    let changed = run(&held);
+    assert!(changed[7 * k..8 * k].iter().all(|sum| sum.is_infinite()));
+    assert_eq!((&changed[..7 * k], &changed[8 * k..]), (&out[..7 * k], &out[8 * k..]));
+}
+
+#[test]
+fn thin_matrices_are_left_to_others() {
+    let mut next = generator(4);
+    for (rows, cols, one_in, k) in [(40, 64, 5, 64), (40, 64, 1, 16), (15, 64, 1, 64), (40, 0, 1, 64)] {
+        let w = Bits::new(rows, cols, one_in, &mut next);
+        let values = vec![1.0; w.slots()];
+        assert!(product(&w, &Values::singles(&values), &vec![1.0; cols * k], k).is_none());
+    }
+}
+
+/// Bits that lead beyond the slots of their row are an error, wherever they stand.
+#[test]
+fn offsets_that_lie_are_found() {
+    let mut next = generator(6);
+    let mut w = Bits::new(40, 700, 2, &mut next);
+    let values = vec![1.0; w.slots()];
+    w.offsets[20] -= 1;
+    let (x, mut out) = (vec![1.0; 700 * 20], vec![0.0; 40 * 20]);
+    let x = Matrix::new("x", &x, 700, 20).expect("shape");
+    let mut out = MatrixMut::new("out", &mut out, 40, 20).expect("shape");
+    let done = run_on(TileUnit::Model, &w, &Values::singles(&values), Right::Singles(x), &mut out);
+    assert!(done.is_err_and(|error| error.to_string().contains("row_offsets")));
 }
