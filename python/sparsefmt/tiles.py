@@ -25,7 +25,7 @@ def products(values: Codec, x: Dtype) -> int:
 
     >>> import sparsefmt as sf
     >>> from sparsefmt.arrays import DTYPES
-    >>> half = sf.encode([[1.0]], "dense", dtype="float16").values
+    >>> half = sf.encode(np.ones((1, 1), np.float16), "dense").values
     >>> products(half, DTYPES["float32"]), products(half, DTYPES["bfloat16"])
     (5, 2)
     """

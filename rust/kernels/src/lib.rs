@@ -37,6 +37,6 @@ pub use prefetch::{prefetch, prefetch_ahead};
 pub use product::{Chunk, DEPTH, DepthBits, Panel, Strided};
 pub use ranks::RankTable;
 pub use streamed::Streamed;
-pub use tiles::{Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileSession, TileUnit};
+pub use tiles::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileSession, TileUnit};
 pub use top::Order;
 pub use units::UnitTable;

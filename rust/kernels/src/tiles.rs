@@ -77,6 +77,16 @@ impl PairTile {
     pub const ZERO: Self = Self([[0; TILE_WIDTH]; TILE_DEPTH / 2]);
 }
 
+/// Sums of a block.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct BlockSums(pub [[f32; 2 * TILE_WIDTH]; TILE_ROWS]);
+
+impl BlockSums {
+    /// All zeros.
+    pub const ZERO: Self = Self([[0.0; 2 * TILE_WIDTH]; TILE_ROWS]);
+}
+
 /// Magnitudes of numbers, as the bits of float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
@@ -112,6 +122,7 @@ pub(crate) struct Table {
     pub(crate) extent_of_brains: unsafe fn(&[u16]) -> Extent,
     pub(crate) cut_part: unsafe fn(&mut [f32], &mut [u16]) -> bool,
     pub(crate) pair_rows: unsafe fn(&[[u16; TILE_WIDTH]; TILE_DEPTH], &mut PairTile),
+    pub(crate) add_sums: unsafe fn(&BlockSums, (&mut [f32], usize), (usize, usize), bool),
 }
 
 pub(crate) const SCALAR: Table = Table {
@@ -119,6 +130,7 @@ pub(crate) const SCALAR: Table = Table {
     extent_of_brains: plain::extent_of_brains,
     cut_part: plain::cut_part,
     pair_rows: plain::pair_rows,
+    add_sums: plain::add_sums,
 };
 
 impl Kernels {
@@ -154,6 +166,19 @@ impl Kernels {
         unsafe { (self.tiles.pair_rows)(rows, tile) }
     }
 
+    /// Adds the first rows and columns of a block, as many as `shape` says, to rows that start `stride` items apart;
+    /// `first` tells that these hold nothing yet.
+    ///
+    /// # Panics
+    /// There are more than 32 rows or columns; rows stick out.
+    pub fn add_sums(&self, block: &BlockSums, (sums, stride): (&mut [f32], usize), shape: (usize, usize), first: bool) {
+        assert!(shape.0 <= TILE_ROWS && shape.1 <= 2 * TILE_WIDTH, "a block of {shape:?}");
+        let end = shape.0.checked_sub(1).map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(shape.1));
+        assert!(end.is_some_and(|end| end <= sums.len()), "rows of sums");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.tiles.add_sums)(block, (sums, stride), shape, first) }
+    }
+
     /// What multiplies tiles in this instruction set, if it has them.
     #[must_use]
     pub fn tiles(&self) -> Option<TileUnit> {
@@ -187,13 +212,6 @@ impl TileItem for u32 {
     }
 }
 
-impl TileItem for f32 {
-    const LANES: usize = 16;
-    fn words(row: &[Self]) -> [u32; 16] {
-        std::array::from_fn(|i| row[i].to_bits())
-    }
-}
-
 /// Whether 16 rows of a tile, `stride` items apart, lie in so many items.
 pub(crate) fn holds_tile(len: usize, stride: usize, lanes: usize) -> bool {
     stride.checked_mul(15).and_then(|last| last.checked_add(lanes)).is_some_and(|end| end <= len)
@@ -221,24 +239,16 @@ pub(crate) struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Adds the product to 32 rows of `sums`, which start `stride` items apart; `WIDE`: 32 columns, else 16.
+    /// Writes the product; `WIDE`: 32 columns, else 16.
     ///
     /// Registers 0 to 3 hold sums, 4 and 5 the upper and lower rows, 6 and 7 columns. Of two products one after the
     /// other, one factor is the same, so that it stays where it is.
-    pub(crate) fn add<const WIDE: bool>(&self, on: &mut impl Registers, sums: &mut [f32], stride: usize, first: bool) {
-        let half = TILE_ROWS / 2 * stride;
-        if first {
-            on.zero::<0>();
+    pub(crate) fn multiply<const WIDE: bool>(&self, on: &mut impl Registers, sums: &mut BlockSums) {
+        on.zero::<0>();
+        on.zero::<2>();
+        if WIDE {
             on.zero::<1>();
-            on.zero::<2>();
             on.zero::<3>();
-        } else {
-            on.load::<0, f32>(sums, stride);
-            on.load::<2, f32>(&sums[half..], stride);
-            if WIDE {
-                on.load::<1, f32>(&sums[TILE_WIDTH..], stride);
-                on.load::<3, f32>(&sums[half + TILE_WIDTH..], stride);
-            }
         }
         let (depth, tiles) = (self.left.depth(), if WIDE { 2 } else { 1 });
         for step in 0..self.steps {
@@ -267,6 +277,8 @@ impl Block<'_> {
                 }
             }
         }
+        let (sums, stride) = (sums.0.as_flattened_mut(), 2 * TILE_WIDTH);
+        let half = TILE_ROWS / 2 * stride;
         on.store::<0>(sums, stride);
         on.store::<2>(&mut sums[half..], stride);
         if WIDE {
@@ -310,36 +322,31 @@ enum Session {
 }
 
 impl TileSession {
-    /// Adds the product of the first `32 * steps` columns of `left` with `right` to 32 rows of `sums`, which start
-    /// `stride` items apart; `first` tells that these hold nothing yet. `right` has for each step its parts, the largest
-    /// one first, and of each part one tile, or two side by side. Subnormal numbers count as zeros, and sums that are
-    /// subnormal become zeros.
+    /// Writes the product of the first `32 * steps` columns of `left` with `right` to the first 16 or all 32 columns of
+    /// `sums`. `right` has for each step its parts, the largest one first, and of each part one tile, or two side by
+    /// side. Subnormal numbers count as zeros, and sums that are subnormal become zeros.
     ///
     /// # Panics
-    /// There are not 1 to 3 parts, or not one or two tiles for each part of each step; there is no step, or
-    /// `left` has no room for so many; rows of sums overlap or stick out.
-    pub fn add(
+    /// There are not 1 to 3 parts, or not one or two tiles for each part of each step; there is no step, or `left` has no
+    /// room for so many.
+    pub fn multiply(
         &mut self,
         left: &LeftRows,
         (right, right_parts, steps): (&[PairTile], usize, usize),
-        (sums, stride): (&mut [f32], usize),
-        first: bool,
+        sums: &mut BlockSums,
     ) {
         let wide = right.len() == 2 * steps * right_parts;
         assert!((1..=3).contains(&right_parts), "{right_parts} parts");
-        assert!(wide || right.len() == steps * right_parts, "tiles");
         assert!((1..=left.depth() / TILE_DEPTH).contains(&steps), "{steps} steps");
-        let width = if wide { 2 * TILE_WIDTH } else { TILE_WIDTH };
-        let end = (TILE_ROWS - 1).checked_mul(stride).and_then(|last| last.checked_add(width));
-        assert!(stride >= width && end.is_some_and(|end| end <= sums.len()), "rows of sums");
+        assert!(wide || right.len() == steps * right_parts, "tiles");
         let block = Block { left, right, right_parts, steps };
         match (&mut self.0, wide) {
-            (Session::Model(on), false) => block.add::<false>(&mut **on, sums, stride, first),
-            (Session::Model(on), true) => block.add::<true>(&mut **on, sums, stride, first),
+            (Session::Model(on), false) => block.multiply::<false>(&mut **on, sums),
+            (Session::Model(on), true) => block.multiply::<true>(&mut **on, sums),
             #[cfg(target_arch = "x86_64")]
-            (Session::Amx(on), false) => block.add::<false>(on, sums, stride, first),
+            (Session::Amx(on), false) => block.multiply::<false>(on, sums),
             #[cfg(target_arch = "x86_64")]
-            (Session::Amx(on), true) => block.add::<true>(on, sums, stride, first),
+            (Session::Amx(on), true) => block.multiply::<true>(on, sums),
         }
     }
 }

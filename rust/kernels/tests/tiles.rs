@@ -8,7 +8,7 @@ mod fence;
 use common::{agree, generator, scalar, tables};
 use fence::{Fence, PAGE, Side, bytes, everywhere};
 use half::{bf16, f16};
-use sparsefmt_kernels::{LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileUnit};
+use sparsefmt_kernels::{BlockSums, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileUnit};
 
 /// The parts of numbers, and whether the last one left something over.
 fn parts(items: &[f32], count: usize) -> (Vec<Vec<u16>>, bool) {
@@ -71,7 +71,7 @@ fn extents() {
     for len in (0..200).chain([1023, 1024, 1025]) {
         let mut next = generator(len);
         let items: Vec<f32> = (0..len).map(|_| f32::from_bits((next() >> 16) as u32)).collect();
-        let items: Vec<f32> = items.iter().map(|&x| if next() % 3 == 0 { 0.0 } else { x }).collect();
+        let items: Vec<f32> = items.iter().map(|&x| if next().is_multiple_of(3) { 0.0 } else { x }).collect();
         let brains: Vec<u16> = items.iter().map(|x| (x.to_bits() >> 16) as u16).collect();
         let wide: Vec<f32> = brains.iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
         agree(&format!("{len} items"), |kernels| kernels.extent(&items));
@@ -127,13 +127,10 @@ fn small(next: &mut impl FnMut() -> u64) -> u16 {
 fn blocks_of_integers_between_guard_pages() {
     let (mut a, mut b) = (Fence::new(PAGE), Fence::new(PAGE));
     for unit in units() {
-        for (left_parts, right_parts, across) in (1..=3).flat_map(|l| (1..=3).flat_map(move |r| [(l, r, 1), (l, r, 2)]))
-        {
-            for (steps, spare) in [(1, 0), (2, 3), (4, 16)] {
+        for (left_parts, right_parts) in (1..=3).flat_map(|l| (1..=3).map(move |r| (l, r))) {
+            for (steps, across) in [(1, 1), (1, 2), (2, 2), (3, 1), (4, 2)] {
                 for side in [Side::Start, Side::End] {
                     let mut next = generator(steps + left_parts);
-                    let (width, context) =
-                        (across * TILE_WIDTH, format!("{left_parts} {right_parts} {across} {steps}"));
                     let mut left = LeftRows::new(left_parts);
                     for (part, row) in (0..left_parts).flat_map(|p| (0..TILE_ROWS).map(move |row| (p, row))) {
                         left.row_mut(part, row).fill_with(|| small(&mut next));
@@ -142,27 +139,47 @@ fn blocks_of_integers_between_guard_pages() {
                     right.iter_mut().flat_map(|tile| tile.0.as_flattened_mut()).for_each(|pair| {
                         *pair = u32::from(small(&mut next)) | u32::from(small(&mut next)) << 16;
                     });
-                    let stride = width + spare;
-                    let before: Vec<f32> = (0..(TILE_ROWS - 1) * stride + width).map(|i| (i % 17) as f32).collect();
-                    for first in [true, false] {
-                        let mut want = before.clone();
-                        for (row, j) in (0..TILE_ROWS).flat_map(|row| (0..width).map(move |j| (row, j))) {
-                            let mut sum = if first { 0.0 } else { before[row * stride + j] };
-                            for (step, k) in (0..steps).flat_map(|step| (0..TILE_DEPTH).map(move |k| (step, k))) {
-                                for (p, q) in (0..left_parts).flat_map(|p| (0..right_parts).map(move |q| (p, q))) {
-                                    let tile = &right[(step * right_parts + q) * across + j / TILE_WIDTH];
-                                    let x = (tile.0[k / 2][j % TILE_WIDTH] >> (16 * (k % 2))) as u16;
-                                    let w = left.row_mut(p, row)[step * TILE_DEPTH + k];
-                                    let product = bf16::from_bits(w).to_f32() * bf16::from_bits(x).to_f32();
-                                    sum += if p + q <= 2 { product } else { 0.0 };
-                                }
+                    let mut want = BlockSums([[0.5; 2 * TILE_WIDTH]; TILE_ROWS]);
+                    let sums = &mut a.place(side, &[want])[0];
+                    for (row, j) in (0..TILE_ROWS).flat_map(|row| (0..across * TILE_WIDTH).map(move |j| (row, j))) {
+                        want.0[row][j] = 0.0;
+                        for (step, k) in (0..steps).flat_map(|step| (0..TILE_DEPTH).map(move |k| (step, k))) {
+                            for (p, q) in (0..left_parts).flat_map(|p| (0..right_parts).map(move |q| (p, q))) {
+                                let tile = &right[(step * right_parts + q) * across + j / TILE_WIDTH];
+                                let x = (tile.0[k / 2][j % TILE_WIDTH] >> (16 * (k % 2))) as u16;
+                                let w = left.row_mut(p, row)[step * TILE_DEPTH + k];
+                                let product = bf16::from_bits(w).to_f32() * bf16::from_bits(x).to_f32();
+                                want.0[row][j] += if p + q <= 2 { product } else { 0.0 };
                             }
-                            want[row * stride + j] = sum;
                         }
-                        let sums = a.place(side, &before);
-                        let right = b.place(side, &right);
-                        unit.begin().add(&left, (right, right_parts, steps), (sums, stride), first);
-                        assert_eq!(sums, want, "{unit:?}, {side:?}, {context}, {first}");
+                    }
+                    unit.begin().multiply(&left, (b.place(side, &right), right_parts, steps), sums);
+                    let context = format!("{left_parts} and {right_parts} parts, {steps} steps, {across} tiles");
+                    assert_eq!(sums.0, want.0, "{unit:?}, {side:?}, {context}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_between_guard_pages() {
+    let (mut a, mut b) = (Fence::new(PAGE), Fence::new(PAGE));
+    let block = BlockSums(std::array::from_fn(|row| std::array::from_fn(|j| (row * 100 + j) as f32)));
+    for kernels in tables() {
+        for (rows, width) in (0..=TILE_ROWS).flat_map(|rows| [0, 1, 5, 15, 16, 17, 31, 32].map(|width| (rows, width))) {
+            for (stride, side) in [(width, Side::Start), (width, Side::End), (width + 3, Side::End)] {
+                let before: Vec<f32> = (0..(rows.max(1) - 1) * stride + width).map(|i| i as f32).collect();
+                for first in [false, true] {
+                    let sums = a.place(side, &before);
+                    let block = &b.place(side, &[block])[0];
+                    kernels.add_sums(block, (sums, stride), (rows, width), first);
+                    for (at, (&sum, &before)) in sums.iter().zip(&before).enumerate() {
+                        let (row, j) = (at / stride, at % stride);
+                        let inside = row < rows && j < width;
+                        let want =
+                            if inside { block.0[row][j] } else { 0.0 } + if inside && first { 0.0 } else { before };
+                        assert_eq!(sum, want, "{:?}, {rows} x {width}, {side:?}, {at}", kernels.isa());
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Products in tiles: parts of numbers, and a model of the registers.
 
-use crate::tiles::{Extent, PairTile, Registers, TILE_DEPTH, TILE_WIDTH, TileItem, holds_tile};
+use crate::tiles::{BlockSums, Extent, PairTile, Registers, TILE_DEPTH, TILE_WIDTH, TileItem, holds_tile};
 
 /// See [`crate::Kernels::extent`].
 #[inline(always)]
@@ -42,6 +42,20 @@ pub(crate) fn pair_rows(rows: &[[u16; TILE_WIDTH]; TILE_DEPTH], tile: &mut PairT
     }
 }
 
+/// See [`crate::Kernels::add_sums`].
+#[inline(always)]
+pub(crate) fn add_sums(block: &BlockSums, (sums, stride): (&mut [f32], usize), shape: (usize, usize), first: bool) {
+    for (row, from) in block.0[..shape.0].iter().enumerate() {
+        let to = &mut sums[row * stride..][..shape.1];
+        match (first, <&mut [f32; 2 * TILE_WIDTH]>::try_from(&mut *to)) {
+            (true, Ok(to)) => *to = *from,
+            (false, Ok(to)) => to.iter_mut().zip(from).for_each(|(to, from)| *to += from),
+            (true, _) => to.copy_from_slice(&from[..shape.1]),
+            (false, _) => to.iter_mut().zip(from).for_each(|(to, from)| *to += from),
+        }
+    }
+}
+
 /// Eight tiles.
 #[derive(Debug, Default)]
 pub(crate) struct Model([[[u32; 16]; 16]; 8]);
@@ -57,7 +71,7 @@ impl Registers for Model {
     }
 
     fn store<const T: usize>(&mut self, items: &mut [f32], stride: usize) {
-        assert!(holds_tile(items.len(), stride, f32::LANES), "rows of a tile");
+        assert!(holds_tile(items.len(), stride, 16), "rows of a tile");
         for (row, words) in self.0[T].iter().enumerate() {
             for (to, &word) in items[row * stride..].iter_mut().zip(words) {
                 *to = f32::from_bits(word);

@@ -16,7 +16,7 @@ use crate::{Matrix, MatrixMut, Result, par};
 use parts::Parts;
 use rows::DecodedRows;
 use sparsefmt_kernels::{
-    Extent, Kernels, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileSession, TileUnit,
+    BlockSums, Extent, Kernels, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileSession, TileUnit,
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -183,7 +183,7 @@ impl<M: Masked> Work<'_, M> {
         let outs = par::split_mut(out.items_mut(), ranges.iter().map(|rows| rows.len() * k));
         par::run(ranges.into_iter().zip(outs).collect(), |(range, out): (Range<usize>, &mut [f32])| {
             let mut session = self.unit.begin();
-            let mut left = Box::new(LeftRows::new(self.parts.left));
+            let (mut left, mut room) = (Box::new(LeftRows::new(self.parts.left)), BlockSums::ZERO);
             let starts = range.clone().step_by(TILE_ROWS);
             for (start, sums) in starts.zip(out.chunks_mut(TILE_ROWS * k)) {
                 if self.beyond.load(Ordering::Relaxed) {
@@ -195,7 +195,7 @@ impl<M: Masked> Work<'_, M> {
                     rows.decode(piece.clone(), &mut left)?;
                     let steps = piece.start - depth.start..piece.end - depth.start;
                     let steps = steps.start / TILE_DEPTH..steps.end.div_ceil(TILE_DEPTH);
-                    let place = Place { columns: &columns, sums, k, first: piece.start == 0 };
+                    let place = Place { columns: &columns, room: &mut room, sums, k, first: piece.start == 0 };
                     self.add(&mut session, &left, packed, (steps, depth.len().div_ceil(TILE_DEPTH)), place);
                 }
                 rows.check(depth.end)?;
@@ -211,7 +211,7 @@ impl<M: Masked> Work<'_, M> {
         left: &LeftRows,
         packed: &[PairTile],
         (steps, all_steps): (Range<usize>, usize),
-        Place { columns, sums, k, first }: Place<'_>,
+        Place { columns, room, sums, k, first }: Place<'_>,
     ) {
         let right = self.parts.right;
         let rows = sums.len() / k;
@@ -221,28 +221,17 @@ impl<M: Masked> Work<'_, M> {
             // All blocks before this one have two tiles across.
             let tiles = &packed[(2 * at * all_steps + steps.start * across) * right..][..steps.len() * right * across];
             let tiles = (tiles, right, steps.len());
-            let width = across * TILE_WIDTH;
-            if rows == TILE_ROWS && block.len() == width {
-                session.add(left, tiles, (&mut sums[start..], k), first);
-                continue;
-            }
-            let mut room = [[0.0; BLOCK]; TILE_ROWS];
-            if !first {
-                for (to, row) in room.iter_mut().zip(sums.chunks(k)) {
-                    to[..block.len()].copy_from_slice(&row[block.clone()]);
-                }
-            }
-            session.add(left, tiles, (room.as_flattened_mut(), BLOCK), first);
-            for (row, from) in sums.chunks_mut(k).zip(&room) {
-                row[block.clone()].copy_from_slice(&from[..block.len()]);
-            }
+            // Sums of a piece are added to those before it, not value by value: so fewer roundings are of large sums.
+            session.multiply(left, tiles, room);
+            Kernels::active().add_sums(room, (&mut sums[start..], k), (rows, block.len()), first);
         }
     }
 }
 
-/// Where sums go: rows of `k` items, of which some columns count.
+/// Where sums go: by way of a room of 32 columns to rows of `k` items, of which some columns count.
 struct Place<'a> {
     columns: &'a Range<usize>,
+    room: &'a mut BlockSums,
     sums: &'a mut [f32],
     k: usize,
     /// Whether they hold nothing yet.

@@ -270,3 +270,30 @@ fn offsets_that_lie_are_found() {
     let done = run_on(TileUnit::Model, &w, &Values::singles(&values), Right::Singles(x), &mut out);
     assert!(done.is_err_and(|error| error.to_string().contains("row_offsets")));
 }
+
+/// Numbers of a bell curve, against sums of float32 that start anew every 384 products, as BLAS has them.
+#[test]
+fn errors_are_no_larger_than_those_of_blas() {
+    let mut next = generator(8);
+    let (rows, cols, k) = (32, 2048, 17);
+    let mut normal = || (0..12).map(|_| (next() % 4096) as f32 / 4096.0).sum::<f32>() - 6.0;
+    let values: Vec<f32> = (0..rows * cols).map(|_| f16::from_f32(normal()).to_f32()).collect();
+    let x: Vec<f32> = (0..cols * k).map(|_| normal()).collect();
+    let mut next = generator(8);
+    let w = Bits::new(rows, cols, 1, &mut next);
+    let halves: Vec<u16> = values.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
+    let got = product(&w, &Values::shorts(&halves, "float16").expect("known"), &x, k).expect("numbers as any");
+    let (mut ours, mut theirs) = (0.0, 0.0);
+    for (row, got) in values.chunks(cols).zip(got.chunks(k)) {
+        for (j, &got) in got.iter().enumerate() {
+            let terms = || row.iter().zip(x[j..].iter().step_by(k));
+            let exact: f64 = terms().map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+            let pairs: Vec<_> = terms().collect();
+            let blas: f32 =
+                pairs.chunks(384).map(|some| some.iter().fold(0.0, |sum, (w, x)| w.mul_add(**x, sum))).sum();
+            ours += (f64::from(got) - exact).powi(2);
+            theirs += (f64::from(blas) - exact).powi(2);
+        }
+    }
+    assert!(ours < theirs, "{ours} against {theirs}");
+}

@@ -1,6 +1,6 @@
 //! Whether tiles may be used: what the CPU has, what the system lets us, and whether they give what they should.
 
-use crate::tiles::{LeftRows, PairTile, TILE_ROWS, TileUnit};
+use crate::tiles::{BlockSums, LeftRows, PairTile, TILE_ROWS, TileUnit};
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
@@ -80,7 +80,7 @@ pub(super) fn any(number: u32) -> u16 {
     (number as u16 & 0x80FF) + 0x3F00
 }
 
-/// Sums of two blocks of pseudo-random numbers, the second one added to the first.
+/// The product of pseudo-random numbers.
 pub(super) fn products(unit: TileUnit, parts: usize, wide: bool, item: fn(u32) -> u16) -> Vec<f32> {
     let mut state = 1u32;
     let mut next = || {
@@ -96,10 +96,7 @@ pub(super) fn products(unit: TileUnit, parts: usize, wide: bool, item: fn(u32) -
     for pair in right.iter_mut().flat_map(|tile| tile.0.as_flattened_mut()) {
         *pair = u32::from(item(next())) | u32::from(item(next())) << 16;
     }
-    let stride = 35;
-    let mut sums = vec![0.0; TILE_ROWS * stride];
-    let mut session = unit.begin();
-    session.add(&left, (&right, parts, 3), (&mut sums, stride), true);
-    session.add(&left, (&right, parts, 3), (&mut sums, stride), false);
-    sums
+    let mut sums = BlockSums::ZERO;
+    unit.begin().multiply(&left, (&right, parts, 3), &mut sums);
+    sums.0.concat()
 }

@@ -66,7 +66,7 @@ impl Registers for Amx {
 
     #[inline(always)]
     fn store<const T: usize>(&mut self, items: &mut [f32], stride: usize) {
-        assert!(holds_tile(items.len(), stride, f32::LANES), "rows of a tile");
+        assert!(holds_tile(items.len(), stride, 16), "rows of a tile");
         let (start, stride) = (items.as_mut_ptr(), stride * size_of::<f32>());
         // SAFETY: writes 64 bytes of each of 16 rows, which were asserted to lie in `items`.
         unsafe {

@@ -183,9 +183,9 @@ fn instructions_are_what_the_manual_says() {
         }
     }
     let mut tiles = Amx::begin(Permit(()));
-    let from: Vec<f32> = (0..15 * 37 + 16).map(|i| i as f32).collect();
+    let from: Vec<u32> = (0..15 * 37 + 16).map(|i| (i as f32).to_bits()).collect();
     let mut to = vec![-1.0; 15 * 23 + 16];
-    tiles.load::<7, f32>(&from, 37);
+    tiles.load::<7, u32>(&from, 37);
     tiles.store::<7>(&mut to, 23);
     for (at, &item) in to.iter().enumerate() {
         let want = if at % 23 < 16 { (at / 23 * 37 + at % 23) as f32 } else { -1.0 };
