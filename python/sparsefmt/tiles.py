@@ -23,6 +23,7 @@ def takes(s: Structure, k: int) -> bool:
 def products(values: Codec, x: Dtype) -> int:
     """How many products of tiles make a product with `x`: numbers are sums of up to three parts.
 
+    >>> import numpy as np
     >>> import sparsefmt as sf
     >>> from sparsefmt.arrays import DTYPES
     >>> half = sf.encode(np.ones((1, 1), np.float16), "dense").values

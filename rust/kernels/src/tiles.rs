@@ -115,6 +115,8 @@ impl Extent {
     }
 }
 
+pub(crate) type AddSums = unsafe fn(&BlockSums, (&mut [f32], usize), (usize, usize), bool);
+
 /// Functions for one instruction set.
 #[derive(Clone, Copy)]
 pub(crate) struct Table {
@@ -122,7 +124,7 @@ pub(crate) struct Table {
     pub(crate) extent_of_brains: unsafe fn(&[u16]) -> Extent,
     pub(crate) cut_part: unsafe fn(&mut [f32], &mut [u16]) -> bool,
     pub(crate) pair_rows: unsafe fn(&[[u16; TILE_WIDTH]; TILE_DEPTH], &mut PairTile),
-    pub(crate) add_sums: unsafe fn(&BlockSums, (&mut [f32], usize), (usize, usize), bool),
+    pub(crate) add_sums: AddSums,
 }
 
 pub(crate) const SCALAR: Table = Table {
