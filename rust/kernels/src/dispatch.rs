@@ -206,14 +206,14 @@ const AVX512: Kernels = Kernels {
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,
-    tiles: tiles::SCALAR,
+    tiles: avx512::tiles::TABLE,
     tops: top::AVX512,
     two_of_four: two_of_four::AVX512,
     units: units::AVX512,
 };
 
 #[cfg(target_arch = "x86_64")]
-const AMX: Kernels = Kernels { isa: Isa::Amx, tiles: amx::TABLE, ..AVX512 };
+const AMX: Kernels = Kernels { isa: Isa::Amx, ..AVX512 };
 
 macro_rules! nonzero_bits {
     ($name:ident, $t:ty) => {

@@ -17,6 +17,7 @@ pub(crate) mod ranks;
 pub(crate) mod select;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod tiles;
 pub(crate) mod top;
 pub(crate) mod two_of_four;
 pub(crate) mod units;
