@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt import ops
+from sparsefmt import ops, tiles
 from sparsefmt.arrays import COMPLEX, DTYPES, Array, Dtype, check_size, empty, items, zeros
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Held
@@ -38,7 +38,7 @@ _TURN = 5e-9  # seconds a slot takes from csc to csr
 _START = 5e-6  # seconds that a call costs whatever its size
 _PER_SLOT = {8: 0.6e-9, 16: 0.8e-9, 32: 1.2e-9, 64: 1.9e-9}  # seconds that a value takes with so many columns
 _PER_INDEX = {8: 1.0e-9, 16: 1.3e-9, 32: 1.9e-9, 64: 3.7e-9}  # the same where each value has an index
-_SLOWER = {"avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
+_SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,17 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
         name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
         plans = [Plan(name, stored, 2 * size * k, _START + decode + blas)]
     if compute == np.float32 and _is_taken(s, values):
-        seconds = stored * _STREAM / threads + _work(s, k) * slower / threads
+        read = stored * _STREAM / threads
+        seconds = read + _work(s, k) * slower / threads
         route = 0.0
         if isinstance(s, Csc):
             route = _TURN * s.slots
         name = _kernel_name(s, k)
         if _in_pairs(s, values, x, k) and pairs_are_fast():
             name, seconds = "packed nm kernel: two values of bfloat16 at once, 64 columns of x at a time", 0.5 * seconds
+        if tiles.takes(s, k):
+            name = f"packed {s.kind} kernel: tiles of bfloat16, {tiles.products(values, x)} products of parts"
+            seconds = read + tiles.seconds(s, values, x, k) / threads
         plans.append(Plan(name, stored, 2 * s.slots * k, _START + seconds + route))
     return sorted(plans, key=lambda plan: plan.seconds)
 

@@ -144,7 +144,7 @@ pub fn csr_to_dense<T: Item, I: Index>(
     let stream = is_streamed(out);
     let buffered = stream && cols * size_of::<T>() <= ROW_BUFFER;
     let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
-    let at_once = Kernels::active().isa() == Isa::Avx512 && size_of::<T>() <= 8;
+    let at_once = Kernels::active().isa() >= Isa::Avx512 && size_of::<T>() <= 8;
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
         let mut buffer = RowBuffer::new(if buffered { cols } else { 0 }, out);

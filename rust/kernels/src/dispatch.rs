@@ -1,9 +1,9 @@
 //! One table of functions per instruction set, the choice among them, and every length assertion.
 
 #[cfg(target_arch = "x86_64")]
-use crate::x86_64::{avx2, avx512};
+use crate::x86_64::{amx, avx2, avx512};
 use crate::{
-    affine, compress, halves, lookup, nearest, places, product, ranks, scalar, slots, top, two_of_four, units,
+    affine, compress, halves, lookup, nearest, places, product, ranks, scalar, slots, tiles, top, two_of_four, units,
 };
 use std::fmt;
 use std::sync::OnceLock;
@@ -17,6 +17,8 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
+    /// The same with AMX-TILE and AMX-BF16 (Sapphire Rapids and later), where the system lets the process use them.
+    Amx,
 }
 
 /// `SPARSEFMT_ISA` names no instruction set, or one that this CPU does not have.
@@ -34,7 +36,7 @@ impl std::error::Error for UnknownIsa {}
 
 impl Isa {
     /// All, slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// The name that `SPARSEFMT_ISA` uses.
     #[must_use]
@@ -43,6 +45,7 @@ impl Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         }
     }
 
@@ -71,6 +74,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vnni")
                     && is_x86_feature_detected!("avx512vpopcntdq")
             }
+            Self::Amx => Self::Avx512.is_available() && amx::permit().is_some(),
         }
     }
 
@@ -129,6 +133,7 @@ pub struct Kernels {
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
+    pub(crate) tiles: tiles::Table,
     split_leaf: SplitLeaf,
     split_pivot: SplitPivot,
     pub(crate) tops: top::Tops,
@@ -151,6 +156,7 @@ const SCALAR: Kernels = Kernels {
     product: product::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
+    tiles: tiles::SCALAR,
     split_leaf: scalar::split::leaf,
     split_pivot: scalar::split::pivot,
     tops: top::SCALAR,
@@ -174,6 +180,7 @@ const AVX2: Kernels = Kernels {
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
     slots: slots::AVX2,
+    tiles: tiles::SCALAR,
     split_leaf: avx2::split::leaf,
     split_pivot: avx2::split::pivot,
     tops: top::AVX2,
@@ -199,10 +206,14 @@ const AVX512: Kernels = Kernels {
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,
+    tiles: avx512::tiles::TABLE,
     tops: top::AVX512,
     two_of_four: two_of_four::AVX512,
     units: units::AVX512,
 };
+
+#[cfg(target_arch = "x86_64")]
+const AMX: Kernels = Kernels { isa: Isa::Amx, ..AVX512 };
 
 macro_rules! nonzero_bits {
     ($name:ident, $t:ty) => {
@@ -230,6 +241,8 @@ impl Kernels {
             Isa::Avx2 => &AVX2,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => &AMX,
             #[cfg(not(target_arch = "x86_64"))]
             _ => &SCALAR,
         })

@@ -58,7 +58,7 @@ impl Kernels {
     pub fn pairs_are_fast(&self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            self.isa() == crate::Isa::Avx512 && is_x86_feature_detected!("avx512bf16")
+            self.isa() >= crate::Isa::Avx512 && is_x86_feature_detected!("avx512bf16")
         }
         #[cfg(not(target_arch = "x86_64"))]
         false

@@ -1,7 +1,7 @@
 //! Structures that are a bit for every column and the values of the set ones, side by side: nm, bitmask, dense.
 
 use super::values::Values;
-use super::{MOST_COLS, check, few, gemv, integers, panel};
+use super::{MOST_COLS, check, few, gemv, integers, panel, tiles};
 use crate::csr::{slots_at, span};
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Index, Matrix, MatrixMut, Result};
@@ -146,6 +146,7 @@ fn matmul(
         _ if values.in_integers => integers::run(w, values, x, out),
         (_, 1) => gemv::run(w, values, x.items(), out.items_mut()),
         (_, 2..=few::MOST) => few::run(w, values, x, out),
+        _ if tiles::run(w, values, tiles::Right::Singles(*x), &mut out)? => Ok(()),
         _ => panel::run(w, values, x, out),
     }
 }
@@ -164,6 +165,17 @@ pub fn nm_matmul(
     let rows = RowBits::new(codes, pattern, x.rows(), stride)?;
     let last = codes.rows().checked_sub(1).map_or(0, |last| last.saturating_mul(stride).saturating_add(rows.slots()));
     matmul(&Nm { rows, stride }, values, last, &x, out)
+}
+
+/// `out = w @ x` for N:M codes and `x` of bfloat16, if tiles multiply it.
+pub(super) fn nm_brains(
+    (codes, pattern): (Matrix<'_, u8>, Pattern),
+    (values, stride): (&Values<'_>, usize),
+    x: Matrix<'_, u16>,
+    out: &mut MatrixMut<'_, f32>,
+) -> Result<bool> {
+    let rows = RowBits::new(codes, pattern, x.rows(), stride)?;
+    tiles::run(&Nm { rows, stride }, values, tiles::Right::Brains(x), out)
 }
 
 /// `out = w @ x` for a bit per element.

@@ -11,6 +11,7 @@ mod integers;
 mod masked;
 mod pairs;
 mod panel;
+mod tiles;
 mod values;
 mod wide;
 

@@ -1,5 +1,7 @@
 //! 2:4 of bfloat16 times bfloat16: the two values of a group at once, with the pair of rows that its code names.
 
+use super::masked;
+use super::values::Values;
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Kernels, PAIRED, PairRows, Pairs};
@@ -24,17 +26,18 @@ pub fn pairs_are_fast() -> bool {
 }
 
 /// `out = w @ x` for the codes and values of 2:4, and `x` (cols, k), all of bfloat16; sums in float32. Gives false, and
-/// writes nothing, where `x` is not finite. A code that names no mask gives a wrong number.
+/// writes nothing, where `x` is not finite. A code that names no mask gives a wrong number, or an error.
 ///
 /// # Errors
-/// Arrays of the wrong shape.
+/// Arrays of the wrong shape; a code that names no mask, where tiles multiply.
 pub fn pairs_matmul(
     codes: Matrix<'_, u8>,
     values: Matrix<'_, u16>,
     x: Matrix<'_, u16>,
-    out: MatrixMut<'_, f32>,
+    mut out: MatrixMut<'_, f32>,
 ) -> Result<bool> {
-    let rows = RowBits::new(codes, Pattern::new(2, 4)?, x.rows(), values.cols())?;
+    let pattern = Pattern::new(2, 4)?;
+    let rows = RowBits::new(codes, pattern, x.rows(), values.cols())?;
     let wants = [
         ("rows of out", out.rows(), codes.rows()),
         ("rows of slots", values.rows(), codes.rows()),
@@ -49,6 +52,11 @@ pub fn pairs_matmul(
         return Ok(false);
     }
     if x.cols() == 0 {
+        return Ok(true);
+    }
+    if let Some(items) = Values::shorts(values.items(), "bfloat16")
+        && masked::nm_brains((codes, pattern), (&items, values.cols()), x, &mut out)?
+    {
         return Ok(true);
     }
     let work = (rows.nbytes() + size_of_val(values.items())).saturating_mul(x.cols());

@@ -239,7 +239,12 @@ fn count_bits(bits: &[u8], range: Range<usize>) -> usize {
     ends as usize + inside.iter().map(|byte| byte.count_ones() as usize).sum::<usize>()
 }
 
-impl Scales<'_> {
+impl<'a> Scales<'a> {
+    /// The scales, as they are stored.
+    pub(super) fn scale(&self) -> Scale<'a> {
+        self.scale
+    }
+
     /// Scale and zero point of a column.
     fn entry(&self, row: usize, column: usize) -> (f32, f32) {
         // Columns that stick out hold zeros, whatever the scale.

@@ -13,6 +13,7 @@ pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod tiles;
 pub(crate) mod top;
 pub(crate) mod two_of_four;
 pub(crate) mod units;

@@ -18,6 +18,7 @@ pub(crate) mod select;
 pub(crate) mod short_ranks;
 pub(crate) mod slots;
 pub(crate) mod split;
+pub(crate) mod tiles;
 pub(crate) mod top;
 pub(crate) mod two_of_four;
 pub(crate) mod units;

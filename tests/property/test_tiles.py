@@ -1,0 +1,59 @@
+"""Products in tiles (AMX): what is estimated, and what happens where they are not there."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from sparsefmt import multiply, tiles
+from sparsefmt.arrays import DTYPES
+
+needs_kernels = pytest.mark.skipif(os.environ.get("SPARSEFMT_NATIVE") == "0", reason="kernels are what is estimated")
+
+
+@pytest.fixture
+def amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Estimates as on a CPU with tiles."""
+    monkeypatch.setattr(tiles, "instruction_set", lambda: "amx")
+    monkeypatch.setattr(multiply, "instruction_set", lambda: "amx")
+
+
+def ways(fmt: str, dtype: str, k: int, x: str = "float32") -> list[str]:
+    """The ways of a matrix of 2:4 by `k` columns, the best one first."""
+    w = np.zeros((256, 256), np.float32)
+    w[:, ::2] = 1
+    t = sf.encode(w.astype(DTYPES[dtype]), fmt)
+    return [plan.way for plan in multiply.estimates(t.structure, t.values, k, DTYPES[x])]
+
+
+@needs_kernels
+@pytest.mark.usefixtures("amx")
+def test_tiles_take_many_columns_of_matrices_that_are_not_too_sparse() -> None:
+    assert ways("nm2:4", "float16", 64)[0] == "packed nm kernel: tiles of bfloat16, 5 products of parts"
+    assert "1 products" in ways("nm2:4", "bfloat16", 64, "bfloat16")[0]
+    assert "3 products" in ways("bitmask", "bfloat16", 17)[0]
+    assert "6 products" in ways("nm2:4/int8:g64", "float32", 256)[0]
+    for fmt, k in [("nm2:4", 16), ("nm2:4", 1), ("csr", 64), ("bsr4x4", 64)]:
+        assert not any("tiles" in way for way in ways(fmt, "float16", k))
+
+
+def test_tiles_are_not_estimated_elsewhere() -> None:
+    if sf.cpu_features()["isa"] != "amx":
+        assert not any("tiles" in way for way in ways("nm2:4", "float16", 64))
+
+
+@needs_kernels
+def test_each_instruction_set_is_told_and_one_that_is_missing_is_refused() -> None:
+    available = sf.cpu_features()["available"]
+    assert list(available) == ["scalar", "avx2", "avx512", "amx"]
+    if not available["amx"]:
+        env = {**os.environ, "SPARSEFMT_ISA": "amx", "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", "import sparsefmt"], env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        have = ", ".join(name for name, has in available.items() if has)
+        assert f"ImportError: SPARSEFMT_ISA=amx is not available; this CPU has {have}" in done.stderr
