@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
 use crate::{
-    affine, compress, halves, lookup, nearest, places, product, ranks, scalar, slots, top, two_of_four, units,
+    affine, compress, halves, lookup, nearest, panels, places, product, ranks, scalar, slots, top, two_of_four, units,
 };
 use std::fmt;
 use std::sync::OnceLock;
@@ -126,6 +126,7 @@ pub struct Kernels {
     pub(crate) lookup: lookup::Table,
     pub(crate) nearest: nearest::Table,
     pub(crate) places: places::Table,
+    pub(crate) panels: panels::PanelTable,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
@@ -148,6 +149,7 @@ const SCALAR: Kernels = Kernels {
     lookup: lookup::SCALAR,
     nearest: nearest::SCALAR,
     places: places::SCALAR,
+    panels: panels::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
@@ -171,6 +173,7 @@ const AVX2: Kernels = Kernels {
     lookup: avx2::lookup::TABLE,
     nearest: avx2::nearest::TABLE,
     places: places::SCALAR,
+    panels: avx2::panels::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
     slots: slots::AVX2,
@@ -196,6 +199,7 @@ const AVX512: Kernels = Kernels {
     split_pivot: avx512::split::pivot,
     nearest: avx512::nearest::TABLE,
     places: places::AVX512,
+    panels: avx512::panels::TABLE,
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,

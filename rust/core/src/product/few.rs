@@ -67,12 +67,11 @@ where
                 }
                 let bits = &bits[block * cursors.len()..][..cursors.len()];
                 for (at, (bits, sums)) in bits.iter().zip(sums.chunks_mut(k)).enumerate() {
-                    if let Some(&to_come) = cursors.get(at + AHEAD) {
-                        values.prefetch(to_come);
-                        values.prefetch(to_come + 96);
-                    }
                     let count = bits.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word).count_ones() as usize);
                     let count = count.sum::<usize>();
+                    if let Some(&to_come) = cursors.get(at + AHEAD) {
+                        values.prefetch(to_come, count);
+                    }
                     let row = rows.start + at;
                     values.widen(row, cursors[at], &mut room[..count])?;
                     values.scale_bits(row, block * 8 * N, bits, &mut room[..count]);

@@ -1,33 +1,16 @@
-//! Many columns: up to 64 at a time, [`DEPTH`] rows of `x` at a time, which stay in the first-level cache.
+//! Many columns: up to 128 at a time, [`DEPTH`] rows of `x` at a time, which stay in the first-level cache.
 
 use super::masked::Masked;
-use super::values::Values;
+use super::values::{Slots, Values};
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel};
+use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelRows, PanelValues};
 use std::ops::Range;
 
 /// Bytes of bits that a thread unpacks at once.
-const BIT_BYTES: usize = 1 << 20;
+const BIT_BYTES: usize = 1 << 19;
 
-/// The kernel for panels of some width.
-trait Wide<const W: usize> {
-    fn add(&self, bits: &DepthBits, values: &[f32], sums: &mut [f32; W]);
-}
-
-macro_rules! wide {
-    ($w:literal, $panel:ident) => {
-        impl Wide<$w> for Panel<$w> {
-            #[inline]
-            fn add(&self, bits: &DepthBits, values: &[f32], sums: &mut [f32; $w]) {
-                Kernels::active().$panel(bits, values, self, sums);
-            }
-        }
-    };
-}
-wide!(8, panel_8);
-wide!(16, panel_16);
-wide!(32, panel_32);
-wide!(64, panel_64);
+/// Rows whose values are decoded at once, where no kernel reads them as they are stored.
+const DECODED: usize = 16;
 
 /// Some rows with their bits: those of the first [`DEPTH`] columns for all rows, then those of the next.
 struct Rows<'a, M> {
@@ -35,6 +18,12 @@ struct Rows<'a, M> {
     values: &'a Values<'a>,
     range: Range<usize>,
     bits: &'a [DepthBits],
+}
+
+/// Working space of a thread.
+struct Room {
+    panel: Panel,
+    values: [f32; DECODED * DEPTH],
 }
 
 /// Rows whose values are asked for before they are used.
@@ -48,8 +37,13 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out
     let ranges = par::joined(par::cut(rows, 1, work));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
+        let mut room = Box::new(Room { panel: Panel::ZERO, values: [0.0; DECODED * DEPTH] });
         blocks_of::<{ DEPTH / 8 }>(w, range, x.cols(), out.items_mut(), |range, bits, sums| {
-            all_columns(&Rows { w, values, range, bits }, x, sums)
+            let (rows, mut first) = (Rows { w, values, range, bits }, 0);
+            while first < x.cols() {
+                first += columns(&rows, x, first, sums, &mut room)?;
+            }
+            Ok(())
         })
     })
 }
@@ -66,6 +60,8 @@ pub(super) fn blocks_of<const N: usize>(
     let cols = w.shape().1;
     let blocks = cols.div_ceil(8 * N);
     let most = (BIT_BYTES / (blocks * N)).max(1);
+    // As many at a time, and an odd number: bits of one row, a block of all rows apart, must not share lines of the cache.
+    let most = range.len().div_ceil(range.len().div_ceil(most).max(1)) | 1;
     let mut at = range.start;
     let mut line = vec![0; blocks * N + 8];
     for sums in sums.chunks_mut(most * k) {
@@ -97,86 +93,72 @@ pub(super) fn check_cursors(w: &impl Masked, rows: Range<usize>, cursors: &[usiz
     Ok(())
 }
 
-fn all_columns<M: Masked>(rows: &Rows<'_, M>, x: &Matrix<'_, f32>, sums: &mut [f32]) -> Result<()> {
-    let k = x.cols();
-    let mut first = 0;
-    while first < k {
-        first += match k - first {
-            1..=8 => columns::<8, M>(rows, x, first, sums)?,
-            9..=16 => columns::<16, M>(rows, x, first, sums)?,
-            17..=32 => columns::<32, M>(rows, x, first, sums)?,
-            _ => columns::<64, M>(rows, x, first, sums)?,
-        };
-    }
-    Ok(())
-}
-
-/// The next `W` columns from `first` on, or what is left.
-fn columns<const W: usize, M: Masked>(
+/// As many columns as a panel has, from `first` on, or what is left; gives their number.
+fn columns<M: Masked>(
     rows: &Rows<'_, M>,
     x: &Matrix<'_, f32>,
     first: usize,
     sums: &mut [f32],
-) -> Result<usize>
-where
-    Panel<W>: Wide<W>,
-{
-    let k = x.cols();
-    let width = W.min(k - first);
-    let mut panel = Box::new(Panel::<W>::ZERO);
+    room: &mut Room,
+) -> Result<usize> {
+    let (k, kernels) = (x.cols(), Kernels::active());
+    let pitch = kernels.panel_width(k - first);
+    let width = pitch.min(k - first);
     let mut cursors = Vec::with_capacity(rows.range.len());
     for row in rows.range.clone() {
         cursors.push(rows.w.slots(row)?.start);
     }
+    let sums = &mut sums[first..];
     for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
-        for (to, from) in panel.0.iter_mut().zip(x.chunks_exact(k)) {
+        for (to, from) in room.panel.0.chunks_exact_mut(pitch).zip(x.chunks_exact(k)) {
             to[..width].copy_from_slice(&from[first..first + width]);
         }
         let bits = &rows.bits[block * cursors.len()..][..cursors.len()];
-        for (at, bits) in bits.iter().enumerate() {
-            if let Some(&to_come) = cursors.get(at + AHEAD) {
-                rows.values.prefetch(to_come);
+        let stored = match rows.values.slots {
+            Slots::Single(items) => PanelValues::Single(items),
+            Slots::Half(items) => PanelValues::Half(items),
+            Slots::Brain(items) => PanelValues::Brain(items),
+            _ => {
+                decoded(rows, (block, bits), &mut cursors, (sums, k, width), room)?;
+                continue;
             }
-            let sums = &mut sums[at * k + first..][..width];
-            cursors[at] += add::<W, M>(rows, at, block, bits, cursors[at], &panel, sums)?;
-        }
+        };
+        let w = PanelRows { bits, values: stored, stride: k, width, first: block == 0 };
+        kernels.add_panel(&w, &mut cursors, &room.panel, sums);
     }
     check_cursors(rows.w, rows.range.clone(), &cursors)?;
     Ok(width)
 }
 
-/// Adds what [`DEPTH`] columns of a row give; how many slots there are.
-#[inline]
-fn add<const W: usize, M: Masked>(
+/// Adds what [`DEPTH`] columns of all rows give, after decoding their values.
+fn decoded<M: Masked>(
     rows: &Rows<'_, M>,
-    at: usize,
-    block: usize,
-    bits: &DepthBits,
-    slot: usize,
-    panel: &Panel<W>,
-    sums: &mut [f32],
-) -> Result<usize>
-where
-    Panel<W>: Wide<W>,
-{
-    let count = u128::from_le_bytes(*bits).count_ones() as usize;
-    let mut values = [0.0; DEPTH];
-    let values = &mut values[..count];
-    let row = rows.range.start + at;
-    rows.values.widen(row, slot, values)?;
-    rows.values.scale_bits(row, block * DEPTH, bits, values);
-    if let Ok(sums) = <&mut [f32; W]>::try_from(&mut *sums) {
-        if block == 0 {
-            sums.fill(0.0);
+    (block, bits): (usize, &[DepthBits]),
+    cursors: &mut [usize],
+    (sums, k, width): (&mut [f32], usize, usize),
+    room: &mut Room,
+) -> Result<()> {
+    for (start, bits) in (0..).step_by(DECODED).zip(bits.chunks(DECODED)) {
+        let (mut places, mut end) = ([0; DECODED], 0);
+        for ((row, bits), place) in (start..).zip(bits).zip(&mut places) {
+            let count = u64::from_le_bytes(*bits).count_ones() as usize;
+            if let Some(&to_come) = cursors.get(row + AHEAD) {
+                rows.values.prefetch(to_come, count);
+            }
+            let values = &mut room.values[end..end + count];
+            rows.values.widen(rows.range.start + row, cursors[row], values)?;
+            rows.values.scale_bits(rows.range.start + row, block * DEPTH, bits, values);
+            cursors[row] += count;
+            (*place, end) = (end, end + count);
         }
-        panel.add(bits, values, sums);
-        return Ok(count);
+        let w = PanelRows {
+            bits,
+            values: PanelValues::Single(&room.values),
+            stride: k,
+            width,
+            first: block == 0,
+        };
+        Kernels::active().add_panel(&w, &mut places[..bits.len()], &room.panel, &mut sums[start * k..]);
     }
-    let mut room = [0.0; W];
-    if block > 0 {
-        room[..sums.len()].copy_from_slice(sums);
-    }
-    panel.add(bits, values, &mut room);
-    sums.copy_from_slice(&room[..sums.len()]);
-    Ok(count)
+    Ok(())
 }
