@@ -33,7 +33,7 @@ pub use fours::FourRow;
 pub use lent::{Lent, lend};
 pub use nearest::{Entries, Keys};
 pub use pairs::{PAIRED, PairRows, Pairs};
-pub use panels::{DEPTH, DepthBits, Panel, PanelRows, PanelValues};
+pub use panels::{DEPTH, DepthBits, Panel, PanelPlaces, PanelRows, PanelValues};
 pub use prefetch::{prefetch, prefetch_ahead, prefetch_near};
 pub use product::{Chunk, Strided};
 pub use ranks::RankTable;

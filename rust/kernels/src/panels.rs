@@ -37,11 +37,21 @@ pub enum PanelValues<'a> {
     Brain(&'a [u16]),
 }
 
+/// Which of [`DEPTH`] columns the values of a row belong to.
+#[derive(Clone, Copy, Debug)]
+pub enum PanelPlaces<'a> {
+    /// The bits of each row: a value for each that is set.
+    Bits(&'a [DepthBits]),
+    /// An index beside each value, and the first of the columns; indices that are none of these, and those behind, are
+    /// left for later.
+    Indices(&'a [i32], usize),
+}
+
 /// [`DEPTH`] columns of some rows.
 #[derive(Clone, Copy, Debug)]
 pub struct PanelRows<'a> {
-    /// The bits of each row.
-    pub bits: &'a [DepthBits],
+    /// Where the values belong.
+    pub places: PanelPlaces<'a>,
     /// The values of all rows, and of other columns.
     pub values: PanelValues<'a>,
     /// From one row of sums to the next.
@@ -61,10 +71,8 @@ pub(crate) struct PanelTable {
     pub(crate) add: &'static [AddPanel],
 }
 
-pub(crate) const SCALAR: PanelTable = PanelTable {
-    narrowest: 16,
-    add: &[plain::add::<16, false>, plain::add::<32, false>, plain::add::<64, false>],
-};
+pub(crate) const SCALAR: PanelTable =
+    PanelTable { narrowest: 16, add: &[plain::add::<16, false>, plain::add::<32, false>, plain::add::<64, false>] };
 
 impl PanelTable {
     /// The place of the function for so many columns, or for as many as it takes at once.
@@ -80,14 +88,17 @@ impl Kernels {
         self.panels.narrowest << self.panels.place(columns)
     }
 
-    /// Adds to the sums of each row the products of its values, one for each set bit, with the rows of `x` at these bits.
-    /// The values of row `i` begin at `cursors[i]`, which is moved behind them. Bits without a value count nothing.
+    /// Adds to the sums of each row, of which there is one for each cursor, the products of its values with the rows of
+    /// `x` at their places. The values of row `i` begin at `cursors[i]`, which is moved behind them: [`DEPTH`] at most.
+    /// Places without a value count nothing.
     ///
     /// # Panics
-    /// There is not a cursor for each row; rows stick out of `sums`, or are wider than a panel.
+    /// There are not bits for each row; rows stick out of `sums`, or are wider than a panel.
     pub fn add_panel(&self, w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
-        assert_eq!(w.bits.len(), cursors.len(), "cursors");
-        let end = w.bits.len().checked_sub(1).map_or(Some(0), |last| last.checked_mul(w.stride)?.checked_add(w.width));
+        if let PanelPlaces::Bits(bits) = w.places {
+            assert_eq!(bits.len(), cursors.len(), "rows of bits");
+        }
+        let end = cursors.len().checked_sub(1).map_or(Some(0), |last| last.checked_mul(w.stride)?.checked_add(w.width));
         assert!(end.is_some_and(|end| end <= sums.len()), "rows of sums");
         assert!((1..=self.panel_width(w.width)).contains(&w.width), "columns of a panel");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.

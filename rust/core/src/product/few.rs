@@ -8,7 +8,7 @@ use sparsefmt_kernels::{Chunk, Kernels};
 use std::ops::Range;
 
 /// The most columns that this is the faster way for.
-pub(super) const MOST: usize = 16;
+pub(super) const MOST: usize = 8;
 
 /// The kernel for some number of columns.
 trait Few<const J: usize> {

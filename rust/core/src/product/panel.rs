@@ -3,7 +3,7 @@
 use super::masked::Masked;
 use super::values::{Slots, Values};
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelRows, PanelValues};
+use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPlaces, PanelRows, PanelValues};
 use std::ops::Range;
 
 /// Bytes of bits that a thread unpacks at once.
@@ -21,9 +21,36 @@ struct Rows<'a, M> {
 }
 
 /// Working space of a thread.
-struct Room {
-    panel: Panel,
+pub(super) struct Room {
+    pub(super) panel: Panel,
     values: [f32; DECODED * DEPTH],
+}
+
+impl Room {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Self { panel: Panel::ZERO, values: [0.0; DECODED * DEPTH] })
+    }
+
+    /// Brings together up to [`DEPTH`] rows of `k` items: as many columns as a panel has, from `first` on, or what is
+    /// left; gives their number.
+    pub(super) fn pack(&mut self, x: &[f32], k: usize, first: usize) -> usize {
+        let pitch = Kernels::active().panel_width(k - first);
+        let width = pitch.min(k - first);
+        for (to, from) in self.panel.0.chunks_exact_mut(pitch).zip(x.chunks_exact(k)) {
+            to[..width].copy_from_slice(&from[first..first + width]);
+        }
+        width
+    }
+}
+
+/// The values, if kernels read them as they are stored.
+pub(super) fn stored<'a>(values: &Values<'a>) -> Option<PanelValues<'a>> {
+    match values.slots {
+        Slots::Single(items) => Some(PanelValues::Single(items)),
+        Slots::Half(items) => Some(PanelValues::Half(items)),
+        Slots::Brain(items) => Some(PanelValues::Brain(items)),
+        _ => None,
+    }
 }
 
 /// Rows whose values are asked for before they are used.
@@ -37,7 +64,7 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out
     let ranges = par::joined(par::cut(rows, 1, work));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let mut room = Box::new(Room { panel: Panel::ZERO, values: [0.0; DECODED * DEPTH] });
+        let mut room = Room::new();
         blocks_of::<{ DEPTH / 8 }>(w, range, x.cols(), out.items_mut(), |range, bits, sums| {
             let (rows, mut first) = (Rows { w, values, range, bits }, 0);
             while first < x.cols() {
@@ -101,30 +128,22 @@ fn columns<M: Masked>(
     sums: &mut [f32],
     room: &mut Room,
 ) -> Result<usize> {
-    let (k, kernels) = (x.cols(), Kernels::active());
-    let pitch = kernels.panel_width(k - first);
-    let width = pitch.min(k - first);
+    let (k, mut width) = (x.cols(), 0);
     let mut cursors = Vec::with_capacity(rows.range.len());
     for row in rows.range.clone() {
         cursors.push(rows.w.slots(row)?.start);
     }
     let sums = &mut sums[first..];
     for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
-        for (to, from) in room.panel.0.chunks_exact_mut(pitch).zip(x.chunks_exact(k)) {
-            to[..width].copy_from_slice(&from[first..first + width]);
-        }
+        width = room.pack(x, k, first);
         let bits = &rows.bits[block * cursors.len()..][..cursors.len()];
-        let stored = match rows.values.slots {
-            Slots::Single(items) => PanelValues::Single(items),
-            Slots::Half(items) => PanelValues::Half(items),
-            Slots::Brain(items) => PanelValues::Brain(items),
-            _ => {
-                decoded(rows, (block, bits), &mut cursors, (sums, k, width), room)?;
-                continue;
-            }
-        };
-        let w = PanelRows { bits, values: stored, stride: k, width, first: block == 0 };
-        kernels.add_panel(&w, &mut cursors, &room.panel, sums);
+        if let Some(values) = stored(rows.values) {
+            let places = PanelPlaces::Bits(bits);
+            let w = PanelRows { places, values, stride: k, width, first: block == 0 };
+            Kernels::active().add_panel(&w, &mut cursors, &room.panel, sums);
+        } else {
+            decoded(rows, (block, bits), &mut cursors, (sums, k, width), room)?;
+        }
     }
     check_cursors(rows.w, rows.range.clone(), &cursors)?;
     Ok(width)
@@ -152,7 +171,7 @@ fn decoded<M: Masked>(
             (*place, end) = (end, end + count);
         }
         let w = PanelRows {
-            bits,
+            places: PanelPlaces::Bits(bits),
             values: PanelValues::Single(&room.values),
             stride: k,
             width,

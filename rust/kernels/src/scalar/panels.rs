@@ -2,8 +2,8 @@
 //! inlined into.
 
 use super::affine::{widen_bf16, widen_f16};
-use super::product::fma;
-use crate::panels::{DEPTH, Panel, PanelRows, PanelValues};
+use super::product::{Index, fma};
+use crate::panels::{DEPTH, DepthBits, Panel, PanelPlaces, PanelRows, PanelValues};
 
 /// See [`crate::Kernels::add_panel`].
 #[inline(always)]
@@ -29,27 +29,55 @@ fn rows<const W: usize, const F: bool, T>(
     sums: &mut [f32],
     widen: impl Fn(&[T], &mut [f32]),
 ) {
-    for (row, (bits, cursor)) in w.bits.iter().zip(cursors).enumerate() {
-        let mut left = u64::from_le_bytes(*bits);
+    for (row, cursor) in cursors.iter_mut().enumerate() {
         let rest = items.get(*cursor..).unwrap_or_default();
-        *cursor = cursor.saturating_add(left.count_ones() as usize);
-        let count = rest.len().min(left.count_ones() as usize);
+        let mut places = [0; DEPTH];
+        let found = match w.places {
+            PanelPlaces::Bits(bits) => set_bits(bits[row], &mut places),
+            PanelPlaces::Indices(indices, first) => near(indices, *cursor, first, &mut places),
+        };
+        *cursor = cursor.wrapping_add(found);
+        let count = rest.len().min(found);
         let mut values = [0.0; DEPTH];
-        let values = &mut values[..count];
-        widen(&rest[..count], values);
+        widen(&rest[..count], &mut values[..count]);
         let sums = &mut sums[row * w.stride..][..w.width];
         let mut all = [0.0; W];
         if !w.first {
             all[..sums.len()].copy_from_slice(sums);
         }
-        for &mut value in values {
-            let place = left.trailing_zeros() as usize % DEPTH;
-            left &= left.wrapping_sub(1);
-            let row = &x.0[place * W..][..W];
+        for (&value, &place) in values[..count].iter().zip(&places) {
+            let row = &x.0[usize::from(place) % DEPTH * W..][..W];
             for i in 0..W {
                 all[i] = fma::<F>(value, row[i], all[i]);
             }
         }
         sums.copy_from_slice(&all[..sums.len()]);
     }
+}
+
+/// The places of set bits, and their number.
+#[inline(always)]
+fn set_bits(bits: DepthBits, places: &mut [u8; DEPTH]) -> usize {
+    let mut left = u64::from_le_bytes(bits);
+    let count = left.count_ones() as usize;
+    for place in &mut places[..count] {
+        *place = left.trailing_zeros() as u8;
+        left &= left.wrapping_sub(1);
+    }
+    count
+}
+
+/// The places of indices from number `start` on that are less than [`DEPTH`] above `first`, and their number.
+#[inline(always)]
+pub(crate) fn near(indices: &[i32], start: usize, first: usize, places: &mut [u8; DEPTH]) -> usize {
+    let mut count = 0;
+    for (place, index) in places.iter_mut().zip(indices.get(start..).unwrap_or_default()) {
+        let at = index.row().wrapping_sub(first);
+        if at >= DEPTH {
+            break;
+        }
+        *place = at as u8;
+        count += 1;
+    }
+    count
 }

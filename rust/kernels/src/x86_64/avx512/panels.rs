@@ -5,14 +5,17 @@
 //! bits, come four to a word.
 
 use super::product::{Columns, load, store};
-use crate::panels::{DEPTH, Panel, PanelRows, PanelTable, PanelValues};
+use crate::panels::{DEPTH, Panel, PanelPlaces, PanelRows, PanelTable, PanelValues};
 use crate::prefetch::prefetch_line;
+use crate::scalar::panels as plain;
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256i, __m512, __m512i, _mm256_loadu_si256, _mm512_add_epi16, _mm512_add_ps, _mm512_castsi512_ps,
-    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_maskz_compress_epi16, _mm512_maskz_mov_ps, _mm512_mullo_epi16, _mm512_permute_ps, _mm512_set1_epi16,
-    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_storeu_si512,
+    __m256i, __m512, __m512i, _mm_cvtsi32_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16,
+    _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmplt_epu32_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32,
+    _mm512_cvtph_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_compress_epi16,
+    _mm512_maskz_mov_ps, _mm512_mullo_epi16, _mm512_permute_ps, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_sll_epi32, _mm512_slli_epi32, _mm512_storeu_si512,
+    _mm512_sub_epi32,
 };
 
 pub(crate) const TABLE: PanelTable =
@@ -85,6 +88,40 @@ fn place<const V: usize>(bits: u64, room: &mut Offsets) -> usize {
     put(room, 0, _mm512_maskz_compress_epi16(low, lanes));
     put(room, low.count_ones(), _mm512_maskz_compress_epi16(high, _mm512_add_epi16(lanes, half)));
     bits.count_ones() as usize
+}
+
+/// The same for the indices of items from number `start` on, as far as they are less than [`DEPTH`] above `first`. Where
+/// there are not [`DEPTH`] of them, the portable loop looks at them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn place_near<const V: usize>(indices: &[i32], start: usize, first: usize, room: &mut Offsets) -> usize {
+    let Some(some) = indices.get(start..).and_then(|rest| rest.first_chunk::<DEPTH>()) else {
+        return place_each::<V>(indices, start, first, room);
+    };
+    let shift = _mm_cvtsi32_si128((64 * V).trailing_zeros() as i32);
+    let (first, depth) = (_mm512_set1_epi32(first as i32), _mm512_set1_epi32(DEPTH as i32));
+    let mut near = 0u64;
+    for (q, some) in some.as_chunks::<16>().0.iter().enumerate() {
+        // SAFETY: 64 readable bytes; the load needs no alignment.
+        let at = _mm512_sub_epi32(unsafe { _mm512_loadu_si512(some.as_ptr().cast()) }, first);
+        near |= u64::from(_mm512_cmplt_epu32_mask(at, depth)) << (16 * q);
+        let bytes = _mm512_sll_epi32(at, shift);
+        let words = room.0.as_mut_ptr().wrapping_add(4 * q).cast();
+        // SAFETY: `q` is less than 4, and there is room for as many times 32 bytes; the store needs no alignment.
+        unsafe { _mm256_storeu_si256(words, _mm512_cvtepi32_epi16(bytes)) };
+    }
+    near.trailing_ones() as usize
+}
+
+/// The same one by one, for the last rows of the matrix.
+#[inline(never)]
+fn place_each<const V: usize>(indices: &[i32], start: usize, first: usize, room: &mut Offsets) -> usize {
+    let mut places = [0; DEPTH];
+    let count = plain::near(indices, start, first, &mut places);
+    for (word, places) in room.0.iter_mut().zip(places.as_chunks::<4>().0) {
+        *word = places.iter().rev().fold(0, |word, &place| word << 16 | u64::from(place) * 64 * V as u64);
+    }
+    count
 }
 
 /// 16 items of a panel.
@@ -164,6 +201,20 @@ fn store_sums<const V: usize>(sums: &mut [f32], all: [__m512; V]) {
     }
 }
 
+/// Asks for items from number `at` on: three quarters of [`DEPTH`], which is what is loaded of a row that is half full, or
+/// all if there may be as many.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn ask<T>(items: &[T], at: usize, count: usize) {
+    let line = 64 / size_of::<T>();
+    for ahead in 0..=(DEPTH * 3 / 4).div_ceil(line) {
+        prefetch_line(items, at.wrapping_add(ahead * line));
+    }
+    if count > DEPTH * 5 / 8 {
+        prefetch_line(items, at.wrapping_add(DEPTH));
+    }
+}
+
 /// The rows, whose items `wide` makes float32, 16 at a time.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
@@ -177,24 +228,25 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
 ) {
     let (mut offsets, mut counts) = ([Offsets([0; (DEPTH + 32) / 4]); TOGETHER], [0; TOGETHER]);
     let mut room = [T::default(); DEPTH];
-    for (first, some) in (0..).step_by(TOGETHER).zip(w.bits.chunks(TOGETHER)) {
-        for ((bits, offsets), count) in some.iter().zip(&mut offsets).zip(&mut counts) {
-            *count = place::<V>(u64::from_le_bytes(*bits), offsets);
-        }
-        for ((row, offsets), &count) in (first..first + some.len()).zip(&offsets).zip(&counts) {
-            if let Some(&to_come) = cursors.get(row + AHEAD) {
-                let line = 64 / size_of::<T>();
-                for at in 0..=DEPTH / 2 / line {
-                    prefetch_line(items, to_come.wrapping_add(at * line));
-                }
-                if count > DEPTH / 2 + line / 2 {
-                    for at in DEPTH / 2 / line + 1..=DEPTH / line {
-                        prefetch_line(items, to_come.wrapping_add(at * line));
+    for first in (0..cursors.len()).step_by(TOGETHER) {
+        let some = first..cursors.len().min(first + TOGETHER);
+        for ((row, offsets), count) in some.clone().zip(&mut offsets).zip(&mut counts) {
+            *count = match w.places {
+                PanelPlaces::Bits(bits) => place::<V>(u64::from_le_bytes(bits[row]), offsets),
+                PanelPlaces::Indices(indices, column) => {
+                    if let Some(&to_come) = cursors.get(row + AHEAD) {
+                        ask(indices, to_come, DEPTH);
                     }
+                    place_near::<V>(indices, cursors[row], column, offsets)
                 }
+            };
+        }
+        for ((row, offsets), &count) in some.zip(&offsets).zip(&counts) {
+            if let Some(&to_come) = cursors.get(row + AHEAD) {
+                ask(items, to_come, count);
             }
             let rest = items.get(cursors[row]..).unwrap_or_default();
-            cursors[row] = cursors[row].saturating_add(count);
+            cursors[row] = cursors[row].wrapping_add(count);
             let (values, count) = match rest.first_chunk::<DEPTH>() {
                 Some(values) => (values, count),
                 None => {

@@ -1,0 +1,55 @@
+//! Compressed rows with so many slots that each block of columns holds some: panels, as for bits. Rows are taken to have
+//! ascending indices, and looked at when all is done.
+
+use super::csr::Rows;
+use super::panel::{Room, stored};
+use crate::csr::slots_at;
+use crate::{Index, Matrix, MatrixMut, Result, par};
+use sparsefmt_kernels::{DEPTH, Kernels, PanelPlaces, PanelRows};
+use std::ops::Range;
+
+/// Rows at a time, whose sums stay in the second-level cache.
+const MOST: usize = 1024;
+
+/// Whether blocks of columns hold enough slots for this to be the faster way.
+pub(super) fn takes(slots: usize, rows: usize, cols: usize, k: usize) -> bool {
+    k > 8 && cols > 0 && slots > rows.saturating_mul(cols) / 6
+}
+
+/// `out = w @ x`; gives false where that is not what it wrote, or it wrote nothing: values need decoding, or indices are
+/// long, do not ascend or are out of range.
+pub(super) fn run<I: Index>(
+    w: &Rows<'_, I>,
+    ranges: Vec<Range<usize>>,
+    x: &Matrix<'_, f32>,
+    out: &mut MatrixMut<'_, f32>,
+) -> Result<bool> {
+    let (Some(indices), Some(values)) = (I::narrow(w.indices), stored(w.values)) else { return Ok(false) };
+    let k = x.cols();
+    let ranges = par::joined(ranges);
+    let outs = par::split_mut(out.items_mut(), ranges.iter().map(|range| range.len() * k));
+    let done = par::map(ranges.into_iter().zip(outs).collect(), |(range, sums): (Range<usize>, &mut [f32])| {
+        let mut room = Room::new();
+        for (start, sums) in range.clone().step_by(MOST).zip(sums.chunks_mut(MOST * k)) {
+            let slots = (start..start + sums.len() / k).map(|row| slots_at(w.indptr, row, &w.place));
+            let slots = slots.collect::<Result<Vec<_>>>()?;
+            let mut first = 0;
+            while first < k {
+                let mut cursors: Vec<_> = slots.iter().map(|slots| slots.start).collect();
+                let mut width = 0;
+                for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
+                    width = room.pack(x, k, first);
+                    let places = PanelPlaces::Indices(indices, block * DEPTH);
+                    let rows = PanelRows { places, values, stride: k, width, first: block == 0 };
+                    Kernels::active().add_panel(&rows, &mut cursors, &room.panel, &mut sums[first..]);
+                }
+                if cursors.iter().zip(&slots).any(|(&cursor, slots)| cursor != slots.end) {
+                    return Ok(false);
+                }
+                first += width;
+            }
+        }
+        Ok(true)
+    });
+    done.into_iter().try_fold(true, |all, done| Ok(all & done?))
+}
