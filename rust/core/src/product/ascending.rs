@@ -2,7 +2,7 @@
 //! ascending indices, and looked at when all is done.
 
 use super::csr::Rows;
-use super::panel::{Room, stored};
+use super::panel::{Room, shared, stored};
 use crate::csr::slots_at;
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{DEPTH, Kernels, PanelPlaces, PanelRows};
@@ -26,7 +26,7 @@ pub(super) fn run<I: Index>(
 ) -> Result<bool> {
     let (Some(indices), Some(values)) = (I::narrow(w.indices), stored(w.values)) else { return Ok(false) };
     let k = x.cols();
-    let ranges = par::joined(ranges);
+    let ranges = shared(ranges);
     let outs = par::split_mut(out.items_mut(), ranges.iter().map(|range| range.len() * k));
     let done = par::map(ranges.into_iter().zip(outs).collect(), |(range, sums): (Range<usize>, &mut [f32])| {
         let mut room = Room::new();

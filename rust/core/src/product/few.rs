@@ -1,7 +1,7 @@
 //! A few columns: values are spread over a register of columns of the matrix, once for all columns of `x`.
 
 use super::masked::Masked;
-use super::panel::{AHEAD, blocks_of};
+use super::panel::{AHEAD, blocks_of, shared};
 use super::values::Values;
 use crate::{Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Chunk, Kernels};
@@ -51,7 +51,7 @@ where
     Chunk<J>: Few<J>,
 {
     let (rows, k) = (w.shape().0, x.cols());
-    let ranges = par::joined(par::cut(rows, 1, (w.nbytes() + values.nbytes()).saturating_mul(k)));
+    let ranges = shared(par::cut(rows, 1, (w.nbytes() + values.nbytes()).saturating_mul(k)));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let (mut chunks, mut room) = (vec![Chunk::<J>::ZERO; N / 2], vec![0.0; 8 * N + 16]);

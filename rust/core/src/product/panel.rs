@@ -59,9 +59,8 @@ pub(super) const AHEAD: usize = 6;
 /// `out = w @ x`.
 pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out: MatrixMut<'_, f32>) -> Result<()> {
     let rows = w.shape().0;
-    // Each range packs all of `x` again: one for each thread.
     let work = (w.nbytes() + values.nbytes()).saturating_mul(x.cols());
-    let ranges = par::joined(par::cut(rows, 1, work));
+    let ranges = shared(par::cut(rows, 1, work));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let mut room = Room::new();
@@ -73,6 +72,13 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out
             Ok(())
         })
     })
+}
+
+/// Ranges of rows, each of which brings all of `x` together again: one for each thread where that would take long beside
+/// the rest, else more, so that a slow thread does less.
+pub(super) fn shared(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let rows = ranges.last().map_or(0, |last| last.end);
+    if rows >= 256 * ranges.len() { ranges } else { par::joined(ranges) }
 }
 
 /// Calls `work` with some rows, their bits and their sums at a time. Bits come as those of the first `8 N` columns for
