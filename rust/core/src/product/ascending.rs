@@ -5,34 +5,47 @@ use super::csr::Rows;
 use super::panel::{Room, shared, stored};
 use crate::csr::slots_at;
 use crate::{Index, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{DEPTH, Kernels, PanelPlaces, PanelRows};
+use sparsefmt_kernels::{DEPTH, Kernels, PanelPlaces, PanelRows, PanelValues};
 use std::ops::Range;
 
-/// Rows at a time, whose sums stay in the second-level cache.
-const MOST: usize = 1024;
+/// Rows at a time, whose sums stay in the second-level cache; fewer where values are decoded.
+const MOST: [usize; 2] = [1024, 256];
 
 /// Whether blocks of columns hold enough slots for this to be the faster way.
 pub(super) fn takes(slots: usize, rows: usize, cols: usize, k: usize) -> bool {
     k > 8 && cols > 0 && slots > rows.saturating_mul(cols) / 6
 }
 
-/// `out = w @ x`; gives false where that is not what it wrote, or it wrote nothing: values need decoding, or indices are
-/// long, do not ascend or are out of range.
+/// `out = w @ x`; gives false where that is not what it wrote, or it wrote nothing: indices are long, do not ascend or are
+/// out of range.
 pub(super) fn run<I: Index>(
     w: &Rows<'_, I>,
     ranges: Vec<Range<usize>>,
     x: &Matrix<'_, f32>,
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
-    let (Some(indices), Some(values)) = (I::narrow(w.indices), stored(w.values)) else { return Ok(false) };
+    let Some(indices) = I::narrow(w.indices) else { return Ok(false) };
     let k = x.cols();
     let ranges = shared(ranges);
     let outs = par::split_mut(out.items_mut(), ranges.iter().map(|range| range.len() * k));
     let done = par::map(ranges.into_iter().zip(outs).collect(), |(range, sums): (Range<usize>, &mut [f32])| {
-        let mut room = Room::new();
-        for (start, sums) in range.clone().step_by(MOST).zip(sums.chunks_mut(MOST * k)) {
+        let (mut room, mut decoded) = (Room::new(), Vec::new());
+        let most = MOST[usize::from(stored(w.values).is_none())];
+        for (start, sums) in range.clone().step_by(most).zip(sums.chunks_mut(most * k)) {
             let slots = (start..start + sums.len() / k).map(|row| slots_at(w.indptr, row, &w.place));
-            let slots = slots.collect::<Result<Vec<_>>>()?;
+            let mut slots = slots.collect::<Result<Vec<_>>>()?;
+            let (mut indices, before) = (indices, slots[0].start);
+            let values = match stored(w.values) {
+                Some(values) => values,
+                None => {
+                    if !decode(w, start, &slots, &mut decoded)? {
+                        return Ok(false);
+                    }
+                    indices = &indices[before..];
+                    slots.iter_mut().for_each(|slots| *slots = slots.start - before..slots.end - before);
+                    PanelValues::Single(&decoded)
+                }
+            };
             let mut first = 0;
             while first < k {
                 let mut cursors: Vec<_> = slots.iter().map(|slots| slots.start).collect();
@@ -52,4 +65,23 @@ pub(super) fn run<I: Index>(
         Ok(true)
     });
     done.into_iter().try_fold(true, |all, done| Ok(all & done?))
+}
+
+/// Writes the values of the slots of rows from `start` on; gives false where an index is out of range.
+fn decode<I: Index>(w: &Rows<'_, I>, start: usize, slots: &[Range<usize>], decoded: &mut Vec<f32>) -> Result<bool> {
+    let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(true) };
+    decoded.clear();
+    decoded.resize(last.end - first.start, 0.0);
+    for (row, slots) in (start..).zip(slots) {
+        let values = &mut decoded[slots.start - first.start..slots.end - first.start];
+        w.values.widen(row, slots.start, values)?;
+        if let Some(scales) = w.values.scales {
+            let indices = &w.indices[slots.clone()];
+            if indices.iter().any(|index| index.below(w.cols).is_none()) {
+                return Ok(false);
+            }
+            scales.apply_each(row, indices.iter().map(|index| index.below(w.cols).unwrap_or(0)), values);
+        }
+    }
+    Ok(true)
 }

@@ -175,7 +175,7 @@ fn add_some<const V: usize, const C: usize>(
     }
 }
 
-/// The row of sums.
+/// The row of sums. Registers without columns are left out: a load without lanes from nowhere is slow.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_sums<const V: usize>(sums: &[f32]) -> [__m512; V] {
@@ -183,8 +183,8 @@ fn load_sums<const V: usize>(sums: &[f32]) -> [__m512; V] {
     if sums.len() == 16 * V {
         all.iter_mut().zip(sums.as_chunks().0).for_each(|(all, sums)| *all = load(sums));
     } else {
-        let columns = Columns::new(sums.len());
-        all.iter_mut().enumerate().for_each(|(q, all)| *all = columns.load(sums, q, sums.len().div_ceil(16)));
+        let (columns, of) = (Columns::new(sums.len()), sums.len().div_ceil(16));
+        all.iter_mut().enumerate().take(of).for_each(|(q, all)| *all = columns.load(sums, q, of));
     }
     all
 }
@@ -195,9 +195,8 @@ fn store_sums<const V: usize>(sums: &mut [f32], all: [__m512; V]) {
     if sums.len() == 16 * V {
         sums.as_chunks_mut().0.iter_mut().zip(all).for_each(|(sums, all)| store(sums, all));
     } else {
-        let columns = Columns::new(sums.len());
-        let of = sums.len().div_ceil(16);
-        all.into_iter().enumerate().for_each(|(q, all)| columns.store(sums, q, of, all));
+        let (columns, of) = (Columns::new(sums.len()), sums.len().div_ceil(16));
+        all.into_iter().enumerate().take(of).for_each(|(q, all)| columns.store(sums, q, of, all));
     }
 }
 
