@@ -31,7 +31,7 @@ from sparsefmt.structures.nm import Nm
 
 _WIDE = tuple(DTYPES[name] for name in ("float64", "int32", "int64", "uint32", "uint64", *COMPLEX))
 _WIDEST = 1 << 18  # columns that kernels for bits take
-_STREAM = 1 / 10e9  # seconds a byte takes one thread, read once
+_STREAM = 1 / 16e9  # seconds a byte takes one thread, read once
 _FLOP = 1 / 119e9  # seconds a multiplication takes BLAS on one thread
 _PACK = 0.24e-9  # seconds BLAS takes for an element however few columns there are
 _DECODE = 0.3e-9  # seconds an element takes to be decoded; where it is a code, twice as long
@@ -41,7 +41,7 @@ _BLOCK = 33e-9  # seconds a block of bsr takes besides its items
 _START = 5e-6  # seconds that a call costs whatever its size
 _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
-_PER_CODE = 1.1e-9  # seconds a code takes to become a value, for each panel of columns
+_PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where it stays in the first-level cache
 _SLOWER = {"avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
@@ -111,10 +111,11 @@ def _work(s: Structure, values: Codec, k: int) -> float:
     if k == 1:
         fast = isinstance(s, Nm) and (s.n, s.m) == (2, 4)
         masked = (0.05e-9 if fast else 0.09e-9) * size
-        return masked if s.kind in ("nm", "bitmask", "dense") else 0.5e-9 * s.slots
+        return masked if s.kind in ("nm", "bitmask", "dense") else 0.25e-9 * s.slots
     half_full = s.kind in ("nm", "bitmask", "dense") or (k > 8 and 6 * s.slots > size)
-    per, code = _PER_SLOT if half_full else _PER_INDEX, 0.0 if values.kind == "raw" else _PER_CODE
-    return s.slots * sum(per[width] + code for _, width in _panels(k))
+    per = _PER_SLOT if half_full else _PER_INDEX
+    code = 0.0 if values.kind == "raw" else _PER_CODE * (0.4 if k <= 8 else 1.0)
+    return s.slots * (code + sum(per[width] for _, width in _panels(k)))
 
 
 def _panels(k: int) -> Iterator[tuple[int, int]]:

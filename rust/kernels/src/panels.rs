@@ -42,9 +42,9 @@ pub enum PanelValues<'a> {
 pub enum PanelPlaces<'a> {
     /// The bits of each row: a value for each that is set.
     Bits(&'a [DepthBits]),
-    /// An index beside each value, and the first of the columns; indices that are none of these, and those behind, are
-    /// left for later.
-    Indices(&'a [i32], usize),
+    /// An index beside each value, the first of the columns, and where each row ends; indices that are none of these
+    /// columns, and those behind, are left for later.
+    Indices(&'a [i32], usize, &'a [usize]),
 }
 
 /// [`DEPTH`] columns of some rows.
@@ -93,11 +93,16 @@ impl Kernels {
     /// Places without a value count nothing.
     ///
     /// # Panics
-    /// There are not bits for each row; rows stick out of `sums`, or are wider than a panel.
+    /// There are not bits, or an end, for each row; columns are too many for indices; rows stick out of `sums`, or are wider than a panel.
     pub fn add_panel(&self, w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
-        if let PanelPlaces::Bits(bits) = w.places {
-            assert_eq!(bits.len(), cursors.len(), "rows of bits");
-        }
+        let rows = match w.places {
+            PanelPlaces::Bits(bits) => bits.len(),
+            PanelPlaces::Indices(_, first, ends) => {
+                assert!(i32::try_from(first.saturating_add(DEPTH)).is_ok(), "columns from {first} on");
+                ends.len()
+            }
+        };
+        assert_eq!(rows, cursors.len(), "rows of places");
         let end = cursors.len().checked_sub(1).map_or(Some(0), |last| last.checked_mul(w.stride)?.checked_add(w.width));
         assert!(end.is_some_and(|end| end <= sums.len()), "rows of sums");
         assert!((1..=self.panel_width(w.width)).contains(&w.width), "columns of a panel");

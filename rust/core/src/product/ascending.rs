@@ -1,6 +1,7 @@
 //! Compressed rows with so many slots that each block of columns holds some: panels, as for bits. Rows are taken to have
 //! ascending indices, and looked at when all is done.
 
+use super::MOST_COLS;
 use super::csr::Rows;
 use super::panel::{Room, shared, stored};
 use crate::csr::slots_at;
@@ -13,7 +14,7 @@ const MOST: [usize; 2] = [1024, 256];
 
 /// Whether blocks of columns hold enough slots for this to be the faster way.
 pub(super) fn takes(slots: usize, rows: usize, cols: usize, k: usize) -> bool {
-    k > 8 && cols > 0 && slots > rows.saturating_mul(cols) / 6
+    k > 8 && (1..=MOST_COLS).contains(&cols) && slots > rows.saturating_mul(cols) / 6
 }
 
 /// `out = w @ x`; gives false where that is not what it wrote, or it wrote nothing: indices are long, do not ascend or are
@@ -46,17 +47,17 @@ pub(super) fn run<I: Index>(
                     PanelValues::Single(&decoded)
                 }
             };
-            let mut first = 0;
+            let (mut first, ends) = (0, slots.iter().map(|slots| slots.end).collect::<Vec<_>>());
             while first < k {
                 let mut cursors: Vec<_> = slots.iter().map(|slots| slots.start).collect();
                 let mut width = 0;
                 for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
                     width = room.pack(x, k, first);
-                    let places = PanelPlaces::Indices(indices, block * DEPTH);
+                    let places = PanelPlaces::Indices(indices, block * DEPTH, &ends);
                     let rows = PanelRows { places, values, stride: k, width, first: block == 0 };
                     Kernels::active().add_panel(&rows, &mut cursors, &room.panel, &mut sums[first..]);
                 }
-                if cursors.iter().zip(&slots).any(|(&cursor, slots)| cursor != slots.end) {
+                if cursors != ends {
                     return Ok(false);
                 }
                 first += width;

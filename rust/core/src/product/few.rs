@@ -55,7 +55,7 @@ where
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let (mut chunks, mut room) = (vec![Chunk::<J>::ZERO; N / 2], vec![0.0; 8 * N + 16]);
-        blocks_of::<N>(w, range, k, out.items_mut(), |rows, bits, sums| {
+        blocks_of::<N>(w, range, usize::MAX, k, out.items_mut(), |rows, bits, sums| {
             let mut cursors = rows.clone().map(|row| Ok(w.slots(row)?.start)).collect::<Result<Vec<_>>>()?;
             sums.fill(0.0);
             for (block, x) in x.items().chunks(8 * N * k).enumerate() {

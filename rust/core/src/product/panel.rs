@@ -9,26 +9,26 @@ use std::ops::Range;
 /// Bytes of bits that a thread unpacks at once.
 const BIT_BYTES: usize = 1 << 19;
 
-/// Rows whose values are decoded at once, where no kernel reads them as they are stored.
-const DECODED: usize = 16;
+/// Columns of rows whose values are decoded at once, where no kernel reads them as they are stored: these stay in the
+/// second-level cache.
+const DECODED: usize = 1 << 19;
 
 /// Some rows with their bits: those of the first [`DEPTH`] columns for all rows, then those of the next.
-struct Rows<'a, M> {
-    w: &'a M,
-    values: &'a Values<'a>,
-    range: Range<usize>,
+struct Rows<'a> {
     bits: &'a [DepthBits],
+    values: PanelValues<'a>,
+    /// Where the values of each row start.
+    starts: &'a [usize],
 }
 
 /// Working space of a thread.
 pub(super) struct Room {
     pub(super) panel: Panel,
-    values: [f32; DECODED * DEPTH],
 }
 
 impl Room {
     pub(super) fn new() -> Box<Self> {
-        Box::new(Self { panel: Panel::ZERO, values: [0.0; DECODED * DEPTH] })
+        Box::new(Self { panel: Panel::ZERO })
     }
 
     /// Brings together up to [`DEPTH`] rows of `k` items: as many columns as a panel has, from `first` on, or what is
@@ -63,11 +63,26 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out
     let ranges = shared(par::cut(rows, 1, work));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let mut room = Room::new();
-        blocks_of::<{ DEPTH / 8 }>(w, range, x.cols(), out.items_mut(), |range, bits, sums| {
-            let (rows, mut first) = (Rows { w, values, range, bits }, 0);
+        let (mut room, mut decoded, mut starts) = (Room::new(), Vec::new(), Vec::new());
+        let most = if stored(values).is_some() { usize::MAX } else { (DECODED / w.shape().1).max(16) };
+        blocks_of::<{ DEPTH / 8 }>(w, range, most, x.cols(), out.items_mut(), |range, bits, sums| {
+            let direct = stored(values);
+            if direct.is_some() {
+                starts.clear();
+                for row in range.clone() {
+                    starts.push(w.slots(row)?.start);
+                }
+            } else {
+                decode(w, values, range.clone(), &mut decoded, &mut starts)?;
+            }
+            let rows = Rows { bits, values: direct.unwrap_or(PanelValues::Single(&decoded)), starts: &starts };
+            let mut first = 0;
             while first < x.cols() {
-                first += columns(&rows, x, first, sums, &mut room)?;
+                let (width, cursors) = columns(&rows, x, first, sums, &mut room);
+                if direct.is_some() {
+                    check_cursors(w, range.clone(), &cursors)?;
+                }
+                first += width;
             }
             Ok(())
         })
@@ -81,18 +96,19 @@ pub(super) fn shared(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     if rows >= 256 * ranges.len() { ranges } else { par::joined(ranges) }
 }
 
-/// Calls `work` with some rows, their bits and their sums at a time. Bits come as those of the first `8 N` columns for
+/// Calls `work` with some rows, `most` at most, their bits and their sums at a time. Bits come as those of the first `8 N` columns for
 /// all of these rows, then those of the next.
 pub(super) fn blocks_of<const N: usize>(
     w: &impl Masked,
     range: Range<usize>,
+    most: usize,
     k: usize,
     sums: &mut [f32],
     mut work: impl FnMut(Range<usize>, &[[u8; N]], &mut [f32]) -> Result<()>,
 ) -> Result<()> {
     let cols = w.shape().1;
     let blocks = cols.div_ceil(8 * N);
-    let most = (BIT_BYTES / (blocks * N)).max(1);
+    let most = (BIT_BYTES / (blocks * N)).clamp(1, most);
     // As many at a time, and an odd number: bits of one row, a block of all rows apart, must not share lines of the cache.
     let most = range.len().div_ceil(range.len().div_ceil(most).max(1)) | 1;
     let mut at = range.start;
@@ -103,10 +119,7 @@ pub(super) fn blocks_of<const N: usize>(
         let mut bits = vec![[0; N]; range.len() * blocks];
         for (i, row) in range.clone().enumerate() {
             w.bits(row, &mut line)?;
-            if let Some((last, rest)) = line[cols / 8..].split_first_mut() {
-                *last &= (1u16 << (cols % 8)).wrapping_sub(1) as u8;
-                rest.fill(0);
-            }
+            clear_behind(&mut line, cols);
             for (bits, part) in bits.iter_mut().skip(i).step_by(range.len()).zip(line.as_chunks().0) {
                 *bits = *part;
             }
@@ -126,64 +139,59 @@ pub(super) fn check_cursors(w: &impl Masked, rows: Range<usize>, cursors: &[usiz
     Ok(())
 }
 
-/// As many columns as a panel has, from `first` on, or what is left; gives their number.
-fn columns<M: Masked>(
-    rows: &Rows<'_, M>,
+/// As many columns as a panel has, from `first` on, or what is left; gives their number, and where the values of each row
+/// end.
+fn columns(
+    rows: &Rows<'_>,
     x: &Matrix<'_, f32>,
     first: usize,
     sums: &mut [f32],
     room: &mut Room,
-) -> Result<usize> {
-    let (k, mut width) = (x.cols(), 0);
-    let mut cursors = Vec::with_capacity(rows.range.len());
-    for row in rows.range.clone() {
-        cursors.push(rows.w.slots(row)?.start);
-    }
-    let sums = &mut sums[first..];
+) -> (usize, Vec<usize>) {
+    let (k, mut width, mut cursors) = (x.cols(), 0, rows.starts.to_vec());
     for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
         width = room.pack(x, k, first);
-        let bits = &rows.bits[block * cursors.len()..][..cursors.len()];
-        if let Some(values) = stored(rows.values) {
-            let places = PanelPlaces::Bits(bits);
-            let w = PanelRows { places, values, stride: k, width, first: block == 0 };
-            Kernels::active().add_panel(&w, &mut cursors, &room.panel, sums);
-        } else {
-            decoded(rows, (block, bits), &mut cursors, (sums, k, width), room)?;
-        }
+        let places = PanelPlaces::Bits(&rows.bits[block * cursors.len()..][..cursors.len()]);
+        let w = PanelRows { places, values: rows.values, stride: k, width, first: block == 0 };
+        Kernels::active().add_panel(&w, &mut cursors, &room.panel, &mut sums[first..]);
     }
-    check_cursors(rows.w, rows.range.clone(), &cursors)?;
-    Ok(width)
+    (width, cursors)
 }
 
-/// Adds what [`DEPTH`] columns of all rows give, after decoding their values.
-fn decoded<M: Masked>(
-    rows: &Rows<'_, M>,
-    (block, bits): (usize, &[DepthBits]),
-    cursors: &mut [usize],
-    (sums, k, width): (&mut [f32], usize, usize),
-    room: &mut Room,
+/// Writes the values of some rows, one behind the other, and where each row starts.
+fn decode(
+    w: &impl Masked,
+    values: &Values<'_>,
+    rows: Range<usize>,
+    decoded: &mut Vec<f32>,
+    starts: &mut Vec<usize>,
 ) -> Result<()> {
-    for (start, bits) in (0..).step_by(DECODED).zip(bits.chunks(DECODED)) {
-        let (mut places, mut end) = ([0; DECODED], 0);
-        for ((row, bits), place) in (start..).zip(bits).zip(&mut places) {
-            let count = u64::from_le_bytes(*bits).count_ones() as usize;
-            if let Some(&to_come) = cursors.get(row + AHEAD) {
-                rows.values.prefetch(to_come, count);
-            }
-            let values = &mut room.values[end..end + count];
-            rows.values.widen(rows.range.start + row, cursors[row], values)?;
-            rows.values.scale_bits(rows.range.start + row, block * DEPTH, bits, values);
-            cursors[row] += count;
-            (*place, end) = (end, end + count);
+    let cols = w.shape().1;
+    let mut line = vec![0; cols.div_ceil(8) + 8];
+    decoded.clear();
+    starts.clear();
+    for row in rows {
+        w.bits(row, &mut line)?;
+        clear_behind(&mut line, cols);
+        let (slots, bits) = (w.slots(row)?, &line[..cols.div_ceil(8)]);
+        let count = bits.iter().map(|byte| byte.count_ones() as usize).sum::<usize>();
+        if count > slots.len() {
+            return Err(Error::Offsets { name: "row_offsets", at: row });
         }
-        let w = PanelRows {
-            places: PanelPlaces::Bits(bits),
-            values: PanelValues::Single(&room.values),
-            stride: k,
-            width,
-            first: block == 0,
-        };
-        Kernels::active().add_panel(&w, &mut places[..bits.len()], &room.panel, &mut sums[start * k..]);
+        let start = decoded.len();
+        decoded.resize(start + count, 0.0);
+        values.prefetch(slots.end, count);
+        values.widen(row, slots.start, &mut decoded[start..])?;
+        values.scale_bits(row, 0, bits, &mut decoded[start..]);
+        starts.push(start);
     }
     Ok(())
+}
+
+/// Clears the bits behind the last column.
+fn clear_behind(line: &mut [u8], cols: usize) {
+    if let Some((last, rest)) = line[cols / 8..].split_first_mut() {
+        *last &= (1u16 << (cols % 8)).wrapping_sub(1) as u8;
+        rest.fill(0);
+    }
 }

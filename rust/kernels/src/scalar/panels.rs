@@ -15,8 +15,8 @@ pub(crate) fn add<const W: usize, const F: bool>(
 ) {
     match w.values {
         PanelValues::Single(items) => rows::<W, F, _>(w, items, cursors, x, sums, |from, to| to.copy_from_slice(from)),
-        PanelValues::Half(items) => rows::<W, F, _>(w, items, cursors, x, sums, |from, to| widen_f16(from, to)),
-        PanelValues::Brain(items) => rows::<W, F, _>(w, items, cursors, x, sums, |from, to| widen_bf16(from, to)),
+        PanelValues::Half(items) => rows::<W, F, _>(w, items, cursors, x, sums, widen_f16),
+        PanelValues::Brain(items) => rows::<W, F, _>(w, items, cursors, x, sums, widen_bf16),
     }
 }
 
@@ -34,7 +34,9 @@ fn rows<const W: usize, const F: bool, T>(
         let mut places = [0; DEPTH];
         let found = match w.places {
             PanelPlaces::Bits(bits) => set_bits(bits[row], &mut places),
-            PanelPlaces::Indices(indices, first) => near(indices, *cursor, first, &mut places),
+            PanelPlaces::Indices(indices, first, ends) => {
+                near(indices, *cursor, first, &mut places).min(ends[row].saturating_sub(*cursor))
+            }
         };
         *cursor = cursor.wrapping_add(found);
         let count = rest.len().min(found);

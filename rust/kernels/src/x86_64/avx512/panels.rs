@@ -105,10 +105,10 @@ fn place_near<const V: usize>(indices: &[i32], start: usize, first: usize, room:
         // SAFETY: 64 readable bytes; the load needs no alignment.
         let at = _mm512_sub_epi32(unsafe { _mm512_loadu_si512(some.as_ptr().cast()) }, first);
         near |= u64::from(_mm512_cmplt_epu32_mask(at, depth)) << (16 * q);
-        let bytes = _mm512_sll_epi32(at, shift);
+        let bytes = _mm512_cvtepi32_epi16(_mm512_sll_epi32(at, shift));
         let words = room.0.as_mut_ptr().wrapping_add(4 * q).cast();
         // SAFETY: `q` is less than 4, and there is room for as many times 32 bytes; the store needs no alignment.
-        unsafe { _mm256_storeu_si256(words, _mm512_cvtepi32_epi16(bytes)) };
+        unsafe { _mm256_storeu_si256(words, bytes) };
     }
     near.trailing_ones() as usize
 }
@@ -119,7 +119,7 @@ fn place_each<const V: usize>(indices: &[i32], start: usize, first: usize, room:
     let mut places = [0; DEPTH];
     let count = plain::near(indices, start, first, &mut places);
     for (word, places) in room.0.iter_mut().zip(places.as_chunks::<4>().0) {
-        *word = places.iter().rev().fold(0, |word, &place| word << 16 | u64::from(place) * 64 * V as u64);
+        *word = places.iter().rev().fold(0, |word, &place| (word << 16) | (u64::from(place) * 64 * V as u64));
     }
     count
 }
@@ -232,11 +232,11 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
         for ((row, offsets), count) in some.clone().zip(&mut offsets).zip(&mut counts) {
             *count = match w.places {
                 PanelPlaces::Bits(bits) => place::<V>(u64::from_le_bytes(bits[row]), offsets),
-                PanelPlaces::Indices(indices, column) => {
+                PanelPlaces::Indices(indices, column, ends) => {
                     if let Some(&to_come) = cursors.get(row + AHEAD) {
                         ask(indices, to_come, DEPTH);
                     }
-                    place_near::<V>(indices, cursors[row], column, offsets)
+                    place_near::<V>(indices, cursors[row], column, offsets).min(ends[row].saturating_sub(cursors[row]))
                 }
             };
         }
@@ -266,9 +266,9 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
                 let values = _mm512_maskz_mov_ps((1 << (count % 16)) - 1, wide(values));
                 add_some(values, offsets, count % 16, x, &mut all);
             }
-            for i in 1..C {
-                for q in 0..V {
-                    all[0][q] = _mm512_add_ps(all[0][q], all[i][q]);
+            if let Some((all, others)) = all.split_first_mut() {
+                for others in others {
+                    all.iter_mut().zip(others).for_each(|(all, other)| *all = _mm512_add_ps(*all, *other));
                 }
             }
             store_sums(sums, all[0]);
