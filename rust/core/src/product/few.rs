@@ -1,7 +1,7 @@
 //! A few columns: values are spread over a register of columns of the matrix, once for all columns of `x`.
 
 use super::masked::Masked;
-use super::panel::{AHEAD, blocks_of, shared};
+use super::panel::{AHEAD, blocks_of, shared, stride};
 use super::values::Values;
 use crate::{Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Chunk, Kernels};
@@ -65,7 +65,7 @@ where
                         column[at % 16] = x;
                     }
                 }
-                let bits = &bits[block * cursors.len()..][..cursors.len()];
+                let bits = &bits[block * stride(cursors.len())..][..cursors.len()];
                 for (at, (bits, sums)) in bits.iter().zip(sums.chunks_mut(k)).enumerate() {
                     let count = bits.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word).count_ones() as usize);
                     let count = count.sum::<usize>();

@@ -109,24 +109,29 @@ pub(super) fn blocks_of<const N: usize>(
     let cols = w.shape().1;
     let blocks = cols.div_ceil(8 * N);
     let most = (BIT_BYTES / (blocks * N)).clamp(1, most);
-    // As many at a time, and an odd number: bits of one row, a block of all rows apart, must not share lines of the cache.
-    let most = range.len().div_ceil(range.len().div_ceil(most).max(1)) | 1;
+    let most = range.len().div_ceil(range.len().div_ceil(most).max(1));
     let mut at = range.start;
     let mut line = vec![0; blocks * N + 8];
     for sums in sums.chunks_mut(most * k) {
         let range = at..at + sums.len() / k;
         at = range.end;
-        let mut bits = vec![[0; N]; range.len() * blocks];
+        let mut bits = vec![[0; N]; stride(range.len()) * blocks];
         for (i, row) in range.clone().enumerate() {
             w.bits(row, &mut line)?;
             clear_behind(&mut line, cols);
-            for (bits, part) in bits.iter_mut().skip(i).step_by(range.len()).zip(line.as_chunks().0) {
+            for (bits, part) in bits.iter_mut().skip(i).step_by(stride(range.len())).zip(line.as_chunks().0) {
                 *bits = *part;
             }
         }
         work(range, &bits, sums)?;
     }
     Ok(())
+}
+
+/// From the bits of some rows for a block of columns to those for the next: not by multiples of 4 KiB, which would all want
+/// the same few places in the first-level cache.
+pub(super) fn stride(rows: usize) -> usize {
+    rows | 8
 }
 
 /// Checks that bits did not lead beyond the slots of their row.
@@ -151,7 +156,7 @@ fn columns(
     let (k, mut width, mut cursors) = (x.cols(), 0, rows.starts.to_vec());
     for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
         width = room.pack(x, k, first);
-        let places = PanelPlaces::Bits(&rows.bits[block * cursors.len()..][..cursors.len()]);
+        let places = PanelPlaces::Bits(&rows.bits[block * stride(cursors.len())..][..cursors.len()]);
         let w = PanelRows { places, values: rows.values, stride: k, width, first: block == 0 };
         Kernels::active().add_panel(&w, &mut cursors, &room.panel, &mut sums[first..]);
     }

@@ -266,12 +266,11 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
                 let values = _mm512_maskz_mov_ps((1 << (count % 16)) - 1, wide(values));
                 add_some(values, offsets, count % 16, x, &mut all);
             }
-            if let Some((all, others)) = all.split_first_mut() {
-                for others in others {
-                    all.iter_mut().zip(others).for_each(|(all, other)| *all = _mm512_add_ps(*all, *other));
-                }
+            let mut total = all[0];
+            for more in &all[1..] {
+                total.iter_mut().zip(more).for_each(|(total, &more)| *total = _mm512_add_ps(*total, more));
             }
-            store_sums(sums, all[0]);
+            store_sums(sums, total);
         }
     }
 }
