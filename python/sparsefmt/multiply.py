@@ -42,7 +42,7 @@ _START = 5e-6  # seconds that a call costs whatever its size
 _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
 _PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where it stays in the first-level cache
-_SLOWER = {"avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
+_SLOWER = {"avx512": 1.0, "avx2": 2.4, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 
 use super::affine::{widen_bf16, widen_f16};
 use super::product::{Index, fma};
-use crate::panels::{DEPTH, DepthBits, Panel, PanelPlaces, PanelRows, PanelValues};
+use crate::panels::{AHEAD, DEPTH, DepthBits, Panel, PanelPlaces, PanelRows, PanelValues};
+use crate::prefetch::prefetch_near;
 
 /// See [`crate::Kernels::add_panel`].
 #[inline(always)]
@@ -29,7 +30,14 @@ fn rows<const W: usize, const F: bool, T>(
     sums: &mut [f32],
     widen: impl Fn(&[T], &mut [f32]),
 ) {
-    for (row, cursor) in cursors.iter_mut().enumerate() {
+    for row in 0..cursors.len() {
+        if let Some(&to_come) = cursors.get(row + AHEAD) {
+            prefetch_near(items, to_come, DEPTH / 2);
+            if let PanelPlaces::Indices(indices, ..) = w.places {
+                prefetch_near(indices, to_come, DEPTH / 2);
+            }
+        }
+        let cursor = &mut cursors[row];
         let rest = items.get(*cursor..).unwrap_or_default();
         let mut places = [0; DEPTH];
         let found = match w.places {

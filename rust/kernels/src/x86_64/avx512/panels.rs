@@ -5,7 +5,7 @@
 //! bits, come four to a word.
 
 use super::product::{Columns, load, store};
-use crate::panels::{DEPTH, Panel, PanelPlaces, PanelRows, PanelTable, PanelValues};
+use crate::panels::{AHEAD, DEPTH, Panel, PanelPlaces, PanelRows, PanelTable, PanelValues};
 use crate::prefetch::prefetch_line;
 use crate::scalar::panels as plain;
 use std::arch::asm;
@@ -23,9 +23,6 @@ pub(crate) const TABLE: PanelTable =
 
 /// Rows whose offsets are made before the first of them is multiplied, so that none waits for its own.
 const TOGETHER: usize = 8;
-
-/// Rows whose values are asked for before they are used: rows are too short for the prefetchers of the CPU.
-const AHEAD: usize = 8;
 
 /// Offsets of rows of a panel, in bytes, and room to store behind them.
 #[derive(Clone, Copy)]
