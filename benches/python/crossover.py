@@ -1,8 +1,8 @@
 """Whether `t @ x` takes the faster of its ways, and is never slower than to decode and multiply.
 
-`python benches/python/crossover.py [--case 'csr*'] [--ways]` prints a line for each shape, format and number of columns:
-the way that is taken, and how many times as long `t.to_dense().astype(numpy.float32) @ x` takes. `--ways` also forces the
-other way; it serves to fit the constants of `sparsefmt.multiply`. Times are the least of some calls by turns.
+`python benches/python/crossover.py [--case 'csr*'] [--ways]` prints a line for each shape, format and number of
+columns: the way that is taken, and how many times as long `t.to_dense().astype(numpy.float32) @ x` takes. `--ways` also
+forces the other way; it serves to fit the constants of `sparsefmt.multiply`. Each is called in a loop of its own.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
 import numpy as np
+from harness import SETTLE, Array
 
 import sparsefmt as sf
 from sparsefmt import multiply, ops
@@ -48,15 +49,28 @@ def tensors(pattern: str) -> Iterator[tuple[str, sf.SparseTensor]]:
                 yield label, sf.encode(w.astype(dtype), fmt, prune=fmt.startswith("nm"))
 
 
+def ways(t: sf.SparseTensor, x: Array, *, every: bool) -> dict[str, Callable[[], object]]:
+    """The product as it is taken and as the law has it, and if `every`, by kernel and by blocks of decoded rows."""
+    runs: dict[str, Callable[[], object]] = {
+        "taken": lambda: t @ x,
+        "law": lambda: t.to_dense().astype(np.float32) @ x,
+    }
+    if every:
+        runs["kernel"] = lambda: multiply._packed(t.structure, t.values, x, None)
+        runs["blocks"] = lambda: ops.matmul(*multiply._by_rows(t.structure, t.values), x)
+    return runs
+
+
 def least(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The least time of each, in seconds; at most 7 rounds or 60 ms."""
+    """The least time of each, in seconds: of 3 to 12 calls in a loop, after the threads of BLAS have gone to sleep."""
     found = dict.fromkeys(runs, float("inf"))
-    start = time.perf_counter()
-    for at in range(8):
-        if at > 2 and time.perf_counter() - start > 0.06:
-            break
-        for name, run in runs.items():
+    for name, run in runs.items():
+        time.sleep(SETTLE)
+        start = time.perf_counter()
+        for at in range(12):
             began = time.perf_counter()
+            if at > 2 and began - start > 0.02:
+                break
             run()
             found[name] = min(found[name], time.perf_counter() - began)
     return found
@@ -73,16 +87,8 @@ def main() -> None:
     for label, t in tensors(arguments.case):
         for k in COLUMNS:
             x = np.random.default_rng(k).standard_normal((t.shape[1], k), np.float32)
-            s, values = t.structure, t.values
-            taken = multiply.estimates(s, values, k, x.dtype)[0].way
-            runs: dict[str, Callable[[], object]] = {
-                "taken": lambda: t @ x,  # noqa: B023
-                "law": lambda: t.to_dense().astype(np.float32) @ x,  # noqa: B023
-            }
-            if arguments.ways:
-                runs["kernel"] = lambda: multiply._packed(s, values, x, None)  # noqa: B023, SLF001
-                runs["blocks"] = lambda: ops.matmul(*multiply._by_rows(s, values), x)  # noqa: B023, SLF001
-            times = least(runs)
+            taken = multiply.estimates(t.structure, t.values, k, x.dtype)[0].way
+            times = least(ways(t, x, every=arguments.ways))
             ratio = times["law"] / times["taken"]
             ratios.append(ratio)
             if ratio < arguments.below:
