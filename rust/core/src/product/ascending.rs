@@ -57,6 +57,12 @@ pub(super) fn run<I: Index>(
                 let mut width = 0;
                 for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
                     width = room.pack(x, k, first);
+                    // Behind the last column there are places of a panel too, but no columns.
+                    let last = |(&start, &end)| indices.get(start..end).unwrap_or_default();
+                    let beyond = |index: &i32| !usize::try_from(*index).is_ok_and(|index| index < w.cols);
+                    if x.len() < DEPTH * k && cursors.iter().zip(&ends).flat_map(last).any(beyond) {
+                        return Ok(false);
+                    }
                     let places = PanelPlaces::Indices(indices, block * DEPTH, &ends);
                     let rows = PanelRows { places, values, stride: k, width, first: block == 0 };
                     Kernels::active().add_panel(&rows, &mut cursors, &room.panel, &mut sums[first..]);
