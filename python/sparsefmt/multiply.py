@@ -2,8 +2,8 @@
 
 Four ways lead to `w @ x`: a kernel that multiplies straight from the packed arrays; the same after a conversion to
 rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. An estimate of each, from counts of bytes and
-multiplications, decides. Its constants were measured on an AMD EPYC (Zen 4); what they must get right is which of two
-estimates is smaller, not the time itself.
+multiplications, decides. Its constants were measured on one thread of an AMD EPYC (Zen 5); what they must get right is
+which of two estimates is smaller, not the time itself (benches/python/crossover.py).
 """
 
 import functools
@@ -31,14 +31,18 @@ from sparsefmt.structures.nm import Nm
 
 _WIDE = tuple(DTYPES[name] for name in ("float64", "int32", "int64", "uint32", "uint64", *COMPLEX))
 _WIDEST = 1 << 18  # columns that kernels for bits take
-_STREAM = 1 / 10e9  # seconds a byte takes one thread, read once
-_FLOP = 1 / 45e9  # seconds a multiplication takes BLAS on one thread
-_CAST = 2e-9  # seconds NumPy takes to make float32 of another number
+_STREAM = 1 / 16e9  # seconds a byte takes one thread, read once
+_FLOP = 1 / 119e9  # seconds a multiplication takes BLAS on one thread
+_PACK = 0.24e-9  # seconds BLAS takes for an element however few columns there are
+_DECODE = 0.3e-9  # seconds an element takes to be decoded; where it is a code, twice as long
+_CAST = 3.5e-9  # seconds NumPy takes to make float32 of another number
 _TURN = 5e-9  # seconds a slot takes from csc to csr
+_BLOCK = 33e-9  # seconds a block of bsr takes besides its items
 _START = 5e-6  # seconds that a call costs whatever its size
-_PER_SLOT = {8: 0.6e-9, 16: 0.8e-9, 32: 1.2e-9, 64: 1.9e-9}  # seconds that a value takes with so many columns
-_PER_INDEX = {8: 1.0e-9, 16: 1.3e-9, 32: 1.9e-9, 64: 3.7e-9}  # the same where each value has an index
-_SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 1.6, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
+_PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
+_PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
+_PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where it stays in the first-level cache
+_SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 2.4, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,18 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
         plans = [Plan("slot by slot", stored, 2 * s.slots * k, seconds)]
     else:
         size = rows * cols
-        decode = 0.0 if _is_plain(s, values, compute) else size * (1.0e-9 + 0.1e-9 * values.dtype.itemsize) / threads
-        decode += 0.0 if values.dtype == compute else _CAST * size
+        decode = 0.0 if _is_plain(s, values, compute) else _DECODE * size * (1 + (values.kind != "raw"))
+        if isinstance(s, Bsr):
+            decode += _BLOCK * len(s.indices)
+        decode = decode / threads + (0.0 if values.dtype == compute else _CAST * size)
         if isinstance(s, Csc):
             decode += _TURN * s.slots
-        blas = max(size * k * _FLOP * (1.5 if k < 64 else 1.0), size * compute.itemsize * _STREAM / 1.2) / threads
+        blas = max(size * (_PACK + k * _FLOP), size * compute.itemsize * _STREAM / 1.2) / threads
         name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
         plans = [Plan(name, stored, 2 * size * k, _START + decode + blas)]
     if compute == np.float32 and _is_taken(s, values):
         read = stored * _STREAM / threads
-        seconds = read + _work(s, k) * slower / threads
+        seconds = read + _work(s, values, k) * slower / threads
         route = 0.0
         if isinstance(s, Csc):
             route = _TURN * s.slots
@@ -100,25 +106,26 @@ def _is_taken(s: Structure, values: Codec) -> bool:
     return isinstance(s, Csr | Bsr) or s.shape[1] <= _WIDEST
 
 
-def _work(s: Structure, k: int) -> float:
+def _work(s: Structure, values: Codec, k: int) -> float:
     """Seconds that multiplying takes one thread with AVX-512."""
     size = s.shape[0] * s.shape[1]
+    if isinstance(s, Bsr):
+        panels = -(-k // 64)
+        return _BLOCK * len(s.indices) * panels + 0.03e-9 * s.slots * max(k, 16)
     if k == 1:
         fast = isinstance(s, Nm) and (s.n, s.m) == (2, 4)
         masked = (0.05e-9 if fast else 0.09e-9) * size
-        per = {"nm": masked, "bitmask": masked, "dense": masked, "bsr": 1.0e-9 * s.slots}
-        return per.get(s.kind, 0.5e-9 * s.slots)
-    if s.kind == "bsr":
-        return 0.03e-9 * s.slots * max(k, 16)
-    if s.kind in ("nm", "bitmask", "dense"):
-        return s.slots * sum(_PER_SLOT[width] for _, width in _panels(k))
-    return s.slots * sum(_PER_INDEX[width] for _, width in _panels(k))
+        return masked if s.kind in ("nm", "bitmask", "dense") else 0.25e-9 * s.slots
+    half_full = s.kind in ("nm", "bitmask", "dense") or (k > 8 and 6 * s.slots > size)
+    per = _PER_SLOT if half_full else _PER_INDEX
+    code = 0.0 if values.kind == "raw" else _PER_CODE * (0.4 if k <= 8 else 1.0)
+    return s.slots * (code + sum(per[width] for _, width in _panels(k)))
 
 
 def _panels(k: int) -> Iterator[tuple[int, int]]:
     """The first column and the width of every panel of columns."""
-    for first in range(0, k, 64):
-        yield first, next(width for width in _PER_SLOT if width >= min(k - first, 64))
+    for first in range(0, k, 128):
+        yield first, next(width for width in _PER_SLOT if width >= min(k - first, 128))
 
 
 def _kernel_name(s: Structure, k: int) -> str:
@@ -130,7 +137,7 @@ def _kernel_name(s: Structure, k: int) -> str:
     if k == 1:
         how = "row by row, values decoded in registers"
     else:
-        how += f", {min(k, 64)} columns of x at a time"
+        how += f", {min(k, 128)} columns of x at a time"
     before = {"coo": "rows counted, then ", "csc": "converted to csr, then "}.get(s.kind, "")
     return f"{before}packed {kind} kernel: {how}"
 

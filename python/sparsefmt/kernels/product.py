@@ -26,7 +26,7 @@ from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.rowwise import bits_to_dense, csr_to_dense
 from sparsefmt.kernels.stream import unpack_stream
 
-DEPTH = 128  # columns of the matrix that are worked on at once where there are many columns of x
+DEPTH = 64  # columns of the matrix that are worked on at once where there are many columns of x
 How = tuple[str, int, int]
 Place = Callable[[Array], Array]
 """Puts slots, as unsigned items, into a dense matrix of zeros."""

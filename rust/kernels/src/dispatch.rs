@@ -3,7 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{amx, avx2, avx512};
 use crate::{
-    affine, compress, halves, lookup, nearest, places, product, ranks, scalar, slots, tiles, top, two_of_four, units,
+    affine, compress, halves, lookup, nearest, panels, places, product, ranks, scalar, slots, tiles, top, two_of_four,
+    units,
 };
 use std::fmt;
 use std::sync::OnceLock;
@@ -130,6 +131,7 @@ pub struct Kernels {
     pub(crate) lookup: lookup::Table,
     pub(crate) nearest: nearest::Table,
     pub(crate) places: places::Table,
+    pub(crate) panels: panels::PanelTable,
     pub(crate) product: product::Product,
     pub(crate) ranks: ranks::Ranks,
     pub(crate) slots: slots::Slots,
@@ -153,6 +155,7 @@ const SCALAR: Kernels = Kernels {
     lookup: lookup::SCALAR,
     nearest: nearest::SCALAR,
     places: places::SCALAR,
+    panels: panels::SCALAR,
     product: product::SCALAR,
     ranks: ranks::SCALAR,
     slots: slots::SCALAR,
@@ -177,6 +180,7 @@ const AVX2: Kernels = Kernels {
     lookup: avx2::lookup::TABLE,
     nearest: avx2::nearest::TABLE,
     places: places::SCALAR,
+    panels: avx2::panels::TABLE,
     product: avx2::product::TABLE,
     ranks: ranks::AVX2,
     slots: slots::AVX2,
@@ -203,6 +207,7 @@ const AVX512: Kernels = Kernels {
     split_pivot: avx512::split::pivot,
     nearest: avx512::nearest::TABLE,
     places: places::AVX512,
+    panels: avx512::panels::TABLE,
     product: avx512::product::TABLE,
     ranks: ranks::AVX512,
     slots: slots::AVX512,

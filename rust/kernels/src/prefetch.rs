@@ -31,9 +31,26 @@ pub fn prefetch_ahead<T>(items: &[T], ahead: usize) {
     let _ = (items, ahead);
 }
 
-/// The same, to be brought to the first-level cache.
+/// Asks for `count` items from `at` on, as far as they are there, to be brought to the first-level cache.
 #[inline(always)]
-pub(crate) fn prefetch_near<T>(items: &[T], ahead: usize) {
+pub fn prefetch_near<T>(items: &[T], at: usize, count: usize) {
+    let bytes = size_of_val(items.get(at..).map_or(&items[..0], |rest| &rest[..count.min(rest.len())]));
+    for line in (0..bytes + 63).step_by(64) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let to_come = items.as_ptr().wrapping_add(at).wrapping_byte_add(line.min(bytes));
+            // SAFETY: a prefetch accesses nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come.cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
+    }
+}
+
+/// Asks for what stands `ahead` items behind the first of `items` to be brought to the first-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_line<T>(items: &[T], ahead: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

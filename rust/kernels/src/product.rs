@@ -5,23 +5,6 @@ use crate::fours::Fours;
 use crate::pairs::PairTable;
 use crate::{Kernels, scalar::csr, scalar::product as plain};
 
-/// Rows of a block of the right factor, and the columns of `W` that a call of [`Kernels::panel_64`] works on.
-pub const DEPTH: usize = 128;
-
-/// `W` columns of a block of the right factor. As many rows as a byte can name, so that no row needs a check; the
-/// first [`DEPTH`] are in use.
-#[derive(Clone, Debug)]
-#[repr(align(64))]
-pub struct Panel<const W: usize>(pub [[f32; W]; 256]);
-
-impl<const W: usize> Panel<W> {
-    /// All zeros.
-    pub const ZERO: Self = Self([[0.0; W]; 256]);
-}
-
-/// Bits of [`DEPTH`] columns.
-pub type DepthBits = [u8; DEPTH / 8];
-
 /// 16 rows of a block of the right factor, `J` columns of them one behind the other.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
@@ -59,7 +42,6 @@ impl Strided<'_> {
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);
 pub(crate) type DotCodes = unsafe fn(&[u8], usize, &[u8], &[f32], &[f32]) -> (f32, usize);
 pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (f32, usize);
-pub(crate) type AddPanel<const W: usize> = unsafe fn(&DepthBits, &[f32], &Panel<W>, &mut [f32; W]);
 pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
@@ -77,10 +59,6 @@ pub(crate) struct Product {
     pub(crate) dot_integers: [DotIntegers; 2],
     /// Where they beat the same with a bit for each column.
     pub(crate) fours: Option<Fours>,
-    pub(crate) panel_8: AddPanel<8>,
-    pub(crate) panel_16: AddPanel<16>,
-    pub(crate) panel_32: AddPanel<32>,
-    pub(crate) panel_64: AddPanel<64>,
     pub(crate) dots_4: Dots<4>,
     pub(crate) dots_8: Dots<8>,
     pub(crate) dots_16: Dots<16>,
@@ -102,10 +80,6 @@ pub(crate) const SCALAR: Product = Product {
     dot_codes: None,
     dot_integers: [plain::dot_integers::<8>, plain::dot_integers::<4>],
     fours: None,
-    panel_8: plain::panel::<8, false>,
-    panel_16: plain::panel::<16, false>,
-    panel_32: plain::panel::<32, false>,
-    panel_64: plain::panel::<64, false>,
     dots_4: plain::dots::<4, false>,
     dots_8: plain::dots::<8, false>,
     dots_16: plain::dots::<16, false>,
@@ -119,17 +93,6 @@ pub(crate) const SCALAR: Product = Product {
     block: plain::block::<false>,
     all_finite: plain::all_finite,
 };
-
-macro_rules! panels {
-    ($name:ident, $w:literal) => {
-        /// Adds to each of `sums` the products of `values`, one for each set bit, with the rows of `x` at these bits.
-        /// Bits without a value count nothing.
-        pub fn $name(&self, bits: &DepthBits, values: &[f32], x: &Panel<$w>, sums: &mut [f32; $w]) {
-            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-            unsafe { (self.product.$name)(bits, values, x, sums) }
-        }
-    };
-}
 
 macro_rules! dots {
     ($name:ident, $j:literal) => {
@@ -252,10 +215,6 @@ impl Kernels {
         unsafe { (self.product.dot_integers[usize::from(width == 4)])(stream, start, bits, x, scale) }
     }
 
-    panels!(panel_8, 8);
-    panels!(panel_16, 16);
-    panels!(panel_32, 32);
-    panels!(panel_64, 64);
     dots!(dots_4, 4);
     dots!(dots_8, 8);
     dots!(dots_16, 16);
@@ -281,21 +240,5 @@ impl Kernels {
     pub fn all_finite(&self, items: &[f32]) -> bool {
         // SAFETY: `for_isa` hands out a table only when the CPU has its features.
         unsafe { (self.product.all_finite)(items) }
-    }
-
-    /// Asks for the first 192 bytes of `items` to be brought near.
-    #[inline]
-    pub fn prefetch<T>(items: &[T]) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let start = items.as_ptr().cast::<i8>();
-            for at in (0..size_of_val(items).min(192)).step_by(64) {
-                // SAFETY: a prefetch accesses nothing, whatever the address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at)) };
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = items;
     }
 }

@@ -1,6 +1,6 @@
 //! Products on every instruction set are within the bound of sums in float64, whatever the lengths.
 
-use sparsefmt_kernels::{Chunk, DEPTH, Isa, Kernels, PAIRED, PairRows, Pairs, Panel, Strided};
+use sparsefmt_kernels::{Chunk, Isa, Kernels, PAIRED, PairRows, Pairs, Strided};
 
 /// A small generator, so that the tests need no crate and repeat.
 fn generator(seed: u64) -> impl FnMut() -> u32 {
@@ -86,38 +86,6 @@ fn dots_agree() {
             }
         }
     }
-}
-
-macro_rules! panel {
-    ($w:literal, $name:ident) => {
-        for seed in 0..40 {
-            let mut next = generator(seed);
-            let full = seed % 4 == 3;
-            let bits: [u8; DEPTH / 8] = std::array::from_fn(|_| if full { 0xFF } else { next() as u8 & next() as u8 });
-            let at = set_bits(&bits, DEPTH);
-            let mut x = vec![Panel::<$w>::ZERO];
-            x[0].0.iter_mut().take(DEPTH).for_each(|row| row.copy_from_slice(&floats(&mut next, $w)));
-            let values = floats(&mut next, at.len());
-            for kernels in tables() {
-                for count in [values.len(), values.len() / 3] {
-                    let mut sums = [0.5; $w];
-                    kernels.$name(&bits, &values[..count], &x[0], &mut sums);
-                    for (i, &sum) in sums.iter().enumerate() {
-                        let terms = (0..count).map(|j| f64::from(values[j]) * f64::from(x[0].0[at[j]][i]));
-                        close(sum, terms.chain([0.5]), stringify!($name));
-                    }
-                }
-            }
-        }
-    };
-}
-
-#[test]
-fn panels_agree() {
-    panel!(8, panel_8);
-    panel!(16, panel_16);
-    panel!(32, panel_32);
-    panel!(64, panel_64);
 }
 
 macro_rules! dots {

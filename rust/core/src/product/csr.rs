@@ -1,7 +1,7 @@
 //! Compressed sparse rows.
 
 use super::values::{Slots, Values};
-use super::{Aligned, MOST_COLS, check, masked, wide};
+use super::{Aligned, MOST_COLS, ascending, check, masked, wide};
 use crate::csr::{slots_at, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Strided;
@@ -64,7 +64,7 @@ pub fn csr_matmul<I: Index>(
     indices: &[I],
     values: &Values<'_>,
     x: Matrix<'_, f32>,
-    out: MatrixMut<'_, f32>,
+    mut out: MatrixMut<'_, f32>,
 ) -> Result<()> {
     let rows = indptr.len().saturating_sub(1);
     check(&x, &out, (rows, x.rows()))?;
@@ -78,6 +78,9 @@ pub fn csr_matmul<I: Index>(
     let ranges = par::cut_by(indptr, 1, slots.saturating_mul(8).saturating_mul(k));
     if k == 1 {
         return one(&w, ranges, x.items(), out);
+    }
+    if ascending::takes(slots, rows, cols, k) && ascending::run(&w, ranges.clone(), &x, &mut out)? {
+        return Ok(());
     }
     // Where rows of `x` are read again and again, they are brought together first, on lines of the cache.
     if wide::takes(k, cols) && slots > 4 * cols {

@@ -1,14 +1,14 @@
 //! A few columns: values are spread over a register of columns of the matrix, once for all columns of `x`.
 
 use super::masked::Masked;
-use super::panel::{AHEAD, blocks_of};
+use super::panel::{AHEAD, blocks_of, shared, stride};
 use super::values::Values;
 use crate::{Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Chunk, Kernels};
 use std::ops::Range;
 
 /// The most columns that this is the faster way for.
-pub(super) const MOST: usize = 16;
+pub(super) const MOST: usize = 8;
 
 /// The kernel for some number of columns.
 trait Few<const J: usize> {
@@ -51,11 +51,11 @@ where
     Chunk<J>: Few<J>,
 {
     let (rows, k) = (w.shape().0, x.cols());
-    let ranges = par::joined(par::cut(rows, 1, (w.nbytes() + values.nbytes()).saturating_mul(k)));
+    let ranges = shared(par::cut(rows, 1, (w.nbytes() + values.nbytes()).saturating_mul(k)));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let (mut chunks, mut room) = (vec![Chunk::<J>::ZERO; N / 2], vec![0.0; 8 * N + 16]);
-        blocks_of::<N>(w, range, k, out.items_mut(), |rows, bits, sums| {
+        blocks_of::<N>(w, range, usize::MAX, k, out.items_mut(), |rows, bits, sums| {
             let mut cursors = rows.clone().map(|row| Ok(w.slots(row)?.start)).collect::<Result<Vec<_>>>()?;
             sums.fill(0.0);
             for (block, x) in x.items().chunks(8 * N * k).enumerate() {
@@ -65,14 +65,13 @@ where
                         column[at % 16] = x;
                     }
                 }
-                let bits = &bits[block * cursors.len()..][..cursors.len()];
+                let bits = &bits[block * stride(cursors.len())..][..cursors.len()];
                 for (at, (bits, sums)) in bits.iter().zip(sums.chunks_mut(k)).enumerate() {
-                    if let Some(&to_come) = cursors.get(at + AHEAD) {
-                        values.prefetch(to_come);
-                        values.prefetch(to_come + 96);
-                    }
                     let count = bits.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word).count_ones() as usize);
                     let count = count.sum::<usize>();
+                    if let Some(&to_come) = cursors.get(at + AHEAD) {
+                        values.prefetch(to_come, count);
+                    }
                     let row = rows.start + at;
                     values.widen(row, cursors[at], &mut room[..count])?;
                     values.scale_bits(row, block * 8 * N, bits, &mut room[..count]);

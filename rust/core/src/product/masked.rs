@@ -5,6 +5,7 @@ use super::{MOST_COLS, check, few, gemv, integers, panel, tiles};
 use crate::csr::{slots_at, span};
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Index, Matrix, MatrixMut, Result};
+use sparsefmt_kernels::prefetch_near;
 use std::ops::Range;
 
 /// Rows of bits with their slots.
@@ -33,6 +34,9 @@ impl Masked for Nm<'_> {
         self.rows.shape()
     }
     fn bits(&self, row: usize, bits: &mut [u8]) -> Result<()> {
+        if let Some(to_come) = self.rows.fours(row + 4) {
+            prefetch_near(to_come, 0, self.rows.nbytes() / self.rows.shape().0);
+        }
         self.rows.fill(row, bits)
     }
     fn slots(&self, row: usize) -> Result<Range<usize>> {

@@ -3,6 +3,7 @@
 //! `out = w @ x` for `x` (cols, k), all of it finite. Every row of `out` is summed by one thread, in an order that
 //! depends on the row only, so any number of threads gives the same bits.
 
+mod ascending;
 mod bsr;
 mod csr;
 mod few;

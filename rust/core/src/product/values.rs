@@ -2,7 +2,7 @@
 
 use crate::affine::{BFloat16, Float8E4M3, Float8E5M2, Float16, Int8, Int16, Number, Scale, UInt8, UInt16};
 use crate::{Error, Result};
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Kernels, prefetch_near};
 use std::ops::Range;
 
 type Widen<T> = fn(&[T], &mut [f32]);
@@ -149,17 +149,15 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Asks for slots from `at` on to be brought near.
+    /// Asks for `count` slots from `at` on to be brought near.
     #[inline]
-    pub(super) fn prefetch(&self, at: usize) {
+    pub(super) fn prefetch(&self, at: usize, count: usize) {
         match self.slots {
-            Slots::Half(items) | Slots::Brain(items) | Slots::Shorts(items, _) => {
-                Kernels::prefetch(items.get(at..).unwrap_or_default());
-            }
-            Slots::Single(items) => Kernels::prefetch(items.get(at..).unwrap_or_default()),
-            Slots::Bytes(items, _) => Kernels::prefetch(items.get(at..).unwrap_or_default()),
+            Slots::Half(items) | Slots::Brain(items) | Slots::Shorts(items, _) => prefetch_near(items, at, count),
+            Slots::Single(items) => prefetch_near(items, at, count),
+            Slots::Bytes(items, _) => prefetch_near(items, at, count),
             Slots::Codes(stream, bits) | Slots::Book(stream, bits, _) => {
-                Kernels::prefetch(stream.get(at / 8 * bits..).unwrap_or_default());
+                prefetch_near(stream, at / 8 * bits, count.div_ceil(8) * bits);
             }
         }
     }

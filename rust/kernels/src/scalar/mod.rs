@@ -8,6 +8,7 @@ pub(crate) mod lookup;
 pub(crate) mod mask;
 pub(crate) mod nearest;
 pub(crate) mod pairs;
+pub(crate) mod panels;
 pub(crate) mod places;
 pub(crate) mod product;
 pub(crate) mod ranks;

@@ -1,6 +1,6 @@
 //! Products, written so that the compiler vectorises them for whatever instruction set they are inlined into.
 
-use crate::product::{Chunk, DEPTH, DepthBits, Panel, Strided};
+use crate::product::{Chunk, Strided};
 
 /// `a * b + c`, rounded once where the CPU does that (`F`).
 #[inline(always)]
@@ -49,34 +49,6 @@ pub(crate) fn dot_f32<const F: bool>(values: &[f32], bits: &[u8], x: &[f32]) -> 
         used += count;
     }
     (sums.iter().sum(), used)
-}
-
-/// See [`crate::Kernels::panel_64`].
-#[inline(always)]
-pub(crate) fn panel<const W: usize, const F: bool>(
-    bits: &DepthBits,
-    values: &[f32],
-    x: &Panel<W>,
-    sums: &mut [f32; W],
-) {
-    let mut at = [0u8; DEPTH];
-    let mut count = 0;
-    for (i, &byte) in bits.iter().enumerate() {
-        let mut left = byte;
-        while left != 0 {
-            at[count % DEPTH] = (8 * i) as u8 + left.trailing_zeros() as u8;
-            count += 1;
-            left &= left - 1;
-        }
-    }
-    let mut all = *sums;
-    for (&at, &value) in at[..count].iter().zip(values) {
-        let row = &x.0[usize::from(at)];
-        for i in 0..W {
-            all[i] = fma::<F>(value, row[i], all[i]);
-        }
-    }
-    *sums = all;
 }
 
 /// Code `at` of a stream of signed ones of `B` bits, 8 or 4, if it is there.

@@ -49,7 +49,7 @@ impl<'a, M: Masked> DecodedRows<'a, M> {
             let count = Kernels::active().count_bits(bits);
             let slots = *cursor..*cursor + count;
             *cursor = slots.end;
-            work.values.prefetch(slots.end);
+            work.values.prefetch(slots.end, count);
             if let Slots::Brain(items) = work.values.slots {
                 let items = items.get(slots).unwrap_or_default();
                 if work.parts.limits.is_some() {

@@ -1,6 +1,6 @@
 //! Nonzero masks: compare with zero, narrow to bytes, collect the sign bits.
 
-use crate::prefetch::{MASKED, prefetch_near};
+use crate::prefetch::{MASKED, prefetch_line};
 use crate::scalar;
 use std::arch::x86_64::{
     __m256i, _mm256_and_si256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmpeq_epi8, _mm256_cmpeq_epi16,
@@ -62,7 +62,7 @@ macro_rules! nonzero_bits {
             let (head, rest) = bits.split_at_mut(blocks.len() * BYTES);
             let mut count = 0;
             for (block, out) in blocks.iter().zip(head.as_chunks_mut::<BYTES>().0) {
-                prefetch_near(block, MASKED / size_of::<$t>());
+                prefetch_line(block, MASKED / size_of::<$t>());
                 *out = $bits(block, mask);
                 count += out.iter().map(|byte| byte.count_ones() as usize).sum::<usize>();
             }

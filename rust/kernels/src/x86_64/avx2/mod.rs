@@ -9,6 +9,7 @@ pub(crate) mod halves;
 pub(crate) mod lookup;
 pub(crate) mod mask;
 pub(crate) mod nearest;
+pub(crate) mod panels;
 pub(crate) mod product;
 pub(crate) mod ranks;
 pub(crate) mod slots;

@@ -2,7 +2,7 @@
 
 use crate::fours::Fours;
 use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
-use crate::product::{Chunk, DepthBits, Panel, Product, Strided};
+use crate::product::{Chunk, Product, Strided};
 use crate::scalar::csr as portable;
 use crate::scalar::pairs;
 use crate::scalar::product as plain;
@@ -21,10 +21,6 @@ pub(crate) const TABLE: Product = Product {
         integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
     }),
     dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
-    panel_8,
-    panel_16,
-    panel_32,
-    panel_64,
     dots_4,
     dots_8,
     dots_16,
@@ -38,20 +34,6 @@ pub(crate) const TABLE: Product = Product {
     block,
     all_finite,
 };
-
-macro_rules! panel {
-    ($name:ident, $w:literal) => {
-        /// See [`crate::Kernels::panel_64`].
-        #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-        fn $name(bits: &DepthBits, values: &[f32], x: &Panel<$w>, sums: &mut [f32; $w]) {
-            plain::panel::<$w, true>(bits, values, x, sums);
-        }
-    };
-}
-panel!(panel_8, 8);
-panel!(panel_16, 16);
-panel!(panel_32, 32);
-panel!(panel_64, 64);
 
 macro_rules! dots {
     ($name:ident, $j:literal) => {

@@ -1,6 +1,6 @@
 //! Nonzero masks: one `vptestm` per register.
 
-use crate::prefetch::{MASKED, prefetch_near};
+use crate::prefetch::{MASKED, prefetch_line};
 use crate::scalar;
 use std::arch::x86_64::{
     __m512i, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
@@ -18,7 +18,7 @@ macro_rules! nonzero_bits {
             let (head, rest) = bits.split_at_mut(blocks.len() * BYTES);
             let mut count = 0;
             for (block, out) in blocks.iter().zip(head.as_chunks_mut::<BYTES>().0) {
-                prefetch_near(block, MASKED / size_of::<$t>());
+                prefetch_line(block, MASKED / size_of::<$t>());
                 // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
                 let items: __m512i = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
                 let found = $test(items, mask);

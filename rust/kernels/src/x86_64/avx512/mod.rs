@@ -11,6 +11,7 @@ pub(crate) mod mask;
 pub(crate) mod nearest;
 mod orders;
 pub(crate) mod pairs;
+pub(crate) mod panels;
 pub(crate) mod places;
 pub(crate) mod product;
 pub(crate) mod ranks;

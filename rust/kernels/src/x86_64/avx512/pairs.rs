@@ -2,7 +2,7 @@
 
 use super::product::Columns;
 use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
-use crate::prefetch::{prefetch_ahead, prefetch_near};
+use crate::prefetch::{prefetch_ahead, prefetch_line};
 use crate::scalar::pairs::{self as plain, ROWS};
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_permutex2var_epi16,
@@ -87,7 +87,7 @@ fn rows<const V: usize>(w: &PairRows<'_>, x: &Pairs, sums: &mut [f32], (stride, 
     for row in 0..w.rows {
         let Some(codes) = w.codes[row * code_stride..].first_chunk() else { return };
         let Some(values) = w.values[row * value_stride..].first_chunk::<{ 2 * PAIRED }>() else { return };
-        prefetch_near(w.values, (row + 4) * value_stride);
+        prefetch_line(w.values, (row + 4) * value_stride);
         prefetch_ahead(w.to_come.1, row * value_stride);
         prefetch_ahead(w.to_come.0, row * code_stride);
         let sums = &mut sums[row * stride..][..width];

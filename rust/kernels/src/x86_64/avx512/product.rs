@@ -1,16 +1,13 @@
 //! Products with many columns: 16 of them to a register, a step per stored value and none for zeros.
 
 use crate::fours::Fours;
-use crate::product::{DEPTH, DepthBits, Panel, Product, Strided};
+use crate::product::{Product, Strided};
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
 use crate::x86_64::avx512::{csr, dots, fours};
-use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, __m512i, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps, _mm512_add_epi8, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_storeu_ps, _mm512_maskz_compress_epi8, _mm512_maskz_loadu_ps, _mm512_permute_ps, _mm512_set1_epi8,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
+    __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 pub(crate) const TABLE: Product = Product {
@@ -26,10 +23,6 @@ pub(crate) const TABLE: Product = Product {
         codes: [fours::fours_bytes, fours::fours_nibbles],
         integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
     }),
-    panel_8,
-    panel_16,
-    panel_32,
-    panel_64,
     dots_4: dots::dots_4,
     dots_8: dots::dots_8,
     dots_16: dots::dots_16,
@@ -42,17 +35,6 @@ pub(crate) const TABLE: Product = Product {
     wide_i64: csr::wides(),
     block,
     all_finite,
-};
-
-/// The numbers of 64 lanes.
-static LANES: [u8; 64] = {
-    let mut lanes = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        lanes[i] = i as u8;
-        i += 1;
-    }
-    lanes
 };
 
 #[inline]
@@ -69,32 +51,6 @@ pub(super) fn store(items: &mut [f32; 16], value: __m512) {
     unsafe { _mm512_storeu_ps(items.as_mut_ptr(), value) }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn put(bytes: &mut [u8; 64], value: __m512i) {
-    // SAFETY: 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), value) }
-}
-
-/// The places of the set bits, and their number.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-fn places(bits: &DepthBits) -> ([u8; DEPTH], usize) {
-    let mut at = [0; DEPTH];
-    let [low, high] = bits.as_chunks::<8>().0 else { return (at, 0) };
-    let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
-    // SAFETY: 64 readable bytes; the load needs no alignment.
-    let lanes = unsafe { _mm512_loadu_si512(LANES.as_ptr().cast()) };
-    let count = low.count_ones() as usize;
-    if let Some(room) = at.first_chunk_mut::<64>() {
-        put(room, _mm512_maskz_compress_epi8(low, lanes));
-    }
-    if let Some(room) = at[count..].first_chunk_mut::<64>() {
-        put(room, _mm512_maskz_compress_epi8(high, _mm512_add_epi8(lanes, _mm512_set1_epi8(64))));
-    }
-    (at, count + high.count_ones() as usize)
-}
-
 /// Adds `value` times `row` to `sums`.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -103,105 +59,6 @@ fn add<const V: usize>(value: f32, row: &[f32], sums: &mut [__m512; V]) {
     for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
         *sum = _mm512_fmadd_ps(value, load(row), *sum);
     }
-}
-
-/// Loads 16 values into a register, from where shuffles spread them.
-///
-/// The empty assembly keeps the compiler from loading each again instead: loads are what limits these products.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load_apart(values: &[f32; 16]) -> __m512 {
-    let mut values = load(values);
-    // SAFETY: it does nothing.
-    unsafe { asm!("/* {0} */", inout(zmm_reg) values, options(pure, nomem, nostack, preserves_flags)) };
-    values
-}
-
-/// Adds `value`, the same in all lanes, times `row` to `sums`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn add_spread<const V: usize>(value: __m512, row: &[f32], sums: &mut [__m512; V]) {
-    for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
-        *sum = _mm512_fmadd_ps(value, load(row), *sum);
-    }
-}
-
-macro_rules! panel {
-    ($name:ident, $w:literal, $chains:literal) => {
-        /// See [`crate::Kernels::panel_64`]. Several values at a time, so that additions need not wait for each other.
-        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-        fn $name(bits: &DepthBits, values: &[f32], x: &Panel<$w>, sums: &mut [f32; $w]) {
-            let (at, count) = places(bits);
-            let count = count.min(values.len());
-            let mut all = [[_mm512_setzero_ps(); $w / 16]; $chains];
-            for (all, sums) in all[0].iter_mut().zip(sums.as_chunks::<16>().0) {
-                *all = load(sums);
-            }
-            let (blocks, tail) = values[..count].as_chunks::<16>();
-            let (places, rest) = at[..count].as_chunks::<16>();
-            for (values, places) in blocks.iter().zip(places) {
-                let values = load_apart(values);
-                macro_rules! four {
-                    ($lane:literal) => {
-                        let four = _mm512_shuffle_f32x4::<{ $lane * 0x55 }>(values, values);
-                        let row = |i: usize| &x.0[usize::from(places[4 * $lane + i])];
-                        add_spread(_mm512_permute_ps::<0x00>(four), row(0), &mut all[0]);
-                        add_spread(_mm512_permute_ps::<0x55>(four), row(1), &mut all[1 % $chains]);
-                        add_spread(_mm512_permute_ps::<0xAA>(four), row(2), &mut all[2 % $chains]);
-                        add_spread(_mm512_permute_ps::<0xFF>(four), row(3), &mut all[3 % $chains]);
-                    };
-                }
-                four!(0);
-                four!(1);
-                four!(2);
-                four!(3);
-            }
-            for (&value, &place) in tail.iter().zip(rest) {
-                add(value, &x.0[usize::from(place)], &mut all[0]);
-            }
-            let mut half = $chains / 2;
-            while half > 0 {
-                for i in 0..half {
-                    for q in 0..$w / 16 {
-                        all[i][q] = _mm512_add_ps(all[i][q], all[i + half][q]);
-                    }
-                }
-                half /= 2;
-            }
-            for (all, sums) in all[0].iter().zip(sums.as_chunks_mut::<16>().0) {
-                store(sums, *all);
-            }
-        }
-    };
-}
-panel!(panel_16, 16, 4);
-panel!(panel_32, 32, 4);
-panel!(panel_64, 64, 2);
-
-/// See [`crate::Kernels::panel_64`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt,avx2,fma")]
-fn panel_8(bits: &DepthBits, values: &[f32], x: &Panel<8>, sums: &mut [f32; 8]) {
-    let (at, count) = places(bits);
-    let count = count.min(values.len());
-    // SAFETY: 8 readable items of 4 bytes; the load needs no alignment.
-    let row = |place: u8| unsafe { _mm256_loadu_ps(x.0[usize::from(place)].as_ptr()) };
-    let mut all = [_mm256_setzero_ps(); 4];
-    let (blocks, tail) = values[..count].as_chunks::<4>();
-    let (places, rest) = at[..count].as_chunks::<4>();
-    for (values, places) in blocks.iter().zip(places) {
-        for i in 0..4 {
-            all[i] = _mm256_fmadd_ps(_mm256_set1_ps(values[i]), row(places[i]), all[i]);
-        }
-    }
-    for (&value, &place) in tail.iter().zip(rest) {
-        all[0] = _mm256_fmadd_ps(_mm256_set1_ps(value), row(place), all[0]);
-    }
-    let both = _mm256_add_ps(_mm256_add_ps(all[0], all[1]), _mm256_add_ps(all[2], all[3]));
-    // SAFETY: 8 readable items of 4 bytes; the load needs no alignment.
-    let before = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
-    let after = _mm256_add_ps(before, both);
-    // SAFETY: 8 writable items of 4 bytes; the store needs no alignment.
-    unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), after) };
 }
 
 /// Columns in registers: all full but the last, of which `mask` tells the lanes in use.

@@ -1,0 +1,115 @@
+//! The part of the table that multiplies by many columns: a step per stored value and none for zeros.
+
+use crate::{Kernels, scalar::panels as plain};
+
+/// Rows of a block of the right factor, and the columns of `W` that a call of [`Kernels::add_panel`] works on. At the
+/// largest width they take 32 KiB, which stay in the first-level cache.
+pub const DEPTH: usize = 64;
+
+/// The most columns of a block.
+pub(crate) const WIDEST: usize = 128;
+
+/// Rows whose values are asked for before they are used: rows are too short for the prefetchers of the CPU.
+pub(crate) const AHEAD: usize = 8;
+
+/// Items of a block: [`DEPTH`] rows are in use, but any offset of 16 bits, in bytes, is that of a row, so that none needs
+/// a check.
+const ITEMS: usize = (1 << 16) / size_of::<f32>() + WIDEST;
+
+/// Columns of a block of the right factor. Rows start [`Kernels::panel_width`] items apart.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub struct Panel(pub [f32; ITEMS]);
+
+impl Panel {
+    /// All zeros.
+    pub const ZERO: Self = Self([0.0; ITEMS]);
+}
+
+/// Bits of [`DEPTH`] columns.
+pub type DepthBits = [u8; DEPTH / 8];
+
+/// Stored values of some dtype.
+#[derive(Clone, Copy, Debug)]
+pub enum PanelValues<'a> {
+    /// float32.
+    Single(&'a [f32]),
+    /// float16.
+    Half(&'a [u16]),
+    /// bfloat16.
+    Brain(&'a [u16]),
+}
+
+/// Which of [`DEPTH`] columns the values of a row belong to.
+#[derive(Clone, Copy, Debug)]
+pub enum PanelPlaces<'a> {
+    /// The bits of each row: a value for each that is set.
+    Bits(&'a [DepthBits]),
+    /// An index beside each value, the first of the columns, and where each row ends; indices that are none of these
+    /// columns, and those behind, are left for later.
+    Indices(&'a [i32], usize, &'a [usize]),
+}
+
+/// [`DEPTH`] columns of some rows.
+#[derive(Clone, Copy, Debug)]
+pub struct PanelRows<'a> {
+    /// Where the values belong.
+    pub places: PanelPlaces<'a>,
+    /// The values of all rows, and of other columns.
+    pub values: PanelValues<'a>,
+    /// From one row of sums to the next.
+    pub stride: usize,
+    /// The sums of each row.
+    pub width: usize,
+    /// Whether the sums hold nothing yet.
+    pub first: bool,
+}
+
+pub(crate) type AddPanel = unsafe fn(&PanelRows<'_>, &mut [usize], &Panel, &mut [f32]);
+
+/// Functions for one instruction set, by the width of panels: each twice as wide as the one before.
+#[derive(Clone, Copy)]
+pub(crate) struct PanelTable {
+    pub(crate) narrowest: usize,
+    pub(crate) add: &'static [AddPanel],
+}
+
+pub(crate) const SCALAR: PanelTable =
+    PanelTable { narrowest: 16, add: &[plain::add::<16, false>, plain::add::<32, false>, plain::add::<64, false>] };
+
+impl PanelTable {
+    /// The place of the function for so many columns, or for as many as it takes at once.
+    fn place(&self, columns: usize) -> usize {
+        (0..self.add.len() - 1).find(|&place| columns <= self.narrowest << place).unwrap_or(self.add.len() - 1)
+    }
+}
+
+impl Kernels {
+    /// The width of the panels in which so many columns, or some of them, are multiplied.
+    #[must_use]
+    pub fn panel_width(&self, columns: usize) -> usize {
+        self.panels.narrowest << self.panels.place(columns)
+    }
+
+    /// Adds to the sums of each row, of which there is one for each cursor, the products of its values with the rows of
+    /// `x` at their places. The values of row `i` begin at `cursors[i]`, which is moved behind them: [`DEPTH`] at most.
+    /// Places without a value count nothing.
+    ///
+    /// # Panics
+    /// There are not bits, or an end, for each row; columns are too many for indices; rows stick out of `sums`, or are wider than a panel.
+    pub fn add_panel(&self, w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
+        let rows = match w.places {
+            PanelPlaces::Bits(bits) => bits.len(),
+            PanelPlaces::Indices(_, first, ends) => {
+                assert!(i32::try_from(first.saturating_add(DEPTH)).is_ok(), "columns from {first} on");
+                ends.len()
+            }
+        };
+        assert_eq!(rows, cursors.len(), "rows of places");
+        let end = cursors.len().checked_sub(1).map_or(Some(0), |last| last.checked_mul(w.stride)?.checked_add(w.width));
+        assert!(end.is_some_and(|end| end <= sums.len()), "rows of sums");
+        assert!((1..=self.panel_width(w.width)).contains(&w.width), "columns of a panel");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { self.panels.add[self.panels.place(w.width)](w, cursors, x, sums) }
+    }
+}
