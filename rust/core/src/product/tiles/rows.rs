@@ -8,6 +8,9 @@ use crate::Result;
 use sparsefmt_kernels::{Extent, Kernels, LeftRows, TILE_DEPTH, TILE_ROWS};
 use std::ops::Range;
 
+/// Items behind those that are spread, so that the last ones are loaded as the others are: a whole register.
+const SPARE: usize = 32;
+
 /// Some rows of `w`: their bits, and how far their slots were read.
 pub(super) struct DecodedRows<'a, M> {
     work: &'a Work<'a, M>,
@@ -51,21 +54,22 @@ impl<'a, M: Masked> DecodedRows<'a, M> {
             *cursor = slots.end;
             work.values.prefetch(slots.end, count);
             if let Slots::Brain(items) = work.values.slots {
-                let items = items.get(slots).unwrap_or_default();
                 if work.parts.limits.is_some() {
+                    let items = items.get(slots.clone()).unwrap_or_default();
                     found = found.and(Kernels::active().extent_of_brains(items));
                 }
+                let items = items.get(slots.start..items.len().min(slots.end + SPARE)).unwrap_or_default();
                 Kernels::active().expand_u16(items, bits, &mut left.row_mut(0, at)[..width], false);
                 continue;
             }
             values.resize(count, 0.0);
-            part.resize(count, 0);
+            part.resize(count + SPARE, 0);
             work.values.widen(self.rows.start + at, slots.start, values)?;
             work.values.scale_bits(self.rows.start + at, piece.start, bits, values);
             found = found.and(Kernels::active().extent(values));
             let mut beyond = false;
             for number in 0..left.parts() {
-                beyond = Kernels::active().cut_part(values, part);
+                beyond = Kernels::active().cut_part(values, &mut part[..count]);
                 Kernels::active().expand_u16(part, bits, &mut left.row_mut(number, at)[..width], false);
             }
             work.note(beyond);
