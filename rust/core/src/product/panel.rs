@@ -11,7 +11,7 @@ const BIT_BYTES: usize = 1 << 19;
 
 /// Columns of rows whose values are decoded at once, where no kernel reads them as they are stored: these stay in the
 /// second-level cache.
-const DECODED: usize = 1 << 19;
+const DECODED: usize = 1 << 18;
 
 /// Some rows with their bits: those of the first [`DEPTH`] columns for all rows, then those of the next.
 struct Rows<'a> {
@@ -96,8 +96,8 @@ pub(super) fn shared(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     if rows >= 256 * ranges.len() { ranges } else { par::joined(ranges) }
 }
 
-/// Calls `work` with some rows, `most` at most, their bits and their sums at a time. Bits come as those of the first `8 N` columns for
-/// all of these rows, then those of the next.
+/// Calls `work` with some rows, `most` at most, their bits and their sums at a time. Bits come as those of the first
+/// `8 N` columns for all of these rows, then those of the next.
 pub(super) fn blocks_of<const N: usize>(
     w: &impl Masked,
     range: Range<usize>,
