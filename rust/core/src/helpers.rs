@@ -1,6 +1,7 @@
 //! Helpers that stay a little: to wake a thread that sleeps takes longer than most calls.
 
 use sparsefmt_kernels::{Lent, Seat, here};
+use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How long a helper looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
+
+/// Offers that are left open at most.
+const MOST_OPEN: usize = 64;
 
 /// What wakes a helper: work, and whom it helps from then on.
 type Call = (Arc<Helpers>, Arc<Lent>);
@@ -28,6 +32,10 @@ pub(crate) struct Helpers {
     /// The length of `offers`.
     offered: AtomicUsize,
     offers: Mutex<Vec<Arc<Lent>>>,
+    /// The length of `open`.
+    opened: AtomicUsize,
+    /// Offers that count on nobody, made while all helpers were at work or waking up: for whoever is done first.
+    open: Mutex<VecDeque<Arc<Lent>>>,
     asleep: Mutex<Vec<Sleeper>>,
     /// Helpers that were ever started: none ends before this does.
     started: AtomicUsize,
@@ -59,6 +67,7 @@ impl Helpers {
                 None if self.started.fetch_add(1, Ordering::Relaxed) < most => self.start(lent),
                 None => {
                     self.started.fetch_sub(1, Ordering::Relaxed);
+                    self.leave_open(lent);
                 }
             }
         }
@@ -70,6 +79,28 @@ impl Helpers {
         if Builder::new().name("sparsefmt".into()).spawn(|| life(call)).is_err() {
             self.started.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Leaves an offer for the first helper that is done with something else. The oldest ones go where there are many:
+    /// whoever made them has most likely done the work alone.
+    fn leave_open(&self, lent: &Arc<Lent>) {
+        let mut open = lock(&self.open);
+        if open.len() == MOST_OPEN {
+            open.pop_front();
+        }
+        open.push_back(Arc::clone(lent));
+        self.opened.store(open.len(), Ordering::Release);
+    }
+
+    /// An offer that was left open, if there is one.
+    fn take_open(&self) -> Option<Arc<Lent>> {
+        if self.opened.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut open = lock(&self.open);
+        let found = open.pop_front();
+        self.opened.store(open.len(), Ordering::Release);
+        found
     }
 
     /// Takes up to so many from the free ones, and gives how many.
@@ -84,11 +115,11 @@ impl Helpers {
         while let Some(lent) = next {
             lent.visit();
             drop(lent);
-            next = self.look();
+            next = self.take_open().or_else(|| self.look());
         }
     }
 
-    /// Waits for an offer. Every offer counts on one helper, so none leaves that is not free.
+    /// Waits for an offer. Every offer that is not open counts on one helper, so none leaves that is not free.
     fn look(&self) -> Option<Arc<Lent>> {
         self.free.fetch_add(1, Ordering::AcqRel);
         let start = Instant::now();
@@ -101,8 +132,9 @@ impl Helpers {
                     return found;
                 }
             }
-            if start.elapsed() > LINGER && self.reserve(1) == 1 {
-                return None;
+            let done = start.elapsed() > LINGER;
+            if (done || self.opened.load(Ordering::Acquire) > 0) && self.reserve(1) == 1 {
+                return self.take_open();
             }
             (0..32).for_each(|_| spin_loop());
             yield_now();
