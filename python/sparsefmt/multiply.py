@@ -37,11 +37,12 @@ _PACK = 0.24e-9  # seconds BLAS takes for an element however few columns there a
 _DECODE = 0.3e-9  # seconds an element takes to be decoded; where it is a code, twice as long
 _CAST = 3.5e-9  # seconds NumPy takes to make float32 of another number
 _TURN = 5e-9  # seconds a slot takes from csc to csr
-_BLOCK = 33e-9  # seconds a block of bsr takes besides its items
+_BLOCK = 33e-9  # seconds a block of bsr takes the kernel besides its items
+_BLOCK_DECODED = 13e-9  # the same where it is decoded
 _START = 5e-6  # seconds that a call costs whatever its size
 _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
-_PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where it stays in the first-level cache
+_PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where values are few enough for a cache, or in order
 _SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 2.4, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
@@ -68,7 +69,7 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
         size = rows * cols
         decode = 0.0 if _is_plain(s, values, compute) else _DECODE * size * (1 + (values.kind != "raw"))
         if isinstance(s, Bsr):
-            decode += _BLOCK * len(s.indices)
+            decode += _BLOCK_DECODED * len(s.indices)
         decode = decode / threads + (0.0 if values.dtype == compute else _CAST * size)
         if isinstance(s, Csc):
             decode += _TURN * s.slots
@@ -118,7 +119,8 @@ def _work(s: Structure, values: Codec, k: int) -> float:
         return masked if s.kind in ("nm", "bitmask", "dense") else 0.25e-9 * s.slots
     half_full = s.kind in ("nm", "bitmask", "dense") or (k > 8 and 6 * s.slots > size)
     per = _PER_SLOT if half_full else _PER_INDEX
-    code = 0.0 if values.kind == "raw" else _PER_CODE * (0.4 if k <= 8 else 1.0)
+    in_order = 0.25 if isinstance(s, Dense) else 0.4 if k <= 8 else 1.0
+    code = 0.0 if values.kind == "raw" else _PER_CODE * in_order
     return s.slots * (code + sum(per[width] for _, width in _panels(k)))
 
 
