@@ -7,6 +7,7 @@ which of two estimates is smaller, not the time itself (benches/python/crossover
 """
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -184,7 +185,7 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     each value that `to_dense` does and this does not.
     """
     k = 1 if x.ndim == 1 else x.shape[-1]
-    batch = int(np.prod(x.shape[:-2]))
+    batch = math.prod(x.shape[:-2])
     made = None
     if x.size and estimates(s, values, min(k * batch, 1 << 20), x.dtype)[0].way.find("kernel") > 0:
         made = _packed(s, values, x, out)
@@ -217,7 +218,7 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
     right = x[:, None] if x.ndim == 1 else x
     lead, (cols, k) = right.shape[:-2], right.shape[-2:]
     shape = (*lead, s.shape[0], k)
-    check_size(int(np.prod(shape)) * 4, "the product")
+    check_size(math.prod(shape) * 4, "the product")
     sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
     sums = sums.reshape(shape)
     pairs = _in_pairs(s, values, right.dtype, k)
@@ -248,8 +249,9 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
 
 def _in_pairs(s: Structure, values: Codec, x: Dtype, k: int) -> bool:
     """Whether bfloat16 meets bfloat16 in 2:4, with columns enough to pack pairs of rows."""
-    both = values.dtype.name == x.name == "bfloat16" and isinstance(values, Raw)
-    return both and isinstance(s, Nm) and (s.n, s.m) == (2, 4) and k >= 16
+    if not isinstance(s, Nm) or not isinstance(values, Raw) or k < 16:  # first: names of dtypes take microseconds
+        return False
+    return (s.n, s.m) == (2, 4) and values.dtype.name == x.name == "bfloat16"
 
 
 @functools.cache
@@ -270,7 +272,7 @@ def _plain(x: Array) -> Array:
 
 def _together(lead: tuple[int, ...], k: int) -> Iterator[slice]:
     """Leading places that are multiplied in one call: as many as give 64 columns."""
-    count = int(np.prod(lead))
+    count = math.prod(lead)
     per = max(64 // max(k, 1), 1)
     for first in range(0, count, per):
         yield slice(first, min(first + per, count))
