@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How long a helper looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
 
-/// Offers that are left open at most.
+/// Offers that count on nobody and are left open at most.
 const MOST_OPEN: usize = 64;
 
 /// What wakes a helper: work, and whom it helps from then on.
@@ -24,18 +24,26 @@ struct Sleeper {
     seat: Option<Seat>,
 }
 
+/// Offers, the oldest first, and how many helpers look for one.
+#[derive(Default)]
+struct Offers {
+    queue: VecDeque<Arc<Lent>>,
+    looking: usize,
+}
+
+impl Offers {
+    /// Helpers that look for work and that no offer counts on.
+    fn free(&self) -> usize {
+        self.looking.saturating_sub(self.queue.len())
+    }
+}
+
 /// The threads that help, and where they find work.
 #[derive(Default)]
 pub(crate) struct Helpers {
-    /// Helpers that look for work and that no offer counts on.
-    free: AtomicUsize,
-    /// The length of `offers`.
+    offers: Mutex<Offers>,
+    /// The length of the queue, for those that look.
     offered: AtomicUsize,
-    offers: Mutex<Vec<Arc<Lent>>>,
-    /// The length of `open`.
-    opened: AtomicUsize,
-    /// Offers that count on nobody, made while all helpers were at work or waking up: for whoever is done first.
-    open: Mutex<VecDeque<Arc<Lent>>>,
     asleep: Mutex<Vec<Sleeper>>,
     /// Helpers that were ever started: none ends before this does.
     started: AtomicUsize,
@@ -49,12 +57,11 @@ impl Helpers {
     /// Offers work to so many helpers: first to those that are awake, then to those that sleep; no more than `most` are
     /// ever started.
     pub(crate) fn offer(self: &Arc<Self>, lent: &Arc<Lent>, helpers: usize, most: usize) {
-        let awake = self.reserve(helpers);
-        if awake > 0 {
-            let mut offers = lock(&self.offers);
-            offers.extend(std::iter::repeat_n(lent, awake).cloned());
-            self.offered.store(offers.len(), Ordering::Release);
-        }
+        let mut offers = lock(&self.offers);
+        let awake = offers.free().min(helpers);
+        offers.queue.extend(std::iter::repeat_n(lent, awake).cloned());
+        self.offered.store(offers.queue.len(), Ordering::Release);
+        drop(offers);
         for _ in awake..helpers {
             let sleeper = lock(&self.asleep).pop();
             match sleeper {
@@ -67,7 +74,7 @@ impl Helpers {
                 None if self.started.fetch_add(1, Ordering::Relaxed) < most => self.start(lent),
                 None => {
                     self.started.fetch_sub(1, Ordering::Relaxed);
-                    self.leave_open(lent);
+                    self.leave_open(lent, most);
                 }
             }
         }
@@ -81,32 +88,15 @@ impl Helpers {
         }
     }
 
-    /// Leaves an offer for the first helper that is done with something else. The oldest ones go where there are many:
-    /// whoever made them has most likely done the work alone.
-    fn leave_open(&self, lent: &Arc<Lent>) {
-        let mut open = lock(&self.open);
-        if open.len() == MOST_OPEN {
-            open.pop_front();
+    /// Leaves an offer, made while all `most` helpers are at work or waking up, for the first that is done. The oldest
+    /// ones go where there are many: whoever made them has most likely done the work alone.
+    fn leave_open(&self, lent: &Arc<Lent>, most: usize) {
+        let mut offers = lock(&self.offers);
+        if offers.queue.len() >= most + MOST_OPEN {
+            offers.queue.pop_front();
         }
-        open.push_back(Arc::clone(lent));
-        self.opened.store(open.len(), Ordering::Release);
-    }
-
-    /// An offer that was left open, if there is one.
-    fn take_open(&self) -> Option<Arc<Lent>> {
-        if self.opened.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        let mut open = lock(&self.open);
-        let found = open.pop_front();
-        self.opened.store(open.len(), Ordering::Release);
-        found
-    }
-
-    /// Takes up to so many from the free ones, and gives how many.
-    fn reserve(&self, most: usize) -> usize {
-        let less = |free: usize| Some(free - free.min(most));
-        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).map_or(0, |free| free.min(most))
+        offers.queue.push_back(Arc::clone(lent));
+        self.offered.store(offers.queue.len(), Ordering::Release);
     }
 
     /// What a helper does until there is no more.
@@ -115,26 +105,24 @@ impl Helpers {
         while let Some(lent) = next {
             lent.visit();
             drop(lent);
-            next = self.take_open().or_else(|| self.look());
+            next = self.look();
         }
     }
 
-    /// Waits for an offer. Every offer that is not open counts on one helper, so none leaves that is not free.
+    /// Waits for an offer.
     fn look(&self) -> Option<Arc<Lent>> {
-        self.free.fetch_add(1, Ordering::AcqRel);
+        lock(&self.offers).looking += 1;
         let start = Instant::now();
         loop {
-            if self.offered.load(Ordering::Acquire) > 0 {
+            let done = start.elapsed() > LINGER;
+            if done || self.offered.load(Ordering::Acquire) > 0 {
                 let mut offers = lock(&self.offers);
-                let found = offers.pop();
-                self.offered.store(offers.len(), Ordering::Release);
-                if found.is_some() {
+                let found = offers.queue.pop_front();
+                self.offered.store(offers.queue.len(), Ordering::Release);
+                if done || found.is_some() {
+                    offers.looking -= 1;
                     return found;
                 }
-            }
-            let done = start.elapsed() > LINGER;
-            if (done || self.opened.load(Ordering::Acquire) > 0) && self.reserve(1) == 1 {
-                return self.take_open();
             }
             (0..32).for_each(|_| spin_loop());
             yield_now();
