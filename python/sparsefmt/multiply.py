@@ -120,8 +120,12 @@ def _work(s: Structure, values: Codec, k: int) -> float:
         return masked if s.kind in ("nm", "bitmask", "dense") else 0.25e-9 * s.slots
     half_full = s.kind in ("nm", "bitmask", "dense") or (k > 8 and 6 * s.slots > size)
     per = _PER_SLOT if half_full else _PER_INDEX
-    in_order = 0.25 if isinstance(s, Dense) else 0.4 if k <= 8 else 1.0
-    code = 0.0 if values.kind == "raw" else _PER_CODE * in_order
+    if values.kind == "raw":
+        code = 0.0
+    elif isinstance(s, Dense):
+        code = 0.25 * _PER_CODE
+    else:
+        code = _PER_CODE * (0.4 if k <= 8 else 1.0)
     return s.slots * (code + sum(per[width] for _, width in _panels(k)))
 
 

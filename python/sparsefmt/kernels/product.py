@@ -14,6 +14,7 @@ whose scales serve multiples of 64 columns) rounds every column of `x` to 8 bits
 becomes s * rint(x / s).
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -35,7 +36,7 @@ Place = Callable[[Array], Array]
 def codes_of(slots: Array, bits: int, shape: tuple[int, ...]) -> Array:
     """The codes of slots of that shape, one byte each. A 2-d array of slots has rows, which may be padded."""
     rows = slots.reshape(shape[0], -1) if slots.ndim == 2 else slots.reshape(1, -1)
-    out = np.zeros((len(rows), int(np.prod(shape)) // max(len(rows), 1)), np.uint8)
+    out = np.zeros((len(rows), math.prod(shape) // max(len(rows), 1)), np.uint8)
     for row, codes in zip(rows, out, strict=True):
         unpack_stream(np.ascontiguousarray(row[: -(-len(codes) * bits // 8)]), bits, codes)
     return out.reshape(shape)
