@@ -5,6 +5,7 @@ size through /proc before each call.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,13 @@ THREADS = 2
 Array = np.ndarray[Any, Any]
 
 
+def environment() -> dict[str, str]:
+    """The environment of a program that imports this module as `property.peak_memory`."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+
+
 def status(name: str) -> int:
+    """Bytes of memory, by the name in /proc; the peak, VmHWM, is that of this program and not of its parent."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name):
             return int(line.split()[1]) * 1024

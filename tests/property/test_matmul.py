@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,13 +162,12 @@ json.dump(found, sys.stdout)
     reason="kernels are what is measured",
 )
 def test_products_take_two_mib_per_thread() -> None:
-    path = os.pathsep.join([str(Path(peak_memory.__file__).parents[1]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", MEASURE],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": path},
+        env=peak_memory.environment(),
     )
     assert done.returncode == 0, done.stderr
     over = {name: beyond for name, beyond in json.loads(done.stdout).items() if beyond > 2 * 2 + 1}

@@ -57,7 +57,5 @@ def test_measurement_sees_memory_that_is_taken_and_freed(tmp_path: Path) -> None
         "def call():\n    a = np.ones(5 << 20, np.uint8)\n    del a\n    return np.ones(3 << 20, np.uint8)\n"
         "beyond, output = extra(call)\nassert 1.5 < beyond < 3.5, beyond\nassert output == 3, output\n"
     )
-    path = os.pathsep.join([str(Path(peak_memory.__file__).parents[1]), *sys.path])
-    env = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run([sys.executable, program], capture_output=True, check=False, env=env)
+    done = subprocess.run([sys.executable, program], capture_output=True, check=False, env=peak_memory.environment())
     assert done.returncode == 0, done.stderr
