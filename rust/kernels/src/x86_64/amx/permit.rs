@@ -17,7 +17,7 @@ pub(crate) fn permit() -> Option<Permit> {
 
 /// CPUID 7.0: EDX bit 22 is AMX-BF16, bit 24 AMX-TILE. XCR0 bits 17 and 18 are configuration and data of tiles. The
 /// caller has found AVX-512, so `xgetbv` is there too.
-fn cpu_has_tiles() -> bool {
+pub(super) fn cpu_has_tiles() -> bool {
     #[allow(unused_unsafe, reason = "unsafe up to Rust 1.93")]
     // SAFETY: every x86-64 CPU has CPUID.
     let top = unsafe { __cpuid_count(0, 0) }.eax;
