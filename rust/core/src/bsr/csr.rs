@@ -161,8 +161,14 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
         loop {
             let end = start + Set::MOST;
             let mut next = usize::MAX;
+            // A row whose blocks are all in the set.
+            let mut whole = 0..0;
             for row in rows.clone() {
                 let mut positions = self.positions(row)?;
+                // Rows of blocks mostly have the columns of the row above.
+                if one_window && self.indices[positions.clone()] == self.indices[whole.clone()] {
+                    continue;
+                }
                 if !one_window {
                     // The columns ascend; if they do not, the counts are wrong and the work is still bounded, because
                     // every window starts at a slot behind the last window.
@@ -176,12 +182,18 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
                     }
                     positions = low.min(high)..high;
                 }
-                self.each_run(positions, c, |block, run, _| {
+                let mut all = true;
+                self.each_run(positions.clone(), c, |block, run, _| {
                     if self.slots[run].iter().any(|slot| slot.is_nonzero(T::mask(u64::MAX))) {
                         set.insert(block.checked_sub(start).filter(|&b| b < Set::MOST).ok_or(Error::Changed)?);
+                    } else {
+                        all = false;
                     }
                     Ok(())
                 })?;
+                if all {
+                    whole = positions;
+                }
             }
             set.drain(|block| take(start + block));
             if next == usize::MAX {
@@ -248,7 +260,7 @@ pub fn from_csr<T: Item, I: Index, J: Index>(
     let blocks = par::split_mut(blocks, lengths.iter().map(|count| count * area));
     let tasks = ranges.into_iter().zip(indices.into_iter().zip(blocks)).collect();
     par::run(tasks, |(block_rows, (mut indices, mut blocks)): (Range<usize>, (&mut [J], &mut [T]))| {
-        let mut set = Set::new(csr.cols.div_ceil(block.c));
+        let (mut set, mut runs) = (Set::new(csr.cols.div_ceil(block.c)), Vec::new());
         for block_row in block_rows {
             let count = slots_of(out_indptr, block_row)?;
             let (Some((columns, more)), Some((out, rest))) =
@@ -269,49 +281,89 @@ pub fn from_csr<T: Item, I: Index, J: Index>(
                 return Err(Error::Changed);
             }
             out.fill(T::default());
+            runs.clear();
+            let mut above = 0..0;
             for (i, row) in rows.enumerate() {
-                fill_row(csr, row, i * block.c, block, columns, out)?;
+                let (positions, at) = (csr.positions(row)?, i * block.c);
+                if csr.indices[positions.clone()] == csr.indices[above.clone()] {
+                    copy_runs(&runs, &csr.slots[positions], at, out)?;
+                } else {
+                    runs.clear();
+                    let plain = fill_row(csr, positions.clone(), at, block, columns, out, &mut runs)?;
+                    if !plain {
+                        runs.clear();
+                    }
+                    above = if plain { positions } else { 0..0 };
+                }
             }
         }
         Ok(())
     })
 }
 
-/// Puts the nonzero slots of one row at offset `at` of the blocks that stand at `columns`, which ascend.
+/// Slots of a row that stand side by side in a block.
+struct Run {
+    /// Where they begin: in the row, and in the blocks behind the first item of the row.
+    from: usize,
+    to: usize,
+    len: usize,
+}
+
+/// Puts the `slots` of a row at offset `at` of blocks that are zero there.
+fn copy_runs<T: Item>(runs: &[Run], slots: &[T], at: usize, out: &mut [T]) -> Result<()> {
+    let out = out.get_mut(at..).unwrap_or_default();
+    for &Run { from, to, len } in runs {
+        let places = slots.get(from..from + len).zip(out.get_mut(to..to + len));
+        let (slots, out) = places.ok_or(Error::Changed)?;
+        copy(slots, out);
+    }
+    Ok(())
+}
+
+/// Puts the nonzero slots of one row at offset `at` of the blocks that stand at `columns`, which ascend. Gives whether
+/// `runs`, which comes empty, tells all that is to be done for another row with the same indices.
 fn fill_row<T: Item, I: Index, J: Index>(
     csr: Csr<'_, T, I>,
-    row: usize,
+    positions: Range<usize>,
     at: usize,
     block: Block,
     columns: &[J],
     out: &mut [T],
-) -> Result<()> {
-    let (mut here, mut beyond) = (0, 0);
-    csr.each_run(csr.positions(row)?, block.c, |column, run, first| {
+    runs: &mut Vec<Run>,
+) -> Result<bool> {
+    let (mut here, mut beyond, mut plain) = (0, 0, true);
+    csr.each_run(positions.clone(), block.c, |column, run, first| {
         let want = J::cut(column);
         let ahead = columns.get(here..).unwrap_or_default().iter().take(8).position(|&c| c == want);
         let slots = &csr.slots[run.clone()];
         here = match ahead.map_or_else(|| columns.binary_search(&want).ok(), |ahead| Some(here + ahead)) {
             Some(here) => here,
             None if slots.iter().any(|slot| slot.is_nonzero(T::mask(u64::MAX))) => return Err(Error::Changed),
-            None => return Ok(()),
+            None => {
+                plain = false;
+                return Ok(());
+            }
         };
         let start = column * block.c;
-        let out = &mut out[here * block.area() + at..][..block.c];
+        let from = run.start - positions.start;
         let indices = &csr.indices[run];
         // What no run of this row came to before is zero: there zeros of the run may fall on zeros.
         let untouched = column >= beyond;
         beyond = beyond.max(column + 1);
         if untouched && in_a_row(indices, first) {
-            let out = out.get_mut(first - start..).and_then(|out| out.get_mut(..slots.len())).ok_or(Error::Changed)?;
-            copy(slots, out);
+            let run = Run { from, to: here * block.area() + (first - start), len: slots.len() };
+            copy_runs(std::slice::from_ref(&run), &csr.slots[positions.clone()], at, out)?;
+            runs.push(run);
             return Ok(());
         }
+        plain = false;
+        let out = &mut out[here * block.area() + at..][..block.c];
         for (index, &slot) in indices.iter().zip(slots) {
             let place = (index.to_i64() as usize).wrapping_sub(start);
             let to = out.get_mut(place).ok_or(Error::Changed)?;
             *to = if slot.is_nonzero(T::mask(u64::MAX)) { slot } else { *to };
         }
         Ok(())
-    })
+    })?;
+    Ok(plain)
 }
