@@ -126,11 +126,13 @@ fn coo_faults<I: Index>(row: &[I], col: &[I], chunk: Range<usize>, shape: (usize
     let key = |range: Range<usize>| row[range.clone()].iter().zip(&col[range]);
     let in_range = key(chunk.clone())
         .fold(true, |ok, (row, col)| ok & row.below(shape.0).is_some() & col.below(shape.1).is_some());
-    let ascends = key(before.clone())
-        .zip(key(after.clone()))
-        .fold(true, |ok, (a, b)| ok & ((a.0 < b.0) | ((a.0 == b.0) & (a.1 < b.1))));
-    if in_range & (ascends | firsts[2].is_some()) {
-        return; // unsorted input is out of order everywhere: only the first place is looked for
+    // Unsorted input is out of order everywhere: only the first place is looked for.
+    let ascends = firsts[2].is_some()
+        || key(before.clone())
+            .zip(key(after.clone()))
+            .fold(true, |ok, (a, b)| ok & ((a.0 < b.0) | ((a.0 == b.0) & (a.1 < b.1))));
+    if in_range & ascends {
+        return;
     }
     let first = |at: Option<usize>, start: usize| at.map(|at| at + start);
     let faults = [

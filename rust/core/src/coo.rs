@@ -2,7 +2,8 @@
 
 use crate::csc::count_indices;
 use crate::csr::{self, fits, out_of_range, slots_at, span};
-use crate::order::{Coordinates, Plan, Unsorted};
+use crate::order::{Plan, Unsorted};
+use crate::triplets::Coordinates;
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
 
@@ -159,11 +160,11 @@ pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &
     let slots = Unsorted { pairs: Coordinates { row, col }, len: row.len(), slot: |at| at as i64 };
     if let Some(plan) = Plan::new(shape, row.len(), 32) {
         let mut keys = vec![0i32; row.len()];
-        return slots.sort(&plan, &mut keys, order, |_, _| true);
+        return slots.sort(&plan, slots.shares(&plan)?, &mut keys, order, |_, _| true);
     }
     if let Some(plan) = Plan::new(shape, row.len(), 63) {
         let mut keys = vec![0i64; row.len()];
-        return slots.sort(&plan, &mut keys, order, |_, _| true);
+        return slots.sort(&plan, slots.shares(&plan)?, &mut keys, order, |_, _| true);
     }
     let mut keys = Vec::with_capacity(row.len());
     for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
@@ -197,14 +198,20 @@ pub fn coo_to_csr<T: Item, I: Index>(
     fits("indices", indices.len(), n)?;
     fits("out_slots", out_slots.len(), n)?;
     fits("indptr", indptr.len(), shape.0.saturating_add(1))?;
+    let unsorted = Unsorted { pairs: Coordinates { row, col }, len: n, slot: |at: usize| slots[at] };
+    let plan = Plan::new(shape, n, if size_of::<I>() == 4 { 32 } else { 63 });
+    let shares = plan.as_ref().map(|plan| unsorted.shares(plan)).transpose()?;
     indptr[0] = I::default();
-    count_indices(row, &mut indptr[1..])?;
+    let ends = &mut indptr[1..];
+    if !shares.as_ref().is_some_and(|shares| shares.row_counts(ends)) {
+        count_indices(row, ends)?;
+    }
     let mut sum = 0i64;
-    for end in &mut indptr[1..] {
+    for end in ends {
         sum = sum.wrapping_add(end.to_i64());
         *end = I::cut(sum as usize);
     }
-    let Some(plan) = Plan::new(shape, n, if size_of::<I>() == 4 { 32 } else { 63 }) else {
+    let (Some(plan), Some(shares)) = (plan, shares) else {
         let mut order = vec![0; n];
         coo_order(row, col, shape, &mut order)?;
         for (from, (index, slot)) in order.iter().zip(indices.iter_mut().zip(out_slots)) {
@@ -212,8 +219,7 @@ pub fn coo_to_csr<T: Item, I: Index>(
         }
         return Ok(());
     };
-    let unsorted = Unsorted { pairs: Coordinates { row, col }, len: n, slot: |at: usize| slots[at] };
-    unsorted.sort(&plan, indices, out_slots, |_, _| true)
+    unsorted.sort(&plan, shares, indices, out_slots, |_, _| true)
 }
 
 /// A bound from outside as [`Index::below`] takes it.

@@ -1,14 +1,15 @@
 //! Compressed sparse columns, and the step between rows and columns.
 
 use crate::csr::{fits, out_of_range, slots_at, span};
-use crate::order::{Plan, Transposed, Unsorted};
+use crate::order::{Plan, Unsorted};
+use crate::triplets::Transposed;
 use crate::{Error, Index, Item, Result, TILE, par};
 use sparsefmt_kernels::prefetch;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Counts of `count_indices` that a thread keeps for itself: 1 MiB.
-const OWN_COUNTS: usize = 1 << 17;
+pub(crate) const OWN_COUNTS: usize = 1 << 17;
 
 /// Columns of a dense matrix that are written at once: their cursors, and the cache lines at which they stand, stay in
 /// the second-level cache.
@@ -50,7 +51,7 @@ pub fn dense_col_counts<T: Item, I: Index>(w: &[T], zero: u64, shape: (usize, us
     } else {
         let counts = Mutex::new(counts);
         par::map(par::cut(rows, 1, size_of_val(w)), |range| {
-            let mut own = [0usize; TILE];
+            let mut own = [I::default(); TILE];
             let own = &mut own[..cols];
             add_counts(&w[range.start * cols..range.end * cols], cols, T::mask(zero), own);
             add(&counts, own);
@@ -93,10 +94,10 @@ impl<I: Index> Count for I {
 }
 
 /// Adds what one thread counted to what all count.
-fn add<I: Index>(counts: &Mutex<&mut [I]>, own: &[usize]) {
+fn add<I: Index>(counts: &Mutex<&mut [I]>, own: &[I]) {
     let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    for (count, &own) in counts.iter_mut().zip(own) {
-        count.add(own);
+    for (count, own) in counts.iter_mut().zip(own) {
+        count.add(own.to_i64() as usize);
     }
 }
 
@@ -275,14 +276,7 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
         let ranges = par::joined(par::cut(indices.len(), 1, size_of_val(indices)));
         let counts = Mutex::new(counts);
         return par::run(ranges, |range| {
-            let mut own = vec![0; bound];
-            for (i, &index) in range.clone().zip(&indices[range]) {
-                match index.below(bound) {
-                    Some(index) => own[index] += 1,
-                    None => return Err(out_of_range(i, index, bound)),
-                }
-            }
-            add(&counts, &own);
+            add(&counts, &count_own(indices, range, bound)?);
             Ok(())
         });
     }
@@ -303,6 +297,18 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Counts how often each value below `bound` occurs in a range of `indices`.
+pub(crate) fn count_own<I: Index>(indices: &[I], range: Range<usize>, bound: usize) -> Result<Vec<I>> {
+    let mut own = vec![I::default(); bound];
+    for (i, &index) in range.clone().zip(&indices[range]) {
+        match index.below(bound).and_then(|index| own.get_mut(index)) {
+            Some(count) => count.add(1),
+            None => return Err(out_of_range(i, index, bound)),
+        }
+    }
+    Ok(own)
 }
 
 /// How to transpose by sorting, where columns are so many that they could not all be written at once.
@@ -339,7 +345,7 @@ pub fn csr_transpose<T: Item, I: Index>(
     if let Some(plan) = sorting(indptr, out_indptr, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
         rises(out_indptr, &all)?;
         let unsorted = Unsorted { pairs: Transposed { indptr, indices }, len: all.len(), slot: |at: usize| slots[at] };
-        return unsorted.sort(&plan, out_indices, out_slots, |col, at: Range<usize>| {
+        return unsorted.sort(&plan, unsorted.shares(&plan)?, out_indices, out_slots, |col, at: Range<usize>| {
             match out_indptr.get(col..col + 2) {
                 Some(&[low, high]) => low.to_i64() <= at.start as i64 && at.end as i64 <= high.to_i64(),
                 _ => false,

@@ -28,6 +28,7 @@ pub mod product;
 mod radix;
 mod singles;
 mod stream;
+mod triplets;
 
 /// The most columns of a row that are worked on at once: their bits and items stay in the first-level cache. A multiple
 /// of 8, so that every tile starts on a byte of bits.

@@ -5,18 +5,27 @@
 //! sorted by the bits that are left. Each task deals out a range of the slots, into rooms of its own in each bucket.
 
 use crate::coo::bound;
-use crate::csr::{out_of_range, slots_at};
+use crate::csc::{OWN_COUNTS, count_own};
+use crate::csr::out_of_range;
 use crate::item::Word;
 use crate::radix::{digits, radix};
+use crate::triplets::Pairs;
 use crate::{Error, Index, Result, par};
+use sparsefmt_kernels::prefetch;
 use std::cell::Cell;
 use std::ops::Range;
 
 /// Slots of an average bucket.
-const BUCKET: u32 = 14;
+const BUCKET: u32 = 12;
 
 /// Leading bits at most: the offsets of as many buckets are 512 KiB.
 const LEADING: u32 = 16;
+
+/// Slots of a room after which lines of memory are asked for that will be written next: a line of numbers of 32 bits.
+const STEP: usize = 16;
+
+/// How many slots ahead: what these begin is a line further, wherever in its line the room begins.
+const AHEAD: usize = 2 * STEP - 1;
 
 /// How keys are made and cut into bits for the bucket and bits for the order in it.
 #[derive(Clone, Copy)]
@@ -65,6 +74,19 @@ impl Plan {
         Some((row as u64) << self.col_bits | col as u64)
     }
 
+    /// Whether a bucket holds whole rows, of which there are few.
+    fn has_few_rows(&self) -> bool {
+        self.low_bits >= self.col_bits && self.shape.0 <= OWN_COUNTS
+    }
+
+    /// The slots of each bucket, by those of each row.
+    fn sums<I: Index>(&self, rows: &[I]) -> Vec<usize> {
+        let sum = |rows: &[I]| rows.iter().map(|count| count.to_i64() as usize).sum();
+        let mut sums: Vec<usize> = rows.chunks(1 << (self.low_bits - self.col_bits)).map(sum).collect();
+        sums.resize(self.buckets, 0);
+        sums
+    }
+
     /// Counts the slots of `range` in each bucket.
     fn counts<I: Index>(&self, pairs: &impl Pairs<I>, range: Range<usize>) -> Result<Vec<usize>> {
         let mut counts = vec![0; self.buckets];
@@ -85,52 +107,25 @@ impl Plan {
     }
 }
 
-/// The row and the column of slots in any order.
-pub(crate) trait Pairs<I>: Sync {
-    /// Calls `take` with the position, the row and the column of each slot of `range`.
-    fn each(&self, range: Range<usize>, take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()>;
+/// Ranges of slots, one per thread, and how many of each go to each bucket.
+pub(crate) struct Shares<I> {
+    ranges: Vec<Range<usize>>,
+    buckets: Vec<Vec<usize>>,
+    /// How many of each are in each row, where rows are few.
+    rows: Option<Vec<Vec<I>>>,
 }
 
-/// Coordinates.
-pub(crate) struct Coordinates<'a, I> {
-    pub(crate) row: &'a [I],
-    pub(crate) col: &'a [I],
-}
-
-impl<I: Index> Pairs<I> for Coordinates<'_, I> {
-    #[inline]
-    fn each(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()> {
-        for (at, (&r, &c)) in range.clone().zip(self.row[range.clone()].iter().zip(&self.col[range])) {
-            take(at, r, c)?;
-        }
-        Ok(())
-    }
-}
-
-/// Csr, whose columns count as rows and whose rows as columns.
-pub(crate) struct Transposed<'a, I> {
-    pub(crate) indptr: &'a [I],
-    pub(crate) indices: &'a [I],
-}
-
-impl<I: Index> Pairs<I> for Transposed<'_, I> {
-    #[inline]
-    fn each(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()> {
-        let all = 0..self.indices.len();
-        let first = self.indptr.partition_point(|offset| offset.to_i64() <= range.start as i64).saturating_sub(1);
-        let mut next = range.start;
-        for row in first..self.indptr.len() - 1 {
-            if next >= range.end {
-                break;
+impl<I: Index> Shares<I> {
+    /// Writes to `counts` how many slots each row has, if that is known.
+    pub(crate) fn row_counts(&self, counts: &mut [I]) -> bool {
+        let Some(rows) = &self.rows else { return false };
+        counts.fill(I::default());
+        for own in rows {
+            for (count, own) in counts.iter_mut().zip(own) {
+                *count = I::cut((count.to_i64() + own.to_i64()) as usize);
             }
-            let at = slots_at(self.indptr, row, &all)?;
-            let at = at.start.max(next)..at.end.min(range.end);
-            for (at, &col) in at.clone().zip(self.indices.get(at.clone()).unwrap_or_default()) {
-                take(at, col, I::cut(row))?;
-            }
-            next = at.end.max(next);
         }
-        if next == range.end { Ok(()) } else { Err(Error::Offsets { name: "indptr", at: first }) }
+        true
     }
 }
 
@@ -143,6 +138,29 @@ pub(crate) struct Unsorted<P, S> {
 }
 
 impl<P, S> Unsorted<P, S> {
+    /// Shares the slots out.
+    ///
+    /// # Errors
+    /// A row or column is out of range.
+    pub(crate) fn shares<I: Index>(&self, plan: &Plan) -> Result<Shares<I>>
+    where
+        P: Pairs<I>,
+    {
+        let (pairs, ranges) = (&self.pairs, par::joined(par::cut(self.len, 1, self.work())));
+        if plan.has_few_rows() {
+            let rows = par::map(ranges.clone(), |range| count_own(pairs.rows(), range, plan.shape.0));
+            let rows = rows.into_iter().collect::<Result<Vec<_>>>()?;
+            let buckets = rows.iter().map(|own| plan.sums(own)).collect();
+            return Ok(Shares { ranges, buckets, rows: Some(rows) });
+        }
+        let buckets = par::map(ranges.clone(), |range| plan.counts(pairs, range));
+        Ok(Shares { ranges, buckets: buckets.into_iter().collect::<Result<_>>()?, rows: None })
+    }
+
+    fn work(&self) -> usize {
+        self.len.saturating_mul(16)
+    }
+
     /// Writes the columns and slots in order; slots in one place stay in order. Asks `check` about
     /// every row, and where it has slots now.
     ///
@@ -151,6 +169,7 @@ impl<P, S> Unsorted<P, S> {
     pub(crate) fn sort<I: Index, T: Word + Send + Sync, K: Index>(
         &self,
         plan: &Plan,
+        shares: Shares<I>,
         cols: &mut [K],
         slots: &mut [T],
         check: impl Fn(usize, Range<usize>) -> bool + Sync + Send,
@@ -159,10 +178,7 @@ impl<P, S> Unsorted<P, S> {
         P: Pairs<I>,
         S: Fn(usize) -> T + Sync + Send,
     {
-        let work = self.len.saturating_mul(4 * size_of::<T>());
-        let ranges = par::joined(par::cut(self.len, 1, work));
-        let counts = par::map(ranges.clone(), |range| plan.counts(&self.pairs, range));
-        let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
+        let Shares { ranges, buckets: counts, .. } = shares;
         // In each bucket the slots of the first range, then those of the second ..: so they stay in order.
         let lengths = || (0..plan.buckets).flat_map(|bucket| counts.iter().map(move |own| own[bucket]));
         let rooms = par::split_mut(&mut *cols, lengths()).into_iter().zip(par::split_mut(&mut *slots, lengths()));
@@ -175,7 +191,7 @@ impl<P, S> Unsorted<P, S> {
         for bucket in 0..plan.buckets {
             ends.push(ends[bucket] + counts.iter().map(|own| own[bucket] as i64).sum::<i64>());
         }
-        let ranges = par::cut_by(&ends, 1, work);
+        let ranges = par::cut_by(&ends, 1, self.work());
         let lengths = || ranges.iter().map(|range| (ends[range.end] - ends[range.start]) as usize);
         let outs = par::split_mut(cols, lengths()).into_iter().zip(par::split_mut(slots, lengths()));
         par::run(ranges.iter().cloned().zip(outs).collect(), |(range, (mut cols, mut slots))| {
@@ -206,13 +222,7 @@ impl<P, S> Unsorted<P, S> {
         self.pairs.each(range, |at, r, c| {
             let Some(key) = plan.key(r, c) else { return Err(plan.misplaced(at, r, c)) };
             let room = rooms.get_mut((key >> plan.low_bits) as usize).ok_or(Error::Changed)?;
-            let (Some(col), Some(slot)) = (room.cols.get_mut(room.next), room.slots.get_mut(room.next)) else {
-                return Err(Error::Changed);
-            };
-            *col = K::cut((key & mask) as usize);
-            *slot = (self.slot)(at);
-            room.next += 1;
-            Ok(())
+            room.put(K::cut((key & mask) as usize), (self.slot)(at))
         })?;
         let full = rooms.iter().all(|room| room.next == room.cols.len());
         if full { Ok(()) } else { Err(Error::Changed) }
@@ -224,6 +234,24 @@ struct Room<'a, K, T> {
     cols: &'a mut [K],
     slots: &'a mut [T],
     next: usize,
+}
+
+impl<K, T> Room<'_, K, T> {
+    #[inline(always)]
+    fn put(&mut self, to_col: K, to_slot: T) -> Result<()> {
+        let at = self.next;
+        let (Some(col), Some(slot)) = (self.cols.get_mut(at), self.slots.get_mut(at)) else {
+            return Err(Error::Changed);
+        };
+        (*col, *slot) = (to_col, to_slot);
+        self.next += 1;
+        // Stores are done one after the other: all would wait for one whose line is not there.
+        if at.is_multiple_of(STEP) {
+            prefetch(self.cols, at + AHEAD);
+            prefetch(self.slots, at + AHEAD);
+        }
+        Ok(())
+    }
 }
 
 /// The lowest `bits`, at most 63.

@@ -3,12 +3,13 @@
 use crate::order::low;
 use std::ops::Range;
 
-/// Bits of a digit: so few that the lines of memory at which a pass writes stay in the first-level cache.
-const DIGIT: u32 = 8;
+/// Bits of a digit at most: counts of its values take half of the first-level cache at most.
+const DIGIT: u32 = 11;
 
-/// The digits in `bits` bits, by which so many items are sorted; none where to compare them is as good.
+/// The digits in `bits` bits, by which so many items are sorted; none where to compare them is as good. A digit does
+/// not have many more values than there are items.
 pub(crate) fn digits(bits: u32, items: usize) -> u32 {
-    if items < 256 || u32::try_from(items).is_err() { 0 } else { bits.div_ceil(DIGIT) }
+    if items < 256 || u32::try_from(items).is_err() { 0 } else { bits.div_ceil(items.ilog2().min(DIGIT)) }
 }
 
 /// Sorts items by their `bits`, those with equal bits in the order in which they are, and tells `put` each and its
@@ -28,14 +29,16 @@ pub(crate) fn radix(
         return;
     }
     other.resize(items.len(), 0);
+    let width = (bits.end - bits.start).div_ceil(count);
     for pass in 1..=count {
-        let from = bits.start + (pass - 1) * DIGIT;
-        let digit = Digit { from: from & 63, mask: low(DIGIT.min(bits.end - from)) as u8 };
+        let from = bits.start + (pass - 1) * width;
+        let digit = Digit { from: from & 63, mask: low(width.min(bits.end - from)) as u16 };
         let mut next = digit.starts(items);
         if pass == count {
             if count == 1 {
+                let next = &next[..=usize::from(digit.mask)];
                 let ends = next[1..].iter().copied().chain([items.len() as u32]);
-                for ((digit, &start), end) in (0..).zip(&next).zip(ends).filter(|((_, start), end)| *start < end) {
+                for ((digit, &start), end) in (0..).zip(next).zip(ends).filter(|((_, start), end)| *start < end) {
                     starts(digit, start as usize..end as usize);
                 }
             }
@@ -53,13 +56,13 @@ pub(crate) fn radix(
 #[derive(Clone, Copy)]
 struct Digit {
     from: u32,
-    mask: u8,
+    mask: u16,
 }
 
 impl Digit {
     #[inline(always)]
     fn of(self, item: u64) -> usize {
-        usize::from((item >> self.from) as u8 & self.mask)
+        usize::from((item >> self.from) as u16 & self.mask)
     }
 
     /// The place of the first item of each digit.
@@ -69,11 +72,10 @@ impl Digit {
             counts[self.of(item)] += 1;
         }
         let mut sum = 0;
-        counts.map(|count| {
-            let start = sum;
-            sum += count;
-            start
-        })
+        for count in &mut counts[..=usize::from(self.mask)] {
+            sum += std::mem::replace(count, sum);
+        }
+        counts
     }
 
     /// The place of an item, which is the next of its digit.
