@@ -18,8 +18,9 @@ pub const TILE_ROWS: usize = 32;
 /// Columns of a tile of the right factor; a block has one or two such tiles.
 pub const TILE_WIDTH: usize = 16;
 
-/// Items of all parts of the rows of a block, which stay in the first-level cache.
-const LEFT_ITEMS: usize = 512 * TILE_ROWS;
+/// Items of all parts of the rows of a block, which stay in the second-level cache: more come through the first-level
+/// cache than stay there, but a block that is half as deep waits twice as often for its last products.
+const LEFT_ITEMS: usize = 1024 * TILE_ROWS;
 
 /// Products of parts whose numbers add up to more are left out. Part `p` is at most `2^-8p` of its number, so what is
 /// left out is at most `2 * 2^-24 + 2^-32` of the product, about eps(float32).
@@ -64,6 +65,17 @@ impl LeftRows {
         assert!(part < self.parts && row < TILE_ROWS, "part {part}, row {row}");
         let depth = self.depth();
         &mut self.items[(part * TILE_ROWS + row) * depth..][..depth]
+    }
+
+    /// The two parts of a row.
+    ///
+    /// # Panics
+    /// There are not two parts, or there is no such row.
+    pub fn both_mut(&mut self, row: usize) -> [&mut [u16]; 2] {
+        assert!(self.parts == 2 && row < TILE_ROWS, "{} parts, row {row}", self.parts);
+        let depth = self.depth();
+        let (high, low) = self.items.split_at_mut(TILE_ROWS * depth);
+        [&mut high[row * depth..][..depth], &mut low[row * depth..][..depth]]
     }
 }
 
@@ -115,6 +127,7 @@ impl Extent {
     }
 }
 
+pub(crate) type SplitHalves = unsafe fn(&[u16], &[u8], &mut [u16], &mut [u16]) -> u16;
 pub(crate) type AddSums = unsafe fn(&BlockSums, (&mut [f32], usize), (usize, usize), bool);
 
 /// Functions for one instruction set.
@@ -123,6 +136,7 @@ pub(crate) struct Table {
     pub(crate) extent: unsafe fn(&[f32]) -> Extent,
     pub(crate) extent_of_brains: unsafe fn(&[u16]) -> Extent,
     pub(crate) cut_part: unsafe fn(&mut [f32], &mut [u16]) -> bool,
+    pub(crate) split_halves: SplitHalves,
     pub(crate) pair_rows: unsafe fn(&[[u16; TILE_WIDTH]; TILE_DEPTH], &mut PairTile),
     pub(crate) add_sums: AddSums,
 }
@@ -131,6 +145,7 @@ pub(crate) const SCALAR: Table = Table {
     extent: plain::extent,
     extent_of_brains: plain::extent_of_brains,
     cut_part: plain::cut_part,
+    split_halves: plain::split_halves,
     pair_rows: plain::pair_rows,
     add_sums: plain::add_sums,
 };
@@ -160,6 +175,19 @@ impl Kernels {
         assert_eq!(items.len(), part.len(), "items of a part");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { (self.tiles.cut_part)(items, part) }
+    }
+
+    /// Spreads items of float16 over the places where `bits` are set, as their two parts, see [`Self::cut_part`]; all
+    /// other places become zeros. Items that are missing count as zeros, those left over are not looked at. Gives the
+    /// largest magnitude, as float16; where it is not finite, the parts mean nothing.
+    ///
+    /// # Panics
+    /// There are not 32 places for every 4 bytes of bits.
+    pub fn split_halves(&self, items: &[u16], bits: &[u8], high: &mut [u16], low: &mut [u16]) -> u16 {
+        assert!(bits.len().is_multiple_of(4), "{} bytes of bits", bits.len());
+        assert!(high.len() == 8 * bits.len() && low.len() == high.len(), "places");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.tiles.split_halves)(items, bits, high, low) }
     }
 
     /// Brings rows together in pairs.

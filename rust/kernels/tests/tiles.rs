@@ -58,6 +58,36 @@ fn every_float32_is_three_parts() {
 }
 
 #[test]
+fn halves_are_spread_as_their_parts() {
+    everywhere(|kernels, side, len, [a, b, c, d]| {
+        let mut next = generator(len);
+        // More items than places, as many, and fewer.
+        for items in [len, 4 * len, len / 2] {
+            let bits = bytes(len / 32 * 4, &mut next);
+            let items: Vec<u16> = (0..items).map(|_| next() as u16).map(|item| item & 0xFBFF).collect();
+            let mut places = vec![0.0; 8 * bits.len()];
+            let is_set = |at: usize| bits[at / 8] >> (at % 8) & 1 != 0;
+            let set = (0..places.len()).filter(|&at| is_set(at)).zip(&items);
+            set.for_each(|(at, &item)| places[at] = f16::from_bits(item).to_f32());
+            let want_most = places.iter().map(|place| f16::from_f32(place.abs()).to_bits()).max().unwrap_or(0);
+            let (want, _) = parts(&places, 2);
+            let (high, low) = (c.place(side, &vec![7; places.len()]), d.place(side, &vec![7; places.len()]));
+            let most = kernels.split_halves(a.place(side, &items), b.place(side, &bits), high, low);
+            assert_eq!((most, &*high, &*low), (want_most, &want[0][..], &want[1][..]), "{} items", items.len());
+        }
+        let bits = [1, 0, 0, 0x80];
+        for special in [f16::NAN, f16::INFINITY, f16::NEG_INFINITY] {
+            let most = kernels.split_halves(&[0x3C00, special.to_bits()], &bits, &mut [0; 32], &mut [0; 32]);
+            assert!(most >= 0x7C00, "{special}");
+            assert_eq!(
+                kernels.split_halves(&[0x3C00, 0, special.to_bits()], &bits, &mut [0; 32], &mut [0; 32]),
+                0x3C00
+            );
+        }
+    });
+}
+
+#[test]
 fn what_parts_cannot_hold_is_left_over() {
     for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-40, f32::from_bits(1)] {
         assert!(parts(&[1.0, number, 2.0], 3).1 || number.is_subnormal(), "{number}");

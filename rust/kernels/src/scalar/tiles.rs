@@ -1,6 +1,7 @@
 //! Products in tiles: parts of numbers, and a model of the registers.
 
 use crate::tiles::{BlockSums, Extent, PairTile, Registers, TILE_DEPTH, TILE_WIDTH, TileItem, holds_tile};
+use half::f16;
 
 /// See [`crate::Kernels::extent`].
 #[inline(always)]
@@ -30,6 +31,21 @@ pub(crate) fn cut_part(items: &mut [f32], part: &mut [u16]) -> bool {
         left |= item.to_bits() & 0x7FFF_FFFF;
     }
     left != 0
+}
+
+/// See [`crate::Kernels::split_halves`].
+pub(crate) fn split_halves(items: &[u16], bits: &[u8], high: &mut [u16], low: &mut [u16]) -> u16 {
+    let (mut items, mut most) = (items.iter(), 0);
+    for (at, (high, low)) in high.iter_mut().zip(low).enumerate() {
+        let is_set = bits[at / 8] >> (at % 8) & 1 != 0;
+        let item = if is_set { items.next().copied().unwrap_or_default() } else { 0 };
+        most = most.max(item & 0x7FFF);
+        let mut value = [f16::from_bits(item).to_f32()];
+        for part in [high, low] {
+            let _ = cut_part(&mut value, std::slice::from_mut(part));
+        }
+    }
+    most
 }
 
 /// See [`crate::Kernels::pair_rows`].

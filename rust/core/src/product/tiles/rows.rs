@@ -5,6 +5,7 @@ use super::super::panel::check_cursors;
 use super::super::values::Slots;
 use super::Work;
 use crate::Result;
+use half::f16;
 use sparsefmt_kernels::{Extent, Kernels, LeftRows, TILE_DEPTH, TILE_ROWS};
 use std::ops::Range;
 
@@ -46,7 +47,7 @@ impl<'a, M: Masked> DecodedRows<'a, M> {
     pub(super) fn decode(&mut self, piece: Range<usize>, left: &mut LeftRows) -> Result<()> {
         let width = piece.len().next_multiple_of(TILE_DEPTH);
         let Self { work, values, part, .. } = self;
-        let mut found = Extent::NONE;
+        let (mut found, mut halves) = (Extent::NONE, 0);
         for (at, cursor) in self.cursors.iter_mut().enumerate() {
             let bits = &self.bits[at * self.stride + piece.start / 8..][..width / 8];
             let count = Kernels::active().count_bits(bits);
@@ -62,6 +63,14 @@ impl<'a, M: Masked> DecodedRows<'a, M> {
                 Kernels::active().expand_u16(items, bits, &mut left.row_mut(0, at)[..width], false);
                 continue;
             }
+            if let Slots::Half(items) = work.values.slots
+                && work.values.scales.is_none()
+            {
+                let items = items.get(slots.start..items.len().min(slots.end + SPARE)).unwrap_or_default();
+                let [high, low] = left.both_mut(at);
+                halves = halves.max(Kernels::active().split_halves(items, bits, &mut high[..width], &mut low[..width]));
+                continue;
+            }
             values.resize(count, 0.0);
             part.resize(count + SPARE, 0);
             work.values.widen(self.rows.start + at, slots.start, values)?;
@@ -74,6 +83,7 @@ impl<'a, M: Masked> DecodedRows<'a, M> {
             }
             work.note(beyond);
         }
+        found.most = found.most.max(f16::from_bits(halves).to_f32().to_bits());
         work.note(work.parts.limits.is_some_and(|limits| !limits.allow(found)));
         for part in 0..left.parts() {
             for row in self.rows.len()..TILE_ROWS {
