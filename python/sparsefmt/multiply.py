@@ -41,9 +41,13 @@ _TURN = 5e-9  # seconds a slot takes from csc to csr
 _BLOCK = 33e-9  # seconds a block of bsr takes the kernel besides its items
 _BLOCK_DECODED = 13e-9  # the same where it is decoded
 _START = 5e-6  # seconds that a call costs whatever its size
+_START_PACKED = 12e-6  # the same of a kernel
+_START_SLOTS = 60e-6  # the same slot by slot
+_START_ROUTE = {"coo": 15e-6, "csc": 45e-6}  # the same of bringing slots into rows
 _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
 _PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where values are few enough for a cache, or in order
+_KNOWN = 64  # products of a matrix whose plans are kept
 _SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 2.4, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
 
 
@@ -55,6 +59,23 @@ class Plan:
     nbytes: int
     flops: int
     seconds: float
+    packed: bool = False
+    """Whether a kernel takes the packed arrays."""
+    whole: bool = False
+    """Whether the decoded matrix is small, or stored as it is, and NumPy multiplies it in floats."""
+
+
+def plans(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
+    """What `estimates` gives, found out once: that takes longer than some products."""
+    key = (values.kind, values.dtype, values.anywhere, k, x, num_threads())
+    known: dict[object, list[Plan]] | None = getattr(s, "_plans", None)
+    if known is None or len(known) > _KNOWN:
+        known = {}
+        object.__setattr__(s, "_plans", known)
+    found = known.get(key)
+    if found is None:
+        found = known[key] = estimates(s, values, k, x)
+    return found
 
 
 def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
@@ -64,33 +85,35 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
     rows, cols = s.shape
     stored = s.nbytes + values.nbytes
     if ops.by_slots(s, compute.itemsize):
-        seconds = _START + 10e-9 * s.slots * max(k, 1)
-        plans = [Plan("slot by slot", stored, 2 * s.slots * k, seconds)]
+        seconds = _START_SLOTS + 10e-9 * s.slots * max(k, 1)
+        found = [Plan("slot by slot", stored, 2 * s.slots * k, seconds)]
     else:
         size = rows * cols
+        whole = _is_plain(s, values, compute) or size * max(values.dtype.itemsize, compute.itemsize) <= ops.BUDGET
+        whole &= size > 0 and compute.kind == "f" and ops.result_dtypes(values.dtype, x)[0].kind == "f"
         decode = 0.0 if _is_plain(s, values, compute) else _DECODE * size * (1 + (values.kind != "raw"))
         if isinstance(s, Bsr):
             decode += _BLOCK_DECODED * len(s.indices)
         decode = decode / threads + (0.0 if values.dtype == compute else _CAST * size)
-        if isinstance(s, Csc):
+        if isinstance(s, Csc) and not whole:
             decode += _TURN * s.slots
         blas = max(size * (_PACK + k * _FLOP), size * compute.itemsize * _STREAM / 1.2) / threads
         name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
-        plans = [Plan(name, stored, 2 * size * k, _START + decode + blas)]
+        found = [Plan(name, stored, 2 * size * k, _START + decode + blas, whole=whole)]
     if compute == np.float32 and _is_taken(s, values):
         read = stored * _STREAM / threads
         seconds = read + _work(s, values, k) * slower / threads
-        route = 0.0
+        route = _START_ROUTE.get(s.kind, 0.0)
         if isinstance(s, Csc):
-            route = _TURN * s.slots
+            route += _TURN * s.slots
         name = _kernel_name(s, k)
         if _in_pairs(s, values, x, k) and pairs_are_fast():
             name, seconds = "packed nm kernel: two values of bfloat16 at once, 64 columns of x at a time", 0.5 * seconds
         if tiles.takes(s, k):
             name = f"packed {s.kind} kernel: tiles of bfloat16, {tiles.products(values, x)} products of parts"
             seconds = read + tiles.seconds(s, values, x, k) / threads
-        plans.append(Plan(name, stored, 2 * s.slots * k, _START + seconds + route))
-    return sorted(plans, key=lambda plan: plan.seconds)
+        found.append(Plan(name, stored, 2 * s.slots * k, _START_PACKED + seconds + route, packed=True))
+    return sorted(found, key=lambda plan: plan.seconds)
 
 
 def _is_plain(s: Structure, values: Codec, compute: Dtype) -> bool:
@@ -189,12 +212,14 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     each value that `to_dense` does and this does not.
     """
     k = 1 if x.ndim == 1 else x.shape[-1]
-    batch = math.prod(x.shape[:-2])
     made = None
-    if x.size and estimates(s, values, min(k * batch, 1 << 20), x.dtype)[0].way.find("kernel") > 0:
-        made = _packed(s, values, x, out)
-    elif x.size and isinstance(values, Raw) and _is_plain(s, values, ops.result_dtypes(values.dtype, x.dtype)[1]):
-        made = _stored(values, x)
+    if x.size:
+        columns = k if x.ndim <= 2 else min(k * math.prod(x.shape[:-2]), 1 << 20)
+        plan = plans(s, values, columns, x.dtype)[0]
+        if plan.packed:
+            made = _packed(s, values, x, out)
+        elif plan.whole:
+            made = _whole(s, values, x, out)
     if made is None:
         made = ops.matmul(*_by_rows(s, values), x)
     if out is None or made is out:
@@ -203,14 +228,32 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     return out
 
 
-def _stored(values: Raw, x: Array) -> Array | None:
-    """By NumPy from the stored dense matrix; None where x is not finite."""
-    right = x.astype(values.dtype, copy=False)
-    if values.dtype.kind not in "fc" or not np.isfinite(right).all():
+def _whole(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | None:
+    """By NumPy from the whole matrix in floats; None where x is not finite."""
+    result, compute = ops.result_dtypes(values.dtype, x.dtype)
+    right = x.astype(compute, copy=False)
+    flat = right.reshape(-1)
+    if not math.isfinite(flat.dot(flat)):  # or the sum of squares overflows
         return None
-    check_size(values.dtype.itemsize * len(values.data) * (x.size // x.shape[-2 if x.ndim > 1 else 0]), "the product")
+    check_size(compute.itemsize * s.shape[0] * (right.size // right.shape[-2 if right.ndim > 1 else 0]), "the product")
+    if isinstance(values, Raw) and _is_plain(s, values, compute):
+        w = values.data
+    else:
+        w = np.empty(s.shape, values.dtype)
+        values.decode_rows(s, 0, s.shape[0], w)
+        w = w.astype(compute, copy=False)
+    if right.ndim <= 2:  # `dot` raises no warnings, and starts sooner
+        return _rounded(w.dot(right, out if out is not None and out.dtype == compute else None), result)
     with np.errstate(all="ignore"):
-        return np.asarray(np.matmul(values.data, right))
+        return _rounded(np.matmul(w, right), result)
+
+
+def _rounded(sums: Array, result: Dtype) -> Array:
+    """In the dtype of the result, in which large sums may be infinite."""
+    if sums.dtype == result:
+        return sums
+    with np.errstate(all="ignore"):
+        return sums.astype(result)
 
 
 def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | None:
@@ -245,9 +288,7 @@ def _packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array |
                 return None
             if len(part) > 1:
                 made[...] = room.reshape(shape[-2], len(part), k).transpose(1, 0, 2)
-    if sums.dtype != result:
-        with np.errstate(all="ignore"):
-            sums = sums.astype(result)
+    sums = _rounded(sums, result)
     return sums[..., 0] if x.ndim == 1 else sums
 
 

@@ -11,7 +11,7 @@ from sparsefmt.convert import HUBS, restructure
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 
-_BUDGET = 2 << 20  # bytes of decoded rows, or of products of slots, at a time
+BUDGET = 2 << 20  # bytes of decoded rows, or of products of slots, at a time
 
 
 @functools.cache
@@ -59,13 +59,13 @@ def by_slots(s: Structure, itemsize: int) -> bool:
     if s.kind in ("dense", "nm") or 0 in s.shape:
         return False
     step_bytes = s.row_step * s.shape[1] * itemsize
-    return step_bytes > _BUDGET or (s.kind in HUBS and s.shape[0] * s.shape[1] > 64 * s.slots)
+    return step_bytes > BUDGET or (s.kind in HUBS and s.shape[0] * s.shape[1] > 64 * s.slots)
 
 
 def _decoded(s: Structure, values: Codec, compute: Dtype) -> Iterator[tuple[int, int, Array]]:
     """Blocks of rows in the dtype of the sums."""
     rows, cols = s.shape
-    for low, high in blocks(rows, cols * max(values.dtype.itemsize, compute.itemsize), s.row_step, _BUDGET):
+    for low, high in blocks(rows, cols * max(values.dtype.itemsize, compute.itemsize), s.row_step, BUDGET):
         block = empty((high - low, cols), values.dtype, "a block of rows")
         values.decode_rows(s, low, high, block)
         yield low, high, block.astype(compute, copy=False)
@@ -76,7 +76,7 @@ def _slots(s: Structure, values: Codec, width: int) -> Iterator[tuple[Array, Arr
     target, slots = restructure(s, values.lift(s), Coo, {})
     assert isinstance(target, Coo)
     decoded = values.lower(target, slots).decode(target)
-    step = max(_BUDGET // (16 * max(width, 1)), 1)
+    step = max(BUDGET // (16 * max(width, 1)), 1)
     for low in range(0, target.slots, step):
         yield target.row[low : low + step], target.col[low : low + step], decoded[low : low + step]
 

@@ -79,7 +79,7 @@ def _product(a: Any, b: Any, out: Array | None, compute: str | None) -> Array:  
     )
     if direct:
         assert isinstance(out, np.ndarray)
-        _check_out(out, out, a, b)
+        _check_apart(out, a)
         return multiply.matmul(a.structure, a.values, b, out)
     made: Array = a @ b
     return made
@@ -97,11 +97,16 @@ def _check_out(out: object, made: Array, a: object, b: object) -> None:
         msg = "out: the array is read-only"
         raise FormatError(msg)
     t: Any = a if isinstance(a, Packed) else b
-    t = t.T if isinstance(t, Transposed) else t
-    parts = (*t.structure.arrays().values(), *t.values.arrays().values())
-    if any(np.may_share_memory(out, part) for part in parts if isinstance(part, np.ndarray)):
-        msg = "out: the array shares memory with the tensor"
-        raise FormatError(msg)
+    _check_apart(out, t.T if isinstance(t, Transposed) else t)
+
+
+def _check_apart(out: Array, t: SparseTensor) -> None:
+    for part in (t.structure, t.values):
+        for name in part.array_names:
+            held = getattr(part, name)
+            if isinstance(held, np.ndarray) and np.may_share_memory(out, held):
+                msg = "out: the array shares memory with the tensor"
+                raise FormatError(msg)
 
 
 def _add(made: Array, bias: object, a: object) -> None:

@@ -21,7 +21,7 @@ class Structure(Part):
     (complex128 for 16 bytes).
     """
 
-    __slots__ = ()
+    __slots__ = ("_plans",)  # what `sparsefmt.multiply` found out about products with it
 
     pattern: ClassVar[str]
     """The format text as a regular expression with named groups."""
