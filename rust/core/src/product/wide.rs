@@ -96,11 +96,31 @@ where
     })
 }
 
+/// Brings `W` columns of all rows of `x` together, from column `first` on; those that are missing become zeros. Gives
+/// where they begin: at a line.
+fn gather<const W: usize>(x: &Matrix<'_, f32>, first: usize, packed: &mut Vec<f32>) -> usize {
+    packed.clear();
+    packed.reserve(x.rows() * W + 16);
+    let start = packed.as_ptr().align_offset(64).min(16);
+    packed.resize(start, 0.0);
+    for row in x.items().chunks(x.cols()) {
+        let row = &row[first..];
+        match row.first_chunk::<W>() {
+            Some(row) => packed.extend_from_slice(row),
+            None => {
+                packed.extend_from_slice(row);
+                packed.resize(packed.len() + W - row.len(), 0.0);
+            }
+        }
+    }
+    start
+}
+
 /// Up to `W` columns of some rows, from column `first` of `x` on.
 fn some<'a, I: Index, const W: usize>(
     w: &Rows<'_, I>,
     rows: Range<usize>,
-    packed: &mut Vec<[f32; W]>,
+    packed: &mut Vec<f32>,
     (x, first): (&Matrix<'_, f32>, usize),
     pieces: impl IntoIterator<Item = &'a mut [f32]>,
 ) -> Result<()>
@@ -108,16 +128,8 @@ where
     [f32; W]: Wide<I>,
 {
     let mut room = [0.0; RUN];
-    let width = W.min(x.cols() - first);
-    // Some more, so that they can begin at a line.
-    packed.clear();
-    packed.resize(x.rows() + 16usize.div_ceil(W), [0.0; W]);
-    let flat = packed.as_flattened_mut();
-    let start = flat.as_ptr().align_offset(64).min(16);
-    let packed = &mut flat[start..].as_chunks_mut::<W>().0[..x.rows()];
-    for (to, from) in packed.iter_mut().zip(x.items().chunks(x.cols())) {
-        to[..width].copy_from_slice(&from[first..first + width]);
-    }
+    let start = gather::<W>(x, first, packed);
+    let (packed, _) = packed[start..].as_chunks::<W>();
     for (row, piece) in rows.zip(pieces) {
         if let Ok(sums) = <&mut [f32; W]>::try_from(&mut *piece) {
             sums.fill(0.0);
