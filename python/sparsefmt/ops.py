@@ -8,6 +8,7 @@ import numpy as np
 from sparsefmt.arrays import COMPLEX, DTYPES, INTEGERS, Array, Dtype, blocks, empty, native, zeros
 from sparsefmt.codecs.base import Codec
 from sparsefmt.convert import HUBS, restructure
+from sparsefmt.kernels.settings import num_threads
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 
@@ -63,10 +64,14 @@ def by_slots(s: Structure, itemsize: int) -> bool:
 
 
 def _decoded(s: Structure, values: Codec, compute: Dtype) -> Iterator[tuple[int, int, Array]]:
-    """Blocks of rows in the dtype of the sums."""
-    rows, cols = s.shape
-    for low, high in blocks(rows, cols * max(values.dtype.itemsize, compute.itemsize), s.row_step, BUDGET):
-        block = empty((high - low, cols), values.dtype, "a block of rows")
+    """Blocks of rows in the dtype of the sums; each is valid until the next one is asked for."""
+    (rows, cols), room = s.shape, None
+    # Few blocks: for a while after each, the threads of BLAS wait for more on the CPUs that decode the next one.
+    budget = BUDGET * min(num_threads(), 4)
+    for low, high in blocks(rows, cols * max(values.dtype.itemsize, compute.itemsize), s.row_step, budget):
+        if room is None:  # memory that was used before costs less
+            room = empty((high - low, cols), values.dtype, "a block of rows")
+        block = room[: high - low]
         values.decode_rows(s, low, high, block)
         yield low, high, block.astype(compute, copy=False)
 
