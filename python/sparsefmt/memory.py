@@ -3,7 +3,8 @@
 To touch fresh memory for the first time costs more than to copy what goes there: the kernel hands it out page by page
 and zeroes each. Huge pages (2 MiB) are cheaper by far than those of 4 KiB, and memory that was used before is cheaper
 still. So blocks start at a huge page, and blocks that are freed wait, up to a limit, for the next array of their size.
-Meanwhile the system may take their pages back (MADV_FREE) when it needs them.
+The latest of them stay as they are; of the others the system may take the pages back (MADV_FREE) when it needs them.
+To allow that costs more than a small product, because every CPU must forget where the pages were.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ ALIGNMENT = 64
 LARGE = 1 << 20  # bytes from which on an array gets a block of its own
 HUGE_PAGE = 2 << 20
 KEPT_AT_MOST = 256 << 20  # unless told otherwise
+WARM_AT_MOST = 64 << 20  # of these, bytes whose pages the system may not take
 
 _BYTE: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 _address = ctypes.addressof
@@ -51,7 +53,10 @@ class Block:
                 self.memory.madvise(mmap.MADV_FREE)
 
 
-_kept: list[Block] = []  # changed by single operations only: arrays die in any thread, at any time
+# The latest blocks to be freed, and those before them that were let go. Changed by single operations only, and a block
+# is in neither while it changes hands: arrays die in any thread, at any time.
+_warm: list[Block] = []
+_cold: list[Block] = []
 _limit = 0
 
 
@@ -64,31 +69,41 @@ def keep(nbytes: int) -> None:
 
 def kept() -> int:
     """How many bytes of freed blocks wait for another use."""
-    return sum(block.size for block in tuple(_kept))
+    return _size(_warm) + _size(_cold)
+
+
+def _size(blocks: list[Block]) -> int:
+    return sum(block.size for block in tuple(blocks))
 
 
 def _trim() -> None:
     while kept() > _limit:
         with contextlib.suppress(IndexError):  # another thread took it
-            _kept.pop(0)
+            (_cold or _warm).pop(0)
 
 
 def _give_back(block: Block) -> None:
-    if block.size <= _limit:
-        block.let_go()
-        _kept.append(block)
-        _trim()
+    if block.size > _limit:
+        return
+    _warm.append(block)
+    while _size(_warm) > WARM_AT_MOST:
+        with contextlib.suppress(IndexError):  # another thread took it
+            oldest = _warm.pop(0)
+            oldest.let_go()
+            _cold.append(oldest)
+    _trim()
 
 
 def _take(nbytes: int) -> Block | None:
     """A kept block of that size, or of an eighth more at most."""
-    fitting = [block for block in tuple(_kept) if nbytes <= block.size <= nbytes + nbytes // 8]
-    for block in sorted(fitting, key=lambda block: block.size):
-        with contextlib.suppress(ValueError):  # another thread took it
-            _kept.remove(block)
-            # Who dug out the memory behind an array and still holds it, keeps it for himself.
-            if sys.getrefcount(block.memory) == 2:
-                return block
+    for blocks in (_warm, _cold):
+        fitting = [block for block in tuple(blocks) if nbytes <= block.size <= nbytes + nbytes // 8]
+        for block in sorted(fitting, key=lambda block: block.size):
+            with contextlib.suppress(ValueError):  # another thread took it
+                blocks.remove(block)
+                # Who dug out the memory behind an array and still holds it, keeps it for himself.
+                if sys.getrefcount(block.memory) == 2:
+                    return block
     return None
 
 
@@ -96,9 +111,10 @@ def _new(nbytes: int) -> Block:
     try:
         return Block(nbytes)
     except (OSError, MemoryError):
-        if not _kept:
+        if not kept():
             raise
-        _kept.clear()
+        _warm.clear()
+        _cold.clear()
         return Block(nbytes)
 
 

@@ -122,3 +122,23 @@ def test_arrays_in_cycles_give_their_blocks_back() -> None:
     del cycle
     gc.collect()
     assert memory.kept() == 3 * MIB
+
+
+def test_the_system_may_take_all_but_the_latest_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go: list[memory.Block] = []
+    monkeypatch.setattr(memory.Block, "let_go", lambda block: let_go.append(block))
+    sf.set_cache_bytes(96 * MIB)
+    held = [empty(16 * MIB, np.uint8) for _ in range(7)]
+    places = [address(a) for a in held]
+    while held:
+        del held[0]
+    assert memory.kept() == 96 * MIB
+    assert len(let_go) == 7 - 4  # of which the oldest is gone
+    again = [empty(16 * MIB, np.uint8) for _ in range(6)]
+    assert {address(a) for a in again[:4]} == set(places[3:])
+    assert {address(a) for a in again[4:]} == set(places[1:3])
+    big = empty(80 * MIB, np.uint8)
+    again.clear()
+    del big
+    assert let_go[-1].size == 80 * MIB
+    assert memory.kept() <= 96 * MIB
