@@ -165,23 +165,23 @@ pub trait Index: Copy + Default + Ord + Send + Sync + 'static {
     /// The position of an index that is out of range.
     fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize>;
 
-    /// Adds `values[i]` times `x[indices[i]]`, see `Kernels::csr_wide_8_i32`.
+    /// Sums of `values[i]` times `x[indices[i]]`, and of what `sums` hold if there are `more`.
     ///
     /// # Errors
     /// The position of an index that is out of range.
-    fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8]) -> Result<(), usize>;
+    fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8], more: bool) -> Result<(), usize>;
 
     /// The same for 16 columns.
     ///
     /// # Errors
     /// As [`Index::add_8`].
-    fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16]) -> Result<(), usize>;
+    fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16], more: bool) -> Result<(), usize>;
 
     /// The same for 32 columns.
     ///
     /// # Errors
     /// As [`Index::add_8`].
-    fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32]) -> Result<(), usize>;
+    fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32], more: bool) -> Result<(), usize>;
 }
 
 macro_rules! index {
@@ -214,14 +214,14 @@ macro_rules! index {
             fn add_rows(indices: &[Self], values: &[f32], x: &Strided<'_>, sums: &mut [f32]) -> Result<(), usize> {
                 Kernels::active().$row(indices, values, x, sums)
             }
-            fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8]) -> Result<(), usize> {
-                Kernels::active().$wide_8(row, x, sums)
+            fn add_8(row: CsrRow<'_, Self>, x: &[[f32; 8]], sums: &mut [f32; 8], more: bool) -> Result<(), usize> {
+                Kernels::active().$wide_8(row, x, sums, more)
             }
-            fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16]) -> Result<(), usize> {
-                Kernels::active().$wide_16(row, x, sums)
+            fn add_16(row: CsrRow<'_, Self>, x: &[[f32; 16]], sums: &mut [f32; 16], more: bool) -> Result<(), usize> {
+                Kernels::active().$wide_16(row, x, sums, more)
             }
-            fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32]) -> Result<(), usize> {
-                Kernels::active().$wide_32(row, x, sums)
+            fn add_32(row: CsrRow<'_, Self>, x: &[[f32; 32]], sums: &mut [f32; 32], more: bool) -> Result<(), usize> {
+                Kernels::active().$wide_32(row, x, sums, more)
             }
         }
     };

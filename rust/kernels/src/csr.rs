@@ -5,7 +5,8 @@ use crate::Kernels;
 /// Indices and values of a row.
 pub type CsrRow<'a, I> = (&'a [I], &'a [f32]);
 
-pub(crate) type CsrWide<I, const W: usize> = unsafe fn(&[I], &[f32], &[[f32; W]], &mut [f32; W]) -> Result<(), usize>;
+pub(crate) type CsrWide<I, const W: usize> =
+    unsafe fn(&[I], &[f32], &[[f32; W]], &mut [f32; W], bool) -> Result<(), usize>;
 
 /// The same function for some numbers of columns.
 #[derive(Clone, Copy)]
@@ -17,7 +18,7 @@ pub(crate) struct Wides<I> {
 
 macro_rules! wide {
     ($name:ident, $table:ident, $wide:ident, $i:ty, $w:literal) => {
-        /// Adds `values[i]` times `x[indices[i]]` to `sums`.
+        /// Sums of `values[i]` times `x[indices[i]]`, and of what `sums` hold if there are `more`.
         ///
         /// # Errors
         /// The position of an index that is out of range; `sums` then hold anything.
@@ -29,10 +30,11 @@ macro_rules! wide {
             (indices, values): CsrRow<'_, $i>,
             x: &[[f32; $w]],
             sums: &mut [f32; $w],
+            more: bool,
         ) -> Result<(), usize> {
             assert_eq!(values.len(), indices.len(), "values");
             // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
-            unsafe { (self.product.$table.$wide)(indices, values, x, sums) }
+            unsafe { (self.product.$table.$wide)(indices, values, x, sums, more) }
         }
     };
 }

@@ -165,9 +165,9 @@ macro_rules! wide {
         let [a, b, c] = $fences;
         let x: Vec<[f32; $w]> = $x.iter().map(|&x| std::array::from_fn(|i| x + i as f32)).collect();
         let (mut want, mut sums) = ([0.5; $w], [0.5; $w]);
-        let done = $kernels.$name(($indices, $values), &x, &mut want);
+        let done = $kernels.$name(($indices, $values), &x, &mut want, true);
         let at = (&*a.place($side, $indices), &*b.place($side, $values));
-        assert_eq!($kernels.$name(at, c.place($side, &x), &mut sums), done);
+        assert_eq!($kernels.$name(at, c.place($side, &x), &mut sums, true), done);
         assert_eq!(sums, want, "{:?}, {:?}, {} slots", $kernels.isa(), $side, $values.len());
     }};
 }

@@ -182,19 +182,21 @@ macro_rules! wide {
             let indices: Vec<i32> = (0..len).map(|_| (next() % rows as u32) as i32).collect();
             let wide: Vec<i64> = indices.iter().map(|&index| i64::from(index)).collect();
             for kernels in tables() {
-                let (mut short, mut long) = ([0.25; $w], [0.25; $w]);
-                kernels.$short((&indices, &values), &x, &mut short).expect("indices are in range");
-                kernels.$long((&wide, &values), &x, &mut long).expect("indices are in range");
-                assert_eq!(short, long);
-                for (column, &sum) in short.iter().enumerate() {
-                    let terms = (0..len).map(|i| f64::from(values[i]) * f64::from(x[indices[i] as usize][column]));
-                    close(sum, terms.chain([0.25]), stringify!($short));
+                for (more, before) in [(true, 0.25), (false, 0.0)] {
+                    let (mut short, mut long) = ([0.25; $w], [0.25; $w]);
+                    kernels.$short((&indices, &values), &x, &mut short, more).expect("indices are in range");
+                    kernels.$long((&wide, &values), &x, &mut long, more).expect("indices are in range");
+                    assert_eq!(short, long);
+                    for (column, &sum) in short.iter().enumerate() {
+                        let terms = (0..len).map(|i| f64::from(values[i]) * f64::from(x[indices[i] as usize][column]));
+                        close(sum, terms.chain([before]), stringify!($short));
+                    }
                 }
                 for bad in [-1, rows as i32, i32::MAX, i32::MIN] {
                     for at in [0, len / 2, len.saturating_sub(1)].into_iter().filter(|&at| at < len) {
                         let mut broken = indices.clone();
                         broken[at] = bad;
-                        assert_eq!(kernels.$short((&broken, &values), &x, &mut short), Err(at));
+                        assert_eq!(kernels.$short((&broken, &values), &x, &mut [0.0; $w], true), Err(at));
                     }
                 }
             }

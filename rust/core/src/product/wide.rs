@@ -14,7 +14,7 @@ const MOST_ROWS: usize = 1 << 15;
 /// The kernel for some number of columns.
 trait Wide<I>: Sized {
     const ZERO: Self;
-    fn add(&mut self, indices: &[I], values: &[f32], x: &[Self]) -> std::result::Result<(), usize>;
+    fn add(&mut self, indices: &[I], values: &[f32], x: &[Self], more: bool) -> std::result::Result<(), usize>;
 }
 
 macro_rules! wide {
@@ -22,8 +22,8 @@ macro_rules! wide {
         impl<I: Index> Wide<I> for [f32; $w] {
             const ZERO: Self = [0.0; $w];
             #[inline]
-            fn add(&mut self, indices: &[I], values: &[f32], x: &[Self]) -> std::result::Result<(), usize> {
-                I::$add((indices, values), x, self)
+            fn add(&mut self, indices: &[I], values: &[f32], x: &[Self], more: bool) -> std::result::Result<(), usize> {
+                I::$add((indices, values), x, self, more)
             }
         }
     };
@@ -130,14 +130,23 @@ where
     let mut room = [0.0; RUN];
     let start = gather::<W>(x, first, packed);
     let (packed, _) = packed[start..].as_chunks::<W>();
+    let mut sum = |row, sums: &mut [f32; W]| {
+        let mut more = false;
+        w.each_run(row, &mut room, |indices, values| {
+            sums.add(indices, values, packed, std::mem::replace(&mut more, true))
+        })?;
+        if !more {
+            sums.fill(0.0);
+        }
+        Ok(())
+    };
     for (row, piece) in rows.zip(pieces) {
         if let Ok(sums) = <&mut [f32; W]>::try_from(&mut *piece) {
-            sums.fill(0.0);
-            w.each_run(row, &mut room, |indices, values| sums.add(indices, values, packed))?;
+            sum(row, sums)?;
             continue;
         }
         let mut sums = <[f32; W]>::ZERO;
-        w.each_run(row, &mut room, |indices, values| sums.add(indices, values, packed))?;
+        sum(row, &mut sums)?;
         piece.copy_from_slice(&sums[..piece.len()]);
     }
     Ok(())

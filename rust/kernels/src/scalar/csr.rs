@@ -35,9 +35,12 @@ pub(crate) fn wide<I: Index, const W: usize, const C: usize, const F: bool>(
     values: &[f32],
     x: &[[f32; W]],
     sums: &mut [f32; W],
+    more: bool,
 ) -> Result<(), usize> {
     let mut all = [[0.0; W]; C];
-    all[0] = *sums;
+    if more {
+        all[0] = *sums;
+    }
     for (turn, (indices, values)) in indices.chunks(C).zip(values.chunks(C)).enumerate() {
         for (i, ((index, &value), all)) in indices.iter().zip(values).zip(&mut all).enumerate() {
             let row = x.get(index.row()).ok_or(turn * C + i)?;

@@ -11,8 +11,9 @@ fn wide<I: Index, const W: usize, const C: usize>(
     values: &[f32],
     x: &[[f32; W]],
     sums: &mut [f32; W],
+    more: bool,
 ) -> Result<(), usize> {
-    plain::wide::<I, W, C, true>(indices, values, x, sums)
+    plain::wide::<I, W, C, true>(indices, values, x, sums, more)
 }
 
 /// All of them.

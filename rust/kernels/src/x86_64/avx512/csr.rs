@@ -80,10 +80,14 @@ fn wide<I: Index, const W: usize, const V: usize>(
     values: &[f32],
     x: &[[f32; W]],
     sums: &mut [f32; W],
+    more: bool,
 ) -> Result<(), usize> {
     let mut all = [[_mm512_setzero_ps(); V]; 4];
-    for (all, sums) in all[0].iter_mut().zip(sums.as_chunks::<16>().0) {
-        *all = load(sums);
+    // To load zeros would be to wait until they are written.
+    if more {
+        for (all, sums) in all[0].iter_mut().zip(sums.as_chunks::<16>().0) {
+            *all = load(sums);
+        }
     }
     let (fours, rest) = indices.as_chunks::<4>();
     let (parts, last) = values.as_chunks::<4>();
