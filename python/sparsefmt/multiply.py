@@ -2,8 +2,9 @@
 
 Four ways lead to `w @ x`: a kernel that multiplies straight from the packed arrays; the same after a conversion to
 rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. An estimate of each, from counts of bytes and
-multiplications, decides. Its constants were measured on one thread of an AMD EPYC (Zen 5); what they must get right is
-which of two estimates is smaller, not the time itself (benches/python/crossover.py).
+multiplications, decides. Its constants were measured on one thread of an AMD EPYC (Zen 5), those of blocks and tiles on
+a Xeon (family 6, model 167); what they must get right is which of two estimates is smaller, not the time itself
+(benches/python/crossover.py).
 """
 
 import functools
@@ -38,8 +39,11 @@ _PACK = 0.24e-9  # seconds BLAS takes for an element however few columns there a
 _DECODE = 0.3e-9  # seconds an element takes to be decoded; where it is a code, twice as long
 _CAST = 3.5e-9  # seconds NumPy takes to make float32 of another number
 _TURN = 5e-9  # seconds a slot takes from csc to csr
-_BLOCK = 33e-9  # seconds a block of bsr takes the kernel besides its items
-_BLOCK_DECODED = 13e-9  # the same where it is decoded
+_BLOCK = 4e-9  # seconds a block of bsr takes the kernel besides its items
+_PER_ITEM = 0.15e-9  # seconds an item of a block takes with one column; with more, for each register of 16 of them:
+_PER_REGISTER = 0.28e-9
+_PER_CODE_OF_BLOCKS = 1.2e-9  # seconds a code takes to become an item
+_BLOCK_DECODED = 25e-9  # the same where it is decoded
 _START = 5e-6  # seconds that a call costs whatever its size
 _START_PACKED = 12e-6  # the same of a kernel
 _START_SLOTS = 60e-6  # the same slot by slot
@@ -135,8 +139,9 @@ def _work(s: Structure, values: Codec, k: int) -> float:
     """Seconds that multiplying takes one thread with AVX-512."""
     size = s.shape[0] * s.shape[1]
     if isinstance(s, Bsr):
-        panels = -(-k // 64)
-        return _BLOCK * len(s.indices) * panels + 0.03e-9 * s.slots * max(k, 16)
+        per = _PER_ITEM if k == 1 else _PER_REGISTER * -(-k // 16)
+        code = 0.0 if values.kind == "raw" else _PER_CODE_OF_BLOCKS
+        return _BLOCK * len(s.indices) * -(-k // 64) + s.slots * (per + code)
     if k == 1:
         fast = isinstance(s, Nm) and (s.n, s.m) == (2, 4)
         masked = (0.05e-9 if fast else 0.09e-9) * size
@@ -162,7 +167,7 @@ def _kernel_name(s: Structure, k: int) -> str:
     kind = {"coo": "csr", "csc": "csr"}.get(s.kind, s.kind)
     how = {
         "csr": "a step per stored value",
-        "bsr": "blocks, 4 rows at a time",
+        "bsr": "blocks, sums of up to 16 rows in registers",
     }.get(kind, f"{kernels.DEPTH} columns of w at a time, a step per stored value")
     if k == 1:
         how = "row by row, values decoded in registers"

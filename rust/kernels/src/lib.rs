@@ -4,6 +4,7 @@
 //! behind them rely on slice lengths only, never on contents.
 
 mod affine;
+mod blocks;
 mod compress;
 mod csr;
 mod dispatch;
@@ -29,6 +30,7 @@ mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use blocks::Blocks;
 pub use csr::CsrRow;
 pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
 pub use fours::FourRow;

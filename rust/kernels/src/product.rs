@@ -1,5 +1,6 @@
 //! The part of the table that multiplies: sums of products of stored values with the rows of a matrix of float32.
 
+use crate::blocks::BlockRow;
 use crate::csr::Wides;
 use crate::fours::Fours;
 use crate::pairs::PairTable;
@@ -32,7 +33,7 @@ pub struct Strided<'a> {
 
 impl Strided<'_> {
     /// Whether all rows lie in the items.
-    fn is_inside(&self) -> bool {
+    pub(crate) fn is_inside(&self) -> bool {
         let last = self.rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(self.stride));
         let end = last.and_then(|last| last.checked_add(self.first)).and_then(|at| at.checked_add(self.width));
         self.width <= 64 && (self.rows == 0 || end.is_some_and(|end| end <= self.items.len()))
@@ -45,7 +46,6 @@ pub(crate) type DotIntegers = unsafe fn(&[u8], usize, &[u8], &[u8], &[f32]) -> (
 pub(crate) type Dots<const J: usize> = unsafe fn(&[f32], &[u8], &[Chunk<J>], &mut [f32; J]);
 pub(crate) type CsrDot<I> = unsafe fn(&[I], &[f32], &[f32]) -> Result<f32, usize>;
 pub(crate) type CsrRow<I> = unsafe fn(&[I], &[f32], &Strided<'_>, &mut [f32]) -> Result<(), usize>;
-pub(crate) type Block = unsafe fn(&[f32], usize, &Strided<'_>, &mut [f32], usize);
 
 /// Functions for one instruction set.
 #[derive(Clone, Copy)]
@@ -69,7 +69,7 @@ pub(crate) struct Product {
     pub(crate) csr_row_i64: CsrRow<i64>,
     pub(crate) wide_i32: Wides<i32>,
     pub(crate) wide_i64: Wides<i64>,
-    pub(crate) block: Block,
+    pub(crate) block_row: BlockRow,
     pub(crate) all_finite: unsafe fn(&[f32]) -> bool,
 }
 
@@ -90,7 +90,7 @@ pub(crate) const SCALAR: Product = Product {
     csr_row_i64: plain::csr_row::<i64, false>,
     wide_i32: csr::wides(),
     wide_i64: csr::wides(),
-    block: plain::block::<false>,
+    block_row: crate::blocks::SCALAR,
     all_finite: plain::all_finite,
 };
 
@@ -220,20 +220,6 @@ impl Kernels {
     dots!(dots_16, 16);
     csr!(csr_dot_i32, csr_row_i32, i32);
     csr!(csr_dot_i64, csr_row_i64, i64);
-
-    /// Adds the product of a block, rows of `x.rows` items, with `x` to the rows of `sums`, which start `stride` items
-    /// apart.
-    ///
-    /// # Panics
-    /// `block` is no whole number of rows; rows stick out of `x` or `sums`.
-    pub fn block(&self, block: &[f32], x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-        assert!(x.is_inside() && block.len().is_multiple_of(x.rows.max(1)), "columns of a block");
-        let rows = block.len().checked_div(x.rows).unwrap_or(0);
-        let end = rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(x.width));
-        assert!(end.is_some_and(|end| end <= sums.len()), "rows of a block");
-        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
-        unsafe { (self.product.block)(block, rows, x, sums, stride) }
-    }
 
     /// Whether no item is NaN or infinite.
     #[must_use]

@@ -7,7 +7,7 @@ mod fence;
 
 use common::{generator, scalar};
 use fence::{Fence, PAGE, bytes, everywhere};
-use sparsefmt_kernels::{Chunk, FourRow, PAIRED, PairRows, Pairs, Strided};
+use sparsefmt_kernels::{Blocks, Chunk, FourRow, PAIRED, PairRows, Pairs, Strided};
 
 #[test]
 fn dots_with_bits() {
@@ -99,15 +99,20 @@ fn chunks_and_blocks() {
         kernels.dots_4(a.place(side, &values), b.place(side, &bits), c.place(side, &x), &mut sums);
         assert_eq!(sums, want, "{context}");
 
-        for (rows, width) in [(1, 1), (4, 5), (16, 16), (16, 40)] {
-            let block: Vec<f32> = (0..len / rows * rows).map(|_| (next() % 99) as f32).collect();
-            let x: Vec<f32> = (0..rows * width).map(|_| (next() % 99) as f32).collect();
-            let strided = |items| Strided { items, rows, stride: width, first: 0, width };
-            let mut want = vec![0.5; len / rows * width];
+        for (across, depth, width) in [(1, 1, 1), (4, 4, 5), (16, 16, 16), (20, 17, 1), (16, 13, 40), (3, 3, 64)] {
+            let (count, rows) = (len / 7 % 4, len % 7);
+            let area = (rows + 1) * across;
+            let items: Vec<f32> = (0..count * area).map(|_| (next() % 99) as f32).collect();
+            let x: Vec<f32> = (0..(depth + 5) * width).map(|_| (next() % 99) as f32).collect();
+            let starts: Vec<usize> = (0..count).map(|_| next() as usize % 6).collect();
+            let strided = |items| Strided { items, rows: depth + 5, stride: width, first: 0, width };
+            let blocks = |items, starts| Blocks { items, area, across, depth, rows, starts };
+            let mut want = vec![0.5; rows * width];
             let sums = d.place(side, &want);
-            kernels.block(&block, &strided(&x), &mut want, width);
-            kernels.block(a.place(side, &block), &strided(c.place(side, &x)), sums, width);
-            assert_eq!(sums, want, "{context}, {rows} x {width}");
+            kernels.block_row(&blocks(&items, &starts), &strided(&x), &mut want, width);
+            let (items, starts) = (&*a.place(side, &items), &*b.place(side, &starts));
+            kernels.block_row(&blocks(items, starts), &strided(c.place(side, &x)), sums, width);
+            assert_eq!(sums, want, "{context}, {rows} x {across}, {width} columns");
         }
     });
 }

@@ -1,6 +1,6 @@
 //! Products on every instruction set are within the bound of sums in float64, whatever the lengths.
 
-use sparsefmt_kernels::{Chunk, Isa, Kernels, PAIRED, PairRows, Pairs, Strided};
+use sparsefmt_kernels::{Blocks, Chunk, Isa, Kernels, PAIRED, PairRows, Pairs, Strided};
 
 /// A small generator, so that the tests need no crate and repeat.
 fn generator(seed: u64) -> impl FnMut() -> u32 {
@@ -120,7 +120,7 @@ fn dots_of_a_few_columns_agree() {
 }
 
 #[test]
-fn rows_and_blocks_agree() {
+fn rows_agree() {
     for width in (1..=64).step_by(5).chain([16, 32, 48, 64]) {
         let mut next = generator(width as u64);
         let (rows, stride, first) = (19, width + 7, 3);
@@ -147,18 +147,68 @@ fn rows_and_blocks_agree() {
             }
             let sum = kernels.csr_dot_i64(&wide, &values, &items[..rows]).expect("indices are in range");
             close(sum, (0..23).map(|i| f64::from(values[i]) * f64::from(items[indices[i] as usize])), "a dot");
-            for lines in [0, 1, 4, 6, 16] {
-                let block = floats(&mut next, lines * rows);
-                let mut sums = vec![0.25; lines * stride];
-                kernels.block(&block, &x, &mut sums, stride);
-                for line in 0..lines {
-                    for column in 0..width {
-                        let terms = (0..rows).map(|at| f64::from(block[line * rows + at]) * item(at, column));
-                        close(sums[line * stride + column], terms.chain([0.25]), "a block");
+        }
+    }
+}
+
+#[test]
+fn rows_of_blocks_agree() {
+    for width in (1..=64).step_by(5).chain([16, 32, 48, 64]) {
+        for (r, across, depth) in [(1, 4, 4), (4, 4, 4), (3, 5, 2), (8, 8, 8), (19, 20, 17), (16, 16, 16), (35, 33, 33)]
+        {
+            let mut next = generator((width * 100 + r) as u64);
+            for (rows, stride, first) in [(r, width + 7, 3), (r - 1, width, 0)] {
+                let items = floats(&mut next, 40 * stride);
+                let x = Strided { items: &items, rows: 40, stride, first, width };
+                let starts: Vec<usize> = (0..7).map(|_| next() as usize % (41 - depth)).collect();
+                let stored = floats(&mut next, starts.len() * r * across);
+                let w = Blocks { items: &stored, area: r * across, across, depth, rows, starts: &starts };
+                for kernels in tables() {
+                    let mut sums = vec![0.25; rows * stride];
+                    kernels.block_row(&w, &x, &mut sums, stride);
+                    for (at, &sum) in sums.iter().enumerate() {
+                        let (row, column) = (at / stride, at % stride);
+                        if column >= width {
+                            assert_eq!(sum, 0.25);
+                            continue;
+                        }
+                        let terms = (0..7 * depth).map(|i| {
+                            let value = stored[i / depth * r * across + row * across + i % depth];
+                            let item = items[(starts[i / depth] + i % depth) * stride + first + column];
+                            f64::from(value) * f64::from(item)
+                        });
+                        close(sum, terms.chain([0.25]), "a block");
                     }
                 }
             }
         }
+    }
+}
+
+#[test]
+fn blocks_that_stick_out_are_refused() {
+    let (items, x) = ([1.0; 32], [1.0; 40]);
+    let x = Strided { items: &x, rows: 10, stride: 4, first: 0, width: 4 };
+    let good = Blocks { items: &items, area: 16, across: 4, depth: 4, rows: 4, starts: &[0, 6] };
+    let bad = [
+        Blocks { starts: &[0, 7], ..good },
+        Blocks { starts: &[0, usize::MAX], ..good },
+        Blocks { starts: &[0], ..good },
+        Blocks { rows: 5, ..good },
+        Blocks { rows: usize::MAX, ..good },
+        Blocks { depth: 5, ..good },
+        Blocks { area: 0, ..good },
+    ];
+    for kernels in tables() {
+        let mut sums = [0.0; 16];
+        kernels.block_row(&good, &x, &mut sums, 4);
+        assert_eq!(sums, [8.0; 16]);
+        for w in &bad {
+            let refused = std::panic::catch_unwind(|| kernels.block_row(w, &x, &mut [0.0; 64], 4));
+            assert!(refused.is_err(), "{w:?}");
+        }
+        let refused = std::panic::catch_unwind(|| kernels.block_row(&good, &x, &mut [0.0; 15], 4));
+        assert!(refused.is_err());
     }
 }
 

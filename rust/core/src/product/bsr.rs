@@ -5,7 +5,7 @@ use super::values::{Slots, Values};
 use crate::bsr::Block;
 use crate::csr::span;
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{Kernels, Strided};
+use sparsefmt_kernels::{Blocks, Kernels, Strided};
 use std::ops::Range;
 
 /// Columns of `x` at a time.
@@ -13,6 +13,12 @@ const WIDTH: usize = 64;
 
 /// The most items of a block that are decoded.
 const MOST: usize = 1 << 16;
+
+/// Items that are decoded at once, if they make more than one block.
+const RUN: usize = 1 << 12;
+
+/// Blocks that are multiplied at once.
+const BLOCKS: usize = 256;
 
 /// `out = w @ x` for blocks; `indptr` and `indices` count blocks.
 ///
@@ -45,7 +51,9 @@ pub fn bsr_matmul<I: Index>(
     let lines: Vec<_> = ranges.iter().map(|r| r.start * block.r..(r.end * block.r).min(rows)).collect();
     let outs = out.split(&lines);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let mut room = vec![0.0; if is_single { 0 } else { area }];
+        let most = if is_single { BLOCKS } else { (RUN / area).clamp(1, BLOCKS) };
+        let mut room = vec![0.0; if is_single { 0 } else { most * area }];
+        let mut starts = [0; BLOCKS];
         let first = range.start;
         let sums = out.items_mut();
         sums.fill(0.0);
@@ -53,55 +61,77 @@ pub fn bsr_matmul<I: Index>(
             let from = (line - first) * block.r * k;
             let end = sums.len().min(from + block.r * k);
             let sums = &mut sums[from..end];
-            let blocks = crate::csr::slots_at(indptr, line, &place)?;
-            for at in blocks {
-                let wrong = || Error::Index { at, got: indices[at].to_i64(), bound: cols.div_ceil(block.c) };
-                let column = indices[at].below(cols.div_ceil(block.c)).ok_or_else(wrong)? * block.c;
+            let mut blocks = crate::csr::slots_at(indptr, line, &place)?;
+            while !blocks.is_empty() {
+                let mut count = 0;
+                for at in blocks.clone().take(most) {
+                    let wrong = || Error::Index { at, got: indices[at].to_i64(), bound: cols.div_ceil(block.c) };
+                    let start = indices[at].below(cols.div_ceil(block.c)).ok_or_else(wrong)? * block.c;
+                    // One that sticks out goes alone.
+                    if start + block.c > cols && count > 0 {
+                        break;
+                    }
+                    starts[count] = start;
+                    count += 1;
+                    if start + block.c > cols {
+                        break;
+                    }
+                }
+                let run = blocks.start..blocks.start + count;
                 let items = match values.slots {
-                    Slots::Single(items) => &items[at * area..(at + 1) * area],
+                    Slots::Single(items) => &items[run.start * area..run.end * area],
                     _ => {
-                        decode(values, block, (line * block.r, column), at, &mut room)?;
-                        &room
+                        let room = &mut room[..count * area];
+                        decode(values, block, (line * block.r, sums.len() / k), run.start, &starts, room)?;
+                        &*room
                     }
                 };
-                multiply(items, block, column, &x, sums);
+                multiply(items, block, &starts[..count], &x, sums);
+                blocks.start = run.end;
             }
         }
         Ok(())
     })
 }
 
-/// Decodes a block row by row, as scales go.
-fn decode(values: &Values<'_>, block: Block, at: (usize, usize), number: usize, room: &mut [f32]) -> Result<()> {
+/// Decodes blocks that stand side by side, from block `number` on: the first rows of each, as far as they count.
+fn decode(
+    values: &Values<'_>,
+    block: Block,
+    (first, rows): (usize, usize),
+    number: usize,
+    starts: &[usize],
+    room: &mut [f32],
+) -> Result<()> {
     let area = block.r * block.c;
-    for (i, room) in room.chunks_mut(block.c).enumerate() {
-        // Rows that stick out hold zeros; the last row has scales for them.
-        let row = at.0 + i;
-        if values.check(row + 1, 0).is_err() {
-            room.fill(0.0);
-            continue;
+    if let Slots::Book(_, _, [_, _, ..]) = values.slots {
+        for (i, room) in room.chunks_mut(area).enumerate() {
+            for (row, room) in room.chunks_mut(block.c).enumerate().take(rows) {
+                values.widen(first + row, (number + i) * area + row * block.c, room)?;
+            }
         }
-        values.widen(row, number * area + i * block.c, room)?;
-        if let Some(scales) = values.scales {
-            scales.apply_each(row, at.1..at.1 + block.c, room);
+        return Ok(());
+    }
+    values.widen(first, number * area, room)?;
+    if let Some(scales) = values.scales {
+        for row in 0..rows {
+            let each = starts.iter().zip(room.chunks_mut(area)).map(|(&start, items)| {
+                let items = &mut items[row * block.c..][..block.c];
+                (start, items)
+            });
+            scales.apply_runs(first + row, each);
         }
     }
     Ok(())
 }
 
-/// Adds the product of a block to the sums of its rows.
-fn multiply(items: &[f32], block: Block, column: usize, x: &Matrix<'_, f32>, sums: &mut [f32]) {
-    let (k, rows) = (x.cols(), sums.len() / x.cols());
-    let depth = block.c.min(x.rows() - column);
+/// Adds the products of blocks to the sums of their rows; one that sticks out comes alone.
+fn multiply(items: &[f32], block: Block, starts: &[usize], x: &Matrix<'_, f32>, sums: &mut [f32]) {
+    let (k, rows, area) = (x.cols(), sums.len() / x.cols(), block.r * block.c);
+    let depth = starts.first().map_or(0, |start| block.c.min(x.rows() - start));
+    let w = Blocks { items, area, across: block.c, depth, rows, starts };
     for first in (0..k).step_by(WIDTH) {
-        let width = WIDTH.min(k - first);
-        let x = Strided { items: &x.items()[column * k..], rows: depth, stride: k, first, width };
-        if depth == block.c {
-            Kernels::active().block(&items[..rows * depth], &x, &mut sums[first..], k);
-        } else {
-            for (items, sums) in items.chunks(block.c).zip(sums.chunks_mut(k)) {
-                Kernels::active().block(&items[..depth], &x, &mut sums[first..], k);
-            }
-        }
+        let x = Strided { items: x.items(), rows: x.rows(), stride: k, first, width: WIDTH.min(k - first) };
+        Kernels::active().block_row(&w, &x, &mut sums[first..], k);
     }
 }

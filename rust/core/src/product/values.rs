@@ -192,6 +192,11 @@ impl<'a> Values<'a> {
             Slots::Shorts(items, widen) => widen(&items[at..end], out),
             Slots::Codes(stream, bits) => {
                 let signed = self.scales.is_some_and(|scales| scales.zero_point.is_none());
+                if bits == 8 {
+                    let widen: Widen<u8> = if signed { Int8::widen } else { UInt8::widen };
+                    widen(&stream[at..end], out);
+                    return Ok(());
+                }
                 let shift = if signed { 8 - bits } else { 0 };
                 each_code(stream, bits, at, out, |code| {
                     if signed { f32::from((code << shift) as i8 >> shift) } else { f32::from(code) }
@@ -270,6 +275,28 @@ impl<'a> Scales<'a> {
                 known = (group, self.entry(row, column));
             }
             *code = (*code - known.1.1) * known.1.0;
+        }
+    }
+
+    /// The same for codes of some columns side by side, and of others.
+    pub(super) fn apply_runs<'c>(&self, row: usize, runs: impl Iterator<Item = (usize, &'c mut [f32])>) {
+        let (mut shared, mut entry) = (0..0, (0.0, 0.0));
+        for (column, codes) in runs {
+            if !shared.contains(&column) {
+                shared = if self.per_row == 1 {
+                    0..usize::MAX
+                } else {
+                    let first = column - column % self.group;
+                    first..first.saturating_add(self.group)
+                };
+                entry = self.entry(row, column);
+            }
+            if column + codes.len() > shared.end {
+                self.apply_each(row, column.., codes);
+                continue;
+            }
+            let (scale, point) = entry;
+            codes.iter_mut().for_each(|code| *code = (*code - point) * scale);
         }
     }
 

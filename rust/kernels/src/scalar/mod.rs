@@ -1,6 +1,7 @@
 //! Portable kernels: the meaning in Rust, and what every faster table falls back to.
 
 pub(crate) mod affine;
+pub(crate) mod blocks;
 pub(crate) mod compress;
 pub(crate) mod csr;
 pub(crate) mod halves;

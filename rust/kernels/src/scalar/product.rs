@@ -118,18 +118,6 @@ pub(crate) fn csr_row<I: Index, const F: bool>(
     Ok(())
 }
 
-/// See [`crate::Kernels::block`].
-#[inline(always)]
-pub(crate) fn block<const F: bool>(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    for row in 0..rows {
-        let sums = &mut sums[row * stride..][..x.width];
-        for (at, &value) in block[row * x.rows..][..x.rows].iter().enumerate() {
-            let row = &x.items[at * x.stride + x.first..][..x.width];
-            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum = fma::<F>(value, x, *sum));
-        }
-    }
-}
-
 /// See [`crate::Kernels::all_finite`].
 #[inline(always)]
 pub(crate) fn all_finite(items: &[f32]) -> bool {

@@ -1,8 +1,10 @@
 //! Products for AVX2 with FMA: one column by its own kernels, the rest by the portable loops, compiled for it.
 
+use crate::blocks::Blocks;
 use crate::fours::Fours;
 use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
 use crate::product::{Chunk, Product, Strided};
+use crate::scalar::blocks;
 use crate::scalar::csr as portable;
 use crate::scalar::pairs;
 use crate::scalar::product as plain;
@@ -31,7 +33,7 @@ pub(crate) const TABLE: Product = Product {
     csr_row_i64,
     wide_i32: csr::wides(),
     wide_i64: csr::wides(),
-    block,
+    block_row,
     all_finite,
 };
 
@@ -86,10 +88,10 @@ macro_rules! csr {
 csr!(csr_dot_i32, csr_row_i32, i32);
 csr!(csr_dot_i64, csr_row_i64, i64);
 
-/// See [`crate::Kernels::block`].
+/// See [`crate::Kernels::block_row`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn block(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    plain::block::<true>(block, rows, x, sums, stride);
+fn block_row(w: &Blocks<'_>, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+    blocks::block_row::<true>(w, x, sums, stride);
 }
 
 /// See [`crate::Kernels::all_finite`].

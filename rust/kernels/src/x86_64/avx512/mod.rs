@@ -1,6 +1,7 @@
 //! Kernels for AVX-512 with BW, VL and VBMI2 (Ice Lake, Zen 4 and later).
 
 pub(crate) mod affine;
+pub(crate) mod blocks;
 pub(crate) mod compress;
 pub(crate) mod csr;
 pub(crate) mod dots;

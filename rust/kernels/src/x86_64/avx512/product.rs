@@ -4,7 +4,7 @@ use crate::fours::Fours;
 use crate::product::{Product, Strided};
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
-use crate::x86_64::avx512::{csr, dots, fours};
+use crate::x86_64::avx512::{blocks, csr, dots, fours};
 use std::arch::x86_64::{
     __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
     _mm512_setzero_ps, _mm512_storeu_ps,
@@ -33,7 +33,7 @@ pub(crate) const TABLE: Product = Product {
     csr_row_i64,
     wide_i32: csr::wides(),
     wide_i64: csr::wides(),
-    block,
+    block_row: blocks::block_row,
     all_finite,
 };
 
@@ -99,7 +99,7 @@ impl Columns {
 
 /// Lanes of a register that `len` items take.
 #[inline]
-fn lanes(len: usize) -> u16 {
+pub(super) fn lanes(len: usize) -> u16 {
     ((1u32 << len.min(16)) - 1) as u16
 }
 
@@ -179,67 +179,6 @@ macro_rules! csr {
 }
 csr!(csr_row_i32, i32);
 csr!(csr_row_i64, i64);
-
-/// `R` rows of a block and `V` registers of columns, so that a row of `x` is loaded once for all of them.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn tile<const R: usize, const V: usize>(block: &[f32], x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    let columns = Columns::new(x.width);
-    let mut all = [[_mm512_setzero_ps(); V]; R];
-    for (r, all) in all.iter_mut().enumerate() {
-        for (q, all) in all.iter_mut().enumerate() {
-            *all = columns.load(&sums[r * stride..][..x.width], q, V);
-        }
-    }
-    let block: [&[f32]; R] = std::array::from_fn(|r| &block[r * x.rows..][..x.rows]);
-    for at in 0..x.rows {
-        let row = &x.items[at * x.stride + x.first..][..x.width];
-        let row: [__m512; V] = {
-            let mut loaded = [_mm512_setzero_ps(); V];
-            for (q, loaded) in loaded.iter_mut().enumerate() {
-                *loaded = columns.load(row, q, V);
-            }
-            loaded
-        };
-        for (all, block) in all.iter_mut().zip(&block) {
-            let value = _mm512_set1_ps(block[at]);
-            for (all, &row) in all.iter_mut().zip(&row) {
-                *all = _mm512_fmadd_ps(value, row, *all);
-            }
-        }
-    }
-    for (r, all) in all.iter().enumerate() {
-        for (q, all) in all.iter().enumerate() {
-            columns.store(&mut sums[r * stride..][..x.width], q, V, *all);
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn tiles<const V: usize>(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    let mut row = 0;
-    while row + 4 <= rows {
-        tile::<4, V>(&block[row * x.rows..], x, &mut sums[row * stride..], stride);
-        row += 4;
-    }
-    while row < rows {
-        tile::<1, V>(&block[row * x.rows..], x, &mut sums[row * stride..], stride);
-        row += 1;
-    }
-}
-
-/// See [`crate::Kernels::block`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
-fn block(block: &[f32], rows: usize, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    match x.width {
-        0 => {}
-        1..=16 => tiles::<1>(block, rows, x, sums, stride),
-        17..=32 => tiles::<2>(block, rows, x, sums, stride),
-        33..=48 => tiles::<3>(block, rows, x, sums, stride),
-        _ => tiles::<4>(block, rows, x, sums, stride),
-    }
-}
 
 /// See [`crate::Kernels::all_finite`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
