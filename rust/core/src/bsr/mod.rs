@@ -33,7 +33,7 @@ impl Block {
         }
     }
 
-    fn area(self) -> usize {
+    pub(crate) fn area(self) -> usize {
         self.r * self.c
     }
 

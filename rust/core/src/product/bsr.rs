@@ -1,7 +1,7 @@
 //! Blocks.
 
-use super::check;
 use super::values::{Slots, Values};
+use super::{check, wide};
 use crate::bsr::Block;
 use crate::csr::span;
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
@@ -19,6 +19,17 @@ const RUN: usize = 1 << 12;
 
 /// Blocks that are multiplied at once.
 const BLOCKS: usize = 256;
+
+/// Blocks with their values.
+struct Rows<'a, I> {
+    indptr: &'a [I],
+    indices: &'a [I],
+    block: Block,
+    values: &'a Values<'a>,
+    /// The blocks of all rows.
+    place: Range<usize>,
+    shape: (usize, usize),
+}
 
 /// `out = w @ x` for blocks; `indptr` and `indices` count blocks.
 ///
@@ -46,52 +57,101 @@ pub fn bsr_matmul<I: Index>(
     if k == 0 {
         return Ok(());
     }
-    let work = place.len().saturating_mul(area).saturating_mul(4 * k);
-    let ranges = par::cut_by(indptr, 1, work);
+    let blocks = place.len();
+    let mut ranges = par::cut_by(indptr, 1, blocks.saturating_mul(area).saturating_mul(4 * k));
+    // Columns of `x` that are read again and again are brought together, on lines of the cache; codes are decoded once.
+    let packs = k > 8 && (is_single || k <= WIDTH) && wide::fits(cols, WIDTH.min(k));
+    let packs = packs && blocks.saturating_mul(block.c) > 8 * cols;
+    if packs {
+        ranges = par::joined(ranges);
+    }
+    let w = Rows { indptr, indices, block, values, place, shape: (rows, cols) };
     let lines: Vec<_> = ranges.iter().map(|r| r.start * block.r..(r.end * block.r).min(rows)).collect();
     let outs = out.split(&lines);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let most = if is_single { BLOCKS } else { (RUN / area).clamp(1, BLOCKS) };
-        let mut room = vec![0.0; if is_single { 0 } else { most * area }];
-        let mut starts = [0; BLOCKS];
-        let first = range.start;
+        let mut room = vec![0.0; if is_single { 0 } else { w.most() * area }];
         let sums = out.items_mut();
         sums.fill(0.0);
+        if !packs {
+            let x = Strided { items: x.items(), rows: cols, stride: k, first: 0, width: k };
+            return w.add(range, &x, sums, k, &mut room);
+        }
+        let mut packed = Vec::new();
+        for first in (0..k).step_by(WIDTH) {
+            let width = WIDTH.min(k - first);
+            let (start, stride) = match width {
+                0..=16 => (wide::gather::<16>(&x, first, &mut packed), 16),
+                17..=32 => (wide::gather::<32>(&x, first, &mut packed), 32),
+                _ => (wide::gather::<WIDTH>(&x, first, &mut packed), WIDTH),
+            };
+            let x = Strided { items: &packed[start..], rows: cols, stride, first: 0, width };
+            w.add(range.clone(), &x, &mut sums[first..], k, &mut room)?;
+        }
+        Ok(())
+    })
+}
+
+impl<I: Index> Rows<'_, I> {
+    /// Blocks that are multiplied at once.
+    fn most(&self) -> usize {
+        match self.values.slots {
+            Slots::Single(_) => BLOCKS,
+            _ => (RUN / self.block.area()).clamp(1, BLOCKS),
+        }
+    }
+
+    /// Adds the product of some rows of blocks to `sums`, whose rows start `stride` items apart.
+    fn add(
+        &self,
+        range: Range<usize>,
+        x: &Strided<'_>,
+        sums: &mut [f32],
+        stride: usize,
+        room: &mut [f32],
+    ) -> Result<()> {
+        let (block, area, (rows, cols)) = (self.block, self.block.area(), self.shape);
+        let mut starts = [0; BLOCKS];
+        let first = range.start;
         for line in range {
-            let from = (line - first) * block.r * k;
-            let end = sums.len().min(from + block.r * k);
-            let sums = &mut sums[from..end];
-            let mut blocks = crate::csr::slots_at(indptr, line, &place)?;
+            let sums = &mut sums[(line - first) * block.r * stride..];
+            let count = block.r.min(rows - line * block.r);
+            let mut blocks = crate::csr::slots_at(self.indptr, line, &self.place)?;
             while !blocks.is_empty() {
-                let mut count = 0;
-                for at in blocks.clone().take(most) {
-                    let wrong = || Error::Index { at, got: indices[at].to_i64(), bound: cols.div_ceil(block.c) };
-                    let start = indices[at].below(cols.div_ceil(block.c)).ok_or_else(wrong)? * block.c;
+                let mut found = 0;
+                for at in blocks.clone().take(self.most()) {
+                    let bound = cols.div_ceil(block.c);
+                    let wrong = || Error::Index { at, got: self.indices[at].to_i64(), bound };
+                    let start = self.indices[at].below(bound).ok_or_else(wrong)? * block.c;
                     // One that sticks out goes alone.
-                    if start + block.c > cols && count > 0 {
-                        break;
+                    let is_inside = start + block.c <= cols;
+                    if is_inside || found == 0 {
+                        starts[found] = start;
+                        found += 1;
                     }
-                    starts[count] = start;
-                    count += 1;
-                    if start + block.c > cols {
+                    if !is_inside {
                         break;
                     }
                 }
-                let run = blocks.start..blocks.start + count;
-                let items = match values.slots {
+                let (starts, run) = (&starts[..found], blocks.start..blocks.start + found);
+                let items = match self.values.slots {
                     Slots::Single(items) => &items[run.start * area..run.end * area],
                     _ => {
-                        let room = &mut room[..count * area];
-                        decode(values, block, (line * block.r, sums.len() / k), run.start, &starts, room)?;
+                        let room = &mut room[..found * area];
+                        decode(self.values, block, (line * block.r, count), run.start, starts, room)?;
                         &*room
                     }
                 };
-                multiply(items, block, &starts[..count], &x, sums);
+                let depth = starts.first().map_or(0, |start| block.c.min(cols - start));
+                let w = Blocks { items, area, across: block.c, depth, rows: count, starts };
+                for at in (0..x.width).step_by(WIDTH) {
+                    let x = Strided { first: x.first + at, width: WIDTH.min(x.width - at), ..*x };
+                    Kernels::active().block_row(&w, &x, &mut sums[at..], stride);
+                }
                 blocks.start = run.end;
             }
         }
         Ok(())
-    })
+    }
 }
 
 /// Decodes blocks that stand side by side, from block `number` on: the first rows of each, as far as they count.
@@ -123,15 +183,4 @@ fn decode(
         }
     }
     Ok(())
-}
-
-/// Adds the products of blocks to the sums of their rows; one that sticks out comes alone.
-fn multiply(items: &[f32], block: Block, starts: &[usize], x: &Matrix<'_, f32>, sums: &mut [f32]) {
-    let (k, rows, area) = (x.cols(), sums.len() / x.cols(), block.r * block.c);
-    let depth = starts.first().map_or(0, |start| block.c.min(x.rows() - start));
-    let w = Blocks { items, area, across: block.c, depth, rows, starts };
-    for first in (0..k).step_by(WIDTH) {
-        let x = Strided { items: x.items(), rows: x.rows(), stride: k, first, width: WIDTH.min(k - first) };
-        Kernels::active().block_row(&w, &x, &mut sums[first..], k);
-    }
 }

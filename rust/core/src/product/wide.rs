@@ -43,7 +43,12 @@ fn width(k: usize) -> usize {
 
 /// Whether so many columns of so many rows are not too many to bring together.
 pub(super) fn takes(k: usize, rows: usize) -> bool {
-    rows.saturating_mul(4 * width(k)) <= MOST_PACKED
+    fits(rows, width(k))
+}
+
+/// Whether `width` columns of so many rows are not too many to bring together.
+pub(super) fn fits(rows: usize, width: usize) -> bool {
+    rows.saturating_mul(4 * width) <= MOST_PACKED
 }
 
 /// `out = w @ x`.
@@ -98,7 +103,7 @@ where
 
 /// Brings `W` columns of all rows of `x` together, from column `first` on; those that are missing become zeros. Gives
 /// where they begin: at a line.
-fn gather<const W: usize>(x: &Matrix<'_, f32>, first: usize, packed: &mut Vec<f32>) -> usize {
+pub(super) fn gather<const W: usize>(x: &Matrix<'_, f32>, first: usize, packed: &mut Vec<f32>) -> usize {
     packed.clear();
     packed.reserve(x.rows() * W + 16);
     let start = packed.as_ptr().align_offset(64).min(16);
