@@ -139,9 +139,10 @@ def _work(s: Structure, values: Codec, k: int) -> float:
     """Seconds that multiplying takes one thread with AVX-512."""
     size = s.shape[0] * s.shape[1]
     if isinstance(s, Bsr):
-        per = _PER_ITEM if k == 1 else _PER_REGISTER * -(-k // 16)
-        code = 0.0 if values.kind == "raw" else _PER_CODE_OF_BLOCKS
-        return _BLOCK * len(s.indices) * -(-k // 64) + s.slots * (per + code)
+        item = _PER_ITEM if k == 1 else _PER_REGISTER * -(-k // 16)
+        if values.kind != "raw":
+            item += _PER_CODE_OF_BLOCKS
+        return _BLOCK * len(s.indices) * -(-k // 64) + item * s.slots
     if k == 1:
         fast = isinstance(s, Nm) and (s.n, s.m) == (2, 4)
         masked = (0.05e-9 if fast else 0.09e-9) * size
