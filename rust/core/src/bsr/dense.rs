@@ -247,7 +247,7 @@ fn put<T: Item>(items: &[T], start: usize, row: &mut [T]) {
 }
 
 /// The rows of ranges of block rows.
-pub(super) fn row_ranges(block: Block, ranges: &[Range<usize>], rows: usize) -> Vec<Range<usize>> {
+pub(crate) fn row_ranges(block: Block, ranges: &[Range<usize>], rows: usize) -> Vec<Range<usize>> {
     let row = |block_row: usize| block_row.saturating_mul(block.r).min(rows);
     ranges.iter().map(|range| row(range.start)..row(range.end)).collect()
 }

@@ -5,6 +5,7 @@ mod dense;
 mod set;
 
 pub use csr::{Csr, csr_block_counts, from_csr, row_counts, to_csr};
+pub(crate) use dense::row_ranges;
 pub use dense::{block_counts, from_dense, from_dense_within, to_dense};
 
 use crate::csr::span;
@@ -44,7 +45,7 @@ impl Block {
     }
 
     /// The rows of a block row.
-    fn rows(self, block_row: usize, rows: usize) -> Range<usize> {
+    pub(crate) fn rows(self, block_row: usize, rows: usize) -> Range<usize> {
         let start = block_row * self.r;
         start..start.saturating_add(self.r).min(rows)
     }

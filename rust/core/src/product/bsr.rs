@@ -2,7 +2,7 @@
 
 use super::values::{Slots, Values};
 use super::{check, wide};
-use crate::bsr::Block;
+use crate::bsr::{Block, row_ranges};
 use crate::csr::span;
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Blocks, Kernels, Strided};
@@ -43,7 +43,7 @@ pub fn bsr_matmul<I: Index>(
     x: Matrix<'_, f32>,
     out: MatrixMut<'_, f32>,
 ) -> Result<()> {
-    let (rows, cols, k, area) = (out.rows(), x.rows(), x.cols(), block.r * block.c);
+    let (rows, cols, k, area) = (out.rows(), x.rows(), x.cols(), block.area());
     check(&x, &out, (rows, cols))?;
     values.check(rows, cols)?;
     if indptr.len() != rows.div_ceil(block.r) + 1 {
@@ -66,8 +66,7 @@ pub fn bsr_matmul<I: Index>(
         ranges = par::joined(ranges);
     }
     let w = Rows { indptr, indices, block, values, place, shape: (rows, cols) };
-    let lines: Vec<_> = ranges.iter().map(|r| r.start * block.r..(r.end * block.r).min(rows)).collect();
-    let outs = out.split(&lines);
+    let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let mut room = vec![0.0; if is_single { 0 } else { w.most() * area }];
         let sums = out.items_mut();
@@ -110,16 +109,16 @@ impl<I: Index> Rows<'_, I> {
         room: &mut [f32],
     ) -> Result<()> {
         let (block, area, (rows, cols)) = (self.block, self.block.area(), self.shape);
+        let (bound, most) = (cols.div_ceil(block.c), self.most());
         let mut starts = [0; BLOCKS];
         let first = range.start;
         for line in range {
             let sums = &mut sums[(line - first) * block.r * stride..];
-            let count = block.r.min(rows - line * block.r);
+            let lines = block.rows(line, rows);
             let mut blocks = crate::csr::slots_at(self.indptr, line, &self.place)?;
             while !blocks.is_empty() {
                 let mut found = 0;
-                for at in blocks.clone().take(self.most()) {
-                    let bound = cols.div_ceil(block.c);
+                for at in blocks.clone().take(most) {
                     let wrong = || Error::Index { at, got: self.indices[at].to_i64(), bound };
                     let start = self.indices[at].below(bound).ok_or_else(wrong)? * block.c;
                     // One that sticks out goes alone.
@@ -137,12 +136,12 @@ impl<I: Index> Rows<'_, I> {
                     Slots::Single(items) => &items[run.start * area..run.end * area],
                     _ => {
                         let room = &mut room[..found * area];
-                        decode(self.values, block, (line * block.r, count), run.start, starts, room)?;
+                        decode(self.values, block, &lines, run.start, starts, room)?;
                         &*room
                     }
                 };
                 let depth = starts.first().map_or(0, |start| block.c.min(cols - start));
-                let w = Blocks { items, area, across: block.c, depth, rows: count, starts };
+                let w = Blocks { items, area, across: block.c, depth, rows: lines.len(), starts };
                 for at in (0..x.width).step_by(WIDTH) {
                     let x = Strided { first: x.first + at, width: WIDTH.min(x.width - at), ..*x };
                     Kernels::active().block_row(&w, &x, &mut sums[at..], stride);
@@ -154,32 +153,29 @@ impl<I: Index> Rows<'_, I> {
     }
 }
 
-/// Decodes blocks that stand side by side, from block `number` on: the first rows of each, as far as they count.
+/// Decodes blocks that stand side by side, from block `number` on: `rows` of the matrix, which may be fewer than theirs.
 fn decode(
     values: &Values<'_>,
     block: Block,
-    (first, rows): (usize, usize),
+    rows: &Range<usize>,
     number: usize,
     starts: &[usize],
     room: &mut [f32],
 ) -> Result<()> {
-    let area = block.r * block.c;
+    let area = block.area();
     if let Slots::Book(_, _, [_, _, ..]) = values.slots {
         for (i, room) in room.chunks_mut(area).enumerate() {
-            for (row, room) in room.chunks_mut(block.c).enumerate().take(rows) {
-                values.widen(first + row, (number + i) * area + row * block.c, room)?;
+            for ((at, room), row) in room.chunks_mut(block.c).enumerate().zip(rows.clone()) {
+                values.widen(row, (number + i) * area + at * block.c, room)?;
             }
         }
         return Ok(());
     }
-    values.widen(first, number * area, room)?;
+    values.widen(rows.start, number * area, room)?;
     if let Some(scales) = values.scales {
-        for row in 0..rows {
-            let each = starts.iter().zip(room.chunks_mut(area)).map(|(&start, items)| {
-                let items = &mut items[row * block.c..][..block.c];
-                (start, items)
-            });
-            scales.apply_runs(first + row, each);
+        for (at, row) in rows.clone().enumerate() {
+            let parts = room.chunks_mut(area).map(|items| &mut items[at * block.c..][..block.c]);
+            scales.apply_runs(row, starts.iter().copied().zip(parts));
         }
     }
     Ok(())

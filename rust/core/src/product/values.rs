@@ -242,6 +242,11 @@ fn count_bits(bits: &[u8], range: Range<usize>) -> usize {
     ends as usize + inside.iter().map(|byte| byte.count_ones() as usize).sum::<usize>()
 }
 
+/// Turns codes into values by a scale and a zero point.
+fn dequantize((scale, point): (f32, f32), codes: &mut [f32]) {
+    codes.iter_mut().for_each(|code| *code = (*code - point) * scale);
+}
+
 impl<'a> Scales<'a> {
     /// The scales, as they are stored.
     pub(super) fn scale(&self) -> Scale<'a> {
@@ -262,8 +267,7 @@ impl<'a> Scales<'a> {
 
     /// Turns codes of columns that share a scale into values.
     pub(super) fn apply(&self, row: usize, column: usize, codes: &mut [f32]) {
-        let (scale, point) = self.entry(row, column);
-        codes.iter_mut().for_each(|code| *code = (*code - point) * scale);
+        dequantize(self.entry(row, column), codes);
     }
 
     /// The same for codes of any columns of a row.
@@ -295,8 +299,7 @@ impl<'a> Scales<'a> {
                 self.apply_each(row, column.., codes);
                 continue;
             }
-            let (scale, point) = entry;
-            codes.iter_mut().for_each(|code| *code = (*code - point) * scale);
+            dequantize(entry, codes);
         }
     }
 
