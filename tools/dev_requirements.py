@@ -5,5 +5,6 @@ from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 extras = project["optional-dependencies"]
-wanted = {*project["dependencies"], *extras["cli"], *extras["dev"]}
+needed = (name for name in extras if not name.startswith("cuda"))
+wanted = {*project["dependencies"], *(text for name in needed for text in extras[name])}
 print("\n".join(sorted(w for w in wanted if not w.startswith(project["name"]))))
