@@ -8,10 +8,13 @@ from sparsefmt.encode import encode
 from sparsefmt.equality import equal
 from sparsefmt.errors import (
     BackendError,
+    CheckpointError,
     CodecError,
     CorruptFileError,
+    DeltaError,
     DtypeError,
     FormatError,
+    MergeError,
     PatternError,
     SizeError,
     SparsefmtError,
@@ -29,11 +32,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
+    "CheckpointError",
     "CodecError",
     "Comparison",
     "CorruptFileError",
+    "DeltaError",
     "DtypeError",
     "FormatError",
+    "MergeError",
     "PatternError",
     "SizeError",
     "SparseTensor",

@@ -38,3 +38,15 @@ class VersionError(CorruptFileError):
 
 class BackendError(SparsefmtError, RuntimeError):
     """A GPU library is missing or refuses."""
+
+
+class CheckpointError(FormatError):
+    """A checkpoint that does not hold together: its index, its shards, or files that changed while they were read."""
+
+
+class MergeError(SparsefmtError, ValueError):
+    """Models that do not fit together, or a merge that is not defined for them."""
+
+
+class DeltaError(SparsefmtError, ValueError):
+    """A delta that does not fit: another base, applied twice, out of order, or damaged."""
