@@ -161,7 +161,7 @@ def from_sparse_bitmask(compressed: Array, bitmask: Array, row_offsets: Array, s
         raise FormatError(msg)
     index = index_dtype(rows, cols, compressed.size)
     wide = row_offsets.astype(np.int64)
-    if rows and not (0 <= int(wide.min()) and int(wide.max()) <= compressed.size):
+    if rows and not (int(wide.min()) >= 0 and int(wide.max()) <= compressed.size):
         msg = f"row_offsets: want 0..{compressed.size}, got {int(wide.min())}..{int(wide.max())}"
         raise FormatError(msg)
     offsets = np.append(wide, compressed.size).astype(index)

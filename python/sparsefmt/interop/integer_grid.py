@@ -41,7 +41,7 @@ def obstacle(grid: Grid) -> str:
     if not (np.isfinite(scale) & (scale > 0)).all():
         return "a scale is zero, negative or not finite"
     point = grid.zero_point
-    if point is not None and point.size and not (0 <= int(point.min()) and int(point.max()) < 2**grid.bits):
+    if point is not None and point.size and not (int(point.min()) >= 0 and int(point.max()) < 2**grid.bits):
         return f"a zero point is outside 0..{2**grid.bits - 1}"
     return ""
 
