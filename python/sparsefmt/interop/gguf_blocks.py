@@ -48,11 +48,11 @@ def _high_bits(blocks: Array, at: int) -> Array:
 
 
 def _q8_0(b: Array) -> Array:
-    return b[:, 2:].view(np.int8).astype(np.float32) * _half(b, 0)
+    return np.asarray(b[:, 2:].view(np.int8).astype(np.float32) * _half(b, 0))
 
 
 def _q4_0(b: Array) -> Array:
-    return (nibbles(b, 2, 16).astype(np.int8) - np.int8(8)).astype(np.float32) * _half(b, 0)
+    return np.asarray((nibbles(b, 2, 16).astype(np.int8) - np.int8(8)).astype(np.float32) * _half(b, 0))
 
 
 def _q4_1(b: Array) -> Array:

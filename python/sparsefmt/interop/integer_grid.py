@@ -1,4 +1,4 @@
-"""Packed tensors from integer codes and scales that others computed: dense or 2:4, where our codecs hold them exactly."""
+"""Packed tensors from integer codes and scales that others computed, where codecs here hold them exactly."""
 
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def _stream(codes: Array, bits: int, whole: type) -> Array:
 
 
 def dense_values(grid: Grid) -> Array:
-    """(rows, columns) of the values of a grid over a dense matrix, each product in float32, rounded once to the dtype."""
+    """(rows, columns) of the values of codes of a dense matrix: products in float32, rounded once to the dtype."""
     rows, cols = grid.codes.shape
     point: Array | int = 1 << (grid.bits - 1) if grid.zero_point is None else grid.zero_point.astype(np.int32)
     spread = {0: cols, -1: cols}.get(grid.group, grid.group)

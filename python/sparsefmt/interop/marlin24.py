@@ -26,7 +26,7 @@ def code_order(bits: int) -> Array:
     row = np.array([0, 1, 8, 9])[None, None, None, :]  # as one thread holds them for a matrix instruction
     place = 16 * (2 * (lane % 4) + row) + 256 * (lane // 8) + 8 * (lane // 4 % 2) + 4 * half + step
     inner = np.array(_INTERLEAVED[bits])
-    return place.reshape(-1, len(inner))[:, inner].reshape(-1)
+    return np.asarray(place.reshape(-1, len(inner))[:, inner].reshape(-1))
 
 
 def scale_order(groups: int) -> Array:
@@ -68,7 +68,7 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
     Raises:
         FormatError: arrays that do not fit each other, or positions that are none.
 
-    Source: compressed-tensors 0.11 wrote such files (`marlin_24.py`) and vLLM's kernel read them; docs/formats/marlin24.md.
+    Source: compressed-tensors 0.11 (`marlin_24.py`), which wrote such files; docs/formats/marlin24.md.
 
     >>> zero, meta = np.full((1, 128), -0x7777_7778, np.int32), np.full(128, 0x4444, np.int16)
     >>> from_marlin24(zero, np.ones((1, 64), np.float16), meta, 4)[0]
@@ -83,7 +83,8 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
         raise FormatError(msg)
     (groups, outputs), inputs = scale.shape, 32 * len(words)
     if words.shape[1] * (32 // bits) != outputs * _TILE:
-        msg = f"weight_packed: want {outputs * _TILE * bits // 32} words a row for {outputs} outputs, got {words.shape[1]}"
+        want = outputs * _TILE * bits // 32
+        msg = f"weight_packed: want {want} words a row for {outputs} outputs, got {words.shape[1]}"
         raise FormatError(msg)
     if meta.dtype.itemsize != 2 or meta.dtype.kind not in "iu" or meta.size != outputs * inputs // 16:
         msg = f"meta: want {outputs * inputs // 16} int16, got {meta.dtype} of shape {meta.shape}"
