@@ -26,7 +26,8 @@ class BlockType(NamedTuple):
 
 def _half(blocks: Array, at: int) -> Array:
     """A float16 at a byte of every block, (count, 1) float32."""
-    return np.ascontiguousarray(blocks[:, at : at + 2]).view(np.float16).astype(np.float32)
+    half: Array = np.ascontiguousarray(blocks[:, at : at + 2]).view(np.float16)
+    return half.astype(np.float32)
 
 
 def nibbles(blocks: Array, at: int, count: int) -> Array:
@@ -61,12 +62,12 @@ def _q4_1(b: Array) -> Array:
 
 def _q5_0(b: Array) -> Array:
     codes = (nibbles(b, 6, 16) | (_high_bits(b, 2) << np.uint8(4))).astype(np.int8) - np.int8(16)
-    return codes.astype(np.float32) * _half(b, 0)
+    return np.asarray(codes.astype(np.float32) * _half(b, 0))
 
 
 def _q5_1(b: Array) -> Array:
     codes = nibbles(b, 8, 16) | (_high_bits(b, 4) << np.uint8(4))
-    return codes.astype(np.float32) * _half(b, 0) + _half(b, 2)
+    return np.asarray(codes.astype(np.float32) * _half(b, 0) + _half(b, 2))
 
 
 def _scaled(scale: Array, codes: Array, low: Array | None = None) -> Array:
