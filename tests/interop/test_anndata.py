@@ -1,5 +1,6 @@
 """Matrices of h5ad and zarr, read and written, with anndata on the other side."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def dense(t: object) -> np.ndarray:
     return t.to_dense() if isinstance(t, sf.SparseTensor) else np.asarray(t)
 
 
-def opened(kind: str, path: Path, mode: str) -> Any:
+def opened(kind: str, path: Path, mode: str) -> Any:  # noqa: ANN401
     if kind == "h5":
         return h5py.File(path, mode)
     return pytest.importorskip("zarr").open_group(str(path), mode=mode)
@@ -79,7 +80,7 @@ def test_indices_out_of_order_are_sorted(tmp_path: Path) -> None:
         (lambda x: x["indices"].__setitem__(0, 4), "out of range"),
     ],
 )
-def test_what_contradicts_itself(break_it: Any, text: str, tmp_path: Path) -> None:
+def test_what_contradicts_itself(break_it: Callable[[Any], None], text: str, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5ad", "w") as root:
         write_anndata(root, sf.encode(W, "csr"))
         break_it(root["X"])

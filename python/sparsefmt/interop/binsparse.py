@@ -243,7 +243,8 @@ def _sorted_pairs(major: Array, minor: Array) -> None:
     bad = (major[1:] < major[:-1]) | ((major[1:] == major[:-1]) & (minor[1:] <= minor[:-1]))
     if bad.any():
         at = int(np.flatnonzero(bad)[0]) + 1
-        msg = f"entry {at}, ({int(major[at])}, {int(minor[at])}), follows a larger or equal one; want sorted, unique pairs"
+        pair = (int(major[at]), int(minor[at]))
+        msg = f"entry {at}, {pair}, follows a larger or equal one; want sorted, unique pairs"
         raise FormatError(msg)
 
 
