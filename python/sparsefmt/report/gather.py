@@ -1,6 +1,7 @@
 """Reads a tensor block by block, twice, and returns what a report says of it."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import comb, prod
 
 import numpy as np
@@ -86,7 +87,7 @@ def row_blocks_like(original: Array | SparseTensor, value: Array | SparseTensor)
     """Rows of the original in the blocks of `value`."""
     rows, cols = matrix_shape(value.shape)
     edges = [low for low, _ in _block_edges(value)] + [rows]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         if isinstance(original, SparseTensor):
             step = original.structure.row_step
             first, last = low // step * step, min(-(-high // step) * step, rows)
