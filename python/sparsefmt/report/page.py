@@ -69,7 +69,8 @@ def render(
 <h2 id="all">All tensors</h2>
 <p class="no-print"><label for="filter">Filter by name, format, dtype or shape: </label>
 <input id="filter" type="search" autocomplete="off"> <span id="shown" class="soft" aria-live="polite"></span></p>
-<div class="scroll"><table id="tensors" aria-labelledby="all"><thead><tr>{head}</tr></thead><tbody></tbody></table></div>
+<div class="scroll"><table id="tensors" aria-labelledby="all">
+<thead><tr>{head}</tr></thead><tbody></tbody></table></div>
 </main>
 <script type="application/json" id="data">{lines}</script>
 <script>{script}</script>
