@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparsefmt as sf
-from sparsefmt.arrays import Array, blocks, items, matrix_shape
+from sparsefmt.base.coerce import matrix_shape
+from sparsefmt.base.dtypes import Array, items
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import blocks
 from sparsefmt.cli.sources import Value
-from sparsefmt.errors import FormatError
 
 EXACT, PRUNED, DIFFERS = "exact", "pruned", "differs"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.base.errors import FormatError
 from sparsefmt.cli import options
 from sparsefmt.cli.models import open_model
 from sparsefmt.cli.outputs import check_out, write_model
@@ -13,7 +14,6 @@ from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.recipe import Recipe
 from sparsefmt.cli.selection import Selection
 from sparsefmt.cli.sources import Source, Value
-from sparsefmt.errors import FormatError
 
 
 @click.command()

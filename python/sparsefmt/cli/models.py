@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.cli.sources import Entry, Source, open_file
-from sparsefmt.errors import CorruptFileError, FormatError
 
 INDEX = "model.safetensors.index.json"
 INDEX_SUFFIX = ".safetensors.index.json"

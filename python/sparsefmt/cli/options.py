@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from sparsefmt.errors import CodecError, FormatError
-from sparsefmt.format import parse
+from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.encoding.format_text import parse
 
 F = TypeVar("F", bound=Callable[..., Any])
 

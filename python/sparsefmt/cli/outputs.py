@@ -14,10 +14,10 @@ import numpy as np
 from numpy.lib import format as npy
 
 import sparsefmt as sf
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.cli.models import INDEX, Model
 from sparsefmt.cli.sources import Source, Value
-from sparsefmt.errors import DtypeError, FormatError
 from sparsefmt.io.atomic import replacing
 from sparsefmt.io.container import reading
 

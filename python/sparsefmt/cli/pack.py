@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.base.errors import FormatError
 from sparsefmt.cli import options
 from sparsefmt.cli.models import open_model
 from sparsefmt.cli.outputs import check_out, write_model
@@ -14,7 +15,6 @@ from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.recipe import PRUNED, Recipe
 from sparsefmt.cli.selection import MIN_SIZE, RULE, Selection, nothing_selected
 from sparsefmt.cli.sources import Entry, Source, Value
-from sparsefmt.errors import FormatError
 
 
 @click.command(epilog=RULE)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import click
 
 import sparsefmt as sf
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.cli.sources import Value
 from sparsefmt.codecs.codebook import Codebook
-from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
-from sparsefmt.format import parse
+from sparsefmt.encoding.format_text import parse
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 import click
 
+from sparsefmt.base.errors import FormatError
 from sparsefmt.cli.sources import Entry
-from sparsefmt.errors import FormatError
 
 MIN_SIZE = 1024
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 import sparsefmt as sf
-from sparsefmt.arrays import COMPLEX, FLOATS, Array, native
-from sparsefmt.errors import DtypeError, FormatError
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, native
+from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import VIEWS
 from sparsefmt.io.read import Catalog, read_metadata

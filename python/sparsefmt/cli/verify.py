@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.base.errors import FormatError
 from sparsefmt.cli import options
 from sparsefmt.cli.compare import DIFFERS, EXACT, PRUNED, compare, snr_db
 from sparsefmt.cli.models import Model, open_model
@@ -16,7 +17,6 @@ from sparsefmt.cli.progress import progress, table
 from sparsefmt.cli.recipe import PRUNED as PRUNED_KEY
 from sparsefmt.cli.recipe import naming
 from sparsefmt.cli.sources import Source
-from sparsefmt.errors import FormatError
 
 QUANTIZED, MISSING, EXTRA, OTHER = "quantized", "missing", "extra", "other shape or dtype"
 MEASURED = (EXACT, PRUNED, QUANTIZED, DIFFERS)

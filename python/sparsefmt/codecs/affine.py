@@ -6,11 +6,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import as_array, plain
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array, Dtype, items
+from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.base.matrix import blocks
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
-from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
 from sparsefmt.kernels.fused import SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
 from sparsefmt.kernels.segments import segment_dequantize, segment_quantize

@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, empty
-from sparsefmt.errors import CorruptFileError, DtypeError, SizeError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import DTYPES, Array
+from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.kernels.header import parse_header
 
