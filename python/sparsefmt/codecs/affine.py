@@ -148,9 +148,8 @@ class Affine(Codec):
         if values.dtype.name in (*COMPLEX, "bool"):
             msg = f"{cls.kind} does not hold {values.dtype}"
             raise CodecError(msg)
-        group = options["group"]
+        group, whole = options["group"], values.dtype.name in INTEGERS
         low, high = extremes(structure, values, group)
-        whole = values.dtype.name in INTEGERS
         scale, point = make_scales(low, high, cls.bits, options["asym"], options["dtype"], whole)
         codec = cls(_NONE, scale, point, group, values.dtype, check=False)
         return codec.lower(structure, codec.quantized(structure, values))
@@ -160,8 +159,7 @@ class Affine(Codec):
         body = items(structure.body(values))
         codes = empty(body.shape, np.uint8, "codes")
         per = structure.slot_group(columns(structure.shape, self.group))
-        point = _NONE if self.zero_point is None else self.zero_point
-        name = self.dtype.name
+        point, name = _NONE if self.zero_point is None else self.zero_point, self.dtype.name
         if codes.size and per is not None and not structure.padded:
             affine_quantize(body, name, per, self.scale, point, self.bits, codes)
         elif codes.size and self.group == TENSOR and not structure.padded:
