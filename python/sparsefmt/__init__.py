@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import cuda, prune
+from sparsefmt import checkpoint, cuda, prune
 from sparsefmt.api.compare import Comparison, compare
 from sparsefmt.api.convert import change as convert
 from sparsefmt.api.convert import explain
@@ -24,6 +24,7 @@ from sparsefmt.base.errors import (
     VersionError,
 )
 from sparsefmt.base.limits import set_max_bytes
+from sparsefmt.checkpoint import Checkpoint, open_checkpoint
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
+    "Checkpoint",
     "CheckpointError",
     "CodecError",
     "Comparison",
@@ -48,6 +50,7 @@ __all__ = [
     "SparsefmtError",
     "TensorInfo",
     "VersionError",
+    "checkpoint",
     "cluster",
     "compare",
     "convert",
@@ -63,6 +66,7 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "open_checkpoint",
     "prune",
     "quantize",
     "save",

@@ -80,7 +80,7 @@ def tile_products(values: Codec, x: Dtype) -> int:
 
     >>> import numpy as np
     >>> import sparsefmt as sf
-    >>> from sparsefmt.arrays import DTYPES
+    >>> from sparsefmt.base.dtypes import DTYPES
     >>> half = sf.encode(np.ones((1, 1), np.float16), "dense").values
     >>> tile_products(half, DTYPES["float32"]), tile_products(half, DTYPES["bfloat16"])
     (5, 2)
