@@ -5,7 +5,7 @@ from math import comb, log2
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 BINS = 40
 """Bars of a histogram."""

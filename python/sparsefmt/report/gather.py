@@ -6,12 +6,12 @@ from math import comb, prod
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.report.facts import Errors, Facts, Map, entropy_bound, histogram
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 BLOCK = 1 << 22  # bytes of dense rows in float64 at a time
 GROUP = 128  # columns of a group, where the codec has none

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, matrix_of
 from sparsefmt.checkpoint.readers.lone import reading
-from sparsefmt.interop.gguf import MAGIC, PLAIN as DTYPE_NAMES, Stored, read_header, read_tensor
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.interop.gguf import MAGIC, Stored, read_header, read_tensor
+from sparsefmt.interop.gguf import PLAIN as DTYPE_NAMES
+from sparsefmt.tensor.sparse import SparseTensor
 
 _FORMATS = {2: "dense/int4", 8: "dense/int8"}
 

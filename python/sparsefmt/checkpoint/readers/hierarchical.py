@@ -3,18 +3,18 @@
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.lone import reading
-from sparsefmt.errors import BackendError, FormatError
 from sparsefmt.interop import groups
 from sparsefmt.interop.anndata import read_matrix
 from sparsefmt.interop.binsparse import from_binsparse
@@ -92,7 +92,7 @@ class Hierarchical(Source):
     def close(self) -> None:
         """Closes the file."""
         if hasattr(self._root, "close"):
-            closing(self._root).thing.close()
+            self._root.close()
 
 
 def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, Callable[[], Value]]]:  # noqa: ANN401
@@ -101,7 +101,7 @@ def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, Call
         msg = f"{prefix!r}: groups are nested deeper than {_MAX_DEPTH}"
         raise FormatError(msg)
     if groups.attribute(group, "binsparse") is not None:
-        yield prefix, group, lambda: _binsparse(group)
+        yield prefix, group, partial(_binsparse, group)
         return
     if groups.attribute(group, "encoding-type") == "dataframe":
         return
@@ -109,9 +109,9 @@ def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, Call
         name, node = f"{prefix}/{key}".lstrip("/"), groups.child(group, key)
         if groups.is_array(node):
             if np.dtype(node.dtype).kind in "biufc":
-                yield name, node, lambda key=key: groups.array(group, key)
+                yield name, node, partial(groups.array, group, key)
         elif groups.attribute(node, "encoding-type") in _MATRICES:
-            yield name, node, lambda key=key: read_matrix(group, key)
+            yield name, node, partial(read_matrix, group, key)
         else:
             yield from _found(node, name, depth + 1)
 

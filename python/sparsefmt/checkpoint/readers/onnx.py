@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, checked_shape, index_dtype, plain
+from sparsefmt.base.coerce import checked_shape, plain
+from sparsefmt.base.dtypes import DTYPES, Array, index_dtype
+from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import BackendError, FormatError
 from sparsefmt.interop.triplets import from_triplets
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def sniff(path: Path) -> bool:
@@ -92,7 +93,11 @@ def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
 def _coo(values: Array, indices: Array, shape: tuple[int, ...]) -> SparseTensor:
     """A sparse initialiser: indices flat (entries,) or by axis (entries, rank)."""
     shape = checked_shape(shape)
-    if values.ndim != 1 or indices.dtype != np.int64 or indices.shape not in ((len(values),), (len(values), len(shape))):
+    if (
+        values.ndim != 1
+        or indices.dtype != np.int64
+        or indices.shape not in ((len(values),), (len(values), len(shape)))
+    ):
         got = f"{values.shape}, {indices.dtype} of shape {indices.shape}"
         msg = f"want values (n,) and int64 indices (n,) or (n, {len(shape)}), got {got}"
         raise FormatError(msg)
