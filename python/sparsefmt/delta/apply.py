@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, is_plain
+from sparsefmt.base.coerce import is_plain
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, moved
-from sparsefmt.errors import DeltaError, FormatError
 from sparsefmt.kernels.checksum import checksum
 
 

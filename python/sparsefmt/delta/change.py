@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparsefmt import arrays
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base import dtypes
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import pieces
 from sparsefmt.delta.pieces import Piece
-from sparsefmt.errors import DeltaError
 from sparsefmt.io.dtypes import PASSED
 from sparsefmt.kernels.checksum import Checksum
 
-DTYPES: dict[str, Dtype] = {**arrays.DTYPES, **{dtype.name: dtype for dtype in PASSED.values()}}
+DTYPES: dict[str, Dtype] = {**dtypes.DTYPES, **{dtype.name: dtype for dtype in PASSED.values()}}
 """Every dtype that a tensor can have, by name."""
 
 
@@ -63,7 +63,7 @@ class Change:
         found = []
         for at in sorted(mine.keys() | theirs.keys()):
             a, b = mine.get(at), theirs.get(at)
-            steps = pieces.total(a and a.steps, b and b.steps)
+            steps = pieces.total(*(None if p is None else p.steps for p in (a, b)))
             one = a or b
             if steps is not None and one is not None:
                 found.append(replace(one, steps=steps))

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparsefmt.arrays import Array
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta.change import ARRAY, Change, Whole, checked, compared
 from sparsefmt.delta.model import Delta, Level
-from sparsefmt.errors import DeltaError
 from sparsefmt.kernels.checksum import checksum
 
 
@@ -57,4 +59,7 @@ def _one(old: Array | None, new: Array | None, reversible: bool) -> Change | Who
     if old is not None and new is not None and (old.dtype, old.shape) == (new.dtype, new.shape):
         return compared(old, new)
     sums = [None if a is None else checksum(a) for a in (old, new)]
-    return Whole(old if reversible else None, new, sums[0], sums[1])
+    kept = [
+        None if a is None else np.array(a) for a in (old if reversible else None, new)
+    ]  # the caller may write to it
+    return Whole(kept[0], kept[1], sums[0], sums[1])

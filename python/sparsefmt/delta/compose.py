@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta.change import Change, Parts, Whole, compared, moved
-from sparsefmt.errors import DeltaError
 
 
 def compose(first: Parts, second: Parts) -> Parts:

@@ -7,17 +7,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CorruptFileError, DeltaError, VersionError
 from sparsefmt.delta.change import Change, Whole, named, shape_of
 from sparsefmt.delta.model import LEVELS, Delta, Level
 from sparsefmt.delta.pieces import BYTES, Piece, grid, spans
 from sparsefmt.delta.planes import flat, piece
 from sparsefmt.delta.units import CODERS, Heading, compressed, decompressed, grouped
-from sparsefmt.errors import CorruptFileError, DeltaError, VersionError
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
 from sparsefmt.kernels.header import parse_json
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 KEY = "sparsefmt.delta"
 """Of the metadata that says what the file is."""

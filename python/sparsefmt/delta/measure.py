@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.pieces import unsigned_steps
 
@@ -47,7 +47,7 @@ def signed_steps(change: Change) -> Array:
     """All steps of a tensor that are not 0, signed."""
     found = [unsigned_steps(p.steps) for p in change.pieces]
     steps = np.concatenate(found) if found else np.zeros(0, f"u{change.itemsize}")
-    return steps[steps != 0].view(f"i{change.itemsize}")
+    return np.asarray(steps[steps != 0].view(f"i{change.itemsize}"))
 
 
 def stats(parts: Parts) -> Stats:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import apply, compose, measure, patch
 from sparsefmt.delta.change import Change, Parts, Whole
-from sparsefmt.errors import DeltaError
 
 Level = Literal["store", "wire", "archive"]
 LEVELS: tuple[Level, ...] = ("store", "wire", "archive")

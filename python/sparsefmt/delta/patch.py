@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.apply import base_of
 from sparsefmt.delta.change import ARRAY, Change, Parts, moved
 from sparsefmt.delta.pieces import as_gaps, part_dtype, places
-from sparsefmt.errors import DeltaError, FormatError
 
 Patch = tuple[str, tuple[int, ...], str, Array, Array]
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, FLOATS, Array, Dtype, Matrix, empty, index_dtype
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, Dtype, index_dtype
+from sparsefmt.base.errors import DeltaError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.errors import DeltaError
 from sparsefmt.kernels.delta import add_gaps, add_steps, delta_gaps, delta_steps, largest_step
 from sparsefmt.kernels.items import every_bit
 from sparsefmt.structures.base import Structure
@@ -17,7 +19,7 @@ from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.gap import Gap
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 BYTES = 8 << 20
 """Of the values that a piece covers."""
@@ -213,7 +215,7 @@ def total(first: SparseTensor | None, second: SparseTensor | None) -> SparseTens
         return None
     where, steps = where[kept], steps[kept]
     indptr = np.searchsorted(where, np.arange(first.shape[0] + 1) * cols).astype(np.int32)
-    gap = Gap.from_csr(Csr(indptr, (where % cols).astype(np.int32), first.shape, check=False))
+    gap = Gap.from_csr(Csr(indptr, (where % cols).astype(np.int32), first.structure.shape, check=False))
     return packed(gap, steps, first.size)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.pieces import Piece, as_gaps, grid, packed, places
-from sparsefmt.errors import DeltaError, FormatError
 from sparsefmt.kernels.gap import ESCAPE, gap_bytes
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.gap import Gap

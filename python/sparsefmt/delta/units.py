@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, check_size
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError, FormatError
+from sparsefmt.base.limits import check_size
 from sparsefmt.delta.planes import Flat, from_planes, gaps_between, magnitudes, negatives, signed, to_planes
-from sparsefmt.errors import DeltaError, FormatError
 from sparsefmt.kernels.packing import adaptive_decode, adaptive_encode, zstd_bound, zstd_compress, zstd_decompress
 
 UNIT = 1 << 15

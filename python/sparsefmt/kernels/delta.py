@@ -9,8 +9,8 @@ All arrays of values and steps are flat and unsigned. Rows cut them every `cols`
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.gap import columns_of, csr_gap_counts, csr_to_gaps
 from sparsefmt.kernels.items import every_bit
 from sparsefmt.kernels.registry import kernel

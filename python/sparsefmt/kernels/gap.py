@@ -9,8 +9,8 @@ Row blocks: as in `rowwise`; `row_offsets` holds absolute positions in `slots`, 
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.checks import COUNT, END, FALLS, OK, PADDING, RANGE, START, Finding, first
 from sparsefmt.kernels.items import nonzero
 from sparsefmt.kernels.registry import kernel

@@ -5,7 +5,7 @@ Source: RFC 8878, sections 3 and 4 and appendix A. Content checksums are not loo
 
 from typing import NoReturn
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _MOST = 1 << 17  # bytes of a block
