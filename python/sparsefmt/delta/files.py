@@ -10,6 +10,7 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, DeltaError, VersionError
 from sparsefmt.delta.change import Change, Whole, named, shape_of
+from sparsefmt.delta.disk import Layout, checked_layout
 from sparsefmt.delta.model import LEVELS, Delta, Level
 from sparsefmt.delta.pieces import BYTES, Piece, grid, spans
 from sparsefmt.delta.planes import flat, piece
@@ -59,7 +60,9 @@ def _slots(p: Piece) -> int:
 
 def _head(delta: Delta) -> dict[str, Any]:
     wholes = [[name, w.old_sum, w.new_sum, w.old is not None, w.new is not None] for name, w in delta.wholes.items()]
-    return {"kind": delta.kind, "metadata": dict(delta.metadata), "piece_bytes": BYTES, "wholes": wholes}
+    ends = delta.layouts
+    layouts = None if ends is None else [ends[0], None if ends[0] == ends[1] else ends[1]]
+    return {"kind": delta.kind, "layouts": layouts, "piece_bytes": BYTES, "wholes": wholes}
 
 
 def _wholes(delta: Delta) -> dict[str, SparseTensor | Array]:
@@ -120,13 +123,19 @@ def _read(tensors: Mapping[str, Any], short: Mapping[str, Any]) -> Delta:
     if head["piece_bytes"] != BYTES:
         msg = f"the delta has pieces of {head['piece_bytes']} bytes, this reads {BYTES}"
         raise DeltaError(msg)
-    if head["kind"] not in ("array", "mapping"):
+    if head["kind"] not in ("array", "mapping", "checkpoint"):
         msg = f"the delta is of {str(head['kind'])[:20]!r}"
         raise DeltaError(msg)
     wholes = {name: _whole(tensors, name, *rest) for name, *rest in head["wholes"]}
     changes = _stored(tensors, head) if level == "store" else _coded(tensors, head, level)
-    metadata = {str(k): str(v) for k, v in head["metadata"].items()}
-    return Delta(changes, wholes, head["kind"], level, metadata)
+    return Delta(changes, wholes, head["kind"], level, _layouts(head["layouts"]))
+
+
+def _layouts(found: Any) -> tuple[Layout, Layout] | None:  # noqa: ANN401
+    if found is None:
+        return None
+    old = checked_layout(found[0])
+    return old, old if found[1] is None else checked_layout(found[1])
 
 
 def _manifest(tensors: Mapping[str, Any], short: Mapping[str, Any]) -> str:

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import DeltaError
+from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import apply, compose, measure, patch
 from sparsefmt.delta.change import Change, Parts, Whole
+from sparsefmt.delta.disk import Layout, is_path
+from sparsefmt.delta.journal import change_in_place
+from sparsefmt.delta.rewrite import Progress, rewrite
 
+Kind = Literal["array", "mapping", "checkpoint"]
 Level = Literal["store", "wire", "archive"]
 LEVELS: tuple[Level, ...] = ("store", "wire", "archive")
 
@@ -23,9 +28,9 @@ class Delta:
     Args:
         changes: tensors of one shape and dtype in both versions, by name; unchanged ones too, without steps.
         wholes: tensors that came, went or have another shape or dtype.
-        kind: "array" or "mapping": what it leads from and to.
+        kind: "array", "mapping" or "checkpoint": what it leads from and to.
         level: how `save` stores it.
-        metadata: texts of the new version.
+        layouts: of a checkpoint: which file holds what, in the old version and in the new.
 
     >>> import numpy as np, sparsefmt as sf
     >>> old = np.array([1.0, 2.0, 3.0], np.float32)
@@ -39,9 +44,9 @@ class Delta:
 
     changes: Mapping[str, Change]
     wholes: Mapping[str, Whole] = field(default_factory=dict)
-    kind: Literal["array", "mapping"] = "mapping"
+    kind: Kind = "mapping"
     level: Level = "store"
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    layouts: tuple[Layout, Layout] | None = None
     base: Any = None
     """The old version, where it is at hand: a delta made by `diff` of arrays or dicts keeps a reference."""
 
@@ -65,7 +70,9 @@ class Delta:
         """Whether both hold the same steps, in the same form, between the same versions, whatever their level."""
         if not isinstance(other, Delta):
             return NotImplemented
-        return self.kind == other.kind and compose.contents(self.parts) == compose.contents(other.parts)
+        return (self.kind, self.layouts) == (other.kind, other.layouts) and compose.contents(
+            self.parts
+        ) == compose.contents(other.parts)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -88,7 +95,14 @@ class Delta:
         news = (w.new.nbytes for w in self.wholes.values() if w.new is not None)
         return sum(c.nbytes for c in self.changes.values()) + sum(news)
 
-    def apply(self, old: Any, out: Any = None, in_place: bool = False) -> Any:  # noqa: ANN401
+    def apply(
+        self,
+        old: Any,  # noqa: ANN401
+        out: Any = None,  # noqa: ANN401
+        in_place: bool = False,
+        *,
+        progress: Progress | None = None,
+    ) -> Any:  # noqa: ANN401
         """The new version of `old`, bit for bit.
 
         Args:
@@ -96,7 +110,8 @@ class Delta:
                 are checked against the checksum in the delta before anything is written.
             out: for an array: one of its shape and dtype to fill; for a path: where the new checkpoint goes.
             in_place: change `old` itself: an array and the arrays of a dict where they are; the files of a
-                checkpoint by chunks with a journal, so that after a crash each is whole, old or new.
+                checkpoint with a journal, so that after a crash they are the old version or the new.
+            progress: for a path: called with the name and the bytes of each tensor that is done.
 
         Returns:
             An array for an array, a dict for a dict (tensors without a change are those of `old`), the path for a path.
@@ -105,8 +120,23 @@ class Delta:
             DeltaError: `old` is another version (the message says whether it is already the new one), or the result
                 is not the version that the delta promises; then `old` is as it was.
             FormatError: `out` does not fit.
+            OSError: files cannot be read or written; `old` is as it was.
         """
+        if is_path(old):
+            return self._to_files(old, out, in_place, progress)
         return apply.apply(self.parts, self.kind, old, out, in_place)
+
+    def _to_files(self, old: Any, out: Any, in_place: bool, progress: Progress | None) -> Path:  # noqa: ANN401
+        if self.kind == "array":
+            msg = f"the delta is of an array, {old} is a path"
+            raise DeltaError(msg)
+        if in_place == (out is not None):
+            msg = "a checkpoint is written to out=, or changed with in_place=True"
+            raise FormatError(msg)
+        told = progress or (lambda name, nbytes: None)
+        if in_place:
+            return change_in_place(self.parts, old, told)
+        return rewrite(self.parts, None if self.layouts is None else self.layouts[1], old, out, told)
 
     def invert(self) -> "Delta":
         """The delta from the new version to the old.
@@ -120,7 +150,8 @@ class Delta:
                 raise DeltaError(msg)
         changes = {name: c.inverse() for name, c in self.changes.items()}
         wholes = {name: w.inverse() for name, w in self.wholes.items()}
-        return replace(self, changes=changes, wholes=wholes, base=None)
+        layouts = None if self.layouts is None else self.layouts[::-1]
+        return replace(self, changes=changes, wholes=wholes, layouts=layouts, base=None)
 
     def compose(self, other: "Delta") -> "Delta":
         """First this delta, then `other`: from the old version of this to the new version of that.
@@ -128,11 +159,12 @@ class Delta:
         Raises:
             DeltaError: `other` does not begin where this ends; the message names the tensor and both versions.
         """
-        if self.kind != other.kind:
+        if "array" in (self.kind, other.kind) and self.kind != other.kind:
             msg = f"a delta of {self.kind} does not follow one of {other.kind}"
             raise DeltaError(msg)
         made = compose.compose(self.parts, other.parts)
-        return replace(self, changes=made.changes, wholes=made.wholes, metadata=other.metadata)
+        ends = None if self.layouts is None or other.layouts is None else (self.layouts[0], other.layouts[1])
+        return replace(self, changes=made.changes, wholes=made.wholes, layouts=ends)
 
     def stats(self) -> measure.Stats:
         """How many values changed, by how much, and what that costs."""

@@ -5,9 +5,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import plain
-from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import checks
@@ -24,11 +24,13 @@ from sparsefmt.structures.base import Params, Structure, Window, as_index_pair
 from sparsefmt.structures.csr import Csr, accumulate, expanded, rebased
 
 
-def same_offsets(slot_counts: Array, byte_counts: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
-    """Turns both [0, counts...] into offsets, in the canonical dtype."""
-    totals = accumulate(slot_counts), accumulate(byte_counts)
-    dtype = index_dtype(*shape, *totals)
-    return slot_counts.astype(dtype, copy=False), byte_counts.astype(dtype, copy=False)
+def as_offsets(counted: Array, dtype: Dtype, what: str) -> Array:
+    """Offsets counted in int64 in the dtype that they are to have."""
+    if counted.dtype == dtype:
+        return counted
+    made = empty(len(counted), dtype, what)
+    made[...] = counted
+    return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,12 +139,13 @@ class Gap(Structure):
     @classmethod
     def from_csr(cls, s: Csr) -> Self:
         """The same slots in the same order."""
-        counts = np.zeros(s.shape[0] + 1, np.int64)
+        counts = zeros(s.shape[0] + 1, np.int64, "byte_offsets")
         if s.slots:
             csr_gap_counts(s.indptr, s.indices, counts[1:])
         total = accumulate(counts)
         dtype = np.result_type(index_dtype(*s.shape, total), s.indptr.dtype)
-        byte_offsets, row_offsets = counts.astype(dtype, copy=False), s.indptr.astype(dtype, copy=False)
+        byte_offsets = as_offsets(counts, dtype, "byte_offsets")
+        row_offsets = as_offsets(s.indptr, dtype, "row_offsets")
         gaps = empty(total, np.uint8, "gaps")
         if total:
             csr_to_gaps(row_offsets, s.indices.astype(dtype, copy=False), byte_offsets, gaps)
@@ -155,10 +158,13 @@ class Gap(Structure):
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
         """Stores the nonzero items row by row."""
-        slot_counts, byte_counts = np.zeros((2, w.shape[0] + 1), np.int64)
+        slot_counts = zeros(w.shape[0] + 1, np.int64, "row_offsets")
+        byte_counts = zeros(w.shape[0] + 1, np.int64, "byte_offsets")
         for low, high, block in w.row_blocks():
             dense_gap_counts(block, zero, slot_counts[low + 1 : high + 1], byte_counts[low + 1 : high + 1])
-        row_offsets, byte_offsets = same_offsets(slot_counts, byte_counts, w.shape)
+        dtype = index_dtype(*w.shape, accumulate(slot_counts), accumulate(byte_counts))
+        row_offsets = as_offsets(slot_counts, dtype, "row_offsets")
+        byte_offsets = as_offsets(byte_counts, dtype, "byte_offsets")
         gaps = empty(int(byte_offsets[-1]), np.uint8, "gaps")
         slots = empty(int(row_offsets[-1]), w.item_dtype, "values")
         for low, high, block in w.row_blocks() if len(slots) else ():
