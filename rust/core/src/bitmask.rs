@@ -2,7 +2,7 @@
 
 use crate::coo::bound;
 use crate::csr::{fits, is_streamed, lengths, out_of_range, slots_at, slots_of, span};
-use crate::once::{Turns, pieces};
+use crate::single_pass::{Turns, pieces};
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Coordinates: a row and a column per slot.
 
+use crate::coo_sort::{Plan, Unsorted};
 use crate::csc::count_indices;
 use crate::csr::{self, fits, out_of_range, slots_at, span};
-use crate::order::{Plan, Unsorted};
 use crate::triplets::Coordinates;
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Compressed sparse columns, and the step between rows and columns.
 
+use crate::coo_sort::{Plan, Unsorted};
 use crate::csr::{fits, out_of_range, slots_at, span};
-use crate::order::{Plan, Unsorted};
 use crate::triplets::Transposed;
 use crate::{Error, Index, Item, Result, TILE, par};
 use sparsefmt_kernels::prefetch;

@@ -1,6 +1,6 @@
 //! Sorting numbers by some of their bits, digit by digit.
 
-use crate::order::low;
+use crate::coo_sort::low;
 use std::ops::Range;
 
 /// Bits of a digit at most: counts of its values take half of the first-level cache at most.

@@ -5,15 +5,15 @@ use crate::Kernels;
 /// Indices and values of a row.
 pub type CsrRow<'a, I> = (&'a [I], &'a [f32]);
 
-pub(crate) type CsrWide<I, const W: usize> =
+pub(crate) type CsrSpmmRow<I, const W: usize> =
     unsafe fn(&[I], &[f32], &[[f32; W]], &mut [f32; W], bool) -> Result<(), usize>;
 
 /// The same function for some numbers of columns.
 #[derive(Clone, Copy)]
-pub(crate) struct Wides<I> {
-    pub(crate) wide_8: CsrWide<I, 8>,
-    pub(crate) wide_16: CsrWide<I, 16>,
-    pub(crate) wide_32: CsrWide<I, 32>,
+pub(crate) struct CsrSpmmTable<I> {
+    pub(crate) wide_8: CsrSpmmRow<I, 8>,
+    pub(crate) wide_16: CsrSpmmRow<I, 16>,
+    pub(crate) wide_32: CsrSpmmRow<I, 32>,
 }
 
 macro_rules! wide {
@@ -40,10 +40,10 @@ macro_rules! wide {
 }
 
 impl Kernels {
-    wide!(csr_wide_8_i32, wide_i32, wide_8, i32, 8);
-    wide!(csr_wide_16_i32, wide_i32, wide_16, i32, 16);
-    wide!(csr_wide_32_i32, wide_i32, wide_32, i32, 32);
-    wide!(csr_wide_8_i64, wide_i64, wide_8, i64, 8);
-    wide!(csr_wide_16_i64, wide_i64, wide_16, i64, 16);
-    wide!(csr_wide_32_i64, wide_i64, wide_32, i64, 32);
+    wide!(csr_spmm_8_i32, csr_spmm_i32, wide_8, i32, 8);
+    wide!(csr_spmm_16_i32, csr_spmm_i32, wide_16, i32, 16);
+    wide!(csr_spmm_32_i32, csr_spmm_i32, wide_32, i32, 32);
+    wide!(csr_spmm_8_i64, csr_spmm_i64, wide_8, i64, 8);
+    wide!(csr_spmm_16_i64, csr_spmm_i64, wide_16, i64, 16);
+    wide!(csr_spmm_32_i64, csr_spmm_i64, wide_32, i64, 32);
 }

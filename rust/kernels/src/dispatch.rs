@@ -3,8 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{amx, avx2, avx512};
 use crate::{
-    affine, compress, halves, lookup, nearest, panels, places, product, ranks, scalar, slots, tiles, top, two_of_four,
-    units,
+    affine, amx_gemm, compress, lookup, nearest_centroid, nm_code_table, nm24_pack, panels, product, quantize_f16,
+    rank32, scalar, scatter, slots, topk,
 };
 use std::fmt;
 use std::sync::OnceLock;
@@ -115,8 +115,8 @@ pub struct Clusters<'a> {
     pub q: &'a [f64],
 }
 
-type SplitLeaf = unsafe fn(&Clusters<'_>, usize, usize, usize, &mut [f64], &mut [u32]);
-type SplitPivot = unsafe fn(&Clusters<'_>, usize, usize, usize) -> (f64, usize);
+type KmeansLeaf = unsafe fn(&Clusters<'_>, usize, usize, usize, &mut [f64], &mut [u32]);
+type KmeansPivot = unsafe fn(&Clusters<'_>, usize, usize, usize) -> (f64, usize);
 
 /// A table of functions. Get one with [`Kernels::active`] or, in tests, [`Kernels::for_isa`].
 pub struct Kernels {
@@ -127,20 +127,20 @@ pub struct Kernels {
     nonzero_bits_u64: NonzeroBits<u64>,
     pub(crate) compress: compress::Table,
     pub(crate) affine: affine::Affine,
-    pub(crate) halves: halves::Halves,
+    pub(crate) halves: quantize_f16::Halves,
     pub(crate) lookup: lookup::Table,
-    pub(crate) nearest: nearest::Table,
-    pub(crate) places: places::Table,
+    pub(crate) nearest: nearest_centroid::Table,
+    pub(crate) places: scatter::Table,
     pub(crate) panels: panels::PanelTable,
     pub(crate) product: product::Product,
-    pub(crate) ranks: ranks::Ranks,
+    pub(crate) ranks: rank32::Ranks,
     pub(crate) slots: slots::Slots,
-    pub(crate) tiles: tiles::Table,
-    split_leaf: SplitLeaf,
-    split_pivot: SplitPivot,
-    pub(crate) tops: top::Tops,
-    pub(crate) two_of_four: two_of_four::Table,
-    pub(crate) units: units::Units,
+    pub(crate) tiles: amx_gemm::Table,
+    kmeans_dp_leaf: KmeansLeaf,
+    kmeans_dp_pivot: KmeansPivot,
+    pub(crate) tops: topk::Tops,
+    pub(crate) nm24_pack: nm24_pack::Table,
+    pub(crate) units: nm_code_table::Units,
 }
 
 const SCALAR: Kernels = Kernels {
@@ -151,20 +151,20 @@ const SCALAR: Kernels = Kernels {
     nonzero_bits_u64: scalar::mask::nonzero_bits::<u64>,
     compress: compress::SCALAR,
     affine: affine::SCALAR,
-    halves: halves::SCALAR,
+    halves: quantize_f16::SCALAR,
     lookup: lookup::SCALAR,
-    nearest: nearest::SCALAR,
-    places: places::SCALAR,
+    nearest: nearest_centroid::SCALAR,
+    places: scatter::SCALAR,
     panels: panels::SCALAR,
     product: product::SCALAR,
-    ranks: ranks::SCALAR,
+    ranks: rank32::SCALAR,
     slots: slots::SCALAR,
-    tiles: tiles::SCALAR,
-    split_leaf: scalar::split::leaf,
-    split_pivot: scalar::split::pivot,
-    tops: top::SCALAR,
-    two_of_four: two_of_four::SCALAR,
-    units: units::SCALAR,
+    tiles: amx_gemm::SCALAR,
+    kmeans_dp_leaf: scalar::kmeans_dp::leaf,
+    kmeans_dp_pivot: scalar::kmeans_dp::pivot,
+    tops: topk::SCALAR,
+    nm24_pack: nm24_pack::SCALAR,
+    units: nm_code_table::SCALAR,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -176,20 +176,20 @@ const AVX2: Kernels = Kernels {
     nonzero_bits_u64: avx2::mask::nonzero_bits_u64,
     compress: compress::AVX2,
     affine: avx2::affine::TABLE,
-    halves: avx2::halves::TABLE,
+    halves: avx2::quantize_f16::TABLE,
     lookup: avx2::lookup::TABLE,
-    nearest: avx2::nearest::TABLE,
-    places: places::SCALAR,
+    nearest: avx2::nearest_centroid::TABLE,
+    places: scatter::SCALAR,
     panels: avx2::panels::TABLE,
     product: avx2::product::TABLE,
-    ranks: ranks::AVX2,
+    ranks: rank32::AVX2,
     slots: slots::AVX2,
-    tiles: tiles::SCALAR,
-    split_leaf: avx2::split::leaf,
-    split_pivot: avx2::split::pivot,
-    tops: top::AVX2,
-    two_of_four: two_of_four::AVX2,
-    units: units::AVX2,
+    tiles: amx_gemm::SCALAR,
+    kmeans_dp_leaf: avx2::kmeans_dp::leaf,
+    kmeans_dp_pivot: avx2::kmeans_dp::pivot,
+    tops: topk::AVX2,
+    nm24_pack: nm24_pack::AVX2,
+    units: nm_code_table::AVX2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -201,20 +201,20 @@ const AVX512: Kernels = Kernels {
     nonzero_bits_u64: avx512::mask::nonzero_bits_u64,
     compress: compress::AVX512,
     affine: avx512::affine::TABLE,
-    halves: avx512::halves::TABLE,
+    halves: avx512::quantize_f16::TABLE,
     lookup: avx512::lookup::TABLE,
-    split_leaf: avx512::split::leaf,
-    split_pivot: avx512::split::pivot,
-    nearest: avx512::nearest::TABLE,
-    places: places::AVX512,
+    kmeans_dp_leaf: avx512::kmeans_dp::leaf,
+    kmeans_dp_pivot: avx512::kmeans_dp::pivot,
+    nearest: avx512::nearest_centroid::TABLE,
+    places: scatter::AVX512,
     panels: avx512::panels::TABLE,
     product: avx512::product::TABLE,
-    ranks: ranks::AVX512,
+    ranks: rank32::AVX512,
     slots: slots::AVX512,
-    tiles: avx512::tiles::TABLE,
-    tops: top::AVX512,
-    two_of_four: two_of_four::AVX512,
-    units: units::AVX512,
+    tiles: avx512::amx_gemm::TABLE,
+    tops: topk::AVX512,
+    nm24_pack: nm24_pack::AVX512,
+    units: nm_code_table::AVX512,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -271,8 +271,8 @@ impl Kernels {
     nonzero_bits!(nonzero_bits_u32, u32);
     nonzero_bits!(nonzero_bits_u64, u64);
 
-    /// The columns that [`Kernels::split_leaf`] takes at most.
-    pub const SPLIT_COLUMNS: usize = scalar::split::LANES;
+    /// The columns that [`Kernels::kmeans_dp_leaf`] takes at most.
+    pub const KMEANS_DP_COLS: usize = scalar::kmeans_dp::LANES;
 
     /// For each column `j` from `low` on, one per item of `after`: the least over `i` in `first..=last`, `i < j`, of
     /// `before[i] + max(0, (q[j] - q[i]) - (s[j] - s[i])^2 / (w[j] - w[i]))` into `after`, and the lowest such `i`
@@ -280,8 +280,8 @@ impl Kernels {
     ///
     /// # Panics
     /// The arrays of `clusters` differ in length or end before the last column; there are no columns, or more than
-    /// [`Kernels::SPLIT_COLUMNS`]; `choice` has another length than `after`.
-    pub fn split_leaf(
+    /// [`Kernels::KMEANS_DP_COLS`]; `choice` has another length than `after`.
+    pub fn kmeans_dp_leaf(
         &self,
         clusters: &Clusters<'_>,
         low: usize,
@@ -292,10 +292,10 @@ impl Kernels {
     ) {
         let len = clusters.before.len();
         assert!([clusters.w, clusters.s, clusters.q].iter().all(|a| a.len() == len), "lengths of sums");
-        assert!(after.len().wrapping_sub(1) < Self::SPLIT_COLUMNS && choice.len() == after.len(), "columns");
+        assert!(after.len().wrapping_sub(1) < Self::KMEANS_DP_COLS && choice.len() == after.len(), "columns");
         assert!(low < len && after.len() <= len - low && last < len, "columns {low}.. of {len}");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-        unsafe { (self.split_leaf)(clusters, low, first, last, after, choice) }
+        unsafe { (self.kmeans_dp_leaf)(clusters, low, first, last, after, choice) }
     }
 
     /// The same for the one column `j`.
@@ -303,11 +303,11 @@ impl Kernels {
     /// # Panics
     /// The arrays of `clusters` differ in length; `first <= last < len` or `first < j < len` does not hold.
     #[must_use]
-    pub fn split_pivot(&self, clusters: &Clusters<'_>, j: usize, first: usize, last: usize) -> (f64, usize) {
+    pub fn kmeans_dp_pivot(&self, clusters: &Clusters<'_>, j: usize, first: usize, last: usize) -> (f64, usize) {
         let len = clusters.before.len();
         assert!([clusters.w, clusters.s, clusters.q].iter().all(|a| a.len() == len), "lengths of sums");
         assert!(j < len && last < len && first <= last && first < j, "column {j}, {first}..={last} of {len}");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features.
-        unsafe { (self.split_pivot)(clusters, j, first, last) }
+        unsafe { (self.kmeans_dp_pivot)(clusters, j, first, last) }
     }
 }

@@ -33,16 +33,16 @@ pub type DepthBits = [u8; DEPTH / 8];
 #[derive(Clone, Copy, Debug)]
 pub enum PanelValues<'a> {
     /// float32.
-    Single(&'a [f32]),
+    F32(&'a [f32]),
     /// float16.
-    Half(&'a [u16]),
+    F16(&'a [u16]),
     /// bfloat16.
-    Brain(&'a [u16]),
+    Bf16(&'a [u16]),
 }
 
 /// Which of [`DEPTH`] columns the values of a row belong to.
 #[derive(Clone, Copy, Debug)]
-pub enum PanelPlaces<'a> {
+pub enum PanelPositions<'a> {
     /// The bits of each row: a value for each that is set.
     Bits(&'a [DepthBits]),
     /// An index beside each value, the first of the columns, and where each row ends; indices that are none of these
@@ -54,7 +54,7 @@ pub enum PanelPlaces<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct PanelRows<'a> {
     /// Where the values belong.
-    pub places: PanelPlaces<'a>,
+    pub places: PanelPositions<'a>,
     /// The values of all rows, and of other columns.
     pub values: PanelValues<'a>,
     /// From one row of sums to the next.
@@ -99,8 +99,8 @@ impl Kernels {
     /// There are not bits, or an end, for each row; columns are too many for indices; rows stick out of `sums`, or are wider than a panel.
     pub fn add_panel(&self, w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
         let rows = match w.places {
-            PanelPlaces::Bits(bits) => bits.len(),
-            PanelPlaces::Indices(_, first, ends) => {
+            PanelPositions::Bits(bits) => bits.len(),
+            PanelPositions::Indices(_, first, ends) => {
                 assert!(i32::try_from(first.saturating_add(DEPTH)).is_ok(), "columns from {first} on");
                 ends.len()
             }

@@ -1,9 +1,9 @@
 //! The part of the table that multiplies: sums of products of stored values with the rows of a matrix of float32.
 
-use crate::blocks::BlockRow;
-use crate::csr::Wides;
-use crate::fours::Fours;
-use crate::pairs::PairTable;
+use crate::bsr_spmm::BlockRow;
+use crate::csr::CsrSpmmTable;
+use crate::nm24_bf16::Nm24Bf16Table;
+use crate::nm24_gemv::Nm24GemvTable;
 use crate::{Kernels, scalar::csr, scalar::product as plain};
 
 /// 16 rows of a block of the right factor, `J` columns of them one behind the other.
@@ -58,18 +58,18 @@ pub(crate) struct Product {
     pub(crate) dot_codes: Option<[DotCodes; 2]>,
     pub(crate) dot_integers: [DotIntegers; 2],
     /// Where they beat the same with a bit for each column.
-    pub(crate) fours: Option<Fours>,
+    pub(crate) fours: Option<Nm24GemvTable>,
     pub(crate) dots_4: Dots<4>,
     pub(crate) dots_8: Dots<8>,
     pub(crate) dots_16: Dots<16>,
-    pub(crate) pairs: PairTable,
+    pub(crate) pairs: Nm24Bf16Table,
     pub(crate) csr_dot_i32: CsrDot<i32>,
     pub(crate) csr_dot_i64: CsrDot<i64>,
     pub(crate) csr_row_i32: CsrRow<i32>,
     pub(crate) csr_row_i64: CsrRow<i64>,
-    pub(crate) wide_i32: Wides<i32>,
-    pub(crate) wide_i64: Wides<i64>,
-    pub(crate) block_row: BlockRow,
+    pub(crate) csr_spmm_i32: CsrSpmmTable<i32>,
+    pub(crate) csr_spmm_i64: CsrSpmmTable<i64>,
+    pub(crate) bsr_spmm_row: BlockRow,
     pub(crate) all_finite: unsafe fn(&[f32]) -> bool,
 }
 
@@ -83,14 +83,14 @@ pub(crate) const SCALAR: Product = Product {
     dots_4: plain::dots::<4, false>,
     dots_8: plain::dots::<8, false>,
     dots_16: plain::dots::<16, false>,
-    pairs: crate::pairs::SCALAR,
+    pairs: crate::nm24_bf16::SCALAR,
     csr_dot_i32: csr::dot::<i32, false>,
     csr_dot_i64: csr::dot::<i64, false>,
     csr_row_i32: plain::csr_row::<i32, false>,
     csr_row_i64: plain::csr_row::<i64, false>,
-    wide_i32: csr::wides(),
-    wide_i64: csr::wides(),
-    block_row: crate::blocks::SCALAR,
+    csr_spmm_i32: csr::csr_spmm_table(),
+    csr_spmm_i64: csr::csr_spmm_table(),
+    bsr_spmm_row: crate::bsr_spmm::SCALAR,
     all_finite: plain::all_finite,
 };
 

@@ -8,17 +8,17 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug)]
 pub enum Scale<'a> {
     /// The bits of float16.
-    Half(&'a [u16]),
+    F16(&'a [u16]),
     /// float32.
-    Single(&'a [f32]),
+    F32(&'a [f32]),
 }
 
 impl<'a> Scale<'a> {
     /// Some of them.
     pub(super) fn part(self, range: Range<usize>) -> Self {
         match self {
-            Self::Half(scale) => Self::Half(&scale[range]),
-            Self::Single(scale) => Self::Single(&scale[range]),
+            Self::F16(scale) => Self::F16(&scale[range]),
+            Self::F32(scale) => Self::F32(&scale[range]),
         }
     }
 }
@@ -26,15 +26,15 @@ impl<'a> Scale<'a> {
 impl Scale<'_> {
     fn len(self) -> usize {
         match self {
-            Self::Half(scale) => scale.len(),
-            Self::Single(scale) => scale.len(),
+            Self::F16(scale) => scale.len(),
+            Self::F32(scale) => scale.len(),
         }
     }
 
     fn widen<T: Compute>(self, range: Range<usize>, dst: &mut [T]) {
         match self {
-            Self::Half(scale) => T::from_halves(&scale[range], dst),
-            Self::Single(scale) => T::from_singles(&scale[range], dst),
+            Self::F16(scale) => T::from_f16(&scale[range], dst),
+            Self::F32(scale) => T::from_f32(&scale[range], dst),
         }
     }
 }

@@ -3,16 +3,17 @@
 //! Codes are lifted, i.e. without the zero point and modulo 256. Work is done on runs of [`RUN`] items that are
 //! widened to float32 or float64 in the first-level cache, so that only widening and narrowing know the dtype.
 
-mod gathered;
+mod decode_masked;
+mod encode_masked;
 mod grid;
 mod groups;
 mod nm;
 mod number;
 mod scales;
 mod segments;
-mod spread;
 
-pub use gathered::{bits_encode, csr_encode};
+pub use decode_masked::{bits_decode, csr_decode};
+pub use encode_masked::{bits_encode, csr_encode};
 pub use grid::{Grid, Scale};
 pub use groups::Grouped;
 pub use nm::{nm_decode, nm_encode};
@@ -21,7 +22,6 @@ pub use number::{
     UInt16, UInt32, UInt64,
 };
 pub use scales::ScaleMut;
-pub use spread::{bits_decode, csr_decode};
 
 pub use segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
 

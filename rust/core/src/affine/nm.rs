@@ -164,8 +164,8 @@ where
     cut.check("values", (values.rows(), values.cols()), cut.value_bytes(w.cols()))?;
     let (code_stride, value_stride) = (codes.cols(), values.cols());
     let (halves, singles) = match scale {
-        ScaleMut::Half(scale) => (Some(scale), None),
-        ScaleMut::Single(scale) => (None, Some(scale)),
+        ScaleMut::F16(scale) => (Some(scale), None),
+        ScaleMut::F32(scale) => (None, Some(scale)),
     };
     let shape = halves.as_ref().map(|s| (s.rows(), s.cols())).or(singles.as_ref().map(|s| (s.rows(), s.cols())));
     cut.check("scale", shape.unwrap_or_default(), scales)?;

@@ -7,9 +7,9 @@ use crate::MatrixMut;
 #[derive(Debug)]
 pub enum ScaleMut<'a> {
     /// The bits of float16.
-    Half(MatrixMut<'a, u16>),
+    F16(MatrixMut<'a, u16>),
     /// float32.
-    Single(MatrixMut<'a, f32>),
+    F32(MatrixMut<'a, f32>),
 }
 
 /// Turns spans (largest magnitudes) of groups into scales, and gives those, unless one is not finite.
@@ -43,7 +43,7 @@ pub(super) fn make_scales<'a>(
                 }
             }
         }
-        return Some(Scale::Half(halves));
+        return Some(Scale::F16(halves));
     }
     let singles = singles?;
     for (&span, single) in span.iter().zip(&mut *singles) {
@@ -55,5 +55,5 @@ pub(super) fn make_scales<'a>(
             _ => return None,
         };
     }
-    Some(Scale::Single(singles))
+    Some(Scale::F32(singles))
 }

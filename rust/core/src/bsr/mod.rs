@@ -45,8 +45,8 @@ impl Block {
     }
 
     /// The rows of a block row.
-    pub(crate) fn rows(self, block_row: usize, rows: usize) -> Range<usize> {
-        let start = block_row * self.r;
+    pub(crate) fn rows(self, bsr_spmm_row: usize, rows: usize) -> Range<usize> {
+        let start = bsr_spmm_row * self.r;
         start..start.saturating_add(self.r).min(rows)
     }
 }
@@ -80,13 +80,13 @@ impl<'a, T, I: Index> Bsr<'a, T, I> {
     /// Column and items of every block in a block row. Positions in errors count from the start of `span`.
     fn blocks_of(
         &self,
-        block_row: usize,
+        bsr_spmm_row: usize,
         span: &Range<usize>,
         across: usize,
     ) -> Result<impl Iterator<Item = Result<(usize, &'a [T])>> + use<'a, T, I>> {
-        let falls = Error::Offsets { name: "indptr", at: block_row };
-        let low = self.indptr[block_row].below(span.end + 1).ok_or(falls.clone())?;
-        let high = self.indptr[block_row + 1].below(span.end + 1).ok_or(falls.clone())?;
+        let falls = Error::Offsets { name: "indptr", at: bsr_spmm_row };
+        let low = self.indptr[bsr_spmm_row].below(span.end + 1).ok_or(falls.clone())?;
+        let high = self.indptr[bsr_spmm_row + 1].below(span.end + 1).ok_or(falls.clone())?;
         if low < span.start || low > high {
             return Err(falls);
         }

@@ -1,7 +1,7 @@
 //! Compressed sparse rows.
 
 use super::values::{Slots, Values};
-use super::{Aligned, MOST_COLS, ascending, check, masked, wide};
+use super::{Aligned, MAX_COLS_NARROW, check, csr_panel, csr_spmm, masked};
 use crate::csr::{slots_at, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Strided;
@@ -33,7 +33,7 @@ impl<I: Index> Rows<'_, I> {
         mut work: impl FnMut(&[I], &[f32]) -> std::result::Result<(), usize>,
     ) -> Result<()> {
         let slots = slots_at(self.indptr, row, &self.place)?;
-        if let Slots::Single(items) = self.values.slots {
+        if let Slots::F32(items) = self.values.slots {
             let part = &self.indices[slots.clone()];
             return work(part, &items[slots.clone()]).map_err(|at| self.wrong(slots.start + at));
         }
@@ -79,14 +79,14 @@ pub fn csr_matmul<I: Index>(
     if k == 1 {
         return one(&w, ranges, x.items(), out);
     }
-    if ascending::takes(slots, rows, cols, k) && ascending::run(&w, ranges.clone(), &x, &mut out)? {
+    if csr_panel::takes(slots, rows, cols, k) && csr_panel::run(&w, ranges.clone(), &x, &mut out)? {
         return Ok(());
     }
     // Where rows of `x` are read again and again, they are brought together first, on lines of the cache.
-    if wide::takes(k, cols) && slots > 4 * cols {
-        return wide::run(&w, ranges, &x, out);
+    if csr_spmm::takes(k, cols) && slots > 4 * cols {
+        return csr_spmm::run(&w, ranges, &x, out);
     }
-    if cols <= MOST_COLS && slots > rows.saturating_mul(cols) / 4 {
+    if cols <= MAX_COLS_NARROW && slots > rows.saturating_mul(cols) / 4 {
         // So many that a bit for each column costs less than an index.
         return masked::csr_matmul(indptr, indices, values, x, out);
     }

@@ -73,10 +73,10 @@ fn fours(
     let ready = gemv::starts_of_fours(w, values, both)
         .and_then(|starts| gemv::starts_of_codes(starts, width))
         .zip(gemv::scales_of_both(&scales, both, w.shape().1, room))
-        .and_then(|(starts, scale)| gemv::rows_of_fours(w, both, starts, stream, scale));
+        .and_then(|(starts, scale)| gemv::nm24_rows(w, both, starts, stream, scale));
     let Some(rows) = ready else { return false };
     for (i, column) in columns.iter().enumerate() {
-        let Some(found) = Kernels::active().fours_integers(&rows, width, &column.bytes) else { return false };
+        let Some(found) = Kernels::active().nm24_dot_integers(&rows, width, &column.bytes) else { return false };
         for (sums, found) in sums.chunks_mut(columns.len()).zip(found) {
             sums[i] = found * column.step;
         }

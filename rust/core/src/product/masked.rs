@@ -1,7 +1,7 @@
 //! Structures that are a bit for every column and the values of the set ones, side by side: nm, bitmask, dense.
 
 use super::values::Values;
-use super::{MOST_COLS, check, few, gemv, integers, panel, tiles};
+use super::{MAX_COLS_NARROW, amx_gemm, check, gemv, integers, panel, spmm_narrow};
 use crate::csr::{slots_at, span};
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Index, Matrix, MatrixMut, Result};
@@ -135,7 +135,7 @@ fn matmul(
     let (rows, cols) = w.shape();
     check(x, &out, (rows, cols))?;
     values.check(rows, cols)?;
-    if cols > MOST_COLS {
+    if cols > MAX_COLS_NARROW {
         return Err(Error::Parameter { name: "cols", got: cols });
     }
     if last_slot > values.len() {
@@ -149,8 +149,8 @@ fn matmul(
         (_, 0) => Ok(()),
         _ if values.in_integers => integers::run(w, values, x, out),
         (_, 1) => gemv::run(w, values, x.items(), out.items_mut()),
-        (_, 2..=few::MOST) => few::run(w, values, x, out),
-        _ if tiles::run(w, values, tiles::Right::Singles(*x), &mut out)? => Ok(()),
+        (_, 2..=spmm_narrow::MOST) => spmm_narrow::run(w, values, x, out),
+        _ if amx_gemm::run(w, values, amx_gemm::Right::Singles(*x), &mut out)? => Ok(()),
         _ => panel::run(w, values, x, out),
     }
 }
@@ -179,7 +179,7 @@ pub(super) fn nm_brains(
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
     let rows = RowBits::new(codes, pattern, x.rows(), stride)?;
-    tiles::run(&Nm { rows, stride }, values, tiles::Right::Brains(x), out)
+    amx_gemm::run(&Nm { rows, stride }, values, amx_gemm::Right::Brains(x), out)
 }
 
 /// `out = w @ x` for a bit per element.

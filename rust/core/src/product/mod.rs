@@ -3,29 +3,29 @@
 //! `out = w @ x` for `x` (cols, k), all of it finite. Every row of `out` is summed by one thread, in an order that
 //! depends on the row only, so any number of threads gives the same bits.
 
-mod ascending;
+mod amx_gemm;
 mod bsr;
 mod csr;
-mod few;
+mod csr_panel;
+mod csr_spmm;
 mod gemv;
 mod integers;
 mod masked;
-mod pairs;
+mod nm24_bf16;
 mod panel;
-mod tiles;
+mod spmm_narrow;
 mod values;
-mod wide;
 
 pub use bsr::bsr_matmul;
 pub use csr::csr_matmul;
 pub use masked::{bits_matmul, dense_matmul, nm_matmul};
-pub use pairs::{pairs_are_fast, pairs_matmul};
+pub use nm24_bf16::{nm24_bf16_is_fast, nm24_bf16_matmul};
 pub use values::{Coding, Values};
 
 use crate::{Error, Kernels, Matrix, MatrixMut, Result, par};
 
 /// The widest matrix that is taken: working space is a row.
-const MOST_COLS: usize = 1 << 18;
+const MAX_COLS_NARROW: usize = 1 << 18;
 
 /// Checks the shapes of `x` and `out` for a matrix of that shape.
 fn check(x: &Matrix<'_, f32>, out: &MatrixMut<'_, f32>, shape: (usize, usize)) -> Result<()> {

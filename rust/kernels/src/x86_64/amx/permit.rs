@@ -1,6 +1,6 @@
 //! Whether tiles may be used: what the CPU has, what the system lets us, and whether they give what they should.
 
-use crate::tiles::{BlockSums, LeftRows, PairTile, TILE_ROWS, TileUnit};
+use crate::amx_gemm::{BlockSums, LeftRows, PairTile, TILE_ROWS, TileUnit};
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;

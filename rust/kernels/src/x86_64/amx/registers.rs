@@ -1,7 +1,7 @@
 //! The instructions, one line of assembly each.
 
 use super::Permit;
-use crate::tiles::{Registers, TileItem, holds_tile};
+use crate::amx_gemm::{Registers, TileItem, holds_tile};
 use std::arch::asm;
 use std::marker::PhantomData;
 

@@ -4,8 +4,8 @@
 
 use super::permit::{any, cpu_has_tiles, permit, products, small};
 use super::{Amx, Permit};
-use crate::scalar::tiles::add_row;
-use crate::tiles::{Registers, TileUnit};
+use crate::amx_gemm::{Registers, TileUnit};
+use crate::scalar::amx_gemm::add_row;
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 

@@ -1,8 +1,8 @@
 //! Products of compressed rows with some columns, which are a register or two of each row of the right factor.
 
-use super::dots::load_bytes;
+use super::bitmask_dot::load_bytes;
 use super::product::{load, store};
-use crate::csr::Wides;
+use crate::csr::CsrSpmmTable;
 use crate::prefetch::prefetch_ahead;
 use crate::scalar::csr::{self as plain, AHEAD};
 use crate::scalar::product::Index;
@@ -72,7 +72,7 @@ fn add<const W: usize, const V: usize>(value: f32, row: &[f32; W], sums: &mut [_
     }
 }
 
-/// See [`crate::Kernels::csr_wide_32_i32`]; `V` registers hold `W` columns. 4 sums by turns, so that additions need not
+/// See [`crate::Kernels::csr_spmm_32_i32`]; `V` registers hold `W` columns. 4 sums by turns, so that additions need not
 /// wait for each other.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
 fn wide<I: Index, const W: usize, const V: usize>(
@@ -107,6 +107,6 @@ fn wide<I: Index, const W: usize, const V: usize>(
 }
 
 /// All of them; 8 columns are half a register.
-pub(crate) const fn wides<I: Index>() -> Wides<I> {
-    Wides { wide_16: wide::<I, 16, 1>, wide_32: wide::<I, 32, 2>, ..avx2::csr::wides() }
+pub(crate) const fn csr_spmm_table<I: Index>() -> CsrSpmmTable<I> {
+    CsrSpmmTable { wide_16: wide::<I, 16, 1>, wide_32: wide::<I, 32, 2>, ..avx2::csr::csr_spmm_table() }
 }

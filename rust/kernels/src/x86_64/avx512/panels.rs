@@ -5,7 +5,7 @@
 //! bits, come four to a word.
 
 use super::product::{Columns, load, store};
-use crate::panels::{AHEAD, DEPTH, Panel, PanelPlaces, PanelRows, PanelTable, PanelValues};
+use crate::panels::{AHEAD, DEPTH, Panel, PanelPositions, PanelRows, PanelTable, PanelValues};
 use crate::prefetch::prefetch_line;
 use crate::scalar::panels as plain;
 use std::arch::asm;
@@ -228,8 +228,8 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
         let some = first..cursors.len().min(first + TOGETHER);
         for ((row, offsets), count) in some.clone().zip(&mut offsets).zip(&mut counts) {
             *count = match w.places {
-                PanelPlaces::Bits(bits) => place::<V>(u64::from_le_bytes(bits[row]), offsets),
-                PanelPlaces::Indices(indices, column, ends) => {
+                PanelPositions::Bits(bits) => place::<V>(u64::from_le_bytes(bits[row]), offsets),
+                PanelPositions::Indices(indices, column, ends) => {
                     if let Some(&to_come) = cursors.get(row + AHEAD) {
                         ask(indices, to_come, DEPTH);
                     }
@@ -277,11 +277,11 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
 fn add<const V: usize, const C: usize>(w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
     match w.values {
-        PanelValues::Single(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| apart(load(items))),
-        PanelValues::Half(items) => {
+        PanelValues::F32(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| apart(load(items))),
+        PanelValues::F16(items) => {
             rows::<V, C, _>(w, items, cursors, x, sums, |items| apart(_mm512_cvtph_ps(load_halves(items))));
         }
-        PanelValues::Brain(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| {
+        PanelValues::Bf16(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| {
             let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(load_halves(items)));
             apart(_mm512_castsi512_ps(wide))
         }),

@@ -1,39 +1,39 @@
 //! Products with many columns: 16 of them to a register, a step per stored value and none for zeros.
 
-use crate::fours::Fours;
+use crate::nm24_gemv::Nm24GemvTable;
 use crate::product::{Product, Strided};
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
-use crate::x86_64::avx512::{blocks, csr, dots, fours};
+use crate::x86_64::avx512::{bitmask_dot, bsr_spmm, csr, nm24_gemv};
 use std::arch::x86_64::{
     __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
     _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 pub(crate) const TABLE: Product = Product {
-    dot_f32: dots::dot_f32,
-    dot_f16: Some(dots::dot_f16),
-    dot_bf16: Some(dots::dot_bf16),
-    dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
-    dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
-    fours: Some(Fours {
-        fours_f32: fours::fours_f32,
-        fours_f16: fours::fours_f16,
-        fours_bf16: fours::fours_bf16,
-        codes: [fours::fours_bytes, fours::fours_nibbles],
-        integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
+    dot_f32: bitmask_dot::dot_f32,
+    dot_f16: Some(bitmask_dot::dot_f16),
+    dot_bf16: Some(bitmask_dot::dot_bf16),
+    dot_codes: Some([bitmask_dot::dot_bytes, bitmask_dot::dot_nibbles]),
+    dot_integers: [bitmask_dot::integers_of_bytes, bitmask_dot::integers_of_nibbles],
+    fours: Some(Nm24GemvTable {
+        nm24_dot_f32: nm24_gemv::nm24_dot_f32,
+        nm24_dot_f16: nm24_gemv::nm24_dot_f16,
+        nm24_dot_bf16: nm24_gemv::nm24_dot_bf16,
+        codes: [nm24_gemv::fours_bytes, nm24_gemv::fours_nibbles],
+        integers: [nm24_gemv::integers_of_bytes, nm24_gemv::integers_of_nibbles],
     }),
-    dots_4: dots::dots_4,
-    dots_8: dots::dots_8,
-    dots_16: dots::dots_16,
+    dots_4: bitmask_dot::dots_4,
+    dots_8: bitmask_dot::dots_8,
+    dots_16: bitmask_dot::dots_16,
     pairs: avx2::product::PAIRS,
     csr_dot_i32: csr::dot,
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
-    wide_i32: csr::wides(),
-    wide_i64: csr::wides(),
-    block_row: blocks::block_row,
+    csr_spmm_i32: csr::csr_spmm_table(),
+    csr_spmm_i64: csr::csr_spmm_table(),
+    bsr_spmm_row: bsr_spmm::bsr_spmm_row,
     all_finite,
 };
 
