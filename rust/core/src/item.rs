@@ -64,7 +64,7 @@ pub trait Item: Word + Default + PartialEq + Send + Sync + 'static {
     fn expand(src: &[Self], bits: &[u8], dst: &mut [Self], stream: bool) -> usize;
 
     /// Puts each item of `src` at its index in `dst`, and zeros elsewhere, see `Kernels::scatter_u32`; complete
-    /// for all threads only when `Kernels::streamed` returns.
+    /// for all threads only when `Kernels::nontemporal` returns.
     fn place(out: &NonTemporal, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool;
 
     /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`; complete as `place`.

@@ -65,7 +65,7 @@ where
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out)| {
         let (mut scale, mut room, mut codes) = (Vec::new(), Vec::new(), vec![0; cols]);
         let mut buffer = [K::Item::default(); TILE];
-        Kernels::streamed(stream, |streamed| {
+        Kernels::nontemporal(stream, |streamed| {
             for (at, row) in rows.enumerate() {
                 let slots = slots_at(offsets, row, &place)?;
                 spread(row, slots.clone(), stored.get(slots, &mut room), &mut codes)?;

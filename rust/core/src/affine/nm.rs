@@ -295,7 +295,7 @@ where
     let tasks = par::cut(cut.pieces(), 1, size_of_val(out));
     let outs = cut.split(out, shape.1, &tasks, |cols| cols);
     par::run(tasks.into_iter().zip(outs).collect(), |(task, mut out): (Range<usize>, _)| {
-        Kernels::streamed(stream, |streamed| {
+        Kernels::nontemporal(stream, |streamed| {
             let (mut bytes, mut scale) = (Vec::new(), Vec::new());
             for Piece { rows, cols } in task.map(|at| cut.piece(at)) {
                 let (code, first) = (cut.code_bytes(cols.start), cut.slots(cols.start));

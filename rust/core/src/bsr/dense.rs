@@ -224,7 +224,7 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
         }
         let mut buffer = RowBuffer::new(cols, out.items_mut());
         let buffer = buffer.items();
-        Kernels::streamed(true, |streamed| {
+        Kernels::nontemporal(true, |streamed| {
             for bsr_spmm_row in block_rows {
                 for (i, row) in block.rows(bsr_spmm_row, rows).enumerate() {
                     for found in bsr.blocks_of(bsr_spmm_row, &span, across)? {

@@ -10,7 +10,7 @@ pub trait Slot: Item {
     /// become zero. Both hold `ceil(src.len() / 8)` bytes. What `dst` cannot hold is dropped.
     fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]);
 
-    /// Like [`Item::expand`], complete for all threads only when [`Kernels::streamed`] returns.
+    /// Like [`Item::expand`], complete for all threads only when [`Kernels::nontemporal`] returns.
     fn expand_part(out: &NonTemporal, src: &[Self], bits: &[u8], dst: &mut [Self]);
 
     /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.

@@ -1,6 +1,6 @@
 //! Products in tiles: parts of numbers, and a model of the registers.
 
-use crate::amx_gemm::{BlockSums, Extent, PairTile, Registers, TILE_DEPTH, TILE_WIDTH, TileItem, holds_tile};
+use crate::args::amx_gemm::{BlockSums, Extent, PairTile, Registers, TILE_DEPTH, TILE_WIDTH, TileItem, holds_tile};
 use half::f16;
 
 /// See [`crate::Kernels::extent`].

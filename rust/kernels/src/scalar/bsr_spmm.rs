@@ -1,8 +1,8 @@
 //! Products of a row of blocks, written so that they can be inlined into whatever instruction set.
 
 use super::product::fma;
-use crate::bsr_spmm::Blocks;
-use crate::product::Strided;
+use crate::args::bsr_spmm::Blocks;
+use crate::args::product::Strided;
 
 /// See [`crate::Kernels::bsr_spmm_row`].
 #[inline(always)]

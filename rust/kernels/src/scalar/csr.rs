@@ -1,7 +1,7 @@
 //! Products of compressed rows, written so that they can be inlined into whatever instruction set.
 
 use super::product::{Index, fma};
-use crate::csr::CsrSpmmTable;
+use crate::args::csr_spmm::CsrSpmmTable;
 use crate::prefetch::prefetch_ahead;
 
 /// Slots that are asked for before they are used, as prefetchers do not look so far.

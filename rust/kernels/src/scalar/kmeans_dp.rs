@@ -3,7 +3,7 @@
 //! Lanes are plain arrays, so that the compiler makes registers of them: the functions are inlined into one function
 //! per instruction set, which differ in speed only. No operation is fused, every minimum takes the lowest place.
 
-use crate::dispatch::Clusters;
+use crate::args::kmeans_dp::Clusters;
 
 /// Columns that [`leaf`] solves at once: one register of 64 bytes.
 pub(crate) const LANES: usize = 8;

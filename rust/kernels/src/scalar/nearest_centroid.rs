@@ -1,6 +1,6 @@
 //! The entries of small codebooks, by counting the limits below.
 
-use crate::nearest_centroid::{Entries, Keys};
+use crate::args::nearest_centroid::{Entries, Keys};
 
 const LANES: usize = 32;
 

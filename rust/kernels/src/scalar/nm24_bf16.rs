@@ -1,6 +1,6 @@
 //! Products of pairs of bfloat16.
 
-use crate::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Pairs};
+use crate::args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Pairs};
 
 /// The places of the two ones of each code.
 pub(crate) const ROWS: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];

@@ -3,7 +3,7 @@
 
 use super::affine::{widen_bf16, widen_f16};
 use super::product::{Index, fma};
-use crate::panels::{AHEAD, DEPTH, DepthBits, Panel, PanelPositions, PanelRows, PanelValues};
+use crate::args::panels::{AHEAD, DEPTH, DepthBits, Panel, PanelPositions, PanelRows, PanelValues};
 use crate::prefetch::prefetch_near;
 
 /// See [`crate::Kernels::add_panel`].

@@ -1,6 +1,6 @@
 //! The n largest of every group, by counting for each item how many rivals beat it.
 
-use crate::topk::{Key, Order};
+use crate::args::topk::{Key, Order};
 
 /// Groups that are worked on side by side: plain arrays, of which the compiler makes registers.
 const LANES: usize = 16;

@@ -1,7 +1,7 @@
 //! Two rows of 2:4 and the column that they are multiplied with, cut into steps of 128 columns: 32 groups, 12 bytes of
 //! codes and 64 values each.
 
-use crate::nm24_gemv::Nm24Row;
+use crate::args::nm24_gemv::Nm24Row;
 use crate::prefetch::prefetch_ahead;
 
 /// Columns of a step.

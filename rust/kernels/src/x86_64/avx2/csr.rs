@@ -1,6 +1,6 @@
 //! Products of compressed rows: the portable loops with AVX2 and FMA.
 
-use crate::csr::CsrSpmmTable;
+use crate::args::csr_spmm::CsrSpmmTable;
 use crate::scalar::csr as plain;
 use crate::scalar::product::Index;
 

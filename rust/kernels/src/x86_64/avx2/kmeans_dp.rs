@@ -1,6 +1,6 @@
 //! One more cluster in one-dimensional k-means: the portable lanes, compiled for wider registers.
 
-use crate::dispatch::Clusters;
+use crate::args::kmeans_dp::Clusters;
 use crate::scalar;
 
 /// See [`crate::Kernels::kmeans_dp_leaf`].

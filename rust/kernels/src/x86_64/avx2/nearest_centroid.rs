@@ -1,6 +1,6 @@
 //! The entries of small codebooks: the portable loop, compiled for wider registers.
 
-use crate::nearest_centroid::{Entries, Keys, Table};
+use crate::args::nearest_centroid::{Entries, Keys, Table};
 use crate::scalar;
 
 pub(crate) const TABLE: Table = Table { nearest, searched: false };

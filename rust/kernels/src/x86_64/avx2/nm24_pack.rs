@@ -1,8 +1,8 @@
 //! 2 of 4 of 16-bit items without a step in memory, 64 items at a time: four registers of items become two of slots,
 //! and 64-bit words of their masks become codes.
 
-use crate::nm24_pack::{complete, thirds, two};
-use crate::topk::Order;
+use crate::args::topk::Order;
+use crate::scalar::nm24_pack::{complete, thirds, two};
 use std::arch::x86_64::{
     __m256i, _mm256_abs_epi16, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi16, _mm256_loadu_si256,
     _mm256_max_epu16, _mm256_min_epu16, _mm256_movemask_epi8, _mm256_packs_epi16, _mm256_permute4x64_epi64,

@@ -1,6 +1,6 @@
 //! Codes of groups that fill bytes: `pext` packs eight codes at once, `pdep` unpacks them.
 
-use crate::NmCodeTable;
+use crate::args::nm_code_table::NmCodeTable;
 use std::arch::x86_64::{_pdep_u64, _pext_u64};
 
 /// The low `width` bits of each byte.

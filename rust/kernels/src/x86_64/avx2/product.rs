@@ -1,16 +1,16 @@
 //! Products for AVX2 with FMA: one column by its own kernels, the rest by the portable loops, compiled for it.
 
-use crate::bsr_spmm::Blocks;
-use crate::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
-use crate::nm24_gemv::Nm24GemvTable;
-use crate::product::{Chunk, Product, Strided};
+use crate::args::bsr_spmm::Blocks;
+use crate::args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
+use crate::args::nm24_gemv::Nm24GemvTable;
+use crate::args::product::{Chunk, Strided, Table};
 use crate::scalar::bsr_spmm;
 use crate::scalar::csr as portable;
 use crate::scalar::nm24_bf16;
 use crate::scalar::product as plain;
 use crate::x86_64::avx2::{bitmask_dot, csr, nm24_gemv};
 
-pub(crate) const TABLE: Product = Product {
+pub(crate) const TABLE: Table = Table {
     dot_f32: bitmask_dot::dot_f32,
     dot_f16: Some(bitmask_dot::dot_f16),
     dot_bf16: Some(bitmask_dot::dot_bf16),

@@ -2,7 +2,7 @@
 //! codes, registers on the way back.
 
 use super::{affine, lookup};
-use crate::quantize_f16::Halves;
+use crate::args::quantize_f16::Table;
 use crate::scalar::quantize_f16 as plain;
 use std::arch::x86_64::{
     __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256,
@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32,
 };
 
-pub(crate) const TABLE: Halves = Halves {
+pub(crate) const TABLE: Table = Table {
     magnitudes_u16,
     quantize_f16,
     quantize_bf16,

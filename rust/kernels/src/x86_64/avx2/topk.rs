@@ -1,8 +1,8 @@
 //! The n largest of every group of 4, 8, 16 or 32 items of 2 bytes, as in [`crate::x86_64::avx512::select`]: sixteen
 //! groups at a time, each in a lane of its own. A group of 32 comes in two registers, which are its two halves.
 
+use crate::args::topk::Order;
 use crate::scalar;
-use crate::topk::Order;
 use crate::x86_64::sorting_networks::networks;
 use std::arch::x86_64::{
     __m256i, _mm256_abs_epi16, _mm256_and_si256, _mm256_blend_epi16, _mm256_blend_epi32, _mm256_cmpeq_epi16,

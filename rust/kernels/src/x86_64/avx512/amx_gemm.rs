@@ -1,12 +1,13 @@
 //! What prepares tiles and adds them up: mostly loops that the compiler turns into registers of 16 items.
 
-use crate::amx_gemm::{BlockSums, Extent, PairTile, TILE_DEPTH, TILE_WIDTH, Table};
+use super::registers::store;
+use crate::args::amx_gemm::{BlockSums, Extent, PairTile, TILE_DEPTH, TILE_WIDTH, Table};
 use crate::scalar::amx_gemm as plain;
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
     _mm512_castsi512_si256, _mm512_cvtph_ps, _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_mask_blend_epi16,
     _mm512_maskz_expand_epi16, _mm512_maskz_loadu_epi16, _mm512_max_epu16, _mm512_permutexvar_epi16, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srli_epi32, _mm512_storeu_si512, _mm512_sub_ps,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srli_epi32, _mm512_sub_ps,
 };
 
 pub(crate) const TABLE: Table = Table { extent, extent_bf16, cut_part, split_f16, pair_rows, add_sums };
@@ -54,13 +55,6 @@ fn cut(items: __m512) -> (__m512i, __m512i) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2")]
 fn interleave(even: __m512i, odd: __m512i) -> __m512i {
     _mm512_mask_blend_epi16(0xAAAA_AAAA, _mm512_srli_epi32::<16>(even), odd)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(items: &mut [u16; 32], value: __m512i) {
-    // SAFETY: 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), value) }
 }
 
 /// See [`crate::Kernels::split_f16`].

@@ -2,8 +2,8 @@
 //!
 //! A run of 64 values is loaded whole where there are so many; the end is left to the portable loops.
 
-use super::product::load;
-use crate::product::Chunk;
+use super::registers::{load_f32, load_opaque};
+use crate::args::product::Chunk;
 use crate::scalar::product as plain;
 use crate::x86_64::avx2::bitmask_dot::{ahead, codes_left, integers_left, rest};
 use half::{bf16, f16};
@@ -11,24 +11,10 @@ use std::arch::asm;
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_ps, _mm512_castsi512_si256, _mm512_cvtepi32_ps,
     _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps,
-    _mm512_loadu_si512, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps, _mm512_mul_ps,
+    _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16, _mm512_maskz_expand_ps, _mm512_mul_ps,
     _mm512_multishift_epi64_epi8, _mm512_permutexvar_epi8, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_ps,
     _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_epi32,
 };
-
-/// Loads 64 bytes into a register.
-///
-/// The empty assembly keeps the compiler from loading and expanding in one instruction, which is microcoded on Zen 4.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load_bytes<T: Copy, const N: usize>(items: &[T; N]) -> __m512i {
-    const { assert!(size_of::<T>() * N == 64) };
-    // SAFETY: 64 readable bytes; the load needs no alignment.
-    let mut bytes = unsafe { _mm512_loadu_si512(items.as_ptr().cast()) };
-    // SAFETY: it does nothing.
-    unsafe { asm!("/* {0} */", inout(zmm_reg) bytes, options(pure, nomem, nostack, preserves_flags)) };
-    bytes
-}
 
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -72,30 +58,30 @@ macro_rules! dot {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn add_singles(part: &[f32; 16], mask: u16, x: &[f32; 16], q: usize, sums: &mut [__m512; 4]) {
-    let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_bytes(part)));
-    sums[q] = _mm512_fmadd_ps(spread, load(x), sums[q]);
+    let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_opaque(part)));
+    sums[q] = _mm512_fmadd_ps(spread, load_f32(x), sums[q]);
 }
 
 /// Adds 32 columns to the sums from number 2q on.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi2")]
 fn add_halves(part: &[u16; 32], mask: u32, x: &[f32; 32], q: usize, sums: &mut [__m512; 4]) {
-    let spread = _mm512_maskz_expand_epi16(mask, load_bytes(part));
+    let spread = _mm512_maskz_expand_epi16(mask, load_opaque(part));
     let [low, high] = x.as_chunks::<16>().0 else { return };
-    sums[2 * q] = _mm512_fmadd_ps(_mm512_cvtph_ps(_mm512_castsi512_si256(spread)), load(low), sums[2 * q]);
+    sums[2 * q] = _mm512_fmadd_ps(_mm512_cvtph_ps(_mm512_castsi512_si256(spread)), load_f32(low), sums[2 * q]);
     let upper = _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(spread));
-    sums[2 * q + 1] = _mm512_fmadd_ps(upper, load(high), sums[2 * q + 1]);
+    sums[2 * q + 1] = _mm512_fmadd_ps(upper, load_f32(high), sums[2 * q + 1]);
 }
 
 /// The same for bfloat16.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi2")]
 fn add_bf16(part: &[u16; 32], mask: u32, x: &[f32; 32], q: usize, sums: &mut [__m512; 4]) {
-    let spread = _mm512_maskz_expand_epi16(mask, load_bytes(part));
+    let spread = _mm512_maskz_expand_epi16(mask, load_opaque(part));
     let [low, high] = x.as_chunks::<16>().0 else { return };
     let wide = |part| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(part)));
-    sums[2 * q] = _mm512_fmadd_ps(wide(_mm512_castsi512_si256(spread)), load(low), sums[2 * q]);
-    sums[2 * q + 1] = _mm512_fmadd_ps(wide(_mm512_extracti64x4_epi64::<1>(spread)), load(high), sums[2 * q + 1]);
+    sums[2 * q] = _mm512_fmadd_ps(wide(_mm512_castsi512_si256(spread)), load_f32(low), sums[2 * q]);
+    sums[2 * q + 1] = _mm512_fmadd_ps(wide(_mm512_extracti64x4_epi64::<1>(spread)), load_f32(high), sums[2 * q + 1]);
 }
 
 dot!(dot_f32, f32, 16, u16, add_singles, |value: f32| value);
@@ -111,9 +97,9 @@ macro_rules! dots {
             for (chunk, bits) in x.iter().zip(bits.as_chunks::<2>().0) {
                 let Some(room) = values.get(used..).and_then(|rest| rest.first_chunk::<16>()) else { break };
                 let mask = u16::from_le_bytes(*bits);
-                let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_bytes(room)));
+                let spread = _mm512_maskz_expand_ps(mask, _mm512_castsi512_ps(load_opaque(room)));
                 for (all, x) in all.iter_mut().zip(&chunk.0) {
-                    *all = _mm512_fmadd_ps(spread, load(x), *all);
+                    *all = _mm512_fmadd_ps(spread, load_f32(x), *all);
                 }
                 used += mask.count_ones() as usize;
                 done += 1;
@@ -183,7 +169,7 @@ static NIBBLES: [[u8; 64]; 2] = {
 fn bytes_at(stream: &[u8], at: usize, _fours: __m512i) -> Option<__m512i> {
     let room = stream.get(at..)?.first_chunk::<64>()?;
     ahead(room);
-    Some(load_bytes(room))
+    Some(load_opaque(room))
 }
 
 /// 64 codes of half a byte from code `at` on, 16 times each, if 64 bytes are there.
@@ -192,8 +178,8 @@ fn bytes_at(stream: &[u8], at: usize, _fours: __m512i) -> Option<__m512i> {
 fn nibbles_at(stream: &[u8], at: usize, fours: __m512i) -> Option<__m512i> {
     let room = stream.get(at / 2..)?.first_chunk::<64>()?;
     ahead(room);
-    let lanes = _mm512_permutexvar_epi8(fours, load_bytes(room));
-    let cut = _mm512_multishift_epi64_epi8(load_bytes(&NIBBLES[at % 2]), lanes);
+    let lanes = _mm512_permutexvar_epi8(fours, load_opaque(room));
+    let cut = _mm512_multishift_epi64_epi8(load_opaque(&NIBBLES[at % 2]), lanes);
     Some(_mm512_and_si512(cut, _mm512_set1_epi8(-16)))
 }
 
@@ -224,16 +210,16 @@ macro_rules! dot_codes {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,fma,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[f32], scale: &[f32]) -> (f32, usize) {
             let (mut low, mut high, mut used, mut done) = (_mm512_setzero_ps(), _mm512_setzero_ps(), 0, 0);
-            let fours = load_bytes(&FOURS);
-            let places = [load_bytes(&TOPS[0]), load_bytes(&TOPS[1]), load_bytes(&TOPS[2]), load_bytes(&TOPS[3])];
+            let fours = load_opaque(&FOURS);
+            let places = [load_opaque(&TOPS[0]), load_opaque(&TOPS[1]), load_opaque(&TOPS[2]), load_opaque(&TOPS[3])];
             for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
                 let Some(codes) = $fetch(stream, start + used, fours) else { break };
                 let mask = u64::from_le_bytes(*bits);
                 let spread = _mm512_maskz_expand_epi8(mask, codes);
                 let part = |q: usize| _mm512_cvtepi32_ps(tops(places[q], spread));
                 let [a, b, c, d] = x.as_chunks::<16>().0 else { break };
-                let left = _mm512_fmadd_ps(part(1), load(b), _mm512_mul_ps(part(0), load(a)));
-                let right = _mm512_fmadd_ps(part(3), load(d), _mm512_mul_ps(part(2), load(c)));
+                let left = _mm512_fmadd_ps(part(1), load_f32(b), _mm512_mul_ps(part(0), load_f32(a)));
+                let right = _mm512_fmadd_ps(part(3), load_f32(d), _mm512_mul_ps(part(2), load_f32(c)));
                 let scale = _mm512_set1_ps(scale);
                 low = _mm512_fmadd_ps(left, scale, low);
                 high = _mm512_fmadd_ps(right, scale, high);
@@ -261,12 +247,12 @@ macro_rules! dot_integers {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx512vnni,avx2,bmi1,bmi2,popcnt")]
         pub(crate) fn $name(stream: &[u8], start: usize, bits: &[u8], x: &[u8], scale: &[f32]) -> (f32, usize) {
             let (mut all, mut used, mut done) = (_mm512_setzero_ps(), 0, 0);
-            let (shift, fours) = (_mm512_set1_epi8(-128), load_bytes(&FOURS));
+            let (shift, fours) = (_mm512_set1_epi8(-128), load_opaque(&FOURS));
             for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
                 let Some(codes) = $fetch(stream, start + used, fours) else { break };
                 let mask = u64::from_le_bytes(*bits);
                 let spread = _mm512_maskz_expand_epi8(mask, codes);
-                let product = _mm512_dpbusd_epi32(_mm512_setzero_si512(), load_bytes(x), spread);
+                let product = _mm512_dpbusd_epi32(_mm512_setzero_si512(), load_opaque(x), spread);
                 let shifted = _mm512_dpbusd_epi32(_mm512_setzero_si512(), shift, spread);
                 let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(product, shifted));
                 all = _mm512_fmadd_ps(sum, _mm512_set1_ps(scale), all);

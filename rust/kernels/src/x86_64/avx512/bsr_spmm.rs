@@ -1,9 +1,9 @@
 //! Products of a row of blocks: sums stay in registers from block to block.
 
-use super::product::lanes;
-use crate::bsr_spmm::Blocks;
+use super::registers::lanes;
+use crate::args::bsr_spmm::Blocks;
+use crate::args::product::Strided;
 use crate::prefetch::prefetch_ahead;
-use crate::product::Strided;
 use crate::scalar::csr::AHEAD;
 use std::arch::x86_64::{
     __m512, _mm512_fmadd_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_ps,

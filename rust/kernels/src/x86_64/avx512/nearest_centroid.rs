@@ -1,22 +1,15 @@
 //! The entries of small codebooks: a search by halving for 32 items at once, with all limits in one register.
 
-use crate::nearest_centroid::{Entries, Keys, Table};
+use super::registers::load;
+use crate::args::nearest_centroid::{Entries, Keys, Table};
 use crate::scalar;
 use std::arch::x86_64::{
-    __m512i, _mm256_storeu_si256, _mm512_add_epi16, _mm512_and_si512, _mm512_cmpeq_epi16_mask, _mm512_cmpgt_epu16_mask,
-    _mm512_cvtepi16_epi8, _mm512_loadu_si512, _mm512_mask_add_epi16, _mm512_permutexvar_epi16, _mm512_set1_epi16,
-    _mm512_setzero_si512, _mm512_srai_epi16, _mm512_xor_si512,
+    _mm256_storeu_si256, _mm512_add_epi16, _mm512_and_si512, _mm512_cmpeq_epi16_mask, _mm512_cmpgt_epu16_mask,
+    _mm512_cvtepi16_epi8, _mm512_mask_add_epi16, _mm512_permutexvar_epi16, _mm512_set1_epi16, _mm512_setzero_si512,
+    _mm512_srai_epi16, _mm512_xor_si512,
 };
 
 pub(crate) const TABLE: Table = Table { nearest, searched: true };
-
-/// Loads 32 items.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(items: &[u16; 32]) -> __m512i {
-    // SAFETY: 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_si512(items.as_ptr().cast()) }
-}
 
 /// See [`crate::Kernels::nearest_centroid_u16`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]

@@ -1,7 +1,7 @@
 //! Products of bfloat16 with AVX512-BF16 (Cooper Lake, Zen 4 and later): two values and two rows at once.
 
-use super::product::Columns;
-use crate::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
+use super::registers::Columns;
+use crate::args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
 use crate::prefetch::{prefetch_ahead, prefetch_line};
 use crate::scalar::nm24_bf16::{self as plain, ROWS};
 use std::arch::x86_64::{

@@ -4,10 +4,9 @@
 //! loaded once. Of the codes a byte is made for each value: its place in a block of 32 columns. The bytes of a lane are
 //! for the same lane of 4 blocks, so that a shift by whole bytes brings those of a block down.
 
-use super::bitmask_dot::load_bytes;
 use super::nm24_permutations::{BY_TURNS, HALF_STARTS, IN_BYTES, IN_HALVES, Order, PLACES, STRAIGHT, TURNS};
-use super::product::load;
-use crate::nm24_gemv::Nm24Row;
+use super::registers::{load_f32, load_opaque};
+use crate::args::nm24_gemv::Nm24Row;
 use crate::x86_64::nm24_steps::{CODES, COLS, Room, Steps, ahead, to_next};
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi32, _mm256_loadu_si256, _mm512_add_ps,
@@ -54,11 +53,11 @@ impl Picker {
     #[target_feature(enable = "avx512f")]
     fn new(order: &Order) -> Self {
         Self {
-            bytes: load_bytes(&order.bytes),
-            starts: load_bytes(&order.starts),
-            second: load_bytes(&order.second),
-            base: load_bytes(&order.base),
-            places: load_bytes(&PLACES),
+            bytes: load_opaque(&order.bytes),
+            starts: load_opaque(&order.starts),
+            second: load_opaque(&order.second),
+            base: load_opaque(&order.base),
+            places: load_opaque(&PLACES),
             wrong: _mm512_setzero_si512(),
         }
     }
@@ -139,7 +138,7 @@ macro_rules! dot {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn picked(x: &[f32; COLS], block: usize, places: __m512i) -> __m512 {
-    let [low, high] = [2 * block, 2 * block + 1].map(|at| load(&x.as_chunks::<16>().0[at]));
+    let [low, high] = [2 * block, 2 * block + 1].map(|at| load_f32(&x.as_chunks::<16>().0[at]));
     _mm512_permutex2var_ps(low, places, high)
 }
 
@@ -163,7 +162,7 @@ dot!(
     /// See [`crate::Kernels::nm24_dot_f32`].
     nm24_dot_f32, f32, f32, 64, STRAIGHT, (), 1.0,
     |steps, at, row, picker, sums, _held| blocks!(steps, at, row, picker, |block, x| {
-        let value = load(&steps.values[row][at].as_chunks::<16>().0[block]);
+        let value = load_f32(&steps.values[row][at].as_chunks::<16>().0[block]);
         sums[block] = _mm512_fmadd_ps(value, x, sums[block]);
     })
 );
@@ -201,7 +200,7 @@ dot!(
 
 dot!(
     /// See [`crate::Kernels::nm24_dot_codes`]. Nibbles are looked up among numbers that the scale has multiplied.
-    fours_nibbles, u8, f32, 32, BY_TURNS, (load(&NIBBLES), load_bytes(&TURNS)), 1.0,
+    fours_nibbles, u8, f32, 32, BY_TURNS, (load_f32(&NIBBLES), load_opaque(&TURNS)), 1.0,
     |steps, at, row, picker, sums, held| {
         let tables = steps.scale[row][at].map(|scale| _mm512_mul_ps(held.0, _mm512_set1_ps(scale)));
         blocks!(steps, at, row, picker, |block, x| {
@@ -225,7 +224,7 @@ fn add_integers(
     sums: &mut [__m512; 4],
 ) {
     let [low, high] = x.as_chunks::<64>().0 else { return };
-    let x = _mm512_permutex2var_epi8(load_bytes(low), places, load_bytes(high));
+    let x = _mm512_permutex2var_epi8(load_opaque(low), places, load_opaque(high));
     let product = _mm512_dpbusd_epi32(_mm512_setzero_si512(), x, codes);
     let shifted = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(-128), codes);
     let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(product, shifted));
@@ -238,13 +237,13 @@ dot!(
     integers_of_bytes, u8, u8, 64, IN_BYTES, (), 1.0,
     |steps, at, row, picker, sums, _held| {
         let places = picker.places(&steps.codes[row][at]);
-        add_integers(&steps.x[at], places, load_bytes(&steps.values[row][at]), steps.scale[row][at], 0xFF00, sums);
+        add_integers(&steps.x[at], places, load_opaque(&steps.values[row][at]), steps.scale[row][at], 0xFF00, sums);
     }
 );
 
 dot!(
     /// See [`crate::Kernels::nm24_dot_integers`]. Nibbles are upper halves of bytes: 16 times the codes.
-    integers_of_nibbles, u8, u8, 32, IN_HALVES, load_bytes(&HALF_STARTS), 16.0,
+    integers_of_nibbles, u8, u8, 32, IN_HALVES, load_opaque(&HALF_STARTS), 16.0,
     |steps, at, row, picker, sums, held| {
         let places = picker.places(&steps.codes[row][at]);
         let both = _mm512_broadcast_i64x4(load_32(&steps.values[row][at]));

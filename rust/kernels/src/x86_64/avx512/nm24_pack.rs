@@ -1,8 +1,8 @@
 //! 2 of 4 of 16-bit items without a step in memory: two registers of items become a register of slots, and 64-bit
 //! words of their masks become codes.
 
-use crate::nm24_pack::{complete, two};
-use crate::topk::Order;
+use crate::args::topk::Order;
+use crate::scalar::nm24_pack::{complete, two};
 use std::arch::x86_64::{
     __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_abs_epi16, _mm512_and_si512, _mm512_castsi512_si256,
     _mm512_cmpge_epu16_mask, _mm512_cmpgt_epu16_mask, _mm512_inserti64x4, _mm512_loadu_si512,

@@ -1,30 +1,14 @@
 //! Codes of groups that fill bytes: 64 look-ups at once in registers, multiplications pack and `vpmultishiftqb` unpacks the bits.
 
-use crate::NmCodeTable;
+use super::registers::{load, store};
+use crate::args::nm_code_table::NmCodeTable;
 use crate::x86_64::avx2::nm_code_table;
 use std::arch::x86_64::{
-    __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_andnot_si512, _mm512_loadu_si512, _mm512_madd_epi16,
-    _mm512_maddubs_epi16, _mm512_mask_blend_epi8, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8,
-    _mm512_movepi8_mask, _mm512_multishift_epi64_epi8, _mm512_or_si512, _mm512_permutex2var_epi8,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_srl_epi64, _mm512_storeu_si512, _mm512_test_epi8_mask,
+    __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_andnot_si512, _mm512_madd_epi16, _mm512_maddubs_epi16,
+    _mm512_mask_blend_epi8, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask,
+    _mm512_multishift_epi64_epi8, _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_srl_epi64, _mm512_test_epi8_mask,
 };
-
-/// Loads 64 bytes.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(block: &[u8; 64]) -> __m512i {
-    // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
-}
-
-/// Stores 64 bytes.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(block: &mut [u8; 64], value: __m512i) {
-    // SAFETY: `block` is 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_si512(block.as_mut_ptr().cast(), value) }
-}
 
 /// A table of 256 bytes in registers.
 struct Table([__m512i; 4]);

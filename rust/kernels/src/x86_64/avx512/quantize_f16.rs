@@ -5,7 +5,7 @@
 //! 2^-13 from one, and the product is off by less than 2^-15, as long as the code is within 127. tests/halves.rs goes
 //! through all pairs.
 
-use crate::quantize_f16::Halves;
+use crate::args::quantize_f16::Table;
 use crate::scalar::quantize_f16 as plain;
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _CMP_ORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_cvtsi128_si32,
@@ -21,7 +21,7 @@ use std::arch::x86_64::{
     _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_si512,
 };
 
-pub(crate) const TABLE: Halves = Halves {
+pub(crate) const TABLE: Table = Table {
     magnitudes_u16,
     quantize_f16,
     quantize_bf16,

@@ -1,7 +1,8 @@
 //! Ranks of masks of up to 16 bits, 32 at once, as in [`super::ranks`]; from and to codes that stand one behind the other.
 
-use super::rank32::{AT_ONCE, KEEP_OR_ANDNOT, load, store};
-use crate::rank32::RankTable;
+use super::rank32::{AT_ONCE, KEEP_OR_ANDNOT};
+use super::registers::{load, store};
+use crate::args::rank::RankTable;
 use std::arch::x86_64::{
     __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_andnot_si512, _mm512_bsrli_epi128, _mm512_castsi256_si512,
     _mm512_castsi512_si256, _mm512_cmplt_epu16_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32,

@@ -1,30 +1,15 @@
 //! Ranks of masks of more than 16 bits, 16 at once: place by place, `C(p, k)` is looked up in two registers by the number
 //! k of bits so far (or still to come).
 
-use crate::rank32::RankTable;
+use super::registers::{load, store};
+use crate::args::rank::RankTable;
 use crate::scalar;
 use std::arch::x86_64::{
-    __m512i, _mm512_and_si512, _mm512_andnot_si512, _mm512_cmpgt_epi32_mask, _mm512_cmplt_epi32_mask,
-    _mm512_cmplt_epu32_mask, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_or_epi32, _mm512_maskz_mov_epi32,
-    _mm512_min_epu32, _mm512_permutex2var_epi32, _mm512_popcnt_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_srai_epi32, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_ternarylogic_epi64, _mm512_test_epi32_mask,
+    _mm512_and_si512, _mm512_andnot_si512, _mm512_cmpgt_epi32_mask, _mm512_cmplt_epi32_mask, _mm512_cmplt_epu32_mask,
+    _mm512_mask_add_epi32, _mm512_mask_or_epi32, _mm512_maskz_mov_epi32, _mm512_min_epu32, _mm512_permutex2var_epi32,
+    _mm512_popcnt_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srai_epi32, _mm512_sub_epi32,
+    _mm512_ternarylogic_epi64, _mm512_test_epi32_mask,
 };
-
-/// Loads a whole register.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load(words: &[u32; 16]) -> __m512i {
-    // SAFETY: `words` is 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-}
-
-/// Stores a whole register.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn store(words: &mut [u32; 16], value: __m512i) {
-    // SAFETY: `words` is 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
-}
 
 /// Registers that are worked on at once, because each waits for its own last step.
 pub(super) const AT_ONCE: usize = 4;
@@ -61,7 +46,7 @@ fn rank_long(words: &[u32; 16 * AT_ONCE], table: &RankTable, codes: &mut [u32; 1
     let one = _mm512_set1_epi32(1);
     let (mut masks, mut code, mut count) =
         ([_mm512_setzero_si512(); AT_ONCE], [_mm512_setzero_si512(); AT_ONCE], [_mm512_setzero_si512(); AT_ONCE]);
-    for (masks, words) in masks.iter_mut().zip(words.as_chunks().0) {
+    for (masks, words) in masks.iter_mut().zip(words.as_chunks::<16>().0) {
         *masks = load(words);
     }
     for (p, row) in table.long.iter().enumerate() {
@@ -73,7 +58,7 @@ fn rank_long(words: &[u32; 16 * AT_ONCE], table: &RankTable, codes: &mut [u32; 1
             code[i] = _mm512_mask_add_epi32(code[i], set, code[i], _mm512_permutex2var_epi32(low, count[i], high));
         }
     }
-    for (codes, &code) in codes.as_chunks_mut().0.iter_mut().zip(&code) {
+    for (codes, &code) in codes.as_chunks_mut::<16>().0.iter_mut().zip(&code) {
         store(codes, code);
     }
 }
@@ -84,7 +69,7 @@ fn unrank_long(codes: &[u32; 16 * AT_ONCE], table: &RankTable, words: &mut [u32;
     let (mut good, mut masks, mut rest) =
         ([0; AT_ONCE], [_mm512_setzero_si512(); AT_ONCE], [_mm512_setzero_si512(); AT_ONCE]);
     let mut left = [_mm512_set1_epi32(table.n as i32); AT_ONCE];
-    for (i, codes) in codes.as_chunks().0.iter().enumerate() {
+    for (i, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
         rest[i] = load(codes);
         good[i] = _mm512_cmplt_epu32_mask(rest[i], bound);
     }
@@ -99,7 +84,7 @@ fn unrank_long(codes: &[u32; 16 * AT_ONCE], table: &RankTable, words: &mut [u32;
             left[i] = _mm512_sub_epi32(_mm512_sub_epi32(left[i], one), unset);
         }
     }
-    for (i, words) in words.as_chunks_mut().0.iter_mut().enumerate() {
+    for (i, words) in words.as_chunks_mut::<16>().0.iter_mut().enumerate() {
         store(words, _mm512_maskz_mov_epi32(good[i], masks[i]));
     }
 }

@@ -1,6 +1,6 @@
 //! Items to their columns: the indices of 64 columns, in up to four registers, make a mask, by which items are expanded.
 
-use super::compress::load;
+use super::registers::load;
 use crate::prefetch::prefetch_ahead;
 use crate::scalar::compress::place;
 use crate::x86_64::Plain;

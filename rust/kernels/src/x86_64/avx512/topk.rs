@@ -3,9 +3,9 @@
 //! it is lower where the rotation went round the end of the group.
 
 use super::topk_network;
+use crate::args::topk::Order;
 use crate::scalar;
 use crate::scalar::topk::BitWriter;
-use crate::topk::Order;
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi8, _mm512_abs_epi16, _mm512_abs_epi32, _mm512_abs_epi64, _mm512_and_si512,
     _mm512_castsi512_si256, _mm512_cmpge_epu8_mask, _mm512_cmpge_epu16_mask, _mm512_cmpge_epu32_mask,

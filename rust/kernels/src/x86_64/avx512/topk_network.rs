@@ -2,7 +2,7 @@
 //! lane holds one group, and sorting networks find the n-th largest key of all lanes at once. What is larger is chosen,
 //! and of what is equal the lowest places.
 
-use crate::topk::Order;
+use crate::args::topk::Order;
 use crate::x86_64::sorting_networks::networks;
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi8, _mm512_abs_epi16, _mm512_abs_epi32, _mm512_abs_epi64, _mm512_and_si512,
