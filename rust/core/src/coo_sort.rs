@@ -4,11 +4,11 @@
 //! leading bits of their keys, straight into the outputs; then each bucket, which fits the second-level cache, is
 //! sorted by the bits that are left. Each task deals out a range of the slots, into rooms of its own in each bucket.
 
-use crate::coo::bound;
-use crate::csc::{OWN_COUNTS, count_own};
+use crate::count::{OWN_COUNTS, count_own};
 use crate::csr::out_of_range;
 use crate::item::Word;
-use crate::radix::{digits, radix};
+use crate::item::bound;
+use crate::radix::{digits, low, radix};
 use crate::triplets::Pairs;
 use crate::{Error, Index, Result, par};
 use sparsefmt_kernels::prefetch;
@@ -252,12 +252,6 @@ impl<K, T> Room<'_, K, T> {
         }
         Ok(())
     }
-}
-
-/// The lowest `bits`, at most 63.
-#[inline]
-pub(crate) fn low(bits: u32) -> u64 {
-    (1 << bits) - 1
 }
 
 /// Memory for one bucket.

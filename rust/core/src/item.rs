@@ -229,3 +229,8 @@ macro_rules! index {
 
 index!(i32, Some, positions_i32, csr_dot_i32, csr_row_i32, csr_spmm_8_i32, csr_spmm_16_i32, csr_spmm_32_i32);
 index!(i64, |_| None, positions_i64, csr_dot_i64, csr_row_i64, csr_spmm_8_i64, csr_spmm_16_i64, csr_spmm_32_i64);
+
+/// A bound from outside as [`Index::below`] takes it.
+pub(crate) fn bound(bound: usize) -> usize {
+    bound.min(i64::MAX as usize)
+}

@@ -1,6 +1,7 @@
 //! Scales and zero points: one entry per group of a row, repeated for every item.
 
-use super::{Compute, RUN, check_length, groups};
+use super::number::Compute;
+use super::runs::{RUN, check_length, group_count};
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -66,7 +67,7 @@ impl<'a> Grid<'a> {
 
     /// Checks that it has one row, or one for each of `rows`; and one entry in it, or one for each group.
     pub(super) fn fits(&self, rows: usize, cols: usize, group: usize) -> Result<()> {
-        let want = groups(cols, group)?;
+        let want = group_count(cols, group)?;
         check_length("rows of scale", self.rows, if self.rows == 1 { 1 } else { rows })?;
         check_length("columns of scale", self.cols, if self.cols == 1 { 1 } else { want })
     }

@@ -1,6 +1,9 @@
 //! Symmetric codes of items that stand in groups of one scale each: what passes over N:M do with the slots of a row.
 
-use super::{BFloat16, Float16, Float32, Number, RUN, Scale, scan_groups};
+use super::extremes::scan_groups;
+use super::grid::Scale;
+use super::number::{BFloat16, Float16, Float32, Number};
+use super::runs::RUN;
 use sparsefmt_kernels::Kernels;
 
 /// Dtypes that whole passes are made for.

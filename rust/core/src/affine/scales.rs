@@ -1,6 +1,7 @@
 //! Scales that follow from the largest magnitudes of groups.
 
-use super::{Float16, Number, Scale};
+use super::grid::Scale;
+use super::number::{Float16, Number};
 use crate::MatrixMut;
 
 /// Scales to be written, float16 (as bits) or float32, and the columns of the matrix that each is for.

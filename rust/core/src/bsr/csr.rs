@@ -1,8 +1,8 @@
 //! Blocks to csr and back.
 
+use super::block::{Block, Bsr};
 use super::dense::{copy, row_ranges};
 use super::set::Set;
-use super::{Block, Bsr};
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
@@ -27,9 +27,9 @@ pub fn row_counts<T: Item, I: Index, J: Index>(
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, counts): (Range<usize>, &mut [J])| {
         counts.fill(J::default());
         let first = block_rows.start * block.r;
-        for bsr_spmm_row in block_rows {
-            let rows = block.rows(bsr_spmm_row, rows);
-            for found in bsr.blocks_of(bsr_spmm_row, &span, cols.div_ceil(block.c))? {
+        for block_row in block_rows {
+            let rows = block.rows(block_row, rows);
+            for found in bsr.blocks_of(block_row, &span, cols.div_ceil(block.c))? {
                 let (column, items) = found?;
                 let width = block.c.min(cols - column * block.c);
                 for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
@@ -67,10 +67,10 @@ pub fn to_csr<T: Item, I: Index, J: Index>(
     let tasks = ranges.into_iter().zip(out_indices.into_iter().zip(out_slots)).collect();
     par::run(tasks, |(block_rows, (indices, slots)): (Range<usize>, (&mut [J], &mut [T]))| {
         let (mut written, mut bits) = (0, [0; TILE / 8]);
-        for bsr_spmm_row in block_rows {
-            for (i, row) in block.rows(bsr_spmm_row, rows).enumerate() {
+        for block_row in block_rows {
+            for (i, row) in block.rows(block_row, rows).enumerate() {
                 let end = written + slots_of(out_indptr, row)?;
-                for found in bsr.blocks_of(bsr_spmm_row, &span_in, cols.div_ceil(block.c))? {
+                for found in bsr.blocks_of(block_row, &span_in, cols.div_ceil(block.c))? {
                     let (column, items) = found?;
                     let start = column * block.c;
                     let items = &items[i * block.c..][..block.c.min(cols - start)];
@@ -227,9 +227,9 @@ pub fn csr_block_counts<T: Item, I: Index, J: Index>(csr: Csr<'_, T, I>, block: 
     let outs = par::split_mut(counts, block_ranges.iter().map(ExactSizeIterator::len));
     par::run(block_ranges.into_iter().zip(outs).collect(), |(block_rows, counts): (Range<usize>, &mut [J])| {
         let mut set = Set::new(csr.cols.div_ceil(block.c));
-        for (bsr_spmm_row, out) in block_rows.zip(counts) {
+        for (block_row, out) in block_rows.zip(counts) {
             let mut count = 0;
-            csr.each_stored(&block.rows(bsr_spmm_row, csr.rows()), block.c, &mut set, |_| count += 1)?;
+            csr.each_stored(&block.rows(block_row, csr.rows()), block.c, &mut set, |_| count += 1)?;
             *out = J::cut(count);
         }
         Ok(())
@@ -261,15 +261,15 @@ pub fn from_csr<T: Item, I: Index, J: Index>(
     let tasks = ranges.into_iter().zip(indices.into_iter().zip(blocks)).collect();
     par::run(tasks, |(block_rows, (mut indices, mut blocks)): (Range<usize>, (&mut [J], &mut [T]))| {
         let (mut set, mut runs) = (Set::new(csr.cols.div_ceil(block.c)), Vec::new());
-        for bsr_spmm_row in block_rows {
-            let count = slots_of(out_indptr, bsr_spmm_row)?;
+        for block_row in block_rows {
+            let count = slots_of(out_indptr, block_row)?;
             let (Some((columns, more)), Some((out, rest))) =
                 (indices.split_at_mut_checked(count), blocks.split_at_mut_checked(count * area))
             else {
                 return Err(Error::Changed);
             };
             (indices, blocks) = (more, rest);
-            let rows = block.rows(bsr_spmm_row, csr.rows());
+            let rows = block.rows(block_row, csr.rows());
             let mut found = 0;
             csr.each_stored(&rows, block.c, &mut set, |column| {
                 if let Some(to) = columns.get_mut(found) {

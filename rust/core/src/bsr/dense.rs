@@ -1,6 +1,6 @@
 //! Dense to blocks and back.
 
-use super::{Block, Bsr};
+use super::block::{Block, Bsr};
 use crate::csr::{ROW_BUFFER, RowBuffer, lengths, slots_of, span};
 use crate::single_pass::{self, Room, Turns};
 use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, TILE, par};
@@ -68,9 +68,9 @@ pub fn block_counts<T: Item, I: Index>(w: Matrix<'_, T>, zero: u64, block: Block
     let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, counts)| {
         let mut finder = Finder::new(w.cols());
-        for (bsr_spmm_row, out) in block_rows.zip(counts) {
+        for (block_row, out) in block_rows.zip(counts) {
             let mut count = 0;
-            finder.each_stored(w, &block.rows(bsr_spmm_row, w.rows()), block.c, T::mask(zero), |_| {
+            finder.each_stored(w, &block.rows(block_row, w.rows()), block.c, T::mask(zero), |_| {
                 count += 1;
                 Ok(())
             })?;
@@ -106,9 +106,9 @@ pub fn from_dense<T: Item, I: Index>(
     par::run(tasks, |(block_rows, (indices, blocks)): (Range<usize>, (&mut [I], &mut [T]))| {
         let (mut outs, mut done) = (indices.iter_mut().zip(blocks.chunks_exact_mut(area)), 0);
         let (mut due, mut finder) = (0, Finder::new(w.cols()));
-        for bsr_spmm_row in block_rows {
-            let rows = block.rows(bsr_spmm_row, w.rows());
-            due += slots_of(indptr, bsr_spmm_row)?;
+        for block_row in block_rows {
+            let rows = block.rows(block_row, w.rows());
+            due += slots_of(indptr, block_row)?;
             finder.each_stored(w, &rows, block.c, T::mask(zero), |column| {
                 let (index, out) = outs.next().ok_or(Error::Changed)?;
                 *index = I::cut(column);
@@ -150,9 +150,9 @@ pub fn from_dense_within<T: Item, I: Index>(
     par::run(tasks, |(at, (block_rows, ends)): (usize, (Range<usize>, &mut [I]))| {
         let turn = turns.of(at);
         let (mut found, mut finder) = (Vec::new(), Finder::new(w.cols()));
-        for (bsr_spmm_row, end) in block_rows.clone().zip(&mut *ends) {
-            finder.each_stored(w, &block.rows(bsr_spmm_row, w.rows()), block.c, T::mask(zero), |column| {
-                found.push((bsr_spmm_row, column));
+        for (block_row, end) in block_rows.clone().zip(&mut *ends) {
+            finder.each_stored(w, &block.rows(block_row, w.rows()), block.c, T::mask(zero), |column| {
+                found.push((block_row, column));
                 Ok(())
             })?;
             *end = I::cut(found.len());
@@ -162,9 +162,9 @@ pub fn from_dense_within<T: Item, I: Index>(
             *end = I::cut((end.to_i64() as usize).wrapping_add(start));
         }
         let (indices, blocks) = part.unwrap_or_default();
-        for ((index, out), (bsr_spmm_row, column)) in indices.iter_mut().zip(blocks.chunks_exact_mut(area)).zip(found) {
+        for ((index, out), (block_row, column)) in indices.iter_mut().zip(blocks.chunks_exact_mut(area)).zip(found) {
             *index = I::cut(column);
-            copy_block(w, &block.rows(bsr_spmm_row, w.rows()), column * block.c, block.c, out);
+            copy_block(w, &block.rows(block_row, w.rows()), column * block.c, block.c, out);
         }
         Ok(())
     })?;
@@ -210,10 +210,10 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, mut out)| {
         let first = block_rows.start * block.r;
         if !buffered {
-            for bsr_spmm_row in block_rows {
-                let rows = block.rows(bsr_spmm_row, rows);
+            for block_row in block_rows {
+                let rows = block.rows(block_row, rows);
                 out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
-                for found in bsr.blocks_of(bsr_spmm_row, &span, across)? {
+                for found in bsr.blocks_of(block_row, &span, across)? {
                     let (column, items) = found?;
                     for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
                         put(items, column * block.c, out.row_mut(row - first));
@@ -225,9 +225,9 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
         let mut buffer = RowBuffer::new(cols, out.items_mut());
         let buffer = buffer.items();
         Kernels::nontemporal(true, |streamed| {
-            for bsr_spmm_row in block_rows {
-                for (i, row) in block.rows(bsr_spmm_row, rows).enumerate() {
-                    for found in bsr.blocks_of(bsr_spmm_row, &span, across)? {
+            for block_row in block_rows {
+                for (i, row) in block.rows(block_row, rows).enumerate() {
+                    for found in bsr.blocks_of(block_row, &span, across)? {
                         let (column, items) = found?;
                         put(&items[i * block.c..][..block.c], column * block.c, buffer);
                     }
@@ -248,6 +248,6 @@ fn put<T: Item>(items: &[T], start: usize, row: &mut [T]) {
 
 /// The rows of ranges of block rows.
 pub(crate) fn row_ranges(block: Block, ranges: &[Range<usize>], rows: usize) -> Vec<Range<usize>> {
-    let row = |bsr_spmm_row: usize| bsr_spmm_row.saturating_mul(block.r).min(rows);
+    let row = |block_row: usize| block_row.saturating_mul(block.r).min(rows);
     ranges.iter().map(|range| row(range.start)..row(range.end)).collect()
 }

@@ -1,7 +1,9 @@
 //! N:M whose slots come a tile at a time, from codes.
 
 use super::codes::Codes;
-use super::{Layout, NO_BITS, Pattern, Slot};
+use super::layout::{Layout, NO_BITS};
+use super::pattern::Pattern;
+use super::slots::Slot;
 use crate::{Error, Result, TILE};
 use sparsefmt_kernels::NonTemporal;
 use std::ops::Range;

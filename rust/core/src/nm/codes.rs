@@ -5,7 +5,8 @@
 //! `code = first[high] + rank of low among the 16-bit masks with as many bits`.
 
 use super::bits::{field, read_fields, write_fields};
-use super::{NO_BITS, Pattern};
+use super::layout::NO_BITS;
+use super::pattern::{Pattern, binomial};
 use sparsefmt_kernels::{Kernels, NmCodeTable, RankTable};
 use std::sync::OnceLock;
 
@@ -80,11 +81,6 @@ fn low() -> &'static Low {
         }
         Low { start, mask, rank }
     })
-}
-
-/// C(p, k).
-pub(crate) fn binomial(p: usize, k: usize) -> usize {
-    (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
 }
 
 impl Codes {

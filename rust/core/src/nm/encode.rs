@@ -1,8 +1,10 @@
 //! Dense and other sources to N:M.
 
 use super::codes::{Codes, Over};
+use super::layout::{Layout, NO_BITS};
+use super::pattern::Pattern;
 use super::prune::Ranked;
-use super::{Layout, NO_BITS, Pattern, Slot};
+use super::slots::Slot;
 use crate::{Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::{Kernels, Order};
 use std::ops::Range;

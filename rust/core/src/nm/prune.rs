@@ -1,6 +1,8 @@
 //! Choosing the n largest of every group.
 
-use super::{NO_BITS, Pattern, Slot};
+use super::layout::NO_BITS;
+use super::pattern::Pattern;
+use super::slots::Slot;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Kernels, Order};
 

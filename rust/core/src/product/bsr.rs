@@ -1,7 +1,8 @@
 //! Blocks.
 
+use super::csr_spmm;
+use super::shapes::check;
 use super::values::{Slots, Values};
-use super::{check, csr_spmm};
 use crate::bsr::{Block, row_ranges};
 use crate::csr::span;
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};

@@ -1,9 +1,9 @@
 //! Compressed rows with so many slots that each block of columns holds some: panels, as for bits. Rows are taken to have
 //! ascending indices, and looked at when all is done.
 
-use super::MAX_COLS_NARROW;
-use super::csr::Rows;
+use super::csr_rows::Rows;
 use super::panel::{Room, shared, stored};
+use super::shapes::MAX_COLS_NARROW;
 use crate::csr::slots_at;
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{DEPTH, Isa, Kernels, PanelPositions, PanelRows, PanelValues};

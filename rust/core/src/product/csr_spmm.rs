@@ -1,7 +1,7 @@
 //! Compressed rows times some columns, of which each thread brings those it works on together: no more than stay in its
 //! second-level cache.
 
-use super::csr::{RUN, Rows};
+use super::csr_rows::{RUN, Rows};
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
 

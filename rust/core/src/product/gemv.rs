@@ -1,7 +1,7 @@
 //! One column: a row or two at a time, straight from the packed values where a kernel does that.
 
-use super::Aligned;
-use super::masked::Masked;
+use super::aligned::Aligned;
+use super::masked_rows::Masked;
 use super::values::{Scales, Slots, Values};
 use crate::{Error, Result, par};
 use sparsefmt_kernels::{Kernels, Nm24Row};

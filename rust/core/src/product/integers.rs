@@ -1,7 +1,7 @@
 //! Products in integers: every column of `x` in 8 bits, codes as they are stored.
 
 use super::gemv;
-use super::masked::Masked;
+use super::masked_rows::Masked;
 use super::values::{Slots, Values};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;

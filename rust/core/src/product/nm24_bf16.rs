@@ -55,7 +55,7 @@ pub fn nm24_bf16_matmul(
         return Ok(true);
     }
     if let Some(items) = Values::shorts(values.items(), "bfloat16")
-        && masked::nm_brains((codes, pattern), (&items, values.cols()), x, &mut out)?
+        && masked::nm_bf16((codes, pattern), (&items, values.cols()), x, &mut out)?
     {
         return Ok(true);
     }

@@ -1,6 +1,6 @@
 //! Many columns: up to 128 at a time, [`DEPTH`] rows of `x` at a time, which stay in the first-level cache.
 
-use super::masked::Masked;
+use super::masked_rows::Masked;
 use super::values::{Slots, Values};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPositions, PanelRows, PanelValues};

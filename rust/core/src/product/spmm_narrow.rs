@@ -1,6 +1,6 @@
 //! A few columns: values are spread over a register of columns of the matrix, once for all columns of `x`.
 
-use super::masked::Masked;
+use super::masked_rows::Masked;
 use super::panel::{AHEAD, blocks_of, shared, stride};
 use super::values::Values;
 use crate::{Matrix, MatrixMut, Result, par};

@@ -1,6 +1,6 @@
 //! Arguments of products of a row of blocks, and their signatures.
 
-use crate::args::product::Strided;
+use crate::args::strided::Strided;
 
 /// Blocks that stand side by side, and lie one behind the other.
 #[derive(Clone, Copy, Debug)]

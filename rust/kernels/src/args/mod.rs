@@ -20,4 +20,5 @@ pub(crate) mod quantize_f16;
 pub(crate) mod rank;
 pub(crate) mod scatter;
 pub(crate) mod slots;
+pub(crate) mod strided;
 pub(crate) mod topk;

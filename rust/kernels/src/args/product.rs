@@ -4,6 +4,7 @@ use crate::args::bsr_spmm::BlockRow;
 use crate::args::csr_spmm::CsrSpmmTable;
 use crate::args::nm24_bf16::Nm24Bf16Table;
 use crate::args::nm24_gemv::Nm24GemvTable;
+use crate::args::strided::Strided;
 
 /// 16 rows of a block of the right factor, `J` columns of them one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -13,30 +14,6 @@ pub struct Chunk<const J: usize>(pub [[f32; 16]; J]);
 impl<const J: usize> Chunk<J> {
     /// All zeros.
     pub const ZERO: Self = Self([[0.0; 16]; J]);
-}
-
-/// A matrix of float32 with gaps: rows start `stride` items apart, and `width` of each, from `first` on, count.
-#[derive(Clone, Copy, Debug)]
-pub struct Strided<'a> {
-    /// The items.
-    pub items: &'a [f32],
-    /// Rows.
-    pub rows: usize,
-    /// From one row to the next.
-    pub stride: usize,
-    /// The first column.
-    pub first: usize,
-    /// Columns, at most 64.
-    pub width: usize,
-}
-
-impl Strided<'_> {
-    /// Whether all rows lie in the items.
-    pub(crate) fn is_inside(&self) -> bool {
-        let last = self.rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(self.stride));
-        let end = last.and_then(|last| last.checked_add(self.first)).and_then(|at| at.checked_add(self.width));
-        self.width <= 64 && (self.rows == 0 || end.is_some_and(|end| end <= self.items.len()))
-    }
 }
 
 pub(crate) type Dot<T> = unsafe fn(&[T], &[u8], &[f32]) -> (f32, usize);

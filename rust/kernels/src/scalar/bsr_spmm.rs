@@ -2,7 +2,7 @@
 
 use super::product::fma;
 use crate::args::bsr_spmm::Blocks;
-use crate::args::product::Strided;
+use crate::args::strided::Strided;
 
 /// See [`crate::Kernels::bsr_spmm_row`].
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! The part of the table that multiplies a row of blocks.
 
 use crate::args::bsr_spmm::{BlockRow, Blocks};
-use crate::args::product::Strided;
+use crate::args::strided::Strided;
 use crate::scalar;
 use crate::tables::kernels::Kernels;
 

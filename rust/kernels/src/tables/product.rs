@@ -1,6 +1,7 @@
 //! The part of the table that multiplies: sums of products of stored values with the rows of a matrix of float32.
 
-use crate::args::product::{Chunk, Strided, Table};
+use crate::args::product::{Chunk, Table};
+use crate::args::strided::Strided;
 use crate::scalar::{self, product as plain};
 use crate::tables::kernels::Kernels;
 

@@ -9,10 +9,11 @@ mod parts;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use super::masked::Masked;
+use super::masked_rows::Masked;
 use super::values::Values;
-use crate::{Matrix, MatrixMut, Result, par};
+use crate::{MatrixMut, Result, par};
 use parts::Parts;
 use rows::DecodedRows;
 use sparsefmt_kernels::{
@@ -20,6 +21,8 @@ use sparsefmt_kernels::{
 };
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+pub(super) use work::Right;
+use work::Work;
 
 /// Columns of `x` that are packed together.
 const MOST_WIDTH: usize = 256;
@@ -32,14 +35,6 @@ const SPAN: usize = 512;
 
 /// Columns of a block.
 const BLOCK: usize = 2 * TILE_WIDTH;
-
-/// The right factor.
-#[derive(Clone, Copy)]
-pub(super) enum Right<'a> {
-    Singles(Matrix<'a, f32>),
-    /// bfloat16. With bfloat16 on the left, subnormal numbers count as zeros.
-    Brains(Matrix<'a, u16>),
-}
 
 /// `out = w @ x`, if that is the way to go; gives false, and leaves nothing of use in `out`, if not.
 pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: Right<'_>, out: &mut MatrixMut<'_, f32>) -> Result<bool> {
@@ -69,8 +64,8 @@ fn run_on(
         return Ok(false);
     }
     let parts = match x {
-        Right::Brains(_) => Some(Parts { left: 1, right: 1, limits: None }),
-        Right::Singles(x) => {
+        Right::Bf16(_) => Some(Parts { left: 1, right: 1, limits: None }),
+        Right::F32(x) => {
             let ranges = par::cut(x.items().len(), 64, size_of_val(x.items()) / 4);
             let found = par::map(ranges, |range| Kernels::active().extent(&x.items()[range]));
             Parts::new(values, found.into_iter().fold(Extent::NONE, Extent::and), cols)
@@ -94,17 +89,6 @@ fn run_on(
         }
     }
     Ok(true)
-}
-
-/// A product that is under way.
-struct Work<'a, M> {
-    unit: TileUnit,
-    w: &'a M,
-    values: &'a Values<'a>,
-    x: Right<'a>,
-    parts: Parts,
-    /// Whether a number was met that parts cannot hold.
-    beyond: AtomicBool,
 }
 
 /// The tiles that stand side by side for some columns of `x`.
@@ -141,13 +125,13 @@ impl<M: Masked> Work<'_, M> {
             let columns = first..block.end.min(first + TILE_WIDTH);
             let mut halves = [[0; TILE_WIDTH]; TILE_DEPTH];
             match self.x {
-                Right::Brains(x) => {
+                Right::Bf16(x) => {
                     for (to, row) in halves.iter_mut().zip(rows.clone()) {
                         to[..columns.len()].copy_from_slice(&x.row(row)[columns.clone()]);
                     }
                     Kernels::active().pair_rows(&halves, &mut tiles[at]);
                 }
-                Right::Singles(x) => {
+                Right::F32(x) => {
                     let mut wide = [[0.0; TILE_WIDTH]; TILE_DEPTH];
                     for (to, row) in wide.iter_mut().zip(rows.clone()) {
                         to[..columns.len()].copy_from_slice(&x.row(row)[columns.clone()]);
@@ -160,12 +144,6 @@ impl<M: Masked> Work<'_, M> {
                     self.note(left);
                 }
             }
-        }
-    }
-
-    fn note(&self, beyond: bool) {
-        if beyond {
-            self.beyond.store(true, Ordering::Relaxed);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Rows of `w` as parts of their values.
 
-use super::super::masked::Masked;
+use super::super::masked_rows::Masked;
 use super::super::panel::check_cursors;
 use super::super::values::Slots;
-use super::Work;
+use super::work::Work;
 use crate::Result;
 use half::f16;
 use sparsefmt_kernels::{Extent, Kernels, LeftRows, TILE_DEPTH, TILE_ROWS};

@@ -1,6 +1,6 @@
 //! With the model of tiles, so that they run everywhere.
 
-use super::super::masked::Masked;
+use super::super::masked_rows::Masked;
 use super::super::values::Values;
 use super::parts::Parts;
 use super::{Right, run_on};
@@ -75,7 +75,7 @@ fn product(w: &Bits, values: &Values<'_>, x: &[f32], k: usize) -> Option<Vec<f32
     let mut out = vec![f32::NAN; w.rows.len() * k];
     let x = Matrix::new("x", x, w.cols, k).expect("shape");
     let mut into = MatrixMut::new("out", &mut out, w.rows.len(), k).expect("shape");
-    let done = run_on(TileUnit::Model, w, values, Right::Singles(x), &mut into).expect("sound");
+    let done = run_on(TileUnit::Model, w, values, Right::F32(x), &mut into).expect("sound");
     done.then_some(out)
 }
 
@@ -235,7 +235,7 @@ fn brains_are_multiplied_as_they_are() {
         let mut out = vec![f32::NAN; rows * k];
         let x = Matrix::new("x", &x, cols, k).expect("shape");
         let mut into = MatrixMut::new("out", &mut out, rows, k).expect("shape");
-        assert!(run_on(TileUnit::Model, &w, &values, Right::Brains(x), &mut into).expect("sound"));
+        assert!(run_on(TileUnit::Model, &w, &values, Right::Bf16(x), &mut into).expect("sound"));
         out
     };
     let out = run(&held);
@@ -267,7 +267,7 @@ fn offsets_that_lie_are_found() {
     let (x, mut out) = (vec![1.0; 700 * 20], vec![0.0; 40 * 20]);
     let x = Matrix::new("x", &x, 700, 20).expect("shape");
     let mut out = MatrixMut::new("out", &mut out, 40, 20).expect("shape");
-    let done = run_on(TileUnit::Model, &w, &Values::singles(&values), Right::Singles(x), &mut out);
+    let done = run_on(TileUnit::Model, &w, &Values::singles(&values), Right::F32(x), &mut out);
     assert!(done.is_err_and(|error| error.to_string().contains("row_offsets")));
 }
 

@@ -3,7 +3,8 @@
 use crate::args::bsr_spmm::Blocks;
 use crate::args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
 use crate::args::nm24_gemv::Nm24GemvTable;
-use crate::args::product::{Chunk, Strided, Table};
+use crate::args::product::{Chunk, Table};
+use crate::args::strided::Strided;
 use crate::scalar::bsr_spmm;
 use crate::scalar::csr as portable;
 use crate::scalar::nm24_bf16;

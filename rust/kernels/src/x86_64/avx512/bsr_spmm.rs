@@ -2,7 +2,7 @@
 
 use super::registers::lanes;
 use crate::args::bsr_spmm::Blocks;
-use crate::args::product::Strided;
+use crate::args::strided::Strided;
 use crate::prefetch::prefetch_ahead;
 use crate::scalar::csr::AHEAD;
 use std::arch::x86_64::{

@@ -2,7 +2,8 @@
 
 use super::registers::{Columns, load_f32, store_f32};
 use crate::args::nm24_gemv::Nm24GemvTable;
-use crate::args::product::{Strided, Table};
+use crate::args::product::Table;
+use crate::args::strided::Strided;
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
 use crate::x86_64::avx512::{bitmask_dot, bsr_spmm, csr, nm24_gemv};
