@@ -7,7 +7,9 @@ import pytest
 
 RUST = Path(__file__).parent.parent / "rust"
 CRATES = sorted(p.parent.name for p in RUST.glob("*/Cargo.toml"))
-Modules = dict[tuple[str, ...], str]
+Module = tuple[str, ...]
+Modules = dict[Module, str]
+Graph = dict[Module, set[Module]]
 
 
 def sources(crate: str) -> Modules:
@@ -31,7 +33,7 @@ def parent_text(file: Path) -> str:
     return owners[0].read_text() if owners else ""
 
 
-def leaves(tree: str) -> list[tuple[str, ...]]:
+def leaves(tree: str) -> list[Module]:
     """`a::{b, c::{self, d as e}}` as the paths a::b, a::c and a::c::d."""
     tree = re.sub(r"\s+as \w+", "", re.sub(r"\s+(?!as )", " ", tree)).strip()
     if (brace := tree.find("{")) < 0:
@@ -46,7 +48,7 @@ def leaves(tree: str) -> list[tuple[str, ...]]:
     return [head + leaf for part in parts if part for leaf in leaves(part)]
 
 
-def absolute(module: tuple[str, ...], path: tuple[str, ...], modules: Modules) -> tuple[str, ...] | None:
+def absolute(module: Module, path: Module, modules: Modules) -> Module | None:
     """The path from the root of the crate; None for other crates."""
     if path[:1] == ("crate",):
         return path[1:]
@@ -57,7 +59,7 @@ def absolute(module: tuple[str, ...], path: tuple[str, ...], modules: Modules) -
     return module + path if path and module + path[:1] in modules else None
 
 
-def resolve(path: tuple[str, ...], modules: Modules, exports: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:
+def resolve(path: Module, modules: Modules, exports: dict[Module, Module]) -> Module:
     """The module that defines what stands at the path: names that modules hand on count where they come from."""
     seen = set()
     while path not in seen:
@@ -72,10 +74,10 @@ def resolve(path: tuple[str, ...], modules: Modules, exports: dict[tuple[str, ..
     return ()
 
 
-def edges(crate: str) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+def edges(crate: str) -> Graph:
     """Which modules each module uses."""
     modules = sources(crate)
-    imports: dict[tuple[str, ...], list[tuple[str, ...]]] = {module: [] for module in modules}
+    imports: dict[Module, list[Module]] = {module: [] for module in modules}
     exports = {}
     for module, text in modules.items():
         body = re.sub(r"^\s*(pub(?:\([^)]*\))? )?use [^;]+;", "", text, flags=re.MULTILINE)
@@ -88,24 +90,19 @@ def edges(crate: str) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
                     exports[(*module, found[-1])] = found
                 if not handed_on or re.search(rf"\b{found[-1]}\b", body):
                     imports[module].append(found)
-        for inline in re.findall(r"\b(?:crate|super)(?:::\w+)+", body):
-            if (found := absolute(module, tuple(inline.split("::")), modules)) is not None:
-                imports[module].append(found)
-        for inline in re.findall(r"(?<![\w:])[a-z]\w*(?:::\w+)+", body):
-            if (found := absolute(module, tuple(inline.split("::")), modules)) is not None:
-                imports[module].append(found)
+        inline = [tuple(path.split("::")) for path in re.findall(r"(?<![\w:])[a-z]\w*(?:::\w+)+", body)]
+        imports[module] += [found for path in inline if (found := absolute(module, path, modules)) is not None]
     return {module: {resolve(p, modules, exports) for p in paths} - {module} for module, paths in imports.items()}
 
 
-def circles(graph: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[list[str]]:
+def circles(graph: Graph) -> list[list[str]]:
     """Strongly connected components of more than one module (Kosaraju, without recursion)."""
 
-    def walk(start: tuple[str, ...], step: dict[tuple[str, ...], set[tuple[str, ...]]], seen: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    def walk(start: Module, step: Graph, seen: set[Module]) -> list[Module]:
         order, stack = [], [(start, iter(sorted(step[start])))]
         seen.add(start)
         while stack:
-            node, rest = stack[-1]
-            to = next((to for to in rest if to not in seen), None)
+            to = next((to for to in stack[-1][1] if to not in seen), None)
             if to is None:
                 order.append(stack.pop()[0])
             else:
@@ -113,17 +110,15 @@ def circles(graph: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[list[str
                 stack.append((to, iter(sorted(step[to]))))
         return order
 
-    seen: set[tuple[str, ...]] = set()
+    seen: set[Module] = set()
     order = [node for start in sorted(graph) if start not in seen for node in walk(start, graph, seen)]
-    back: dict[tuple[str, ...], set[tuple[str, ...]]] = {node: set() for node in graph}
+    back: Graph = {node: set() for node in graph}
     for node, ends in graph.items():
         for end in ends:
             back[end].add(node)
-    seen, found = set(), []
-    for start in reversed(order):
-        if start not in seen and len(group := walk(start, back, seen)) > 1:
-            found.append(sorted("::".join(node) or "(root)" for node in group))
-    return found
+    seen = set()
+    groups = [walk(start, back, seen) for start in reversed(order) if start not in seen]
+    return [sorted("::".join(node) or "(root)" for node in group) for group in groups if len(group) > 1]
 
 
 def test_a_circle_would_be_found() -> None:
