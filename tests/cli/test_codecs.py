@@ -69,7 +69,7 @@ def test_inspect_shows_codec_scales_and_errors(cli: Cli, pruned: Path, tmp_path:
     assert errors.worst_group is not None
     assert cells[-3:] == [f"{errors.worst_group.rel_frobenius:.3g}", f"{errors.max_abs:.3g}", f"{errors.snr_db:.2f}"]
     cells = next(line.split() for line in against if line.startswith("a.bias"))
-    assert cells[-4:] == ["raw", "0", "0", "inf"]
+    assert cells[-5:] == ["raw", "0", "0", "0", "inf"]
     assert "codec" not in cli.ok("inspect", pruned).splitlines()[0]  # only where one is used
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import ml_dtypes
 import numpy as np
 
 from sparsefmt.api.difference import Difference, GroupError
@@ -116,13 +117,14 @@ def snr_db(relative: float) -> float:
 def _operand(x: object, name: str) -> "SparseTensor | Array":
     if isinstance(x, SparseTensor):
         return as_tensor(x)
-    if isinstance(x, np.ndarray | np.generic) and x.ndim == 0:
+    if isinstance(x, np.ndarray | np.generic) and (x.ndim == 0 or hasattr(ml_dtypes, x.dtype.name)):
         return np.asarray(x)
     return as_array(x, name)
 
 
 def _dtype(x: "SparseTensor | Array") -> Dtype:
-    return x.dtype if isinstance(x, SparseTensor) else native(x.dtype)
+    """In the byte order of this machine; those of ml_dtypes that no format holds can be compared too."""
+    return x.dtype if isinstance(x, SparseTensor) or hasattr(ml_dtypes, x.dtype.name) else native(x.dtype)
 
 
 def _group(x: "SparseTensor | Array", cols: int) -> int:
