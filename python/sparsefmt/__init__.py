@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import cuda, prune
+from sparsefmt import cuda, merge, prune
 from sparsefmt.arrays import set_cache_bytes, set_max_bytes
 from sparsefmt.conversion import change as convert
 from sparsefmt.conversion import explain
@@ -61,6 +61,7 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "merge",
     "prune",
     "quantize",
     "save",
