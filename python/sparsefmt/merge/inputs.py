@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from sparsefmt.arrays import Array
+from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.errors import MergeError
 from sparsefmt.merge.stack import FlatArray, Reader, Stack
 from sparsefmt.tensor import SparseTensor
@@ -32,18 +33,12 @@ class PackedRows:
 
     def read(self, lo: int, hi: int) -> Array:
         """Elements lo to hi."""
-        shape = self.tensor.shape
-        cols = max(int(shape[-1]), 1) if shape else 1
+        cols = max(matrix_of(self.tensor.shape)[1], 1)
         first, last = lo // cols, -(-hi // cols)
         if self.held is None or not (self.held[0] <= first and last <= self.held[1]):
             self.held = (first, last, decoded_rows(self.tensor, first, last))
         start, _, rows = self.held
         return rows.reshape(-1)[lo - start * cols : hi - start * cols]
-
-
-def decoded_rows(tensor: SparseTensor, first: int, last: int) -> Array:
-    """Rows of a packed tensor seen as a matrix of its last axis."""
-    return tensor.to_dense().reshape(-1, tensor.shape[-1])[first:last]
 
 
 def shape_of(value: Value) -> tuple[int, ...]:

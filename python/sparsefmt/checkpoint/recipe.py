@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import click
-
-import sparsefmt as sf
+from sparsefmt import prune
 from sparsefmt.arrays import Array
-from sparsefmt.cli.sources import Value
+from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.encode import encode
 from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.format import parse
+from sparsefmt.recode import cluster, quantize
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
@@ -45,19 +45,6 @@ class Recipe:
     skip: bool = False
     exact: bool = False
 
-    def __post_init__(self) -> None:
-        fixed = self._kind == "nm"
-        if self.prune and not fixed and self.density is None:
-            msg = f"--prune with --format {self.fmt} needs --density: the share of weights to keep"
-            raise click.UsageError(msg)
-        if self.density is not None and (not self.prune or fixed):
-            way = f"{self.fmt} fixes it" if fixed else "it says how much --prune keeps; add --prune"
-            msg = f"--density makes no sense here: {way}"
-            raise click.UsageError(msg)
-        if self.prune and self.skip:
-            msg = "--prune and --skip exclude each other"
-            raise click.UsageError(msg)
-
     @property
     def _kind(self) -> str:
         return parse(self.fmt).structure.kind
@@ -85,21 +72,21 @@ class Recipe:
 
     def _packed(self, value: Value) -> sf.SparseTensor:
         if not self.prune:
-            return self._converted(value) if isinstance(value, sf.SparseTensor) else sf.encode(value, self.fmt)
+            return self._converted(value) if isinstance(value, sf.SparseTensor) else encode(value, self.fmt)
         w = value.to_dense() if isinstance(value, sf.SparseTensor) else value
         if self._kind == "nm":
-            return sf.encode(w, self.fmt, prune=True)
-        return sf.encode(self._pruned(w), self.fmt)
+            return encode(w, self.fmt, prune=True)
+        return encode(self._pruned(w), self.fmt)
 
     def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
         structure, _, codec = self.fmt.partition("/")
         if self.exact or codec in ("", "raw"):
             return t.convert(self.fmt)
         t = t.convert(structure)
-        return sf.cluster(t, codec) if codec.startswith(Codebook.kind) else sf.quantize(t, codec)
+        return cluster(t, codec) if codec.startswith(Codebook.kind) else quantize(t, codec)
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
         if self._kind == "bsr":
-            return sf.prune.block(w, parse(self.fmt).params["block"], density)
-        return sf.prune.magnitude(w, density)
+            return prune.block(w, parse(self.fmt).params["block"], density)
+        return prune.magnitude(w, density)
