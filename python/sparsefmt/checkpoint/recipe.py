@@ -12,6 +12,7 @@ from sparsefmt.encode import encode
 from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.format import parse
 from sparsefmt.recode import cluster, quantize
+from sparsefmt.tensor import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
@@ -70,15 +71,15 @@ class Recipe:
                     return value
                 raise
 
-    def _packed(self, value: Value) -> sf.SparseTensor:
+    def _packed(self, value: Value) -> SparseTensor:
         if not self.prune:
-            return self._converted(value) if isinstance(value, sf.SparseTensor) else encode(value, self.fmt)
-        w = value.to_dense() if isinstance(value, sf.SparseTensor) else value
+            return self._converted(value) if isinstance(value, SparseTensor) else encode(value, self.fmt)
+        w = value.to_dense() if isinstance(value, SparseTensor) else value
         if self._kind == "nm":
             return encode(w, self.fmt, prune=True)
         return encode(self._pruned(w), self.fmt)
 
-    def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
+    def _converted(self, t: SparseTensor) -> SparseTensor:
         structure, _, codec = self.fmt.partition("/")
         if self.exact or codec in ("", "raw"):
             return t.convert(self.fmt)
