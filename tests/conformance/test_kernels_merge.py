@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsefmt.arrays import DTYPES, items
+from sparsefmt.base.dtypes import DTYPES, items
 from sparsefmt.kernels import merge, philox
 from sparsefmt.kernels.settings import set_num_threads
 

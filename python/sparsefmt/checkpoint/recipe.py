@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sparsefmt import prune
-from sparsefmt.arrays import Array
+from sparsefmt.api.encode import encode
+from sparsefmt.api.quantize import cluster, quantize
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
-from sparsefmt.encode import encode
-from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
-from sparsefmt.format import parse
-from sparsefmt.recode import cluster, quantize
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.encoding.format_text import parse
+from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.kernels.philox import philox_words
 from sparsefmt.kernels.registry import kernel
 

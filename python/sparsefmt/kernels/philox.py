@@ -7,7 +7,7 @@ seed, low word first. What an element gets thus depends on its place alone.
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.registry import kernel
 
 ROUNDS = 10

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
-from sparsefmt.errors import MergeError
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.inputs import Group, groups
 from sparsefmt.merge.method import NO_FACTS, Facts, Method, Settings, Source
 from sparsefmt.merge.parameters import check_count, settings_of

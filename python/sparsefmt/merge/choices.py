@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sparsefmt.errors import MergeError
+from sparsefmt.base.errors import MergeError
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "trim": ("model", "tensor", "threshold", "percentile"),

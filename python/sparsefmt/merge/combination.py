@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.merge import PLAIN, Rule
 from sparsefmt.merge.mixing import Mixer
 from sparsefmt.merge.stack import Stack, compute_dtype

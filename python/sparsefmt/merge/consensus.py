@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import MergeError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import MergeError
 from sparsefmt.kernels import merge as kernel
 from sparsefmt.kernels.merge import Rule, masked, merge_norms
 from sparsefmt.merge.draw import stream

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import MergeError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import MergeError
 from sparsefmt.kernels.philox import philox_words
 
 ALL = 1 << 32

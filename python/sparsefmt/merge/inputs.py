@@ -7,11 +7,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
-from sparsefmt.errors import MergeError
 from sparsefmt.merge.stack import FlatArray, Reader, Stack
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 Value = Any
 """An array, something that NumPy takes for one, or a SparseTensor."""

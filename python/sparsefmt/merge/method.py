@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.choices import Choices
 from sparsefmt.merge.stack import Merger, Stack
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, items
+from sparsefmt.base.dtypes import DTYPES, Array, items
 from sparsefmt.kernels.merge import DIFFERENCE, PLAIN, Rule, kept, masked, merge_mix, mix
 from sparsefmt.merge.method import NO_BAND, Band
 from sparsefmt.merge.stack import KERNEL_DTYPES, Stack, compute_dtype

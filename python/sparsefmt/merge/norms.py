@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.merge import BLOCK, merge_gram
 from sparsefmt.merge.stack import Stack
 

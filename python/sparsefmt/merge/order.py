@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.merge import merge_histogram
 from sparsefmt.merge.method import Each, Source
 from sparsefmt.merge.stack import Stack

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.errors import MergeError
+from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.choices import ALLOWED, choose
 from sparsefmt.merge.method import REQUIRED, Method, Settings
 

@@ -1,6 +1,6 @@
 """The methods, one line each."""
 
-from sparsefmt.errors import MergeError
+from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.method import Method
 from sparsefmt.merge.methods import (
     arcee_fusion,

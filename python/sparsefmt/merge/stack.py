@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, Dtype, items
-from sparsefmt.errors import MergeError
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype, items
+from sparsefmt.base.errors import MergeError
 from sparsefmt.kernels.merge import BLOCK, DIFFERENCE, GIVEN, merge_finite, widened
 
 CHUNK = 16 * BLOCK

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.errors import MergeError
+from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.choices import Choices
 from sparsefmt.merge.method import NO_BAND, NOTHING, Band, Each, Source
 from sparsefmt.merge.order import Cut, cuts, shares

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.errors import MergeError
+from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.inputs import Group, groups, is_float
 
 

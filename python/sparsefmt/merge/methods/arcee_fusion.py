@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.method import Facts, Method, Settings, Source
 from sparsefmt.merge.order import cuts
 from sparsefmt.merge.stack import Elementwise, Merger, Stack, row_length

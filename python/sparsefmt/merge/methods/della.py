@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.consensus import Family, Masks, RowMasks, family_method, streams
 from sparsefmt.merge.draw import check_epsilon, drawn, keep_probabilities
 from sparsefmt.merge.method import Facts, Settings

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import MergeError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import MergeError
 from sparsefmt.kernels.merge import PLAIN, Rule
 from sparsefmt.merge.combination import combine
 from sparsefmt.merge.consensus import checked_total

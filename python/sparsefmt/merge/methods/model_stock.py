@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.combination import combine
 from sparsefmt.merge.method import Facts, Method, Settings
 from sparsefmt.merge.norms import gram

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.method import REQUIRED, Facts, Method, Settings
 from sparsefmt.merge.stack import Elementwise, Merger, Stack
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.merge import BY_WEIGHTS, KEEP_BASE, MASS, PLUS, Rule, above, block_sums, keys
 from sparsefmt.merge.method import Facts, Method, Settings, Source
 from sparsefmt.merge.mixing import Mixer

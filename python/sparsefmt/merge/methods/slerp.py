@@ -5,7 +5,7 @@ from math import acos, sin, sqrt
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.merge import PLAIN, Rule
 from sparsefmt.merge.combination import ByRow, combine
 from sparsefmt.merge.method import REQUIRED, Facts, Method, Settings
