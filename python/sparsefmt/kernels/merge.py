@@ -51,8 +51,8 @@ def widened(bits: Array, dtype: str, compute: Dtype) -> Array:
 
 
 def keys(values: Array) -> Array:
-    """The magnitudes of float32 values as integers in the same order; NaN are the largest."""
-    return values.view(np.uint32) & np.uint32(0x7FFFFFFF)
+    """The magnitudes of float32 values as integers in the same order; NaN are the largest, one behind infinity."""
+    return np.minimum(values.view(np.uint32) & np.uint32(0x7FFFFFFF), np.uint32(0x7F800001))
 
 
 def above(key: Array, position: Array, least: int, cut: int) -> Array:
@@ -104,7 +104,7 @@ def mix(
     for k, (scale, divisor) in enumerate(factors):
         deltas[k] = deltas[k] * scale if scale != unit else deltas[k]
         deltas[k] = deltas[k] / divisor if divisor != unit else deltas[k]
-    if rule.basis == PLAIN and rule.vote == NONE:
+    if rule.basis == PLAIN:
         mixed = fused(weights, deltas)
         return mixed / total[0] if rule.divide == BY_TOTAL else mixed
     terms = [w * d for w, d in zip(weights, deltas, strict=True)]
@@ -219,11 +219,12 @@ def block_sums(terms: Array) -> Array:
 @kernel
 def merge_gram(base: Array, models: tuple[Array, ...], dtypes: tuple[str, ...], basis: int, sums: Array) -> None:
     """Writes the products of all pairs of task vectors (i, j), i <= j, to `sums` (blocks, pairs) float64, by blocks."""
-    tasks = [
-        difference(base, m, (dtypes[0], d), basis).astype(np.float64) for m, d in zip(models, dtypes[1:], strict=True)
-    ]
-    pairs = [(a, b) for k, a in enumerate(tasks) for b in tasks[k:]]
     with np.errstate(all="ignore"):
+        tasks = [
+            difference(base, m, (dtypes[0], d), basis).astype(np.float64)
+            for m, d in zip(models, dtypes[1:], strict=True)
+        ]
+        pairs = [(a, b) for k, a in enumerate(tasks) for b in tasks[k:]]
         for column, (a, b) in enumerate(pairs):
             sums[:, column] = block_sums(a * b)
 
@@ -246,12 +247,13 @@ def merge_norms(
     """
     delta = difference(base, model, dtypes, basis)
     keep = kept(delta, numbers[0], numbers[1], mask, seed, start)
-    sums[:, 0] = block_sums(np.abs(delta).astype(np.float64))
-    sums[:, 1] = block_sums(np.abs(masked(delta, keep)).astype(np.float64))
+    with np.errstate(all="ignore"):
+        sums[:, 0] = block_sums(np.abs(delta).astype(np.float64))
+        sums[:, 1] = block_sums(np.abs(masked(delta, keep)).astype(np.float64))
 
 
 @kernel
 def merge_finite(items: Array, dtype: str) -> int:
     """The position of the first item that is NaN or infinite, or -1."""
-    bad = ~np.isfinite(items.view(DTYPES[dtype]).astype(np.float32 if items.itemsize < 8 else np.float64))
+    bad = ~np.isfinite(widened(items, dtype, np.dtype(np.float32)))
     return int(np.argmax(bad)) if bad.any() else -1

@@ -1,6 +1,8 @@
 """Merging of models: every method in use, exact, the same from run to run, in bounded memory."""
 
 from sparsefmt.merge.call import MethodCall
+from sparsefmt.merge.connectivity import Curve, barrier, interpolate
+from sparsefmt.merge.run import MergeReport, run
 from sparsefmt.merge.vectors import task_vector
 
 linear = MethodCall("linear")
@@ -25,7 +27,10 @@ arcee_fusion = MethodCall("arcee_fusion")
 passthrough = MethodCall("passthrough")
 
 __all__ = [
+    "Curve",
+    "MergeReport",
     "arcee_fusion",
+    "barrier",
     "breadcrumbs",
     "breadcrumbs_ties",
     "dare",
@@ -33,6 +38,7 @@ __all__ = [
     "dare_ties",
     "della",
     "della_linear",
+    "interpolate",
     "karcher",
     "linear",
     "model_stock",
@@ -42,6 +48,7 @@ __all__ = [
     "passthrough",
     "ram",
     "ramplus_tl",
+    "run",
     "sce",
     "slerp",
     "task_arithmetic",

@@ -7,7 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.merge.stack import FlatArray, Reader, Stack
@@ -77,6 +77,11 @@ def is_small_float(dtype: np.dtype) -> bool:
     return True
 
 
+def float_dtype(name: str) -> Dtype:
+    """The dtype of that name, of NumPy or of ml_dtypes."""
+    return np.dtype(getattr(ml_dtypes, name) if hasattr(ml_dtypes, name) else name)
+
+
 def is_float(value: Value) -> bool:
     """Whether values are merged, not copied."""
     return value.dtype.kind == "f" or is_small_float(value.dtype)
@@ -95,6 +100,8 @@ class Group:
     base: Value
     models: tuple[Value, ...]
     labels: tuple[str, ...]
+    truncate: bool = False
+    """Whether matrices of different numbers of rows are merged as far as all have rows."""
 
     @property
     def all(self) -> list[tuple[str, Value]]:
@@ -113,9 +120,10 @@ class Group:
         found = replace(self, base=base, models=models)
         first_label, first = found.all[0]
         for label, value in found.all[1:]:
-            if shape_of(value) != shape_of(first):
+            rows_differ = shape_of(value)[1:] == shape_of(first)[1:] and len(shape_of(value)) == 2
+            if shape_of(value) != shape_of(first) and not (self.truncate and rows_differ):
                 msg = f"{label}{at} has shape {shape_of(value)}, {first_label} has {shape_of(first)}"
-                if shape_of(value)[1:] == shape_of(first)[1:] and len(shape_of(value)) == 2:
+                if rows_differ:
                     msg += "; --truncate-vocab merges the rows that all have"
                 raise MergeError(msg)
             if is_float(value) != is_float(first):

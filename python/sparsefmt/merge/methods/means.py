@@ -100,5 +100,6 @@ KARCHER = Method(
     "Karcher 1977, Riemannian center of mass and mollifier smoothing",
     karcher,
     base="member",
+    weighted=False,
     shared={"max_iter": 10, "tol": 1e-5},
 )

@@ -5,6 +5,8 @@ use crate::philox;
 
 /// The bits of a magnitude.
 const MAGNITUDE: u32 = 0x7FFF_FFFF;
+/// The magnitude of every NaN, one behind infinity.
+const NAN: u32 = 0x7F80_0001;
 /// A band that keeps everything.
 const OPEN: [i64; 4] = [-1, 0, 1 << 32, 0];
 
@@ -26,10 +28,16 @@ fn edge(key: i64, before: bool) -> i32 {
     key.saturating_sub(i64::from(before)).clamp(-1, i64::from(i32::MAX)) as i32
 }
 
+/// The magnitude as an integer, in the same order.
+#[inline(always)]
+pub(super) fn magnitude(x: f32) -> u32 {
+    (x.to_bits() & MAGNITUDE).min(NAN)
+}
+
 /// Drops what is not within the magnitudes.
 fn within(delta: &mut [f32], low: i32, high: i32) {
     for x in delta {
-        let key = (x.to_bits() & MAGNITUDE) as i32;
+        let key = magnitude(*x) as i32;
         let keep = u32::from(key > low && key <= high).wrapping_neg();
         *x = f32::from_bits(x.to_bits() & (keep | !MAGNITUDE));
     }

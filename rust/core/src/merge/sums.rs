@@ -1,5 +1,6 @@
 //! What is found out about a whole tensor: histograms of magnitudes, and float64 sums over fixed blocks.
 
+use super::keep::magnitude;
 use super::{Basis, Keep, Stored, TILE, read_delta};
 use crate::{Error, Result, par};
 
@@ -56,7 +57,7 @@ pub fn merge_histogram(
             }
             read_delta(model, basis, tile, &anchor[..length], &mut delta[..length]);
             for x in &delta[..length] {
-                let key = x.to_bits() & 0x7FFF_FFFF;
+                let key = magnitude(*x);
                 match prefix {
                     None => own[(key >> shift) as usize] += 1,
                     Some(prefix) if key >> shift == prefix => own[(key & low) as usize] += 1,
