@@ -52,7 +52,7 @@ def widened(bits: Array, dtype: str, compute: Dtype) -> Array:
 
 def keys(values: Array) -> Array:
     """The magnitudes of float32 values as integers in the same order; NaN are the largest, one behind infinity."""
-    return np.minimum(values.view(np.uint32) & np.uint32(0x7FFFFFFF), np.uint32(0x7F800001))
+    return np.asarray(np.minimum(values.view(np.uint32) & np.uint32(0x7FFFFFFF), np.uint32(0x7F800001)))
 
 
 def above(key: Array, position: Array, least: int, cut: int) -> Array:

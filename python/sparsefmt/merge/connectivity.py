@@ -25,7 +25,7 @@ class Between(Mapping[str, Any]):
         self.alpha = alpha
 
     def __getitem__(self, name: str) -> Array:
-        return interpolated(self._groups[name], self.alpha)
+        return np.asarray(interpolated(self._groups[name], self.alpha))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._groups)
