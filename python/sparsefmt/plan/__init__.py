@@ -1,0 +1,15 @@
+"""Plans: a pattern for every layer within a budget, with a proof about the table that it rests on."""
+
+from sparsefmt.plan.allocate import InfeasibleError, allocate
+from sparsefmt.plan.plan import Plan
+from sparsefmt.plan.tables import GapWarning, format_bytes, format_table, measure
+
+__all__ = [
+    "GapWarning",
+    "InfeasibleError",
+    "Plan",
+    "allocate",
+    "format_bytes",
+    "format_table",
+    "measure",
+]
