@@ -1,6 +1,7 @@
 """Integer codes chosen by the error of the outputs, not of each weight.
 
-Minimises (Q - T) H (Q - T)' summed over rows, where Q = code * scale. Coordinate descent: one column after the other, every
+Minimises (Q - T) H (Q - T)' summed over rows, where Q = code * scale. Coordinate descent: one column after the other,
+every
 row takes the best code given all others; between sweeps each row takes the best scales given its codes.
 """
 
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.codecs.scales import columns, grid_shape, make_scales
+from sparsefmt.kernels.blas import matmul
 
 SWEEPS = 6
 _RATIOS = np.linspace(1.0, 0.5, 21)
@@ -74,7 +76,7 @@ def _nearest(values: Array, wide: Array, bounds: tuple[Array, Array]) -> Array:
 def _scales(
     values: Array, diagonal: Array, bits: int, group: int, asym: bool, dtype: Dtype
 ) -> tuple[Array, Array | None]:
-    """The scales that lose least, in the mean square of each input alone, among some that cut the largest values off."""
+    """The scales that lose least if inputs were independent, among some that cut the largest values off."""
     rows, cols = values.shape
     per = columns((rows, cols), group)
     grid = grid_shape((rows, cols), group)
@@ -106,12 +108,10 @@ def _scales(
     return scale, point
 
 
-def sweep_codes(
-    codes: Array, t: Array, keep: Array, h: Array, wide: Array, bounds: tuple[Array, Array]
-) -> int:
+def sweep_codes(codes: Array, t: Array, keep: Array, h: Array, wide: Array, bounds: tuple[Array, Array]) -> int:
     """Brings every column of `codes` to its best, in place; gives how many codes changed."""
     diagonal, changed = np.diagonal(h), 0
-    g = (codes * wide - t) @ h
+    g = matmul(codes * wide - t, h)
     for low in range(0, codes.shape[1], 64):
         high = min(low + 64, codes.shape[1])
         steps = np.zeros((len(codes), high - low), np.float32)
@@ -129,8 +129,8 @@ def sweep_codes(
             steps[moved, j - low] = step
             near[moved] += step[:, None] * h[j, low:high]
             changed += len(moved)
-        g[:, high:] += steps @ h[low:high, high:]
-        g[:, :low] += steps @ h[low:high, :low]
+        g[:, high:] += matmul(steps, h[low:high, high:])
+        g[:, :low] += matmul(steps, h[low:high, :low])
     return changed
 
 
@@ -139,12 +139,12 @@ def _best_scales(codes: Array, t: Array, h: Array, scale: Array, per: int) -> Ar
     rows, groups = scale.shape
     cols = codes.shape[1]
     made = scale.copy()
-    th = t @ h
+    th = matmul(t, h)
     starts = np.arange(0, cols, per)
     right = np.add.reduceat(codes * th, starts, axis=1).astype(np.float64)
     left = np.empty((rows, groups, groups))
     for a, low in enumerate(starts):
-        part = codes[:, low : low + per] @ h[low : low + per]
+        part = matmul(codes[:, low : low + per], h[low : low + per])
         left[:, a] = np.add.reduceat(part * codes, starts, axis=1)
     ridge = 1e-6 * np.einsum("rgg->r", left)[:, None, None] / groups + 1e-30
     solved = np.linalg.solve(left + ridge * np.eye(groups), right[..., None])[..., 0]

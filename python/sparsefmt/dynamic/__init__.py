@@ -15,10 +15,8 @@ __all__ = [
     "MaskEMA",
     "PatternCache",
     "Schedule",
-
     "distillation_loss",
     "importance",
     "sr_ste",
     "straight_through",
-
 ]

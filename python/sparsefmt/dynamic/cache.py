@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,7 @@ class PatternCache:
     def stats(self) -> CacheStats:
         """The counters."""
         with self._lock:
-            return CacheStats(
-                self._hits, self._misses, self._evicted, self._uncached, len(self._held), self._nbytes
-            )
+            return CacheStats(self._hits, self._misses, self._evicted, self._uncached, len(self._held), self._nbytes)
 
     def _keep(self, key: Hashable, entry: Any, size: int | None) -> bool:  # noqa: ANN401
         nbytes = self._size(entry) if size is None else size

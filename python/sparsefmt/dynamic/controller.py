@@ -1,13 +1,14 @@
 """How sparse each layer runs, from input to input."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
 import numpy as np
 
-from sparsefmt.arrays import Array, as_array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.structures.nm import check_nm, score_keys
 
 
@@ -15,7 +16,8 @@ from sparsefmt.structures.nm import check_nm, score_keys
 class Levels:
     """A weight whose values are held by rank within their group, so that each N:M is a prefix of the next.
 
-    `values` (rows, groups, m): the values of a group, the most important first; `columns` (rows, groups, m) uint8: where
+    `values` (rows, groups, m): the values of a group, the most important first; `columns` (rows, groups, m) uint8:
+    where
     they belong. Level n reads the first n of both: 1:4 lies inside 2:4 inside 3:4 inside dense.
     """
 
@@ -118,7 +120,7 @@ class Controller:
         if len(self.levels) < 1 or len(set(self.levels)) < len(self.levels) or len(thresholds) != len(levels) - 1:
             msg = f"want different levels and one threshold fewer, got {len(self.levels)} and {len(self.thresholds)}"
             raise FormatError(msg)
-        if not np.isfinite(self.thresholds).all() or any(b <= a for a, b in zip(thresholds, thresholds[1:], strict=False)):
+        if not np.isfinite(self.thresholds).all() or any(b <= a for a, b in itertools.pairwise(thresholds)):
             msg = f"thresholds: want ascending finite numbers, got {self.thresholds}"
             raise FormatError(msg)
         if not 0 <= hysteresis < 1 or batch < 1 or (budget is None) is not (errors is None):
@@ -127,7 +129,7 @@ class Controller:
         self.hysteresis, self.batch, self.budget = float(hysteresis), int(batch), budget
         self.errors = {name: [float(e) for e in row] for name, row in (errors or {}).items()}
         for name, row in self.errors.items():
-            if len(row) != len(self.levels) or any(b > a for a, b in zip(row, row[1:], strict=False)):
+            if len(row) != len(self.levels) or any(b > a for a, b in itertools.pairwise(row)):
                 msg = f"errors of {name!r}: want one per level, not rising, got {row}"
                 raise FormatError(msg)
         if budget is not None and sum(row[-1] for row in self.errors.values()) > budget:
@@ -191,5 +193,3 @@ def masks_of(levels: Levels, n: int) -> Array:
     keep = np.zeros(levels.values.shape, bool)
     np.put_along_axis(keep, levels.columns[..., :n].astype(np.int64), True, axis=-1)
     return keep.reshape(levels.shape[0], -1)[:, : levels.shape[1]]
-
-

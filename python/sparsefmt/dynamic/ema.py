@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError, PatternError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError, PatternError
 from sparsefmt.kernels.nm import nm_select
 from sparsefmt.structures.nm import check_nm
 
@@ -11,7 +11,8 @@ from sparsefmt.structures.nm import check_nm
 class MaskEMA:
     """An N:M mask that follows the mean of the masks it is shown.
 
-    S = alpha S + (1 - alpha) M_new; the mask is the best N:M mask for S. Equal scores: what is in the mask stays, then the lower
+    S = alpha S + (1 - alpha) M_new; the mask is the best N:M mask for S. Equal scores: what is in the mask stays,
+    then the lower
     column. A threshold at one half would not do: it can keep more or fewer than N.
 
     Args:

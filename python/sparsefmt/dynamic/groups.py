@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array, as_array, items, zero_mask
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import Array, items, zero_mask
+from sparsefmt.base.errors import CodecError, FormatError, PatternError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import CodecError, FormatError, PatternError
 from sparsefmt.kernels.nm_update import nm_update
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor, as_tensor
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 _ALL = np.empty((0, 0), np.uint8)
 
@@ -15,7 +16,8 @@ _ALL = np.empty((0, 0), np.uint8)
 class LivePacked:
     """A packed N:M tensor whose groups can be written anew, one by one.
 
-    Tensors are immutable; this one owns a copy of the arrays, writes to it, and hands it out as a tensor. Whoever multiplies
+    Tensors are immutable; this one owns a copy of the arrays, writes to it, and hands it out as a tensor. Whoever
+    multiplies
     with `tensor` during an update gets old and new groups mixed, never a bad access.
 
     Args:
@@ -53,7 +55,8 @@ class LivePacked:
 
         Args:
             w: the weights, of the shape and dtype of the tensor; only the named groups are read.
-            groups: (changed, 2) rows and groups, as `MaskEMA.update` gives them; one that is there twice is written once.
+            groups: (changed, 2) rows and groups, as `MaskEMA.update` gives them; one that is there twice is written
+                once.
             mask: (rows, cols) bool, what is kept of `w`; default: what is not zero.
 
         Returns:

@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from sparsefmt.arrays import Array, as_array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.select import magnitude
 
 Kind = Literal["linear", "cubic", "cosine"]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 
 
 def _alike(**arrays: object) -> list[Array]:
@@ -83,7 +83,8 @@ def distillation_loss(
         task: the loss of the task itself.
 
     Returns:
-        the loss, the mean over examples in float64; and the gradient of the distillation part, in the shape of the logits.
+        the loss, the mean over examples in float64; and the gradient of the distillation part, in the shape of the
+        logits.
 
     Raises:
         FormatError: shapes that differ, no classes, logits that are not finite, T or lam out of range.

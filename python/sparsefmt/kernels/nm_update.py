@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.items import nonzero
 from sparsefmt.kernels.nm import rank, width
 from sparsefmt.kernels.registry import kernel
@@ -11,7 +11,9 @@ Report = tuple[int, int, int, int]
 
 
 @kernel
-def nm_update(w: Array, keep: Array, zero: int, n: int, m: int, row: Array, group: Array, codes: Array, slots: Array) -> Report:
+def nm_update(
+    w: Array, keep: Array, zero: int, n: int, m: int, row: Array, group: Array, codes: Array, slots: Array
+) -> Report:
     """Packs the groups `row[i], group[i]` of `w` (rows, cols) as `nm_encode` does, and leaves all others.
 
     Args:

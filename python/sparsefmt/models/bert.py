@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.models.layers import attention, gelu, layer_norm, linear
 from sparsefmt.models.site import Site, Steps
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 _PIECE = 1 << 15  # elements worked on at a time, so that they stay in the cache
 

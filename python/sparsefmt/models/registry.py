@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.models.bert import Bert
 from sparsefmt.models.site import Site, Steps
 
@@ -23,7 +23,7 @@ _OPENERS: dict[str, Opener] = {"bert": Bert.from_weights}
 
 
 def register(kind: str, opener: Opener) -> None:
-    """Adds a kind of model: a callable that takes tensors by name and the configuration, and refuses with FormatError."""
+    """Adds a kind of model: a callable from tensors and configuration; it refuses with FormatError."""
     _OPENERS[kind] = opener
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 
 class Site(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.plan.knapsack import solve
 from sparsefmt.plan.plan import Plan
 from sparsefmt.plan.tables import Table, lined_up
@@ -57,7 +57,8 @@ def allocate(
         made: how the costs were made, kept in the plan.
 
     Returns:
-        `Plan`: `choice` by layer (a list where tables are sequences), `cost`, `size`, `bound` (no choice costs less), `gap`
+        `Plan`: `choice` by layer (a list where tables are sequences), `cost`, `size`, `bound` (no choice costs less),
+        `gap`
         (cost - bound, relative; 0: it is the optimum).
 
     Raises:

@@ -1,18 +1,22 @@
 """The multiple-choice knapsack: one item of every class, the least cost within a budget, exactly.
 
-The linear relaxation gives a multiplier, a lower bound, and a first choice. What cannot be in a better choice is struck out by
-its reduced cost. The rest is a dynamic programme over the sizes that occur, in units of their greatest common divisor, with
+The linear relaxation gives a multiplier, a lower bound, and a first choice. What cannot be in a better choice is
+struck out by
+its reduced cost. The rest is a dynamic programme over the sizes that occur, in units of their greatest common
+divisor, with
 states that cannot beat the best known choice left out, so it is a branch and bound where sizes are many.
 
-Source: Pisinger 1995, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83(2); Sinha and Zoltners 1979.
+Source: Pisinger 1995, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83(2); Sinha and Zoltners
+1979.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 STATES = (1 << 9, 1 << 17)  # a first pass for a good choice, a second for the proof
 
@@ -68,9 +72,7 @@ def _relaxed(cost: Array, size: Array, room: int) -> tuple[float, Array]:
     for i in range(len(cost)):
         hull = _hull(cost[i], size[i])
         choice[i] = hull[0]
-        steps += [
-            ((cost[i, b] - cost[i, a]) / (size[i, b] - size[i, a]), i, b) for a, b in zip(hull, hull[1:], strict=False)
-        ]
+        steps += [((cost[i, b] - cost[i, a]) / (size[i, b] - size[i, a]), i, b) for a, b in itertools.pairwise(hull)]
     steps.sort(key=lambda s: s[0])
     used = int(size[np.arange(len(cost)), choice].sum())
     for slope, i, to in steps:
@@ -124,9 +126,7 @@ class _Table:
     multiplier: float
 
 
-def _searched(
-    t: _Table, room: int, best: Array, known: float, dual: float, most: int
-) -> tuple[Array, float]:
+def _searched(t: _Table, room: int, best: Array, known: float, dual: float, most: int) -> tuple[Array, float]:
     """The dynamic programme over the items that are open, with at most so many states at a time.
 
     Gives the best choice, and a lower bound: its cost, unless states had to be left out.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.errors import CorruptFileError, FormatError
+from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.io.atomic import replacing
 
 _VERSION = 1
@@ -62,7 +62,9 @@ class Plan:
             raise CorruptFileError(msg) from e
         known = set(cls.__dataclass_fields__)
         if version != _VERSION or not isinstance(held.get("choice"), dict | list) or set(held) - known:
-            msg = f"{path}: want a plan of version {_VERSION} with a choice, got version {version!r}, {sorted(held)[:8]}"
+            msg = (
+                f"{path}: want a plan of version {_VERSION} with a choice, got version {version!r}, {sorted(held)[:8]}"
+            )
             raise CorruptFileError(msg)
         return cls(**held)
 
@@ -84,7 +86,8 @@ class Plan:
 
         Args:
             tensors: arrays by name. A plan may name layers without ".weight".
-            statistics: moments by the same names: weights are compensated then, and biases corrected; without, values are
+            statistics: moments by the same names: weights are compensated then, and biases corrected; without, values
+                are
                 pruned by magnitude.
             method: see `sparsefmt.prune.compensated`.
 
@@ -106,7 +109,7 @@ class Plan:
 
 
 def _packed(key: str, tensors: Mapping[str, Any], fmt: str, m: Any, method: str) -> dict[str, Any]:  # noqa: ANN401
-    from sparsefmt.encode import encode
+    from sparsefmt.api.encode import encode
     from sparsefmt.prune.coded import structure_text
     from sparsefmt.prune.compensate import compensated
     from sparsefmt.prune.patterns import pattern_of

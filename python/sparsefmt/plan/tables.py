@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.encode import encode
-from sparsefmt.errors import FormatError
+from sparsefmt.api.encode import encode
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.patterns import pattern_of
 from sparsefmt.prune.select import kept_count
 
@@ -32,7 +32,8 @@ def measure(
     """The loss of a model with one layer at a time in each pattern.
 
     Args:
-        fn: called as `fn(layer, pattern)`, gives the loss at the end of the model with that layer alone in that pattern; None
+        fn: called as `fn(layer, pattern)`, gives the loss at the end of the model with that layer alone in that
+            pattern; None
             or NaN where it cannot be had, which leaves a gap.
         layers: their names.
         patterns: format texts.

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.api.encode import encode
+from sparsefmt.api.quantize import cluster
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CodecError
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.descent import choose_codes
-from sparsefmt.encode import encode
-from sparsefmt.errors import CodecError
-from sparsefmt.format import parse_codec
-from sparsefmt.recode import cluster
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.encoding.format_text import parse_codec
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def structure_text(pattern: object) -> str:

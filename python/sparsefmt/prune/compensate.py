@@ -4,15 +4,16 @@ from typing import Literal
 
 import numpy as np
 
-from sparsefmt.arrays import Array, as_array
-from sparsefmt.errors import FormatError, PatternError
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError, PatternError
+from sparsefmt.kernels.blas import one_blas_thread
 from sparsefmt.prune.coded import code_weights
 from sparsefmt.prune.fit import STEPS, TOLERANCE, check_fit, damped, output_energy, solve_on
 from sparsefmt.prune.masks import admm, sparsegpt, wanda
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Pattern, pattern_of
 from sparsefmt.prune.result import Compensated
-from sparsefmt.prune.threads import one_blas_thread
 
 Method = Literal["admm", "sparsegpt", "wanda", "magnitude"]
 METHODS = ("admm", "sparsegpt", "wanda", "magnitude")
@@ -38,7 +39,8 @@ def compensated(
     Args:
         w: (rows, cols) floats. Not modified.
         pattern: "nm2:4"; "bsr16x16" (a share of the blocks, `density`); "bsr16x16:2:4" (2 of every 4 blocks of a row of
-            blocks); "v64:2:8"; "t2:4" (rows and columns alike); a density in 0..1 for any positions; "dense"; a bool mask.
+            blocks); "v64:2:8"; "t2:4" (rows and columns alike); a density in 0..1 for any positions; "dense"; a bool
+            mask.
             A codec may stand behind a slash.
         m: the moments of the inputs, at least 4 tokens per column (else CalibrationWarning).
         method: how the mask is chosen: "admm" (best), "sparsegpt", "wanda", "magnitude".
@@ -112,9 +114,7 @@ def _split(pattern: object, codec: str | None, density: float | None) -> tuple[P
     return pattern_of(pattern, density=density), codec
 
 
-def _wanted(
-    w: Array, m: Moments, h: Array, target: object, bias: object, damp: float
-) -> tuple[Array, Array | None]:
+def _wanted(w: Array, m: Moments, h: Array, target: object, bias: object, damp: float) -> tuple[Array, Array | None]:
     """The weights whose outputs are wanted, and the mean output that is wanted, where it is not theirs."""
     if bias is not None and np.asarray(bias).shape != (len(w),):
         msg = f"bias: want shape ({len(w)},), got {np.asarray(bias).shape}"
@@ -150,9 +150,7 @@ def dense_target(w: Array, m: Moments, h: Array, damp: float) -> Array:
             return w
 
 
-def _kept(
-    want: Array, chosen: Pattern, h: Array, method: str, mask: object, refit: bool
-) -> tuple[Array, Array]:
+def _kept(want: Array, chosen: Pattern, h: Array, method: str, mask: object, refit: bool) -> tuple[Array, Array]:
     """The mask and the weights on it."""
     if mask is not None:
         given = np.asarray(mask)
@@ -174,5 +172,3 @@ def _kept(
         flat = solve_on(keep, want.astype(np.float32), h.astype(np.float32), STEPS, TOLERANCE)
         return keep, flat
     return keep, np.where(keep, values, 0)
-
-

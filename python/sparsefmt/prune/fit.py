@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.blas import matmul
 from sparsefmt.prune.moments import Moments
-from sparsefmt.prune.threads import matmul
 
 STEPS, TOLERANCE = 80, 1e-3
 

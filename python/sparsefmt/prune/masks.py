@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.blas import matmul, one_blas_thread
 from sparsefmt.prune.fit import check_fit, damped, second_moments
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Nm, Pattern, pattern_of
 from sparsefmt.prune.select import nm as keep_nm
-from sparsefmt.prune.threads import matmul, one_blas_thread
 
 STEPS, RHO, GROWTH, DAMP = 40, 0.1, 1.15, 0.01
 

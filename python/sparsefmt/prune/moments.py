@@ -6,9 +6,10 @@ from typing import Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, whole
-from sparsefmt.errors import DtypeError, FormatError
-from sparsefmt.prune.threads import gram
+from sparsefmt.base.coerce import whole
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.kernels.blas import gram
 
 FULL_COLS = 8192  # up to here the whole matrix of second moments is held: 512 MiB
 TOKENS_PER_COLUMN = 4

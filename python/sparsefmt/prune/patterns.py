@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError, PatternError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError, PatternError
 from sparsefmt.kernels.nm import nm_select
 from sparsefmt.prune.select import kept_count, largest
 from sparsefmt.structures.nm import check_nm, score_keys

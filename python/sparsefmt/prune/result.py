@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sparsefmt.arrays import Array
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.base.dtypes import Array
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 @dataclass(frozen=True)

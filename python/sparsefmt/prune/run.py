@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.blas import matmul
 from sparsefmt.models.site import Site, Steps
 from sparsefmt.prune.compensate import DAMP, Method, compensated
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.result import Compensated
-from sparsefmt.prune.threads import matmul
 
 Forward = Callable[[Mapping[str, Any], str], Any]
 Target = Literal["stream", "outputs", "weights"]
@@ -58,7 +58,8 @@ def run(
         model: tensors by name: `<layer>.weight` (out, in), and `<layer>.bias` where there is one. Not modified.
         layers: names in the order in which they run.
         forward: called as `forward(weights, layer)` for the dense and for the pruned weights, gives the inputs of that
-            layer: an array (..., cols), a list of them, or a `Site` with the residual stream that its output is added to.
+            layer: an array (..., cols), a list of them, or a `Site` with the residual stream that its output is added
+                to.
             `in_order` makes one from a model that walks through its layers.
         pattern: see `compensated`; or one per layer. A codec may stand behind a slash.
         method: how masks are chosen.
