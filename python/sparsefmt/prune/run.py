@@ -148,7 +148,10 @@ def _moments(
     shift = 0.0 if bias is None else np.asarray(bias)
     streams = (before.stream, now.stream) if target == "stream" else (None, None)
     for i, (x, whole) in enumerate(zip(now.inputs, before.inputs, strict=True)):
-        x, whole = x.reshape(-1, x.shape[-1]), whole.reshape(-1, whole.shape[-1])
+        if x.shape != whole.shape or x.shape[-1] != cols:
+            msg = f"{name}: want inputs (..., {cols}), the same for dense and pruned weights, got {whole.shape}, {x.shape}"
+            raise FormatError(msg)
+        x, whole = x.reshape(-1, cols), whole.reshape(-1, cols)
         for start in range(0, len(x), _CHUNK):
             piece = slice(start, start + _CHUNK)
             y = matmul(whole[piece], np.ascontiguousarray(weight.T)) + shift

@@ -140,9 +140,7 @@ def _by_entropy(s: Array, n: int) -> Array:
     if n == m:
         return np.ones(s.shape, bool)
     peak = s.max(axis=(1, 2), keepdims=True)
-    scaled = (s / np.where(peak > 0, peak, 1)).astype(np.float32)
-    shares = np.exp(np.float32(TAU) * (scaled - 1))
-    shares = np.maximum(shares, np.float32(1e-30))
+    shares = np.exp(TAU * (s / np.where(peak > 0, peak, 1) - 1))
     dual = np.ones_like(shares)
     for step in range(ROUNDS):
         shares *= n / shares.sum(axis=2, keepdims=True)
