@@ -1,5 +1,7 @@
 """Schedules and rules for gradients."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ def test_the_density_falls_from_initial_to_final(kind: str) -> None:
     values = [s.density(step) for step in range(0, 700)]
     assert values[:101] == [0.9] * 101
     assert values[500:] == [0.25] * 200
-    assert all(b <= a for a, b in zip(values, values[1:], strict=False))
+    assert all(b <= a for a, b in itertools.pairwise(values))
     assert all(values[i] == values[i - i % 10] for i in range(100, 500))
     middle = {"linear": 0.575, "cubic": 0.25 + 0.65 / 8, "cosine": 0.575}[kind]
     assert values[300] == pytest.approx(middle)

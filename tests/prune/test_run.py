@@ -114,9 +114,9 @@ def test_a_walk_that_is_asked_for_a_layer_that_has_passed_starts_anew() -> None:
 
 
 def test_what_does_not_fit() -> None:
-    with pytest.raises(sf.FormatError, match=r"gate.weight is missing"):
+    with pytest.raises(sf.FormatError, match=r"gate\.weight is missing"):
         run(MODEL, ["gate"], forward)
-    with pytest.raises(sf.FormatError, match="norm.weight is missing or no matrix"):
+    with pytest.raises(sf.FormatError, match=r"norm\.weight is missing or no matrix"):
         run(MODEL, ["norm"], forward)
     with pytest.raises(sf.FormatError, match="target = 'best'"):
         run(MODEL, NAMES, forward, target="best")  # type: ignore[arg-type]

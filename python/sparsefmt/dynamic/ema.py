@@ -105,7 +105,7 @@ class MaskEMA:
         keep = self._chosen(score, masks[flat])
         moved = (keep != masks[flat]).any(axis=1)
         scores[flat], masks[flat] = score, keep
-        return at[moved][np.argsort(flat[moved], kind="stable")].astype(np.int64)
+        return np.asarray(at[moved][np.argsort(flat[moved], kind="stable")], np.int64)
 
     def _checked(self, mask: object, shape: tuple[int, ...] | None = None) -> Array:
         a = np.asarray(mask)

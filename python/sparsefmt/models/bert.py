@@ -122,8 +122,8 @@ class Bert:
         return self._joined(x, wide, w, f"{at}.output")
 
     def _mixed(self, x: Array, mask: Array, w: Mapping[str, Any], at: str) -> Array:
-        parts = (linear(x, w, f"{at}.{part}") for part in PARTS[:3])
-        return attention(*parts, mask, self.heads)
+        query, key, value = (linear(x, w, f"{at}.{part}") for part in PARTS[:3])
+        return attention(query, key, value, mask, self.heads)
 
     def _joined(self, x: Array, y: Array, w: Mapping[str, Any], at: str) -> Array:
         return self._norm(x + linear(y, w, f"{at}.dense"), w, at)

@@ -75,7 +75,8 @@ def compensated(
     if method not in METHODS:
         msg = f"method = {method!r}; have {', '.join(METHODS)}"
         raise FormatError(msg)
-    if not isinstance(m, Moments):
+    held: object = m
+    if not isinstance(held, Moments):
         msg = f"m: want sf.prune.Moments, got {type(m).__name__}"
         raise FormatError(msg)
     h = m.second

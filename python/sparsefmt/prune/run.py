@@ -149,7 +149,7 @@ def _moments(
     streams = (before.stream, now.stream) if target == "stream" else (None, None)
     for i, (x, whole) in enumerate(zip(now.inputs, before.inputs, strict=True)):
         if x.shape != whole.shape or x.shape[-1] != cols:
-            msg = f"{name}: want inputs (..., {cols}), the same for dense and pruned weights, got {whole.shape}, {x.shape}"
+            msg = f"{name}: want inputs (..., {cols}), as many dense as pruned, got {whole.shape}, {x.shape}"
             raise FormatError(msg)
         x, whole = x.reshape(-1, cols), whole.reshape(-1, cols)
         for start in range(0, len(x), _CHUNK):
