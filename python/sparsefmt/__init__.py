@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import checkpoint, cuda, delta, dynamic, models, plan, prune
+from sparsefmt import checkpoint, cuda, delta, dynamic, merge, models, plan, prune
 from sparsefmt.api.compare import Comparison, compare
 from sparsefmt.api.convert import change as convert
 from sparsefmt.api.convert import explain
@@ -68,6 +68,7 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "merge",
     "models",
     "open_checkpoint",
     "plan",
