@@ -10,6 +10,7 @@ from sparsefmt.cli.formats import formats
 from sparsefmt.cli.inspect import inspect
 from sparsefmt.cli.merge import merge
 from sparsefmt.cli.pack import pack
+from sparsefmt.cli.report import report
 from sparsefmt.cli.unpack import unpack
 from sparsefmt.cli.verify import verify
 
@@ -46,7 +47,7 @@ def app() -> None:
     """Packs sparse weights: small on disk, fast to load, exact to read back."""
 
 
-for command in (pack, unpack, convert, merge, inspect, verify, formats):
+for command in (pack, unpack, convert, merge, inspect, verify, report, formats):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

@@ -75,7 +75,7 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
     if scheduler is not None:
         from distributed import Client  # not at the top: an extra
 
-        with Client(scheduler) as client:
+        with Client(scheduler) as client:  # type: ignore[no-untyped-call]
             yield client.get_executor()
     elif workers is not None and workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
