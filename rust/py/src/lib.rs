@@ -15,8 +15,11 @@ mod codebook;
 mod coo;
 mod csc;
 mod csr;
+mod delta;
+mod gap;
 mod header;
 mod nm;
+mod packing;
 mod product;
 mod segments;
 mod settings;
@@ -55,11 +58,19 @@ mod _native {
     #[pymodule_export]
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within};
     #[pymodule_export]
+    use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
+    #[pymodule_export]
+    use super::gap::{
+        csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
+    };
+    #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
