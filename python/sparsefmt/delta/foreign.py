@@ -22,8 +22,8 @@ from sparsefmt.kernels.checksum import checksum
 CHECKSUMS: dict[str, Callable[[Array], str]] = {
     "xxh3-128": checksum,
     "blake3": blake3,
-    "adler32": lambda data: f"{zlib.adler32(data):08x}",
-    "sha256": lambda data: hashlib.sha256(data).hexdigest(),
+    "adler32": lambda data: f"{zlib.adler32(data.data):08x}",
+    "sha256": lambda data: hashlib.sha256(data.data).hexdigest(),
 }
 """By name: of flat uint8, in hexadecimal digits."""
 

@@ -207,7 +207,7 @@ def write_version(
         held += len(frame)
     metadata = {"version": _text(version), "base_version": _text(base_version), "delta_encoding": encoding}
     metadata |= {"compression_format": "zstd", "checksum_format": algorithm}
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     with new_folder(path) as folder:
         for i, (arrays, texts) in enumerate(zip(shards, sums, strict=True)):
             name = f"model-{i:05d}-of-{len(shards):05d}.safetensors"

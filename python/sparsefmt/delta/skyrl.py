@@ -102,7 +102,7 @@ def write_version(
     if version is None:
         version = int(number[1]) if number else 1
     arrays: dict[str, Array] = {}
-    records = []
+    records: list[dict[str, Any]] = []
     for i, (name, change) in enumerate((n, c) for n, c in parts.changes.items() if c.pieces):
         old = checked(base[name], name)
         before, after = flat(old), flat(moved(change, old))

@@ -18,8 +18,10 @@ mod csr;
 mod delta;
 mod gap;
 mod header;
+mod merge;
 mod nm;
 mod packing;
+mod philox;
 mod product;
 mod segments;
 mod settings;
@@ -66,11 +68,15 @@ mod _native {
     #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
+    use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
+    #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
     #[pymodule_export]
     use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
+    #[pymodule_export]
+    use super::philox::philox_words;
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
