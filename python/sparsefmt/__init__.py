@@ -25,6 +25,7 @@ from sparsefmt.base.errors import (
 )
 from sparsefmt.base.limits import set_max_bytes
 from sparsefmt.checkpoint import Checkpoint, open_checkpoint
+from sparsefmt.delta.tasks import TaskStore
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
@@ -48,6 +49,7 @@ __all__ = [
     "SizeError",
     "SparseTensor",
     "SparsefmtError",
+    "TaskStore",
     "TensorInfo",
     "VersionError",
     "checkpoint",
