@@ -11,12 +11,12 @@ from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-from numpy.lib import format as npy
-
 import sparsefmt as sf
 from sparsefmt.arrays import COMPLEX, FLOATS, Array, native
 from sparsefmt.errors import DtypeError, FormatError
+from sparsefmt.interop.matrix_market import read_matrix_market
+from sparsefmt.interop.npz import NpzArchive, read_npy
+from sparsefmt.interop.npz_scipy import scipy_matrix
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import VIEWS
 from sparsefmt.io.read import Catalog, read_metadata
@@ -67,6 +67,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (FormatError, DtypeError) as e:
+        if str(e).startswith(f"{path}: "):
+            raise
         text = f"{path}: {e}"
         raise type(e)(text) from e
     except (ValueError, OverflowError, TypeError, IndexError, KeyError, EOFError, *DAMAGED) as e:
@@ -123,73 +125,36 @@ class One(Source):
 class Npz(Source):
     """Arrays that `numpy.savez` wrote."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, archive: NpzArchive) -> None:
         super().__init__(path)
-        self.entries = {}
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if not member.filename.endswith(".npy"):
-                    msg = f"{member.filename!r} is no array; numpy.savez writes only .npy members"
-                    raise FormatError(msg)
-                with archive.open(member) as file:
-                    shape, dtype = npy_header(file)
-                nbytes = prod(shape) * dtype.itemsize
-                if nbytes > member.file_size:
-                    msg = f"{member.filename!r} claims {nbytes} bytes, has {member.file_size}"
-                    raise FormatError(msg)
-                self.entries[member.filename.removesuffix(".npy")] = Entry(shape, native(dtype).name, nbytes)
+        self._archive, self.entries = archive, {}
+        if not len(archive) and archive.others:
+            msg = f"{archive.others[0]!r} is no array; numpy.savez writes only .npy members"
+            raise FormatError(msg)
+        for name in archive:
+            member = archive.header(name)
+            self.entries[name] = Entry(member.shape, member.dtype.name, member.nbytes)
 
     def read(self, name: str) -> Value:
         """The array, in memory."""
-        with reading(self.path), np.load(self.path, allow_pickle=False) as arrays:
-            a: Array = arrays[name]
-            return a
-
-
-def npy_header(file: object) -> tuple[tuple[int, ...], "np.dtype[np.generic]"]:
-    """Shape and dtype of an array in NumPy's format."""
-    version = npy.read_magic(file)  # type: ignore[arg-type]
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(file)  # type: ignore[arg-type]
-    return shape, dtype
-
-
-def is_scipy(path: Path) -> bool:
-    """Whether `scipy.sparse.save_npz` wrote this archive."""
-    with zipfile.ZipFile(path) as archive:
-        if not {"format.npy", "shape.npy", "data.npy"} <= set(archive.namelist()):
-            return False
-        with archive.open("format.npy") as file:
-            shape, dtype = npy_header(file)
-        return shape == () and dtype.kind in "SU"
+        return self._archive[name]
 
 
 def open_npz(path: Path) -> Source:
     """Dense arrays, or the matrix that SciPy saved."""
-    if not is_scipy(path):
-        return Npz(path)
-    import scipy.sparse  # not at the top: takes long, and is only an extra
-
-    return One(path, sf.from_scipy(scipy.sparse.load_npz(path)))
+    archive = NpzArchive(path)
+    matrix = scipy_matrix(archive)
+    return Npz(path, archive) if matrix is None else One(path, matrix)
 
 
 def open_npy(path: Path) -> Source:
     """One array, mapped."""
-    with path.open("rb") as file:  # numpy.load would take other kinds of files for what they are
-        _, dtype = npy_header(file)
-    native(dtype)
-    a: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return One(path, a)
+    return One(path, read_npy(path))
 
 
 def open_mtx(path: Path) -> Source:
     """The matrix of a Matrix Market file: sparse from `coordinate`, dense from `array`."""
-    import scipy.io  # not at the top: takes long, and is only an extra
-    import scipy.sparse
-
-    path.open("rb").close()  # so that a missing file is one, and no matter of the format
-    m = scipy.io.mmread(path, spmatrix=False)
-    return One(path, sf.from_scipy(m) if scipy.sparse.issparse(m) else m)
+    return One(path, read_matrix_market(path))
 
 
 READERS = {".npy": open_npy, ".npz": open_npz, ".mtx": open_mtx, ".gz": open_mtx}

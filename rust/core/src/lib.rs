@@ -19,6 +19,7 @@ mod helpers;
 mod item;
 mod kmeans;
 mod matrix;
+pub mod matrix_market;
 mod nearest;
 pub mod nm;
 mod once;

@@ -15,6 +15,7 @@ mod coo;
 mod csc;
 mod csr;
 mod header;
+mod matrix_market;
 mod nm;
 mod product;
 mod segments;
@@ -53,6 +54,8 @@ mod _native {
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within};
     #[pymodule_export]
     use super::header::parse_header;
+    #[pymodule_export]
+    use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
