@@ -195,7 +195,10 @@ def test_what_scipy_saves(tmp_path: Path, kind: str, compressed: bool) -> None:
     ("arrays", "what"),
     [
         ({"format": b"coo", "row": [0.5, 1.9], "col": [0, 1]}, r"coords\[0\]: want 2 integers, got float64"),
-        ({"format": b"coo", "row": np.array([2**64 - 1, 0], np.uint64), "col": [0, 1]}, r"coords\[0\]\[0\] = 18446744073709551615"),
+        (
+            {"format": b"coo", "row": np.array([2**64 - 1, 0], np.uint64), "col": [0, 1]},
+            r"coords\[0\]\[0\] = 18446744073709551615",
+        ),
         ({"format": b"coo", "row": [0, 1]}, "the array 'col' is missing"),
         ({"format": b"csr", "indptr": [0, 1, 2, 2, 2], "indices": [0.5, 1.5]}, "indices: want a 1-d integer array"),
         ({"format": b"csr", "indptr": [0, 1, 2, 2, 2], "indices": [0, 9]}, r"indices\[1\] = 9 is out of range"),
