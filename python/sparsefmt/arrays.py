@@ -154,12 +154,23 @@ def checked_shape(shape: object, ranks: tuple[int, int] = (1, 64)) -> tuple[int,
 
 def plain(a: Array, dtype: Dtype | type) -> Array:
     """`a` C-contiguous, aligned and of that dtype; itself if it is."""
-    return np.require(a, dtype, ("C", "A"))
+    made = np.require(a, dtype, ("C", "A"))
+    return made if is_aligned(made) else made.copy()
 
 
 def is_plain(a: Array) -> bool:
     """C-contiguous, aligned and in native byte order: what kernels take as it is."""
-    return bool(a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative)
+    return bool(a.flags.c_contiguous and is_aligned(a) and a.dtype.isnative)
+
+
+def is_aligned(a: Array) -> bool:
+    """Whether kernels can see the items in place: as unsigned integers of their width, or pairs of 8 bytes.
+
+    NumPy asks less of complex64: two halves of 4 bytes.
+    """
+    if a.dtype.kind != "c" or not a.size:
+        return bool(a.flags.aligned)
+    return bool(a.flags.aligned) and a.__array_interface__["data"][0] % 8 == 0 and not any(n % 8 for n in a.strides)
 
 
 # Memory
@@ -279,6 +290,54 @@ def _allocated(shape: int | tuple[int, ...], dtype: Dtype | type, what: str, lim
     except (MemoryError, ValueError, OSError, OverflowError) as e:
         msg = f"{what} of shape {shape} and {nbytes} bytes cannot be made: {e}"
         raise SizeError(msg) from e
+
+
+def counted(stop: int, dtype: Dtype | type = np.int64, what: str = "a range of numbers") -> Array:
+    """0, 1, ... below `stop`.
+
+    Raises:
+        SizeError: they are more than allowed.
+    """
+    made = empty(stop, dtype, what)
+    made[...] = np.arange(stop, dtype=dtype) if stop <= 1 << 16 else 1
+    if stop > 1 << 16:
+        made[0] = 0
+        np.add.accumulate(made, 0, None, made)
+    return made
+
+
+def repeated(a: Array, count: int | Array, axis: int = 0, what: str = "repeated items") -> Array:
+    """`numpy.repeat` behind the gate of memory.
+
+    Raises:
+        SizeError: the result would be larger than allowed.
+    """
+    total = int(count.sum()) if isinstance(count, np.ndarray) else a.shape[axis] * count
+    check_fits((*a.shape[:axis], total, *a.shape[axis + 1 :]), a.dtype, what)
+    try:
+        return np.repeat(a, count, axis)
+    except MemoryError as e:
+        msg = f"{what} cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
+def spread(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
+    """`numpy.broadcast_to`, for shapes that may be too large to be arrays.
+
+    Raises:
+        SizeError: NumPy cannot count the bytes of such an array.
+    """
+    if math.prod(shape) * a.itemsize > _INT64_MAX:
+        msg = f"{what} of shape {shape} would have {math.prod(shape)} items of {a.itemsize} bytes"
+        raise SizeError(msg)
+    return np.broadcast_to(a, shape)
+
+
+def check_fits(shape: tuple[int, ...], dtype: Dtype | type, what: str) -> None:
+    """Raises SizeError if an array of that shape is larger than allowed; the product is taken in Python's integers."""
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if nbytes > memory.LARGE or _max_bytes is not None:
+        check_size(nbytes, what)
 
 
 def frozen(a: Array) -> Array:

@@ -245,7 +245,7 @@ def _whole(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | 
     if isinstance(values, Raw) and _is_plain(s, values, compute):
         w = values.data
     else:
-        w = np.empty(s.shape, values.dtype)
+        w = empty(s.shape, values.dtype, "the dense matrix")
         values.decode_rows(s, 0, s.shape[0], w)
         w = w.astype(compute, copy=False)
     if right.ndim <= 2:  # `dot` raises no warnings, and starts sooner

@@ -110,6 +110,8 @@ class SparseTensor(Packed):
         """Number of elements that are not zero by value (-0.0 is zero)."""
         if self._on_gpu:
             return int(EXPORTS["device.nnz"](self))
+        if not self.slots:
+            return 0
         return count_nonzero(items(self.values.decode(self.structure)).reshape(-1), zero_mask(self.dtype, "value"))
 
     @property

@@ -53,7 +53,7 @@ def texts(draw: st.DrawFn) -> bytes:
     text=texts(),
     field=st.integers(0, 4),
     symmetry=st.integers(0, 3),
-    sides=st.integers(0, 3),
+    sides=st.integers(0, 2),
     room=st.integers(0, 6),
     index=st.sampled_from([np.int32, np.int64]),
 )

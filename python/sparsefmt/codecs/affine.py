@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
+from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain, zeros
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
@@ -242,7 +242,7 @@ class Affine(Codec):
         """The values of all slots."""
         codes = self.lift(structure)
         body = structure.body(codes)
-        values = np.zeros(codes.shape, self.dtype)
+        values = zeros(codes.shape, self.dtype, "values of slots")
         if not body.size:
             return values
         per = structure.slot_group(columns(structure.shape, self.group))

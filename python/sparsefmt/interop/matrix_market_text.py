@@ -79,7 +79,7 @@ _WIDE = {
     kernels.REAL: np.float64,
     kernels.COMPLEX: np.complex128,
 }
-_PLAIN_NANS = (0x7FF8000000000000, 0xFFF8000000000000)
+_PLAIN_NANS = np.array([0x7FF8000000000000, 0xFFF8000000000000], np.uint64)
 
 
 def _write(file: IO[bytes], row: Array, col: Array, data: Array, kind: int) -> None:

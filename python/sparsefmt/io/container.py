@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, empty
+from sparsefmt.arrays import DTYPES, Array, empty, is_aligned
 from sparsefmt.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.kernels.header import parse_header
@@ -77,7 +77,7 @@ class Container:
         if has_odd_bools(a):
             msg = f"bool array {key!r} holds bytes other than 0 and 1"
             raise CorruptFileError(msg)
-        return a if a.flags.aligned else _aligned(a)
+        return a if is_aligned(a) else _aligned(a)
 
 
 def _aligned(a: Array) -> Array:
