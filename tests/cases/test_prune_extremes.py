@@ -28,11 +28,8 @@ def test_blocks_of_any_exponent_in_one_array() -> None:
 
 
 def exact(w: np.ndarray, r: int, c: int) -> list[Fraction]:
-    found = []
-    for i in range(0, w.shape[0], r):
-        for j in range(0, w.shape[1], c):
-            found.append(sum((Fraction(float(x)) ** 2 for x in w[i : i + r, j : j + c].ravel()), Fraction(0)))
-    return found
+    parts = [w[i : i + r, j : j + c] for i in range(0, w.shape[0], r) for j in range(0, w.shape[1], c)]
+    return [sum((Fraction(float(x)) ** 2 for x in part.ravel()), Fraction(0)) for part in parts]
 
 
 @pytest.mark.parametrize("block", [(1, 1), (2, 3), (4, 4), (5, 2), (100, 1), (1, 100), (2**31 - 1, 2**31 - 1)])

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, check_size, empty, index_dtype, max_bytes, zeros
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError, SizeError
+from sparsefmt.base.limits import check_size, max_bytes
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import FormatError, SizeError
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
 from sparsefmt.kernels import checks
 from sparsefmt.kernels import matrix_market as kernels
@@ -27,7 +29,7 @@ from sparsefmt.kernels.matrix_market import COMPLEX, HERMITIAN, PATTERN, SKEW, U
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csr
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _FIELDS = {name: name for name in kernels.FIELDS} | {"float": "real", "double": "real"}
 _DTYPES = (np.float64, np.int64, np.uint64, np.float64, np.complex128)

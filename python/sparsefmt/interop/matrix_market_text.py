@@ -6,12 +6,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, FLOATS, Array, as_array, empty, native
-from sparsefmt.errors import FormatError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, native
+from sparsefmt.base.errors import FormatError
 from sparsefmt.io.atomic import replacing
 from sparsefmt.kernels import matrix_market as kernels
 from sparsefmt.structures.coo import Coo
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _LINES = 1 << 16  # written at once
 

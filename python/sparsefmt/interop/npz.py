@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib import format as npy
 
-from sparsefmt.arrays import Array, Dtype, empty, native
-from sparsefmt.errors import DtypeError, FormatError, SparsefmtError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array, Dtype, native
+from sparsefmt.base.errors import DtypeError, FormatError, SparsefmtError
 
 _SUFFIX = ".npy"
 _LONGEST_HEADER = 1 << 16

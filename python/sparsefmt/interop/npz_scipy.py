@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.interop.npz import NpzArchive
 from sparsefmt.interop.scipy import from_scipy_parts
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _ARRAYS = {
     "csr": ("indptr", "indices"),

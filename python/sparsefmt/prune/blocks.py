@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, zeros
+from sparsefmt.base.alloc import zeros
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.matrix import Matrix
 
 _ZERO, _INFINITE = -(1 << 20), 1 << 20  # exponents of blocks that hold only zeros, or what is not finite
 _PART = 1 << 20  # items that are looked at together, where a block has no more

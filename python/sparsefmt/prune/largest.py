@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.structures.nm import score_keys
 

@@ -1,0 +1,50 @@
+"""Archives of NumPy's arrays, and SciPy's matrices in them."""
+
+import os
+from pathlib import Path
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.checkpoint.entry import PLAIN, Entry
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.lone import One
+from sparsefmt.interop.npz import NpzArchive
+from sparsefmt.interop.npz_scipy import scipy_matrix
+
+
+def sniff(path: Path) -> bool:
+    """Whether the name ends in .npz."""
+    return path.suffix == ".npz" and not path.is_dir()
+
+
+class Npz(Source):
+    """Arrays that `numpy.savez` wrote; members that are no arrays are left alone."""
+
+    def __init__(self, path: Path, archive: NpzArchive, status: os.stat_result) -> None:
+        super().__init__(path, status)
+        self._archive, self.entries = archive, {}
+        if not len(archive) and archive.others:
+            msg = f"{path}: {archive.others[0]!r} is no array; numpy.savez writes only .npy members"
+            raise FormatError(msg)
+        for name in archive:
+            found = archive.header(name)
+            self.entries[name] = Entry(found.shape, found.dtype.name, found.nbytes, PLAIN, path.name)
+
+    def read(self, name: str) -> Array:
+        """The array, in memory."""
+        return self._archive[name]
+
+    def close(self) -> None:
+        """Closes the archive."""
+        self._archive.close()
+
+
+def open(path: Path) -> Source:
+    """Dense arrays, or the matrix that SciPy saved."""
+    status = path.stat()
+    archive = NpzArchive(path)
+    matrix = scipy_matrix(archive)
+    if matrix is None:
+        return Npz(path, archive, status)
+    archive.close()
+    return One(path, matrix, status)

@@ -1,0 +1,90 @@
+"""What `pack` does to one tensor."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sparsefmt as sf
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, PatternError, SparsefmtError
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.encoding.format_text import parse
+
+PRUNED = "sparsefmt.cli.pruned"
+"""The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Puts the name of the tensor in front of an error."""
+    try:
+        yield
+    except SparsefmtError as e:
+        text = f"{name}: {e}"
+        raise type(e)(text) from e
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A format, and how to reach it.
+
+    Args:
+        fmt: the format text.
+        prune: zero what the format cannot keep.
+        density: of magnitude and block pruning.
+        skip: leave tensors plain that the format does not hold.
+        exact: refuse a codec that a tensor does not have yet.
+    """
+
+    fmt: str
+    prune: bool = False
+    density: float | None = None
+    skip: bool = False
+    exact: bool = False
+
+    @property
+    def _kind(self) -> str:
+        return parse(self.fmt).structure.kind
+
+    def pack(self, name: str, value: Value) -> Value:
+        """Packs a tensor; gives it back as it is where `skip` says so.
+
+        Raises:
+            PatternError: it has not the pattern of the format.
+            DtypeError: the format does not hold its dtype.
+        """
+        hint = "" if self.prune else "; or pack with --prune, or leave such tensors plain with --skip"
+        with naming(name):
+            try:
+                return self._packed(value)
+            except PatternError as e:
+                if self.skip:
+                    return value
+                text = f"{e}{hint}"
+                raise PatternError(text) from e
+            except DtypeError:
+                if self.skip:
+                    return value
+                raise
+
+    def _packed(self, value: Value) -> sf.SparseTensor:
+        if not self.prune:
+            return self._converted(value) if isinstance(value, sf.SparseTensor) else sf.encode(value, self.fmt)
+        w = value.to_dense() if isinstance(value, sf.SparseTensor) else value
+        if self._kind == "nm":
+            return sf.encode(w, self.fmt, prune=True)
+        return sf.encode(self._pruned(w), self.fmt)
+
+    def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
+        structure, _, codec = self.fmt.partition("/")
+        if self.exact or codec in ("", "raw"):
+            return t.convert(self.fmt)
+        t = t.convert(structure)
+        return sf.cluster(t, codec) if codec.startswith(Codebook.kind) else sf.quantize(t, codec)
+
+    def _pruned(self, w: Array) -> Array:
+        density = self.density or 0.0
+        if self._kind == "bsr":
+            return sf.prune.block(w, parse(self.fmt).params["block"], density)
+        return sf.prune.magnitude(w, density)
