@@ -163,8 +163,6 @@ def test_a_tensor_is_no_array() -> None:
         says(TypeError, lambda x=x: bool(x), "truth")
         with pytest.raises(TypeError):
             iter(x)
-        with pytest.raises(TypeError):
-            x[0]
     says(TypeError, lambda: sf.encode(t, "coo"), "convert")
     says(TypeError, lambda: sf.prune.nm(t))
 

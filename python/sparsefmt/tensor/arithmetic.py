@@ -7,6 +7,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array, items, native
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError
+from sparsefmt.codecs import streams
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.nm import Nm
 
@@ -36,6 +37,8 @@ def _with(t: "SparseTensor", before: Array, after: Array) -> "SparseTensor":
     empty = items(before) == 0
     if empty.any():
         after[empty] = 0
+    if t.structure.padded:  # to a width that depends on that of items
+        after = streams.widened(t.structure, np.ascontiguousarray(t.structure.body(after)), 8 * dtype.itemsize)
     return t.replaced(t.structure, Raw(after), t.shape)
 
 

@@ -69,7 +69,11 @@ class Packed:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         """`numpy.take` and the like; every other function is refused by name."""
         if func in _FUNCTIONS and args and isinstance(args[0], Packed):
-            return _FUNCTIONS[func](*args, **kwargs)
+            try:
+                return _FUNCTIONS[func](*args, **kwargs)
+            except AttributeError:  # a view of a transpose has less
+                msg = f"numpy.{func.__name__} of the view of a transpose"
+                raise refused(msg, _DENSE) from None
         if func in (np.array_equal, np.array_equiv, np.allclose, np.isclose):
             raise TypeError(_COMPARE)
         msg = f"numpy.{func.__name__} of a packed tensor"
@@ -143,6 +147,6 @@ def operand(x: object) -> Array:
         msg = "the product of two packed tensors is not supported; unpack one: t.to_dense()"
         raise TypeError(msg)
     if hasattr(x, "tocsr"):
-        msg = f"the product with a {type(x).__name__} is not supported; use t.to_scipy() @ x, t @ x.toarray(), or pack x by from_scipy and t by to_dense"
-        raise TypeError(msg)
+        msg = f"the product with a {type(x).__name__} is not supported; use t.to_scipy() @ x, or t @ x.toarray(), "
+        raise TypeError(msg + "or pack it with sparsefmt.from_scipy and unpack t")
     return as_array(x, "x")
