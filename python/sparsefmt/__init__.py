@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import checkpoint, cuda, delta, prune
+from sparsefmt import checkpoint, cuda, delta, dynamic, merge, models, plan, prune, report
 from sparsefmt.api.compare import Comparison, compare
 from sparsefmt.api.convert import change as convert
 from sparsefmt.api.convert import explain
@@ -63,6 +63,7 @@ __all__ = [
     "decode",
     "delta",
     "dequantize",
+    "dynamic",
     "encode",
     "equal",
     "explain",
@@ -74,10 +75,14 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "merge",
+    "models",
     "open_checkpoint",
+    "plan",
     "prune",
     "quantize",
     "random",
+    "report",
     "save",
     "set_cache_bytes",
     "set_max_bytes",
