@@ -27,6 +27,7 @@ from sparsefmt.base.errors import (
 )
 from sparsefmt.base.limits import set_max_bytes
 from sparsefmt.checkpoint import Checkpoint, open_checkpoint
+from sparsefmt.delta.tasks import TaskStore
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.interop.torch import from_torch, to_torch
@@ -52,6 +53,7 @@ __all__ = [
     "SparseTensor",
     "SparsefmtError",
     "Suggestion",
+    "TaskStore",
     "TensorInfo",
     "VersionError",
     "checkpoint",

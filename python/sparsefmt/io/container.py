@@ -232,6 +232,9 @@ def _map(file: File) -> Callable[[int, int], Array]:
 
 
 def _mapped(file: File) -> Array:
+    if file.fileno() < 0:  # it would map zeros
+        msg = "the file is closed; read its arrays before"
+        raise CorruptFileError(msg)
     if sys.version_info >= (3, 13):
         mapped = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ, trackfd=False)
     else:
