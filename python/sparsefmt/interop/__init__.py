@@ -15,6 +15,8 @@ from sparsefmt.interop.files import save_anndata, save_binsparse, save_compresse
 from sparsefmt.interop.gptq import from_awq, from_gptq
 from sparsefmt.interop.layouts24 import from_cutlass24, from_nibbles24, to_cutlass24, to_nibbles24
 from sparsefmt.interop.marlin24 import from_marlin24
+from sparsefmt.interop.matrix_market import read_matrix_market
+from sparsefmt.interop.matrix_market_text import write_matrix_market
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "from_sparse24_bitmask",
     "from_sparse_bitmask",
     "read_matrix",
+    "read_matrix_market",
     "save_anndata",
     "save_binsparse",
     "save_compressed_tensors",
@@ -41,4 +44,5 @@ __all__ = [
     "to_sparse24_bitmask",
     "to_sparse_bitmask",
     "write_anndata",
+    "write_matrix_market",
 ]

@@ -29,8 +29,8 @@ def save_compressed_tensors(
 
     Args:
         path: of the .safetensors file.
-        tensors: by name. nm2:4 with raw values becomes sparse-24-bitmask, bitmask sparse-bitmask, dense with int4 or int8
-            codes pack-quantized; ndarrays stay. One file holds one of the three forms.
+        tensors: by name. nm2:4 with raw values becomes sparse-24-bitmask, bitmask sparse-bitmask, dense with int4 or
+            int8 codes pack-quantized; ndarrays stay. One file holds one of the three forms.
         metadata: texts by name; "format" is "pt" unless it says otherwise.
 
     Returns:
