@@ -6,8 +6,8 @@ import click
 
 from sparsefmt.cli.apply import apply
 from sparsefmt.cli.convert import convert
-from sparsefmt.cli.doctor import doctor
 from sparsefmt.cli.diff import diff
+from sparsefmt.cli.doctor import doctor
 from sparsefmt.cli.failures import EXIT_CODES, failure
 from sparsefmt.cli.formats import formats
 from sparsefmt.cli.inspect import inspect
@@ -51,8 +51,7 @@ def app() -> None:
     """Packs sparse weights: small on disk, fast to load, exact to read back."""
 
 
-for command in (pack, unpack, convert, inspect, verify, report, doctor, formats):
-for command in (pack, unpack, convert, merge, inspect, verify, diff, apply, log, report, formats):
+for command in (pack, unpack, convert, merge, inspect, verify, diff, apply, log, report, doctor, formats):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )
