@@ -8,7 +8,7 @@ import sparsefmt as sf
 from sparsefmt.arrays import Array
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
-from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
+from sparsefmt.errors import CodecError, FormatError, PatternError, SparsefmtError
 from sparsefmt.format import parse
 
 PRUNED = "sparsefmt.cli.pruned"
@@ -35,6 +35,7 @@ class Recipe:
         density: of magnitude and block pruning.
         skip: leave tensors plain that the format does not hold.
         exact: refuse a codec that a tensor does not have yet.
+        recode: keep the structure of packed tensors, whatever `fmt` says of it.
     """
 
     fmt: str
@@ -42,6 +43,24 @@ class Recipe:
     density: float | None = None
     skip: bool = False
     exact: bool = False
+    recode: bool = False
+
+    def check(self) -> None:
+        """Checks that the arguments fit together.
+
+        Raises:
+            FormatError: they do not.
+        """
+        fixed = self._kind == "nm"
+        if self.prune and not fixed and self.density is None:
+            msg = f"prune with {self.fmt} needs density: the share of weights to keep"
+            raise FormatError(msg)
+        if self.density is not None and (not self.prune or fixed or not 0 <= self.density <= 1):
+            msg = f"density = {self.density} makes no sense here: it is a share, 0..1, with prune, and for all but nm"
+            raise FormatError(msg)
+        if self.prune and self.skip:
+            msg = "prune and skip exclude each other"
+            raise FormatError(msg)
 
     @property
     def _kind(self) -> str:
@@ -52,7 +71,7 @@ class Recipe:
 
         Raises:
             PatternError: it has not the pattern of the format.
-            DtypeError: the format does not hold its dtype.
+            CodecError: the format does not hold its dtype or its values.
         """
         hint = "" if self.prune else "; or pack with --prune, or leave such tensors plain with --skip"
         with naming(name):
@@ -63,7 +82,7 @@ class Recipe:
                     return value
                 text = f"{e}{hint}"
                 raise PatternError(text) from e
-            except DtypeError:
+            except CodecError:
                 if self.skip:
                     return value
                 raise
@@ -78,9 +97,16 @@ class Recipe:
 
     def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
         structure, _, codec = self.fmt.partition("/")
-        if self.exact or codec in ("", "raw"):
+        if self.exact:
             return t.convert(self.fmt)
-        t = t.convert(structure)
+        if not self.recode:
+            t = t.convert(structure)
+        if codec in ("", t.values.text or "raw"):
+            return t
+        if t.values.kind != "raw":
+            t = sf.dequantize(t)
+        if codec == "raw":
+            return t
         return sf.cluster(t, codec) if codec.startswith(Codebook.kind) else sf.quantize(t, codec)
 
     def _pruned(self, w: Array) -> Array:
