@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import clustered, kmeans, stream
 from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads

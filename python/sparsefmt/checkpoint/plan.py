@@ -106,7 +106,7 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
     if entry.dtype in OPAQUE:  # its bytes, whatever the step
         slot = (name, entry.dtype, entry.shape)
         return Plan(name, [slot], lambda: iter([(name, source.read(name))]), before=entry.nbytes)
-    if not entry.is_packed and (step is None or step.target is None and step.rows(entry) == 1):
+    if not entry.is_packed and (step is None or (step.target is None and step.rows(entry) == 1)):
         if row_bytes > chunk or not entry.shape:
             return replace(whole_plan(name, source.read(name)), held=0)
         return dense_plan(source, name, entry, row_bytes, chunk, changed=False)

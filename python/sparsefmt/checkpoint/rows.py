@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sparsefmt.arrays import Array
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec
-from sparsefmt.format import Format
+from sparsefmt.encoding.format_text import Format
 from sparsefmt.structures.base import Structure, Window
 from sparsefmt.tensor import SparseTensor
 

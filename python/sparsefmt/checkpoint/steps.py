@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.rows import FIXED, joins, row_step
-from sparsefmt.format import Format, parse
+from sparsefmt.encoding.format_text import Format, parse
 from sparsefmt.tensor import SparseTensor
 
 Function: TypeAlias = Callable[[str, Value], Mapping[str, Value]]

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
-from sparsefmt.part import Part
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.part import Part
 
 Options = dict[str, Any]
 Held = tuple[Array, tuple[str, int, int], Array, Array]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, empty, items
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array, Dtype, items
 from sparsefmt.kernels.kmeans import histogram16, kmeans_fit, range_sums, sort_singles
 
 BINS = 1 << 16  # distinct values that are fitted exactly

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import CodecError
 from sparsefmt.codecs.base import Layout
-from sparsefmt.errors import CodecError
 from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
 from sparsefmt.kernels.segments import segment_extremes
 

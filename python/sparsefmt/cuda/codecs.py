@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, COMPLEX, INTEGERS, Dtype
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Dtype
 from sparsefmt.codecs.affine import Affine, Int4
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.codebook import Codebook

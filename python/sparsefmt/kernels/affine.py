@@ -8,7 +8,7 @@ lifted form, i.e. minus the zero point, modulo 256, so that zero is 0 in every g
 import ml_dtypes
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, INTEGERS, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, INTEGERS, Array, Dtype
 from sparsefmt.kernels.registry import kernel
 
 

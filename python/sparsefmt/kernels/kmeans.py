@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.stream import pack_stream
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array
+from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.kernels.affine import spread
 from sparsefmt.kernels.bsr import bsr_to_dense
 from sparsefmt.kernels.nm import nm_decode

@@ -8,6 +8,7 @@ pub mod affine;
 mod bitmask;
 pub mod bsr;
 mod check;
+mod checksum;
 mod choices;
 mod clustered;
 mod codebook;
@@ -36,6 +37,7 @@ pub(crate) const TILE: usize = 2048;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
+pub use checksum::{xxh3_128, xxh3_blocks};
 pub use clustered::{Found, nm_lut_decode, nm_nearest_encode};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
 pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};

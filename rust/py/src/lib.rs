@@ -9,6 +9,7 @@ mod bitmask;
 mod borrow;
 mod bsr;
 mod check;
+mod checksum;
 mod clustered;
 mod codebook;
 mod coo;
@@ -41,6 +42,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
+    #[pymodule_export]
+    use super::checksum::{xxh3_128, xxh3_blocks};
     #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]

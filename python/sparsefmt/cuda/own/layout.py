@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.formulas import formulas
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 BRICK = 64  # rows, and dense columns
 STEP = 32  # dense columns of an instruction; scales begin at multiples of it

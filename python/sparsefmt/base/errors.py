@@ -1,6 +1,7 @@
 """Every error that the package raises on purpose.
 
-A message says what, where, what was got, what is allowed, and the way out.
+A message says what, where, what was got, what is allowed, and the way out. Tracebacks name the classes as callers do:
+`sparsefmt.PatternError`.
 """
 
 
@@ -50,3 +51,8 @@ class MergeError(SparsefmtError, ValueError):
 
 class DeltaError(SparsefmtError, ValueError):
     """A delta that does not fit: another base, applied twice, out of order, or damaged."""
+
+
+for _found in tuple(globals().values()):
+    if isinstance(_found, type) and issubclass(_found, SparsefmtError):
+        _found.__module__ = "sparsefmt"

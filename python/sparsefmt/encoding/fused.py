@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Matrix, empty, items, zeros
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array, items
+from sparsefmt.base.errors import CodecError, PatternError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Options
@@ -13,8 +16,8 @@ from sparsefmt.codecs.codebook import Codebook, Nearest, given_codebook
 from sparsefmt.codecs.codebook import nearest as find_nearest
 from sparsefmt.codecs.fit import count, fit, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
-from sparsefmt.errors import CodecError, PatternError
-from sparsefmt.format import Format
+from sparsefmt.encoding.format_text import Format
+from sparsefmt.encoding.row_blocks import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
 from sparsefmt.kernels.clustered import nm_nearest_encode
 from sparsefmt.kernels.fused import SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
 from sparsefmt.kernels.kmeans import nearest16
@@ -23,7 +26,6 @@ from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
-from sparsefmt.windows import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
 
 # Dense rows as N:M: every item is a group and a slot.
 _EVERY: Params = {"n": 1, "m": 1, "align": 1}

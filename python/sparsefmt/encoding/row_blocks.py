@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, blocks, empty, index_dtype, is_plain, zeros
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.coerce import is_plain
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.matrix import Matrix, blocks
 from sparsefmt.kernels.rowwise import bits_gather, dense_row_counts, dense_to_bits, dense_to_csr
 from sparsefmt.kernels.settings import cpu_features
 from sparsefmt.structures.base import Params, Structure

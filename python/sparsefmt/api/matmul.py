@@ -4,12 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt import arrays, multiply, ops
-from sparsefmt.arrays import Array
-from sparsefmt.errors import DtypeError, FormatError
+from sparsefmt.base.coerce import as_array, is_plain
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.kernels.settings import cpu_features
-from sparsefmt.tensor import SparseTensor
-from sparsefmt.view import Packed, Transposed
+from sparsefmt.product import multiply, packed
+from sparsefmt.product.dtypes import result_dtypes
+from sparsefmt.product.plan import estimates
+from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.transposed import Transposed
 
 
 def matmul(a: object, b: object, *, out: Array | None = None, bias: object = None, compute: str | None = None) -> Array:
@@ -72,8 +76,8 @@ def _product(a: Any, b: Any, out: Array | None, compute: str | None) -> Array:  
         and a.ndim == 2
         and b.shape[0] == a.shape[1]
         and out.shape == (a.shape[0], *b.shape[1:])
-        and out.dtype == ops.result_dtypes(a.dtype, b.dtype)[0]
-        and arrays.is_plain(out)
+        and out.dtype == result_dtypes(a.dtype, b.dtype)[0]
+        and is_plain(out)
         and out.flags.writeable
         and not np.may_share_memory(out, b)
     )
@@ -111,7 +115,7 @@ def _check_apart(out: Array, t: SparseTensor) -> None:
 
 def _add(made: Array, bias: object, a: object) -> None:
     """Adds a number to each row, or to each column, in place."""
-    addend = arrays.as_array(bias, "bias")
+    addend = as_array(bias, "bias")
     left = isinstance(a, Packed)
     shape: Any = a.shape[:-1] if isinstance(a, SparseTensor | Transposed) else made.shape[-1:]
     if addend.shape != shape:
@@ -129,21 +133,21 @@ def _add(made: Array, bias: object, a: object) -> None:
 
 def _quantised(a: object, b: object) -> Array:
     """`a @ b` with the columns of b rounded to 8 bits."""
-    if not isinstance(a, SparseTensor) or a.ndim != 2 or not multiply.takes_integers(a.structure, a.values):
+    if not isinstance(a, SparseTensor) or a.ndim != 2 or not packed.takes_integers(a.structure, a.values):
         what = a.format if isinstance(a, SparseTensor) else type(a).__name__
         msg = (
             'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, a scale per '
             f"row, tensor or per multiple of 64 columns, on the left; got {what}"
         )
         raise FormatError(msg)
-    x = arrays.as_array(b, "x")
+    x = as_array(b, "x")
     if x.ndim > 2 or x.shape[0] != a.shape[1]:
         msg = f'matmul(compute="int8"): shapes {a.shape} and {x.shape} do not fit'
         raise FormatError(msg)
-    if ops.result_dtypes(a.dtype, x.dtype)[1] != np.float32:
+    if result_dtypes(a.dtype, x.dtype)[1] != np.float32:
         msg = f'compute="int8" sums in float32, but {a.dtype} with {x.dtype} gives float64'
         raise DtypeError(msg)
-    made = multiply.in_integers(a.structure, a.values, x[:, None] if x.ndim == 1 else x)
+    made = packed.in_integers(a.structure, a.values, x[:, None] if x.ndim == 1 else x)
     if made is None:
         msg = 'compute="int8" wants finite numbers; x holds NaN or an infinity'
         raise FormatError(msg)
@@ -169,13 +173,13 @@ def explain_matmul(t: SparseTensor, x: object) -> str:
     >>> print(sf.explain_matmul(t, np.ones(256, np.float32)).splitlines()[0])
     csr of float32, shape (256, 256), @ (256,) float32 -> float32
     """
-    array = arrays.as_array(x, "x")
+    array = as_array(x, "x")
     if array.shape[-2 if array.ndim > 1 else 0] != t.shape[-1]:
         msg = f"t @ x: shapes {t.shape} and {array.shape} do not fit"
         raise FormatError(msg)
     k = array.size // max(t.shape[-1], 1)
-    result = ops.result_dtypes(t.dtype, array.dtype)[0]
-    best, *others = multiply.estimates(t.structure, t.values, k, array.dtype)
+    result = result_dtypes(t.dtype, array.dtype)[0]
+    best, *others = estimates(t.structure, t.values, k, array.dtype)
     rows, cols = t.structure.shape
     dense = 2 * rows * cols * k
     lines = [

@@ -2,16 +2,19 @@
 
 from typing import Literal
 
-from sparsefmt import arrays, fused
-from sparsefmt.arrays import Array, Matrix, zero_mask
+from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
+from sparsefmt.base.dtypes import Array, zero_mask
+from sparsefmt.base.errors import CodecError, DtypeError, FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import CodecError, DtypeError, FormatError
-from sparsefmt.format import parse
+from sparsefmt.encoding import fused
+from sparsefmt.encoding.format_text import parse
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
-from sparsefmt.view import EXPORTS, Packed
+from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def encode(
@@ -53,11 +56,11 @@ def encode(
     if isinstance(w, Packed):
         msg = "w is packed already; use t.convert(fmt)"
         raise TypeError(msg)
-    if arrays.is_device_array(w):
+    if is_device_array(w):
         device_encode = EXPORTS["device.encode"]
         made: SparseTensor = device_encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
         return made
-    target, a = parse(fmt), arrays.as_array(w)
+    target, a = parse(fmt), as_array(w)
     if codebook is not None and target.codec is not Codebook:
         msg = f"codebook= is for kmeans codecs; {fmt!r} is none"
         raise CodecError(msg)
@@ -93,7 +96,7 @@ def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
     """
     if score is None:
         return None
-    a, matrix = arrays.as_array(score, "score"), arrays.matrix_shape(shape)
+    a, matrix = as_array(score, "score"), matrix_shape(shape)
     if a.shape not in (shape, matrix):
         msg = f"score: want shape {shape}, got {a.shape}"
         raise FormatError(msg)

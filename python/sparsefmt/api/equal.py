@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.tensor import SparseTensor, as_tensor
+from sparsefmt.base.dtypes import Array
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 
 def equal(a: SparseTensor, b: SparseTensor) -> bool:

@@ -1,46 +1,18 @@
-"""What is packed and no array: the base of tensors, and the light view of a transpose."""
+"""The light view of a transpose."""
 
-from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from sparsefmt import arrays, multiply
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import is_device_array
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec
-from sparsefmt.errors import FormatError
+from sparsefmt.product import multiply
 from sparsefmt.structures.base import Structure
-
-EXPORTS: dict[str, Callable[..., Any]] = {}
-"""Functions that higher layers lend to the methods of tensors, by name."""
-
-
-class Packed:
-    """Something packed: NumPy leaves its operators to it and does not mistake it for an array."""
-
-    __slots__ = ()
-    __array_ufunc__ = None
-    __array_priority__ = 20.0
-
-    def __bool__(self) -> NoReturn:
-        msg = "the truth of a tensor is undefined; compare t.nnz or use sparsefmt.equal"
-        raise TypeError(msg)
-
-    def __array__(self, *args: object, **kwargs: object) -> NoReturn:
-        msg = "a packed tensor is not an array; use .toarray() to make a dense one"
-        raise TypeError(msg)
-
-
-def operand(x: object) -> Array:
-    """The other factor of a product as an array.
-
-    Raises:
-        TypeError: it is a packed tensor.
-    """
-    if isinstance(x, Packed):
-        msg = "the product of two packed tensors is not supported; unpack one: t.to_dense()"
-        raise TypeError(msg)
-    return arrays.as_array(x, "x")
+from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.tensor.base import Packed, operand
 
 
 class Source(Protocol):
@@ -107,7 +79,7 @@ class Transposed(Packed):
             made: Array = EXPORTS["device.transposed"](self._t, out, max_bytes)
             return made
         if out is None:
-            out = arrays.empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
+            out = empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
         elif not isinstance(out, np.ndarray) or out.shape != self.shape:
             got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
             msg = f"out: want an array of shape {self.shape}, got {got}"
@@ -124,7 +96,7 @@ class Transposed(Packed):
 
     def __matmul__(self, x: object) -> Array:
         """`t.T @ x`; rank 2 only."""
-        if self._t.device != "cpu" or arrays.is_device_array(x):
+        if self._t.device != "cpu" or is_device_array(x):
             turned: Array = EXPORTS["device.transposed_matmul"](self._t, x)
             return turned
         x = operand(x)
@@ -138,7 +110,7 @@ class Transposed(Packed):
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t.T`; rank 2 only."""
-        if self._t.device != "cpu" or arrays.is_device_array(x):
+        if self._t.device != "cpu" or is_device_array(x):
             turned: Array = EXPORTS["device.matmul_transposed"](self._t, x)
             return turned
         x = operand(x)

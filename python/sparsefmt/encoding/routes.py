@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, index_dtype, zeros
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import bsr as blocks
 from sparsefmt.kernels import nm
 from sparsefmt.kernels.items import every_bit

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, frozen
+from sparsefmt.base.coerce import frozen
+from sparsefmt.base.dtypes import Array
 
 
 class Part:

@@ -6,20 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt import arrays, convert, multiply
-from sparsefmt.arrays import Array, Dtype, items, zero_mask
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import checked_shape, is_device_array, is_plain, matrix_shape
+from sparsefmt.base.dtypes import Array, Dtype, dtype_named, items, native, zero_mask
+from sparsefmt.base.errors import BackendError, CodecError, DtypeError, FormatError
+from sparsefmt.base.matrix import blocks, copy_rows
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.errors import BackendError, CodecError, DtypeError, FormatError
-from sparsefmt.format import parse, parse_codec
+from sparsefmt.encoding import routes
+from sparsefmt.encoding.format_text import parse, parse_codec
 from sparsefmt.kernels.rowwise import count_nonzero
-from sparsefmt.storage import Storage, storage
+from sparsefmt.product import multiply
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.view import EXPORTS, Packed, Transposed, operand
+from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.tensor.base import Packed, operand
+from sparsefmt.tensor.storage import Storage, storage
+from sparsefmt.tensor.transposed import Transposed
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
@@ -55,9 +61,9 @@ class SparseTensor(Packed):
             if not isinstance(part, kind):
                 msg = f"want a {kind.__name__.lower()}, got {type(part).__name__}"
                 raise FormatError(msg)
-        shape = arrays.checked_shape(self.shape)
+        shape = checked_shape(self.shape)
         object.__setattr__(self, "shape", shape)
-        if arrays.matrix_shape(shape) != self.structure.shape:
+        if matrix_shape(shape) != self.structure.shape:
             msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
         self.values.fits(self.structure)
@@ -77,8 +83,6 @@ class SparseTensor(Packed):
         both = (self.structure, self.values)
         parts = [(p.kind, {k: _exported(a) for k, a in p.arrays().items()}, p.params()) for p in both]
         return unpickled, (*parts, self.shape, self.dtype.name)
-
-    # What it is
 
     @property
     def ndim(self) -> int:
@@ -157,8 +161,6 @@ class SparseTensor(Packed):
     def __len__(self) -> int:
         return self.shape[0]
 
-    # What it becomes
-
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes into a new array, or into `out`.
 
@@ -184,21 +186,21 @@ class SparseTensor(Packed):
             made: Array = EXPORTS["device.to_dense"](self, out, max_bytes)
             return made
         if out is None:
-            out = arrays.empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
+            out = empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
         else:
             self._check_out(out)
         if not self.size:
             return out
         (rows, cols), step = self.structure.shape, self.structure.row_step
-        if arrays.is_plain(out):
+        if is_plain(out):
             self.values.decode_rows(self.structure, 0, rows, out.reshape(rows, cols))
             return out
-        buffer = arrays.empty(0, self.dtype)
-        for low, high in arrays.blocks(rows, cols * self.dtype.itemsize, step):
+        buffer = empty(0, self.dtype)
+        for low, high in blocks(rows, cols * self.dtype.itemsize, step):
             if high - low != len(buffer):
-                buffer = arrays.empty((high - low, cols), self.dtype, "a block of rows")
+                buffer = empty((high - low, cols), self.dtype, "a block of rows")
             self.values.decode_rows(self.structure, low, high, buffer)
-            arrays.copy_rows(out, low, high, buffer, back=True)
+            copy_rows(out, low, high, buffer, back=True)
         return out
 
     def _check_out(self, out: Array) -> None:
@@ -206,7 +208,7 @@ class SparseTensor(Packed):
             got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
             msg = f"out: want an array of shape {self.shape}, got {got}"
             raise FormatError(msg)
-        if arrays.native(out.dtype) != self.dtype:
+        if native(out.dtype) != self.dtype:
             msg = f"out: want {self.dtype}, got {out.dtype}"
             raise DtypeError(msg)
         if not out.flags.writeable:
@@ -250,11 +252,11 @@ class SparseTensor(Packed):
         if self._on_gpu:
             made: SparseTensor = EXPORTS["device.convert"](self, fmt, target)
             return made
-        way = convert.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
+        way = routes.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
         if len(way) == 1:
             return self
         lifted = self.values.lift(self.structure)
-        structure, slots = convert.restructure(self.structure, lifted, target.structure, target.params)
+        structure, slots = routes.restructure(self.structure, lifted, target.structure, target.params)
         return SparseTensor.from_checked(structure, self.values.lower(structure, slots), self.shape)
 
     def to(self, device: str) -> "SparseTensor":
@@ -290,7 +292,7 @@ class SparseTensor(Packed):
             other = Csc if isinstance(s, Csr) else Csr
             return SparseTensor.from_checked(other(s.indptr, s.indices, shape, check=False), self.values, shape)
         if isinstance(s, Coo):
-            order = convert.column_order(s)
+            order = routes.column_order(s)
             flipped = Coo(s.col[order], s.row[order], shape, check=False)
             slots = self.values.lift(s)[order]
             return SparseTensor.from_checked(flipped, self.values.lower(flipped, slots), shape)
@@ -310,7 +312,7 @@ class SparseTensor(Packed):
             SizeError: the product would be larger than allowed.
             BackendError: one of the two is on a GPU and the other is not; see `sparsefmt.cuda.matmul`.
         """
-        if self._on_gpu or arrays.is_device_array(x):
+        if self._on_gpu or is_device_array(x):
             made: Array = EXPORTS["device.matmul"](self, x)
             return made
         x = operand(x)
@@ -325,7 +327,7 @@ class SparseTensor(Packed):
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
-        if self._on_gpu or arrays.is_device_array(x):
+        if self._on_gpu or is_device_array(x):
             made: Array = EXPORTS["device.rmatmul"](self, x)
             return made
         x = operand(x)
@@ -333,7 +335,7 @@ class SparseTensor(Packed):
             msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
             raise FormatError(msg)
         if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = multiply.matmul(self.structure, self.values, x.reshape(arrays.matrix_shape(x.shape)).T)[0]
+            row = multiply.matmul(self.structure, self.values, x.reshape(matrix_shape(x.shape)).T)[0]
             return np.asarray(row.reshape(x.shape[:-1])[()])
         return multiply.rmatmul(self.structure, self.values, x)
 
@@ -347,7 +349,7 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
-    shape = arrays.checked_shape(shape)
+    shape = checked_shape(shape)
     for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
         if kind not in registry:
             msg = f"{kind!r} is unknown; have {', '.join(registry)}"
@@ -357,8 +359,8 @@ def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str)
             msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
             raise FormatError(msg)
     try:
-        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], arrays.matrix_shape(shape))
-        codec = CODECS[values[0]].from_parts(values[1], values[2], arrays.dtype_named(dtype))
+        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], matrix_shape(shape))
+        codec = CODECS[values[0]].from_parts(values[1], values[2], dtype_named(dtype))
     except TypeError as e:
         if isinstance(e, FormatError | CodecError):
             raise
@@ -375,7 +377,7 @@ def _exported(a: Array) -> tuple[Array, str]:
 def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
     """Builds and checks a tensor from what `SparseTensor.__reduce__` gave."""
     parts = [
-        (kind, {k: a.view(arrays.dtype_named(name)) for k, (a, name) in found.items()}, params)
+        (kind, {k: a.view(dtype_named(name)) for k, (a, name) in found.items()}, params)
         for kind, found, params in (structure, values)
     ]
     return rebuild(parts[0], parts[1], shape, dtype)

@@ -1,8 +1,8 @@
 """Conversions as functions."""
 
-from sparsefmt import convert
-from sparsefmt.format import parse
-from sparsefmt.tensor import SparseTensor, as_tensor
+from sparsefmt.encoding import routes
+from sparsefmt.encoding.format_text import parse
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 
 def change(t: SparseTensor, fmt: str) -> SparseTensor:
@@ -24,7 +24,7 @@ def explain(t: SparseTensor, fmt: str) -> str:
     'bitmask -> csr -> coo, about 264 bytes'
     """
     t, target = as_tensor(t, gpu=True), parse(fmt)
-    way, nbytes = convert.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
+    way, nbytes = routes.plan(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return f"{t.format}: nothing to do"
     return f"{' -> '.join(way)}, about {nbytes} bytes"

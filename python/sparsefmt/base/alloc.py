@@ -9,15 +9,18 @@ To allow that costs more than a small product, because every CPU must forget whe
 
 import contextlib
 import ctypes
+import math
 import mmap
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, Any]
+from sparsefmt.base import limits
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import SizeError
 
 ALIGNMENT = 64
 LARGE = 1 << 20  # bytes from which on an array gets a block of its own
@@ -135,3 +138,51 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int, *, zeroe
     if zeroed and used:
         made.fill(0)
     return made
+
+
+def empty(
+    shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result", limit: int | None = None
+) -> Array:
+    """An array of undefined content whose address is a multiple of 64; large ones come in huge pages.
+
+    Raises:
+        SizeError: it is larger than allowed, or the system has not that much memory.
+    """
+    return _allocated(shape, dtype, what, limit, zeroed=False)
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result") -> Array:
+    """An array of zeros, aligned like `empty`; the system hands out its pages when they are first written."""
+    return _allocated(shape, dtype, what, None, zeroed=True)
+
+
+def _allocated(shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, zeroed: bool) -> Array:
+    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if limit is not None or nbytes > LARGE or not limits.is_default():
+        limits.check_size(nbytes, what, limit)
+    try:
+        return allocate(shape, dtype, nbytes, zeroed=zeroed)
+    except (MemoryError, ValueError, OSError, OverflowError) as e:
+        msg = f"{what} of shape {shape} and {nbytes} bytes cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
+def set_cache_bytes(n: int | None) -> None:
+    """Sets how many bytes of freed memory are kept for the next large arrays, which saves their page faults.
+
+    The operating system may take kept pages back at any time without writing them anywhere.
+
+    Args:
+        n: bytes, 0 to keep nothing, or None for the default: 256 MiB or 1/16 of the memory of the machine, the lesser.
+
+    Raises:
+        FormatError: n is negative or no integer.
+
+    >>> set_cache_bytes(0)
+    >>> set_cache_bytes(None)
+    """
+    keep(min(KEPT_AT_MOST, limits.machine_limit() // 16) if n is None else limits.byte_count(n, "set_cache_bytes: n"))
+
+
+set_cache_bytes(None)

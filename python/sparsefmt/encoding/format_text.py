@@ -5,10 +5,10 @@ import functools
 import re
 from dataclasses import dataclass
 
+from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.registry import STRUCTURES
 
