@@ -24,7 +24,7 @@ from sparsefmt.base.errors import (
     VersionError,
 )
 from sparsefmt.base.limits import set_max_bytes
-from sparsefmt.checkpoint import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint import Checkpoint, TransformReport, open_checkpoint, transform
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
@@ -49,6 +49,7 @@ __all__ = [
     "SparseTensor",
     "SparsefmtError",
     "TensorInfo",
+    "TransformReport",
     "VersionError",
     "checkpoint",
     "cluster",
@@ -74,4 +75,5 @@ __all__ = [
     "set_max_bytes",
     "set_num_threads",
     "to_scipy",
+    "transform",
 ]

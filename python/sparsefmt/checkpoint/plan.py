@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Dtype, dtype_named, index_dtype
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
+from sparsefmt.base.errors import CheckpointError, PatternError, SizeError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
 from sparsefmt.checkpoint.rows import NUMBERS, OFFSETS, cut, ranges
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.writer import Slot
-from sparsefmt.errors import CheckpointError, PatternError, SizeError
 from sparsefmt.io import schema
 from sparsefmt.io.dtypes import PAIRED, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 CHUNK = 32 << 20  # bytes of rows that are worked on at a time
 OPAQUE = ("F4", "F6_E2M3", "F6_E3M2")
@@ -58,7 +60,7 @@ def dense_bytes(entry: Entry) -> int:
     if entry.dtype in OPAQUE:
         return entry.nbytes
     try:
-        return entry.size * dtype_named(entry.dtype).itemsize
+        return entry.size * int(dtype_named(entry.dtype).itemsize)
     except ValueError:  # a plain dtype that cannot be packed
         return entry.nbytes
 
@@ -105,7 +107,7 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
     row_bytes = dense_bytes(entry) // max(rows, 1)
     if entry.dtype in OPAQUE:  # its bytes, whatever the step
         slot = (name, entry.dtype, entry.shape)
-        return Plan(name, [slot], lambda: iter([(name, source.read(name))]), before=entry.nbytes)
+        return Plan(name, [slot], lambda: iter([(name, as_array(source.read(name)))]), before=entry.nbytes)
     if not entry.is_packed and (step is None or (step.target is None and step.rows(entry) == 1)):
         if row_bytes > chunk or not entry.shape:
             return replace(whole_plan(name, source.read(name)), held=0)
@@ -148,8 +150,8 @@ def plain_dtype(source: Source, name: str, entry: Entry) -> Dtype:
     try:
         return dtype_named(entry.dtype)
     except ValueError:
-        value: Dtype = source.read(name).dtype
-        return value
+        found: Dtype = source.read(name).dtype
+        return found
 
 
 def whole_value(source: Source, name: str, entry: Entry) -> Value:

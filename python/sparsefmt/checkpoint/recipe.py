@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import sparsefmt as sf
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import PatternError, SparsefmtError
+from sparsefmt.base.errors import CodecError, FormatError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.encoding.format_text import parse
-from sparsefmt.errors import CodecError, FormatError, PatternError, SparsefmtError
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""

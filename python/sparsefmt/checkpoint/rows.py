@@ -4,12 +4,12 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.structures.base import Structure, Window
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 BY_ROWS = ("dense", "nm", "bitmask", "csr", "coo", "bsr")
 """Structures whose arrays follow the rows."""

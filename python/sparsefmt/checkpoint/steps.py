@@ -9,7 +9,7 @@ from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.rows import FIXED, joins, row_step
 from sparsefmt.encoding.format_text import Format, parse
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 Function: TypeAlias = Callable[[str, Value], Mapping[str, Value]]
 """A step of the user: name and tensor in, tensors by name out; picklable where it is to run elsewhere."""
