@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import checksum
 
 LENGTHS = [*range(0, 260), 511, 512, 513, 1023, 1024, 1025, 1087, 1088, 1089, 2047, 2048, 2049, 10_000, 65_536]
