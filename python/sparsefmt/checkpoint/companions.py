@@ -1,4 +1,4 @@
-"""Tensors that belong to quantised weights: scales, zero points, packed codes. They are no weights, and never pruned."""
+"""Tensors beside quantised weights: scales, zero points, packed codes. They are no weights, and never pruned."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -137,7 +137,7 @@ def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]
         return called(job, job.step, source, stack)
     plans, budget = [], job.chunk
     for name in job.names:
-        step = job.step if name in job.chosen else None
+        step = job.step.of(name) if name in job.chosen else None
         plan = plan_tensor(source, name, step, chunk=job.chunk, budget=budget)
         budget -= plan.held if plan.changed else 0
         plans.append(plan)

@@ -258,7 +258,7 @@ def measured_sizes(
         for item in packed_items(name, result)[0]:
             repeated = low > 0 and item.key.rpartition(".")[2] in OFFSETS
             sizes[item.key] = sizes.get(item.key, 0) + len(item.array) - repeated
-        sample = sample or result
+        sample = result if sample is None else sample
     return None if sample is None else (sizes, sample)
 
 

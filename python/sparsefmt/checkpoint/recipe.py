@@ -1,15 +1,18 @@
 """What `pack` does to one tensor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-import sparsefmt as sf
+from sparsefmt.api.encode import encode
+from sparsefmt.api.quantize import cluster, dequantize, quantize
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CodecError, FormatError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.encoding.format_text import parse
+from sparsefmt.prune import block, magnitude
+from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
@@ -36,6 +39,7 @@ class Recipe:
         skip: leave tensors plain that the format does not hold.
         exact: refuse a codec that a tensor does not have yet.
         recode: keep the structure of packed tensors, whatever `fmt` says of it.
+        rules: another format for some names.
     """
 
     fmt: str
@@ -44,6 +48,12 @@ class Recipe:
     skip: bool = False
     exact: bool = False
     recode: bool = False
+    rules: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def of(self, name: str) -> "Recipe":
+        """The recipe for one tensor."""
+        fmt = self.rules.get(name)
+        return replace(self, rules={}) if fmt is None else replace(self, fmt=fmt, rules={})
 
     def check(self) -> None:
         """Checks that the arguments fit together.
@@ -87,15 +97,15 @@ class Recipe:
                     return value
                 raise
 
-    def _packed(self, value: Value) -> sf.SparseTensor:
+    def _packed(self, value: Value) -> SparseTensor:
         if not self.prune:
-            return self._converted(value) if isinstance(value, sf.SparseTensor) else sf.encode(value, self.fmt)
-        w = value.to_dense() if isinstance(value, sf.SparseTensor) else value
+            return self._converted(value) if isinstance(value, SparseTensor) else encode(value, self.fmt)
+        w = value.to_dense() if isinstance(value, SparseTensor) else value
         if self._kind == "nm":
-            return sf.encode(w, self.fmt, prune=True)
-        return sf.encode(self._pruned(w), self.fmt)
+            return encode(w, self.fmt, prune=True)
+        return encode(self._pruned(w), self.fmt)
 
-    def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
+    def _converted(self, t: SparseTensor) -> SparseTensor:
         structure, _, codec = self.fmt.partition("/")
         if self.exact:
             return t.convert(self.fmt)
@@ -104,13 +114,13 @@ class Recipe:
         if codec in ("", t.values.text or "raw"):
             return t
         if t.values.kind != "raw":
-            t = sf.dequantize(t)
+            t = dequantize(t)
         if codec == "raw":
             return t
-        return sf.cluster(t, codec) if codec.startswith(Codebook.kind) else sf.quantize(t, codec)
+        return cluster(t, codec) if codec.startswith(Codebook.kind) else quantize(t, codec)
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
         if self._kind == "bsr":
-            return sf.prune.block(w, parse(self.fmt).params["block"], density)
-        return sf.prune.magnitude(w, density)
+            return block(w, parse(self.fmt).params["block"], density)
+        return magnitude(w, density)

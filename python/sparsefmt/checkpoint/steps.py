@@ -37,6 +37,10 @@ class Step(ABC):
         """Whether the size of the result follows from the shape alone."""
         return False
 
+    def of(self, name: str) -> "Step":
+        """The step for one tensor."""
+        return self
+
     @property
     def target(self) -> Format | None:
         """The format that comes out, where it is one."""
@@ -48,6 +52,10 @@ class Pack(Step):
     """Packs plain tensors, and packed ones anew; see `pack`."""
 
     recipe: Recipe
+
+    def of(self, name: str) -> "Pack":
+        """With the format that the rules of the recipe say."""
+        return Pack(self.recipe.of(name)) if self.recipe.rules else self
 
     def selects(self, entry: Entry) -> bool:
         """By the rule of `sparsefmt pack`."""
