@@ -78,17 +78,27 @@ class Run:
 
 def run_options(command: F) -> F:
     """Adds the options of `Run`, and hands them over as one argument `run`."""
+    return with_run(command, writes=True)
+
+
+def read_options(command: F) -> F:
+    """The same for a command that writes nothing."""
+    return with_run(command, writes=False)
+
+
+def with_run(command: F, *, writes: bool) -> F:
+    """Adds options, and hands them over as one argument `run`."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        fields = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(Run)}
+        fields = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(Run) if field.name in kwargs}
         return command(*args, run=Run(**fields), **kwargs)
 
     found: Any = wrapped
     for option in reversed(
         [
             file_option,
-            click.option("--force", is_flag=True, help="Replace the files of OUT that are written, if it exists."),
+            *([click.option("--force", is_flag=True, help="Replace the files of OUT, if it exists.")] * writes),
             click.option("--quiet", is_flag=True, help="Print nothing but errors."),
             click.option("--threads", type=click.IntRange(1, 1024), help="Threads of one process; default: all CPUs."),
             click.option("--workers", type=click.IntRange(1, 4096), default=1, help="Processes; default 1."),
