@@ -139,7 +139,7 @@ def test_pairs_of_bfloat16_keep_the_bound(
     if odd is not None:
         x[-1, -1] = odd
     out = np.full((shape[0], k), 7, np.float32)
-    found = product.pairs_matmul(t.structure.codes, t.values.data.view(np.uint16), x.view(np.uint16), out)
+    found = product.nm24_bf16_matmul(t.structure.codes, t.values.data.view(np.uint16), x.view(np.uint16), out)
     assert found == (2 if not by_kernels.pairs_are_fast() else int(odd is not None))
     if found:
         assert (out == 7).all()

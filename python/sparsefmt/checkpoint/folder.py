@@ -2,10 +2,25 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder that takes its place when it is complete; files of an older one that it does not hold stay."""
+    room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.absolute().parent))
+    try:
+        made = room / "new"
+        made.mkdir()
+        yield made
+        put_in_place(made, out, room / "old")
+    finally:
+        shutil.rmtree(room)
 
 
 def put_in_place(made: Path, out: Path, aside: Path) -> None:

@@ -7,11 +7,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sparsefmt.api.compare import compare, snr_db
 from sparsefmt.api.encode import encode
 from sparsefmt.api.equal import equal
 from sparsefmt.base.errors import CheckpointError, FormatError
-from sparsefmt.checkpoint.compare import DIFFERS, EXACT, PRUNED, QUANTIZED, compare, snr_db
-from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.jobs import Advance
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.plan import OPAQUE
@@ -19,6 +19,7 @@ from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
 from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.checkpoint.rounding import Rounding
+from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED, identical, judge
 from sparsefmt.tensor.sparse import SparseTensor
 
 MISSING, EXTRA, OTHER = "missing", "extra", "other shape or dtype"
@@ -38,7 +39,7 @@ class Row:
         relative: the Frobenius norm of the error relative to that of the original.
         allowed: whether a status other than exact is accepted.
         energy: share of the sum of squares that became zero.
-        worst: the largest relative error of a row, or of the columns under one scale.
+        worst: the largest relative error of a group of columns: those under one scale, else 128.
     """
 
     name: str
@@ -212,21 +213,22 @@ def compared(original: Checkpoint, theirs: str, source: Source, name: str, *, pr
         return Row(name, f"{OTHER}: {b.dtype} {b.shape}, was {a.dtype} {a.shape}", b.format, 0.0)
     with naming(name):
         value, theirs_value = source.read(name), original[theirs]
-        if a.dtype in OPAQUE or not is_number(a):
+        if a.dtype in OPAQUE:
             return bytes_row(name, theirs_value, value)
-        found = compare(theirs_value, value)
+        fmt = value.format if isinstance(value, SparseTensor) else b.format
+        if identical(theirs_value, value):
+            return Row(name, EXACT, fmt)
+        found = judge(theirs_value, value)
+        if not found.unequal:
+            return Row(name, EXACT, fmt)
         status = found.status
         if status == DIFFERS and isinstance(value, SparseTensor) and encoded_again(theirs_value, value):
             status = QUANTIZED
-    fmt = value.format if isinstance(value, SparseTensor) else b.format
+        error = compare(value, theirs_value)
     allowed = not strict and status in (PRUNED, QUANTIZED) and (pruned or not found.zeroed)
-    kept = 1 - found.unequal / found.elements if found.elements else 1.0
-    return Row(name, status, fmt, kept, found.max_abs, found.relative, allowed, found.energy, found.worst)
-
-
-def is_number(entry: Entry) -> bool:
-    """Whether NumPy can compute with the dtype."""
-    return not entry.dtype.startswith(("float8_e8m0", "float8_e4m3fnuz", "float8_e5m2fnuz"))
+    kept = 1 - error.unequal / error.elements
+    worst = error.worst_group.rel_frobenius if error.worst_group else 0.0
+    return Row(name, status, fmt, kept, error.max_abs, error.rel_frobenius, allowed, found.energy, worst)
 
 
 def bytes_row(name: str, original: Value, packed: Value) -> Row:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from sparsefmt.checkpoint.compare import DIFFERS, EXACT, PRUNED, QUANTIZED
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.select import Selection
+from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED
 from sparsefmt.checkpoint.verify import verify as compare_all
 from sparsefmt.cli import options
 from sparsefmt.cli.progress import progress, table
@@ -28,8 +28,8 @@ differs    something else has other bits; or nothing is left of what was not zer
 missing, extra, other shape or dtype
 
 For all that is not exact the table gives the share of equal elements, the largest absolute error,
-the Frobenius norm of the error relative to that of the original, the largest such error of a row or
-of the columns under one scale, and the share of the energy (sum of squares) that was zeroed.
+the Frobenius norm of the error relative to that of the original, the largest such error of a group of
+columns (those under one scale, else 128), and the share of the energy (sum of squares) that was zeroed.
 
 The exit code is 0 if every tensor is exact. Zeroed values are accepted where OUT says that `pack --prune`
 pruned that tensor, and `quantized` ones always, unless --strict is given. With --max-rel-error the

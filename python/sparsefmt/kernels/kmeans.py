@@ -194,7 +194,7 @@ def histogram16(slots: Array, counts: Array) -> None:
 
 
 @kernel
-def sort_singles(values: Array, out: Array) -> None:
+def sort_f32(values: Array, out: Array) -> None:
     """Writes the finite float32 of the flat `values`, given by their bits (uint32), to `out` ascending; -0.0 as 0.0."""
     check_length("out", len(out), len(values))
     out.view(np.float32)[...] = np.sort(values.view(np.float32) + np.float32(0))

@@ -167,7 +167,7 @@ def bsr_matmul(
 
 
 @kernel
-def pairs_matmul(codes: Array, slots: Array, x: Array, out: Array) -> int:
+def nm24_bf16_matmul(codes: Array, slots: Array, x: Array, out: Array) -> int:
     """Multiplies 2:4 of bfloat16 (items of 2 bytes) by `x` (cols, k) of bfloat16 (items too), in float32.
 
     Gives 2, and leaves `out` alone, where that is not faster than `nm_matmul`; this definition never is. Subnormal

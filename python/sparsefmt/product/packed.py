@@ -41,7 +41,7 @@ def packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | 
     sums = sums.reshape(shape)
     pairs = in_pairs(s, values, right.dtype, k)
     if not lead and pairs and isinstance(s, Nm) and isinstance(values, Raw):
-        found = kernels.pairs_matmul(s.codes, items(values.data), items(np.ascontiguousarray(right)), sums)
+        found = kernels.nm24_bf16_matmul(s.codes, items(values.data), items(np.ascontiguousarray(right)), sums)
         if found == 1:
             return None
         if found == 2 and run_kernel(*ready, _plain(right), sums):
@@ -99,7 +99,7 @@ def in_pairs(s: Structure, values: Codec, x: Dtype, k: int) -> bool:
 def pairs_are_fast() -> bool:
     """Whether this CPU multiplies pairs of bfloat16."""
     none = np.empty((0, 0), np.uint16)
-    return NATIVE and kernels.pairs_matmul(none.astype(np.uint8), none, none, np.empty((0, 0), np.float32)) == 0
+    return NATIVE and kernels.nm24_bf16_matmul(none.astype(np.uint8), none, none, np.empty((0, 0), np.float32)) == 0
 
 
 def _plain(x: Array) -> Array:

@@ -1,15 +1,16 @@
 //! Scales that follow from the largest magnitudes of groups.
 
-use super::{Float16, Number, Scale};
+use super::grid::Scale;
+use super::number::{Float16, Number};
 use crate::MatrixMut;
 
 /// Scales to be written, float16 (as bits) or float32, and the columns of the matrix that each is for.
 #[derive(Debug)]
 pub enum ScaleMut<'a> {
     /// The bits of float16.
-    Half(MatrixMut<'a, u16>),
+    F16(MatrixMut<'a, u16>),
     /// float32.
-    Single(MatrixMut<'a, f32>),
+    F32(MatrixMut<'a, f32>),
 }
 
 /// Turns spans (largest magnitudes) of groups into scales, and gives those, unless one is not finite.
@@ -43,7 +44,7 @@ pub(super) fn make_scales<'a>(
                 }
             }
         }
-        return Some(Scale::Half(halves));
+        return Some(Scale::F16(halves));
     }
     let singles = singles?;
     for (&span, single) in span.iter().zip(&mut *singles) {
@@ -55,5 +56,5 @@ pub(super) fn make_scales<'a>(
             _ => return None,
         };
     }
-    Some(Scale::Single(singles))
+    Some(Scale::F32(singles))
 }
