@@ -124,7 +124,9 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
     if isinstance(t, SparseTensor):
         align = math.lcm(align, t.structure.row_step)
         if step.target is not None and step.target.structure.kind in ("csr", "coo", "bsr"):
-            row_bytes = t.nbytes // max(rows, 1)  # nothing dense is made
+            row_bytes = max(t.nbytes // max(rows, 1), 1)  # nothing dense is made
+            if t.nbytes <= chunk:
+                return single_plan(source, name, step, entry, budget)
     pieces = list(ranges(rows, row_bytes, align, chunk))
     if len(pieces) <= 1 or (isinstance(t, SparseTensor) and cut(t, *pieces[0]) is None):
         return single_plan(source, name, step, entry, budget)

@@ -21,12 +21,15 @@ class Rounding:
         book: (K,) or (rows, K), ascending; None for scales.
         group: columns per scale; 0: all.
         dtype: of the decoded values.
+        reach: scales that a value may be from its code: a half; more where zero points, which are rounded, and the
+            rounding of the scale cut the ends of the range.
     """
 
     scale: Array | None
     book: Array | None
     group: int
     dtype: Dtype
+    reach: float = 0.5
 
     @classmethod
     def of(cls, t: SparseTensor) -> "Rounding | None":
@@ -35,7 +38,10 @@ class Rounding:
         arrays, params = values.arrays(), values.params()
         if "scale" in arrays:
             group = params.get("group")
-            return cls(arrays["scale"], None, group if isinstance(group, int) else 0, t.dtype)
+            scale = arrays["scale"]
+            rounded = 2.0 ** (values.slot_bits - (11 if scale.dtype == np.float16 else 24))
+            reach = 0.5 + rounded if "zero_point" in arrays else 0.5
+            return cls(scale, None, group if isinstance(group, int) else 0, t.dtype, reach)
         if "codebook" in arrays:
             return cls(None, arrays["codebook"], 0, t.dtype)
         return None
@@ -54,8 +60,8 @@ class Rounding:
             scale = self.scale
             rows = row if len(scale) > 1 else np.zeros_like(row)
             groups = col // self.group if self.group else np.zeros_like(col)
-            half = scale[rows, groups].astype(np.float64) / 2
-            return np.asarray(distance <= half * _SLACK + self.spacing(original))
+            most = scale[rows, groups].astype(np.float64) * self.reach
+            return np.asarray(distance <= most * _SLACK + self.spacing(original))
         book = np.asarray(self.book).astype(np.float64)
         best = np.full(distance.shape, np.inf)
         for k in range(book.shape[-1]):

@@ -143,6 +143,7 @@ rule_option = click.option(
     metavar="GLOB=FORMAT",
     help="Another format for tensors whose name matches; may be repeated, the last one counts.",
 )
+force_option = click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 include_option = click.option(
     "--include", multiple=True, metavar="GLOB", help="Only tensors whose name matches; may be repeated."
 )
