@@ -46,8 +46,10 @@ def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str
         model.check()
     if run.quiet:
         return
-    plain = f", copied {len(chosen) - packed} plain ones" if len(chosen) > packed else ""
-    click.echo(f"unpacked {packed} of {len(model.entries)} tensors{plain}; wrote {out}")
+    if packed:
+        click.echo(f"unpacked {len(chosen)} of {len(model.entries)} tensors; wrote {out}")
+    else:
+        click.echo(f"copied {len(chosen)} of {len(model.entries)} tensors, none of which is packed; wrote {out}")
     if report is not None:
         options.say_left_out(report)
 
