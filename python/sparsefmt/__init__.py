@@ -28,7 +28,7 @@ from sparsefmt.checkpoint import Checkpoint, open_checkpoint
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
-from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.kernels.settings import cpu_features, get_num_threads, set_num_threads
 from sparsefmt.tensor.sparse import SparseTensor
 
 __version__ = "0.1.0"
@@ -63,6 +63,7 @@ __all__ = [
     "explain_matmul",
     "formats",
     "from_scipy",
+    "get_num_threads",
     "inspect",
     "load",
     "matmul",

@@ -288,7 +288,7 @@ def test_raises_where_the_definition_raises(builder: Callable[[Case], Args], cas
 
 @pytest.fixture(params=[1, 3], ids=["1 thread", "3 threads"])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = _native.num_threads()
+    before = _native.get_num_threads()
     _native.set_num_threads(request.param)
     yield request.param
     _native.set_num_threads(before)

@@ -18,7 +18,6 @@ mod count;
 mod csc;
 mod csr;
 mod error;
-mod helpers;
 mod item;
 mod kmeans;
 mod matrix;

@@ -65,13 +65,15 @@ mod _native {
     #[pymodule_export]
     use super::segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
     #[pymodule_export]
-    use super::settings::{cpu_features, num_threads, set_num_threads};
+    use super::settings::{cpu_features, get_num_threads, set_num_threads};
     #[pymodule_export]
     use super::stream::{pack_stream, stream_padding, unpack_stream};
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        sparsefmt::Isa::from_env().map(drop).map_err(|e| pyo3::exceptions::PyImportError::new_err(e.to_string()))
+        let wrong = |e: &dyn std::fmt::Display| pyo3::exceptions::PyImportError::new_err(e.to_string());
+        sparsefmt::Isa::from_env().map_err(|e| wrong(&e))?;
+        sparsefmt::par::from_env().map(drop).map_err(|e| wrong(&e))
     }
 }
