@@ -13,7 +13,7 @@ from sparsefmt.base.dtypes import COMPLEX, DTYPES, Dtype
 from sparsefmt.codecs.base import Codec
 from sparsefmt.kernels import product as kernels
 from sparsefmt.kernels.registry import NATIVE
-from sparsefmt.kernels.settings import instruction_set, get_num_threads
+from sparsefmt.kernels.settings import get_num_threads, instruction_set
 from sparsefmt.product import cost
 from sparsefmt.product.decoded import BUDGET, by_slots
 from sparsefmt.product.dtypes import result_dtypes
