@@ -15,7 +15,7 @@ from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.encoding import routes
 from sparsefmt.encoding.format_text import parse, parse_codec
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.product import multiply
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo

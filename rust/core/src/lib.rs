@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod affine;
+pub mod affine_rows;
+pub mod affine_segments;
 mod bitmask;
 pub mod bsr;
 mod check;
