@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import checkpoint, cuda, prune
+from sparsefmt import checkpoint, cuda, delta, merge, prune
 from sparsefmt.api.compare import Comparison, compare
 from sparsefmt.api.convert import change as convert
 from sparsefmt.api.convert import explain
@@ -56,6 +56,7 @@ __all__ = [
     "convert",
     "cpu_features",
     "cuda",
+    "delta",
     "dequantize",
     "encode",
     "equal",
@@ -67,6 +68,7 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "merge",
     "open_checkpoint",
     "prune",
     "quantize",

@@ -15,9 +15,14 @@ mod codebook;
 mod coo;
 mod csc;
 mod csr;
+mod delta;
+mod gap;
 mod header;
 mod kmeans;
+mod merge;
 mod nm;
+mod packing;
+mod philox;
 mod product;
 mod settings;
 mod stream;
@@ -60,13 +65,25 @@ mod _native {
         count_nonzero, csr_check, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within,
     };
     #[pymodule_export]
+    use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
+    #[pymodule_export]
+    use super::gap::{
+        csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
+    };
+    #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
     use super::kmeans::{histogram16, kmeans_fit, range_sums, sort_f32};
     #[pymodule_export]
+    use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
+    #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
+    #[pymodule_export]
+    use super::philox::philox_words;
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
