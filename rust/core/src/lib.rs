@@ -25,6 +25,7 @@ mod gap;
 mod item;
 mod kmeans;
 mod matrix;
+pub mod matrix_market;
 pub mod merge;
 mod nearest;
 pub mod nm;

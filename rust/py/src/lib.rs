@@ -19,6 +19,7 @@ mod delta;
 mod gap;
 mod header;
 mod kmeans;
+mod matrix_market;
 mod merge;
 mod nm;
 mod packing;
@@ -74,6 +75,8 @@ mod _native {
     use super::header::parse_header;
     #[pymodule_export]
     use super::kmeans::{histogram16, kmeans_fit, range_sums, sort_f32};
+    #[pymodule_export]
+    use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
     use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
     #[pymodule_export]
