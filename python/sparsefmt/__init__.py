@@ -32,7 +32,7 @@ from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.interop.torch import from_torch, to_torch
 from sparsefmt.io import TensorInfo, inspect, load, save
-from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.kernels.settings import cpu_features, get_num_threads, set_num_threads
 from sparsefmt.tensor.sparse import SparseTensor
 
 __version__ = "0.1.0"
@@ -75,6 +75,7 @@ __all__ = [
     "from_parts",
     "from_scipy",
     "from_torch",
+    "get_num_threads",
     "inspect",
     "load",
     "matmul",
