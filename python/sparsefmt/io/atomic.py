@@ -54,7 +54,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         if isinstance(e, OSError) and e.filename is None and e.errno is not None:  # a full disk
-            raise OSError(e.errno, os.strerror(e.errno), str(target)) from e
+            raise OSError(e.errno, e.strerror or os.strerror(e.errno), str(target)) from e
         raise
     sync_folder(target.parent)
 
