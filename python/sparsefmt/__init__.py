@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import checkpoint, cuda, delta, dynamic, merge, models, plan, prune
+from sparsefmt import checkpoint, cuda, delta, dynamic, merge, models, plan, prune, report
 from sparsefmt.api.compare import Comparison, compare
 from sparsefmt.api.convert import change as convert
 from sparsefmt.api.convert import explain
@@ -74,6 +74,7 @@ __all__ = [
     "plan",
     "prune",
     "quantize",
+    "report",
     "save",
     "set_cache_bytes",
     "set_max_bytes",

@@ -171,3 +171,10 @@ def summary(facts: Sequence[Facts]) -> str:
         if rest := warned[_SHOWN:]:
             out += [f'<details><summary>{len(rest)} more</summary><ul class="warn">', *rest, "</ul></details>"]
     return "".join(out)
+
+
+def rows_table(name: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A plain table of texts."""
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in lines)
+    return f'<div class="scroll"><table id="{name}"><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
