@@ -143,4 +143,6 @@ def test_quantizing_with_moments_of_another_width() -> None:
     diagonal = Moments(32, full=False).update(X)
     assert sf.quantize(sf.encode(W, "dense"), "int4:g8", moments=diagonal).format == "dense/int4:g8"
     flat = Moments(32).update(np.ones((200, 32)))
-    assert sf.equal(sf.quantize(sf.encode(W, "dense"), "int4", moments=flat), sf.quantize(sf.encode(W, "dense"), "int4"))
+    assert sf.equal(
+        sf.quantize(sf.encode(W, "dense"), "int4", moments=flat), sf.quantize(sf.encode(W, "dense"), "int4")
+    )
