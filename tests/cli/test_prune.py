@@ -193,3 +193,13 @@ def test_what_cannot_be_done(cli: Cli, encoder: Path, tmp_path: Path) -> None:
     (encoder / "tokenizer.json").unlink()
     assert "name it with --tokenizer" in cli.fails(2, *args(encoder, "--format", "nm2:4"))
     sf.plan.Plan({"gate": "nm2:4"}).save(tmp_path / "gate.json")
+
+
+def test_pack_with_text_chooses_codes_by_the_outputs(cli: Cli, encoder: Path) -> None:
+    text = ("--text", encoder.parent / "text.txt")
+    cli.ok("pack", encoder, encoder.parent / "packed", "--format", "dense/int4:g16", *text)
+    cli.ok(*args(encoder, "--format", "dense/int4:g16"))
+    a, b = (sf.load(encoder.parent / name / "model.safetensors") for name in ("packed", "out"))
+    name = "encoder.layer.1.output.dense.weight"
+    assert sf.equal(a[name], b[name])
+    assert "missing option '--format', or '--plan'" in cli.fails(2, "pack", encoder, encoder.parent / "other")

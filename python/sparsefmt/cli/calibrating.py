@@ -81,7 +81,7 @@ def prose(text: Path | None) -> str:
     """The calibration text: a file, or the help topics that every CPython carries."""
     if text is not None:
         return text.read_text(encoding="utf-8", errors="replace")
-    from pydoc_data.topics import topics  # type: ignore[import-not-found]
+    from pydoc_data.topics import topics
 
     return "\n\n".join(topics[name] for name in sorted(topics))
 

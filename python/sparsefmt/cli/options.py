@@ -14,8 +14,10 @@ from sparsefmt.encoding.format_text import parse
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def checked_format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+def checked_format(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Refuses a format text that does not parse."""
+    if value is None:
+        return None
     try:
         parse(value)
     except (FormatError, CodecError) as e:
@@ -55,6 +57,9 @@ format_option = click.option(
     callback=checked_format,
     required=True,
     help="Format text such as nm2:4; see `sparsefmt formats`.",
+)
+some_format_option = click.option(
+    "--format", "fmt", callback=checked_format, help="Format text such as nm2:4; see `sparsefmt formats`."
 )
 force_option = click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 include_option = click.option(

@@ -14,7 +14,7 @@ from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import PRUNED, Recipe
 from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
-from sparsefmt.cli import options
+from sparsefmt.cli import options, planned
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.encoding.format_text import parse
@@ -23,7 +23,9 @@ from sparsefmt.encoding.format_text import parse
 @click.command(epilog=RULE)
 @options.path_argument("source", "IN")
 @options.path_argument("out", "OUT")
-@options.format_option
+@options.some_format_option
+@planned.plan_option
+@planned.text_option
 @click.option(
     "--prune",
     is_flag=True,
@@ -42,7 +44,9 @@ from sparsefmt.encoding.format_text import parse
 def pack(
     source: Path,
     out: Path,
-    fmt: str,
+    fmt: str | None,
+    plan: Path | None,
+    text: Path | None,
     prune: bool,
     density: float | None,
     skip: bool,
@@ -56,8 +60,13 @@ def pack(
     IN is a .safetensors, .npy, .npz (NumPy's or SciPy's) or .mtx file, or a model folder with
     safetensors shards; OUT is then a folder too. Packing is exact, but for -0.0, which may become 0.0,
     unless --prune is given or the format names a codec (nm2:4/int4:g128). A tensor that lacks the
-    pattern of the format is an error unless --prune or --skip is given.
+    pattern of the format is an error unless --prune or --skip is given. With --plan each tensor gets a
+    format of its own, and is pruned for it by magnitude. With --text the model is run, and codes are
+    chosen by what its outputs lose, as `sparsefmt prune` does.
     """
+    if plan is not None or text is not None or fmt is None:
+        planned.pack(source, out, fmt, plan, text, density=density, include=include, exclude=exclude, force=force)
+        return
     check_pruning(fmt, prune, density, skip)
     recipe = Recipe(fmt, prune, density, skip)
     selection = Selection(include, exclude, min_size)
