@@ -44,9 +44,9 @@ def compare(model: Path, tokenizer: Path) -> str:
     cosines = [float((bert.encode(sentences, w) * dense).sum(axis=1).mean()) for w in (blind, fitted)]
     nbytes = sum(sf.encode(np.asarray(fitted[f"{n}.weight"]), "nm2:4").nbytes for n in names)
     return (
-        f"pruning to 2:4, {nbytes:,} bytes either way: mean cosine of 30 embeddings to the dense model's
-        {cosines[0]:.3f} by "
-        f"magnitude, {cosines[1]:.3f} fitted to {TOKENS:,} tokens of text ({seconds:.0f} s); see docs/pruning.md"
+        f"pruning to 2:4, {nbytes:,} bytes either way: mean cosine of 30 embeddings to the dense model's "
+        f"{cosines[0]:.3f} by magnitude, {cosines[1]:.3f} fitted to {TOKENS:,} tokens of text ({seconds:.0f} s); "
+        "see docs/pruning.md"
     )
 
 
