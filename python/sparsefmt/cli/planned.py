@@ -1,15 +1,14 @@
 """`sparsefmt pack --plan` and `--text`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 import sparsefmt as sf
 from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.folder import write_model
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.cli import options
 from sparsefmt.cli.calibrating import text_option
 from sparsefmt.cli.paths import check_out
@@ -65,24 +64,23 @@ def pack(
     if odd is not None:
         msg = f"{plan} names {odd!r}, which {source} has not"
         raise sf.FormatError(msg)
-    before, after = 0, 0
     with progress(model.nbytes) as advance:
-
-        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
-            nonlocal before, after
-            made: dict[str, Value] = {}
-            for name in names:
-                made[name] = value = shard.read(name)
-                if name in keys:
-                    dense = value.to_dense() if isinstance(value, sf.SparseTensor) else value
-                    made[name] = Plan({name: keys[name]}).apply({name: dense})[name]
-                    before, after = before + dense.nbytes, after + made[name].nbytes
-                advance(name, model.entries[name].nbytes)
-            return made, dict(shard.metadata)
-
-        left = write_model(model, out, step)
+        report = sf.transform(model, out, ByPlan(keys), select=list(keys), overwrite=force, progress=advance)
+    before, after = (sum(getattr(t, kind) for t in report.changed) for kind in ("dense", "nbytes"))
     click.echo(f"packed {len(keys)} of {len(model)} tensors by {plan}: {size(before)} -> {size(after)}; wrote {out}")
-    options.say_left_out(model, left)
+    options.say_left_out(report)
+
+
+@dataclass(frozen=True)
+class ByPlan:
+    """A step that packs each tensor in the format that a plan says; other processes can run it."""
+
+    formats: dict[str, str]
+
+    def __call__(self, name: str, value: Value) -> Mapping[str, Value]:
+        """The packed tensor."""
+        dense = value.to_dense() if isinstance(value, sf.SparseTensor) else value
+        return Plan({name: self.formats[name]}).apply({name: dense})
 
 
 __all__ = ["pack", "plan_option", "text_option"]

@@ -2,6 +2,7 @@
 
 import fnmatch
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,6 @@ import numpy as np
 
 import sparsefmt as sf
 from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.folder import write_model
-from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.cli import calibrating, options
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
@@ -22,6 +21,17 @@ from sparsefmt.prune.layerwise import in_order, run
 from sparsefmt.prune.patterns import pattern_of
 from sparsefmt.prune.result import Compensated
 from sparsefmt.prune.resume import Kept
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A step that puts tensors that are at hand in the place of those of their names."""
+
+    tensors: dict[str, Value]
+
+    def __call__(self, name: str, value: Value) -> Mapping[str, Value]:
+        """The new tensor."""
+        return {name: self.tensors[name]}
 
 
 def checked_pattern(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -127,10 +137,7 @@ def prune(
         if done.bias is not None:
             packed[f"{name}.bias"] = done.bias
 
-    def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
-        return {name: packed.get(name, shard.read(name)) for name in names}, dict(shard.metadata)
-
-    left = write_model(ready.checkpoint, out, step)
+    report = sf.transform(ready.checkpoint, out, Replaced(packed), select=list(packed), overwrite=force, resume=False)
     kept.clear()
     old = sum(ready.weights[f"{name}.weight"].nbytes for name in made.layers)
     new = sum(packed[f"{name}.weight"].nbytes for name in made.layers)
@@ -139,7 +146,7 @@ def prune(
         f"pruned {len(made.layers)} layers with {count} tokens by {method}: {size(old)} -> {size(new)}; wrote {out}"
     )
     click.echo(f"output error of layers: mean {np.mean(errors):.4f}, largest {max(errors):.4f}")
-    options.say_left_out(ready.checkpoint, left)
+    options.say_left_out(report)
 
 
 def chosen_formats(
