@@ -54,3 +54,10 @@ def test_demo_without_a_registry(tmp_path: Path) -> None:
     errors = {fmt: done.stdout.partition(f"{fmt} ")[2].partition("\n")[0] for fmt in ("bsr16x16", "nm2:4/int4:g128")}
     assert " none " in errors["bsr16x16"]
     assert re.search(r" 9\.\d% .* \d+\.\d\d% ", errors["nm2:4/int4:g128"])  # of dense, and the error
+
+
+def test_deltas_are_measured() -> None:
+    done = run("benches/python/delta.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    for what in ("wire, of XOR", "archive, of the bound", "apply in place", "switch of a task"):
+        assert what in done.stdout
