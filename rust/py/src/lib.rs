@@ -18,6 +18,7 @@ mod csr;
 mod delta;
 mod gap;
 mod header;
+mod matrix_market;
 mod merge;
 mod nm;
 mod packing;
@@ -67,6 +68,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::header::parse_header;
+    #[pymodule_export]
+    use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
     use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
     #[pymodule_export]
