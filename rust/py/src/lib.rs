@@ -15,13 +15,10 @@ mod codebook;
 mod coo;
 mod csc;
 mod csr;
-mod delta;
-mod gap;
 mod header;
 mod matrix_market;
 mod merge;
 mod nm;
-mod packing;
 mod philox;
 mod product;
 mod segments;
@@ -61,12 +58,6 @@ mod _native {
     #[pymodule_export]
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within};
     #[pymodule_export]
-    use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
-    #[pymodule_export]
-    use super::gap::{
-        csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
-    };
-    #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
     use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
@@ -76,8 +67,6 @@ mod _native {
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
-    #[pymodule_export]
-    use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
     #[pymodule_export]
     use super::philox::philox_words;
     #[pymodule_export]
