@@ -56,6 +56,13 @@ def test_demo_without_a_registry(tmp_path: Path) -> None:
     assert re.search(r" 9\.\d% .* \d+\.\d\d% ", errors["nm2:4/int4:g128"])  # of dense, and the error
 
 
+def test_deltas_are_measured() -> None:
+    done = run("benches/python/delta.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    for what in ("wire, of XOR", "archive, of the bound", "apply in place", "switch of a task"):
+        assert what in done.stdout
+
+
 def test_merging_runs_beside_its_bound(tmp_path: Path) -> None:
     """The bars are for a quiet machine and models of 1 GB: here it only has to run."""
     done = run("benches/python/merge.py", "--mib", "2", "--folder", str(tmp_path), "--repeats", "1")

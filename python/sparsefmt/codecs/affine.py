@@ -15,8 +15,8 @@ from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
 from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
-from sparsefmt.kernels.fused import SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
-from sparsefmt.kernels.segments import segment_dequantize, segment_quantize
+from sparsefmt.kernels.affine_rows import SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
+from sparsefmt.kernels.affine_segments import segment_dequantize, segment_quantize
 
 _ROW_BYTES = 1 << 19  # codes decoded at a time, so that they stay in the cache
 _NONE = np.empty((0, 0), np.uint8)

@@ -16,16 +16,10 @@ from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import bsr as blocks
 from sparsefmt.kernels import nm
+from sparsefmt.kernels.bitmask import bits_to_indices, csr_to_bits
+from sparsefmt.kernels.coo import compress_rows, coo_order, expand_indptr
+from sparsefmt.kernels.csc import count_indices, csr_transpose
 from sparsefmt.kernels.items import every_bit
-from sparsefmt.kernels.rowwise import (
-    bits_to_indices,
-    compress_rows,
-    coo_order,
-    count_indices,
-    csr_to_bits,
-    csr_transpose,
-    expand_indptr,
-)
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes
 from sparsefmt.structures.bsr import Bsr

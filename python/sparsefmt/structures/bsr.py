@@ -11,7 +11,7 @@ from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
-from sparsefmt.kernels.rowwise import dense_sample
+from sparsefmt.kernels.csr import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
 from sparsefmt.structures.guess import BLOCKS, INT32_MAX, large_block, likely, trimmed

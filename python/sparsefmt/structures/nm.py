@@ -12,7 +12,7 @@ from sparsefmt.base.dtypes import Array, Dtype, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import nm as kernels
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 
 

@@ -16,7 +16,7 @@ pub enum ScaleMut<'a> {
 /// Turns spans (largest magnitudes) of groups into scales, and gives those, unless one is not finite.
 ///
 /// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small.
-pub(super) fn make_scales<'a>(
+pub(crate) fn make_scales<'a>(
     span: &[f32],
     steps: f32,
     halves: Option<&'a mut [u16]>,
