@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import demo_prune
 import numpy as np
+from demo_delta import ship
 from rich.console import Console
 from rich.table import Table
 
@@ -229,6 +230,7 @@ def main() -> int:
     if model is not None:
         demo_prune.show(args.cache)
     print("rel. error: what the codec changed, relative to the pruned weights, in the Frobenius norm.")
+    print(*ship(weights), sep="\n")
     for r in results:
         for name in r.inexact:
             print(f"{r.way.fmt}: {name} is not what was packed", file=sys.stderr)
