@@ -61,3 +61,12 @@ def test_deltas_are_measured() -> None:
     assert done.returncode == 0, done.stderr
     for what in ("wire, of XOR", "archive, of the bound", "apply in place", "switch of a task"):
         assert what in done.stdout
+
+
+def test_merging_runs_beside_its_bound(tmp_path: Path) -> None:
+    """The bars are for a quiet machine and models of 1 GB: here it only has to run."""
+    done = run("benches/python/merge.py", "--mib", "2", "--folder", str(tmp_path), "--repeats", "1")
+    assert done.returncode in (0, 1), done.stderr
+    for name in ("linear", "task_arithmetic", "ties, whole model", "dare_ties"):
+        assert f"\n{name}" in "\n" + done.stdout
+    assert done.stdout.count("MiB anonymous at most  bar 88") == 4
