@@ -21,6 +21,7 @@ from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.convert import restructure
 from sparsefmt.kernels import product as kernels
+from sparsefmt.kernels.fused import FUSED_BITS
 from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.kernels.settings import instruction_set, num_threads
 from sparsefmt.structures.base import Structure
@@ -126,7 +127,7 @@ def _is_plain(s: Structure, values: Codec, compute: Dtype) -> bool:
 
 def _is_taken(s: Structure, values: Codec) -> bool:
     """Whether a kernel takes the matrix."""
-    if not NATIVE or 0 in s.shape or values.dtype in _WIDE:
+    if not NATIVE or 0 in s.shape or values.dtype in _WIDE or values.product_slots(s) is None:
         return False
     if isinstance(s, Coo):  # its rows become offsets
         return s.shape[0] <= 8 * s.slots + 1024
@@ -333,6 +334,7 @@ def takes_integers(s: Structure, values: Codec) -> bool:
     """Whether `in_integers` takes the matrix."""
     group = getattr(values, "group", 1)
     fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
+    fits = fits and values.slot_bits in FUSED_BITS and values.product_slots(s) is not None
     return fits and s.kind in ("nm", "bitmask", "dense") and s.shape[1] <= _WIDEST
 
 

@@ -33,15 +33,15 @@ def quantize(t: SparseTensor, codec: str) -> SparseTensor:
 
     Args:
         t: a raw tensor of any structure.
-        codec: "int8" or "int4", with options: `:gK` one scale per K dense columns, `:row` (default), `:tensor`;
-            `:asym` zero points; `:f32` scales in float32 instead of float16.
+        codec: "int2" to "int8", the bits per code, with options: `:gK` one scale per K dense columns, `:row`
+            (default), `:tensor`; `:asym` zero points; `:f32` scales in float32 instead of float16.
 
     Returns:
         A tensor of the same structure and dtype. A kept value that rounds to 0 stays a slot.
 
     Raises:
-        CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype, an unknown
-            codec, or a tensor that has a codec already.
+        CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype or too small
+            for it, an unknown codec, or a tensor that has a codec already.
 
     >>> import sparsefmt as sf
     >>> t = sf.encode(np.array([[127.0, 0.0, -3.2, 0.0]]), "nm2:4")

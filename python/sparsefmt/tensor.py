@@ -17,7 +17,6 @@ from sparsefmt.storage import Storage, storage
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
-from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.view import EXPORTS, Packed, Transposed, operand
 
@@ -244,9 +243,7 @@ class SparseTensor(Packed):
                 "use sf.quantize, sf.cluster or sf.dequantize"
             )
             raise CodecError(msg)
-        if target.structure is Nm and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
-            raise DtypeError(msg)
+        target.structure.check_dtype(self.dtype)
         if self._on_gpu:
             made: SparseTensor = EXPORTS["device.convert"](self, fmt, target)
             return made

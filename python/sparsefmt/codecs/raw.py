@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsefmt.arrays import Array, Dtype, as_array, items, native, plain
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
-from sparsefmt.errors import DtypeError, FormatError
+from sparsefmt.errors import FormatError
 
 _NONE = np.empty((0, 0), np.uint8)
 
@@ -66,7 +66,7 @@ class Raw(Codec):
         return 8 * self.data.itemsize
 
     def fits(self, structure: Layout) -> None:
-        """Checks the shape, and that nm gets no complex values.
+        """Checks the shape, and that the structure holds the dtype.
 
         Raises:
             FormatError: another shape.
@@ -76,9 +76,7 @@ class Raw(Codec):
         if self.data.shape != want:
             msg = f"values have shape {self.data.shape}, want {want} for {structure.kind}"
             raise FormatError(msg)
-        if structure.kind == "nm" and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}"
-            raise DtypeError(msg)
+        structure.check_dtype(self.dtype)
 
     def lift(self, structure: Layout) -> Array:
         """The bits of the values."""

@@ -33,12 +33,17 @@ def spread(grid: Array, group: int, shape: tuple[int, int]) -> Array:
 def quotients(span: Array, steps: int, dtype: Dtype) -> Array:
     """The scales `span / steps` in their dtype; 1 where the span is 0; rounded up where subnormal and too small.
 
-    A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number.
+    A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number. One that is
+    subnormal, and off by more than 1/512 where a wider dtype would not be, is 0: values must not vanish unseen.
     """
     with np.errstate(all="ignore"):
-        scale = (span / span.dtype.type(steps)).astype(dtype)
-        short = (scale < np.finfo(dtype).smallest_normal) & (steps * scale.astype(np.float64) < span)
+        scale, wide = (span / span.dtype.type(steps)).astype(dtype), span.astype(np.float64)
+        subnormal = scale < np.finfo(dtype).smallest_normal
+        short = subnormal & (steps * scale.astype(np.float64) < wide)
         scale = np.where(short, np.nextafter(scale, dtype.type(np.inf)), scale)
+        if dtype != span.dtype:
+            off = np.abs(steps * scale.astype(np.float64) - wide)
+            scale = np.where(subnormal & (512 * off > wide), dtype.type(0), scale)
     return np.asarray(np.where(span == 0, dtype.type(1), scale))
 
 

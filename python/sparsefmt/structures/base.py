@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Matrix, blocks, checked_shape, index_dtype, plain
+from sparsefmt.arrays import ALIGNMENT, Array, Dtype, Matrix, blocks, checked_shape, index_dtype, plain
+from sparsefmt.base.packed_rows import PackedRows
 from sparsefmt.errors import FormatError
 from sparsefmt.part import Part
 
@@ -35,8 +36,27 @@ class Structure(Part):
     row_step: int = 1
     """Blocks of rows must start at multiples of this."""
 
+    axis: ClassVar[int] = 0
+    """What windows are cut along, and `lines` counts: 0 for rows, 1 for columns, where rows stand nowhere together."""
+
+    fills_with_zero: bool = False
+    """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
+
     shape: tuple[int, int]
     """(rows, cols) of the matrix."""
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Format texts that show what it can do; tests of all structures run over them."""
+        return (cls.example,)
+
+    @classmethod
+    def check_dtype(cls, dtype: Dtype) -> None:
+        """Raises DtypeError for items that it does not hold."""
+
+    def packed_rows(self) -> PackedRows | None:
+        """How the slots of rows stand, if kernels for whole rows know it; else None."""
+        return None
 
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Params:

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
+from sparsefmt.base.packed_rows import BitRows
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import (
@@ -103,6 +104,15 @@ class Bitmask(Structure):
     def metadata_bits(self) -> int:
         """A bit per element, and the offsets."""
         return self.shape[0] * self.shape[1] + 8 * self.row_offsets.nbytes
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Rows that start on a byte, and aligned ones."""
+        return "bitmask", "bitmask@64"
+
+    def packed_rows(self) -> BitRows:
+        """A slot for each set bit."""
+        return BitRows(self.bits, self.row_offsets)
 
     def slot_offsets(self, group: int) -> Array | None:
         """Counted in the bits."""

@@ -93,6 +93,16 @@ class Bsr(Structure):
         """(blocks, R, C)."""
         return (len(self.indices), *self.block)
 
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Blocks of several shapes."""
+        return "bsr2x3", "bsr4x4", "bsr1x8", "bsr16x16"
+
+    @property
+    def fills_with_zero(self) -> bool:  # type: ignore[override]
+        """Where blocks stick out of the matrix."""
+        return bool(self.shape[0] % self.block[0] or self.shape[1] % self.block[1])
+
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`, whole blocks."""
         r = self.block[0]

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sparsefmt.arrays import Array, Matrix, empty, index_dtype, zeros
+from sparsefmt.base.packed_rows import CsrRows
 from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import (
@@ -137,6 +138,10 @@ class Csr(Compressed):
     template: ClassVar[str] = "csr"
     example: ClassVar[str] = "csr"
     axis: ClassVar[int] = 0
+
+    def packed_rows(self) -> CsrRows:
+        """As they are."""
+        return CsrRows(self.indptr, self.indices)
 
     def slot_offsets(self, group: int) -> Array | None:
         """Counted in the columns."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sparsefmt.arrays import Array, Matrix, empty
+from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.structures.base import Params, Structure, Window
 
 
@@ -38,6 +39,10 @@ class Dense(Structure):
     def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(rows, cols)."""
         return self.shape
+
+    def packed_rows(self) -> NmRows:
+        """Runs of one column with one slot."""
+        return NmRows(np.empty((self.shape[0], 0), np.uint8), 1, 1)
 
     def slot_group(self, group: int) -> int | None:
         """The same."""

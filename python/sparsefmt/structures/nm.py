@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sparsefmt.arrays import Array, Dtype, Matrix, empty, whole, zero_mask
+from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.errors import DtypeError, FormatError, PatternError
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.rowwise import count_nonzero
@@ -21,13 +22,6 @@ def check_nm(n: object, m: object) -> tuple[int, int]:
     """
     m = whole(m, "M", 1, 32)
     return whole(n, "N", 1, m), m
-
-
-def check_real(w: Matrix) -> None:
-    """Raises DtypeError for complex items, which nm does not hold."""
-    if w.dtype.kind == "c":
-        msg = f"nm does not hold {w.dtype}; use csr, bsr, bitmask or coo"
-        raise DtypeError(msg)
 
 
 def over_full(report: kernels.Report, n: int, m: int, shape: tuple[int, int], note: str = "") -> PatternError:
@@ -122,6 +116,27 @@ class Nm(Structure):
         """Whether the rows of slots are padded."""
         return self.align > 1
 
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Patterns with codes of several widths, and aligned rows."""
+        return "nm2:4", "nm2:4@64", "nm1:4", "nm3:5", "nm4:8", "nm4:4", "nm8:16@64"
+
+    @classmethod
+    def check_dtype(cls, dtype: Dtype) -> None:
+        """Raises DtypeError for complex items, which nm does not hold."""
+        if dtype.kind == "c":
+            msg = f"nm does not hold {dtype}; use csr, bsr, bitmask or coo"
+            raise DtypeError(msg)
+
+    @property
+    def fills_with_zero(self) -> bool:  # type: ignore[override]
+        """In groups with fewer nonzeros than N, and beyond the last column."""
+        return True
+
+    def packed_rows(self) -> NmRows:
+        """As they are."""
+        return NmRows(self.codes, self.n, self.m)
+
     def body(self, slots: Array) -> Array:
         """`slots` without the padding of rows."""
         return slots[:, : self.groups * self.n]
@@ -182,7 +197,7 @@ class Nm(Structure):
             PatternError: a group has more than N nonzeros.
             DtypeError: w is complex.
         """
-        check_real(w)
+        cls.check_dtype(w.dtype)
         n, m = params["n"], params["m"]
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
         first, over = None, 0
@@ -198,7 +213,7 @@ class Nm(Structure):
     @classmethod
     def encode_pruned(cls, w: Matrix, zero: int, params: Params, score: Array | None) -> tuple[Self, Array]:
         """`sparsefmt.prune.nm`, then `encode`, in one pass over `w`."""
-        check_real(w)
+        cls.check_dtype(w.dtype)
         n, m = params["n"], params["m"]
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
         for low, high, block in w.row_blocks():

@@ -35,7 +35,7 @@ fn left_parts(values: &Values<'_>) -> usize {
         Slots::Half(_) | Slots::Shorts(..) => 2,
         // 4 bits times the 11 of float16.
         Slots::Codes(_, 4) if values.scales.is_some_and(|scales| matches!(scales.scale(), Scale::Half(_))) => 2,
-        Slots::Single(_) | Slots::Codes(..) | Slots::Book(..) => 3,
+        Slots::Single(_) | Slots::Codes(..) | Slots::Stream(..) | Slots::Book(..) => 3,
     }
 }
 
