@@ -1,7 +1,8 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import cuda, prune
+from sparsefmt import checkpoint, cuda, prune
 from sparsefmt.arrays import set_cache_bytes, set_max_bytes
+from sparsefmt.checkpoint import Checkpoint, open_checkpoint
 from sparsefmt.conversion import change as convert
 from sparsefmt.conversion import explain
 from sparsefmt.encode import encode
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
+    "Checkpoint",
     "CheckpointError",
     "CodecError",
     "Comparison",
@@ -46,6 +48,7 @@ __all__ = [
     "SparsefmtError",
     "TensorInfo",
     "VersionError",
+    "checkpoint",
     "cluster",
     "compare",
     "convert",
@@ -61,6 +64,7 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "open_checkpoint",
     "prune",
     "quantize",
     "save",

@@ -8,6 +8,7 @@ import pytest
 
 import sparsefmt as sf
 from commandline import Cli
+from sparsefmt.checkpoint import folder as folder_module
 
 
 def test_out_is_not_overwritten_without_force(cli: Cli, model: Path, tmp_path: Path) -> None:
@@ -73,13 +74,17 @@ def test_folder_rules(cli: Cli, folder: Path, model: Path, tmp_path: Path) -> No
     assert (other / "letter.txt").read_text() == "dear"
 
 
-def test_force_replaces_a_model_folder_whole(cli: Cli, folder: Path, tmp_path: Path) -> None:
+def test_force_replaces_what_is_written_and_nothing_else(cli: Cli, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "stale.safetensors").write_bytes(b"")
+    (out / "notes").mkdir(parents=True)
+    (out / "notes" / "a.txt").write_text("mine")
+    (out / "other.safetensors").write_bytes(b"mine too")
+    (out / "model-00001-of-00002.safetensors").write_bytes(b"old")
     assert "exists" in cli.fails(2, "pack", folder, out, "--format", "csr")
     cli.ok("pack", folder, out, "--format", "csr", "--force")
-    assert not (out / "stale.safetensors").exists()
+    assert (out / "notes" / "a.txt").read_text() == "mine"
+    assert (out / "other.safetensors").read_bytes() == b"mine too"
+    cli.ok("verify", folder, out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "out"]
 
 
@@ -99,7 +104,7 @@ def test_an_interrupt_leaves_the_old_folder(
     out = tmp_path / "out"
     cli.ok("pack", folder, out, "--format", "csr")
     before = {p.name: p.read_bytes() for p in out.iterdir()}
-    save, calls = sf.save, []
+    save, calls = folder_module.save, []
 
     def interrupted(path: Path, *args: object, **kwargs: object) -> None:
         calls.append(path)
@@ -107,7 +112,7 @@ def test_an_interrupt_leaves_the_old_folder(
             raise KeyboardInterrupt
         save(path, *args, **kwargs)
 
-    monkeypatch.setattr(sf, "save", interrupted)
+    monkeypatch.setattr(folder_module, "save", interrupted)
     result = cli.run("pack", folder, out, "--format", "bitmask", "--force")
     assert (result.exit_code, result.stderr) == (130, "sparsefmt: interrupted\n")
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
@@ -136,6 +141,6 @@ def test_unexpected_errors_are_one_line_too(
         msg = "two\nlines \x1b[31m"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(sf, "save", broken)
+    monkeypatch.setattr(folder_module, "save", broken)
     line = cli.fails(70, "pack", model, tmp_path / "o.safetensors", "--format", "csr")
     assert line.startswith("sparsefmt: error: internal error: RuntimeError: two lines \\x1b[31m;")

@@ -11,7 +11,7 @@ import scipy.sparse
 
 import sparsefmt as sf
 from commandline import Cli
-from sparsefmt.cli.compare import compare
+from sparsefmt.checkpoint.compare import compare
 
 
 @pytest.fixture

@@ -6,13 +6,15 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.folder import write_model
+from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.recipe import Recipe
+from sparsefmt.checkpoint.select import Selection
 from sparsefmt.cli import options
-from sparsefmt.cli.models import open_model
-from sparsefmt.cli.outputs import check_out, write_model
+from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
-from sparsefmt.cli.recipe import Recipe
-from sparsefmt.cli.selection import Selection
-from sparsefmt.cli.sources import Source, Value
 from sparsefmt.errors import FormatError
 
 
@@ -32,28 +34,29 @@ def convert(
     IN is a file that `sparsefmt pack` wrote, or a folder of them; OUT is then a folder too.
     """
     check_out(source, out, (".safetensors",), force=force)
-    model = open_model(source)
-    packed = [name for name, entry in model.entries.items() if entry.format != "plain"]
+    model = open_checkpoint(source)
+    packed = [name for name, entry in model.entries.items() if entry.is_packed]
     if not packed:
         msg = f"{source} holds no packed tensor; use sparsefmt pack"
         raise FormatError(msg)
-    selection = Selection(include, exclude)
-    selection.check_globs(packed)
+    with options.usage():
+        chosen = Selection(include, exclude).chosen(packed)
     recipe = Recipe(fmt, skip=skip, exact=True)
     before, after = [], []
 
     with progress(model.nbytes) as advance:
 
-        def step(shard: Source) -> tuple[Mapping[str, Value], Mapping[str, str]]:
+        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
             made: dict[str, Value] = {}
-            for name, entry in shard.entries.items():
+            for name in names:
                 value = made[name] = shard.read(name)
-                if isinstance(value, sf.SparseTensor) and selection.names(name):
+                if isinstance(value, sf.SparseTensor) and name in chosen:
                     made[name] = recipe.pack(name, value)
                     before.append(value.nbytes)
                     after.append(made[name].nbytes)
-                advance(name, entry.nbytes)
+                advance(name, model.entries[name].nbytes)
             return made, shard.metadata
 
-        write_model(model, out, step)
+        left = write_model(model, out, step)
     click.echo(f"converted {len(after)} tensors to {fmt}: {size(sum(before))} -> {size(sum(after))}; wrote {out}")
+    options.say_left_out(model, left)

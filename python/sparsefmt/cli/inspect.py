@@ -8,8 +8,8 @@ import click
 
 import sparsefmt as sf
 from sparsefmt.arrays import dtype_named
+from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import options
-from sparsefmt.cli.models import open_model
 from sparsefmt.cli.progress import size, table
 from sparsefmt.cli.verify import MEASURED, MISSING, Row, found_rows
 from sparsefmt.errors import DtypeError, FormatError
@@ -38,16 +38,17 @@ def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     the signal-to-noise ratio in dB.
     """
     file.stat()  # a missing file is named as such, whatever its ending
-    model = open_model(file)
-    other = [f for f in model.files if f.suffix != ".safetensors"]
+    model = open_checkpoint(file)
+    paths = [source.path for source in model.sources]
+    other = [f for f in paths if f.suffix != ".safetensors"]
     if other:
         msg = f"{other[0]}: inspect reads safetensors files; pack it first"
         raise FormatError(msg)
-    errors = None if against is None else {row.name: row for row in found_rows(open_model(against), model)}
-    found = [(shard, name, info) for shard in model.files for name, info in sf.inspect(shard).items()]
+    errors = None if against is None else {row.name: row for row in found_rows(open_checkpoint(against), model)}
+    found = [(shard, name, info) for shard in paths for name, info in sf.inspect(shard).items()]
     dense = sum(dense_bytes(info) for *_, info in found)
     stored = sum(info.nbytes for *_, info in found)
-    files = sum(f.stat().st_size for f in model.files)
+    files = sum(f.stat().st_size for f in paths)
     missing = [name for name, row in (errors or {}).items() if row.status == MISSING]
     if as_json:
         tensors = [
@@ -73,7 +74,7 @@ def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     rows.append(total_row + [""] * (len(headings) - len(total_row)))
     table(headings, rows, left=4)
     ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"
-    click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {len(model.files)} file{'s'[: len(model.files) > 1]}")
+    click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {len(paths)} file{'s'[: len(paths) > 1]}")
     if missing:
         click.echo(f"only in {against}: {', '.join(missing)}")
 

@@ -1,11 +1,13 @@
 """Arguments and options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.format import parse
 
@@ -19,6 +21,27 @@ def checked_format(ctx: click.Context, param: click.Parameter, value: str) -> st
     except (FormatError, CodecError) as e:
         raise click.BadParameter(str(e), ctx, param) from e
     return value
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Shows an error of what was asked for as wrong usage.
+
+    Raises:
+        UsageError: in place of a FormatError.
+    """
+    try:
+        yield
+    except FormatError as e:
+        raise click.UsageError(str(e)) from e
+
+
+def say_left_out(model: Checkpoint, left: tuple[str, ...]) -> None:
+    """Lists what a folder holds and OUT does not: weights that no index names, weights of other kinds."""
+    if model.left_out:
+        click.echo(f"left out, not in the index: {', '.join(model.left_out)}")
+    if left:
+        click.echo(f"not copied: {', '.join(left)}")
 
 
 def path_argument(name: str, metavar: str) -> Callable[[F], F]:

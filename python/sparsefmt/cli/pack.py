@@ -7,14 +7,17 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.folder import write_model
+from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.recipe import PRUNED, Recipe
+from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
 from sparsefmt.cli import options
-from sparsefmt.cli.models import open_model
-from sparsefmt.cli.outputs import check_out, write_model
+from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
-from sparsefmt.cli.recipe import PRUNED, Recipe
-from sparsefmt.cli.selection import MIN_SIZE, RULE, Selection, nothing_selected
-from sparsefmt.cli.sources import Entry, Source, Value
 from sparsefmt.errors import FormatError
+from sparsefmt.format import parse
 
 
 @click.command(epilog=RULE)
@@ -55,34 +58,37 @@ def pack(
     unless --prune is given or the format names a codec (nm2:4/int4:g128). A tensor that lacks the
     pattern of the format is an error unless --prune or --skip is given.
     """
+    check_pruning(fmt, prune, density, skip)
     recipe = Recipe(fmt, prune, density, skip)
     selection = Selection(include, exclude, min_size)
     check_out(source, out, (".safetensors",), force=force)
-    model = open_model(source)
-    selection.check_globs(model.entries)
-    chosen = {name for name, entry in model.entries.items() if selection.packs(name, entry)}
+    model = open_checkpoint(source)
+    with options.usage():
+        named = selection.chosen(model)
+    chosen = {name for name in named if selection.packs(model.entries[name])}
     check_chosen(chosen, model.entries)
     packed: list[tuple[int, int]] = []
 
     with progress(model.nbytes) as advance:
 
-        def step(shard: Source) -> tuple[Mapping[str, Value], Mapping[str, str]]:
+        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
             made: dict[str, Value] = {}
             pruned = []
-            for name, entry in shard.entries.items():
+            for name in names:
                 value = made[name] = shard.read(name)
                 if name in chosen:
                     made[name] = recipe.pack(name, value)
                     if isinstance(made[name], sf.SparseTensor):
                         packed.append((dense_bytes(made[name]), made[name].nbytes))
                         pruned += [name] * prune
-                advance(name, entry.nbytes)
+                advance(name, model.entries[name].nbytes)
             return made, dict(shard.metadata) | ({PRUNED: json.dumps(pruned)} if pruned else {})
 
-        write_model(model, out, step)
+        left = write_model(model, out, step)
     before, after = (sum(column) for column in zip(*packed, strict=True)) if packed else (0, 0)
     change = f"{size(before)} -> {size(after)}" + (f" ({after / before:.1%})" if before else "")
     click.echo(f"packed {len(packed)} of {len(model.entries)} tensors as {fmt}: {change}; wrote {out}")
+    options.say_left_out(model, left)
 
 
 def dense_bytes(value: Value) -> int:
@@ -103,3 +109,22 @@ def check_chosen(chosen: set[str], entries: Mapping[str, Entry]) -> None:
     sparse = [name for name, entry in entries.items() if entry.lone and name not in chosen]
     if not chosen or sparse:
         raise nothing_selected(entries, "is packed by the rule of sparsefmt pack --help")
+
+
+def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> None:
+    """Refuses options that contradict each other.
+
+    Raises:
+        UsageError: they do.
+    """
+    fixed = parse(fmt).structure.kind == "nm"
+    if prune and not fixed and density is None:
+        msg = f"--prune with --format {fmt} needs --density: the share of weights to keep"
+        raise click.UsageError(msg)
+    if density is not None and (not prune or fixed):
+        way = f"{fmt} fixes it" if fixed else "it says how much --prune keeps; add --prune"
+        msg = f"--density makes no sense here: {way}"
+        raise click.UsageError(msg)
+    if prune and skip:
+        msg = "--prune and --skip exclude each other"
+        raise click.UsageError(msg)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.folder import write_model
+from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.outputs import DENSE_SUFFIXES, as_dense
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.select import Selection, nothing_selected
 from sparsefmt.cli import options
-from sparsefmt.cli.models import open_model
-from sparsefmt.cli.outputs import DENSE_SUFFIXES, as_dense, check_out, write_model
+from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress
-from sparsefmt.cli.selection import Selection, nothing_selected
-from sparsefmt.cli.sources import Source, Value
 
 
 @click.command()
@@ -26,24 +29,24 @@ def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str
     if it is packed); a folder if IN is one. bfloat16 and float8 go to .safetensors only.
     """
     check_out(source, out, DENSE_SUFFIXES, force=force)
-    model = open_model(source)
-    selection = Selection(include, exclude)
-    selection.check_globs(model.entries)
-    chosen = {name for name in model.entries if selection.names(name)}
+    model = open_checkpoint(source)
+    with options.usage():
+        chosen = Selection(include, exclude).chosen(model)
     if not chosen:
         raise nothing_selected(model.entries, "is chosen")
     decode_now = model.is_folder or out.name.endswith(".safetensors")  # else the writer decodes one at a time
 
     with progress(sum(model.entries[name].nbytes for name in chosen)) as advance:
 
-        def step(shard: Source) -> tuple[Mapping[str, Value], Mapping[str, str]]:
+        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
             made: dict[str, Value] = {}
-            for name in shard.entries:
+            for name in names:
                 if name in chosen:
                     value = shard.read(name)
                     made[name] = as_dense(value) if decode_now else value
                     advance(name, shard.entries[name].nbytes)
             return made, shard.metadata
 
-        write_model(model, out, step)
+        left = write_model(model, out, step)
     click.echo(f"unpacked {len(chosen)} of {len(model.entries)} tensors; wrote {out}")
+    options.say_left_out(model, left)

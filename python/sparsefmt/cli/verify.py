@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.checkpoint.compare import DIFFERS, EXACT, PRUNED, compare, snr_db
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
+from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.cli import options
-from sparsefmt.cli.compare import DIFFERS, EXACT, PRUNED, compare, snr_db
-from sparsefmt.cli.models import Model, open_model
 from sparsefmt.cli.progress import progress, table
-from sparsefmt.cli.recipe import PRUNED as PRUNED_KEY
-from sparsefmt.cli.recipe import naming
-from sparsefmt.cli.sources import Source
 from sparsefmt.errors import FormatError
 
 QUANTIZED, MISSING, EXTRA, OTHER = "quantized", "missing", "extra", "other shape or dtype"
@@ -92,7 +92,7 @@ def verify(source: Path, out: Path, as_json: bool, strict: bool, max_rel_error: 
     if strict and max_rel_error is not None:
         msg = "--strict accepts no error at all; leave out one of --strict and --max-rel-error"
         raise click.UsageError(msg)
-    found = found_rows(open_model(source), open_model(out), strict=strict, limit=max_rel_error)
+    found = found_rows(open_checkpoint(source), open_checkpoint(out), strict=strict, limit=max_rel_error)
     rows = sorted(found, key=lambda row: row.name)
     failing = sum(row.fails for row in rows)
     counts = {status: sum(row.status == status for row in rows) for status in (EXACT, PRUNED, QUANTIZED, DIFFERS)}
@@ -113,7 +113,9 @@ def verify(source: Path, out: Path, as_json: bool, strict: bool, max_rel_error: 
         raise click.exceptions.Exit(1)
 
 
-def found_rows(original: Model, packed: Model, *, strict: bool = False, limit: float | None = None) -> Iterator[Row]:
+def found_rows(
+    original: Checkpoint, packed: Checkpoint, *, strict: bool = False, limit: float | None = None
+) -> Iterator[Row]:
     """Compares all tensors; the lone tensors of two files belong together whatever their names.
 
     `limit` is the relative error up to which a tensor is accepted; without it the status decides.
@@ -123,11 +125,12 @@ def found_rows(original: Model, packed: Model, *, strict: bool = False, limit: f
         theirs, ours = next(iter(original.entries)), next(iter(packed.entries))
         if original.entries[theirs].lone or packed.entries[ours].lone:
             renamed = {ours: theirs}
-    where = {name: shard for shard in original.shards() for name in shard.entries}
+    where = {name: shard for shard in original.sources for name in original.names(shard)}
     with progress(packed.nbytes) as advance:
-        for shard in packed.shards():
+        for shard in packed.sources:
             allowed = set() if strict else pruned_names(shard)
-            for name, entry in shard.entries.items():
+            for name in packed.names(shard):
+                entry = shard.entries[name]
                 source = where.pop(renamed.get(name, name), None)
                 if source is None:
                     yield Row(name, EXTRA, entry.format, 0.0)

@@ -10,13 +10,13 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 
 from sparsefmt.arrays import DTYPES, Array, empty
 from sparsefmt.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
+from sparsefmt.io.foreign import SNIFFED, kind_of
 from sparsefmt.kernels.header import parse_header
 
 MAX_HEADER = 100_000_000  # bytes, the limit of the format
@@ -41,7 +41,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """An open file. `fetch` gives the bytes of a range, mapped or copied."""
+    """A safetensors file. `fetch` gives the bytes of a range, mapped or copied."""
 
     path: str
     stored: dict[str, Stored]
@@ -88,6 +88,16 @@ def _aligned(a: Array) -> Array:
 
 
 @contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Errors of this package that are raised inside name the path."""
+    try:
+        yield
+    except (CorruptFileError, DtypeError, SizeError) as e:
+        msg = f"{path}: {_UNPRINTED.sub(' ', str(e))}"
+        raise type(e)(msg) from None
+
+
+@contextlib.contextmanager
 def reading(path: str | os.PathLike[str], *, mapped: bool = True) -> Iterator[Container]:
     """The container at `path`. Errors of this package that are raised inside name the path.
 
@@ -100,60 +110,139 @@ def reading(path: str | os.PathLike[str], *, mapped: bool = True) -> Iterator[Co
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
     """
-    where = os.fsdecode(path)
-    kind = os.stat(path).st_mode
-    if stat.S_ISDIR(kind):
-        raise IsADirectoryError(errno.EISDIR, "a folder, want a safetensors file", where)
-    try:
+    with naming(os.fsdecode(path)), File(path) as file:
+        yield container(path, file, mapped=mapped)
+
+
+class File:
+    """A regular file that is open to be read at any place; it is closed with its last user at the latest.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        CorruptFileError: it is no regular file.
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+    """
+
+    __slots__ = ("_number", "size", "status")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._number = -1
+        kind = os.stat(path).st_mode  # a pipe would be waited for
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, "a folder, want a safetensors file", os.fsdecode(path))
         if not stat.S_ISREG(kind):
             msg = "no regular file"
             raise CorruptFileError(msg)
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data, text = _header(file, size)
-            stored, metadata = parse_header(np.frombuffer(text, np.uint8), size - data)
-            found = {n: Stored(dtype, tuple(shape), data + a, data + b) for n, dtype, shape, a, b in stored}
-            yield Container(where, found, metadata, _map(file, size) if mapped else _copy(file))
-    except (CorruptFileError, DtypeError, SizeError) as e:
-        msg = f"{where}: {_UNPRINTED.sub(' ', str(e))}"
-        raise type(e)(msg) from None
+        self._number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.status = os.fstat(self._number)
+        self.size = self.status.st_size
+
+    def fileno(self) -> int:
+        """The number of the open file."""
+        return self._number
+
+    def read_into(self, buffer: memoryview, start: int) -> None:
+        """Fills `buffer` with the bytes from `start` on.
+
+        Raises:
+            CorruptFileError: the file ends before.
+        """
+        while buffer:
+            read = os.preadv(self._number, [buffer], start)  # at most 2 GiB at a time
+            if not read:
+                msg = "the file became shorter while it was read"
+                raise CorruptFileError(msg)
+            buffer, start = buffer[read:], start + read
+
+    def close(self) -> None:
+        """Closes the file; what was mapped stays valid."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+    def __enter__(self) -> "File":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
-def _header(file: BinaryIO, size: int) -> tuple[int, bytes]:
+def container(path: str | os.PathLike[str], file: File, *, mapped: bool = True) -> Container:
+    """Reads the header of an open file, which must stay open for what is not mapped.
+
+    Raises:
+        CorruptFileError: it is no safetensors file, or its header contradicts itself or the file.
+    """
+    data, text = _header(file)
+    found, metadata = parsed(text, data, file.size)
+    return Container(os.fsdecode(path), found, metadata, _map(file) if mapped else copying(file))
+
+
+def parsed(text: bytes, data: int, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
+    """The arrays and the metadata of a header; the data starts at `data` of the `size` bytes of the file.
+
+    Raises:
+        CorruptFileError: it contradicts itself or the size.
+    """
+    stored, metadata = parse_header(np.frombuffer(text, np.uint8), size - data)
+    return {n: Stored(dtype, tuple(shape), data + a, data + b) for n, dtype, shape, a, b in stored}, metadata
+
+
+def _header(file: File) -> tuple[int, bytes]:
     """Where the data starts, and the text of the header."""
+    size = file.size
     if size < LENGTH:
         msg = f"not a safetensors file: it holds {size} bytes, want at least {LENGTH}"
         raise CorruptFileError(msg)
-    length = int.from_bytes(file.read(LENGTH), "little")
+    start = bytearray(min(size, SNIFFED))
+    file.read_into(memoryview(start), 0)
+    length = int.from_bytes(start[:LENGTH], "little")
+    if length > min(MAX_HEADER, size - LENGTH) and (kind := kind_of(bytes(start))):
+        msg = f"not a safetensors file, but {kind}"
+        raise CorruptFileError(msg)
     if length > MAX_HEADER:
         msg = f"not a safetensors file, or damaged: the header claims {length} bytes, allowed {MAX_HEADER}"
         raise CorruptFileError(msg)
-    text = file.read(length) if length <= size - LENGTH else b""
-    if len(text) != length:
+    if length > size - LENGTH:
         msg = f"not a safetensors file, or cut off: the header claims {length} bytes, {size - LENGTH} follow"
         raise CorruptFileError(msg)
-    return LENGTH + length, text
+    text = bytearray(length)
+    file.read_into(memoryview(text), LENGTH)
+    return LENGTH + length, bytes(text)
 
 
-def _map(file: BinaryIO, size: int) -> Callable[[int, int], Array]:
-    """Views of the mapped file."""
+def _map(file: File) -> Callable[[int, int], Array]:
+    """Views of the file, which is mapped when the first one is wanted."""
+    found: list[Array] = []
+
+    def fetch(start: int, end: int) -> Array:
+        if not found:
+            found.append(_mapped(file))
+        return found[0][start:end]
+
+    return fetch
+
+
+def _mapped(file: File) -> Array:
     if sys.version_info >= (3, 13):
-        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, trackfd=False)
+        mapped = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ, trackfd=False)
     else:
-        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-    whole = np.frombuffer(mapped, np.uint8)
-    return lambda start, end: whole[start:end]
+        mapped = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8)
 
 
-def _copy(file: BinaryIO) -> Callable[[int, int], Array]:
-    """Copies of ranges of the file."""
+def copying(file: File) -> Callable[[int, int], Array]:
+    """Copies of ranges of the file, from any thread."""
 
     def fetch(start: int, end: int) -> Array:
         a = empty(end - start, np.uint8, "the copy of an array")
-        file.seek(start)
-        if file.readinto(a.data) != end - start:  # type: ignore[attr-defined]
-            msg = "the file became shorter while it was read"
-            raise CorruptFileError(msg)
+        file.read_into(memoryview(a.data), start)
         return a
 
     return fetch

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import sparsefmt as sf
 from sparsefmt.arrays import Array, blocks, items, matrix_shape
-from sparsefmt.cli.sources import Value
+from sparsefmt.checkpoint.entry import Value
 from sparsefmt.errors import FormatError
+from sparsefmt.tensor import SparseTensor
 
 EXACT, PRUNED, DIFFERS = "exact", "pruned", "differs"
 
@@ -101,10 +101,10 @@ def compare(original: Value, packed: Value) -> Difference:
 
 def pairs(original: Value, packed: Value) -> Iterator[tuple[Array, Array]]:
     """Equal parts of both: blocks of rows; of two sparse ones, values at the positions that either stores."""
-    if isinstance(original, sf.SparseTensor) and isinstance(packed, sf.SparseTensor):
+    if isinstance(original, SparseTensor) and isinstance(packed, SparseTensor):
         yield aligned(original, packed)
         return
-    a, b = (t.to_dense() if isinstance(t, sf.SparseTensor) else t for t in (original, packed))
+    a, b = (t.to_dense() if isinstance(t, SparseTensor) else t for t in (original, packed))
     if not a.shape:
         yield a.reshape(1), b.reshape(1)
         return
@@ -114,7 +114,7 @@ def pairs(original: Value, packed: Value) -> Iterator[tuple[Array, Array]]:
         yield a[low:high], b[low:high]
 
 
-def aligned(original: sf.SparseTensor, packed: sf.SparseTensor) -> tuple[Array, Array]:
+def aligned(original: SparseTensor, packed: SparseTensor) -> tuple[Array, Array]:
     """The values of both at all positions that either stores; never dense."""
     rows, cols = matrix_shape(original.shape)
     if rows * cols >= 2**63:

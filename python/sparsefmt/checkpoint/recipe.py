@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import click
-
 import sparsefmt as sf
 from sparsefmt.arrays import Array
-from sparsefmt.cli.sources import Value
+from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.format import parse
@@ -44,19 +42,6 @@ class Recipe:
     density: float | None = None
     skip: bool = False
     exact: bool = False
-
-    def __post_init__(self) -> None:
-        fixed = self._kind == "nm"
-        if self.prune and not fixed and self.density is None:
-            msg = f"--prune with --format {self.fmt} needs --density: the share of weights to keep"
-            raise click.UsageError(msg)
-        if self.density is not None and (not self.prune or fixed):
-            way = f"{self.fmt} fixes it" if fixed else "it says how much --prune keeps; add --prune"
-            msg = f"--density makes no sense here: {way}"
-            raise click.UsageError(msg)
-        if self.prune and self.skip:
-            msg = "--prune and --skip exclude each other"
-            raise click.UsageError(msg)
 
     @property
     def _kind(self) -> str:

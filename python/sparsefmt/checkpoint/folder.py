@@ -1,0 +1,147 @@
+"""Folders that are written beside their place and renamed, and the files that travel with weights."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
+from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.outputs import write_arrays
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.io.container import reading
+from sparsefmt.io.write import save
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder that takes its place when it is complete; files of an older one that it does not hold stay."""
+    room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.absolute().parent))
+    try:
+        made = room / "new"
+        made.mkdir()
+        yield made
+        put_in_place(made, out, room / "old")
+    finally:
+        shutil.rmtree(room)
+
+
+def put_in_place(made: Path, out: Path, aside: Path) -> None:
+    """Renames `made` to `out`; an older folder there hands over the files that `made` does not hold, and goes."""
+    if not out.exists():
+        made.rename(out)
+        return
+    for old in sorted(out.iterdir()):
+        if not (made / old.name).exists() and not is_index(old.name):
+            keep(old, made / old.name)
+    shutil.copymode(out, made)
+    out.rename(aside)
+    try:
+        made.rename(out)
+    except BaseException:
+        aside.rename(out)
+        raise
+    shutil.rmtree(aside)
+
+
+def keep(old: Path, new: Path) -> None:
+    """The same file under a second name, a copy where the filesystem has no links; folders whole."""
+    if old.is_dir() and not old.is_symlink():
+        shutil.copytree(old, new, symlinks=True, copy_function=linked)
+    else:
+        linked(str(old), str(new))
+
+
+def linked(old: str, new: str, *, follow_symlinks: bool = False) -> str:
+    """Links a file, or copies it."""
+    try:
+        Path(new).hardlink_to(old)
+    except OSError:
+        shutil.copy2(old, new, follow_symlinks=follow_symlinks)
+    return new
+
+
+def write_index(folder: Path, weight_map: Mapping[str, str], total_size: int, name: str = INDEX) -> None:
+    """Writes the index of a folder of shards."""
+    index = {"metadata": {"total_size": total_size}, "weight_map": dict(sorted(weight_map.items()))}
+    (folder / name).write_text(json.dumps(index, indent=2) + "\n")
+
+
+DENSE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx", ".gguf")
+"""Weights of other kinds, which hold the same tensors as the safetensors beside them, or others."""
+
+
+def copy_side_files(source: Path, out: Path) -> tuple[str, ...]:
+    """Copies what belongs to a folder of weights besides them: configuration, tokenizer, code, subfolders.
+
+    Weights of other kinds and the index files that name them stay behind, as do all safetensors, and links to folders
+    elsewhere.
+
+    Returns:
+        What was left out, by name.
+    """
+    left: list[str] = []
+    root = source.resolve()
+    for path in sorted(source.rglob("*")):
+        name = path.relative_to(source)
+        if any(part.startswith("._") or part in (".git", ".cache", ".DS_Store") for part in name.parts):
+            continue
+        top = len(name.parts) == 1
+        if top and (is_weights(path.name) or is_index(path.name)):
+            continue
+        if path.is_dir():
+            if path.is_symlink() and root not in path.resolve().parents:
+                left.append(f"{name}/ (a link out of the folder)")
+            continue
+        if path.name.endswith((*DENSE_SUFFIXES, *(f"{s}.index.json" for s in DENSE_SUFFIXES))):
+            left.append(str(name))
+            continue
+        if not path.is_file():
+            left.append(f"{name} (no regular file)")
+            continue
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, out / name)
+    return tuple(left)
+
+
+Step = Callable[[Source, list[str]], tuple[Mapping[str, Value], Mapping[str, str]]]
+
+
+def write_model(model: Checkpoint, out: Path, step: Step) -> tuple[str, ...]:
+    """Writes what `step` makes of every shard, tensors and metadata: a file for a file, a folder for a folder.
+
+    A folder gets shards of the same names, an index whose weight_map lists the arrays in the shards, and copies
+    of the files beside the weights. One shard is in memory at a time.
+
+    Returns:
+        The side files that were left out.
+
+    Raises:
+        CheckpointError: the input changed meanwhile.
+    """
+    if model.layout is None:
+        tensors, metadata = step(model.sources[0], model.names(model.sources[0]))
+        model.check()
+        if out.name.endswith(".safetensors"):
+            save(out, dict(tensors), metadata=dict(metadata))
+        else:
+            write_arrays(out, tensors)
+        return ()
+    with new_folder(out) as folder:
+        weight_map: dict[str, str] = {}
+        total = 0
+        for source in model.sources:
+            tensors, metadata = step(source, model.names(source))
+            target = folder / source.path.name
+            save(target, tensors, metadata=metadata)
+            with reading(target) as written:
+                weight_map |= dict.fromkeys(written.stored, target.name)
+            total += sum(t.nbytes for t in tensors.values())
+        model.check()
+        write_index(folder, weight_map, total, model.layout.index.name if model.layout.index else INDEX)
+        left = copy_side_files(model.path, folder)
+        shutil.copymode(model.path, folder)
+    return left

@@ -1,0 +1,1 @@
+"""Readers of checkpoint files, one a format: `sniff(path)` and `open(path)`."""

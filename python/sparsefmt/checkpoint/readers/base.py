@@ -1,0 +1,130 @@
+"""What every reader offers: named tensors of one file, opened once."""
+
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol, Self
+
+from sparsefmt.arrays import Array, empty
+from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
+from sparsefmt.errors import FormatError
+from sparsefmt.tensor import SparseTensor
+
+
+class Source(ABC):
+    """A file of named tensors, which was opened once and stays the version that it was then.
+
+    Args:
+        path: of the file.
+        status: of the file before anything of it was read.
+    """
+
+    entries: Mapping[str, Entry]
+    """What the header says, by name."""
+
+    metadata: Mapping[str, str] = MappingProxyType({})
+    """Texts that the file holds beside its tensors."""
+
+    def __init__(self, path: Path, status: os.stat_result) -> None:
+        self.path = path
+        self.identity = Identity.of(status)
+        self._regular = stat.S_ISREG(status.st_mode)
+
+    @abstractmethod
+    def read(self, name: str) -> Value:
+        """A tensor: mapped where that is possible.
+
+        Raises:
+            SparsefmtError: its contents make no sense.
+        """
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The names that an index of shards may list, and the tensor that each belongs to."""
+        return {name: name for name in self.entries}
+
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """Rows `low..high` (exclusive) of the matrix (leading axes flattened; rank 1 is one row), decoded.
+
+        Args:
+            name: of the tensor.
+            low: first row.
+            high: one behind the last row.
+
+        Returns:
+            (high - low, cols) in the dtype of the tensor; a copy, or a read-only view of the file.
+
+        Raises:
+            FormatError: the rows are out of range.
+        """
+        value = self.read(name)
+        check_rows(name, value.shape, low, high)
+        return decoded_rows(value, low, high)
+
+    def check(self) -> None:
+        """Checks that the file is still the one that was opened.
+
+        Raises:
+            CheckpointError: it was replaced, changed or removed meanwhile; what was read may mix two versions.
+        """
+        if self._regular:  # a pipe is read once
+            check_unchanged(self.path, self.identity)
+
+    def close(self) -> None:  # noqa: B027  # most hold nothing
+        """Lets go of the file; arrays that were mapped stay valid."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+class Reader(Protocol):
+    """A module of `sparsefmt.checkpoint.readers`."""
+
+    def sniff(self, path: Path) -> bool:
+        """Whether it can open this path: a file, or a folder of a format that is one. Looks at a few bytes at most."""
+
+    def open(self, path: Path) -> Source:
+        """Opens it.
+
+        Raises:
+            FormatError: the contents make no sense.
+            OSError: it cannot be read.
+        """
+
+
+def matrix_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(rows, cols): leading axes flattened; rank 1 is one row, a scalar one element."""
+    return (prod(shape[:-1]), shape[-1]) if shape else (1, 1)
+
+
+def check_rows(name: str, shape: tuple[int, ...], low: int, high: int) -> None:
+    """Raises FormatError where `low..high` are no rows of a tensor of this shape."""
+    rows = matrix_of(shape)[0]
+    if not 0 <= low <= high <= rows:
+        msg = f"{name}: rows {low}..{high} are out of range for shape {shape}, which has {rows} rows"
+        raise FormatError(msg)
+
+
+def decoded_rows(value: Value, low: int, high: int) -> Array:
+    """Rows of a tensor at hand, as `Source.rows` returns them."""
+    if isinstance(value, SparseTensor):
+        return sparse_rows(value, low, high)
+    return value.reshape(matrix_of(value.shape))[low:high]
+
+
+def sparse_rows(t: SparseTensor, low: int, high: int) -> Array:
+    """Decodes rows of a packed tensor without decoding the others."""
+    (rows, cols), step = t.structure.shape, t.structure.row_step
+    start, stop = low // step * step, min(-(-high // step) * step, rows)
+    out = empty((stop - start, cols), t.dtype, "rows of a tensor")
+    if out.size:
+        t.values.decode_rows(t.structure, start, stop, out)
+    return out[low - start : high - start]

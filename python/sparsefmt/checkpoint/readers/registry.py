@@ -1,0 +1,50 @@
+"""All readers of files, in the order in which they are asked."""
+
+from pathlib import Path
+from typing import cast
+
+from sparsefmt.checkpoint.readers import matrix_market, npy, npz, safetensors
+from sparsefmt.checkpoint.readers.base import Reader, Source
+from sparsefmt.errors import FormatError
+
+SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
+
+READERS: dict[str, Reader] = {
+    name: cast(Reader, module)
+    for name, module in {
+        "safetensors": safetensors,
+        "npy": npy,
+        "npz": npz,
+        "matrix_market": matrix_market,
+    }.items()
+}
+
+
+def reader_for(path: Path, reader: str | None = None) -> str:
+    """The name of the reader of a file, or of a folder whose format is one.
+
+    Raises:
+        FormatError: none takes it, or there is none of that name.
+        OSError: it does not exist.
+    """
+    if reader is not None:
+        if reader not in READERS:
+            msg = f"reader {reader!r} is unknown; have {', '.join(READERS)}"
+            raise FormatError(msg)
+        return reader
+    for name, found in READERS.items():
+        if found.sniff(path):
+            return name
+    path.open("rb").close()
+    msg = f"{path}: the suffix is unknown; have {', '.join(SUFFIXES)}, or a folder with safetensors files"
+    raise FormatError(msg)
+
+
+def open_file(path: Path, reader: str | None = None) -> Source:
+    """Opens a file by the reader that takes it.
+
+    Raises:
+        FormatError: none does, or the contents make no sense.
+        OSError: it cannot be opened.
+    """
+    return READERS[reader_for(path, reader)].open(path)

@@ -1,0 +1,107 @@
+"""Safetensors files, with packed or plain tensors or both."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from sparsefmt.arrays import DTYPES, Array
+from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
+from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
+from sparsefmt.checkpoint.snapshot import check_unchanged
+from sparsefmt.errors import FormatError
+from sparsefmt.io import container, schema
+from sparsefmt.io.dtypes import PAIRED, VIEWS
+from sparsefmt.io.read import Catalog
+
+
+def sniff(path: Path) -> bool:
+    """Whether the name ends in .safetensors."""
+    return path.suffix == ".safetensors" and not path.is_dir()
+
+
+def open(path: Path) -> Source:
+    """Reads the header."""
+    return Safetensors(path)
+
+
+class Safetensors(Source):
+    """A safetensors file. It stays open: whatever takes its place, the version that was opened is read."""
+
+    def __init__(self, path: Path) -> None:
+        with container.naming(str(path)):
+            self._file = container.File(path)
+            try:
+                super().__init__(path, self._file.status)
+                self._catalog = Catalog(container.container(path, self._file))
+                self.entries = {name: stored_entry(self._catalog, name, path.name) for name in self._catalog.names}
+            except BaseException:
+                self._file.close()
+                raise
+        self._copied = container.copying(self._file)
+        self.metadata = {k: v for k, v in self._catalog.file.metadata.items() if k != schema.KEY}
+        self._latest: tuple[str, Value] | None = None
+
+    @cached_property
+    def keys(self) -> Mapping[str, str]:
+        """The keys of all arrays."""
+        plain = {key: key for key in self._catalog.file.stored}
+        return plain | {key: name for name, keys in self._catalog.owned.items() for key in keys}
+
+    def read(self, name: str) -> Value:
+        """The tensor, mapped and checked; of a dtype that NumPy lacks its bytes, flat uint8."""
+        with container.naming(str(self.path)):
+            stored = self._catalog.file.stored.get(name)
+            if stored is not None and stored.dtype not in VIEWS:
+                return self._catalog.file.fetch(stored.start, stored.end)
+            return self._catalog.tensor(name)
+
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """Rows, decoded; those of a plain tensor are read, not mapped, so that a file that shrinks is an error."""
+        entry = self.entries[name]
+        if entry.is_packed:
+            if self._latest is None or self._latest[0] != name:
+                self._latest = name, self.read(name)
+            check_rows(name, entry.shape, low, high)
+            return decoded_rows(self._latest[1], low, high)
+        check_rows(name, entry.shape, low, high)
+        stored = self._catalog.file.stored[name]
+        rows, cols = matrix_of(entry.shape)
+        whole, rest = divmod(stored.end - stored.start, max(rows, 1))
+        if rest:
+            msg = f"{name}: rows of {entry.dtype} and shape {entry.shape} begin inside a byte; read it whole"
+            raise FormatError(msg)
+        with container.naming(str(self.path)):
+            data = self._copied(stored.start + low * whole, stored.start + high * whole)
+        if entry.dtype == PAIRED:
+            return data.view(DTYPES[PAIRED]).reshape(high - low, cols)
+        view = VIEWS.get(stored.dtype)
+        return data.reshape(high - low, whole) if view is None else data.view(view).reshape(high - low, cols)
+
+    def check(self) -> None:
+        """Checks that the file is still the one that was opened."""
+        check_unchanged(self.path, self.identity, self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file; arrays that were mapped stay valid."""
+        self._latest = None
+        self._file.close()
+
+
+def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
+    """What the header says of a tensor."""
+    stored = catalog.file.stored
+    if name not in catalog.entries:
+        found = stored[name]
+        dtype = VIEWS[found.dtype].name if found.dtype in VIEWS else found.dtype
+        return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
+    entry = schema.parse(catalog.entries[name])
+    keys = catalog.owned.get(name, [name])
+    return Entry(entry.shape, entry.dtype, sum(stored[k].end - stored[k].start for k in keys), kinds(entry), shard)
+
+
+def kinds(entry: schema.Entry) -> str:
+    """The kinds of structure and codec, as far as the header says."""
+    if not entry.parts:
+        return PLAIN
+    structure, values = (entry.parts[role].kind for role in schema.PARTS)
+    return structure if values == "raw" else f"{structure}/{values}"

@@ -1,0 +1,231 @@
+"""Writing a safetensors file as a stream: every byte once, the header last."""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from sparsefmt.arrays import ALIGNMENT, Array
+from sparsefmt.errors import CheckpointError, DtypeError, FormatError
+from sparsefmt.io.atomic import sync_folder
+from sparsefmt.io.container import LENGTH, MAX_HEADER
+from sparsefmt.io.dtypes import CONTAINER, VIEWS
+from sparsefmt.kernels.header import BITS
+
+Slot = tuple[str, str, tuple[int, ...]]
+"""Key, dtype and shape of an array in the file; the dtype as the container calls it ("BF16"), or NumPy ("bfloat16")."""
+
+_STORED = {**{name: stored for stored, name in CONTAINER.items()}, **{d.name: s for s, d in VIEWS.items()}}
+
+
+def stored_dtype(dtype: str) -> str:
+    """What the container calls a dtype, given by its own name or NumPy's.
+
+    Raises:
+        DtypeError: it has none.
+    """
+    found = dtype if dtype in BITS else _STORED.get(dtype)
+    if found is None:
+        msg = f"dtype {dtype!r} is none of the container's: {', '.join(BITS)}"
+        raise DtypeError(msg)
+    return found
+
+
+@dataclass(slots=True)
+class Place:
+    """Where an array goes: its bytes are `start..start + nbytes` of the data, `done` of them are written."""
+
+    stored: str
+    shape: tuple[int, ...]
+    start: int
+    nbytes: int
+    done: int = 0
+
+
+def laid_out(slots: Iterable[Slot], first: Collection[str] = ()) -> dict[str, Place]:
+    """The place of every array: those of `first` first, then by descending item size, so that items are aligned.
+
+    Raises:
+        FormatError: two have one key.
+        DtypeError: a dtype that the container does not have, or a shape that is no whole number of bytes.
+    """
+    sized = []
+    for key, dtype, shape in slots:
+        stored = stored_dtype(dtype)
+        bits = BITS[stored]
+        for n in shape:
+            bits *= n
+        if bits % 8:
+            msg = f"{key!r} of {stored} and shape {shape} takes {bits} bits, no whole number of bytes"
+            raise DtypeError(msg)
+        sized.append((key not in first, -min(BITS[stored], 64), key, stored, tuple(shape), bits // 8))
+    places: dict[str, Place] = {}
+    start = 0
+    for *_, key, stored, shape, nbytes in sorted(sized):
+        if key in places:
+            msg = f"two arrays have the key {key!r}; rename one of them"
+            raise FormatError(msg)
+        places[key] = Place(stored, shape, start, nbytes)
+        start += nbytes
+    return places
+
+
+def header_text(places: Mapping[str, Place], metadata: Mapping[str, str]) -> bytes:
+    """The JSON text of a header, without padding."""
+    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    for key, p in places.items():
+        header[key] = {"dtype": p.stored, "shape": list(p.shape), "data_offsets": [p.start, p.start + p.nbytes]}
+    return json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class ShardWriter:
+    """Writes one safetensors file of which all names, dtypes and shapes are known ahead.
+
+    The data streams to a temporary file beside `path`, from a place that leaves room for the header; the header is
+    written last and padded with spaces; then the file takes its place. If the block ends by an error, nothing is left.
+    Arrays may come in any order, the chunks of one array in theirs; nothing is held.
+
+    Args:
+        path: of the file; its folder must exist.
+        slots: key, dtype and shape of every array.
+        metadata: texts; `writer.metadata` may change until the block ends, within the room that was reserved.
+        first: keys of arrays that are to start at a multiple of 64 bytes.
+        room: bytes to reserve for metadata that come later.
+        temporary: the temporary file; default: a new name beside `path`.
+
+    Raises:
+        FormatError: two arrays have one key, or the header is beyond 100 MB.
+        DtypeError: a dtype that the container does not have.
+        OSError: it cannot be written.
+
+    >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "w.safetensors")
+    >>> with ShardWriter(path, [("w", "F16", (2, 4))], {"format": "pt"}) as writer:
+    ...     writer.write("w", np.zeros((1, 4), np.float16))
+    ...     writer.write("w", np.ones((1, 4), np.float16))
+    >>> sf.load(path)["w"]
+    array([[0., 0., 0., 0.],
+           [1., 1., 1., 1.]], dtype=float16)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        slots: Iterable[Slot],
+        metadata: Mapping[str, str] | None = None,
+        *,
+        first: Collection[str] = (),
+        room: int = 0,
+        temporary: Path | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.metadata = dict(metadata or {})
+        self.places = laid_out(slots, first)
+        self._temporary = temporary
+        self._room = room
+        self._number = -1
+
+    def __enter__(self) -> Self:
+        length = len(header_text(self.places, self.metadata)) + self._room
+        self.data = -(-(LENGTH + length) // ALIGNMENT) * ALIGNMENT
+        check_header(self.data - LENGTH)
+        target = Path(os.path.realpath(self.path))
+        self._temporary = self._temporary or target.parent / f".sparsefmt-{secrets.token_hex(8)}.tmp"
+        with naming_file(self.path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._number = os.open(self._temporary, flags, 0o666)
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the data."""
+        return sum(p.nbytes for p in self.places.values())
+
+    def write(self, key: str, chunk: Array | bytes) -> None:
+        """Writes the next chunk of an array.
+
+        Args:
+            key: of the array.
+            chunk: its next items in C order, of any shape; its bytes count.
+
+        Raises:
+            CheckpointError: there is no such array, or it has fewer bytes.
+            OSError: it cannot be written.
+        """
+        data = np.frombuffer(chunk, np.uint8) if isinstance(chunk, bytes) else flat_bytes(chunk)
+        place = self.places.get(key)
+        if place is None:
+            msg = f"{self.path}: no array {key!r} was announced"
+            raise CheckpointError(msg)
+        if place.done + data.size > place.nbytes:
+            msg = f"{self.path}: {key!r} takes {place.nbytes} bytes, got {place.done + data.size}"
+            raise CheckpointError(msg)
+        at, left = self.data + place.start + place.done, memoryview(data.data)
+        with naming_file(self.path):
+            while left:
+                written = os.pwrite(self._number, left, at)
+                at, left = at + written, left[written:]
+        place.done += data.size
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            os.close(self._number)
+            with contextlib.suppress(FileNotFoundError):
+                self.temporary.unlink()
+
+    @property
+    def temporary(self) -> Path:
+        """The file that is written until it is complete."""
+        return self._temporary or self.path
+
+    def _finish(self) -> None:
+        for key, p in self.places.items():
+            if p.done != p.nbytes:
+                msg = f"{self.path}: {key!r} takes {p.nbytes} bytes, got {p.done}"
+                raise CheckpointError(msg)
+        text = header_text(self.places, self.metadata)
+        length = self.data - LENGTH
+        if len(text) > length:
+            msg = f"{self.path}: the header takes {len(text)} bytes, and {length} are reserved"
+            raise CheckpointError(msg)
+        target = Path(os.path.realpath(self.path))
+        with naming_file(self.path):
+            os.pwrite(self._number, length.to_bytes(LENGTH, "little") + text.ljust(length), 0)
+            os.ftruncate(self._number, self.data + self.nbytes)
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(self._number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
+            os.fsync(self._number)
+            os.replace(self.temporary, target)
+            sync_folder(target.parent)
+
+
+def flat_bytes(a: Array) -> Array:
+    """The bytes of an array in C order."""
+    return np.ascontiguousarray(a).reshape(-1).view(np.uint8)
+
+
+def check_header(length: int) -> None:
+    """Raises FormatError for a header that no reader takes."""
+    if length > MAX_HEADER:
+        msg = f"the header would take {length} bytes, allowed {MAX_HEADER}; write more shards, or fewer tensors"
+        raise FormatError(msg)
+
+
+@contextlib.contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Errors of the system that name no file (a full disk) name this one."""
+    try:
+        yield
+    except OSError as e:
+        if e.filename is None or str(e.filename).endswith(".tmp"):
+            e.filename = str(path)
+        raise

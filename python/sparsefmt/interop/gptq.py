@@ -1,0 +1,127 @@
+"""Weights that GPTQ and AWQ quantised: codes along inputs or outputs of 32-bit words, with zero points."""
+
+import numpy as np
+
+from sparsefmt.arrays import Array
+from sparsefmt.errors import FormatError
+from sparsefmt.interop import integer_grid
+from sparsefmt.interop.integer_grid import Grid
+from sparsefmt.interop.integer_words import unpack_stream, unpack_words, word_array
+from sparsefmt.tensor import SparseTensor
+
+_AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where output i of 8 stands in a word, low nibble first
+
+
+def from_gptq(
+    qweight: Array,
+    qzeros: Array,
+    scales: Array,
+    g_idx: Array | None = None,
+    *,
+    bits: int = 4,
+    zeros_minus_one: bool = True,
+) -> tuple[SparseTensor | Array, str]:
+    """The weight of a GPTQ layer, (outputs, inputs).
+
+    Args:
+        qweight: (inputs * bits / 32, outputs) int32, codes along the inputs, low bits first.
+        qzeros: (groups, outputs * bits / 32) int32, codes along the outputs.
+        scales: (groups, outputs) floats.
+        g_idx: (inputs,) the group of every input; None: in order.
+        bits: 2, 3, 4 or 8.
+        zeros_minus_one: whether zero points are stored less one, as the first version of the format has them.
+
+    Returns:
+        A dense tensor with `:asym` codes and "", or the values and the reason why they are not packed: inputs whose
+        groups are not in order (act order), zero points of 2**bits, scales of zero and less. One rounding, of
+        (code - zero point) * scale.
+
+    Raises:
+        FormatError: arrays that do not fit each other.
+
+    Source: AutoGPTQ 0.7 and GPTQModel 2, `nn_modules/qlinear`.
+
+    >>> words, zeros = np.full((1, 8), 0x7654_3210, np.int32), np.full((1, 1), 0x7777_7777, np.int32)
+    >>> from_gptq(words, zeros, np.ones((1, 8), np.float16))[0].to_dense()[0]
+    array([-8., -7., -6., -5., -4., -3., -2., -1.], dtype=float16)
+    """
+    if bits not in (2, 3, 4, 8):
+        msg = f"GPTQ has 2, 3, 4 or 8 bits, got {bits}"
+        raise FormatError(msg)
+    groups, outputs = _scales_shape(scales)
+    words = word_array("qweight", qweight)
+    if words.shape[1] != outputs or words.shape[0] * 32 % bits:
+        msg = f"qweight: want (inputs * {bits} / 32, {outputs}), got {words.shape}"
+        raise FormatError(msg)
+    inputs = words.shape[0] * 32 // bits
+    codes = unpack_stream(np.ascontiguousarray(words.T), bits, inputs)
+    zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
+    point = zeros.T.astype(np.int32) + int(zeros_minus_one)
+    return _value(codes, scales, np.ascontiguousarray(point), g_idx, bits)
+
+
+def from_awq(qweight: Array, qzeros: Array, scales: Array) -> tuple[SparseTensor | Array, str]:
+    """The weight of an AWQ layer (4 bits, version GEMM), (outputs, inputs).
+
+    Args:
+        qweight: (inputs, outputs / 8) int32; outputs 0, 2, 4, 6, 1, 3, 5, 7 of eight, low nibble first.
+        qzeros: (groups, outputs / 8) int32, in the same order.
+        scales: (groups, outputs) floats.
+
+    Returns:
+        A dense tensor of format dense/int4:gK:asym and "", or the values and the reason.
+
+    Raises:
+        FormatError: arrays that do not fit each other.
+
+    Source: AutoAWQ 0.2, `awq/utils/packing_utils.py`.
+
+    >>> words, zeros = np.full((1, 1), 0x7531_6420, np.int32), np.zeros((1, 1), np.int32)
+    >>> from_awq(words, zeros, np.ones((1, 8), np.float16))[0].to_dense().ravel()
+    array([0., 1., 2., 3., 4., 5., 6., 7.], dtype=float16)
+    """
+    groups, outputs = _scales_shape(scales)
+    words = word_array("qweight", qweight)
+    if outputs % 8 or words.shape[1] != outputs // 8:
+        msg = f"qweight: want (inputs, {outputs} / 8), got {words.shape}"
+        raise FormatError(msg)
+    zeros = word_array("qzeros", qzeros, (groups, outputs // 8))
+    codes, point = (_awq_columns(unpack_words(a, 4, outputs)) for a in (words, zeros))
+    return _value(np.ascontiguousarray(codes.T), scales, np.ascontiguousarray(point.T.astype(np.int32)), None, 4)
+
+
+def _awq_columns(codes: Array) -> Array:
+    """Nibbles in the order of the outputs."""
+    return codes.reshape(len(codes), -1, 8)[:, :, list(_AWQ_ORDER)].reshape(codes.shape)
+
+
+def _scales_shape(scales: Array) -> tuple[int, int]:
+    if scales.ndim != 2 or scales.dtype.kind not in "fV" or not scales.size:
+        msg = f"scales: want floats of shape (groups, outputs), got {scales.dtype} of shape {scales.shape}"
+        raise FormatError(msg)
+    groups, outputs = scales.shape
+    return groups, outputs
+
+
+def _value(
+    codes: Array, scales: Array, point: Array, g_idx: Array | None, bits: int
+) -> tuple[SparseTensor | Array, str]:
+    """Codes (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
+    (groups, _), inputs = scales.shape, codes.shape[1]
+    group = -(-inputs // groups)
+    if -(-inputs // group) != groups:
+        msg = f"scales: {groups} groups do not divide {inputs} inputs"
+        raise FormatError(msg)
+    scale = np.ascontiguousarray(scales.T)
+    in_order = np.arange(inputs) // group
+    if g_idx is not None:
+        if g_idx.shape != (inputs,) or g_idx.dtype.kind not in "iu":
+            msg = f"g_idx: want {inputs} integers, got {g_idx.dtype} of shape {g_idx.shape}"
+            raise FormatError(msg)
+        if inputs and not (int(g_idx.min()) >= 0 and int(g_idx.max()) < groups):
+            msg = f"g_idx: want 0..{groups - 1}, got {int(g_idx.min())}..{int(g_idx.max())}"
+            raise FormatError(msg)
+        if (g_idx != in_order).any():
+            each = Grid(codes, bits, scale[:, g_idx], point[:, g_idx], 1, scale.dtype)
+            return integer_grid.dense_values(each), "the groups of its inputs are not in order (act order)"
+    return integer_grid.value(Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype))

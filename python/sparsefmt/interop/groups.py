@@ -1,0 +1,83 @@
+"""Named arrays and attributes in HDF5 and Zarr, read with nothing but what the file itself holds.
+
+Takes groups of h5py and of zarr; imports neither.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.arrays import Array, empty
+from sparsefmt.errors import CorruptFileError, DtypeError, FormatError
+
+
+def is_hdf5(node: Any) -> bool:  # noqa: ANN401
+    """Whether a group or dataset is h5py's."""
+    return type(node).__module__.split(".")[0] == "h5py"
+
+
+def keys(group: Any) -> Iterator[str]:  # noqa: ANN401
+    """Names of what a group holds."""
+    return iter(sorted(str(k) for k in group))
+
+
+def child(group: Any, name: str) -> Any:  # noqa: ANN401
+    """A group or dataset under its name.
+
+    Raises:
+        FormatError: there is none, or it is a link to another file.
+    """
+    if is_hdf5(group):
+        link = group.get(name, getlink=True)
+        if link is not None and type(link).__name__ == "ExternalLink":
+            msg = f"{name!r} is a link to another file, {link.filename!r}, which is not followed"
+            raise FormatError(msg)
+    try:
+        return group[name]
+    except KeyError:
+        msg = f"{name!r} is missing; the group holds {', '.join(keys(group)) or 'nothing'}"
+        raise FormatError(msg) from None
+
+
+def is_array(node: Any) -> bool:  # noqa: ANN401
+    """Whether it is a dataset, not a group."""
+    return hasattr(node, "shape") and hasattr(node, "dtype")
+
+
+def array(group: Any, name: str) -> Array:  # noqa: ANN401
+    """A dataset of numbers as an ndarray.
+
+    Raises:
+        FormatError: it is missing, is a group, or keeps its data in other files.
+        DtypeError: it holds no numbers.
+        SizeError: it is larger than the limit.
+        CorruptFileError: it cannot be decoded.
+    """
+    node = child(group, name)
+    if not is_array(node):
+        msg = f"{name!r} is a group, want an array"
+        raise FormatError(msg)
+    if is_hdf5(node) and (getattr(node, "is_virtual", False) or getattr(node, "external", None)):
+        msg = f"{name!r} keeps its data in other files, which are not read"
+        raise FormatError(msg)
+    dtype = np.dtype(node.dtype)
+    if dtype.kind not in "biufc":
+        msg = f"{name!r}: want numbers, got {dtype}"
+        raise DtypeError(msg)
+    out = empty(tuple(node.shape), dtype, f"{name!r}")
+    if not math.prod(node.shape):
+        return out
+    try:
+        out[...] = node[...] if node.shape else node[()]
+    except (OSError, RuntimeError, ValueError) as e:
+        msg = f"{name!r} cannot be read: {e}"
+        raise CorruptFileError(msg) from e
+    return out
+
+
+def attribute(group: Any, name: str) -> Any:  # noqa: ANN401
+    """An attribute, texts as str; None where there is none."""
+    found = group.attrs.get(name)
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found

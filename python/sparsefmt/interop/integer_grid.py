@@ -1,0 +1,113 @@
+"""Packed tensors from integer codes and scales that others computed, where codecs here hold them exactly."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsefmt.arrays import DTYPES, FLOATS, Array, Dtype
+from sparsefmt.codecs.base import Codec
+from sparsefmt.codecs.registry import CODECS
+from sparsefmt.errors import FormatError
+from sparsefmt.structures.base import Structure
+from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor import SparseTensor
+
+
+class Grid(NamedTuple):
+    """Codes of all slots and how they are scaled: value = (code - zero point) * scale[row, column // group].
+
+    Args:
+        codes: (rows, slots per row) uint8, unsigned: 0 .. 2**bits - 1.
+        bits: per code.
+        scale: (rows, groups), or (1, 1) for the tensor.
+        zero_point: integers of the shape of `scale`; None: 2**(bits - 1) everywhere, the codes are offset binary.
+        group: columns per scale; 0: the row, -1: the tensor.
+        dtype: of the values.
+    """
+
+    codes: Array
+    bits: int
+    scale: Array
+    zero_point: Array | None
+    group: int
+    dtype: Dtype
+
+
+def obstacle(grid: Grid) -> str:
+    """Why no codec here holds the grid exactly; empty: one does."""
+    if f"int{grid.bits}" not in CODECS:
+        return f"there is no codec of {grid.bits} bits"
+    scale = grid.scale.astype(np.float64)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        return "a scale is zero, negative or not finite"
+    point = grid.zero_point
+    if point is not None and point.size and not (int(point.min()) >= 0 and int(point.max()) < 2**grid.bits):
+        return f"a zero point is outside 0..{2**grid.bits - 1}"
+    return ""
+
+
+def packed(structure: Structure, grid: Grid) -> SparseTensor:
+    """The tensor with these codes; `obstacle(grid)` must be empty.
+
+    Raises:
+        FormatError: the grid does not fit the structure.
+    """
+    scale = grid.scale if grid.scale.dtype in (np.float16, np.float32) else grid.scale.astype(np.float32)
+    kind = CODECS[f"int{grid.bits}"]
+    if grid.zero_point is None:
+        twos = grid.codes ^ np.uint8(1 << (grid.bits - 1))  # offset binary to two's complement
+        arrays = {"codes": _stream(twos, grid.bits, np.int8), "scale": scale}
+    else:
+        points = grid.zero_point.astype(np.uint8)
+        arrays = {"codes": _stream(grid.codes, grid.bits, np.uint8), "scale": scale, "zero_point": points}
+    params = {"group": {0: "row", -1: "tensor"}.get(grid.group, grid.group)}
+    codec: Codec = kind.from_parts({k: np.ascontiguousarray(a) for k, a in arrays.items()}, params, grid.dtype)
+    return SparseTensor(structure, codec, structure.shape)
+
+
+def _stream(codes: Array, bits: int, whole: type) -> Array:
+    """Codes as a codec stores them: bytes, or one continuous stream, low bits first."""
+    if bits == 8:
+        return codes.view(whole)
+    if bits == 4:
+        flat = codes.reshape(-1)
+        if flat.size % 2:
+            flat = np.append(flat, np.uint8(0))
+        return np.asarray(flat[0::2] | (flat[1::2] << np.uint8(4)))
+    spread = (codes.reshape(-1, 1) >> np.arange(bits, dtype=np.uint8)) & np.uint8(1)
+    return np.packbits(spread.reshape(-1), bitorder="little")
+
+
+def dense_values(grid: Grid) -> Array:
+    """(rows, columns) of the values of codes of a dense matrix: products in float32, rounded once to the dtype."""
+    rows, cols = grid.codes.shape
+    point: Array | int = 1 << (grid.bits - 1) if grid.zero_point is None else grid.zero_point.astype(np.int32)
+    spread = {0: cols, -1: cols}.get(grid.group, grid.group)
+
+    def over_columns(a: Array) -> Array:
+        if a.shape[1] * spread < cols:
+            msg = f"scale: {a.shape[1]} groups of {spread} columns do not cover {cols} columns"
+            raise FormatError(msg)
+        return np.broadcast_to(np.repeat(a, spread, axis=1)[:, :cols], (rows, cols))
+
+    shift = point if isinstance(point, int) else over_columns(point)
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = (grid.codes.astype(np.int32) - shift).astype(np.float32) * over_columns(grid.scale.astype(np.float32))
+        return np.asarray(product.astype(grid.dtype))
+
+
+def dense_structure(shape: tuple[int, int]) -> Structure:
+    """Every element of the matrix is stored."""
+    return STRUCTURES["dense"].from_parts({}, {}, shape)
+
+
+def value(grid: Grid) -> tuple[SparseTensor | Array, str]:
+    """A dense matrix of codes as a packed tensor, or as its values with the reason."""
+    reason = obstacle(grid)
+    return (dense_values(grid), reason) if reason else (packed(dense_structure(grid.codes.shape), grid), "")
+
+
+def float_dtype(name: str, default: Dtype) -> Dtype:
+    """The dtype of weights that a configuration names ("bfloat16", "torch.float16")."""
+    short = name.removeprefix("torch.")
+    return DTYPES[short] if short in FLOATS else default

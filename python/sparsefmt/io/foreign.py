@@ -1,0 +1,32 @@
+"""What a file is when it is no safetensors file, by its first bytes."""
+
+SNIFFED = 512
+"""Bytes to look at."""
+
+_STARTS = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the file itself; fetch it: git lfs pull"),
+    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, or an .npz); save its tensors as safetensors first"),
+    (b"GGUF", "a GGUF file; rename it to .gguf"),
+    (b"\x89HDF", "an HDF5 file; rename it to .h5"),
+    (b"\x93NUMPY", "an array of NumPy; rename it to .npy"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"\xfd7zXZ", "an xz archive; unpack it first"),
+    (b"(\xb5/\xfd", "a zstd archive; unpack it first"),
+)
+_PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
+
+
+def kind_of(start: bytes) -> str | None:
+    """What a file with these first bytes is, and the way out; None where they say nothing.
+
+    >>> kind_of(b"version https://git-lfs.github.com/spec/v1")
+    'a git-lfs pointer, not the file itself; fetch it: git lfs pull'
+    """
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head")):
+        return "a page of HTML (a download that needs a login, or an error of a server); fetch it again"
+    if text.startswith((b"<?xml", b"<error")):
+        return "XML (an error of a storage server); fetch it again"
+    if start.startswith(_PICKLES):
+        return "a pickle (a PyTorch checkpoint), which is never loaded; save its tensors as safetensors first"
+    return next((what for magic, what in _STARTS if start.startswith(magic)), None)

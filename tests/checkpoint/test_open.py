@@ -1,0 +1,201 @@
+"""Checkpoints: opened once, one snapshot, the index decides."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from sparsefmt.checkpoint import ShardWriter
+from sparsefmt.checkpoint.readers.registry import READERS
+
+
+@pytest.fixture
+def tensors() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {
+        "a": rng.standard_normal((8, 12)).astype(ml_dtypes.bfloat16),
+        "b": rng.standard_normal((3, 2, 4)),
+        "c": (rng.standard_normal((4, 4)) + 1j).astype(np.complex128),
+        "ids": np.arange(5),
+        "one": np.array(2.5, np.float32),
+    }
+
+
+@pytest.fixture
+def file(tmp_path: Path, tensors: dict[str, np.ndarray]) -> Path:
+    packed = {"p": sf.encode(np.eye(9, 7, dtype=np.float16), "csr"), "q": sf.encode(np.ones((5, 6)), "bsr2x3")}
+    sf.save(tmp_path / "m.safetensors", tensors | packed, {"format": "pt"})
+    return tmp_path / "m.safetensors"
+
+
+def test_a_mapping_of_arrays_and_packed_tensors(file: Path, tensors: dict[str, np.ndarray]) -> None:
+    with sf.open_checkpoint(file) as c:
+        assert sorted(c) == sorted([*tensors, "p", "q"])
+        assert len(c) == 7
+        assert "a" in c
+        assert "z" not in c
+        for name, w in tensors.items():
+            assert c[name].tobytes() == w.tobytes()
+            assert c.entries[name].shape == w.shape
+            assert c.entries[name].dtype == w.dtype.name
+            assert c.entries[name].nbytes == w.nbytes
+        assert c["p"].format == "csr"
+        assert (c.entries["p"].format, c.entries["a"].format) == ("csr", "plain")
+        assert {e.shard for e in c.entries.values()} == {"m.safetensors"}
+        assert (c.shards, c.reader, dict(c.metadata), dict(c.config)) == (
+            ("m.safetensors",), "safetensors", {"format": "pt"}, {},
+        )  # fmt: skip
+        with pytest.raises(KeyError, match="holds no tensor 'z'"):
+            c["z"]
+
+
+def test_rows_of_plain_and_packed_tensors(file: Path, tensors: dict[str, np.ndarray]) -> None:
+    with sf.open_checkpoint(file) as c:
+        whole = {name: w.reshape(-1, w.shape[-1]) if w.ndim else w.reshape(1, 1) for name, w in tensors.items()}
+        whole |= {"p": np.eye(9, 7, dtype=np.float16), "q": np.ones((5, 6))}
+        for name, w in whole.items():
+            for low in range(len(w) + 1):
+                for high in range(low, len(w) + 1):
+                    rows = c.rows(name, low, high)
+                    assert rows.dtype == w.dtype
+                    assert np.array_equal(rows, w[low:high]), (name, low, high)
+        with pytest.raises(sf.FormatError, match=r"rows 3\.\.9 are out of range for shape \(8, 12\)"):
+            c.rows("a", 3, 9)
+
+
+def test_dtypes_that_numpy_lacks_are_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "f4.safetensors"
+    with ShardWriter(path, [("e", "F4", (3, 4)), ("s", "F8_E8M0", (3,))]) as writer:
+        writer.write("e", bytes(range(6)))
+        writer.write("s", np.array([1, 2, 3], np.uint8))
+    with sf.open_checkpoint(path) as c:
+        assert c["e"].tolist() == list(range(6))
+        assert (c.entries["e"].dtype, c.entries["e"].shape, c.entries["e"].nbytes) == ("F4", (3, 4), 6)
+        assert c.rows("e", 1, 2).tolist() == [[2, 3]]
+        assert c["s"].view(np.uint8).tolist() == [1, 2, 3]
+
+
+def test_what_took_the_place_of_the_file_is_noticed(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    sf.save(other, {"a": np.zeros(3)})
+    with sf.open_checkpoint(file) as c:
+        before = c["a"].copy()
+        c.check()
+        os.replace(other, file)
+        assert c["a"].tobytes() == before.tobytes()
+        with pytest.raises(sf.CheckpointError, match="was replaced by another file while it was read"):
+            c.check()
+    with sf.open_checkpoint(file) as c:
+        with file.open("r+b") as f:
+            f.truncate(20)
+        with pytest.raises(sf.CorruptFileError, match="became shorter while it was read"):
+            c.rows("a", 0, 1)
+        with pytest.raises(sf.CheckpointError, match="was changed while it was read"):
+            c.check()
+        file.unlink()
+        with pytest.raises(sf.CheckpointError, match="was removed while it was read"):
+            c.check()
+
+
+def test_a_checkpoint_that_is_not_closed_warns_nobody(file: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        array = sf.open_checkpoint(file)["a"]
+        assert array.shape == (8, 12)
+
+
+def folder_of(path: Path, index: dict[str, str] | None, **files: list[str]) -> Path:
+    path.mkdir()
+    for name, keys in files.items():
+        sf.save(path / f"{name}.safetensors", {key: np.full(2, len(name)) for key in keys})
+    if index is not None:
+        (path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(sf.CheckpointError) as e:
+        sf.open_checkpoint(path)
+    return str(e.value)
+
+
+def test_the_index_decides(tmp_path: Path) -> None:
+    path = folder_of(
+        tmp_path / "m", {"w": "a.safetensors", "v": "bb.safetensors"}, a=["w"], bb=["v", "w", "x"], mtp=["y"]
+    )
+    with sf.open_checkpoint(path) as c:
+        assert sorted(c) == ["v", "w"]
+        assert c["w"].tolist() == [1, 1]
+        assert c.shards == ("a.safetensors", "bb.safetensors")
+        assert c.left_out == ("mtp.safetensors", "x in bb.safetensors")
+
+
+def test_index_and_shards_that_do_not_fit(tmp_path: Path) -> None:
+    gone = folder_of(tmp_path / "1", {"w": "a.safetensors", "v": "a.safetensors"}, a=["w"])
+    assert "a.safetensors holds 'v', which it lacks, and no other shard has it" in refused(gone)
+    moved = folder_of(tmp_path / "2", {"w": "a.safetensors", "v": "b.safetensors"}, a=["w", "v"], b=["u"])
+    assert "b.safetensors holds 'v', which it lacks; it is in a.safetensors" in refused(moved)
+    missing = folder_of(tmp_path / "3", {"w": "a.safetensors", "v": "b.safetensors"}, a=["w"])
+    assert "names 'b.safetensors' (for 'v'), which is no safetensors file in this folder" in refused(missing)
+    assert "weight_map is empty" in refused(folder_of(tmp_path / "4", {}, a=["w"]))
+
+
+def test_numbered_shards(tmp_path: Path) -> None:
+    names = {f"model-0000{i}-of-00003": [f"t{i}"] for i in (1, 3)}
+    line = refused(folder_of(tmp_path / "1", None, **names))
+    assert "shard model-00002-of-00003.safetensors is missing" in line
+    huge = {"model-00001-of-99999999999": ["t"]}
+    assert "shard model-00002-of-99999999999.safetensors is missing" in refused(folder_of(tmp_path / "2", None, **huge))
+    from_zero = {f"weights-0{i}-of-02": [f"t{i}"] for i in (0, 1)}
+    assert len(sf.open_checkpoint(folder_of(tmp_path / "3", None, **from_zero))) == 2
+
+
+def test_two_variants(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "m", None, **{"model": ["w"], "model.fp16": ["w"]})
+    line = refused(path)
+    assert "model.fp16.safetensors and in model.safetensors" in line
+    assert "--file model.fp16.safetensors" in line
+    with sf.open_checkpoint(path, file="model.safetensors") as c:
+        assert c["w"].tolist() == [5, 5]
+    with pytest.raises(sf.CheckpointError, match="has no weights or index 'no'"):
+        sf.open_checkpoint(path, file="no")
+    with pytest.raises(sf.CheckpointError, match="chooses a file of a folder"):
+        sf.open_checkpoint(path / "model.safetensors", file="model.safetensors")
+
+
+def test_names_that_begin_with_a_dot_are_no_files(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "m", None, model=["w"])
+    (path / "._model.safetensors").write_bytes(b"\0\5\x16\7 AppleDouble")
+    (path / "._model.safetensors.index.json").write_bytes(b"\0\5\x16\7 AppleDouble")
+    assert list(sf.open_checkpoint(path)) == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a git-lfs pointer"),
+        (b"PK\x03\x04" + bytes(60), "a zip archive (a PyTorch checkpoint"),
+        (b"\x80\x02}q\x00." + bytes(60), "a pickle"),
+        (b"GGUF\x03\0\0\0" + bytes(60), "a GGUF file"),
+        (b"\n<!DOCTYPE html><html>" + bytes(60), "a page of HTML"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(60), "an HDF5 file"),
+    ],
+)
+def test_what_a_file_is_when_it_is_no_safetensors_file(tmp_path: Path, start: bytes, says: str) -> None:
+    (tmp_path / "m.safetensors").write_bytes(start)
+    with pytest.raises(sf.CorruptFileError, match=r"not a safetensors file, but") as e:
+        sf.open_checkpoint(tmp_path / "m.safetensors")
+    assert says in str(e.value)
+
+
+def test_every_reader_says_no_to_a_folder_and_to_other_files(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").mkdir()
+    (tmp_path / "y.txt").write_text("hello")
+    for reader in READERS.values():
+        assert not reader.sniff(tmp_path / "y.txt")
+        assert not reader.sniff(tmp_path / "x.safetensors")

@@ -1,0 +1,114 @@
+"""Matrices of h5ad and zarr, read and written, with anndata on the other side."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from contract import same
+from sparsefmt.interop.anndata import read_matrix, write_anndata
+
+h5py = pytest.importorskip("h5py")
+scipy_sparse = pytest.importorskip("scipy.sparse")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of packages that are not ours
+
+W = np.array([[0, 2, 0, 0], [0, 0, 0, 0], [5, 0, 0, -1]], np.float32)
+
+
+def dense(t: object) -> np.ndarray:
+    return t.to_dense() if isinstance(t, sf.SparseTensor) else np.asarray(t)
+
+
+def opened(kind: str, path: Path, mode: str) -> Any:  # noqa: ANN401
+    if kind == "h5":
+        return h5py.File(path, mode)
+    return pytest.importorskip("zarr").open_group(str(path), mode=mode)
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+@pytest.mark.parametrize("fmt", ["csr", "csc", "array"])
+def test_anndata_reads_what_we_write(kind: str, fmt: str, tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata")
+    path = tmp_path / ("a.h5ad" if kind == "h5" else "a.zarr")
+    root = opened(kind, path, "w")
+    write_anndata(root, W if fmt == "array" else sf.encode(W, fmt))
+    if kind == "h5":
+        root.close()
+    found = (anndata.read_h5ad if kind == "h5" else anndata.read_zarr)(path)
+    x = found.X
+    same(x.toarray() if hasattr(x, "toarray") else x, W)
+    assert fmt == "array" or x.format == fmt
+    assert list(found.obs_names) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+@pytest.mark.parametrize("fmt", ["csr", "csc", "array"])
+def test_we_read_what_anndata_writes(kind: str, fmt: str, tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata")
+    path = tmp_path / ("a.h5ad" if kind == "h5" else "a.zarr")
+    x = W if fmt == "array" else getattr(scipy_sparse, f"{fmt}_matrix")(W)
+    made = anndata.AnnData(X=x, layers={"counts": x})
+    (made.write_h5ad if kind == "h5" else made.write_zarr)(path)
+    root = opened(kind, path, "r")
+    for name in ("X", "layers/counts"):
+        t = read_matrix(root, name)
+        same(dense(t), W)
+        assert not isinstance(t, sf.SparseTensor) or t.format == fmt
+
+
+def test_indices_out_of_order_are_sorted(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        write_anndata(root, sf.encode(W, "csr"))
+        root["X/indices"][1:3] = [3, 0]
+        root["X/data"][1:3] = [-1, 5]
+        same(dense(read_matrix(root)), W)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "text"),
+    [
+        (lambda x: x.attrs.__setitem__("encoding-type", "coo_matrix"), "encoding 'coo_matrix'"),
+        (lambda x: x.attrs.__setitem__("encoding-version", "9"), "encoding version '9'"),
+        (lambda x: x.attrs.__setitem__("shape", [3]), "two lengths"),
+        (lambda x: x.attrs.__setitem__("shape", [3, 3]), "out of range"),
+        (lambda x: x.attrs.__setitem__("shape", [2, 4]), "indptr"),
+        (lambda x: x.__delitem__("indices"), "'indices' is missing; the group holds data, indptr"),
+        (lambda x: x["indptr"].__setitem__(1, -1), "want 0..2147483647"),
+        (lambda x: x["indices"].__setitem__(0, 4), "out of range"),
+    ],
+)
+def test_what_contradicts_itself(break_it: Callable[[Any], None], text: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        write_anndata(root, sf.encode(W, "csr"))
+        break_it(root["X"])
+        with pytest.raises(sf.FormatError, match=text):
+            read_matrix(root)
+
+
+def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "b.h5", "w") as other:
+        other["data"] = np.ones(3, np.float32)
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        write_anndata(root, sf.encode(W, "csr"))
+        del root["X/data"]
+        root["X/data"] = h5py.ExternalLink("b.h5", "data")
+        with pytest.raises(sf.FormatError, match="link to another file"):
+            read_matrix(root)
+    with h5py.File(tmp_path / "c.h5ad", "w") as root:
+        write_anndata(root, sf.encode(W, "csr"))
+        del root["X/data"]
+        root["X"].create_dataset("data", (3,), "f4", external=[(str(tmp_path / "raw.bin"), 0, 12)])
+        with pytest.raises(sf.FormatError, match="other files"):
+            read_matrix(root)
+
+
+def test_a_huge_claim_is_a_size_error(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        write_anndata(root, sf.encode(W, "csr"))
+        del root["X/data"]
+        root["X"].create_dataset("data", (1 << 45,), "f4", chunks=(1 << 10,))
+        with pytest.raises(sf.SizeError):
+            read_matrix(root)
