@@ -92,22 +92,26 @@ def scale_options(text: str, *flags: str) -> Options:
     options: Options = {"group": ROW, "dtype": np.dtype(np.float16), **dict.fromkeys(flags, False)}
     seen = set()
     for option in filter(None, text.split(":")):
-        key = option if option in (*flags, "f32") else "group"
+        key, value = _option(option, flags)
         if key in seen:
             msg = f"option :{option} says again what another one says"
             raise CodecError(msg)
         seen.add(key)
-        if option in flags:
-            options[option] = True
-        elif option == "f32":
-            options["dtype"] = np.dtype(np.float32)
-        elif option in _NAMED:
-            options["group"] = _NAMED[option]
-        elif option[0] == "g" and option[1:].isascii() and option[1:].isdigit() and 0 < int(option[1:]) <= _WIDEST:
-            options["group"] = int(option[1:])
-        else:
-            raise CodecError(_unknown(option, flags))
+        options[key] = value
     return options
+
+
+def _option(option: str, flags: tuple[str, ...]) -> tuple[str, Any]:
+    """What an option sets, and to what."""
+    if option in flags:
+        return option, True
+    if option == "f32":
+        return "dtype", np.dtype(np.float32)
+    if option in _NAMED:
+        return "group", _NAMED[option]
+    if option[0] == "g" and option[1:].isascii() and option[1:].isdigit() and 0 < int(option[1:]) <= _WIDEST:
+        return "group", int(option[1:])
+    raise CodecError(_unknown(option, flags))
 
 
 def _unknown(option: str, flags: tuple[str, ...]) -> str:
@@ -115,7 +119,7 @@ def _unknown(option: str, flags: tuple[str, ...]) -> str:
         return f"option :{option} is left out: scales are float16 unless :f32 asks for float32"
     if option in ("sym", "symm", "symmetric") and "asym" in flags:
         return f"option :{option} is left out: codes are symmetric unless :asym asks for zero points"
-    have = ":gK (K columns per scale, 1 or more), :row, :tensor"
+    have = ":gK (K columns per scale), :row, :tensor"
     return f"option :{option} is unknown; have {', '.join((have, *(f':{flag}' for flag in flags), ':f32'))}"
 
 
