@@ -8,7 +8,7 @@ import numpy as np
 from timing import FLUSH, Timer, host_seconds, random_values
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES, zero_mask
+from sparsefmt.base.dtypes import DTYPES, zero_mask
 from sparsefmt.cuda import blas, launch, lt, prepared, structures
 from sparsefmt.cuda.device import cupy, empty
 from sparsefmt.cuda.sparse24 import CuSparseLt

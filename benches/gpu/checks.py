@@ -8,10 +8,10 @@ import ml_dtypes
 import numpy as np
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import engines
 from sparsefmt.cuda.device import cupy
-from sparsefmt.errors import BackendError
 
 FORMATS = (
     *("nm2:4", "nm2:4/int8:row", "nm2:4/int8:g128", "nm2:4/int4:g128", "nm2:4/int4:g32:asym", "nm2:4/kmeans16"),

@@ -2,7 +2,7 @@
 
 `python benches/python/crossover.py [--case 'csr*'] [--ways]` prints a line for each shape, format and number of
 columns: the way that is taken, and how many times as long `t.to_dense().astype(numpy.float32) @ x` takes. `--ways` also
-forces the other way; it serves to fit the constants of `sparsefmt.multiply`. Each is called in a loop of its own.
+forces the other way; it serves to fit the constants of `sparsefmt.product.cost`. Each is called in a loop of its own.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 from harness import SETTLE, Array
 
 import sparsefmt as sf
-from sparsefmt import multiply, ops
+from sparsefmt.product import decoded, multiply, packed, plan
 
 FORMATS = {
     "nm2:4": (np.float16, 1.0),
@@ -56,8 +56,8 @@ def ways(t: sf.SparseTensor, x: Array, *, every: bool) -> dict[str, Callable[[],
         "law": lambda: t.to_dense().astype(np.float32) @ x,
     }
     if every:
-        runs["kernel"] = lambda: multiply._packed(t.structure, t.values, x, None)
-        runs["blocks"] = lambda: ops.matmul(*multiply._by_rows(t.structure, t.values), x)
+        runs["kernel"] = lambda: packed.packed(t.structure, t.values, x, None)
+        runs["blocks"] = lambda: decoded.matmul(*multiply.by_rows(t.structure, t.values), x)
     return runs
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     for label, t in tensors(arguments.case):
         for k in COLUMNS:
             x = np.random.default_rng(k).standard_normal((t.shape[1], k), np.float32)
-            taken = multiply.estimates(t.structure, t.values, k, x.dtype)[0].way
+            taken = plan.estimates(t.structure, t.values, k, x.dtype)[0].way
             times = least(ways(t, x, every=arguments.ways))
             ratio = times["law"] / times["taken"]
             ratios.append(ratio)

@@ -1,13 +1,15 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
 from sparsefmt import checkpoint, cuda, prune
-from sparsefmt.arrays import set_cache_bytes, set_max_bytes
-from sparsefmt.checkpoint import Checkpoint, open_checkpoint
-from sparsefmt.conversion import change as convert
-from sparsefmt.conversion import explain
-from sparsefmt.encode import encode
-from sparsefmt.equality import equal
-from sparsefmt.errors import (
+from sparsefmt.api.compare import Comparison, compare
+from sparsefmt.api.convert import change as convert
+from sparsefmt.api.convert import explain
+from sparsefmt.api.encode import encode
+from sparsefmt.api.equal import equal
+from sparsefmt.api.matmul import explain_matmul, matmul
+from sparsefmt.api.quantize import cluster, dequantize, quantize
+from sparsefmt.base.alloc import set_cache_bytes
+from sparsefmt.base.errors import (
     BackendError,
     CheckpointError,
     CodecError,
@@ -21,13 +23,13 @@ from sparsefmt.errors import (
     SparsefmtError,
     VersionError,
 )
-from sparsefmt.format import formats
+from sparsefmt.base.limits import set_max_bytes
+from sparsefmt.checkpoint import Checkpoint, open_checkpoint
+from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
-from sparsefmt.products import explain_matmul, matmul
-from sparsefmt.recode import Comparison, cluster, compare, dequantize, quantize
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 Check = Callable[..., Any]
 Arrays = dict[str, Array]

@@ -14,7 +14,7 @@ import pytest
 
 import sparsefmt as sf
 from property import peak_memory
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 Arrays = dict[str, Array]
 Check = Callable[..., Any]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.header import parse_header
 
 Check = Callable[..., Any]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsefmt.arrays import DTYPES, FLOATS, INTEGERS, item_dtype, items
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import DTYPES, FLOATS, INTEGERS, item_dtype, items
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import affine, fused, rowwise
 from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads

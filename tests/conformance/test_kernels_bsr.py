@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import bsr, items
 from sparsefmt.kernels.registry import NATIVE
 

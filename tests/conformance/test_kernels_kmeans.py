@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import clustered, kmeans, stream
 from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads
@@ -346,7 +346,7 @@ def test_singles_are_sorted_and_added_up(seed: int, count: int, spread: bool) ->
     if not spread:  # most in few buckets
         bits = bits & np.uint32(0x803FFFFF) | np.uint32(0x3F000000)
     bits[bits & 0x7F800000 == 0x7F800000] = 0x80000000
-    values = agree(kmeans.sort_singles, bits, out=np.full(count, 7, np.uint32)).view(np.float32)
+    values = agree(kmeans.sort_f32, bits, out=np.full(count, 7, np.uint32)).view(np.float32)
     starts = np.sort(rng.integers(0, count + 1, 50))
     with np.errstate(over="ignore"):
         agree(kmeans.range_sums, values, starts, np.append(starts[1:], count), out=np.empty(50))

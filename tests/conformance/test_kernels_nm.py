@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import nm
 from sparsefmt.kernels.registry import NATIVE
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
-from sparsefmt import multiply
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import product
 from sparsefmt.kernels.settings import set_num_threads
+from sparsefmt.product import packed as by_kernels
 from strategies import fit
 
 Array = np.ndarray[Any, Any]
@@ -139,8 +139,8 @@ def test_pairs_of_bfloat16_keep_the_bound(
     if odd is not None:
         x[-1, -1] = odd
     out = np.full((shape[0], k), 7, np.float32)
-    found = product.pairs_matmul(t.structure.codes, t.values.data.view(np.uint16), x.view(np.uint16), out)
-    assert found == (2 if not multiply.pairs_are_fast() else int(odd is not None))
+    found = product.nm24_bf16_matmul(t.structure.codes, t.values.data.view(np.uint16), x.view(np.uint16), out)
+    assert found == (2 if not by_kernels.pairs_are_fast() else int(odd is not None))
     if found:
         assert (out == 7).all()
         return

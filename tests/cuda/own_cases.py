@@ -8,7 +8,7 @@ import numpy as np
 
 import sparsefmt as sf
 from sparsefmt.codecs.affine import Affine
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 DTYPES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16), "int8": np.dtype(np.int8)}
 _numbers = itertools.count()

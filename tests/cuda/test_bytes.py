@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
 
 RNG_SEED = 7
 SHAPES = [(5, 32), (3, 37), (1, 4), (4, 1), (2, 256), (0, 8), (3, 0)]

@@ -15,7 +15,7 @@ from fake_arrays import ndarray
 from test_bytes import check_same, parts, sparse
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.cuda import device, transfer
 
 

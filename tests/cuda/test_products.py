@@ -11,7 +11,7 @@ from product_checks import close, factor
 from test_bytes import sparse
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.cuda import decode, engines
 
 PAIRS = [

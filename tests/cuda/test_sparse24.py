@@ -10,7 +10,7 @@ from product_checks import close, exact_weights, factor
 from test_bytes import sparse
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.cuda import libraries, lt, prepared, products
 
 

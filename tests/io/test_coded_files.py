@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
 
 STRUCTURES = ("dense", "coo", "csr", "csc", "bsr3x2", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm5:17")
 CODECS = ("int8", "int8:g5:asym", "int8:tensor:f32", "int4", "int4:g4", "int4:g5:asym:f32", "kmeans5", "kmeans16:row")

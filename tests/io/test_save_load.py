@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import sparsefmt as sf
-from sparsefmt import memory
-from sparsefmt.arrays import DTYPES, Array
+from sparsefmt.base import alloc
+from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.io.container import LENGTH
 from sparsefmt.structures.csr import Csr
-from sparsefmt.tensor import rebuild
+from sparsefmt.tensor.sparse import rebuild
 
 FORMATS = ("dense", "coo", "csr", "csc", "bsr3x2", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm3:3", "nm5:17")
 SHAPES = ((9,), (1,), (4, 7), (1, 70), (70, 1), (2, 3, 5), (2, 1, 3, 4), (0,), (0, 4), (4, 0), (2, 0, 3), (3, 2, 0))
@@ -107,7 +107,7 @@ def test_plain_arrays_of_any_layout(tmp_path: Path, dtype: str) -> None:
 
 
 def test_big_arrays_are_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "LARGE", 1 << 62)  # tracemalloc does not see blocks
+    monkeypatch.setattr(alloc, "LARGE", 1 << 62)  # tracemalloc does not see blocks
     a = np.arange(3 << 20, dtype=np.float64).reshape(1536, 2048)
     wide = np.arange(3 << 20, dtype=np.int64)
     indptr = np.array([0, len(wide)], np.int64)

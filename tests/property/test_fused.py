@@ -9,15 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
-from sparsefmt import fused, memory
-from sparsefmt.arrays import DTYPES, Matrix, zero_mask
+from sparsefmt.api.encode import score_matrix
+from sparsefmt.base import alloc
+from sparsefmt.base.dtypes import DTYPES, zero_mask
+from sparsefmt.base.errors import CodecError, PatternError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.codecs.base import Codec
-from sparsefmt.encode import score_matrix
-from sparsefmt.errors import CodecError, PatternError
-from sparsefmt.format import parse
+from sparsefmt.encoding import fused
+from sparsefmt.encoding.format_text import parse
+from sparsefmt.encoding.row_blocks import pieces
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
-from sparsefmt.windows import pieces
 
 Array = np.ndarray[Any, Any]
 
@@ -223,7 +225,7 @@ FORMATS = [
 @pytest.mark.skipif(sf.cpu_features()["isa"] == "numpy", reason="the NumPy definitions bound no memory")
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_no_temporary_of_the_whole_tensor(fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "LARGE", 1 << 62)  # tracemalloc does not see blocks
+    monkeypatch.setattr(alloc, "LARGE", 1 << 62)  # tracemalloc does not see blocks
     w = np.random.default_rng(0).standard_normal((2048, 4096)).astype(np.float16)
     w[:, 1::2] = 0
     k = int(fmt.partition("kmeans")[2] or 0)

@@ -139,7 +139,7 @@ import json, sys
 import numpy as np
 import sparsefmt as sf
 from property.peak_memory import extra
-from sparsefmt import arrays
+from sparsefmt.base.alloc import empty
 sf.set_num_threads(2)
 sf.set_cache_bytes(0)
 found = {}
@@ -149,7 +149,7 @@ w[rng.random(w.shape) < 0.5] = 0
 for fmt in ("nm2:4", "bitmask", "csr", "bsr8x8", "dense", "nm2:4/int4:g128"):
     t = sf.encode(w, fmt, prune=fmt.startswith("nm"))
     for k in (1, 8, 200):
-        x = arrays.empty((4096, k), np.float32)
+        x = empty((4096, k), np.float32)
         x[...] = 1
         t @ x[:, :1].copy()
         found[f"{fmt}, {k} columns"] = extra(lambda: t @ x)[0]

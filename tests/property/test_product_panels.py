@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.errors import SparsefmtError
+from sparsefmt.base.errors import SparsefmtError
 from sparsefmt.kernels import product as kernels
 
 

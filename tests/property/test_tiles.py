@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt import multiply, tiles
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.product import cost, plan
 
 needs_kernels = pytest.mark.skipif(os.environ.get("SPARSEFMT_NATIVE") == "0", reason="kernels are what is estimated")
 
@@ -17,8 +17,8 @@ needs_kernels = pytest.mark.skipif(os.environ.get("SPARSEFMT_NATIVE") == "0", re
 @pytest.fixture
 def amx(monkeypatch: pytest.MonkeyPatch) -> None:
     """Estimates as on a CPU with tiles."""
-    monkeypatch.setattr(tiles, "instruction_set", lambda: "amx")
-    monkeypatch.setattr(multiply, "instruction_set", lambda: "amx")
+    monkeypatch.setattr(cost, "instruction_set", lambda: "amx")
+    monkeypatch.setattr(plan, "instruction_set", lambda: "amx")
 
 
 def ways(fmt: str, dtype: str, k: int, x: str = "float32") -> list[str]:
@@ -26,7 +26,7 @@ def ways(fmt: str, dtype: str, k: int, x: str = "float32") -> list[str]:
     w = np.zeros((256, 256), np.float32)
     w[:, ::2] = 1
     t = sf.encode(w.astype(DTYPES[dtype]), fmt)
-    return [plan.way for plan in multiply.estimates(t.structure, t.values, k, DTYPES[x])]
+    return [found.way for found in plan.estimates(t.structure, t.values, k, DTYPES[x])]
 
 
 @needs_kernels

@@ -16,7 +16,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import rebuild
+from sparsefmt.tensor.sparse import rebuild
 
 I4, I8 = np.int32, np.int64
 TOP = 2**63 - 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt import memory
-from sparsefmt.arrays import empty, zeros
+from sparsefmt.base import alloc
+from sparsefmt.base.alloc import empty, zeros
 
 MIB = 1 << 20
 
@@ -26,7 +26,7 @@ def address(a: np.ndarray) -> int:
     return int(a.ctypes.data)
 
 
-@pytest.mark.parametrize("nbytes", [memory.LARGE - 1, memory.LARGE, 2 * MIB, 2 * MIB + 1, 21 * MIB + 5])
+@pytest.mark.parametrize("nbytes", [alloc.LARGE - 1, alloc.LARGE, 2 * MIB, 2 * MIB + 1, 21 * MIB + 5])
 def test_arrays_are_writable_to_the_last_byte_and_aligned(nbytes: int) -> None:
     a = empty(nbytes, np.uint8)
     a[:] = 7
@@ -37,7 +37,7 @@ def test_a_block_is_used_again_when_the_array_is_gone() -> None:
     a = empty((3, MIB), np.uint8)
     before = address(a)
     del a
-    assert memory.kept() == 3 * MIB
+    assert alloc.kept() == 3 * MIB
     assert address(empty(3 * MIB // 4, np.float32)) == before
 
 
@@ -49,7 +49,7 @@ def test_no_block_is_used_again_while_a_view_lives(seen: object) -> None:
     del a
     b = empty(3 * MIB, np.uint8)
     b.fill(2)
-    assert memory.kept() == 0
+    assert alloc.kept() == 0
     assert bytes(np.asarray(view).reshape(-1)[:1].view("u1")[:1]) == b"\x01"
 
 
@@ -67,7 +67,7 @@ def test_who_holds_the_memory_itself_keeps_it() -> None:
 def test_zeros_are_zero_in_used_memory() -> None:
     empty(3 * MIB, np.uint8).fill(9)
     a = zeros(3 * MIB, np.uint8)
-    assert memory.kept() == 0
+    assert alloc.kept() == 0
     assert not a.any()
 
 
@@ -75,21 +75,21 @@ def test_blocks_of_another_size_are_not_used() -> None:
     a = empty(8 * MIB, np.uint8)
     del a
     smaller, larger = empty(7 * MIB, np.uint8), empty(9 * MIB, np.uint8)  # by more than an eighth
-    assert memory.kept() == 8 * MIB
+    assert alloc.kept() == 8 * MIB
     del smaller, larger
-    assert memory.kept() == 24 * MIB
+    assert alloc.kept() == 24 * MIB
 
 
 def test_no_more_is_kept_than_allowed() -> None:
     held = [empty(10 * MIB, np.uint8) for _ in range(5)]
     held.clear()
-    assert memory.kept() == 30 * MIB
+    assert alloc.kept() == 30 * MIB
     empty(40 * MIB, np.uint8)
-    assert memory.kept() == 30 * MIB
+    assert alloc.kept() == 30 * MIB
     sf.set_cache_bytes(0)
-    assert memory.kept() == 0
+    assert alloc.kept() == 0
     empty(10 * MIB, np.uint8)
-    assert memory.kept() == 0
+    assert alloc.kept() == 0
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, "x", True])
@@ -121,18 +121,18 @@ def test_arrays_in_cycles_give_their_blocks_back() -> None:
     cycle.append(cycle)
     del cycle
     gc.collect()
-    assert memory.kept() == 3 * MIB
+    assert alloc.kept() == 3 * MIB
 
 
 def test_the_system_may_take_all_but_the_latest_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_go: list[memory.Block] = []
-    monkeypatch.setattr(memory.Block, "let_go", lambda block: let_go.append(block))
+    let_go: list[alloc.Block] = []
+    monkeypatch.setattr(alloc.Block, "let_go", lambda block: let_go.append(block))
     sf.set_cache_bytes(96 * MIB)
     held = [empty(16 * MIB, np.uint8) for _ in range(7)]
     places = [address(a) for a in held]
     while held:
         del held[0]
-    assert memory.kept() == 96 * MIB
+    assert alloc.kept() == 96 * MIB
     assert len(let_go) == 7 - 4  # of which the oldest is gone
     again = [empty(16 * MIB, np.uint8) for _ in range(6)]
     assert {address(a) for a in again[:4]} == set(places[3:])
@@ -141,4 +141,4 @@ def test_the_system_may_take_all_but_the_latest_blocks(monkeypatch: pytest.Monke
     again.clear()
     del big
     assert let_go[-1].size == 80 * MIB
-    assert memory.kept() <= 96 * MIB
+    assert alloc.kept() <= 96 * MIB

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.arrays import zeros
+from sparsefmt.base.alloc import zeros
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**6])

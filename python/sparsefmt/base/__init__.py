@@ -1,1 +1,1 @@
-"""What everything else stands on."""
+"""What everything stands on: errors, dtypes, limits, memory, and arrays as they are passed in."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 
 class NmRows(NamedTuple):

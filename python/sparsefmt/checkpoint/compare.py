@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array, blocks, items, matrix_shape
+from sparsefmt.base.coerce import matrix_shape
+from sparsefmt.base.dtypes import Array, items
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import blocks
 from sparsefmt.checkpoint.entry import Value
-from sparsefmt.errors import FormatError
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 EXACT, PRUNED, DIFFERS = "exact", "pruned", "differs"
 

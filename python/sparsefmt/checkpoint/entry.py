@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from sparsefmt.arrays import COMPLEX, FLOATS, Array
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array
+from sparsefmt.tensor.sparse import SparseTensor
 
 PLAIN = "plain"
 Value: TypeAlias = Array | SparseTensor

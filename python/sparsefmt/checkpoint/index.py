@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparsefmt.errors import CheckpointError
+from sparsefmt.base.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = ".safetensors"

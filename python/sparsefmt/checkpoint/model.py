@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS, open_file, reader_for
-from sparsefmt.errors import CheckpointError
 
 
 class Checkpoint(Mapping[str, Value]):

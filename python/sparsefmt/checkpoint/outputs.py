@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.checkpoint.entry import Value
-from sparsefmt.errors import DtypeError, FormatError
 from sparsefmt.interop.scipy import to_scipy
 from sparsefmt.io.atomic import replacing
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 DENSE_SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx")
 

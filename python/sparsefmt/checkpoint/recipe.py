@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sparsefmt as sf
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
-from sparsefmt.errors import DtypeError, PatternError, SparsefmtError
-from sparsefmt.format import parse
+from sparsefmt.encoding.format_text import parse
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""

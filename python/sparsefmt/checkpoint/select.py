@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import translate
 
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import Entry
-from sparsefmt.errors import FormatError
 
 MIN_SIZE = 1024
 

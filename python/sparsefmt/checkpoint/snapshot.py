@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsefmt.errors import CheckpointError
+from sparsefmt.base.errors import CheckpointError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from typing import Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array
-from sparsefmt.errors import CheckpointError, DtypeError, FormatError
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS

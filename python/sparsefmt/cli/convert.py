@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.folder import write_model
 from sparsefmt.checkpoint.model import open_checkpoint
@@ -15,7 +16,6 @@ from sparsefmt.checkpoint.select import Selection
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
-from sparsefmt.errors import FormatError
 
 
 @click.command()

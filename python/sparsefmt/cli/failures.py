@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import click
 
-from sparsefmt.errors import SparsefmtError
+from sparsefmt.base.errors import SparsefmtError
 
 USAGE, DATA, SYSTEM, INTERNAL, BROKEN_PIPE, INTERRUPTED = 2, 3, 4, 70, 141, 130
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
-from sparsefmt.arrays import dtype_named
+from sparsefmt.base.dtypes import dtype_named
+from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import options
 from sparsefmt.cli.progress import size, table
 from sparsefmt.cli.verify import MEASURED, MISSING, Row, found_rows
-from sparsefmt.errors import DtypeError, FormatError
 from sparsefmt.io.report import TensorInfo
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]

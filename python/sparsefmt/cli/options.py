@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.errors import CodecError, FormatError
-from sparsefmt.format import parse
+from sparsefmt.encoding.format_text import parse
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.folder import write_model
 from sparsefmt.checkpoint.model import open_checkpoint
@@ -16,8 +17,7 @@ from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selec
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
-from sparsefmt.errors import FormatError
-from sparsefmt.format import parse
+from sparsefmt.encoding.format_text import parse
 
 
 @click.command(epilog=RULE)

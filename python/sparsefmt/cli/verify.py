@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.compare import DIFFERS, EXACT, PRUNED, compare, snr_db
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import Source
@@ -16,7 +17,6 @@ from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
 from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.cli import options
 from sparsefmt.cli.progress import progress, table
-from sparsefmt.errors import FormatError
 
 QUANTIZED, MISSING, EXTRA, OTHER = "quantized", "missing", "extra", "other shape or dtype"
 MEASURED = (EXACT, PRUNED, QUANTIZED, DIFFERS)

@@ -5,7 +5,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, INTEGERS, Array, Dtype, as_array, blocks, empty, items, plain
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import as_array, plain
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array, Dtype, items
+from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.base.matrix import blocks
 from sparsefmt.base.packed_rows import BitRows, CsrRows, NmRows
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
@@ -20,7 +24,6 @@ from sparsefmt.codecs.scales import (
     scale_options,
     slot_grid,
 )
-from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize, largest_finite
 from sparsefmt.kernels.fused import FUSED_BITS, SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
 from sparsefmt.kernels.segments import segment_dequantize, segment_quantize
@@ -135,9 +138,8 @@ class Affine(Codec):
         if values.dtype.name in (*COMPLEX, "bool"):
             msg = f"{cls.kind} does not hold {values.dtype}"
             raise CodecError(msg)
-        group = options["group"]
+        group, whole = options["group"], values.dtype.name in INTEGERS
         low, high = extremes(structure, values, group)
-        whole = values.dtype.name in INTEGERS
         asym, dtype = options["asym"], options["dtype"]
         scale, point = make_scales(low, high, code_range(cls.bits, asym=asym), asym, dtype, whole)
         codec = cls(_NONE, scale, point, group, values.dtype, check=False)
@@ -148,8 +150,7 @@ class Affine(Codec):
         body = items(structure.body(values))
         codes = empty(body.shape, np.uint8, "codes")
         per = structure.slot_group(columns(structure.shape, self.group))
-        point = _NONE if self.zero_point is None else self.zero_point
-        name = self.dtype.name
+        point, name = _NONE if self.zero_point is None else self.zero_point, self.dtype.name
         if codes.size and per is not None and not structure.padded:
             affine_quantize(body, name, per, self.scale, point, self.bits, codes)
         elif codes.size and self.group == TENSOR and not structure.padded:

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.packed_rows import PackedRows
-from sparsefmt.part import Part
+from sparsefmt.base.part import Part
 
 Options = dict[str, Any]
 Held = tuple[Array, tuple[str, int, int], Array, Array]

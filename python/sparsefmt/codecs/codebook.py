@@ -5,13 +5,16 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import COMPLEX, Array, Dtype, as_array, blocks, empty, items, plain, whole
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import as_array, plain, whole
+from sparsefmt.base.dtypes import COMPLEX, Array, Dtype, items
+from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.base.matrix import blocks
 from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
-from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.clustered import nm_lut_decode
 from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, empty
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Layout
 from sparsefmt.codecs.scales import part_entries, slot_grid
-from sparsefmt.errors import FormatError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, empty, items
-from sparsefmt.kernels.kmeans import histogram16, kmeans_fit, range_sums, sort_singles
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array, Dtype, items
+from sparsefmt.kernels.kmeans import histogram16, kmeans_fit, range_sums, sort_f32
 
 BINS = 1 << 16  # distinct values that are fitted exactly
 _RUNS = 1 << 10  # runs of equally many values, per entry
@@ -93,7 +94,7 @@ def _fit(found: Array, weight: Array, k: int, zero: bool) -> Array:
 def _fit_singles(values: Array, k: int, zero: bool) -> Array:
     """`fit` of many float32, which are sorted once and never widened."""
     found = empty(values.shape, np.float32, "sorted values")
-    sort_singles(items(values), items(found))
+    sort_f32(items(values), items(found))
     new = found[1:] != found[:-1]
     if np.count_nonzero(new) < BINS:
         starts = np.concatenate(([0], np.flatnonzero(new) + 1))

@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, as_array, items, native, plain
+from sparsefmt.base.coerce import as_array, plain
+from sparsefmt.base.dtypes import Array, Dtype, items, native
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
-from sparsefmt.errors import FormatError
 
 _NONE = np.empty((0, 0), np.uint8)
 

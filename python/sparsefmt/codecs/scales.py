@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.codecs.base import Layout, Options
-from sparsefmt.errors import CodecError, FormatError
 from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
 from sparsefmt.kernels.segments import segment_extremes
 
@@ -227,7 +227,8 @@ def checked_scale(scale: Array, exact: Array) -> Array:
         raise CodecError(msg)
     if not scale.all():
         at = tuple(int(i) for i in np.argwhere(scale == 0)[0])
-        msg = f"the scale {float(exact[at]):.6g} is too small for {scale.dtype}, off by more than 1/512 of it{way}"
+        lost = "values would lose another 1/512 of the largest"
+        msg = f"the scale {float(exact[at]):.6g} is too small for {scale.dtype}: {lost}{way}"
         raise CodecError(msg)
     return scale
 

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, empty, zeros
+from sparsefmt.base.alloc import ALIGNMENT, empty, zeros
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Layout
-from sparsefmt.errors import FormatError
 from sparsefmt.kernels.stream import pack_stream, stream_padding, unpack_stream
 
 

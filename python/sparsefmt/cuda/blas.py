@@ -4,7 +4,7 @@ import ctypes
 import importlib
 from typing import Any
 
-from sparsefmt.arrays import COMPLEX, DTYPES, Dtype
+from sparsefmt.base.dtypes import COMPLEX, DTYPES, Dtype
 from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, clear, cupy, empty
 

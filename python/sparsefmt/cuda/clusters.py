@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, is_device_array
+from sparsefmt.base.coerce import is_device_array
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import CodecError
 from sparsefmt.codecs.base import Options
 from sparsefmt.codecs.codebook import Codebook, given_codebook, nearest
 from sparsefmt.codecs.fit import fit, merged, rounded
@@ -12,7 +14,6 @@ from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, cupy, empty
 from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
-from sparsefmt.errors import CodecError
 from sparsefmt.kernels.kmeans import midpoints
 from sparsefmt.structures.base import Structure
 

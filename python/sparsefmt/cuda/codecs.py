@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, COMPLEX, INTEGERS, Dtype
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Dtype
+from sparsefmt.base.errors import BackendError
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.codebook import Codebook
@@ -17,7 +19,6 @@ from sparsefmt.codecs.scales import TENSOR, grid_shape
 from sparsefmt.cuda import clusters, launch
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, empty, zeros
 from sparsefmt.cuda.structures import Refused, bit_columns, coords, expanded, nm_macros
-from sparsefmt.errors import BackendError
 from sparsefmt.kernels.affine import compute_dtype
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.convert import own_params
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, cupy, empty, zeros
 from sparsefmt.cuda.structures import Refused, accumulated, bit_columns, expanded, nm_macros, nm_shape
-from sparsefmt.errors import BackendError
+from sparsefmt.encoding.routes import own_params
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes
 from sparsefmt.structures.coo import Coo

@@ -2,14 +2,14 @@
 
 import math
 
-from sparsefmt.arrays import COMPLEX, FLOATS, Dtype
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Dtype
 from sparsefmt.cuda import blas, codecs, launch, structures
 from sparsefmt.cuda.device import DeviceArray, carrier, clear, contiguous, empty
 from sparsefmt.cuda.machine import machine
-from sparsefmt.ops import result_dtypes
+from sparsefmt.product.dtypes import result_dtypes
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _GEMM = ("float16", "bfloat16", "float32", "float64")
 TILE_BYTES = 512 << 20  # of decoded rows at a time

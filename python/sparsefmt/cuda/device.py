@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sparsefmt.arrays import Dtype
-from sparsefmt.errors import BackendError
+from sparsefmt.base.dtypes import Dtype
+from sparsefmt.base.errors import BackendError
 
 MIN_CUPY = 14  # the first that has bfloat16
 INSTALL = "pip install 'sparsefmt[cuda13]' (or 'sparsefmt[cuda12]' for a driver of CUDA 12)"

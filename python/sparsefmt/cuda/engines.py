@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sparsefmt.arrays import Dtype
+from sparsefmt.base.dtypes import Dtype
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda.decode import Decode
 from sparsefmt.cuda.device import DeviceArray
 from sparsefmt.cuda.sparse import CuSparse
 from sparsefmt.cuda.sparse24 import CuSparseLt
-from sparsefmt.errors import BackendError
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 class Engine(Protocol):

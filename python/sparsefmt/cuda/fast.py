@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sparsefmt.arrays import Dtype
+from sparsefmt.base.dtypes import Dtype
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.prepared import bound
 from sparsefmt.cuda.sparse24 import CuSparseLt
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 MOST = 64  # per tensor: then all are dropped and made again
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sparsefmt.arrays import Dtype, dtype_named, native
+from sparsefmt.base.dtypes import Dtype, dtype_named, native
+from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.cuda import engines, lt, nvrtc
 from sparsefmt.cuda.device import DeviceArray, cupy, device_count, on
 from sparsefmt.cuda.machine import capability
 from sparsefmt.cuda.own.product import Own
 from sparsefmt.cuda.products import as_matrix, columns, failures, operands
-from sparsefmt.errors import BackendError, FormatError
-from sparsefmt.ops import result_dtypes
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.product.dtypes import result_dtypes
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def available() -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Dtype
+from sparsefmt.base.dtypes import Dtype
 from sparsefmt.cuda.device import DeviceArray, cupy, zeros
 from sparsefmt.cuda.module import kernel
 

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from sparsefmt.errors import BackendError
+from sparsefmt.base.errors import BackendError
 
 
 class Found(NamedTuple):

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import libraries
 from sparsefmt.cuda.device import DeviceArray, cupy, empty
-from sparsefmt.errors import BackendError
 
 PACKAGES = ("nvidia-cusparselt-cu13", "nvidia-cusparselt-cu12")
 MIN_VERSION = (0, 7, 0)

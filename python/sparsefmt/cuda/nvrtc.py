@@ -5,8 +5,8 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import libraries
-from sparsefmt.errors import BackendError
 
 PACKAGES = ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13", "nvidia-cuda-nvrtc-cu12")
 NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")

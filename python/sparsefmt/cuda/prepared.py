@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from sparsefmt.cuda.device import cupy
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _forms: weakref.WeakKeyDictionary[SparseTensor, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 _lock = threading.RLock()

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Dtype, dtype_named, is_device_array, native
+from sparsefmt.base.coerce import is_device_array
+from sparsefmt.base.dtypes import Dtype, dtype_named, native
+from sparsefmt.base.errors import BackendError, DtypeError, FormatError
 from sparsefmt.cuda import blas, engines, fast
 from sparsefmt.cuda.decode import Decode
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, on
 from sparsefmt.cuda.sparse24 import CuSparseLt
-from sparsefmt.errors import BackendError, DtypeError, FormatError
-from sparsefmt.ops import result_dtypes
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.product.dtypes import result_dtypes
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 @dataclass(slots=True)

@@ -1,13 +1,13 @@
 """The search for the fastest algorithm of cuSPARSELt."""
 
-from sparsefmt.arrays import Dtype, dtype_named
+from sparsefmt.base.dtypes import Dtype, dtype_named
 from sparsefmt.cuda.blas import empty_like
 from sparsefmt.cuda.device import DeviceArray, on
 from sparsefmt.cuda.engines import forced
 from sparsefmt.cuda.products import as_matrix, by_rows, columns, operands
 from sparsefmt.cuda.sparse24 import CuSparseLt
-from sparsefmt.ops import result_dtypes
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.product.dtypes import result_dtypes
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def search(t: SparseTensor, x: DeviceArray, *, dtype: str | Dtype | None = None) -> None:

@@ -2,14 +2,14 @@
 
 import importlib
 
-from sparsefmt.arrays import Dtype
+from sparsefmt.base.dtypes import Dtype
 from sparsefmt.cuda import blas, codecs
 from sparsefmt.cuda.device import DeviceArray, assign
 from sparsefmt.cuda.machine import machine
 from sparsefmt.cuda.prepared import prepared
-from sparsefmt.ops import result_dtypes
+from sparsefmt.product.dtypes import result_dtypes
 from sparsefmt.structures.csr import Csr
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 class CuSparse:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.arrays import Dtype
+from sparsefmt.base.dtypes import Dtype
+from sparsefmt.base.errors import BackendError
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.scales import ROW, TENSOR
@@ -15,9 +16,8 @@ from sparsefmt.cuda.decode import Rows
 from sparsefmt.cuda.device import DeviceArray, assign, empty, zeros
 from sparsefmt.cuda.machine import capability, machine
 from sparsefmt.cuda.prepared import prepared
-from sparsefmt.errors import BackendError
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 STEPS = {1: (32, 16), 2: (16, 8)}  # by item size: rows and columns of the weights, and tokens, are multiples of these
 LEAST_SM, FP8_SM = 80, 89

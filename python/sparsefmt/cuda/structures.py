@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sparsefmt.arrays import FLOATS, Dtype, index_dtype, zero_mask
+from sparsefmt.base.dtypes import FLOATS, Dtype, index_dtype, zero_mask
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, assign, clear, cupy, empty, zeros
-from sparsefmt.errors import BackendError
 from sparsefmt.kernels.nm import width
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes

@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from sparsefmt import arrays
-from sparsefmt.arrays import Dtype, is_device_array, native, zero_mask
+from sparsefmt.api.encode import encode as encode_on_cpu
+from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
+from sparsefmt.base.dtypes import DTYPES, Dtype, native, zero_mask
+from sparsefmt.base.errors import BackendError, DtypeError, FormatError
+from sparsefmt.base.limits import check_size
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.codebook import Codebook
@@ -15,12 +18,10 @@ from sparsefmt.cuda.decode import Rows
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, empty, on, parse
 from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
-from sparsefmt.encode import encode as encode_on_cpu
-from sparsefmt.errors import BackendError, DtypeError, FormatError
-from sparsefmt.format import Format
-from sparsefmt.format import parse as parse_format
-from sparsefmt.tensor import SparseTensor
-from sparsefmt.view import EXPORTS
+from sparsefmt.encoding.format_text import Format
+from sparsefmt.encoding.format_text import parse as parse_format
+from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def move(t: SparseTensor, device: str) -> SparseTensor:
@@ -93,7 +94,7 @@ def _on_host(a: object) -> object:
 
 
 def _encode(a: DeviceArray, target: Format, zero: str, prune: bool, score: object, codebook: object) -> SparseTensor:
-    shape, dtype, nm = arrays.matrix_shape(a.shape), np.dtype(a.dtype), target.structure.kind == "nm"
+    shape, dtype, nm = matrix_shape(a.shape), np.dtype(a.dtype), target.structure.kind == "nm"
     codec: type[Codec] = Raw if target.codec is None else target.codec
     zero_mask(dtype, zero)
     if (prune and not nm) or (score is not None and not prune) or (codebook is not None and codec is not Codebook):
@@ -111,9 +112,9 @@ def _encode(a: DeviceArray, target: Format, zero: str, prune: bool, score: objec
 def _keys(score: object, shape: tuple[int, ...]) -> DeviceArray | None:
     if score is None:
         return None
-    matrix = arrays.matrix_shape(shape)
-    a = products.as_cupy(score) if is_device_array(score) else to_device(arrays.as_array(score, "score"))
-    if a.shape not in (shape, matrix) or a.dtype.kind == "c" or a.dtype.name not in arrays.DTYPES:
+    matrix = matrix_shape(shape)
+    a = products.as_cupy(score) if is_device_array(score) else to_device(as_array(score, "score"))
+    if a.shape not in (shape, matrix) or a.dtype.kind == "c" or a.dtype.name not in DTYPES:
         raise Refused
     if a.dtype.kind not in "biu" and a.dtype.name not in ("float32", "float64", "float16"):
         raise Refused
@@ -127,7 +128,7 @@ def to_dense(t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) ->
         dtype = carrier(t.dtype)
         if out is None:
             if max_bytes is not None:
-                arrays.check_size(t.size * dtype.itemsize, f"the dense array of shape {t.shape}", max_bytes)
+                check_size(t.size * dtype.itemsize, f"the dense array of shape {t.shape}", max_bytes)
             out = empty(t.shape, dtype, f"the dense array of shape {t.shape}")
         else:
             _check_out(t, out, dtype)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, plain
+from sparsefmt.base.coerce import plain
+from sparsefmt.base.dtypes import Array
 from sparsefmt.cuda.device import DeviceArray, by_width, carrier, contiguous, cupy, empty
 
 CHUNK = 8 << 20  # bytes of a buffer; smaller arrays go as they are

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, index_dtype, plain
+from sparsefmt.base.coerce import plain
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError, VersionError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import FormatError, VersionError
 from sparsefmt.interop import groups
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _KINDS = {"csr_matrix": "csr", "csc_matrix": "csc"}
 _EMPTY = ("layers", "obsm", "obsp", "uns", "varm", "varp")

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, checked_shape, empty, index_dtype, plain
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import checked_shape, plain
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import FormatError
 from sparsefmt.interop.triplets import from_triplets
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 VERSION = "0.1"
 DENSE = {"DVEC": 1, "DMAT": 2, "DMATR": 2, "DMATC": 2}

@@ -6,16 +6,17 @@ stand in tests/data/reference; the readers of the sparse formats were removed th
 
 import numpy as np
 
-from sparsefmt.arrays import Array, index_dtype, plain
+from sparsefmt.api.encode import encode
+from sparsefmt.base.coerce import plain
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.encode import encode
-from sparsefmt.errors import FormatError
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import pack_words, unpack_stream, unpack_words, word_array
 from sparsefmt.interop.layouts24 import NIBBLES, from_nibbles24
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 # The nibble of positions that NVIDIA and `from_nibbles24` use, by the mask of four bits that is stored here.
 _MASKS = (0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100)

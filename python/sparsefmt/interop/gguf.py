@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, blocks, empty
-from sparsefmt.errors import CorruptFileError, FormatError, VersionError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import DTYPES, Array
+from sparsefmt.base.errors import CorruptFileError, FormatError, VersionError
+from sparsefmt.base.matrix import blocks
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.gguf_blocks import BLOCKS, BlockType, nibbles
 from sparsefmt.interop.integer_grid import Grid
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 MAGIC = b"GGUF"
 PLAIN = {0: "float32", 1: "float16", 24: "int8", 25: "int16", 26: "int32", 27: "int64", 28: "float64", 30: "bfloat16"}

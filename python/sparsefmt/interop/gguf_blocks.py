@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 Decoder = Callable[[Array], Array]
 SUPER = 256  # elements of a K-quant

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import unpack_stream, unpack_words, word_array
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where output i of 8 stands in a word, low nibble first
 

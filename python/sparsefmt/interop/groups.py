@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, empty
-from sparsefmt.errors import CorruptFileError, DtypeError, FormatError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CorruptFileError, DtypeError, FormatError
 
 
 def is_hdf5(node: Any) -> bool:  # noqa: ANN401

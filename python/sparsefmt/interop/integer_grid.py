@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, FLOATS, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.errors import FormatError
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 class Grid(NamedTuple):

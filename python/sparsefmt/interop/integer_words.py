@@ -4,8 +4,9 @@ from math import gcd
 
 import numpy as np
 
-from sparsefmt.arrays import Array, empty
-from sparsefmt.errors import FormatError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 
 
 def word_array(name: str, a: Array, shape: tuple[int, ...] | None = None) -> Array:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import is_device_array
+from sparsefmt.base.coerce import is_device_array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import contiguous, cupy
-from sparsefmt.errors import FormatError
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor, as_tensor
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 NIBBLES = (0x4, 0x8, 0x9, 0xC, 0xD, 0xE)
 """By code of nm2:4."""

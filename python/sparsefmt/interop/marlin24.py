@@ -5,13 +5,13 @@ How the order was found and what it is: docs/formats/marlin24.md.
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import unpack_words, word_array
 from sparsefmt.interop.layouts24 import from_nibbles24
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 _TILE = 16  # rows of kept inputs, and columns of outputs, that stand together
 _SCALES = 64  # scales that are permuted together

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, Dtype, blocks, empty
-from sparsefmt.errors import FormatError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import blocks
 
 _FP4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 E2M1 = np.concatenate([_FP4, -_FP4])

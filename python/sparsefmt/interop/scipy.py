@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, as_array, empty, index_dtype, matrix_shape, native, plain
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import as_array, matrix_shape, plain
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype, native
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.errors import FormatError
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import expand_indptr
@@ -14,8 +16,9 @@ from sparsefmt.structures.base import Structure, as_index_pair
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, check_compressed, compressed_error
-from sparsefmt.tensor import SparseTensor, as_tensor
-from sparsefmt.view import EXPORTS, Transposed
+from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor
+from sparsefmt.tensor.transposed import Transposed
 
 Built = tuple[Structure, Array, tuple[int, ...]]
 

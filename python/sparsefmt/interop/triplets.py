@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array, empty, items
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array, items
 from sparsefmt.kernels.checks import csr_check
 from sparsefmt.kernels.rowwise import coo_order, coo_to_csr
 

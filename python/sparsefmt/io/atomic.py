@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from sparsefmt.errors import FormatError
+from sparsefmt.base.errors import FormatError
 
 
 @contextlib.contextmanager

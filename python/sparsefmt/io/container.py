@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, empty
-from sparsefmt.errors import CorruptFileError, DtypeError, SizeError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import DTYPES, Array
+from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.io.foreign import SNIFFED, kind_of
 from sparsefmt.kernels.header import parse_header

@@ -3,8 +3,8 @@
 import ml_dtypes
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, Dtype
-from sparsefmt.errors import DtypeError
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype
+from sparsefmt.base.errors import DtypeError
 
 CONTAINER: dict[str, str] = {
     "BOOL": "bool",

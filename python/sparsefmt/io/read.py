@@ -4,12 +4,12 @@ import difflib
 import os
 from collections.abc import Iterable
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import CodecError, CorruptFileError, FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CodecError, CorruptFileError, FormatError
 from sparsefmt.io import schema
 from sparsefmt.io.container import Container, reading
 from sparsefmt.io.dtypes import PAIRED
-from sparsefmt.tensor import SparseTensor, rebuild
+from sparsefmt.tensor.sparse import SparseTensor, rebuild
 
 
 class Catalog:

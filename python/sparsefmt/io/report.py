@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, items, zero_mask
+from sparsefmt.base.dtypes import DTYPES, Array, items, zero_mask
 from sparsefmt.codecs.base import Codec
 from sparsefmt.io.container import reading
 from sparsefmt.io.dtypes import VIEWS
 from sparsefmt.io.read import Catalog
 from sparsefmt.kernels.rowwise import count_nonzero
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 PLAIN = "plain"
 

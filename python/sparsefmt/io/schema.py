@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparsefmt.arrays import DTYPES
+from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.errors import CorruptFileError, VersionError
+from sparsefmt.base.part import Part
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.errors import CorruptFileError, VersionError
 from sparsefmt.io.dtypes import PAIRED
 from sparsefmt.kernels.header import parse_json
-from sparsefmt.part import Part
 from sparsefmt.structures.registry import STRUCTURES
 
 KEY = "sparsefmt"

@@ -9,13 +9,16 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, BLOCK_BYTES, Array, Dtype, index_dtype, is_plain
-from sparsefmt.errors import DtypeError, FormatError
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.coerce import is_plain
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype
+from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.base.matrix import BLOCK_BYTES
 from sparsefmt.io import schema
 from sparsefmt.io.atomic import replacing
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import PAIRED, has_odd_bools, stored_as
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 @dataclass(frozen=True, slots=True)

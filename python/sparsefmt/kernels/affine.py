@@ -8,7 +8,7 @@ lifted form, i.e. minus the zero point, modulo 256, so that zero is 0 in every g
 import ml_dtypes
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, INTEGERS, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, INTEGERS, Array, Dtype
 from sparsefmt.kernels.registry import kernel
 
 
@@ -34,7 +34,8 @@ def quotients(span: Array, steps: int, dtype: Dtype) -> Array:
     """The scales `span / steps` in their dtype; 1 where the span is 0; rounded up where subnormal and too small.
 
     A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number. One that is
-    subnormal, and off by more than 1/512 where a wider dtype would not be, is 0: values must not vanish unseen.
+    subnormal is 0 where half a step grows by more than 1/512 of the span, and a wider dtype would spare that: values
+    must not vanish unseen.
     """
     with np.errstate(all="ignore"):
         scale, wide = (span / span.dtype.type(steps)).astype(dtype), span.astype(np.float64)
@@ -42,8 +43,8 @@ def quotients(span: Array, steps: int, dtype: Dtype) -> Array:
         short = subnormal & (steps * scale.astype(np.float64) < wide)
         scale = np.where(short, np.nextafter(scale, dtype.type(np.inf)), scale)
         if dtype != span.dtype:
-            off = np.abs(steps * scale.astype(np.float64) - wide)
-            scale = np.where(subnormal & (512 * off > wide), dtype.type(0), scale)
+            more = steps * scale.astype(np.float64) - wide  # half a step grows by 1 / (2 steps) of it
+            scale = np.where(subnormal & (256 * more > steps * wide), dtype.type(0), scale)
     return np.asarray(np.where(span == 0, dtype.type(1), scale))
 
 

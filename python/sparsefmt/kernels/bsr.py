@@ -6,8 +6,8 @@ when any of its items is nonzero. `w` and `out` may be a block of rows that star
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.rowwise import changed, check_range, span

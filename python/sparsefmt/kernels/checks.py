@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.registry import kernel
 
 OK, START, FALLS, END, RANGE, ORDER, ROW_RANGE, PADDING, COUNT = range(9)

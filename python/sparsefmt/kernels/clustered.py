@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array, item_dtype
+from sparsefmt.base.dtypes import Array, item_dtype
 from sparsefmt.kernels.kmeans import decode_lut, nearest16
 from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array, item_dtype
+from sparsefmt.base.dtypes import DTYPES, Array, item_dtype
 from sparsefmt.kernels.affine import affine_dequantize, affine_extremes, affine_quantize, compute_dtype, quotients
 from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel

@@ -3,8 +3,8 @@
 import json
 from typing import Any, NoReturn
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import CorruptFileError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CorruptFileError
 from sparsefmt.kernels.registry import kernel
 
 BITS = {

@@ -7,7 +7,7 @@ complex128 as the carrier of 16 bytes. The zero rule comes as `zero`, a mask of 
 
 import numpy as np
 
-from sparsefmt.arrays import Array
+from sparsefmt.base.dtypes import Array
 
 
 def nonzero(a: Array, zero: int) -> Array:

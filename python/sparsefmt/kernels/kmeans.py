@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.stream import pack_stream
 
@@ -194,7 +194,7 @@ def histogram16(slots: Array, counts: Array) -> None:
 
 
 @kernel
-def sort_singles(values: Array, out: Array) -> None:
+def sort_f32(values: Array, out: Array) -> None:
     """Writes the finite float32 of the flat `values`, given by their bits (uint32), to `out` ascending; -0.0 as 0.0."""
     check_length("out", len(out), len(values))
     out.view(np.float32)[...] = np.sort(values.view(np.float32) + np.float32(0))

@@ -12,8 +12,8 @@ from math import comb
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparsefmt.arrays import DTYPES, Array
+from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.kernels.affine import spread
 from sparsefmt.kernels.bsr import bsr_to_dense
 from sparsefmt.kernels.nm import nm_decode
@@ -167,7 +167,7 @@ def bsr_matmul(
 
 
 @kernel
-def pairs_matmul(codes: Array, slots: Array, x: Array, out: Array) -> int:
+def nm24_bf16_matmul(codes: Array, slots: Array, x: Array, out: Array) -> int:
     """Multiplies 2:4 of bfloat16 (items of 2 bytes) by `x` (cols, k) of bfloat16 (items too), in float32.
 
     Gives 2, and leaves `out` alone, where that is not faster than `nm_matmul`; this definition never is. Subnormal

@@ -6,8 +6,8 @@ Row blocks: `w`, `bits` and `out` may be a block of rows; `indptr` and `row_offs
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.items import every_bit, nonzero, pack_bits, unpack_bits
 from sparsefmt.kernels.registry import kernel
 

@@ -6,8 +6,8 @@
 
 import numpy as np
 
-from sparsefmt.arrays import Array
-from sparsefmt.errors import FormatError
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.affine import affine_dequantize, affine_extremes, affine_quantize
 from sparsefmt.kernels.items import unpack_bits
 from sparsefmt.kernels.registry import kernel

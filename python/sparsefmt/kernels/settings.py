@@ -4,7 +4,7 @@ import functools
 import os
 from typing import Any
 
-from sparsefmt.arrays import whole
+from sparsefmt.base.coerce import whole
 from sparsefmt.kernels.registry import NATIVE, extension
 
 

@@ -5,9 +5,12 @@ from typing import Literal
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, as_array, empty, item_dtype, items, whole
-from sparsefmt.encode import score_matrix
-from sparsefmt.errors import FormatError
+from sparsefmt.api.encode import score_matrix
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import as_array, whole
+from sparsefmt.base.dtypes import Array, item_dtype, items
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.structures.nm import check_nm, prune_block, ranges, score_keys
 

@@ -7,10 +7,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import ALIGNMENT, Array, Dtype, Matrix, blocks, checked_shape, index_dtype, plain
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.coerce import checked_shape, plain
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix, blocks
 from sparsefmt.base.packed_rows import PackedRows
-from sparsefmt.errors import FormatError
-from sparsefmt.part import Part
+from sparsefmt.base.part import Part
 
 Params = dict[str, Any]
 

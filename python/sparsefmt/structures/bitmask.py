@@ -5,9 +5,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, index_dtype, plain, zeros
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.coerce import plain
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import BitRows
-from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import (
     bits_gather,

@@ -5,8 +5,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, index_dtype, whole, zeros
-from sparsefmt.errors import FormatError
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.coerce import whole
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
 from sparsefmt.kernels.rowwise import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices

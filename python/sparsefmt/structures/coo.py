@@ -6,8 +6,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, index_dtype
-from sparsefmt.errors import FormatError
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import coo_to_dense, dense_row_counts, dense_to_csr, expand_indptr
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices

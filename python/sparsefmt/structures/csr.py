@@ -5,9 +5,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, index_dtype, zeros
+from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import CsrRows
-from sparsefmt.errors import FormatError
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.rowwise import (
     csc_to_dense,

@@ -5,7 +5,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.structures.base import Params, Structure, Window
 

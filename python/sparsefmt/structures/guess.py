@@ -7,7 +7,10 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Matrix, empty, is_plain, items
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import is_plain
+from sparsefmt.base.dtypes import Array, items
+from sparsefmt.base.matrix import Matrix
 
 SMALL = 1 << 16  # bytes that are worth no second call
 LARGE = 4 << 20  # bytes that do not fit the caches of a core, and are better read once than twice

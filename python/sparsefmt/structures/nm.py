@@ -6,9 +6,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype, Matrix, empty, whole, zero_mask
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import whole
+from sparsefmt.base.dtypes import Array, Dtype, zero_mask
+from sparsefmt.base.errors import DtypeError, FormatError, PatternError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
-from sparsefmt.errors import DtypeError, FormatError, PatternError
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.rowwise import count_nonzero
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes

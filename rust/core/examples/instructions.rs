@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     let runs = args.next().and_then(|n| n.parse().ok()).unwrap_or(1);
     match path.as_str() {
         "csr" => csr(runs),
-        "nm-encode" | "nm-decode" => two_of_four(runs, path == "nm-decode"),
+        "nm-encode" | "nm-decode" => nm24_pack(runs, path == "nm-decode"),
         _ => {
             println!("usage: instructions csr|nm-encode|nm-decode RUNS");
             Ok(())
@@ -49,7 +49,7 @@ fn csr(runs: usize) -> Result<()> {
 }
 
 /// Prune + encode of 2:4 f16, or decode.
-fn two_of_four(runs: usize, back: bool) -> Result<()> {
+fn nm24_pack(runs: usize, back: bool) -> Result<()> {
     let w: Vec<u16> = items(1, |random| 0x3000 + (random % 0x1000) as u16);
     let pattern = nm::Pattern::new(2, 4)?;
     let order = <u16 as nm::Ranked>::order("float16").ok_or(sparsefmt::Error::Changed)?;

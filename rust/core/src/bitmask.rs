@@ -1,8 +1,8 @@
 //! One bit per element, LSB first; rows start on a byte, and may be longer than they need.
 
-use crate::coo::bound;
 use crate::csr::{fits, is_streamed, lengths, out_of_range, slots_at, slots_of, span};
-use crate::once::{Turns, pieces};
+use crate::item::bound;
+use crate::single_pass::{Turns, pieces};
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Checks of arrays from outside: what is wrong first, and where.
 
-use crate::coo::bound;
 use crate::csr::{fits, slots_of};
+use crate::item::bound;
 use crate::{Error, Index, Kernels, Result, par};
 use std::ops::Range;
 

@@ -117,7 +117,7 @@ pub fn nm_lut_decode<T: Slot>(
     let ranges = par::cut(rows, 1, size_of_val(out.items_mut()));
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out)| {
-        Kernels::streamed(stream, |streamed| {
+        Kernels::nontemporal(stream, |streamed| {
             let mut room = [0; TILE];
             for (at, row) in rows.enumerate() {
                 let (stored, table) = (values.row(row), &tables[if tables.len() == 1 { 0 } else { row }]);

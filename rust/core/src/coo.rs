@@ -1,8 +1,9 @@
 //! Coordinates: a row and a column per slot.
 
-use crate::csc::count_indices;
+use crate::coo_sort::{Plan, Unsorted};
+use crate::count::count_indices;
 use crate::csr::{self, fits, out_of_range, slots_at, span};
-use crate::order::{Plan, Unsorted};
+use crate::item::bound;
 use crate::triplets::Coordinates;
 use crate::{Error, Index, Item, Result, par};
 use std::ops::Range;
@@ -220,9 +221,4 @@ pub fn coo_to_csr<T: Item, I: Index>(
         return Ok(());
     };
     unsorted.sort(&plan, shares, indices, out_slots, |_, _| true)
-}
-
-/// A bound from outside as [`Index::below`] takes it.
-pub(crate) fn bound(bound: usize) -> usize {
-    bound.min(i64::MAX as usize)
 }

@@ -1,15 +1,13 @@
 //! Compressed sparse columns, and the step between rows and columns.
 
-use crate::csr::{fits, out_of_range, slots_at, span};
-use crate::order::{Plan, Unsorted};
+use crate::coo_sort::{Plan, Unsorted};
+use crate::count::{Count, add, tiles};
+use crate::csr::{fits, slots_at, span};
 use crate::triplets::Transposed;
 use crate::{Error, Index, Item, Result, TILE, par};
 use sparsefmt_kernels::prefetch;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-
-/// Counts of `count_indices` that a thread keeps for itself: 1 MiB.
-pub(crate) const OWN_COUNTS: usize = 1 << 17;
+use std::sync::Mutex;
 
 /// Columns of a dense matrix that are written at once: their cursors, and the cache lines at which they stand, stay in
 /// the second-level cache.
@@ -76,31 +74,6 @@ fn add_counts<T: Item, C: Count>(w: &[T], cols: usize, zero: T, counts: &mut [C]
     }
 }
 
-/// Something that counts.
-trait Count {
-    fn add(&mut self, n: usize);
-}
-
-impl Count for usize {
-    fn add(&mut self, n: usize) {
-        *self += n;
-    }
-}
-
-impl<I: Index> Count for I {
-    fn add(&mut self, n: usize) {
-        *self = I::cut((self.to_i64() as usize).wrapping_add(n));
-    }
-}
-
-/// Adds what one thread counted to what all count.
-fn add<I: Index>(counts: &Mutex<&mut [I]>, own: &[I]) {
-    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    for (count, own) in counts.iter_mut().zip(own) {
-        count.add(own.to_i64() as usize);
-    }
-}
-
 /// Where columns are written: positions as in `indptr`; `base` is that of the first item of the slices of the task.
 struct Cursors<I> {
     next: Vec<I>,
@@ -148,11 +121,6 @@ fn columns<'a, T: Item, I: Index>(
 /// Checks offsets where no loop over slots will.
 fn rises<I: Index>(indptr: &[I], place: &Range<usize>) -> Result<()> {
     (0..indptr.len() - 1).try_for_each(|at| slots_at(indptr, at, place).map(drop))
-}
-
-/// `range` in pieces of at most `width`.
-fn tiles(range: Range<usize>, width: usize) -> impl Iterator<Item = Range<usize>> {
-    range.clone().step_by(width).map(move |start| start..(start + width).min(range.end))
 }
 
 /// Writes the rows and items of the nonzero items of `w` (`shape`, a block of columns), column by column, where
@@ -263,52 +231,6 @@ pub fn csc_to_dense<T: Item, I: Index>(
         }
         Ok(())
     })
-}
-
-/// Counts how often each value occurs in `indices`.
-///
-/// # Errors
-/// An index is not in `0..counts.len()`; `counts` then holds anything.
-pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
-    let bound = counts.len();
-    counts.fill(I::default());
-    if bound <= OWN_COUNTS {
-        let ranges = par::joined(par::cut(indices.len(), 1, size_of_val(indices)));
-        let counts = Mutex::new(counts);
-        return par::run(ranges, |range| {
-            add(&counts, &count_own(indices, range, bound)?);
-            Ok(())
-        });
-    }
-    // Too many counts for each thread to have its own: each counts what falls into its part.
-    let parts = par::threads();
-    let ranges: Vec<_> = tiles(0..bound, bound.div_ceil(parts)).collect();
-    let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
-    par::run(ranges.into_iter().zip(outs).collect(), |(range, counts)| {
-        for (i, &index) in indices.iter().enumerate() {
-            match index.below(bound) {
-                Some(index) => {
-                    if let Some(count) = counts.get_mut(index.wrapping_sub(range.start)) {
-                        count.add(1);
-                    }
-                }
-                None => return Err(out_of_range(i, index, bound)),
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Counts how often each value below `bound` occurs in a range of `indices`.
-pub(crate) fn count_own<I: Index>(indices: &[I], range: Range<usize>, bound: usize) -> Result<Vec<I>> {
-    let mut own = vec![I::default(); bound];
-    for (i, &index) in range.clone().zip(&indices[range]) {
-        match index.below(bound).and_then(|index| own.get_mut(index)) {
-            Some(count) => count.add(1),
-            None => return Err(out_of_range(i, index, bound)),
-        }
-    }
-    Ok(own)
 }
 
 /// How to transpose by sorting, where columns are so many that they could not all be written at once.

@@ -148,7 +148,7 @@ pub fn csr_to_dense<T: Item, I: Index>(
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
         let first = rows.start;
         let mut buffer = RowBuffer::new(if buffered { cols } else { 0 }, out);
-        Kernels::streamed(stream, |streamed| {
+        Kernels::nontemporal(stream, |streamed| {
             for row in rows {
                 let out = &mut out[(row - first) * cols..][..cols];
                 let at = slots_at(indptr, row, &place)?;

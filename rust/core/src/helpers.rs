@@ -1,6 +1,6 @@
 //! Helpers that stay a little: to wake a thread that sleeps takes longer than most calls.
 
-use sparsefmt_kernels::{Lent, Seat, here};
+use sparsefmt_kernels::{Affinity, ScopedWork, here};
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,18 +16,18 @@ const LINGER: Duration = Duration::from_micros(200);
 const MOST_OPEN: usize = 64;
 
 /// What wakes a helper: work, and whom it helps from then on.
-type Call = (Arc<Helpers>, Arc<Lent>);
+type Call = (Arc<Helpers>, Arc<ScopedWork>);
 
 /// A helper that sleeps. It ends when this is dropped.
 struct Sleeper {
     wake: Sender<Call>,
-    seat: Option<Seat>,
+    seat: Option<Affinity>,
 }
 
 /// Offers, the oldest first, and how many helpers look for one.
 #[derive(Default)]
 struct Offers {
-    queue: VecDeque<Arc<Lent>>,
+    queue: VecDeque<Arc<ScopedWork>>,
     looking: usize,
 }
 
@@ -56,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Helpers {
     /// Offers work to so many helpers: first to those that are awake, then to those that sleep; no more than `most` are
     /// ever started.
-    pub(crate) fn offer(self: &Arc<Self>, lent: &Arc<Lent>, helpers: usize, most: usize) {
+    pub(crate) fn offer(self: &Arc<Self>, lent: &Arc<ScopedWork>, helpers: usize, most: usize) {
         let mut offers = lock(&self.offers);
         let awake = offers.free().min(helpers);
         offers.queue.extend(std::iter::repeat_n(lent, awake).cloned());
@@ -67,7 +67,7 @@ impl Helpers {
             match sleeper {
                 Some(sleeper) => {
                     if let (Some(seat), Some(cpu)) = (&sleeper.seat, here()) {
-                        seat.keep_off(cpu);
+                        seat.exclude(cpu);
                     }
                     sleeper.wake.send((Arc::clone(self), Arc::clone(lent))).ok();
                 }
@@ -81,7 +81,7 @@ impl Helpers {
     }
 
     /// Starts a helper; where the system refuses, the caller does its work alone.
-    fn start(self: &Arc<Self>, lent: &Arc<Lent>) {
+    fn start(self: &Arc<Self>, lent: &Arc<ScopedWork>) {
         let call = (Arc::clone(self), Arc::clone(lent));
         if Builder::new().name("sparsefmt".into()).spawn(|| life(call)).is_err() {
             self.started.fetch_sub(1, Ordering::Relaxed);
@@ -90,7 +90,7 @@ impl Helpers {
 
     /// Leaves an offer, made while all `most` helpers are at work or waking up, for the first that is done. The oldest
     /// ones go where there are many: whoever made them has most likely done the work alone.
-    fn leave_open(&self, lent: &Arc<Lent>, most: usize) {
+    fn leave_open(&self, lent: &Arc<ScopedWork>, most: usize) {
         let mut offers = lock(&self.offers);
         if offers.queue.len() >= most + MOST_OPEN {
             offers.queue.pop_front();
@@ -100,7 +100,7 @@ impl Helpers {
     }
 
     /// What a helper does until there is no more.
-    fn serve(&self, first: Arc<Lent>) {
+    fn serve(&self, first: Arc<ScopedWork>) {
         let mut next = Some(first);
         while let Some(lent) = next {
             lent.visit();
@@ -110,7 +110,7 @@ impl Helpers {
     }
 
     /// Waits for an offer.
-    fn look(&self) -> Option<Arc<Lent>> {
+    fn look(&self) -> Option<Arc<ScopedWork>> {
         lock(&self.offers).looking += 1;
         let start = Instant::now();
         loop {
@@ -132,11 +132,11 @@ impl Helpers {
 
 /// Serves when called, and sleeps in between, without holding on to those it helped.
 fn life(first: Call) {
-    let seat = Seat::mine();
+    let seat = Affinity::mine();
     let mut call = Some(first);
     while let Some((helpers, lent)) = call {
         if let Some(seat) = &seat {
-            seat.allow_all();
+            seat.restore();
         }
         helpers.serve(lent);
         let (wake, calls) = channel();

@@ -1,6 +1,6 @@
 //! Items by width, and the two widths of indices.
 
-use sparsefmt_kernels::{CsrRow, Kernels, Streamed, Strided};
+use sparsefmt_kernels::{CsrRow, Kernels, NonTemporal, Strided};
 
 /// Something that may travel in 32 bits, next to a key of 32 bits.
 pub trait Word: Copy {
@@ -63,12 +63,12 @@ pub trait Item: Word + Default + PartialEq + Send + Sync + 'static {
     /// Spreads the items of `src` over the set bits, with zeros elsewhere, see `Kernels::expand_u16`.
     fn expand(src: &[Self], bits: &[u8], dst: &mut [Self], stream: bool) -> usize;
 
-    /// Puts each item of `src` at its index in `dst`, and zeros elsewhere, see `Kernels::place_u32`; complete
-    /// for all threads only when `Kernels::streamed` returns.
-    fn place(out: &Streamed, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool;
+    /// Puts each item of `src` at its index in `dst`, and zeros elsewhere, see `Kernels::scatter_u32`; complete
+    /// for all threads only when `Kernels::nontemporal` returns.
+    fn place(out: &NonTemporal, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool;
 
     /// Moves `buffer` to `dst` and leaves zeros in it, see `Kernels::drain_u16`; complete as `place`.
-    fn drain(out: &Streamed, buffer: &mut [Self], dst: &mut [Self]);
+    fn drain(out: &NonTemporal, buffer: &mut [Self], dst: &mut [Self]);
 }
 
 macro_rules! moves {
@@ -82,11 +82,11 @@ macro_rules! moves {
             Kernels::active().$expand(src, bits, dst, stream)
         }
         #[inline]
-        fn place(out: &Streamed, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool {
+        fn place(out: &NonTemporal, indices: &[i32], src: &[Self], dst: &mut [Self]) -> bool {
             out.$place(indices, src, dst)
         }
         #[inline]
-        fn drain(out: &Streamed, buffer: &mut [Self], dst: &mut [Self]) {
+        fn drain(out: &NonTemporal, buffer: &mut [Self], dst: &mut [Self]) {
             out.$drain(buffer, dst);
         }
     };
@@ -111,10 +111,10 @@ macro_rules! item {
     };
 }
 
-item!(u8, nonzero_bits_u8, compress_u8, expand_u8, place_u8, drain_u8);
-item!(u16, nonzero_bits_u16, compress_u16, expand_u16, place_u16, drain_u16);
-item!(u32, nonzero_bits_u32, compress_u32, expand_u32, place_u32, drain_u32);
-item!(u64, nonzero_bits_u64, compress_u64, expand_u64, place_u64, drain_u64);
+item!(u8, nonzero_bits_u8, compress_u8, expand_u8, scatter_u8, drain_u8);
+item!(u16, nonzero_bits_u16, compress_u16, expand_u16, scatter_u16, drain_u16);
+item!(u32, nonzero_bits_u32, compress_u32, expand_u32, scatter_u32, drain_u32);
+item!(u64, nonzero_bits_u64, compress_u64, expand_u64, scatter_u64, drain_u64);
 
 impl Item for [u64; 2] {
     fn mask(zero: u64) -> Self {
@@ -132,7 +132,7 @@ impl Item for [u64; 2] {
         }
         count
     }
-    moves!(compress_pair, expand_pair, place_pair, drain_pair);
+    moves!(compress_pair, expand_pair, scatter_pair, drain_pair);
 }
 
 /// int32 or int64, as SciPy uses them.
@@ -227,5 +227,10 @@ macro_rules! index {
     };
 }
 
-index!(i32, Some, positions_i32, csr_dot_i32, csr_row_i32, csr_wide_8_i32, csr_wide_16_i32, csr_wide_32_i32);
-index!(i64, |_| None, positions_i64, csr_dot_i64, csr_row_i64, csr_wide_8_i64, csr_wide_16_i64, csr_wide_32_i64);
+index!(i32, Some, positions_i32, csr_dot_i32, csr_row_i32, csr_spmm_8_i32, csr_spmm_16_i32, csr_spmm_32_i32);
+index!(i64, |_| None, positions_i64, csr_dot_i64, csr_row_i64, csr_spmm_8_i64, csr_spmm_16_i64, csr_spmm_32_i64);
+
+/// A bound from outside as [`Index::below`] takes it.
+pub(crate) fn bound(bound: usize) -> usize {
+    bound.min(i64::MAX as usize)
+}

@@ -10,7 +10,7 @@ use crate::{Error, Kernels, Result, par};
 use sparsefmt_kernels::Clusters;
 
 /// Columns from one pivot to the next.
-const STEP: usize = Kernels::SPLIT_COLUMNS + 1;
+const STEP: usize = Kernels::KMEANS_DP_COLS + 1;
 /// Columns that are worth a thread.
 const MANY: usize = 1024;
 
@@ -73,7 +73,7 @@ fn solve(clusters: &Clusters<'_>, low: usize, first: usize, last: usize, after: 
     let pivots = after.len() / STEP;
     if pivots == 0 {
         if !after.is_empty() {
-            Kernels::active().split_leaf(clusters, low, first, last, after, choice);
+            Kernels::active().kmeans_dp_leaf(clusters, low, first, last, after, choice);
         }
         return;
     }
@@ -82,7 +82,7 @@ fn solve(clusters: &Clusters<'_>, low: usize, first: usize, last: usize, after: 
     let (left, right) = after.split_at_mut(at);
     let (left_choice, right_choice) = choice.split_at_mut(at);
     let ([cost, right @ ..], [place, right_choice @ ..]) = (right, right_choice) else { return };
-    let (least, bound) = Kernels::active().split_pivot(clusters, low + at, first, last);
+    let (least, bound) = Kernels::active().kmeans_dp_pivot(clusters, low + at, first, last);
     (*cost, *place) = (least, bound as u32);
     par::join(
         many,

@@ -39,7 +39,7 @@ impl Search {
             return Err(Error::Value { name: "limits", at: at + 1, want: "ascending" });
         }
         // Without permutations of registers every limit is compared with, and a table is faster.
-        let compared = if Kernels::active().nearest_is_searched() || items < MANY { 31 } else { 3 };
+        let compared = if Kernels::active().nearest_centroid_is_searched() || items < MANY { 31 } else { 3 };
         if limits.len() <= compared { Ok(Self::small(limits, codes)) } else { Self::large(limits, codes, keys) }
     }
 
@@ -66,7 +66,7 @@ impl Search {
     /// Tells whether an item is not finite.
     pub(crate) fn fill(&self, items: &[u16], keys: Keys, codes: &mut [u8]) -> bool {
         match self {
-            Self::Small(entries) => Kernels::active().nearest_u16(items, keys, entries, codes),
+            Self::Small(entries) => Kernels::active().nearest_centroid_u16(items, keys, entries, codes),
             Self::Large(table) => {
                 for (&item, code) in items.iter().zip(codes) {
                     *code = table[usize::from(item)];

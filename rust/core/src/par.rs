@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::helpers::Helpers;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use sparsefmt_kernels::lend;
+use sparsefmt_kernels::run_scoped;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -147,7 +147,7 @@ fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
         let team = team();
         let (most, helpers) = (team.threads - 1, team.threads.min(count) - 1);
         if helpers > 0 {
-            return lend(&some, |lent| team.helpers.offer(lent, helpers, most));
+            return run_scoped(&some, |lent| team.helpers.offer(lent, helpers, most));
         }
     }
     some();

@@ -1,10 +1,15 @@
 //! Sorting numbers by some of their bits, digit by digit.
 
-use crate::order::low;
 use std::ops::Range;
 
 /// Bits of a digit at most: counts of its values take half of the first-level cache at most.
 const DIGIT: u32 = 11;
+
+/// The lowest `bits`, at most 63.
+#[inline]
+pub(crate) fn low(bits: u32) -> u64 {
+    (1 << bits) - 1
+}
 
 /// The digits in `bits` bits, by which so many items are sorted; none where to compare them is as good. A digit does
 /// not have many more values than there are items.

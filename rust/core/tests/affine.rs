@@ -60,7 +60,7 @@ proptest! {
         let halves: Vec<u16> = bytes.iter().map(|&item| item as u16).collect();
         let words: Vec<u32> = bytes.iter().map(|&item| item as u32).collect();
         let shape = [rows, cols, grid_rows, grid_cols];
-        for scale in [Scale::Half(&scale), Scale::Single(&singles)] {
+        for scale in [Scale::F16(&scale), Scale::F32(&singles)] {
             every_function::<Float16>(&halves, &codes, scale, points, shape, group, bits);
             every_function::<BFloat16>(&halves, &codes, scale, points, shape, group, bits);
             every_function::<Float8E4M3>(&codes, &codes, scale, points, shape, group, bits);

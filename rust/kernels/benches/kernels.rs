@@ -54,7 +54,7 @@ fn expand_u16(bencher: Bencher<'_, '_>, isa: &str) {
 fn top(bencher: Bencher<'_, '_>, isa: &str, pattern: (usize, usize)) {
     let Some(kernels) = kernels(isa) else { return };
     let (src, mut bits) = (items(), vec![0; LEN / 8]);
-    bencher.counter(BytesCount::new(2 * LEN)).bench_local(|| kernels.top_bits_u16(&src, F16, pattern, &mut bits));
+    bencher.counter(BytesCount::new(2 * LEN)).bench_local(|| kernels.topk_bits_u16(&src, F16, pattern, &mut bits));
 }
 
 #[divan::bench(args = ISAS)]

@@ -1,48 +1,40 @@
 //! Loops over slices: the innermost layer, and the only crate of this workspace that says `unsafe`.
 //!
 //! [`Kernels`] is a table of functions, one per instruction set. Its methods own every length check; the functions
-//! behind them rely on slice lengths only, never on contents.
+//! behind them rely on slice lengths only, never on contents. Modules use what stands below them:
+//!
+//! ```text
+//! tables/            a table per family: length assertions and calls;  tables/dispatch.rs chooses
+//! x86_64/ scalar/    the functions, a folder per instruction set
+//! args/              the types they take
+//! ```
 
-mod affine;
-mod blocks;
-mod compress;
-mod csr;
-mod dispatch;
-mod fours;
-mod halves;
-mod lent;
-mod lookup;
-mod nearest;
-mod pairs;
-mod panels;
-mod places;
+mod affinity;
+mod args;
 mod prefetch;
-mod product;
-mod ranks;
 mod scalar;
-mod seat;
-mod slots;
-mod streamed;
-mod tiles;
-mod top;
-mod two_of_four;
-mod units;
+mod scoped_work;
+mod tables;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use blocks::Blocks;
-pub use csr::CsrRow;
-pub use dispatch::{Clusters, Isa, Kernels, UnknownIsa};
-pub use fours::FourRow;
-pub use lent::{Lent, lend};
-pub use nearest::{Entries, Keys};
-pub use pairs::{PAIRED, PairRows, Pairs};
-pub use panels::{DEPTH, DepthBits, Panel, PanelPlaces, PanelRows, PanelValues};
+pub use affinity::{Affinity, here};
+pub use args::amx_gemm::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH};
+pub use args::bsr_spmm::Blocks;
+pub use args::csr_spmm::CsrRow;
+pub use args::kmeans_dp::Clusters;
+pub use args::nearest_centroid::{Entries, Keys};
+pub use args::nm_code_table::NmCodeTable;
+pub use args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Pairs};
+pub use args::nm24_gemv::Nm24Row;
+pub use args::nontemporal::NonTemporal;
+pub use args::panels::{DEPTH, DepthBits, Panel, PanelPositions, PanelRows, PanelValues};
+pub use args::product::Chunk;
+pub use args::rank::RankTable;
+pub use args::strided::Strided;
+pub use args::topk::Order;
 pub use prefetch::{prefetch, prefetch_ahead, prefetch_near};
-pub use product::{Chunk, Strided};
-pub use ranks::RankTable;
-pub use seat::{Seat, here};
-pub use streamed::Streamed;
-pub use tiles::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH, TileSession, TileUnit};
-pub use top::Order;
-pub use units::UnitTable;
+pub use scoped_work::{ScopedWork, run_scoped};
+pub use tables::amx_gemm::{TileSession, TileUnit};
+pub use tables::isa::{Isa, UnknownIsa};
+pub use tables::kernels::Kernels;

@@ -67,10 +67,10 @@ fn codes_are_quotients_rounded_to_even() {
 fn sixteen_bits_are_widened_and_narrowed_alike() {
     let every: Vec<u16> = (0..=u16::MAX).collect();
     agree("every value", |kernels| {
-        let (mut halves, mut brains) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
+        let (mut halves, mut bf16_lanes) = (vec![0.0; 1 << 16], vec![0.0; 1 << 16]);
         kernels.widen_f16(&every, &mut halves);
-        kernels.widen_bf16(&every, &mut brains);
-        (bits(&halves), bits(&brains))
+        kernels.widen_bf16(&every, &mut bf16_lanes);
+        (bits(&halves), bits(&bf16_lanes))
     });
     for len in lengths() {
         let mut next = generator(len);
@@ -81,10 +81,10 @@ fn sixteen_bits_are_widened_and_narrowed_alike() {
         };
         let x: Vec<f32> = (0..len).map(|i| near([13, 16][i % 2])).map(|x| if x.is_nan() { 0.0 } else { x }).collect();
         agree(&format!("len {len}"), |kernels| {
-            let (mut halves, mut brains) = (vec![7; len], vec![7; len]);
+            let (mut halves, mut bf16_lanes) = (vec![7; len], vec![7; len]);
             kernels.narrow_f16(&x, &mut halves);
-            kernels.narrow_bf16(&x, &mut brains);
-            (halves, brains)
+            kernels.narrow_bf16(&x, &mut bf16_lanes);
+            (halves, bf16_lanes)
         });
     }
 }

@@ -162,8 +162,8 @@ macro_rules! places_agree {
     };
 }
 
-places_agree!(items_of_1_byte_in_places_agree, u8, |v: u64| v as u8, place_u8);
-places_agree!(items_of_2_bytes_in_places_agree, u16, |v: u64| v as u16, place_u16);
-places_agree!(items_of_4_bytes_in_places_agree, u32, |v: u64| v as u32, place_u32);
-places_agree!(items_of_8_bytes_in_places_agree, u64, |v: u64| v, place_u64);
-places_agree!(items_of_16_bytes_in_places_agree, [u64; 2], |v: u64| [v, !v], place_pair);
+places_agree!(items_of_1_byte_in_places_agree, u8, |v: u64| v as u8, scatter_u8);
+places_agree!(items_of_2_bytes_in_places_agree, u16, |v: u64| v as u16, scatter_u16);
+places_agree!(items_of_4_bytes_in_places_agree, u32, |v: u64| v as u32, scatter_u32);
+places_agree!(items_of_8_bytes_in_places_agree, u64, |v: u64| v, scatter_u64);
+places_agree!(items_of_16_bytes_in_places_agree, [u64; 2], |v: u64| [v, !v], scatter_pair);

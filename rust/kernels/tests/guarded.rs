@@ -7,7 +7,7 @@ mod fence;
 
 use common::{generator, scalar};
 use fence::{Fence, PAGE, Side, bytes, everywhere};
-use sparsefmt_kernels::{Order, RankTable, UnitTable};
+use sparsefmt_kernels::{NmCodeTable, Order, RankTable};
 
 macro_rules! items {
     (
@@ -85,7 +85,7 @@ items!(
     drain_u8,
     pack_slots_u8,
     keep_slots_u8,
-    top_bits_u8
+    topk_bits_u8
 );
 items!(
     items_of_2_bytes,
@@ -96,7 +96,7 @@ items!(
     drain_u16,
     pack_slots_u16,
     keep_slots_u16,
-    top_bits_u16
+    topk_bits_u16
 );
 items!(
     items_of_4_bytes,
@@ -107,7 +107,7 @@ items!(
     drain_u32,
     pack_slots_u32,
     keep_slots_u32,
-    top_bits_u32
+    topk_bits_u32
 );
 items!(
     items_of_8_bytes,
@@ -118,7 +118,7 @@ items!(
     drain_u64,
     pack_slots_u64,
     keep_slots_u64,
-    top_bits_u64
+    topk_bits_u64
 );
 
 #[test]
@@ -194,11 +194,11 @@ macro_rules! places {
     };
 }
 
-places!(places_of_1_byte, u8, |v: u64| v as u8, place_u8);
-places!(places_of_2_bytes, u16, |v: u64| v as u16, place_u16);
-places!(places_of_4_bytes, u32, |v: u64| v as u32, place_u32);
-places!(places_of_8_bytes, u64, |v: u64| v, place_u64);
-places!(places_of_16_bytes, [u64; 2], |v: u64| [v, !v], place_pair);
+places!(places_of_1_byte, u8, |v: u64| v as u8, scatter_u8);
+places!(places_of_2_bytes, u16, |v: u64| v as u16, scatter_u16);
+places!(places_of_4_bytes, u32, |v: u64| v as u32, scatter_u32);
+places!(places_of_8_bytes, u64, |v: u64| v, scatter_u64);
+places!(places_of_16_bytes, [u64; 2], |v: u64| [v, !v], scatter_pair);
 
 fn binomial(m: usize, n: usize) -> usize {
     (0..n).fold(1, |value, i| value * (m - i) / (i + 1))
@@ -236,7 +236,7 @@ fn ranks_and_codes() {
                 assert_eq!(back, want, "{context}");
             }
         }
-        let table = UnitTable::new(
+        let table = NmCodeTable::new(
             std::array::from_fn(|i| i as u8 | 1),
             std::array::from_fn(|i| i as u8 % 64),
             std::array::from_fn(|i| i as u8 + 1),
@@ -244,13 +244,13 @@ fn ranks_and_codes() {
         );
         let keep = bytes(len * 8, &mut next);
         let (mut full, mut codes) = (vec![0; keep.len()], vec![0; len * 6]);
-        assert!(!scalar().pack_units(&keep, &table, &mut full, &mut codes));
+        assert!(!scalar().pack_nm_codes(&keep, &table, &mut full, &mut codes));
         let (got_full, got_codes) = (b.place(side, &keep), c.place(side, &vec![7; codes.len()]));
-        assert!(!kernels.pack_units(a.place(side, &keep), &table, got_full, got_codes));
+        assert!(!kernels.pack_nm_codes(a.place(side, &keep), &table, got_full, got_codes));
         assert_eq!((&*got_full, &*got_codes), (&*full, &*codes), "{:?}, {side:?}, {len}", kernels.isa());
         let mut want = vec![0; keep.len()];
-        assert!(!scalar().unpack_units(&codes, &table, &mut want));
-        assert!(!kernels.unpack_units(got_codes, &table, got_full));
+        assert!(!scalar().unpack_nm_codes(&codes, &table, &mut want));
+        assert!(!kernels.unpack_nm_codes(got_codes, &table, got_full));
         assert_eq!(got_full, want, "{:?}, {side:?}, {len}", kernels.isa());
     });
 }

@@ -46,9 +46,9 @@ fn halves_and_singles() {
         let context = format!("{:?}, {side:?}, {len}", kernels.isa());
         let singles: Vec<f32> = (0..len).map(|_| (next() % 4001) as f32 / 7.0 - 280.0).collect();
         let half: Vec<f16> = singles.iter().map(|&x| f16::from_f32(x)).collect();
-        let brain: Vec<bf16> = singles.iter().map(|&x| bf16::from_f32(x)).collect();
+        let bf16_items: Vec<bf16> = singles.iter().map(|&x| bf16::from_f32(x)).collect();
         let bits = |items: &[f16]| items.iter().map(|item| item.to_bits()).collect::<Vec<_>>();
-        let brain_bits: Vec<u16> = brain.iter().map(|item| item.to_bits()).collect();
+        let brain_bits: Vec<u16> = bf16_items.iter().map(|item| item.to_bits()).collect();
 
         let got = b.place(side, &vec![7u16; len]);
         kernels.narrow_f16(a.place(side, &singles), got);
@@ -59,7 +59,7 @@ fn halves_and_singles() {
         kernels.widen_f16(a.place(side, &bits(&half)), back);
         assert!(back.iter().zip(&half).all(|(x, y)| *x == y.to_f32()), "{context}");
         kernels.widen_bf16(a.place(side, &brain_bits), back);
-        assert!(back.iter().zip(&brain).all(|(x, y)| *x == y.to_f32()), "{context}");
+        assert!(back.iter().zip(&bf16_items).all(|(x, y)| *x == y.to_f32()), "{context}");
     });
 }
 
@@ -118,8 +118,8 @@ fn nearest_entries() {
             entries.limits.sort_unstable();
             let (src, got) = (a.place(side, &src), b.place(side, &vec![99u8; len]));
             let mut want = vec![0; len];
-            let odd = scalar().nearest_u16(src, keys, &entries, &mut want);
-            assert_eq!(kernels.nearest_u16(src, keys, &entries, got), odd);
+            let odd = scalar().nearest_centroid_u16(src, keys, &entries, &mut want);
+            assert_eq!(kernels.nearest_centroid_u16(src, keys, &entries, got), odd);
             assert_eq!(got, want, "{:?}, {side:?}, {len}, {count} limits", kernels.isa());
         }
     });
@@ -148,14 +148,14 @@ fn splits_of_clusters() {
         let ranges = [(0, 0), (0, len - 2), (0, len - 1), (len / 2 - 1, len - 2), (len - 2, len - 1)];
         for (first, last) in ranges {
             let (low, context) = (first + 1, format!("{:?}, {side:?}, {len}, {first}..={last}", kernels.isa()));
-            let want = scalar().split_pivot(&plain, low, first, last);
-            assert_eq!(kernels.split_pivot(&fenced, low, first, last), want, "{context}");
-            let columns = (len - low).min(Kernels::SPLIT_COLUMNS);
+            let want = scalar().kmeans_dp_pivot(&plain, low, first, last);
+            assert_eq!(kernels.kmeans_dp_pivot(&fenced, low, first, last), want, "{context}");
+            let columns = (len - low).min(Kernels::KMEANS_DP_COLS);
             let (mut after, mut choice) = (vec![0.0; columns], vec![9; columns]);
-            scalar().split_leaf(&plain, low, first, last, &mut after, &mut choice);
+            scalar().kmeans_dp_leaf(&plain, low, first, last, &mut after, &mut choice);
             let [e, f] = &mut outs;
             let (got_after, got_choice) = (e.place(side, &vec![7.0; columns]), f.place(side, &vec![9u32; columns]));
-            kernels.split_leaf(&fenced, low, first, last, got_after, got_choice);
+            kernels.kmeans_dp_leaf(&fenced, low, first, last, got_after, got_choice);
             assert_eq!((&*got_after, &*got_choice), (&*after, &*choice), "{context}");
         }
     });
@@ -188,9 +188,9 @@ fn two_of_four_packed_at_once() {
         let items: Vec<u16> = (0..64 * len).map(|_| if next().is_multiple_of(2) { 0 } else { next() as u16 }).collect();
         for order in [None, Some(Order { signed: false, mask: 0x7FFF, top: 0x7C00 })] {
             let (mut codes, mut slots) = (vec![7; 6 * len], vec![7; 32 * len]);
-            let over = scalar().pack_two_of_four(&items, order, 0x7FFF, &mut codes, &mut slots);
+            let over = scalar().nm24_pack(&items, order, 0x7FFF, &mut codes, &mut slots);
             let (got_codes, got_slots) = (b.place(side, &vec![9u8; 6 * len]), c.place(side, &vec![9u16; 32 * len]));
-            let got = kernels.pack_two_of_four(a.place(side, &items), order, 0x7FFF, got_codes, got_slots);
+            let got = kernels.nm24_pack(a.place(side, &items), order, 0x7FFF, got_codes, got_slots);
             assert_eq!(got, over, "{:?}, {side:?}, {len}", kernels.isa());
             assert!(over || (&*got_codes, &*got_slots) == (&*codes, &*slots), "{:?}, {side:?}, {len}", kernels.isa());
         }

@@ -7,7 +7,7 @@ mod fence;
 
 use common::{generator, scalar};
 use fence::{Fence, PAGE, bytes, everywhere};
-use sparsefmt_kernels::{Blocks, Chunk, FourRow, PAIRED, PairRows, Pairs, Strided};
+use sparsefmt_kernels::{Blocks, Chunk, NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Row, Pairs, Strided};
 
 #[test]
 fn dots_with_bits() {
@@ -109,19 +109,19 @@ fn chunks_and_blocks() {
             let blocks = |items, starts| Blocks { items, area, across, depth, rows, starts };
             let mut want = vec![0.5; rows * width];
             let sums = d.place(side, &want);
-            kernels.block_row(&blocks(&items, &starts), &strided(&x), &mut want, width);
+            kernels.bsr_spmm_row(&blocks(&items, &starts), &strided(&x), &mut want, width);
             let (items, starts) = (&*a.place(side, &items), &*b.place(side, &starts));
-            kernels.block_row(&blocks(items, starts), &strided(c.place(side, &x)), sums, width);
+            kernels.bsr_spmm_row(&blocks(items, starts), &strided(c.place(side, &x)), sums, width);
             assert_eq!(sums, want, "{context}, {rows} x {across}, {width} columns");
         }
     });
 }
 
 /// The two rows of each of `codes`, `values` and `scale`, half of it each.
-fn halves<'a, T>(codes: &'a [u8], values: &'a [T], scale: &'a [f32]) -> [FourRow<'a, T>; 2] {
+fn halves<'a, T>(codes: &'a [u8], values: &'a [T], scale: &'a [f32]) -> [Nm24Row<'a, T>; 2] {
     let ((a, b), (c, d), (e, f)) =
         (codes.split_at(codes.len() / 2), values.split_at(values.len() / 2), scale.split_at(scale.len() / 2));
-    [FourRow { codes: a, values: c, scale: e }, FourRow { codes: b, values: d, scale: f }]
+    [Nm24Row { codes: a, values: c, scale: e }, Nm24Row { codes: b, values: d, scale: f }]
 }
 
 #[test]
@@ -145,22 +145,22 @@ fn rows_of_2_4() {
         let (codes_at, x_at, scale_at) = (&*a.place(side, &codes), &*c.place(side, &x), &*d.place(side, &scale));
 
         let values: Vec<f32> = (0..4 * groups).map(|_| (next() % 99) as f32).collect();
-        let got = kernels.fours_f32(&halves(codes_at, b.place(side, &values), &[]), x_at);
-        assert_eq!(got, kernels.fours_f32(&halves(&codes, &values, &[]), &x), "{context}");
+        let got = kernels.nm24_dot_f32(&halves(codes_at, b.place(side, &values), &[]), x_at);
+        assert_eq!(got, kernels.nm24_dot_f32(&halves(&codes, &values, &[]), &x), "{context}");
         let values: Vec<u16> = (0..4 * groups).map(|_| next() as u16 & 0x3FFF).collect();
         let (rows, rows_at) = (halves(&codes, &values, &[]), halves(codes_at, &*b.place(side, &values), &[]));
-        assert_eq!(kernels.fours_f16(&rows_at, x_at), kernels.fours_f16(&rows, &x), "{context}");
-        assert_eq!(kernels.fours_bf16(&rows_at, x_at), kernels.fours_bf16(&rows, &x), "{context}");
+        assert_eq!(kernels.nm24_dot_f16(&rows_at, x_at), kernels.nm24_dot_f16(&rows, &x), "{context}");
+        assert_eq!(kernels.nm24_dot_bf16(&rows_at, x_at), kernels.nm24_dot_bf16(&rows, &x), "{context}");
         let mut whole_fence = Fence::new(PAGE);
         let whole_at = whole_fence.place(side, &whole);
         for width in [8, 4] {
             let values = bytes(2 * (2 * groups * width / 8), &mut next);
             let (rows, rows_at) =
                 (halves(&codes, &values, &scale), halves(codes_at, &*b.place(side, &values), scale_at));
-            let got = kernels.fours_codes(&rows_at, width, x_at);
-            assert_eq!(got, kernels.fours_codes(&rows, width, &x), "{context}");
-            let got = kernels.fours_integers(&rows_at, width, whole_at);
-            assert_eq!(got, kernels.fours_integers(&rows, width, &whole), "{context}");
+            let got = kernels.nm24_dot_codes(&rows_at, width, x_at);
+            assert_eq!(got, kernels.nm24_dot_codes(&rows, width, &x), "{context}");
+            let got = kernels.nm24_dot_integers(&rows_at, width, whole_at);
+            assert_eq!(got, kernels.nm24_dot_integers(&rows, width, &whole), "{context}");
         }
     });
 }
@@ -185,12 +185,12 @@ fn compressed_rows_by_wide_ones() {
         let x: Vec<f32> = (0..30).map(|_| (next() % 99) as f32).collect();
         let short: Vec<i32> = (0..len).map(|_| (next() % 30) as i32).collect();
         let long: Vec<i64> = short.iter().map(|&i| i64::from(i)).collect();
-        wide!(kernels, side, 8, csr_wide_8_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
-        wide!(kernels, side, 16, csr_wide_16_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
-        wide!(kernels, side, 32, csr_wide_32_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
-        wide!(kernels, side, 8, csr_wide_8_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
-        wide!(kernels, side, 16, csr_wide_16_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
-        wide!(kernels, side, 32, csr_wide_32_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 8, csr_spmm_8_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 16, csr_spmm_16_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 32, csr_spmm_32_i32, &short[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 8, csr_spmm_8_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 16, csr_spmm_16_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
+        wide!(kernels, side, 32, csr_spmm_32_i64, &long[..], &values[..], x, [&mut *a, &mut *b, &mut *c]);
     });
 }
 
@@ -202,23 +202,23 @@ fn pairs_of_bfloat16() {
             return;
         }
         let mut next = generator(len);
-        let mut brains = |len: usize| (0..len).map(|_| (next() as u16 & 0x80FF) | 0x3F00).collect::<Vec<_>>();
+        let mut bf16_lanes = |len: usize| (0..len).map(|_| (next() as u16 & 0x80FF) | 0x3F00).collect::<Vec<_>>();
         let (rows, width, stride) = (len % 13, 1 + len % 64, 1 + len % 64 + len % 3);
-        let strides = (6 + len % 5, 2 * PAIRED + len % 7);
+        let strides = (6 + len % 5, 2 * NM24_BF16_GROUPS + len % 7);
         let end = |stride: usize, last: usize| rows.checked_sub(1).map_or(0, |rows| rows * stride + last);
-        let (x, values) = (brains(64 * 4 * PAIRED), brains(end(strides.1, 2 * PAIRED)));
+        let (x, values) = (bf16_lanes(64 * 4 * NM24_BF16_GROUPS), bf16_lanes(end(strides.1, 2 * NM24_BF16_GROUPS)));
         let codes = bytes(end(strides.0, 8), &mut next);
         let x_at = c.place(side, &x).as_chunks().0.first_chunk().expect("as many");
-        kernels.pack_pairs(x_at, &mut pairs);
-        assert_eq!(kernels.brains_are_finite(&x), kernels.brains_are_finite(x_at.as_flattened()));
-        let w = PairRows { codes: &codes, values: &values, strides, rows, to_come: (&[], &[]) };
+        kernels.nm24_bf16_pack(x_at, &mut pairs);
+        assert_eq!(kernels.bf16_all_finite(&x), kernels.bf16_all_finite(x_at.as_flattened()));
+        let w = Nm24Bf16Rows { codes: &codes, values: &values, strides, rows, to_come: (&[], &[]) };
         let (codes_at, values_at) = (&*a.place(side, &codes), &*b.place(side, &values));
-        let w_at = PairRows { codes: codes_at, values: values_at, to_come: (codes_at, values_at), ..w };
+        let w_at = Nm24Bf16Rows { codes: codes_at, values: values_at, to_come: (codes_at, values_at), ..w };
         let mut want = vec![0.5; end(stride, width)];
         let sums = d.place(side, &want);
         for first in [false, true] {
-            kernels.add_pairs(&w, &pairs, &mut want, (stride, width), first);
-            kernels.add_pairs(&w_at, &pairs, sums, (stride, width), first);
+            kernels.nm24_bf16_add(&w, &pairs, &mut want, (stride, width), first);
+            kernels.nm24_bf16_add(&w_at, &pairs, sums, (stride, width), first);
             assert_eq!(sums, want, "{:?}, {side:?}, {len}", kernels.isa());
         }
     });

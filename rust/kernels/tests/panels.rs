@@ -7,7 +7,7 @@ mod fence;
 use common::generator;
 use fence::{Fence, bytes, everywhere};
 use half::{bf16, f16};
-use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPlaces, PanelRows, PanelValues};
+use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPositions, PanelRows, PanelValues};
 
 /// Rows of a matrix: where their values start and which of [`DEPTH`] columns, from `first` on, these belong to.
 struct Rows {
@@ -80,12 +80,12 @@ fn panels_agree() {
         let all = floats(rows.indices.len(), &mut next);
         for values in [&all[..], &all[..all.len() * 2 / 3], &[]] {
             let halves: Vec<_> = values.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
-            let brains: Vec<_> = values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect();
+            let bf16_lanes: Vec<_> = values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect();
             let (bits, indices) = (&*b.place(side, &rows.bits), &*indices_fence.place(side, &rows.indices));
             for (places, is_first) in [
-                (PanelPlaces::Bits(bits), true),
-                (PanelPlaces::Bits(bits), false),
-                (PanelPlaces::Indices(indices, first, &rows.ends), false),
+                (PanelPositions::Bits(bits), true),
+                (PanelPositions::Bits(bits), false),
+                (PanelPositions::Indices(indices, first, &rows.ends), false),
             ] {
                 let mut run = |stored: PanelValues<'_>, what: &str| {
                     let end = count.checked_sub(1).map_or(0, |last| last * stride + width);
@@ -94,9 +94,9 @@ fn panels_agree() {
                     let what = format!("{:?}, {side:?}, {what}, {count} rows of {width}", kernels.isa());
                     check(kernels, &rows, w, values, &x, sums, &what);
                 };
-                run(PanelValues::Single(a.place(side, values)), "float32");
-                run(PanelValues::Half(a.place(side, &halves)), "float16");
-                run(PanelValues::Brain(a.place(side, &brains)), "bfloat16");
+                run(PanelValues::F32(a.place(side, values)), "float32");
+                run(PanelValues::F16(a.place(side, &halves)), "float16");
+                run(PanelValues::Bf16(a.place(side, &bf16_lanes)), "bfloat16");
             }
         }
     });
@@ -112,16 +112,16 @@ fn indices_that_are_none_of_the_columns_end_a_row() {
                 indices[17] = bad;
                 indices.extend(vec![bad; spare]);
                 let (values, mut sums, mut cursors) = (vec![1.0; indices.len()], [0.0; 16], [0]);
-                let places = PanelPlaces::Indices(&indices, 64, &ends);
-                let values = PanelValues::Single(&values);
+                let places = PanelPositions::Indices(&indices, 64, &ends);
+                let values = PanelValues::F32(&values);
                 let w = PanelRows { places, values, stride: 16, width: 16, first: true };
                 kernels.add_panel(&w, &mut cursors, &x, &mut sums);
                 assert_eq!((cursors, sums), ([17], [17.0; 16]), "{:?}, {bad}", kernels.isa());
             }
         }
         let mut cursors = [usize::MAX, 5];
-        let places = PanelPlaces::Indices(&[64], 64, &[usize::MAX; 2]);
-        let w = PanelRows { places, values: PanelValues::Half(&[]), stride: 16, width: 16, first: true };
+        let places = PanelPositions::Indices(&[64], 64, &[usize::MAX; 2]);
+        let w = PanelRows { places, values: PanelValues::F16(&[]), stride: 16, width: 16, first: true };
         kernels.add_panel(&w, &mut cursors, &x, &mut [0.5; 32]);
         assert_eq!(cursors, [usize::MAX, 5]);
     }

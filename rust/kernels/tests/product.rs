@@ -1,6 +1,6 @@
 //! Products on every instruction set are within the bound of sums in float64, whatever the lengths.
 
-use sparsefmt_kernels::{Blocks, Chunk, Isa, Kernels, PAIRED, PairRows, Pairs, Strided};
+use sparsefmt_kernels::{Blocks, Chunk, Isa, Kernels, NM24_BF16_GROUPS, Nm24Bf16Rows, Pairs, Strided};
 
 /// A small generator, so that the tests need no crate and repeat.
 fn generator(seed: u64) -> impl FnMut() -> u32 {
@@ -44,7 +44,7 @@ fn dots_agree() {
         for spare in [0, 100] {
             let values = floats(&mut next, at.len() + spare);
             let halves: Vec<u16> = (0..at.len() + spare).map(|_| (next() as u16 & 0x83FF) | 0x3800).collect();
-            let brains: Vec<u16> = values.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
+            let bf16_lanes: Vec<u16> = values.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
             let codes: Vec<u8> = (0..at.len() + spare + 1).map(|_| next() as u8).collect();
             let scale = floats(&mut next, cols.div_ceil(64));
             let bytes: Vec<u8> = (0..cols).map(|_| (next() as u8).max(1)).collect();
@@ -59,10 +59,10 @@ fn dots_agree() {
                     let wide = |bits: u16| f64::from(half::f16::from_bits(bits).to_f32());
                     close(sum, (0..at.len()).map(|i| term(i, wide(halves[i]))), &name);
                 }
-                if let Some((sum, used)) = kernels.dot_bf16(&brains, &bits, &x) {
+                if let Some((sum, used)) = kernels.dot_bf16(&bf16_lanes, &bits, &x) {
                     assert_eq!(used, at.len(), "{name}");
                     let wide = |bits: u16| f64::from(f32::from_bits(u32::from(bits) << 16));
-                    close(sum, (0..at.len()).map(|i| term(i, wide(brains[i]))), &name);
+                    close(sum, (0..at.len()).map(|i| term(i, wide(bf16_lanes[i]))), &name);
                 }
                 for (width, start) in [(8, 0), (8, 1), (4, 0), (4, 1)] {
                     let code = |i: usize| match width {
@@ -165,7 +165,7 @@ fn rows_of_blocks_agree() {
                 let w = Blocks { items: &stored, area: r * across, across, depth, rows, starts: &starts };
                 for kernels in tables() {
                     let mut sums = vec![0.25; rows * stride];
-                    kernels.block_row(&w, &x, &mut sums, stride);
+                    kernels.bsr_spmm_row(&w, &x, &mut sums, stride);
                     for (at, &sum) in sums.iter().enumerate() {
                         let (row, column) = (at / stride, at % stride);
                         if column >= width {
@@ -201,13 +201,13 @@ fn blocks_that_stick_out_are_refused() {
     ];
     for kernels in tables() {
         let mut sums = [0.0; 16];
-        kernels.block_row(&good, &x, &mut sums, 4);
+        kernels.bsr_spmm_row(&good, &x, &mut sums, 4);
         assert_eq!(sums, [8.0; 16]);
         for w in &bad {
-            let refused = std::panic::catch_unwind(|| kernels.block_row(w, &x, &mut [0.0; 64], 4));
+            let refused = std::panic::catch_unwind(|| kernels.bsr_spmm_row(w, &x, &mut [0.0; 64], 4));
             assert!(refused.is_err(), "{w:?}");
         }
-        let refused = std::panic::catch_unwind(|| kernels.block_row(&good, &x, &mut [0.0; 15], 4));
+        let refused = std::panic::catch_unwind(|| kernels.bsr_spmm_row(&good, &x, &mut [0.0; 15], 4));
         assert!(refused.is_err());
     }
 }
@@ -233,22 +233,23 @@ fn pairs_agree() {
     let wide = |bits: u16| f64::from(f32::from_bits(u32::from(bits) << 16));
     for seed in 0..30 {
         let mut next = generator(seed);
-        let mut brains = |len| floats(&mut next, len).iter().map(|x| (x.to_bits() >> 16) as u16).collect::<Vec<_>>();
-        let (x, values) = (brains(4 * PAIRED * 64), brains(2 * PAIRED));
-        let codes: Vec<usize> = (0..PAIRED).map(|_| next() as usize % 6).collect();
+        let mut bf16_lanes =
+            |len| floats(&mut next, len).iter().map(|x| (x.to_bits() >> 16) as u16).collect::<Vec<_>>();
+        let (x, values) = (bf16_lanes(4 * NM24_BF16_GROUPS * 64), bf16_lanes(2 * NM24_BF16_GROUPS));
+        let codes: Vec<usize> = (0..NM24_BF16_GROUPS).map(|_| next() as usize % 6).collect();
         let word = codes.iter().enumerate().fold(0u64, |word, (i, &code)| word | (code as u64) << (3 * i));
-        let rows: &[[u16; 64]; 4 * PAIRED] = x.as_chunks().0.first_chunk().expect("as many");
+        let rows: &[[u16; 64]; 4 * NM24_BF16_GROUPS] = x.as_chunks().0.first_chunk().expect("as many");
         // The upper two bytes belong to the next groups, and do not count.
         let codes_at = (word | 0xFFFF << 48).to_le_bytes();
-        let w = PairRows { codes: &codes_at, values: &values, strides: (0, 0), rows: 1, to_come: (&[], &[]) };
+        let w = Nm24Bf16Rows { codes: &codes_at, values: &values, strides: (0, 0), rows: 1, to_come: (&[], &[]) };
         for (kernels, width) in tables().flat_map(|kernels| [64, 49, 17, 1].map(|width| (kernels, width))) {
             let mut pairs = Box::new(Pairs::ZERO);
-            kernels.pack_pairs(rows, &mut pairs);
+            kernels.nm24_bf16_pack(rows, &mut pairs);
             let mut sums = vec![f32::NAN; width];
-            kernels.add_pairs(&w, &pairs, &mut sums, (width, width), true);
+            kernels.nm24_bf16_add(&w, &pairs, &mut sums, (width, width), true);
             sums.iter_mut().for_each(|sum| *sum += 0.5);
             for (column, &sum) in sums.iter().enumerate() {
-                let terms = (0..2 * PAIRED).map(|i| {
+                let terms = (0..2 * NM24_BF16_GROUPS).map(|i| {
                     let (low, high) = ROWS[codes[i / 2]];
                     let row = 4 * (i / 2) + if i % 2 == 0 { low } else { high };
                     wide(values[i]) * wide(x[row * 64 + column])

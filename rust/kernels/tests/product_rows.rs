@@ -1,6 +1,6 @@
 //! Products of rows of 2:4 and of compressed rows, on every instruction set, are within the bound of sums in float64.
 
-use sparsefmt_kernels::{FourRow, Isa, Kernels};
+use sparsefmt_kernels::{Isa, Kernels, Nm24Row};
 
 /// The places of the two values of each code.
 const PAIRS: [[usize; 2]; 6] = [[0, 1], [0, 2], [1, 2], [0, 3], [1, 3], [2, 3]];
@@ -47,11 +47,11 @@ fn packed(codes: &[usize], spare: usize) -> Vec<u8> {
 
 /// Compares both sums of a pair of rows, where there is a kernel, and tells whether there is one.
 fn compare<T>(
-    rows: &[FourRow<'_, T>; 2],
+    rows: &[Nm24Row<'_, T>; 2],
     found: Option<[f32; 2]>,
     codes: &[Vec<usize>; 2],
     x: &[f64],
-    value: impl Fn(&FourRow<'_, T>, usize) -> f64,
+    value: impl Fn(&Nm24Row<'_, T>, usize) -> f64,
     what: &str,
 ) -> bool {
     let Some(found) = found else { return false };
@@ -86,21 +86,22 @@ fn rows_of_2_4_agree() {
                 }
             }
             let halves = values.each_ref().map(|row| row.iter().map(|&x| half::f16::from_f32(x).to_bits()).collect());
-            let brains = values.each_ref().map(|row| row.iter().map(|&x| (x.to_bits() >> 16) as u16).collect());
-            let (halves, brains): ([Vec<u16>; 2], [Vec<u16>; 2]) = (halves, brains);
+            let bf16_lanes = values.each_ref().map(|row| row.iter().map(|&x| (x.to_bits() >> 16) as u16).collect());
+            let (halves, bf16_lanes): ([Vec<u16>; 2], [Vec<u16>; 2]) = (halves, bf16_lanes);
             let stream = [0, 1].map(|_| (0..len).map(|_| next() as u8).collect::<Vec<_>>());
             for kernels in tables() {
                 let name = format!("{:?}, {cols} columns, {spare} to spare", kernels.isa());
-                let rows = |at: usize| FourRow { codes: &stored[at], values: &values[at][..], scale: &[] };
+                let rows = |at: usize| Nm24Row { codes: &stored[at], values: &values[at][..], scale: &[] };
                 let rows = [rows(0), rows(1)];
-                let value = |row: &FourRow<'_, f32>, slot: usize| f64::from(row.values[slot]);
-                let has = compare(&rows, kernels.fours_f32(&rows, &x), &codes, &wide, value, &name);
+                let value = |row: &Nm24Row<'_, f32>, slot: usize| f64::from(row.values[slot]);
+                let has = compare(&rows, kernels.nm24_dot_f32(&rows, &x), &codes, &wide, value, &name);
                 assert_eq!(has, kernels.isa() >= Isa::Avx2, "{name}");
-                for (items, is_half) in [(&halves, true), (&brains, false)] {
-                    let rows = |at: usize| FourRow { codes: &stored[at], values: &items[at][..], scale: &[] };
+                for (items, is_half) in [(&halves, true), (&bf16_lanes, false)] {
+                    let rows = |at: usize| Nm24Row { codes: &stored[at], values: &items[at][..], scale: &[] };
                     let rows = [rows(0), rows(1)];
-                    let found = if is_half { kernels.fours_f16(&rows, &x) } else { kernels.fours_bf16(&rows, &x) };
-                    let value = |row: &FourRow<'_, u16>, slot: usize| {
+                    let found =
+                        if is_half { kernels.nm24_dot_f16(&rows, &x) } else { kernels.nm24_dot_bf16(&rows, &x) };
+                    let value = |row: &Nm24Row<'_, u16>, slot: usize| {
                         let bits = row.values[slot];
                         f64::from(if is_half {
                             half::f16::from_bits(bits).to_f32()
@@ -111,19 +112,19 @@ fn rows_of_2_4_agree() {
                     assert_eq!(compare(&rows, found, &codes, &wide, value, &name), has, "{name}");
                 }
                 for width in [8, 4] {
-                    let rows = |at: usize| FourRow { codes: &stored[at], values: &stream[at][..], scale: &scale[at] };
+                    let rows = |at: usize| Nm24Row { codes: &stored[at], values: &stream[at][..], scale: &scale[at] };
                     let rows = [rows(0), rows(1)];
-                    let at = |row: &FourRow<'_, u8>, slot: usize| slot / 2 * 4 / 64 % row.scale.len().max(1);
-                    let value = |row: &FourRow<'_, u8>, slot: usize| {
+                    let at = |row: &Nm24Row<'_, u8>, slot: usize| slot / 2 * 4 / 64 % row.scale.len().max(1);
+                    let value = |row: &Nm24Row<'_, u8>, slot: usize| {
                         let code = match width {
                             8 => row.values[slot] as i8,
                             _ => (row.values[slot / 2] >> (slot % 2 * 4) << 4) as i8 >> 4,
                         };
                         f64::from(code) * f64::from(row.scale[at(row, slot)])
                     };
-                    let found = kernels.fours_codes(&rows, width, &x);
+                    let found = kernels.nm24_dot_codes(&rows, width, &x);
                     assert_eq!(compare(&rows, found, &codes, &wide, value, &name), has, "{name}");
-                    let found = kernels.fours_integers(&rows, width, &bytes);
+                    let found = kernels.nm24_dot_integers(&rows, width, &bytes);
                     // Columns that are not there have no item to be left out by, so that only whole groups are compared.
                     if cols % 4 == 0 {
                         assert_eq!(compare(&rows, found, &codes, &whole, value, &name), has, "{name}");
@@ -145,12 +146,12 @@ fn a_code_that_names_no_pair_is_found() {
                 let (x, values, bytes, scale) = (vec![1.0; cols], vec![1.0; cols], vec![1u8; cols], vec![1.0; cols]);
                 for kernels in tables() {
                     for both in [[&bad, &good], [&good, &bad], [&bad, &bad]] {
-                        let rows = both.map(|codes| FourRow { codes, values: &values[..], scale: &[] });
-                        assert_eq!(kernels.fours_f32(&rows, &x), None);
-                        let rows = both.map(|codes| FourRow { codes, values: &bytes[..], scale: &scale });
+                        let rows = both.map(|codes| Nm24Row { codes, values: &values[..], scale: &[] });
+                        assert_eq!(kernels.nm24_dot_f32(&rows, &x), None);
+                        let rows = both.map(|codes| Nm24Row { codes, values: &bytes[..], scale: &scale });
                         for width in [8, 4] {
-                            assert_eq!(kernels.fours_codes(&rows, width, &x), None);
-                            assert_eq!(kernels.fours_integers(&rows, width, &bytes), None);
+                            assert_eq!(kernels.nm24_dot_codes(&rows, width, &x), None);
+                            assert_eq!(kernels.nm24_dot_integers(&rows, width, &bytes), None);
                         }
                     }
                 }
@@ -164,8 +165,8 @@ fn rows_that_are_too_short_are_no_danger() {
     let (codes, values, x) = (vec![0; 20], vec![1.0; 70], vec![1.0; 512]);
     for kernels in tables() {
         for (codes, values) in [(&codes[..0], &values[..]), (&codes[..13], &values[..]), (&codes[..], &values[..0])] {
-            let rows = [FourRow { codes, values, scale: &[] }; 2];
-            if let Some(found) = kernels.fours_f32(&rows, &x) {
+            let rows = [Nm24Row { codes, values, scale: &[] }; 2];
+            if let Some(found) = kernels.nm24_dot_f32(&rows, &x) {
                 assert!(found.iter().all(|sum| *sum <= values.len() as f32));
             }
         }
@@ -206,9 +207,9 @@ macro_rules! wide {
 
 #[test]
 fn some_columns_of_compressed_rows_agree() {
-    wide!(8, csr_wide_8_i32, csr_wide_8_i64);
-    wide!(16, csr_wide_16_i32, csr_wide_16_i64);
-    wide!(32, csr_wide_32_i32, csr_wide_32_i64);
+    wide!(8, csr_spmm_8_i32, csr_spmm_8_i64);
+    wide!(16, csr_spmm_16_i32, csr_spmm_16_i64);
+    wide!(32, csr_spmm_32_i32, csr_spmm_32_i64);
 }
 
 #[test]

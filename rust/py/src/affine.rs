@@ -44,33 +44,33 @@ pub(crate) use by_single;
 
 /// Borrowed scales.
 enum Scales<'py> {
-    Half(PyReadonlyArrayDyn<'py, f16>),
-    Single(PyReadonlyArrayDyn<'py, f32>),
+    F16(PyReadonlyArrayDyn<'py, f16>),
+    F32(PyReadonlyArrayDyn<'py, f32>),
 }
 
 /// Borrowed scales that are written.
 pub(crate) enum GridsMut<'py> {
-    Half(PyReadwriteArrayDyn<'py, f16>, Vec<usize>),
-    Single(PyReadwriteArrayDyn<'py, f32>, Vec<usize>),
+    F16(PyReadwriteArrayDyn<'py, f16>, Vec<usize>),
+    F32(PyReadwriteArrayDyn<'py, f32>, Vec<usize>),
 }
 
 impl<'py> GridsMut<'py> {
     pub(crate) fn new(scale: Any<'_, 'py>) -> PyResult<Self> {
         Ok(match layout("scale", scale, 2)? {
-            (shape, 2) => Self::Half(output("scale", scale)?, shape),
-            (shape, _) => Self::Single(output("scale", scale)?, shape),
+            (shape, 2) => Self::F16(output("scale", scale)?, shape),
+            (shape, _) => Self::F32(output("scale", scale)?, shape),
         })
     }
 
     pub(crate) fn grid(&mut self) -> PyResult<ScaleMut<'_>> {
         Ok(match self {
-            Self::Half(a, shape) => {
+            Self::F16(a, shape) => {
                 let (py, items) = (a.py(), a.as_slice_mut()?.reinterpret_cast_mut());
-                ScaleMut::Half(done(py, MatrixMut::new("scale", items, shape[0], shape[1]))?)
+                ScaleMut::F16(done(py, MatrixMut::new("scale", items, shape[0], shape[1]))?)
             }
-            Self::Single(a, shape) => {
+            Self::F32(a, shape) => {
                 let (py, items) = (a.py(), a.as_slice_mut()?);
-                ScaleMut::Single(done(py, MatrixMut::new("scale", items, shape[0], shape[1]))?)
+                ScaleMut::F32(done(py, MatrixMut::new("scale", items, shape[0], shape[1]))?)
             }
         })
     }
@@ -87,8 +87,8 @@ impl<'py> Grids<'py> {
     pub(crate) fn new(scale: Any<'_, 'py>, zero_point: Option<Any<'_, 'py>>) -> PyResult<Self> {
         let (shape, size) = layout("scale", scale, 2)?;
         let scales = match size {
-            2 => Scales::Half(input("scale", scale)?),
-            _ => Scales::Single(input("scale", scale)?),
+            2 => Scales::F16(input("scale", scale)?),
+            _ => Scales::F32(input("scale", scale)?),
         };
         let points = zero_point.map(|points| In::new("zero_point", points, 2)).transpose()?;
         Ok(Self { scales, points, shape })
@@ -96,8 +96,8 @@ impl<'py> Grids<'py> {
 
     pub(crate) fn grid(&self) -> PyResult<Grid<'_>> {
         let (py, scale) = match &self.scales {
-            Scales::Half(a) => (a.py(), Scale::Half(a.as_slice()?.reinterpret_cast())),
-            Scales::Single(a) => (a.py(), Scale::Single(a.as_slice()?)),
+            Scales::F16(a) => (a.py(), Scale::F16(a.as_slice()?.reinterpret_cast())),
+            Scales::F32(a) => (a.py(), Scale::F32(a.as_slice()?)),
         };
         // No items: none.
         let points = self.points.as_ref().filter(|points| points.shape.iter().product::<usize>() > 0);

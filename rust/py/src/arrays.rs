@@ -157,10 +157,14 @@ macro_rules! detached {
 }
 pub(crate) use detached;
 
-/// Turns an error of the core into `sparsefmt.errors.FormatError`.
+/// Turns an error of the core into `sparsefmt.FormatError`.
 pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let text = error.to_string();
-    match py.import("sparsefmt.errors").and_then(|m| m.getattr("FormatError")).and_then(|class| class.call1((&text,))) {
+    match py
+        .import("sparsefmt.base.errors")
+        .and_then(|m| m.getattr("FormatError"))
+        .and_then(|class| class.call1((&text,)))
+    {
         Ok(value) => PyErr::from_value(value),
         Err(_) => PyValueError::new_err(text),
     }

@@ -111,8 +111,8 @@ pub fn nearest16(
 
 /// Sorts float32, given by their bits.
 #[pyfunction]
-pub fn sort_singles(values: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
-    detached!(values.py(), read: [values: u32], write: [out: u32], sparsefmt::sort_singles(values, out))
+pub fn sort_f32(values: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
+    detached!(values.py(), read: [values: u32], write: [out: u32], sparsefmt::sort_f32(values, out))
 }
 
 /// Adds up ranges of float32.

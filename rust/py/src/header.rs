@@ -133,10 +133,10 @@ visited!(Shape, deserialize_seq, "at most 64 lengths", |seq: SeqAccess| {
     Ok(Shape)
 });
 
-/// `sparsefmt.errors.CorruptFileError` with `what` in one line.
+/// `sparsefmt.CorruptFileError` with `what` in one line.
 fn corrupt(py: Python<'_>, what: &str) -> PyErr {
     let text = what.replace(char::is_control, " ");
-    let class = py.import("sparsefmt.errors").and_then(|module| module.getattr("CorruptFileError"));
+    let class = py.import("sparsefmt.base.errors").and_then(|module| module.getattr("CorruptFileError"));
     match class.and_then(|class| class.call1((&text,))) {
         Ok(value) => PyErr::from_value(value),
         Err(_) => PyValueError::new_err(text),

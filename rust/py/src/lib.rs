@@ -9,6 +9,7 @@ mod bitmask;
 mod borrow;
 mod bsr;
 mod check;
+mod checksum;
 mod clustered;
 mod codebook;
 mod coo;
@@ -42,9 +43,11 @@ mod _native {
     #[pymodule_export]
     use super::check::{bits_check, coo_check, csr_check};
     #[pymodule_export]
+    use super::checksum::{xxh3_128, xxh3_blocks};
+    #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
-    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16, range_sums, sort_singles};
+    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16, range_sums, sort_f32};
     #[pymodule_export]
     use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
@@ -58,7 +61,7 @@ mod _native {
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
     #[pymodule_export]
-    use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, pairs_matmul};
+    use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
     use super::segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
     #[pymodule_export]

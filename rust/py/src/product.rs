@@ -27,8 +27,8 @@ enum Items<'py> {
 
 /// Borrowed scales or tables.
 enum Grid<'py> {
-    Half(PyReadonlyArrayDyn<'py, f16>),
-    Single(PyReadonlyArrayDyn<'py, f32>),
+    F16(PyReadonlyArrayDyn<'py, f16>),
+    F32(PyReadonlyArrayDyn<'py, f32>),
 }
 
 /// Borrowed slots and what belongs to them.
@@ -52,7 +52,7 @@ impl<'py> Stored<'py> {
         };
         let (grid_shape, size) = layout("scale", scale, 2)?;
         let grid_shape = (grid_shape[0], grid_shape[1]);
-        let grid = if size == 2 { Grid::Half(input("scale", scale)?) } else { Grid::Single(input("scale", scale)?) };
+        let grid = if size == 2 { Grid::F16(input("scale", scale)?) } else { Grid::F32(input("scale", scale)?) };
         Ok(Self { items, shape, grid, grid_shape, points: In::new("zero_point", zero_point, 2)?, how })
     }
 
@@ -75,11 +75,11 @@ impl<'py> Stored<'py> {
         }
         let Items::Bytes(stream) = &self.items else { return Err(unknown()) };
         let coding = match (&self.grid, *group) {
-            (Grid::Single(table), 0) => Coding::Book(table.as_slice()?),
+            (Grid::F32(table), 0) => Coding::Book(table.as_slice()?),
             (grid, _) => {
                 let scale = match grid {
-                    Grid::Half(scale) => Scale::Half(scale.as_slice()?.reinterpret_cast()),
-                    Grid::Single(scale) => Scale::Single(scale.as_slice()?),
+                    Grid::F16(scale) => Scale::F16(scale.as_slice()?.reinterpret_cast()),
+                    Grid::F32(scale) => Scale::F32(scale.as_slice()?),
                 };
                 let points = self.points.items()?;
                 let zero_point = (!points.is_empty()).then_some(points);
@@ -224,15 +224,15 @@ pub fn bsr_matmul(
 
 /// Multiplies 2:4 of bfloat16 by bfloat16; gives 2 where this CPU has no instruction for it.
 #[pyfunction]
-pub fn pairs_matmul(codes: Any<'_, '_>, slots: Any<'_, '_>, x: Any<'_, '_>, out: Any<'_, '_>) -> PyResult<usize> {
+pub fn nm24_bf16_matmul(codes: Any<'_, '_>, slots: Any<'_, '_>, x: Any<'_, '_>, out: Any<'_, '_>) -> PyResult<usize> {
     let py = x.py();
-    if !product::pairs_are_fast() {
+    if !product::nm24_bf16_is_fast() {
         return Ok(2);
     }
     let (codes, slots, x) =
         (In::<u8>::new("codes", codes, 2)?, In::<u16>::new("slots", slots, 2)?, In::<u16>::new("x", x, 2)?);
     let mut out = Out::<f32>::new("out", out, 2)?;
     let (codes, slots, x, out) = (codes.matrix()?, slots.matrix()?, x.matrix()?, out.matrix()?);
-    let finite = py.detach(|| product::pairs_matmul(codes, slots, x, out));
+    let finite = py.detach(|| product::nm24_bf16_matmul(codes, slots, x, out));
     Ok(usize::from(!done(py, finite)?))
 }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import sparsefmt as sf
 from sparsefmt.cuda import prepared
 from sparsefmt.cuda.own import layout, product
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 FORMATS = (
     *("nm2:4/int8", "nm2:4/int4", "nm2:4/int8:g32:asym", "nm2:4/int4:g64:f32", "nm2:4/int4:tensor:asym"),

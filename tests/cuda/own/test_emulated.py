@@ -6,7 +6,7 @@ import own_host
 import pytest
 
 from sparsefmt.cuda.own import engine, launches
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 OWN = engine()
 

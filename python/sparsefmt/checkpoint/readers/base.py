@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, Self
 
-from sparsefmt.arrays import Array, empty
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
-from sparsefmt.errors import FormatError
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 class Source(ABC):

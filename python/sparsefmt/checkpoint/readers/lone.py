@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparsefmt.arrays import native
+from sparsefmt.base.dtypes import native
+from sparsefmt.base.errors import DtypeError, FormatError, SparsefmtError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source
-from sparsefmt.errors import DtypeError, FormatError, SparsefmtError
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile)
 

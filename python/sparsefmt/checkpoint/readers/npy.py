@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from sparsefmt.arrays import Array, native
+from sparsefmt.base.dtypes import Array, native
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.lone import One, reading
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sparsefmt.arrays import Array, native
+from sparsefmt.base.dtypes import Array, native
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.lone import One, reading
 from sparsefmt.checkpoint.readers.npy import npy_header
-from sparsefmt.errors import FormatError
 from sparsefmt.interop.scipy import from_scipy
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import cast
 
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.readers import matrix_market, npy, npz, safetensors
 from sparsefmt.checkpoint.readers.base import Reader, Source
-from sparsefmt.errors import FormatError
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
 

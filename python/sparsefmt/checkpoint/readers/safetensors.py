@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from sparsefmt.arrays import DTYPES, Array
+from sparsefmt.base.dtypes import DTYPES, Array
+from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
 from sparsefmt.checkpoint.snapshot import check_unchanged
-from sparsefmt.errors import FormatError
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import PAIRED, VIEWS
 from sparsefmt.io.read import Catalog

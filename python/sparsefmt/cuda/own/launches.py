@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import module
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.layout import module_of
-from sparsefmt.errors import BackendError
 
 KINDS = {"float16": 1, "bfloat16": 2, "float32": 3, "int32": 4}
 """Numbers in memory, as the enum Kind of device.cuh."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
@@ -20,7 +20,7 @@ from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.formulas import formulas
 from sparsefmt.kernels.fused import FUSED_BITS, SINGLES
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 BRICK = 64  # rows, and dense columns
 STEP = 32  # dense columns of an instruction; scales begin at multiples of it

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.arrays import Dtype
+from sparsefmt.base.dtypes import Dtype
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
@@ -17,7 +17,7 @@ from sparsefmt.kernels.fused import FUSED_BITS, SINGLES
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 ROWS_COLUMNS = 32
 _LIMIT = 2**31 - 2**16

@@ -12,7 +12,7 @@ from sparsefmt.cuda.own.launches import KINDS, launch
 from sparsefmt.cuda.own.plan import gpu
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
-from sparsefmt.tensor import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor
 
 ROWS, DEPTH, THREADS, BLOCKS = 16, 256, 128, 4
 _CODECS = {"raw": 0, "int8": 1, "int4": 2, "kmeans": 3}

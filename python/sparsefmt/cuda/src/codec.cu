@@ -129,7 +129,7 @@ __device__ __forceinline__ scale_t rounded_scale(double x) {
 }
 
 // Scales, and zero points where `asym`, of `count` groups. Sets `bad` where a scale is beyond its dtype or subnormal
-// and off by more than 1/512 where a wider dtype would not be, or where `whole` (integers, scale 1) does not fit.
+// and half a step grows by more than 1/512 of the span, where a wider dtype spares that, or where `whole` (integers, scale 1) does not fit.
 extern "C" __global__ void make_scales(const wide_bits *low, const wide_bits *high, i64 count, i64 bits, i64 asym,
                                        i64 whole, scale_t *scale, u8 *zero_point, u64 *bad) {
     const wide steps = (wide)(asym ? (1 << bits) - 1 : (1 << (bits - 1)) - 1);
@@ -145,9 +145,9 @@ extern "C" __global__ void make_scales(const wide_bits *low, const wide_bits *hi
             s = rounded_scale(exact);
             if (s < SMALLEST_NORMAL) {
                 if ((double)steps * (double)load_scale(s) < (double)span) s++;
-                double off = (double)steps * (double)load_scale(s) - (double)span;
-                off = off < 0 ? -off : off;
-                if (sizeof(scale_t) < sizeof(wide) && 512 * off > (double)span) atomicAdd(bad, 1ull);
+                const double more = (double)steps * (double)load_scale(s) - (double)span;
+                const bool narrow = sizeof(scale_t) < sizeof(wide);
+                if (narrow && 256 * more > (double)steps * (double)span) atomicAdd(bad, 1ull);
             }
             if (s >= INFINITE) atomicAdd(bad, 1ull);
         }

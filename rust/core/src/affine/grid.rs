@@ -1,6 +1,7 @@
 //! Scales and zero points: one entry per group of a row, repeated for every item.
 
-use super::{Compute, RUN, check_length, groups};
+use super::number::Compute;
+use super::runs::{RUN, check_length, group_count};
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -8,17 +9,17 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug)]
 pub enum Scale<'a> {
     /// The bits of float16.
-    Half(&'a [u16]),
+    F16(&'a [u16]),
     /// float32.
-    Single(&'a [f32]),
+    F32(&'a [f32]),
 }
 
 impl<'a> Scale<'a> {
     /// Some of them.
     pub(super) fn part(self, range: Range<usize>) -> Self {
         match self {
-            Self::Half(scale) => Self::Half(&scale[range]),
-            Self::Single(scale) => Self::Single(&scale[range]),
+            Self::F16(scale) => Self::F16(&scale[range]),
+            Self::F32(scale) => Self::F32(&scale[range]),
         }
     }
 }
@@ -26,15 +27,15 @@ impl<'a> Scale<'a> {
 impl Scale<'_> {
     fn len(self) -> usize {
         match self {
-            Self::Half(scale) => scale.len(),
-            Self::Single(scale) => scale.len(),
+            Self::F16(scale) => scale.len(),
+            Self::F32(scale) => scale.len(),
         }
     }
 
     fn widen<T: Compute>(self, range: Range<usize>, dst: &mut [T]) {
         match self {
-            Self::Half(scale) => T::from_halves(&scale[range], dst),
-            Self::Single(scale) => T::from_singles(&scale[range], dst),
+            Self::F16(scale) => T::from_f16(&scale[range], dst),
+            Self::F32(scale) => T::from_f32(&scale[range], dst),
         }
     }
 }
@@ -66,7 +67,7 @@ impl<'a> Grid<'a> {
 
     /// Checks that it has one row, or one for each of `rows`; and one entry in it, or one for each group.
     pub(super) fn fits(&self, rows: usize, cols: usize, group: usize) -> Result<()> {
-        let want = groups(cols, group)?;
+        let want = group_count(cols, group)?;
         check_length("rows of scale", self.rows, if self.rows == 1 { 1 } else { rows })?;
         check_length("columns of scale", self.cols, if self.cols == 1 { 1 } else { want })
     }

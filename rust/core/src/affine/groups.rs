@@ -1,6 +1,9 @@
 //! Symmetric codes of items that stand in groups of one scale each: what passes over N:M do with the slots of a row.
 
-use super::{BFloat16, Float16, Float32, Number, RUN, Scale, scan_groups};
+use super::extremes::scan_groups;
+use super::grid::Scale;
+use super::number::{BFloat16, Float16, Float32, Number};
+use super::runs::RUN;
 use sparsefmt_kernels::Kernels;
 
 /// Dtypes that whole passes are made for.
@@ -9,7 +12,7 @@ pub trait Grouped: Number<Compute = f32> {
     fn spans(items: &[Self::Item], group: usize, spans: &mut [f32]);
 
     /// Codes within -most..=most with float16 scales (their bits), see `Kernels::quantize_f16`.
-    fn quantize_halves(items: &[Self::Item], group: usize, scale: &[u16], most: f32, codes: &mut [u8]);
+    fn quantize_f16_scales(items: &[Self::Item], group: usize, scale: &[u16], most: f32, codes: &mut [u8]);
 
     /// Values of codes, see `Kernels::dequantize_f16`.
     fn dequantize(codes: &[u8], group: usize, scale: &[f32], out: &mut [Self::Item]);
@@ -29,7 +32,7 @@ macro_rules! halves {
                     Self::widen(most, spans);
                 }
             }
-            fn quantize_halves(items: &[u16], group: usize, scale: &[u16], most: f32, codes: &mut [u8]) {
+            fn quantize_f16_scales(items: &[u16], group: usize, scale: &[u16], most: f32, codes: &mut [u8]) {
                 Kernels::active().$quantize(items, group, scale, most, codes);
             }
             fn dequantize(codes: &[u8], group: usize, scale: &[f32], out: &mut [u16]) {
@@ -55,13 +58,13 @@ impl Grouped for Float32 {
         }
     }
 
-    fn quantize_halves(items: &[u32], group: usize, scale: &[u16], most: f32, codes: &mut [u8]) {
+    fn quantize_f16_scales(items: &[u32], group: usize, scale: &[u16], most: f32, codes: &mut [u8]) {
         let mut wide = [0.0; RUN];
         let groups = group.saturating_mul(RUN);
         for ((items, scale), codes) in items.chunks(groups).zip(scale.chunks(RUN)).zip(codes.chunks_mut(groups)) {
             let wide = &mut wide[..scale.len()];
             Kernels::active().widen_f16(scale, wide);
-            quantize_singles::<Self>(items, group, wide, most, codes);
+            quantize_f32_scales::<Self>(items, group, wide, most, codes);
         }
     }
 
@@ -92,7 +95,7 @@ impl Grouped for Float32 {
 }
 
 /// Codes within -most..=most with float32 scales.
-fn quantize_singles<K: Grouped>(items: &[K::Item], group: usize, scale: &[f32], most: f32, codes: &mut [u8]) {
+fn quantize_f32_scales<K: Grouped>(items: &[K::Item], group: usize, scale: &[f32], most: f32, codes: &mut [u8]) {
     let (mut x, low) = ([0.0; RUN], [-most; RUN]);
     for ((items, &scale), codes) in items.chunks(group).zip(scale).zip(codes.chunks_mut(group)) {
         let scale = [scale; RUN];
@@ -107,8 +110,8 @@ fn quantize_singles<K: Grouped>(items: &[K::Item], group: usize, scale: &[f32], 
 /// Codes within -most..=most.
 pub(super) fn quantize<K: Grouped>(items: &[K::Item], group: usize, scale: Scale<'_>, most: f32, codes: &mut [u8]) {
     match scale {
-        Scale::Half(scale) => K::quantize_halves(items, group, scale, most, codes),
-        Scale::Single(scale) => quantize_singles::<K>(items, group, scale, most, codes),
+        Scale::F16(scale) => K::quantize_f16_scales(items, group, scale, most, codes),
+        Scale::F32(scale) => quantize_f32_scales::<K>(items, group, scale, most, codes),
     }
 }
 

@@ -1,8 +1,9 @@
 //! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
 
+use super::grid::Grid;
 use super::groups::{self, Grouped};
+use super::runs::{check_length, take};
 use super::scales::{ScaleMut, make_scales};
-use super::{Grid, check_length, take};
 use crate::nm::{self, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
@@ -164,8 +165,8 @@ where
     cut.check("values", (values.rows(), values.cols()), cut.value_bytes(w.cols()))?;
     let (code_stride, value_stride) = (codes.cols(), values.cols());
     let (halves, singles) = match scale {
-        ScaleMut::Half(scale) => (Some(scale), None),
-        ScaleMut::Single(scale) => (None, Some(scale)),
+        ScaleMut::F16(scale) => (Some(scale), None),
+        ScaleMut::F32(scale) => (None, Some(scale)),
     };
     let shape = halves.as_ref().map(|s| (s.rows(), s.cols())).or(singles.as_ref().map(|s| (s.rows(), s.cols())));
     cut.check("scale", shape.unwrap_or_default(), scales)?;
@@ -295,7 +296,7 @@ where
     let tasks = par::cut(cut.pieces(), 1, size_of_val(out));
     let outs = cut.split(out, shape.1, &tasks, |cols| cols);
     par::run(tasks.into_iter().zip(outs).collect(), |(task, mut out): (Range<usize>, _)| {
-        Kernels::streamed(stream, |streamed| {
+        Kernels::nontemporal(stream, |streamed| {
             let (mut bytes, mut scale) = (Vec::new(), Vec::new());
             for Piece { rows, cols } in task.map(|at| cut.piece(at)) {
                 let (code, first) = (cut.code_bytes(cols.start), cut.slots(cols.start));

@@ -8,9 +8,9 @@ pub trait Compute: Copy + Default + PartialOrd + Send + Sync + 'static {
     /// Not a number.
     const NAN: Self;
     /// From the bits of float16.
-    fn from_halves(src: &[u16], dst: &mut [Self]);
+    fn from_f16(src: &[u16], dst: &mut [Self]);
     /// From float32.
-    fn from_singles(src: &[f32], dst: &mut [Self]);
+    fn from_f32(src: &[f32], dst: &mut [Self]);
     /// From a small integer.
     fn from_i16(value: i16) -> Self;
     /// See [`Kernels::extremes_f32`].
@@ -22,13 +22,13 @@ pub trait Compute: Copy + Default + PartialOrd + Send + Sync + 'static {
 }
 
 macro_rules! compute {
-    ($t:ty, $from_halves:expr, $extremes:ident, $quantize:ident, $dequantize:ident) => {
+    ($t:ty, $from_f16:expr, $extremes:ident, $quantize:ident, $dequantize:ident) => {
         impl Compute for $t {
             const NAN: Self = Self::NAN;
-            fn from_halves(src: &[u16], dst: &mut [Self]) {
-                $from_halves(src, dst);
+            fn from_f16(src: &[u16], dst: &mut [Self]) {
+                $from_f16(src, dst);
             }
-            fn from_singles(src: &[f32], dst: &mut [Self]) {
+            fn from_f32(src: &[f32], dst: &mut [Self]) {
                 dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = src.into());
             }
             fn from_i16(value: i16) -> Self {

@@ -1,6 +1,7 @@
 //! Scales that follow from the largest magnitudes of groups.
 
-use super::{Float16, Number, Scale};
+use super::grid::Scale;
+use super::number::{Float16, Number};
 use crate::MatrixMut;
 use half::f16;
 
@@ -8,15 +9,15 @@ use half::f16;
 #[derive(Debug)]
 pub enum ScaleMut<'a> {
     /// The bits of float16.
-    Half(MatrixMut<'a, u16>),
+    F16(MatrixMut<'a, u16>),
     /// float32.
-    Single(MatrixMut<'a, f32>),
+    F32(MatrixMut<'a, f32>),
 }
 
 /// Turns spans (largest magnitudes) of groups into scales, and returns those, unless one is not finite or too small.
 ///
 /// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small. One in
-/// float16 that is subnormal, and off by more than 1/512 of what it should be, is refused: values must not vanish.
+/// float16 that is subnormal is refused where half a step grows by more than 1/512 of the span: values must not vanish.
 pub(super) fn make_scales<'a>(
     span: &[f32],
     steps: f32,
@@ -40,8 +41,8 @@ pub(super) fn make_scales<'a>(
                     *half = 0x3C00;
                 } else if *half < 0x0400 {
                     *half += u16::from(short(scale, span));
-                    let off = f64::from(steps) * f16::from_bits(*half).to_f64() - f64::from(span);
-                    if 512.0 * off.abs() > f64::from(span) {
+                    let more = f64::from(steps) * f16::from_bits(*half).to_f64() - f64::from(span);
+                    if 256.0 * more > f64::from(steps) * f64::from(span) {
                         return None;
                     }
                 } else if *half >= 0x7C00 {
@@ -49,7 +50,7 @@ pub(super) fn make_scales<'a>(
                 }
             }
         }
-        return Some(Scale::Half(halves));
+        return Some(Scale::F16(halves));
     }
     let singles = singles?;
     for (&span, single) in span.iter().zip(&mut *singles) {
@@ -61,5 +62,5 @@ pub(super) fn make_scales<'a>(
             _ => return None,
         };
     }
-    Some(Scale::Single(singles))
+    Some(Scale::F32(singles))
 }

@@ -3,14 +3,17 @@
 //! `offsets` has one entry more than there are segments, starts at 0, never falls, and ends at the number of slots; it
 //! is checked where it is used.
 
-use super::{Compute, Grid, Number, RUN, check_length, scan, take};
+use super::extremes::scan;
+use super::grid::Grid;
+use super::number::{Compute, Number};
+use super::runs::{RUN, check_length, take};
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Result, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
 
 /// Groups of a row, if `offsets` has room for those of all rows.
-fn groups(offsets: &[i64], rows: usize) -> Result<usize> {
+fn group_count(offsets: &[i64], rows: usize) -> Result<usize> {
     let all = offsets.len().saturating_sub(1);
     let groups = all.checked_div(rows).unwrap_or(0);
     check_length("offsets", offsets.len(), groups * rows + 1)?;
@@ -24,7 +27,7 @@ fn groups(offsets: &[i64], rows: usize) -> Result<usize> {
 /// `group` is 0; lengths do not fit; `indptr` falls or points outside.
 pub fn csr_segments<I: Index>(indptr: &[I], indices: &[I], group: usize, offsets: &mut [i64]) -> Result<()> {
     let rows = indptr.len().saturating_sub(1);
-    let (per_row, place) = (groups(offsets, rows)?, span(indptr, indices.len())?);
+    let (per_row, place) = (group_count(offsets, rows)?, span(indptr, indices.len())?);
     if group == 0 {
         return Err(Error::Parameter { name: "group", got: 0 });
     }
@@ -78,7 +81,7 @@ pub fn bits_segments<I: Index>(
     offsets: &mut [i64],
 ) -> Result<()> {
     let rows = row_offsets.len().saturating_sub(1);
-    let per_row = groups(offsets, rows)?;
+    let per_row = group_count(offsets, rows)?;
     if group == 0 {
         return Err(Error::Parameter { name: "group", got: 0 });
     }
@@ -228,7 +231,7 @@ fn each_run<T: Compute, U: Send>(
     }
     par::run(tasks, |(range, slots, mut out)| {
         let mut walk = Walk::<T>::new(offsets, grid, range.start, slots.end);
-        for part in super::runs(slots, RUN) {
+        for part in super::runs::runs(slots, RUN) {
             walk.load(part.clone())?;
             let (len, out) = (part.len(), take(&mut out, part.len()));
             run(part, &walk.scale[..len], &walk.point[..len], out);

@@ -1,8 +1,8 @@
 //! Blocks to csr and back.
 
+use super::block::{Block, Bsr};
 use super::dense::{copy, row_ranges};
 use super::set::Set;
-use super::{Block, Bsr};
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! Dense to blocks and back.
 
-use super::{Block, Bsr};
+use super::block::{Block, Bsr};
 use crate::csr::{ROW_BUFFER, RowBuffer, lengths, slots_of, span};
-use crate::once::{self, Room, Turns};
+use crate::single_pass::{self, Room, Turns};
 use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, TILE, par};
 use std::ops::Range;
 
@@ -143,7 +143,7 @@ pub fn from_dense_within<T: Item, I: Index>(
     *first = I::default();
     block.check_rows("indptr", ends.len(), w.rows())?;
     let area = block.area();
-    let ranges = once::pieces(ends.len(), block.r.saturating_mul(w.cols() * size_of::<T>()));
+    let ranges = single_pass::pieces(ends.len(), block.r.saturating_mul(w.cols() * size_of::<T>()));
     let ends = par::split_mut(ends, ranges.iter().map(ExactSizeIterator::len));
     let turns = Turns::new(Room::new(indices, blocks, area));
     let tasks = ranges.into_iter().zip(ends).enumerate().collect();
@@ -224,7 +224,7 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
         }
         let mut buffer = RowBuffer::new(cols, out.items_mut());
         let buffer = buffer.items();
-        Kernels::streamed(true, |streamed| {
+        Kernels::nontemporal(true, |streamed| {
             for block_row in block_rows {
                 for (i, row) in block.rows(block_row, rows).enumerate() {
                     for found in bsr.blocks_of(block_row, &span, across)? {

@@ -1,7 +1,9 @@
 //! What arrays from outside may have wrong.
 
 use super::codes::Codes;
-use super::{Layout, NO_BITS, Pattern, Slot};
+use super::layout::{Layout, NO_BITS};
+use super::pattern::Pattern;
+use super::slots::Slot;
 use crate::{Item, Matrix, Result, par};
 use std::ops::Range;
 

@@ -1,9 +1,11 @@
 //! N:M whose slots come a tile at a time, from codes.
 
 use super::codes::Codes;
-use super::{Layout, NO_BITS, Pattern, Slot};
+use super::layout::{Layout, NO_BITS};
+use super::pattern::Pattern;
+use super::slots::Slot;
 use crate::{Error, Result, TILE};
-use sparsefmt_kernels::Streamed;
+use sparsefmt_kernels::NonTemporal;
 use std::ops::Range;
 
 /// Fills a row, `out`, zeros included. `slots` is called with consecutive ranges of slots and room for them. Error: a
@@ -13,7 +15,7 @@ use std::ops::Range;
 pub(crate) fn decode_row<T: Slot>(
     codes: &[u8],
     pattern: Pattern,
-    streamed: &Streamed,
+    streamed: &NonTemporal,
     out: &mut [T],
     mut slots: impl FnMut(Range<usize>, &mut [T]),
 ) -> Result<()> {

@@ -5,8 +5,9 @@
 //! `code = first[high] + rank of low among the 16-bit masks with as many bits`.
 
 use super::bits::{field, read_fields, write_fields};
-use super::{NO_BITS, Pattern};
-use sparsefmt_kernels::{Kernels, RankTable, UnitTable};
+use super::layout::NO_BITS;
+use super::pattern::{Pattern, binomial};
+use sparsefmt_kernels::{Kernels, NmCodeTable, RankTable};
 use std::sync::OnceLock;
 
 const LOW: usize = 1 << 16;
@@ -20,7 +21,7 @@ pub(crate) struct Codes {
     tables: Tables,
     ranks: RankTable,
     /// Where groups fill bytes: m is 1, 2, 4 or 8.
-    units: Option<UnitTable>,
+    units: Option<NmCodeTable>,
 }
 
 enum Tables {
@@ -82,11 +83,6 @@ fn low() -> &'static Low {
     })
 }
 
-/// C(p, k).
-pub(crate) fn binomial(p: usize, k: usize) -> usize {
-    (0..k).fold(1, |value, i| value * p.saturating_sub(i) / (i + 1))
-}
-
 impl Codes {
     /// The tables for `pattern`, built once in the life of the process.
     pub(crate) fn of(pattern: Pattern) -> &'static Self {
@@ -129,7 +125,7 @@ impl Codes {
     }
 
     /// What bytes of mask mean.
-    fn units(&self) -> UnitTable {
+    fn units(&self) -> NmCodeTable {
         let (m, bits) = (self.pattern.m as u32, self.pattern.bits());
         let groups = 8 / m;
         let (mut full, mut code, mut mask) = ([0; 256], [0; 256], [0; 128]);
@@ -147,7 +143,7 @@ impl Codes {
                 mask[usize::from(code[byte])] = full[byte];
             }
         }
-        UnitTable::new(full, code, mask, groups * bits)
+        NmCodeTable::new(full, code, mask, groups * bits)
     }
 
     /// The mask with n bits that `short` becomes, if it does not have more.
@@ -196,7 +192,7 @@ impl Codes {
             let (bytes, packed) = self.whole(groups);
             let (full_head, full_tail) = full.split_at_mut(bytes);
             let (codes_head, codes_tail) = codes.split_at_mut(packed);
-            if !Kernels::active().pack_units(&keep[..bytes], units, full_head, codes_head) {
+            if !Kernels::active().pack_nm_codes(&keep[..bytes], units, full_head, codes_head) {
                 let before = bytes * 8 / self.pattern.m;
                 let over = self.pack_each(&keep[bytes..], groups - before, full_tail, codes_tail);
                 return over.map(|over| Over { group: before + over.group, ..over });
@@ -249,7 +245,7 @@ impl Codes {
         if let Some(units) = &self.units {
             let (bytes, packed) = self.whole(groups);
             let mut bits = NO_BITS;
-            if !Kernels::active().unpack_units(&codes[..packed], units, &mut bits[..bytes]) {
+            if !Kernels::active().unpack_nm_codes(&codes[..packed], units, &mut bits[..bytes]) {
                 let before = bytes * 8 / self.pattern.m;
                 let checked = self.check_each(&codes[packed..], groups - before);
                 return checked.map_err(|(group, code)| (before + group, code));
@@ -280,7 +276,7 @@ impl Codes {
         if let Some(units) = &self.units {
             let (bytes, packed) = self.whole(groups);
             let (head, tail) = bits.split_at_mut(bytes);
-            if !Kernels::active().unpack_units(&codes[..packed], units, head) {
+            if !Kernels::active().unpack_nm_codes(&codes[..packed], units, head) {
                 let before = bytes * 8 / self.pattern.m;
                 let unpacked = self.unpack_each(&codes[packed..], groups - before, tail);
                 return unpacked.map_err(|(group, code)| (before + group, code));

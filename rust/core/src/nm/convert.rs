@@ -3,7 +3,9 @@
 use super::check::{beyond, check_codes};
 use super::codes::Codes;
 use super::encode::{Overfull, Source, pack_rows};
-use super::{Layout, NO_BITS, Pattern, Slot, Tile};
+use super::layout::{Layout, NO_BITS, Tile};
+use super::pattern::Pattern;
+use super::slots::Slot;
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, TILE, par};
 use std::ops::Range;

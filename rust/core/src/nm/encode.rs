@@ -1,8 +1,10 @@
 //! Dense and other sources to N:M.
 
 use super::codes::{Codes, Over};
+use super::layout::{Layout, NO_BITS};
+use super::pattern::Pattern;
 use super::prune::Ranked;
-use super::{Layout, NO_BITS, Pattern, Slot};
+use super::slots::Slot;
 use crate::{Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::{Kernels, Order};
 use std::ops::Range;
@@ -32,7 +34,7 @@ pub(super) trait Source<T> {
 
     /// Packs a tile as 2 of 4 in one go: `false` if there is no kernel for it, or a group is overfull; codes and slots
     /// hold nothing of use then.
-    fn two_of_four(&mut self, _row: usize, _cols: Range<usize>, _codes: &mut [u8], _slots: &mut [T]) -> bool {
+    fn nm24_pack(&mut self, _row: usize, _cols: Range<usize>, _codes: &mut [u8], _slots: &mut [T]) -> bool {
         false
     }
 }
@@ -49,8 +51,8 @@ impl<T: Slot> Source<T> for Dense<'_, T> {
         Ok(items)
     }
 
-    fn two_of_four(&mut self, row: usize, cols: Range<usize>, codes: &mut [u8], slots: &mut [T]) -> bool {
-        T::two_of_four(&self.w.row(row)[cols], None, self.zero, codes, slots)
+    fn nm24_pack(&mut self, row: usize, cols: Range<usize>, codes: &mut [u8], slots: &mut [T]) -> bool {
+        T::nm24_pack(&self.w.row(row)[cols], None, self.zero, codes, slots)
     }
 }
 
@@ -65,14 +67,14 @@ impl<T: Ranked> Source<T> for Pruned<'_, T> {
     fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]> {
         let items = &self.w.row(row)[cols];
         let mut top = NO_BITS;
-        T::top_bits(items, self.order, self.pattern, &mut top[..keep.len()]);
+        T::topk_bits(items, self.order, self.pattern, &mut top[..keep.len()]);
         T::nonzero_bits(items, self.zero, keep);
         keep.iter_mut().zip(&top).for_each(|(keep, top)| *keep &= top);
         Ok(items)
     }
 
-    fn two_of_four(&mut self, row: usize, cols: Range<usize>, codes: &mut [u8], slots: &mut [T]) -> bool {
-        T::two_of_four(&self.w.row(row)[cols], Some(self.order), self.zero, codes, slots)
+    fn nm24_pack(&mut self, row: usize, cols: Range<usize>, codes: &mut [u8], slots: &mut [T]) -> bool {
+        T::nm24_pack(&self.w.row(row)[cols], Some(self.order), self.zero, codes, slots)
     }
 }
 
@@ -195,7 +197,7 @@ fn pack_row<T: Slot>(
         if (n, m) == (2, 4) && tile.cols.is_multiple_of(Kernels::FOURS) {
             let (codes, slots) =
                 (&mut codes[tile.code..][..tile.cols / 32 * 3], &mut slots[tile.slot..][..tile.cols / 2]);
-            if source.two_of_four(row, columns.clone(), codes, slots) {
+            if source.nm24_pack(row, columns.clone(), codes, slots) {
                 continue;
             }
         }

@@ -1,6 +1,8 @@
 //! Choosing the n largest of every group.
 
-use super::{NO_BITS, Pattern, Slot};
+use super::layout::NO_BITS;
+use super::pattern::Pattern;
+use super::slots::Slot;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Kernels, Order};
 
@@ -10,11 +12,11 @@ pub trait Ranked: Slot {
     fn order(name: &str) -> Option<Order<Self>>;
 
     /// Sets the bits of the n largest items of every group.
-    fn top_bits(items: &[Self], order: Order<Self>, pattern: Pattern, bits: &mut [u8]);
+    fn topk_bits(items: &[Self], order: Order<Self>, pattern: Pattern, bits: &mut [u8]);
 }
 
 macro_rules! ranked {
-    ($t:ty, $top_bits:ident, [$($plain:literal),*], $int:literal, [$(($float:literal, $infinity:literal)),*]) => {
+    ($t:ty, $topk_bits:ident, [$($plain:literal),*], $int:literal, [$(($float:literal, $infinity:literal)),*]) => {
         impl Ranked for $t {
             fn order(name: &str) -> Option<Order<Self>> {
                 let every = <$t>::MAX;
@@ -25,17 +27,17 @@ macro_rules! ranked {
                     _ => None,
                 }
             }
-            fn top_bits(items: &[Self], order: Order<Self>, pattern: Pattern, bits: &mut [u8]) {
-                Kernels::active().$top_bits(items, order, (pattern.n, pattern.m), bits);
+            fn topk_bits(items: &[Self], order: Order<Self>, pattern: Pattern, bits: &mut [u8]) {
+                Kernels::active().$topk_bits(items, order, (pattern.n, pattern.m), bits);
             }
         }
     };
 }
 
-ranked!(u8, top_bits_u8, ["uint8", "bool"], "int8", [("float8_e4m3fn", 0x7F), ("float8_e5m2", 0x7C)]);
-ranked!(u16, top_bits_u16, ["uint16"], "int16", [("float16", 0x7C00), ("bfloat16", 0x7F80)]);
-ranked!(u32, top_bits_u32, ["uint32"], "int32", [("float32", 0x7F80_0000)]);
-ranked!(u64, top_bits_u64, ["uint64"], "int64", [("float64", 0x7FF0_0000_0000_0000)]);
+ranked!(u8, topk_bits_u8, ["uint8", "bool"], "int8", [("float8_e4m3fn", 0x7F), ("float8_e5m2", 0x7C)]);
+ranked!(u16, topk_bits_u16, ["uint16"], "int16", [("float16", 0x7C00), ("bfloat16", 0x7F80)]);
+ranked!(u32, topk_bits_u32, ["uint32"], "int32", [("float32", 0x7F80_0000)]);
+ranked!(u64, topk_bits_u64, ["uint64"], "int64", [("float64", 0x7FF0_0000_0000_0000)]);
 
 /// Calls `work` with every tile of `w`, the bits of the n largest items of its groups, and the tile of `out`.
 fn each_tile<T: Ranked, U: Send>(
@@ -59,7 +61,7 @@ fn each_tile<T: Ranked, U: Send>(
             for (items, out) in w.row(row).chunks(tile).zip(out.row_mut(at).chunks_mut(tile)) {
                 let mut bits = NO_BITS;
                 let bits = &mut bits[..items.len().div_ceil(8)];
-                T::top_bits(items, order, pattern, bits);
+                T::topk_bits(items, order, pattern, bits);
                 work(items, bits, out);
             }
         }

@@ -1,7 +1,8 @@
 //! Codes as a bit per column, a row at a time.
 
 use super::codes::Codes;
-use super::{Layout, Pattern};
+use super::layout::Layout;
+use super::pattern::Pattern;
 use crate::{Error, Matrix, Result};
 
 /// The codes of a matrix.

@@ -2,7 +2,7 @@
 
 use crate::Item;
 use crate::stream::unpack_here;
-use sparsefmt_kernels::{Kernels, Order, Streamed};
+use sparsefmt_kernels::{Kernels, NonTemporal, Order};
 
 /// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
@@ -10,8 +10,8 @@ pub trait Slot: Item {
     /// become zero. Both hold `ceil(src.len() / 8)` bytes. What `dst` cannot hold is dropped.
     fn pack(src: &[Self], keep: &[u8], full: &[u8], dst: &mut [Self]);
 
-    /// Like [`Item::expand`], complete for all threads only when [`Kernels::streamed`] returns.
-    fn expand_part(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]);
+    /// Like [`Item::expand`], complete for all threads only when [`Kernels::nontemporal`] returns.
+    fn expand_part(out: &NonTemporal, src: &[Self], bits: &[u8], dst: &mut [Self]);
 
     /// Copies `src` to `dst`, with zeros where the bit is not set. `dst` is as long as `src`.
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]);
@@ -24,8 +24,8 @@ pub trait Slot: Item {
     }
 
     /// Packs items as 2 of 4, a multiple of [`Kernels::FOURS`]; `false` if there is no kernel for it, or a group is
-    /// overfull. See [`Kernels::pack_two_of_four`].
-    fn two_of_four(
+    /// overfull. See [`Kernels::nm24_pack`].
+    fn nm24_pack(
         _items: &[Self],
         _order: Option<Order<Self>>,
         _zero: Self,
@@ -53,7 +53,7 @@ macro_rules! slot {
                 Kernels::active().$pack(src, keep, full, dst);
             }
             #[inline]
-            fn expand_part(out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) {
+            fn expand_part(out: &NonTemporal, src: &[Self], bits: &[u8], dst: &mut [Self]) {
                 out.$expand(src, bits, dst);
             }
             #[inline]
@@ -77,8 +77,8 @@ slot!(
             _ => Kernels::active().lookup_u16(bytes_of(stream, bits, room), table, out),
         }
     },
-    fn two_of_four(items: &[u16], order: Option<Order<u16>>, zero: u16, codes: &mut [u8], slots: &mut [u16]) -> bool {
-        !Kernels::active().pack_two_of_four(items, order, zero, codes, slots)
+    fn nm24_pack(items: &[u16], order: Option<Order<u16>>, zero: u16, codes: &mut [u8], slots: &mut [u16]) -> bool {
+        !Kernels::active().nm24_pack(items, order, zero, codes, slots)
     }
 );
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);
@@ -93,7 +93,7 @@ impl Slot for [u64; 2] {
             *to = if bit(keep, i) { src[i] } else { [0; 2] };
         }
     }
-    fn expand_part(_out: &Streamed, src: &[Self], bits: &[u8], dst: &mut [Self]) {
+    fn expand_part(_out: &NonTemporal, src: &[Self], bits: &[u8], dst: &mut [Self]) {
         Self::expand(src, bits, dst, false);
     }
     fn keep(src: &[Self], bits: &[u8], dst: &mut [Self]) {

@@ -1,7 +1,8 @@
 //! Blocks.
 
+use super::csr_spmm;
+use super::shapes::check;
 use super::values::{Slots, Values};
-use super::{check, wide};
 use crate::bsr::{Block, row_ranges};
 use crate::csr::span;
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
@@ -49,8 +50,8 @@ pub fn bsr_matmul<I: Index>(
     if indptr.len() != rows.div_ceil(block.r) + 1 {
         return Err(Error::Length { name: "indptr", got: indptr.len(), want: rows.div_ceil(block.r) + 1 });
     }
-    let is_single = matches!(values.slots, Slots::Single(_));
-    if !is_single && area > MOST {
+    let is_f32 = matches!(values.slots, Slots::F32(_));
+    if !is_f32 && area > MOST {
         return Err(Error::Parameter { name: "items of a block", got: area });
     }
     let place = span(indptr, indices.len().min(values.len() / area))?;
@@ -60,7 +61,7 @@ pub fn bsr_matmul<I: Index>(
     let blocks = place.len();
     let mut ranges = par::cut_by(indptr, 1, blocks.saturating_mul(area).saturating_mul(4 * k));
     // Columns of `x` that are read again and again are brought together, on lines of the cache; codes are decoded once.
-    let packs = k > 8 && (is_single || k <= WIDTH) && wide::fits(cols, WIDTH.min(k));
+    let packs = k > 8 && (is_f32 || k <= WIDTH) && csr_spmm::fits(cols, WIDTH.min(k));
     let packs = packs && blocks.saturating_mul(block.c) > 8 * cols;
     if packs {
         ranges = par::joined(ranges);
@@ -68,7 +69,7 @@ pub fn bsr_matmul<I: Index>(
     let w = Rows { indptr, indices, block, values, place, shape: (rows, cols) };
     let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
-        let mut room = vec![0.0; if is_single { 0 } else { w.most() * area }];
+        let mut room = vec![0.0; if is_f32 { 0 } else { w.most() * area }];
         let sums = out.items_mut();
         sums.fill(0.0);
         if !packs {
@@ -79,9 +80,9 @@ pub fn bsr_matmul<I: Index>(
         for first in (0..k).step_by(WIDTH) {
             let width = WIDTH.min(k - first);
             let (start, stride) = match width {
-                0..=16 => (wide::gather::<16>(&x, first, &mut packed), 16),
-                17..=32 => (wide::gather::<32>(&x, first, &mut packed), 32),
-                _ => (wide::gather::<WIDTH>(&x, first, &mut packed), WIDTH),
+                0..=16 => (csr_spmm::gather::<16>(&x, first, &mut packed), 16),
+                17..=32 => (csr_spmm::gather::<32>(&x, first, &mut packed), 32),
+                _ => (csr_spmm::gather::<WIDTH>(&x, first, &mut packed), WIDTH),
             };
             let x = Strided { items: &packed[start..], rows: cols, stride, first: 0, width };
             w.add(range.clone(), &x, &mut sums[first..], k, &mut room)?;
@@ -94,7 +95,7 @@ impl<I: Index> Rows<'_, I> {
     /// Blocks that are multiplied at once.
     fn most(&self) -> usize {
         match self.values.slots {
-            Slots::Single(_) => BLOCKS,
+            Slots::F32(_) => BLOCKS,
             _ => (RUN / self.block.area()).clamp(1, BLOCKS),
         }
     }
@@ -133,7 +134,7 @@ impl<I: Index> Rows<'_, I> {
                 }
                 let (starts, run) = (&starts[..found], blocks.start..blocks.start + found);
                 let items = match self.values.slots {
-                    Slots::Single(items) => &items[run.start * area..run.end * area],
+                    Slots::F32(items) => &items[run.start * area..run.end * area],
                     _ => {
                         let room = &mut room[..found * area];
                         decode(self.values, block, &lines, run.start, starts, room)?;
@@ -144,7 +145,7 @@ impl<I: Index> Rows<'_, I> {
                 let w = Blocks { items, area, across: block.c, depth, rows: lines.len(), starts };
                 for at in (0..x.width).step_by(WIDTH) {
                     let x = Strided { first: x.first + at, width: WIDTH.min(x.width - at), ..*x };
-                    Kernels::active().block_row(&w, &x, &mut sums[at..], stride);
+                    Kernels::active().bsr_spmm_row(&w, &x, &mut sums[at..], stride);
                 }
                 blocks.start = run.end;
             }

@@ -1,59 +1,17 @@
 //! Compressed sparse rows.
 
-use super::values::{Slots, Values};
-use super::{Aligned, MOST_COLS, ascending, check, masked, wide};
-use crate::csr::{slots_at, span};
-use crate::{Error, Index, Matrix, MatrixMut, Result, par};
+use super::aligned::Aligned;
+use super::csr_rows::{RUN, Rows};
+use super::shapes::{MAX_COLS_NARROW, check};
+use super::values::Values;
+use super::{csr_panel, csr_spmm, masked};
+use crate::csr::span;
+use crate::{Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Strided;
 use std::ops::Range;
 
-/// Slots whose values are decoded at once.
-pub(super) const RUN: usize = 1024;
-
 /// Columns of `x` at a time.
 const WIDTH: usize = 64;
-
-/// Compressed rows with their values.
-pub(super) struct Rows<'a, I> {
-    pub(super) indptr: &'a [I],
-    pub(super) indices: &'a [I],
-    pub(super) values: &'a Values<'a>,
-    /// The slots of all rows.
-    pub(super) place: Range<usize>,
-    pub(super) cols: usize,
-}
-
-impl<I: Index> Rows<'_, I> {
-    /// Calls `work` with the indices and values of a row, some at a time; it gives the position of an index that is out
-    /// of range.
-    pub(super) fn each_run(
-        &self,
-        row: usize,
-        room: &mut [f32; RUN],
-        mut work: impl FnMut(&[I], &[f32]) -> std::result::Result<(), usize>,
-    ) -> Result<()> {
-        let slots = slots_at(self.indptr, row, &self.place)?;
-        if let Slots::Single(items) = self.values.slots {
-            let part = &self.indices[slots.clone()];
-            return work(part, &items[slots.clone()]).map_err(|at| self.wrong(slots.start + at));
-        }
-        for start in slots.clone().step_by(RUN) {
-            let run = start..slots.end.min(start + RUN);
-            let part = &self.indices[run.clone()];
-            let room = &mut room[..run.len()];
-            self.values.widen(row, run.start, room)?;
-            if let Some(scales) = self.values.scales {
-                scales.apply_each(row, part.iter().map(|index| index.below(self.cols).unwrap_or(0)), room);
-            }
-            work(part, room).map_err(|at| self.wrong(run.start + at))?;
-        }
-        Ok(())
-    }
-
-    fn wrong(&self, at: usize) -> Error {
-        Error::Index { at, got: self.indices[at].to_i64(), bound: self.cols }
-    }
-}
 
 /// `out = w @ x` for the slots of each row, at `indptr[r]..indptr[r + 1]`.
 ///
@@ -79,14 +37,14 @@ pub fn csr_matmul<I: Index>(
     if k == 1 {
         return one(&w, ranges, x.items(), out);
     }
-    if ascending::takes(slots, rows, cols, k) && ascending::run(&w, ranges.clone(), &x, &mut out)? {
+    if csr_panel::takes(slots, rows, cols, k) && csr_panel::run(&w, ranges.clone(), &x, &mut out)? {
         return Ok(());
     }
     // Where rows of `x` are read again and again, they are brought together first, on lines of the cache.
-    if wide::takes(k, cols) && slots > 4 * cols {
-        return wide::run(&w, ranges, &x, out);
+    if csr_spmm::takes(k, cols) && slots > 4 * cols {
+        return csr_spmm::run(&w, ranges, &x, out);
     }
-    if cols <= MOST_COLS && slots > rows.saturating_mul(cols) / 4 {
+    if cols <= MAX_COLS_NARROW && slots > rows.saturating_mul(cols) / 4 {
         // So many that a bit for each column costs less than an index.
         return masked::csr_matmul(indptr, indices, values, x, out);
     }

@@ -1,10 +1,10 @@
 //! One column: a row or two at a time, straight from the packed values where a kernel does that.
 
-use super::Aligned;
-use super::masked::Masked;
+use super::aligned::Aligned;
+use super::masked_rows::Masked;
 use super::values::{Scales, Slots, Values};
 use crate::{Error, Result, par};
-use sparsefmt_kernels::{FourRow, Kernels};
+use sparsefmt_kernels::{Kernels, Nm24Row};
 
 /// Working space of a thread.
 #[derive(Default)]
@@ -42,13 +42,13 @@ fn fours(w: &impl Masked, values: &Values<'_>, both: [usize; 2], x: &[f32], room
     let kernels = Kernels::active();
     let starts = starts_of_fours(w, values, both)?;
     match (values.slots, values.scales) {
-        (Slots::Single(items), _) => kernels.fours_f32(&rows_of_fours(w, both, starts, items, [&[]; 2])?, x),
-        (Slots::Half(items), _) => kernels.fours_f16(&rows_of_fours(w, both, starts, items, [&[]; 2])?, x),
-        (Slots::Brain(items), _) => kernels.fours_bf16(&rows_of_fours(w, both, starts, items, [&[]; 2])?, x),
+        (Slots::F32(items), _) => kernels.nm24_dot_f32(&nm24_rows(w, both, starts, items, [&[]; 2])?, x),
+        (Slots::F16(items), _) => kernels.nm24_dot_f16(&nm24_rows(w, both, starts, items, [&[]; 2])?, x),
+        (Slots::Bf16(items), _) => kernels.nm24_dot_bf16(&nm24_rows(w, both, starts, items, [&[]; 2])?, x),
         (Slots::Codes(stream, width), Some(scales)) => {
             let scale = scales_of_both(&scales, both, x.len(), &mut room.scale)?;
             let starts = starts_of_codes(starts, width)?;
-            kernels.fours_codes(&rows_of_fours(w, both, starts, stream, scale)?, width, x)
+            kernels.nm24_dot_codes(&nm24_rows(w, both, starts, stream, scale)?, width, x)
         }
         _ => None,
     }
@@ -82,14 +82,14 @@ pub(super) fn scales_of_both<'a>(
 }
 
 /// What kernels take of two rows of 2:4.
-pub(super) fn rows_of_fours<'a, T>(
+pub(super) fn nm24_rows<'a, T>(
     w: &'a impl Masked,
     both: [usize; 2],
     starts: [usize; 2],
     items: &'a [T],
     scale: [&'a [f32]; 2],
-) -> Option<[FourRow<'a, T>; 2]> {
-    let row = |i: usize| Some(FourRow { codes: w.fours(both[i])?, values: items.get(starts[i]..)?, scale: scale[i] });
+) -> Option<[Nm24Row<'a, T>; 2]> {
+    let row = |i: usize| Some(Nm24Row { codes: w.fours(both[i])?, values: items.get(starts[i]..)?, scale: scale[i] });
     Some([row(0)?, row(1)?])
 }
 
@@ -103,9 +103,9 @@ fn dot(w: &impl Masked, values: &Values<'_>, row: usize, x: &[f32], room: &mut R
     let bits = &room.bits[..x.len().div_ceil(8)];
     // Items behind the row are there to be loaded, not to be used: the bits tell how many are.
     let direct = match (values.slots, values.scales) {
-        (Slots::Single(items), _) => Some(kernels.dot_f32(&items[slots.start..], bits, x)),
-        (Slots::Half(items), _) => kernels.dot_f16(&items[slots.start..], bits, x),
-        (Slots::Brain(items), _) => kernels.dot_bf16(&items[slots.start..], bits, x),
+        (Slots::F32(items), _) => Some(kernels.dot_f32(&items[slots.start..], bits, x)),
+        (Slots::F16(items), _) => kernels.dot_f16(&items[slots.start..], bits, x),
+        (Slots::Bf16(items), _) => kernels.dot_bf16(&items[slots.start..], bits, x),
         (Slots::Codes(stream, width), Some(scales)) => {
             if scales.row(row, x.len(), &mut room.scale[0]) {
                 kernels.dot_codes((stream, width, slots.start), bits, x, &room.scale[0])

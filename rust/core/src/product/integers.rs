@@ -1,7 +1,7 @@
 //! Products in integers: every column of `x` in 8 bits, codes as they are stored.
 
 use super::gemv;
-use super::masked::Masked;
+use super::masked_rows::Masked;
 use super::values::{Slots, Values};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
@@ -73,10 +73,10 @@ fn fours(
     let ready = gemv::starts_of_fours(w, values, both)
         .and_then(|starts| gemv::starts_of_codes(starts, width))
         .zip(gemv::scales_of_both(&scales, both, w.shape().1, room))
-        .and_then(|(starts, scale)| gemv::rows_of_fours(w, both, starts, stream, scale));
+        .and_then(|(starts, scale)| gemv::nm24_rows(w, both, starts, stream, scale));
     let Some(rows) = ready else { return false };
     for (i, column) in columns.iter().enumerate() {
-        let Some(found) = Kernels::active().fours_integers(&rows, width, &column.bytes) else { return false };
+        let Some(found) = Kernels::active().nm24_dot_integers(&rows, width, &column.bytes) else { return false };
         for (sums, found) in sums.chunks_mut(columns.len()).zip(found) {
             sums[i] = found * column.step;
         }

@@ -1,9 +1,9 @@
 //! Many columns: up to 128 at a time, [`DEPTH`] rows of `x` at a time, which stay in the first-level cache.
 
-use super::masked::Masked;
+use super::masked_rows::Masked;
 use super::values::{Slots, Values};
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPlaces, PanelRows, PanelValues};
+use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPositions, PanelRows, PanelValues};
 use std::ops::Range;
 
 /// Bytes of bits that a thread unpacks at once.
@@ -46,9 +46,9 @@ impl Room {
 /// The values, if kernels read them as they are stored.
 pub(super) fn stored<'a>(values: &Values<'a>) -> Option<PanelValues<'a>> {
     match values.slots {
-        Slots::Single(items) => Some(PanelValues::Single(items)),
-        Slots::Half(items) => Some(PanelValues::Half(items)),
-        Slots::Brain(items) => Some(PanelValues::Brain(items)),
+        Slots::F32(items) => Some(PanelValues::F32(items)),
+        Slots::F16(items) => Some(PanelValues::F16(items)),
+        Slots::Bf16(items) => Some(PanelValues::Bf16(items)),
         _ => None,
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out
             } else {
                 decode(w, values, range.clone(), &mut decoded, &mut starts)?;
             }
-            let rows = Rows { bits, values: direct.unwrap_or(PanelValues::Single(&decoded)), starts: &starts };
+            let rows = Rows { bits, values: direct.unwrap_or(PanelValues::F32(&decoded)), starts: &starts };
             let mut first = 0;
             while first < x.cols() {
                 let (width, cursors) = columns(&rows, x, first, sums, &mut room);
@@ -156,7 +156,7 @@ fn columns(
     let (k, mut width, mut cursors) = (x.cols(), 0, rows.starts.to_vec());
     for (block, x) in x.items().chunks(DEPTH * k).enumerate() {
         width = room.pack(x, k, first);
-        let places = PanelPlaces::Bits(&rows.bits[block * stride(cursors.len())..][..cursors.len()]);
+        let places = PanelPositions::Bits(&rows.bits[block * stride(cursors.len())..][..cursors.len()]);
         let w = PanelRows { places, values: rows.values, stride: k, width, first: block == 0 };
         Kernels::active().add_panel(&w, &mut cursors, &room.panel, &mut sums[first..]);
     }

@@ -10,9 +10,9 @@ type Widen<T> = fn(&[T], &mut [f32]);
 /// How slots are stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slots<'a> {
-    Half(&'a [u16]),
-    Brain(&'a [u16]),
-    Single(&'a [f32]),
+    F16(&'a [u16]),
+    Bf16(&'a [u16]),
+    F32(&'a [f32]),
     Bytes(&'a [u8], Widen<u8>),
     Shorts(&'a [u16], Widen<u16>),
     /// Codes of 4 or 8 bits; 4 bits: a stream, the low half of a byte first.
@@ -78,8 +78,8 @@ impl<'a> Values<'a> {
     #[must_use]
     pub fn shorts(items: &'a [u16], dtype: &str) -> Option<Self> {
         let slots = match dtype {
-            "float16" => Slots::Half(items),
-            "bfloat16" => Slots::Brain(items),
+            "float16" => Slots::F16(items),
+            "bfloat16" => Slots::Bf16(items),
             "int16" => Slots::Shorts(items, Int16::widen),
             "uint16" => Slots::Shorts(items, UInt16::widen),
             _ => return None,
@@ -90,7 +90,7 @@ impl<'a> Values<'a> {
     /// float32.
     #[must_use]
     pub fn singles(items: &'a [f32]) -> Self {
-        Self { slots: Slots::Single(items), scales: None, in_integers: false }
+        Self { slots: Slots::F32(items), scales: None, in_integers: false }
     }
 
     /// The same, to be multiplied in integers, with `x` rounded to 8 bits.
@@ -108,8 +108,8 @@ impl<'a> Values<'a> {
             Coding::Affine { scale, zero_point, shape: (rows, per_row), group } => {
                 let want = rows.saturating_mul(per_row);
                 let got = match scale {
-                    Scale::Half(scale) => scale.len(),
-                    Scale::Single(scale) => scale.len(),
+                    Scale::F16(scale) => scale.len(),
+                    Scale::F32(scale) => scale.len(),
                 };
                 for got in [got, zero_point.map_or(want, <[u8]>::len)] {
                     if got != want {
@@ -137,8 +137,8 @@ impl<'a> Values<'a> {
     /// The number of slots.
     pub(super) fn len(&self) -> usize {
         match self.slots {
-            Slots::Half(items) | Slots::Brain(items) | Slots::Shorts(items, _) => items.len(),
-            Slots::Single(items) => items.len(),
+            Slots::F16(items) | Slots::Bf16(items) | Slots::Shorts(items, _) => items.len(),
+            Slots::F32(items) => items.len(),
             Slots::Bytes(items, _) => items.len(),
             Slots::Codes(stream, bits) | Slots::Stream(stream, bits) | Slots::Book(stream, bits, _) => {
                 stream.len().saturating_mul(8) / bits
@@ -149,8 +149,8 @@ impl<'a> Values<'a> {
     /// Bytes of the slots.
     pub(super) fn nbytes(&self) -> usize {
         match self.slots {
-            Slots::Half(items) | Slots::Brain(items) | Slots::Shorts(items, _) => size_of_val(items),
-            Slots::Single(items) => size_of_val(items),
+            Slots::F16(items) | Slots::Bf16(items) | Slots::Shorts(items, _) => size_of_val(items),
+            Slots::F32(items) => size_of_val(items),
             Slots::Bytes(items, _) | Slots::Codes(items, _) | Slots::Stream(items, _) | Slots::Book(items, ..) => {
                 items.len()
             }
@@ -161,8 +161,8 @@ impl<'a> Values<'a> {
     #[inline]
     pub(super) fn prefetch(&self, at: usize, count: usize) {
         match self.slots {
-            Slots::Half(items) | Slots::Brain(items) | Slots::Shorts(items, _) => prefetch_near(items, at, count),
-            Slots::Single(items) => prefetch_near(items, at, count),
+            Slots::F16(items) | Slots::Bf16(items) | Slots::Shorts(items, _) => prefetch_near(items, at, count),
+            Slots::F32(items) => prefetch_near(items, at, count),
             Slots::Bytes(items, _) => prefetch_near(items, at, count),
             Slots::Codes(stream, bits) | Slots::Stream(stream, bits) | Slots::Book(stream, bits, _) => {
                 prefetch_near(stream, at / 8 * bits, count.div_ceil(8) * bits);
@@ -193,9 +193,9 @@ impl<'a> Values<'a> {
             return Err(Error::Length { name: "slots", got: self.len(), want: end });
         }
         match self.slots {
-            Slots::Half(items) => Float16::widen(&items[at..end], out),
-            Slots::Brain(items) => BFloat16::widen(&items[at..end], out),
-            Slots::Single(items) => out.copy_from_slice(&items[at..end]),
+            Slots::F16(items) => Float16::widen(&items[at..end], out),
+            Slots::Bf16(items) => BFloat16::widen(&items[at..end], out),
+            Slots::F32(items) => out.copy_from_slice(&items[at..end]),
             Slots::Bytes(items, widen) => widen(&items[at..end], out),
             Slots::Shorts(items, widen) => widen(&items[at..end], out),
             Slots::Codes(stream, bits) | Slots::Stream(stream, bits) => {
@@ -267,8 +267,8 @@ impl<'a> Scales<'a> {
         let group = if self.per_row == 1 { 0 } else { (column / self.group).min(self.per_row.saturating_sub(1)) };
         let at = if self.rows == 1 { 0 } else { row * self.per_row } + group;
         let scale = match self.scale {
-            Scale::Half(scale) => half::f16::from_bits(scale[at]).to_f32(),
-            Scale::Single(scale) => scale[at],
+            Scale::F16(scale) => half::f16::from_bits(scale[at]).to_f32(),
+            Scale::F32(scale) => scale[at],
         };
         (scale, self.zero_point.map_or(0.0, |points| f32::from(points[at])))
     }
@@ -324,8 +324,8 @@ impl<'a> Scales<'a> {
         out.resize(len + range.len(), 0.0);
         let (repeated, scales) = out.split_at_mut(len);
         match self.scale {
-            Scale::Half(scale) => Kernels::active().widen_f16(&scale[range], scales),
-            Scale::Single(scale) => scales.copy_from_slice(&scale[range]),
+            Scale::F16(scale) => Kernels::active().widen_f16(&scale[range], scales),
+            Scale::F32(scale) => scales.copy_from_slice(&scale[range]),
         }
         if repeat == 2 {
             let (pairs, last) = repeated.as_chunks_mut::<2>();

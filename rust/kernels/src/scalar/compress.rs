@@ -1,6 +1,6 @@
 //! Items to the front and back to their columns, by a mask of bits.
 
-use super::places::Word;
+use super::bit_positions::Word;
 
 /// Calls `visit` with the place of each set bit among the first `len`, in ascending order; gives their number.
 fn each(bits: &[u8], len: usize, mut visit: impl FnMut(usize)) -> usize {
@@ -114,7 +114,7 @@ pub(crate) fn drain<T: Copy + Default>(buffer: &mut [T], dst: &mut [T]) {
     buffer.fill(T::default());
 }
 
-/// See [`crate::Kernels::place_u32`].
+/// See [`crate::Kernels::scatter_u32`].
 pub(crate) fn place<T: Copy + Default>(indices: &[i32], src: &[T], dst: &mut [T], _stream: bool) -> bool {
     dst.fill(T::default());
     let mut next = 0;

@@ -1,7 +1,7 @@
 //! Products of compressed rows, written so that they can be inlined into whatever instruction set.
 
 use super::product::{Index, fma};
-use crate::csr::Wides;
+use crate::args::csr_spmm::CsrSpmmTable;
 use crate::prefetch::prefetch_ahead;
 
 /// Slots that are asked for before they are used, as prefetchers do not look so far.
@@ -28,7 +28,7 @@ pub(crate) fn dot<I: Index, const F: bool>(indices: &[I], values: &[f32], x: &[f
     Ok(sums.iter().sum())
 }
 
-/// See [`crate::Kernels::csr_wide_32_i32`]. `C` sums by turns, so that additions need not wait for each other.
+/// See [`crate::Kernels::csr_spmm_32_i32`]. `C` sums by turns, so that additions need not wait for each other.
 #[inline(always)]
 pub(crate) fn wide<I: Index, const W: usize, const C: usize, const F: bool>(
     indices: &[I],
@@ -56,6 +56,6 @@ pub(crate) fn wide<I: Index, const W: usize, const C: usize, const F: bool>(
 }
 
 /// The portable functions.
-pub(crate) const fn wides<I: Index>() -> Wides<I> {
-    Wides { wide_8: wide::<I, 8, 4, false>, wide_16: wide::<I, 16, 2, false>, wide_32: wide::<I, 32, 1, false> }
+pub(crate) const fn csr_spmm_table<I: Index>() -> CsrSpmmTable<I> {
+    CsrSpmmTable { wide_8: wide::<I, 8, 4, false>, wide_16: wide::<I, 16, 2, false>, wide_32: wide::<I, 32, 1, false> }
 }

@@ -1,21 +1,21 @@
 //! Portable kernels: the meaning in Rust, and what every faster table falls back to.
 
 pub(crate) mod affine;
-pub(crate) mod blocks;
+pub(crate) mod amx_gemm;
+pub(crate) mod bit_positions;
+pub(crate) mod bsr_spmm;
 pub(crate) mod compress;
 pub(crate) mod csr;
-pub(crate) mod halves;
+pub(crate) mod kmeans_dp;
 pub(crate) mod lookup;
-pub(crate) mod mask;
-pub(crate) mod nearest;
-pub(crate) mod pairs;
+pub(crate) mod nearest_centroid;
+pub(crate) mod nm24_bf16;
+pub(crate) mod nm24_pack;
+pub(crate) mod nm_code_table;
+pub(crate) mod nonzero_bits;
 pub(crate) mod panels;
-pub(crate) mod places;
 pub(crate) mod product;
-pub(crate) mod ranks;
+pub(crate) mod quantize_f16;
+pub(crate) mod rank32;
 pub(crate) mod slots;
-pub(crate) mod split;
-pub(crate) mod tiles;
-pub(crate) mod top;
-pub(crate) mod two_of_four;
-pub(crate) mod units;
+pub(crate) mod topk;

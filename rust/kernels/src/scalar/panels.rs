@@ -3,7 +3,7 @@
 
 use super::affine::{widen_bf16, widen_f16};
 use super::product::{Index, fma};
-use crate::panels::{AHEAD, DEPTH, DepthBits, Panel, PanelPlaces, PanelRows, PanelValues};
+use crate::args::panels::{AHEAD, DEPTH, DepthBits, Panel, PanelPositions, PanelRows, PanelValues};
 use crate::prefetch::prefetch_near;
 
 /// See [`crate::Kernels::add_panel`].
@@ -15,9 +15,9 @@ pub(crate) fn add<const W: usize, const F: bool>(
     sums: &mut [f32],
 ) {
     match w.values {
-        PanelValues::Single(items) => rows::<W, F, _>(w, items, cursors, x, sums, |from, to| to.copy_from_slice(from)),
-        PanelValues::Half(items) => rows::<W, F, _>(w, items, cursors, x, sums, widen_f16),
-        PanelValues::Brain(items) => rows::<W, F, _>(w, items, cursors, x, sums, widen_bf16),
+        PanelValues::F32(items) => rows::<W, F, _>(w, items, cursors, x, sums, |from, to| to.copy_from_slice(from)),
+        PanelValues::F16(items) => rows::<W, F, _>(w, items, cursors, x, sums, widen_f16),
+        PanelValues::Bf16(items) => rows::<W, F, _>(w, items, cursors, x, sums, widen_bf16),
     }
 }
 
@@ -33,7 +33,7 @@ fn rows<const W: usize, const F: bool, T>(
     for row in 0..cursors.len() {
         if let Some(&to_come) = cursors.get(row + AHEAD) {
             prefetch_near(items, to_come, DEPTH / 2);
-            if let PanelPlaces::Indices(indices, ..) = w.places {
+            if let PanelPositions::Indices(indices, ..) = w.places {
                 prefetch_near(indices, to_come, DEPTH / 2);
             }
         }
@@ -41,8 +41,8 @@ fn rows<const W: usize, const F: bool, T>(
         let rest = items.get(*cursor..).unwrap_or_default();
         let mut places = [0; DEPTH];
         let found = match w.places {
-            PanelPlaces::Bits(bits) => set_bits(bits[row], &mut places),
-            PanelPlaces::Indices(indices, first, ends) => {
+            PanelPositions::Bits(bits) => set_bits(bits[row], &mut places),
+            PanelPositions::Indices(indices, first, ends) => {
                 near(indices, *cursor, first, &mut places).min(ends[row].saturating_sub(*cursor))
             }
         };

@@ -1,6 +1,7 @@
 //! Products, written so that the compiler vectorises them for whatever instruction set they are inlined into.
 
-use crate::product::{Chunk, Strided};
+use crate::args::product::Chunk;
+use crate::args::strided::Strided;
 
 /// `a * b + c`, rounded once where the CPU does that (`F`).
 #[inline(always)]

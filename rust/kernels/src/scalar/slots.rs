@@ -1,6 +1,6 @@
 //! Packing items by bit masks.
 
-use super::places::{PLACES, count, gather};
+use super::bit_positions::{PLACES, count, gather};
 
 /// See [`crate::Kernels::pack_slots_u16`].
 pub(crate) fn pack_slots<T: Copy + Default>(src: &[T], keep: &[u8], full: &[u8], dst: &mut [T]) -> usize {

@@ -3,8 +3,8 @@
 pub(crate) mod amx;
 pub(crate) mod avx2;
 pub(crate) mod avx512;
-mod networks;
-mod steps;
+mod nm24_steps;
+mod sorting_networks;
 
 /// Items that are loaded and stored as registers.
 ///

@@ -8,6 +8,6 @@ mod registers;
 #[cfg(all(test, target_os = "linux"))]
 mod trapped;
 
-pub use permit::Permit;
 pub(crate) use permit::permit;
 pub(crate) use registers::Amx;
+pub use registers::Permit;

@@ -1,13 +1,11 @@
 //! Whether tiles may be used: what the CPU has, what the system lets us, and whether they give what they should.
 
-use crate::tiles::{BlockSums, LeftRows, PairTile, TILE_ROWS, TileUnit};
+use super::registers::{Amx, Permit};
+use crate::args::amx_gemm::{Block, BlockSums, LeftRows, PairTile, Registers, TILE_ROWS};
+use crate::scalar::amx_gemm::Model;
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
-
-/// Says that this process may use tiles, in any thread.
-#[derive(Clone, Copy, Debug)]
-pub struct Permit(pub(super) ());
 
 /// The permit, if all is well. Asked for once in a process.
 pub(crate) fn permit() -> Option<Permit> {
@@ -61,10 +59,10 @@ fn system_lets_us() -> bool {
 fn tiles_are_right() -> bool {
     [1, 2, 3].into_iter().all(|parts| {
         [true, false].into_iter().all(|wide| {
-            let exact = products(TileUnit::Amx(Permit(())), parts, wide, small);
-            let (got, want) =
-                (products(TileUnit::Amx(Permit(())), parts, wide, any), products(TileUnit::Model, parts, wide, any));
-            exact == products(TileUnit::Model, parts, wide, small)
+            let (mut tiles, mut model) = (Amx::begin(Permit(())), Model::default());
+            let exact = products(&mut tiles, parts, wide, small);
+            let (got, want) = (products(&mut tiles, parts, wide, any), products(&mut model, parts, wide, any));
+            exact == products(&mut model, parts, wide, small)
                 && got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-2)
         })
     })
@@ -81,7 +79,7 @@ pub(super) fn any(number: u32) -> u16 {
 }
 
 /// The product of pseudo-random numbers.
-pub(super) fn products(unit: TileUnit, parts: usize, wide: bool, item: fn(u32) -> u16) -> Vec<f32> {
+pub(super) fn products(on: &mut impl Registers, parts: usize, wide: bool, item: fn(u32) -> u16) -> Vec<f32> {
     let mut state = 1u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -97,6 +95,11 @@ pub(super) fn products(unit: TileUnit, parts: usize, wide: bool, item: fn(u32) -
         *pair = u32::from(item(next())) | u32::from(item(next())) << 16;
     }
     let mut sums = BlockSums::ZERO;
-    unit.begin().multiply(&left, (&right, parts, 3), &mut sums);
+    let block = Block { left: &left, right: &right, right_parts: parts, steps: 3 };
+    if wide {
+        block.multiply::<true>(on, &mut sums)
+    } else {
+        block.multiply::<false>(on, &mut sums)
+    }
     sums.0.concat()
 }

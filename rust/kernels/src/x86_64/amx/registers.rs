@@ -1,7 +1,6 @@
 //! The instructions, one line of assembly each.
 
-use super::Permit;
-use crate::tiles::{Registers, TileItem, holds_tile};
+use crate::args::amx_gemm::{Registers, TileItem, holds_tile};
 use std::arch::asm;
 use std::marker::PhantomData;
 
@@ -22,6 +21,10 @@ static WHOLE: Config = Config {
     row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
+
+/// Says that this process may use tiles, in any thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit(pub(super) ());
 
 /// The tiles of this thread, whole ones, until it is dropped. Never sent to another thread.
 #[derive(Debug)]

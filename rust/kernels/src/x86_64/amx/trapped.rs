@@ -3,9 +3,9 @@
 //! them does them itself.
 
 use super::permit::{any, cpu_has_tiles, permit, products, small};
-use super::{Amx, Permit};
-use crate::scalar::tiles::add_row;
-use crate::tiles::{Registers, TileUnit};
+use super::registers::{Amx, Permit};
+use crate::args::amx_gemm::Registers;
+use crate::scalar::amx_gemm::{Model, add_row};
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 
@@ -183,8 +183,8 @@ fn instructions_are_what_the_manual_says() {
     for parts in 1..=3 {
         for wide in [false, true] {
             for item in [small as fn(u32) -> u16, any] {
-                let got = products(TileUnit::Amx(Permit(())), parts, wide, item);
-                assert_eq!(got, products(TileUnit::Model, parts, wide, item), "{parts} parts, wide: {wide}");
+                let got = products(&mut Amx::begin(Permit(())), parts, wide, item);
+                assert_eq!(got, products(&mut Model::default(), parts, wide, item), "{parts} parts, wide: {wide}");
             }
         }
     }

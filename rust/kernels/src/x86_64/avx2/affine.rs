@@ -1,13 +1,13 @@
-//! Affine codes: the portable loops, compiled for wider registers, and conversions of float16 by F16C.
+//! Table codes: the portable loops, compiled for wider registers, and conversions of float16 by F16C.
 
-use crate::affine::Affine;
+use crate::args::affine::Table;
 use crate::scalar::affine as plain;
 use std::arch::x86_64::{
     _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_storeu_si128, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps,
     _mm256_storeu_ps,
 };
 
-pub(crate) const TABLE: Affine = Affine {
+pub(crate) const TABLE: Table = Table {
     extremes,
     quantize,
     dequantize,

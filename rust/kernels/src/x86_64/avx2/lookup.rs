@@ -1,6 +1,6 @@
 //! Look-ups of 16-bit items by codes of 4 bits: their two bytes come from two tables in registers.
 
-use crate::lookup::Table;
+use crate::args::lookup::Table;
 use crate::scalar::lookup as plain;
 use std::arch::x86_64::{
     __m256i, _mm_and_si128, _mm_loadu_si128, _mm_packus_epi16, _mm_set1_epi8, _mm_set1_epi16, _mm_srli_epi16,

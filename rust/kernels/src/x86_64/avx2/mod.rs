@@ -1,19 +1,19 @@
 //! Kernels for AVX2 with BMI2 (Haswell, Zen 1 and later).
 
 pub(crate) mod affine;
+pub(crate) mod bitmask_dot;
 pub(crate) mod compress;
 pub(crate) mod csr;
-pub(crate) mod dots;
-pub(crate) mod fours;
-pub(crate) mod halves;
+pub(crate) mod kmeans_dp;
 pub(crate) mod lookup;
-pub(crate) mod mask;
-pub(crate) mod nearest;
+pub(crate) mod nearest_centroid;
+pub(crate) mod nm24_gemv;
+pub(crate) mod nm24_pack;
+pub(crate) mod nm_code_table;
+pub(crate) mod nonzero_bits;
 pub(crate) mod panels;
 pub(crate) mod product;
-pub(crate) mod ranks;
+pub(crate) mod quantize_f16;
+pub(crate) mod rank32;
 pub(crate) mod slots;
-pub(crate) mod split;
-pub(crate) mod top;
-pub(crate) mod two_of_four;
-pub(crate) mod units;
+pub(crate) mod topk;

@@ -1,9 +1,9 @@
 //! Products with many columns for AVX2 with FMA: the portable loops, compiled for it.
 
-use crate::panels::{Panel, PanelRows, PanelTable};
+use crate::args::panels::{Panel, PanelRows, Table};
 use crate::scalar::panels as plain;
 
-pub(crate) const TABLE: PanelTable = PanelTable { narrowest: 16, add: &[add_16, add_32, add_64] };
+pub(crate) const TABLE: Table = Table { narrowest: 16, add: &[add_16, add_32, add_64] };
 
 macro_rules! add {
     ($name:ident, $w:literal) => {

@@ -1,28 +1,29 @@
 //! Products for AVX2 with FMA: one column by its own kernels, the rest by the portable loops, compiled for it.
 
-use crate::blocks::Blocks;
-use crate::fours::Fours;
-use crate::pairs::{PAIRED, PairRows, PairTable, Pairs};
-use crate::product::{Chunk, Product, Strided};
-use crate::scalar::blocks;
+use crate::args::bsr_spmm::Blocks;
+use crate::args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
+use crate::args::nm24_gemv::Nm24GemvTable;
+use crate::args::product::{Chunk, Table};
+use crate::args::strided::Strided;
+use crate::scalar::bsr_spmm;
 use crate::scalar::csr as portable;
-use crate::scalar::pairs;
+use crate::scalar::nm24_bf16;
 use crate::scalar::product as plain;
-use crate::x86_64::avx2::{csr, dots, fours};
+use crate::x86_64::avx2::{bitmask_dot, csr, nm24_gemv};
 
-pub(crate) const TABLE: Product = Product {
-    dot_f32: dots::dot_f32,
-    dot_f16: Some(dots::dot_f16),
-    dot_bf16: Some(dots::dot_bf16),
-    dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
-    fours: Some(Fours {
-        fours_f32: fours::fours_f32,
-        fours_f16: fours::fours_f16,
-        fours_bf16: fours::fours_bf16,
-        codes: [fours::fours_bytes, fours::fours_nibbles],
-        integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
+pub(crate) const TABLE: Table = Table {
+    dot_f32: bitmask_dot::dot_f32,
+    dot_f16: Some(bitmask_dot::dot_f16),
+    dot_bf16: Some(bitmask_dot::dot_bf16),
+    dot_codes: Some([bitmask_dot::dot_bytes, bitmask_dot::dot_nibbles]),
+    fours: Some(Nm24GemvTable {
+        nm24_dot_f32: nm24_gemv::nm24_dot_f32,
+        nm24_dot_f16: nm24_gemv::nm24_dot_f16,
+        nm24_dot_bf16: nm24_gemv::nm24_dot_bf16,
+        codes: [nm24_gemv::fours_bytes, nm24_gemv::fours_nibbles],
+        integers: [nm24_gemv::integers_of_bytes, nm24_gemv::integers_of_nibbles],
     }),
-    dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
+    dot_integers: [bitmask_dot::integers_of_bytes, bitmask_dot::integers_of_nibbles],
     dots_4,
     dots_8,
     dots_16,
@@ -31,9 +32,9 @@ pub(crate) const TABLE: Product = Product {
     csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
-    wide_i32: csr::wides(),
-    wide_i64: csr::wides(),
-    block_row,
+    csr_spmm_i32: csr::csr_spmm_table(),
+    csr_spmm_i64: csr::csr_spmm_table(),
+    bsr_spmm_row,
     all_finite,
 };
 
@@ -50,24 +51,25 @@ dots!(dots_4, 4);
 dots!(dots_8, 8);
 dots!(dots_16, 16);
 
-pub(crate) const PAIRS: PairTable = PairTable { pack: pack_pairs, add: add_pairs, are_finite: brains_are_finite };
+pub(crate) const PAIRS: Nm24Bf16Table =
+    Nm24Bf16Table { pack: nm24_bf16_pack, add: nm24_bf16_add, are_finite: bf16_all_finite };
 
-/// See [`crate::Kernels::pack_pairs`].
+/// See [`crate::Kernels::nm24_bf16_pack`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn pack_pairs(rows: &[[u16; 64]; 4 * PAIRED], pairs: &mut Pairs) {
-    pairs::pack(rows, pairs);
+fn nm24_bf16_pack(rows: &[[u16; 64]; 4 * NM24_BF16_GROUPS], pairs: &mut Pairs) {
+    nm24_bf16::pack(rows, pairs);
 }
 
-/// See [`crate::Kernels::add_pairs`].
+/// See [`crate::Kernels::nm24_bf16_add`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn add_pairs(w: &PairRows<'_>, x: &Pairs, sums: &mut [f32], place: (usize, usize), first: bool) {
-    pairs::add(w, x, sums, place, first);
+fn nm24_bf16_add(w: &Nm24Bf16Rows<'_>, x: &Pairs, sums: &mut [f32], place: (usize, usize), first: bool) {
+    nm24_bf16::add(w, x, sums, place, first);
 }
 
-/// See [`crate::Kernels::brains_are_finite`].
+/// See [`crate::Kernels::bf16_all_finite`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn brains_are_finite(items: &[u16]) -> bool {
-    pairs::are_finite(items)
+fn bf16_all_finite(items: &[u16]) -> bool {
+    nm24_bf16::are_finite(items)
 }
 
 macro_rules! csr {
@@ -88,10 +90,10 @@ macro_rules! csr {
 csr!(csr_dot_i32, csr_row_i32, i32);
 csr!(csr_dot_i64, csr_row_i64, i64);
 
-/// See [`crate::Kernels::block_row`].
+/// See [`crate::Kernels::bsr_spmm_row`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn block_row(w: &Blocks<'_>, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    blocks::block_row::<true>(w, x, sums, stride);
+fn bsr_spmm_row(w: &Blocks<'_>, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
+    bsr_spmm::bsr_spmm_row::<true>(w, x, sums, stride);
 }
 
 /// See [`crate::Kernels::all_finite`].

@@ -1,30 +1,18 @@
-//! Affine codes, 16 lanes at a time; the division is IEEE's.
+//! Table codes, 16 lanes at a time; the division is IEEE's.
 //!
 //! Loops of integers only are the portable ones, compiled for wider registers.
 
-use crate::affine::Affine;
+use super::registers::{lanes, load_f32};
+use crate::args::affine::Table;
 use crate::scalar::affine as plain;
 use std::arch::x86_64::{
-    __m128i, __m512, _CMP_ORD_Q, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_add_epi8,
-    _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_mask_storeu_epi16, _mm256_maskz_loadu_epi16,
-    _mm256_storeu_si256, _mm512_add_ps, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
-    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_cvtps_ph, _mm512_div_ps, _mm512_loadu_ps,
-    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_reduce_max_ps, _mm512_reduce_min_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_epi32,
+    __m128i, _CMP_ORD_Q, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_add_epi8, _mm_loadu_si128,
+    _mm_storeu_si128, _mm256_loadu_si256, _mm256_mask_storeu_epi16, _mm256_maskz_loadu_epi16, _mm256_storeu_si256,
+    _mm512_add_ps, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps,
+    _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_cvtps_ph, _mm512_div_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_max_ps,
+    _mm512_reduce_min_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_epi32,
 };
-
-/// Lanes of a register that the last `len` items take.
-#[inline]
-fn lanes(len: usize) -> u16 {
-    ((1u32 << len.min(16)) - 1) as u16
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn load(items: &[f32; 16]) -> __m512 {
-    // SAFETY: 16 readable items of 4 bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_ps(items.as_ptr()) }
-}
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -33,7 +21,7 @@ fn load_bytes(items: &[u8; 16]) -> __m128i {
     unsafe { _mm_loadu_si128(items.as_ptr().cast()) }
 }
 
-pub(crate) const TABLE: Affine = Affine {
+pub(crate) const TABLE: Table = Table {
     extremes,
     quantize,
     dequantize,
@@ -55,7 +43,7 @@ fn extremes(x: &[f32], group: usize, low: &mut [f32], high: &mut [f32]) {
         let (mut least, mut most, mut bad) = (_mm512_setzero_ps(), _mm512_setzero_ps(), 0);
         let (blocks, tail) = x.as_chunks::<16>();
         for block in blocks {
-            let items = load(block);
+            let items = load_f32(block);
             least = _mm512_min_ps(items, least);
             most = _mm512_max_ps(items, most);
             bad |= _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(items, items);
@@ -81,8 +69,8 @@ fn quantize(x: &[f32], scale: &[f32], low: &[f32], span: f32, codes: &mut [u8]) 
     let (lows, low) = low.as_chunks::<16>();
     let (outs, codes) = codes.as_chunks_mut::<16>();
     for (((block, scale), low), out) in blocks.iter().zip(scales).zip(lows).zip(outs) {
-        let step = _mm512_div_ps(load(block), load(scale));
-        let low = load(low);
+        let step = _mm512_div_ps(load_f32(block), load_f32(scale));
+        let low = load_f32(low);
         let known = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(step, step), step);
         let within = _mm512_min_ps(_mm512_max_ps(known, low), _mm512_add_ps(low, wide));
         let bytes = _mm512_cvtepi32_epi8(_mm512_castps_si512(_mm512_add_ps(within, rounder)));
@@ -104,7 +92,7 @@ fn dequantize(codes: &[u8], zero_point: &[u8], scale: &[f32], limits: (f32, f32)
         let point = load_bytes(point);
         let code = _mm512_cvtepu8_epi32(_mm_add_epi8(load_bytes(block), point));
         let step = _mm512_cvtepi32_ps(_mm512_sub_epi32(code, _mm512_cvtepu8_epi32(point)));
-        let x = _mm512_mul_ps(step, load(scale));
+        let x = _mm512_mul_ps(step, load_f32(scale));
         let known = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(x, x);
         let within = _mm512_maskz_mov_ps(known, _mm512_min_ps(_mm512_max_ps(x, least), most));
         // SAFETY: `out` is 16 writable items of 4 bytes; the store needs no alignment.
@@ -140,7 +128,7 @@ fn narrow_f16(src: &[f32], dst: &mut [u16]) {
     let (blocks, tail) = src.as_chunks::<16>();
     let (outs, rest) = dst.as_chunks_mut::<16>();
     for (block, out) in blocks.iter().zip(outs) {
-        let halves = _mm512_cvtps_ph::<NEAREST>(load(block));
+        let halves = _mm512_cvtps_ph::<NEAREST>(load_f32(block));
         // SAFETY: `out` is 16 writable items of 2 bytes; the store needs no alignment.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), halves) };
     }

@@ -4,33 +4,15 @@
 //! they are microcoded on Zen 4. What is stored too much lands in `dst` behind the items at hand, where the next ones
 //! overwrite it.
 
+use super::registers::{load, store};
 use crate::scalar::compress::first;
 use crate::x86_64::Plain;
 use std::arch::x86_64::{
     __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm512_add_epi32, _mm512_add_epi64, _mm512_cvtepu8_epi32,
-    _mm512_cvtepu8_epi64, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi16,
-    _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16,
-    _mm512_maskz_expand_epi32, _mm512_maskz_expand_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
-    _mm512_storeu_si512, _mm512_stream_si512,
+    _mm512_cvtepu8_epi64, _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi16, _mm512_maskz_compress_epi32,
+    _mm512_maskz_compress_epi64, _mm512_maskz_expand_epi8, _mm512_maskz_expand_epi16, _mm512_maskz_expand_epi32,
+    _mm512_maskz_expand_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_stream_si512,
 };
-
-/// Loads a whole register.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load<T: Plain, const N: usize>(block: &[T; N]) -> __m512i {
-    const { assert!(size_of::<[T; N]>() == 64) };
-    // SAFETY: `block` is 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
-}
-
-/// Stores a whole register.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store<T: Plain, const N: usize>(block: &mut [T; N], value: __m512i) {
-    const { assert!(size_of::<[T; N]>() == 64) };
-    // SAFETY: `block` is 64 writable bytes, and any bytes make items of `T`; the store needs no alignment.
-    unsafe { _mm512_storeu_si512(block.as_mut_ptr().cast(), value) }
-}
 
 /// Stores a whole register, past the caches where `STREAM` says so and the block is aligned.
 #[inline]

@@ -1,8 +1,7 @@
 //! Products of compressed rows with some columns, which are a register or two of each row of the right factor.
 
-use super::dots::load_bytes;
-use super::product::{load, store};
-use crate::csr::Wides;
+use super::registers::{load_f32, load_opaque, store_f32};
+use crate::args::csr_spmm::CsrSpmmTable;
 use crate::prefetch::prefetch_ahead;
 use crate::scalar::csr::{self as plain, AHEAD};
 use crate::scalar::product::Index;
@@ -24,8 +23,10 @@ fn near(first: i32, places: __m512i, x: &[f32]) -> Option<__m512> {
         return None;
     }
     let [a, b, c, d] = room.as_chunks::<16>().0 else { return None };
-    let (low, high) =
-        (_mm512_permutex2var_ps(load(a), places, load(b)), _mm512_permutex2var_ps(load(c), places, load(d)));
+    let (low, high) = (
+        _mm512_permutex2var_ps(load_f32(a), places, load_f32(b)),
+        _mm512_permutex2var_ps(load_f32(c), places, load_f32(d)),
+    );
     Some(_mm512_mask_blend_ps(_mm512_test_epi32_mask(places, _mm512_set1_epi32(32)), low, high))
 }
 
@@ -42,11 +43,11 @@ pub(crate) fn dot(indices: &[i32], values: &[f32], x: &[f32]) -> Result<f32, usi
     for (at, (block, part)) in blocks.iter().zip(parts).enumerate() {
         prefetch_ahead(block, AHEAD);
         prefetch_ahead(part, AHEAD);
-        let places = load_bytes(block);
+        let places = load_opaque(block);
         if block[15].wrapping_sub(block[0]) < 64
             && let Some(items) = near(block[0], places, x)
         {
-            sums[at % 2] = _mm512_fmadd_ps(load(part), items, sums[at % 2]);
+            sums[at % 2] = _mm512_fmadd_ps(load_f32(part), items, sums[at % 2]);
             continue;
         }
         let wrong = _mm512_cmpge_epu32_mask(places, bound);
@@ -55,7 +56,7 @@ pub(crate) fn dot(indices: &[i32], values: &[f32], x: &[f32]) -> Result<f32, usi
         }
         // SAFETY: all of these lanes are below the number of items.
         let items = unsafe { _mm512_i32gather_ps::<4>(places, x.as_ptr()) };
-        sums[at % 2] = _mm512_fmadd_ps(load(part), items, sums[at % 2]);
+        sums[at % 2] = _mm512_fmadd_ps(load_f32(part), items, sums[at % 2]);
     }
     let sum = _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
     let last = plain::dot::<i32, true>(tail, rest, x).map_err(|at| 16 * blocks.len() + at)?;
@@ -68,11 +69,11 @@ pub(crate) fn dot(indices: &[i32], values: &[f32], x: &[f32]) -> Result<f32, usi
 fn add<const W: usize, const V: usize>(value: f32, row: &[f32; W], sums: &mut [__m512; V]) {
     let value = _mm512_set1_ps(value);
     for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
-        *sum = _mm512_fmadd_ps(value, load(row), *sum);
+        *sum = _mm512_fmadd_ps(value, load_f32(row), *sum);
     }
 }
 
-/// See [`crate::Kernels::csr_wide_32_i32`]; `V` registers hold `W` columns. 4 sums by turns, so that additions need not
+/// See [`crate::Kernels::csr_spmm_32_i32`]; `V` registers hold `W` columns. 4 sums by turns, so that additions need not
 /// wait for each other.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
 fn wide<I: Index, const W: usize, const V: usize>(
@@ -86,7 +87,7 @@ fn wide<I: Index, const W: usize, const V: usize>(
     // To load zeros would be to wait until they are written.
     if more {
         for (all, sums) in all[0].iter_mut().zip(sums.as_chunks::<16>().0) {
-            *all = load(sums);
+            *all = load_f32(sums);
         }
     }
     let (fours, rest) = indices.as_chunks::<4>();
@@ -101,12 +102,12 @@ fn wide<I: Index, const W: usize, const V: usize>(
     }
     let [a, b, c, d] = all;
     for (q, sums) in sums.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-        store(sums, _mm512_add_ps(_mm512_add_ps(a[q], b[q]), _mm512_add_ps(c[q], d[q])));
+        store_f32(sums, _mm512_add_ps(_mm512_add_ps(a[q], b[q]), _mm512_add_ps(c[q], d[q])));
     }
     Ok(())
 }
 
 /// All of them; 8 columns are half a register.
-pub(crate) const fn wides<I: Index>() -> Wides<I> {
-    Wides { wide_16: wide::<I, 16, 1>, wide_32: wide::<I, 32, 2>, ..avx2::csr::wides() }
+pub(crate) const fn csr_spmm_table<I: Index>() -> CsrSpmmTable<I> {
+    CsrSpmmTable { wide_16: wide::<I, 16, 1>, wide_32: wide::<I, 32, 2>, ..avx2::csr::csr_spmm_table() }
 }

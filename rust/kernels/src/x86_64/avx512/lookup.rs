@@ -1,22 +1,15 @@
 //! Look-ups of 16-bit items in tables that stay in registers, 32 at once.
 
-use crate::lookup::Table;
+use super::registers::store;
+use crate::args::lookup::Table;
 use crate::scalar::lookup as plain;
 use std::arch::x86_64::{
     __m512i, _mm_loadu_si128, _mm256_loadu_si256, _mm512_and_si512, _mm512_broadcast_i64x4, _mm512_cvtepu8_epi16,
     _mm512_cvtepu8_epi32, _mm512_loadu_si512, _mm512_mask_blend_epi16, _mm512_or_si512, _mm512_permutex2var_epi16,
-    _mm512_permutexvar_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_slli_epi32, _mm512_storeu_si512,
-    _mm512_test_epi16_mask,
+    _mm512_permutexvar_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_slli_epi32, _mm512_test_epi16_mask,
 };
 
 pub(crate) const TABLE: Table = Table { bytes, nibbles };
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(room: &mut [u16; 32], items: __m512i) {
-    // SAFETY: 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_si512(room.as_mut_ptr().cast(), items) }
-}
 
 /// See [`crate::Kernels::lookup_u16`]. Four look-ups of 64 entries each, of which two bits of the code choose one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]

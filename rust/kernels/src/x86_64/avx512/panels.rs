@@ -4,8 +4,8 @@
 //! loaded for a value. Values are spread from a register by shuffles, and offsets of rows, which mask registers made of
 //! bits, come four to a word.
 
-use super::product::{Columns, load, store};
-use crate::panels::{AHEAD, DEPTH, Panel, PanelPlaces, PanelRows, PanelTable, PanelValues};
+use super::registers::{Columns, load_f32, store_f32};
+use crate::args::panels::{AHEAD, DEPTH, Panel, PanelPositions, PanelRows, PanelValues, Table};
 use crate::prefetch::prefetch_line;
 use crate::scalar::panels as plain;
 use std::arch::asm;
@@ -18,8 +18,7 @@ use std::arch::x86_64::{
     _mm512_sub_epi32,
 };
 
-pub(crate) const TABLE: PanelTable =
-    PanelTable { narrowest: 16, add: &[add::<1, 4>, add::<2, 4>, add::<4, 2>, add::<8, 1>] };
+pub(crate) const TABLE: Table = Table { narrowest: 16, add: &[add::<1, 4>, add::<2, 4>, add::<4, 2>, add::<8, 1>] };
 
 /// Rows whose offsets are made before the first of them is multiplied, so that none waits for its own.
 const TOGETHER: usize = 8;
@@ -178,7 +177,7 @@ fn add_some<const V: usize, const C: usize>(
 fn load_sums<const V: usize>(sums: &[f32]) -> [__m512; V] {
     let mut all = [_mm512_setzero_ps(); V];
     if sums.len() == 16 * V {
-        all.iter_mut().zip(sums.as_chunks().0).for_each(|(all, sums)| *all = load(sums));
+        all.iter_mut().zip(sums.as_chunks().0).for_each(|(all, sums)| *all = load_f32(sums));
     } else {
         let (columns, of) = (Columns::new(sums.len()), sums.len().div_ceil(16));
         all.iter_mut().enumerate().take(of).for_each(|(q, all)| *all = columns.load(sums, q, of));
@@ -190,7 +189,7 @@ fn load_sums<const V: usize>(sums: &[f32]) -> [__m512; V] {
 #[target_feature(enable = "avx512f")]
 fn store_sums<const V: usize>(sums: &mut [f32], all: [__m512; V]) {
     if sums.len() == 16 * V {
-        sums.as_chunks_mut().0.iter_mut().zip(all).for_each(|(sums, all)| store(sums, all));
+        sums.as_chunks_mut().0.iter_mut().zip(all).for_each(|(sums, all)| store_f32(sums, all));
     } else {
         let (columns, of) = (Columns::new(sums.len()), sums.len().div_ceil(16));
         all.into_iter().enumerate().take(of).for_each(|(q, all)| columns.store(sums, q, of, all));
@@ -228,8 +227,8 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
         let some = first..cursors.len().min(first + TOGETHER);
         for ((row, offsets), count) in some.clone().zip(&mut offsets).zip(&mut counts) {
             *count = match w.places {
-                PanelPlaces::Bits(bits) => place::<V>(u64::from_le_bytes(bits[row]), offsets),
-                PanelPlaces::Indices(indices, column, ends) => {
+                PanelPositions::Bits(bits) => place::<V>(u64::from_le_bytes(bits[row]), offsets),
+                PanelPositions::Indices(indices, column, ends) => {
                     if let Some(&to_come) = cursors.get(row + AHEAD) {
                         ask(indices, to_come, DEPTH);
                     }
@@ -277,11 +276,11 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
 fn add<const V: usize, const C: usize>(w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
     match w.values {
-        PanelValues::Single(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| apart(load(items))),
-        PanelValues::Half(items) => {
+        PanelValues::F32(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| apart(load_f32(items))),
+        PanelValues::F16(items) => {
             rows::<V, C, _>(w, items, cursors, x, sums, |items| apart(_mm512_cvtph_ps(load_halves(items))));
         }
-        PanelValues::Brain(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| {
+        PanelValues::Bf16(items) => rows::<V, C, _>(w, items, cursors, x, sums, |items| {
             let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(load_halves(items)));
             apart(_mm512_castsi512_ps(wide))
         }),

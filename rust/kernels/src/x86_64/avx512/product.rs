@@ -1,55 +1,40 @@
 //! Products with many columns: 16 of them to a register, a step per stored value and none for zeros.
 
-use crate::fours::Fours;
-use crate::product::{Product, Strided};
+use super::registers::{Columns, load_f32, store_f32};
+use crate::args::nm24_gemv::Nm24GemvTable;
+use crate::args::product::Table;
+use crate::args::strided::Strided;
 use crate::scalar::product::{self as plain, Index};
 use crate::x86_64::avx2;
-use crate::x86_64::avx512::{blocks, csr, dots, fours};
-use std::arch::x86_64::{
-    __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_storeu_ps,
-};
+use crate::x86_64::avx512::{bitmask_dot, bsr_spmm, csr, nm24_gemv};
+use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_set1_ps, _mm512_setzero_ps};
 
-pub(crate) const TABLE: Product = Product {
-    dot_f32: dots::dot_f32,
-    dot_f16: Some(dots::dot_f16),
-    dot_bf16: Some(dots::dot_bf16),
-    dot_codes: Some([dots::dot_bytes, dots::dot_nibbles]),
-    dot_integers: [dots::integers_of_bytes, dots::integers_of_nibbles],
-    fours: Some(Fours {
-        fours_f32: fours::fours_f32,
-        fours_f16: fours::fours_f16,
-        fours_bf16: fours::fours_bf16,
-        codes: [fours::fours_bytes, fours::fours_nibbles],
-        integers: [fours::integers_of_bytes, fours::integers_of_nibbles],
+pub(crate) const TABLE: Table = Table {
+    dot_f32: bitmask_dot::dot_f32,
+    dot_f16: Some(bitmask_dot::dot_f16),
+    dot_bf16: Some(bitmask_dot::dot_bf16),
+    dot_codes: Some([bitmask_dot::dot_bytes, bitmask_dot::dot_nibbles]),
+    dot_integers: [bitmask_dot::integers_of_bytes, bitmask_dot::integers_of_nibbles],
+    fours: Some(Nm24GemvTable {
+        nm24_dot_f32: nm24_gemv::nm24_dot_f32,
+        nm24_dot_f16: nm24_gemv::nm24_dot_f16,
+        nm24_dot_bf16: nm24_gemv::nm24_dot_bf16,
+        codes: [nm24_gemv::fours_bytes, nm24_gemv::fours_nibbles],
+        integers: [nm24_gemv::integers_of_bytes, nm24_gemv::integers_of_nibbles],
     }),
-    dots_4: dots::dots_4,
-    dots_8: dots::dots_8,
-    dots_16: dots::dots_16,
+    dots_4: bitmask_dot::dots_4,
+    dots_8: bitmask_dot::dots_8,
+    dots_16: bitmask_dot::dots_16,
     pairs: avx2::product::PAIRS,
     csr_dot_i32: csr::dot,
     csr_dot_i64: avx2::product::csr_dot_i64,
     csr_row_i32,
     csr_row_i64,
-    wide_i32: csr::wides(),
-    wide_i64: csr::wides(),
-    block_row: blocks::block_row,
+    csr_spmm_i32: csr::csr_spmm_table(),
+    csr_spmm_i64: csr::csr_spmm_table(),
+    bsr_spmm_row: bsr_spmm::bsr_spmm_row,
     all_finite,
 };
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load(items: &[f32; 16]) -> __m512 {
-    // SAFETY: 16 readable items of 4 bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_ps(items.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn store(items: &mut [f32; 16], value: __m512) {
-    // SAFETY: 16 writable items of 4 bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_ps(items.as_mut_ptr(), value) }
-}
 
 /// Adds `value` times `row` to `sums`.
 #[inline]
@@ -57,50 +42,8 @@ pub(super) fn store(items: &mut [f32; 16], value: __m512) {
 fn add<const V: usize>(value: f32, row: &[f32], sums: &mut [__m512; V]) {
     let value = _mm512_set1_ps(value);
     for (sum, row) in sums.iter_mut().zip(row.as_chunks::<16>().0) {
-        *sum = _mm512_fmadd_ps(value, load(row), *sum);
+        *sum = _mm512_fmadd_ps(value, load_f32(row), *sum);
     }
-}
-
-/// Columns in registers: all full but the last, of which `mask` tells the lanes in use.
-pub(super) struct Columns {
-    mask: u16,
-}
-
-impl Columns {
-    pub(super) fn new(width: usize) -> Self {
-        Self { mask: (0xFFFF_u32 >> (width.wrapping_neg() % 16)) as u16 }
-    }
-
-    /// The lanes in use of register `q` of `of`.
-    #[inline]
-    fn lanes(&self, q: usize, of: usize) -> u16 {
-        if q + 1 == of { self.mask } else { u16::MAX }
-    }
-
-    /// Loads register `q` of `of` of a row.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn load(&self, row: &[f32], q: usize, of: usize) -> __m512 {
-        let part = row.get(16 * q..).unwrap_or_default();
-        let lanes = self.lanes(q, of) & lanes(part.len());
-        // SAFETY: lanes behind the last item are not read.
-        unsafe { _mm512_maskz_loadu_ps(lanes, part.as_ptr()) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn store(&self, row: &mut [f32], q: usize, of: usize, value: __m512) {
-        let part = row.get_mut(16 * q..).unwrap_or_default();
-        let lanes = self.lanes(q, of) & lanes(part.len());
-        // SAFETY: lanes behind the last item are not written.
-        unsafe { _mm512_mask_storeu_ps(part.as_mut_ptr(), lanes, value) }
-    }
-}
-
-/// Lanes of a register that `len` items take.
-#[inline]
-pub(super) fn lanes(len: usize) -> u16 {
-    ((1u32 << len.min(16)) - 1) as u16
 }
 
 /// A row of `V` registers, the last one in part.
@@ -144,7 +87,7 @@ fn csr_whole<I: Index, const V: usize>(
 ) -> Result<(), usize> {
     let mut all = [_mm512_setzero_ps(); V];
     for (all, sums) in all.iter_mut().zip(sums.as_chunks::<16>().0) {
-        *all = load(sums);
+        *all = load_f32(sums);
     }
     for (i, (index, &value)) in indices.iter().zip(values).enumerate() {
         if index.row() >= x.rows {
@@ -155,7 +98,7 @@ fn csr_whole<I: Index, const V: usize>(
         add(value, row.as_flattened(), &mut all);
     }
     for (all, sums) in all.iter().zip(sums.as_chunks_mut::<16>().0) {
-        store(sums, *all);
+        store_f32(sums, *all);
     }
     Ok(())
 }

@@ -1,0 +1,1 @@
+"""Products: their dtypes, what each way costs, the plan, and the ways."""

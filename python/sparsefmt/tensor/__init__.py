@@ -1,0 +1,1 @@
+"""The packed tensor, its transpose, and where its arrays lie."""

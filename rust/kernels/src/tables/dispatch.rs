@@ -1,0 +1,101 @@
+//! The table of each instruction set, and the choice among them.
+
+use crate::tables::isa::Isa;
+use crate::tables::kernels::Kernels;
+use crate::tables::{
+    affine, amx_gemm, compress, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack, nonzero_bits, panels,
+    product, quantize_f16, rank, scatter, slots, topk,
+};
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64::{avx2, avx512};
+use std::sync::OnceLock;
+
+const SCALAR: Kernels = Kernels {
+    isa: Isa::Scalar,
+    affine: affine::SCALAR,
+    amx_gemm: amx_gemm::SCALAR,
+    compress: compress::SCALAR,
+    kmeans_dp: kmeans_dp::SCALAR,
+    lookup: lookup::SCALAR,
+    nearest_centroid: nearest_centroid::SCALAR,
+    nm24_pack: nm24_pack::SCALAR,
+    nm_code_table: nm_code_table::SCALAR,
+    nonzero_bits: nonzero_bits::SCALAR,
+    panels: panels::SCALAR,
+    product: product::SCALAR,
+    quantize_f16: quantize_f16::SCALAR,
+    rank: rank::SCALAR,
+    scatter: scatter::SCALAR,
+    slots: slots::SCALAR,
+    topk: topk::SCALAR,
+};
+
+#[cfg(target_arch = "x86_64")]
+const AVX2: Kernels = Kernels {
+    isa: Isa::Avx2,
+    affine: avx2::affine::TABLE,
+    amx_gemm: amx_gemm::SCALAR,
+    compress: compress::AVX2,
+    kmeans_dp: kmeans_dp::AVX2,
+    lookup: avx2::lookup::TABLE,
+    nearest_centroid: avx2::nearest_centroid::TABLE,
+    nm24_pack: nm24_pack::AVX2,
+    nm_code_table: nm_code_table::AVX2,
+    nonzero_bits: nonzero_bits::AVX2,
+    panels: avx2::panels::TABLE,
+    product: avx2::product::TABLE,
+    quantize_f16: avx2::quantize_f16::TABLE,
+    rank: rank::AVX2,
+    scatter: scatter::SCALAR,
+    slots: slots::AVX2,
+    topk: topk::AVX2,
+};
+
+#[cfg(target_arch = "x86_64")]
+const AVX512: Kernels = Kernels {
+    isa: Isa::Avx512,
+    affine: avx512::affine::TABLE,
+    amx_gemm: avx512::amx_gemm::TABLE,
+    compress: compress::AVX512,
+    kmeans_dp: kmeans_dp::AVX512,
+    lookup: avx512::lookup::TABLE,
+    nearest_centroid: avx512::nearest_centroid::TABLE,
+    nm24_pack: nm24_pack::AVX512,
+    nm_code_table: nm_code_table::AVX512,
+    nonzero_bits: nonzero_bits::AVX512,
+    panels: avx512::panels::TABLE,
+    product: avx512::product::TABLE,
+    quantize_f16: avx512::quantize_f16::TABLE,
+    rank: rank::AVX512,
+    scatter: scatter::AVX512,
+    slots: slots::AVX512,
+    topk: topk::AVX512,
+};
+
+#[cfg(target_arch = "x86_64")]
+const AMX: Kernels = Kernels { isa: Isa::Amx, ..AVX512 };
+
+impl Kernels {
+    /// The table of `isa`, if this CPU has it.
+    #[must_use]
+    pub fn for_isa(isa: Isa) -> Option<&'static Self> {
+        isa.is_available().then_some(match isa {
+            Isa::Scalar => &SCALAR,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => &AMX,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => &SCALAR,
+        })
+    }
+
+    /// The table for this process, chosen once by [`Isa::from_env`]; scalar if that fails.
+    #[must_use]
+    pub fn active() -> &'static Self {
+        static ACTIVE: OnceLock<&'static Kernels> = OnceLock::new();
+        ACTIVE.get_or_init(|| Isa::from_env().ok().and_then(Self::for_isa).unwrap_or(&SCALAR))
+    }
+}

@@ -1,0 +1,36 @@
+//! One table of functions per instruction set.
+
+use crate::args::{
+    affine, amx_gemm, compress, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack, nonzero_bits, panels,
+    product, quantize_f16, rank, scatter, slots, topk,
+};
+use crate::tables::isa::Isa;
+
+/// A table of functions. Get one with [`Kernels::active`] or, in tests, [`Kernels::for_isa`].
+pub struct Kernels {
+    pub(crate) isa: Isa,
+    pub(crate) affine: affine::Table,
+    pub(crate) amx_gemm: amx_gemm::Table,
+    pub(crate) compress: compress::Table,
+    pub(crate) kmeans_dp: kmeans_dp::Table,
+    pub(crate) lookup: lookup::Table,
+    pub(crate) nearest_centroid: nearest_centroid::Table,
+    pub(crate) nm24_pack: nm24_pack::Table,
+    pub(crate) nm_code_table: nm_code_table::Table,
+    pub(crate) nonzero_bits: nonzero_bits::Table,
+    pub(crate) panels: panels::Table,
+    pub(crate) product: product::Table,
+    pub(crate) quantize_f16: quantize_f16::Table,
+    pub(crate) rank: rank::Table,
+    pub(crate) scatter: scatter::Table,
+    pub(crate) slots: slots::Table,
+    pub(crate) topk: topk::Table,
+}
+
+impl Kernels {
+    /// The instruction set of this table.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+}

@@ -1,0 +1,19 @@
+//! Kernels of `sparsefmt.kernels.checksum`.
+
+use crate::arrays::{detached, input};
+use pyo3::prelude::*;
+
+/// The high and the low word of the checksum.
+#[pyfunction]
+pub fn xxh3_128(data: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
+    let py = data.py();
+    let data = input::<u8>("data", data)?;
+    let data = data.as_slice()?;
+    Ok(py.detach(|| sparsefmt::xxh3_128(data)))
+}
+
+/// Adds blocks to the sums.
+#[pyfunction]
+pub fn xxh3_blocks(sums: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    detached!(data.py(), read: [data: u8], write: [sums: u64], sparsefmt::xxh3_blocks(sums, data))
+}
