@@ -42,6 +42,9 @@ class Structure(Part):
     axis: ClassVar[int] = 0
     """What windows are cut along, and `lines` counts: 0 for rows, 1 for columns, where rows stand nowhere together."""
 
+    keeps_slots: ClassVar[bool] = False
+    """Whether any set of elements can be its slots, zeros too, and nothing else is: conversions may pass through it."""
+
     fills_with_zero: bool = False
     """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
 

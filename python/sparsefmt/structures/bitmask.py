@@ -16,13 +16,15 @@ from sparsefmt.kernels.rowwise import (
     bits_gather,
     bits_to_dense,
     bits_to_indices,
+    csr_to_bits,
     dense_sample,
     dense_to_bits,
     dense_to_bits_within,
 )
 from sparsefmt.kernels.segments import bits_segments
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
-from sparsefmt.structures.csr import expanded, offsets, rebased
+from sparsefmt.structures.csr import Csr, expanded, offsets, rebased
+from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, large_block, likely, trimmed
 
 
@@ -43,6 +45,7 @@ class Bitmask(Structure):
     pattern: ClassVar[str] = r"bitmask(?:@(?P<align>\d+))?"
     template: ClassVar[str] = "bitmask[@64]"
     example: ClassVar[str] = "bitmask"
+    keeps_slots: ClassVar[bool] = True
     array_names: ClassVar[tuple[str, ...]] = ("bits", "row_offsets")
 
     bits: Array
@@ -175,3 +178,22 @@ class Bitmask(Structure):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and spreads rows `low..high` over it."""
         bits_to_dense(self.bits[low:high], self.row_offsets[low : high + 1], slots, out)
+
+
+@edge(Csr, Bitmask, cost=4, dense=1 / 8)
+def csr_to_bitmask(s: Csr, slots: Array, params: Params) -> tuple[Bitmask, Array]:
+    """Sets bits; offsets and slots are shared."""
+    rows, cols = s.shape
+    bits = empty((rows, row_bytes(cols, params["align"])), np.uint8, "bits")
+    if bits.size:
+        csr_to_bits(s.indptr, s.indices, cols, bits)
+    return Bitmask(bits, s.indptr, s.shape, params["align"], check=False), slots
+
+
+@edge(Bitmask, Csr, cost=4, dense=1 / 8)
+def bitmask_to_csr(s: Bitmask, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Lists the set bits; offsets and slots are shared."""
+    indices = empty(s.slots, s.row_offsets.dtype, "indices")
+    if s.bits.size:
+        bits_to_indices(s.bits, s.row_offsets, indices)
+    return Csr(s.row_offsets, indices, s.shape, check=False), slots

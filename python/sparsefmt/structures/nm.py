@@ -6,15 +6,17 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import whole
-from sparsefmt.base.dtypes import Array, Dtype, zero_mask
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.rowwise import count_nonzero
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
+from sparsefmt.structures.csr import Csr, offsets
+from sparsefmt.structures.edges import edge
 
 
 def check_nm(n: object, m: object) -> tuple[int, int]:
@@ -300,3 +302,28 @@ def prune_block(items: Array, score: Array, n: int, m: int, first_row: int) -> A
     keep = empty(items.shape, np.uint8, "a block of choices")
     kernels.nm_select(np.ascontiguousarray(score_keys(score, first_row)), n, m, keep)
     return np.where(keep.view(bool), items, np.zeros(1, items.dtype))
+
+
+@edge(Csr, Nm, cost=8, lines=(4, 0))
+def csr_to_nm(s: Csr, slots: Array, params: Params) -> tuple[Nm, Array]:
+    """Packs the nonzero slots; PatternError where a group has too many."""
+    n, m = params["n"], params["m"]
+    made, codes, packed = Nm.allocate(s.shape, params, slots.dtype)
+    if packed.size:
+        report = kernels.csr_to_nm(s.indptr, s.indices, slots, n, m, s.shape[1], codes, packed)
+        if report[0]:
+            raise over_full(report, n, m, s.shape)
+    return made, packed
+
+
+@edge(Nm, Csr, cost=8, lines=(4, 0))
+def nm_to_csr(s: Nm, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Lists the nonzero slots."""
+    counted = zeros(s.shape[0] + 1, index_dtype(*s.shape, s.slots), "indptr")
+    if s.slots:
+        kernels.nm_row_counts(s.codes, slots, s.n, s.m, s.shape[1], counted[1:])
+    indptr, total = offsets(counted, *s.shape)
+    indices, kept = empty(total, indptr.dtype, "indices"), empty(total, slots.dtype, "values")
+    if total:
+        kernels.nm_to_csr(s.codes, slots, s.n, s.m, s.shape[1], indptr, indices, kept)
+    return Csr(indptr, indices, s.shape, check=False), kept

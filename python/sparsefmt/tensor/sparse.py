@@ -19,7 +19,7 @@ from sparsefmt.kernels.rowwise import count_nonzero
 from sparsefmt.product import multiply
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
-from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.structures.csr import Csc, Csr, column_order
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.backend import EXPORTS
 from sparsefmt.tensor.base import Packed, operand
@@ -289,7 +289,7 @@ class SparseTensor(Packed):
             other = Csc if isinstance(s, Csr) else Csr
             return SparseTensor.from_checked(other(s.indptr, s.indices, shape, check=False), self.values, shape)
         if isinstance(s, Coo):
-            order = routes.column_order(s)
+            order = column_order(s)
             flipped = Coo(s.col[order], s.row[order], shape, check=False)
             slots = self.values.lift(s)[order]
             return SparseTensor.from_checked(flipped, self.values.lower(flipped, slots), shape)
