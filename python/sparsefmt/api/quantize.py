@@ -5,7 +5,6 @@ import numpy as np
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CodecError, FormatError
-from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.format_text import parse_codec
@@ -47,7 +46,7 @@ def quantize(t: SparseTensor, codec: str) -> SparseTensor:
     t = as_tensor(t)
     values = raw_values(t, "quantize")
     kind, options = parse_codec(codec) if isinstance(codec, str) else (Raw, {})
-    if not issubclass(kind, Affine):
+    if issubclass(kind, Raw | Codebook):
         msg = f"quantize: want a codec such as 'int8' or 'int4:g128', got {codec!r}; for k-means use sf.cluster"
         raise CodecError(msg)
     return SparseTensor.from_checked(t.structure, kind.encode(t.structure, values, options), t.shape)
