@@ -62,12 +62,14 @@ def test_inspect_shows_codec_scales_and_errors(cli: Cli, pruned: Path, tmp_path:
     want = f"int4:g16:asym 64x3 float16 {scale.min():.3g}..{scale.max():.3g} and zero points"
     assert " ".join(line.split()).endswith(want)
     against = cli.ok("inspect", out, "--against", pruned).splitlines()
-    assert against[0].endswith("rel. error  max abs error  SNR dB")
+    assert against[0].endswith("rel. error  worst group  max abs error  SNR dB")
     errors = sf.compare(sf.load(out)["a.weight"], sf.load(pruned)["a.weight"])
     cells = next(line.split() for line in against if line.startswith("a.weight"))
-    assert cells[-3:] == [f"{errors.rel_frobenius:.3g}", f"{errors.max_abs:.3g}", f"{errors.snr_db:.2f}"]
+    assert cells[-4] == f"{errors.rel_frobenius:.3g}"
+    assert errors.worst_group is not None
+    assert cells[-3:] == [f"{errors.worst_group.rel_frobenius:.3g}", f"{errors.max_abs:.3g}", f"{errors.snr_db:.2f}"]
     cells = next(line.split() for line in against if line.startswith("a.bias"))
-    assert cells[-4:] == ["raw", "0", "0", "inf"]
+    assert cells[-5:] == ["raw", "0", "0", "0", "inf"]
     assert "codec" not in cli.ok("inspect", pruned).splitlines()[0]  # only where one is used
 
 

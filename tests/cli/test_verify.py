@@ -11,7 +11,7 @@ import scipy.sparse
 
 import sparsefmt as sf
 from commandline import Cli
-from sparsefmt.checkpoint.compare import compare
+from sparsefmt import compare
 
 
 @pytest.fixture
@@ -126,10 +126,10 @@ def test_every_dtype_and_rank(dtype: str, shape: tuple[int, ...]) -> None:
     if w.size:
         zeroed = w.copy()
         zeroed[(0,) * len(shape)] = 0
-        found = compare(w, zeroed)
+        found = compare(zeroed, w)
         assert (found.status, found.unequal, found.max_abs) == ("pruned", 1, 1.0)
-        assert found.relative == pytest.approx(w.size**-0.5)
-        assert compare(zeroed, w).status == "differs"
+        assert found.rel_frobenius == pytest.approx(w.size**-0.5)
+        assert compare(w, zeroed).status == "differs"
 
 
 def test_infinities_give_an_infinite_error() -> None:
@@ -160,3 +160,17 @@ def test_sparse_input_under_a_codec(cli: Cli, tmp_path: Path) -> None:
     cli.ok("pack", tmp_path / "m.npz", tmp_path / "raw.safetensors", "--format", "csr")
     line = cli.fails(3, "convert", tmp_path / "raw.safetensors", tmp_path / "q.safetensors", "--format", "coo/int8")
     assert "sf.quantize" in line
+
+
+def test_shapes_beyond_int64_and_numbers_beyond_their_squares(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.mtx").write_text(
+        "%%MatrixMarket matrix coordinate real general\n3000000000 5000000000 2\n3000000000 5000000000 2\n1 1 -0.5\n"
+    )
+    cli.ok("pack", tmp_path / "a.mtx", tmp_path / "o.safetensors", "--format", "coo")
+    cli.ok("verify", tmp_path / "a.mtx", tmp_path / "o.safetensors")
+    np.save(tmp_path / "a.npy", np.array([[2e154]]))
+    np.save(tmp_path / "b.npy", np.array([[1.5e154]]))
+    cli.ok("pack", tmp_path / "b.npy", tmp_path / "b.safetensors", "--format", "csr")
+    verify = ("verify", tmp_path / "a.npy", tmp_path / "b.safetensors", "--max-rel-error")
+    assert cli.run(*verify, "0.2499").exit_code == 1
+    cli.ok(*verify, "0.2501")

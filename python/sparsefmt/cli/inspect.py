@@ -16,7 +16,7 @@ from sparsefmt.cli.verify import MEASURED, MISSING, Row, found_rows
 from sparsefmt.io.report import TensorInfo
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]
-ERRORS = ["rel. error", "max abs error", "SNR dB"]
+ERRORS = ["rel. error", "worst group", "max abs error", "SNR dB"]
 
 
 @click.command()
@@ -34,8 +34,8 @@ def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     Bits per weight and density are stored bits and stored values per element. Where a tensor has integer or k-means
     codes, the codec is named, and the shape, dtype and range of its scales or codebook.
 
-    --against adds the Frobenius norm of the error relative to that of the original, the largest absolute error, and
-    the signal-to-noise ratio in dB.
+    --against adds the Frobenius norm of the error relative to that of the original, the same of the worst group of
+    columns (those of a scale, else 128), the largest absolute error, and the signal-to-noise ratio in dB.
     """
     file.stat()  # a missing file is named as such, whatever its ending
     model = open_checkpoint(file)
@@ -99,10 +99,10 @@ def entries(info: TensorInfo) -> str:
 
 
 def error_cells(found: Row) -> list[str]:
-    """Relative error, largest absolute error and SNR; the finding where nothing can be measured."""
+    """The errors of the columns `ERRORS`; the finding where nothing can be measured."""
     if found.status not in MEASURED:
-        return [found.status, "", ""]
-    return [f"{found.relative:.3g}", f"{found.max_abs:.3g}", f"{found.snr:.2f}"]
+        return [found.status, "", "", ""]
+    return [f"{found.relative:.3g}", f"{found.worst:.3g}", f"{found.max_abs:.3g}", f"{found.snr:.2f}"]
 
 
 def error_json(found: Row) -> dict[str, object]:
@@ -111,6 +111,7 @@ def error_json(found: Row) -> dict[str, object]:
         return {"status": found.status}
     numbers = {
         "relative_frobenius_error": found.relative,
+        "worst_group_error": found.worst,
         "max_abs_error": found.max_abs,
         "snr_db": found.snr,
     }

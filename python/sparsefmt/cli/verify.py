@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 import sparsefmt as sf
+from sparsefmt.api.compare import DIFFERS, EXACT, PRUNED, Comparison, compare, snr_db
 from sparsefmt.base.errors import FormatError
-from sparsefmt.checkpoint.compare import DIFFERS, EXACT, PRUNED, compare, snr_db
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
@@ -33,6 +33,8 @@ class Row:
     max_abs: float = 0.0
     relative: float = 0.0
     allowed: bool = False
+    worst: float = 0.0
+    """The relative error of the worst group of columns: the codec's, else of 128."""
 
     @property
     def fails(self) -> bool:
@@ -46,7 +48,12 @@ class Row:
 
     def to_json(self) -> dict[str, object]:
         """As `--json` prints it; an error that is not finite becomes text."""
-        numbers = {"equal": self.kept, "max_abs_error": self.max_abs, "relative_frobenius_error": self.relative}
+        numbers = {
+            "equal": self.kept,
+            "max_abs_error": self.max_abs,
+            "relative_frobenius_error": self.relative,
+            "worst_group_error": self.worst,
+        }
         finite = {k: v if v < float("inf") else "inf" for k, v in numbers.items()}
         return {"name": self.name, "status": self.status, "format": self.format, **finite, "fails": self.fails}
 
@@ -151,13 +158,18 @@ def compared(source: Source, shard: Source, theirs: str, name: str, *, allowed: 
         return Row(name, f"{OTHER}: {b.dtype} {b.shape}, was {a.dtype} {a.shape}", b.format, 0.0)
     with naming(name):
         value = shard.read(name)
-        found = compare(source.read(theirs), value)
+        found = compare(value, source.read(theirs))
     status, fmt = found.status, value.format if isinstance(value, sf.SparseTensor) else b.format
     allowed = allowed and status == PRUNED
     if status != EXACT and isinstance(value, sf.SparseTensor) and value.values.kind != "raw":
         status, allowed = QUANTIZED, not strict
     kept = 1 - found.unequal / found.elements if found.elements else 1.0
-    return Row(name, status, fmt, kept, found.max_abs, found.relative, allowed)
+    return Row(name, status, fmt, kept, found.max_abs, found.rel_frobenius, allowed, worst_of(found))
+
+
+def worst_of(found: Comparison) -> float:
+    """The relative error of the worst group; 0 where nothing differs."""
+    return found.worst_group.rel_frobenius if found.worst_group else 0.0
 
 
 def pruned_names(shard: Source) -> set[str]:
