@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import numpy as np
+
 from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
 from sparsefmt.base.dtypes import Array, zero_mask
 from sparsefmt.base.errors import CodecError, DtypeError, FormatError
@@ -60,6 +62,9 @@ def encode(
         device_encode = EXPORTS["device.encode"]
         made: SparseTensor = device_encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
         return made
+    if type(prune) not in (bool, np.bool_):
+        msg = f"prune = {prune!r:.60}; want True or False; a density is for sf.prune.magnitude(w, density)"
+        raise FormatError(msg)
     target, a = parse(fmt), as_array(w)
     if codebook is not None and target.codec is not Codebook:
         msg = f"codebook= is for kmeans codecs; {fmt!r} is none"

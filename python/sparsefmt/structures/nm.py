@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.alloc import counted, empty, spread, zeros
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array, Dtype, index_dtype, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
@@ -161,7 +161,7 @@ class Nm(Structure):
         """Row and column of every slot; columns beyond the last are moved to it."""
         rows, cols = self.shape
         col = kernels.decoded_positions(self.codes, self.n, self.m, self.groups)
-        return np.broadcast_to(np.arange(rows)[:, None], col.shape), np.minimum(col, max(cols - 1, 0))
+        return spread(counted(rows)[:, None], col.shape, "rows of slots"), np.minimum(col, max(cols - 1, 0))
 
     def check_slots(self, slots: Array) -> None:
         """Checks every code, and that slots beyond the last column and the padding of rows are zero.
@@ -319,10 +319,10 @@ def csr_to_nm(s: Csr, slots: Array, params: Params) -> tuple[Nm, Array]:
 @edge(Nm, Csr, cost=8, lines=(4, 0))
 def nm_to_csr(s: Nm, slots: Array, params: Params) -> tuple[Csr, Array]:
     """Lists the nonzero slots."""
-    counted = zeros(s.shape[0] + 1, index_dtype(*s.shape, s.slots), "indptr")
+    counts = zeros(s.shape[0] + 1, index_dtype(*s.shape, s.slots), "indptr")
     if s.slots:
-        kernels.nm_row_counts(s.codes, slots, s.n, s.m, s.shape[1], counted[1:])
-    indptr, total = offsets(counted, *s.shape)
+        kernels.nm_row_counts(s.codes, slots, s.n, s.m, s.shape[1], counts[1:])
+    indptr, total = offsets(counts, *s.shape)
     indices, kept = empty(total, indptr.dtype, "indices"), empty(total, slots.dtype, "values")
     if total:
         kernels.nm_to_csr(s.codes, slots, s.n, s.m, s.shape[1], indptr, indices, kept)
