@@ -25,8 +25,8 @@ from sparsefmt.codecs.scales import (
     slot_grid,
 )
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize, largest_finite
-from sparsefmt.kernels.fused import FUSED_BITS, SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
-from sparsefmt.kernels.segments import segment_dequantize, segment_quantize
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
+from sparsefmt.kernels.affine_segments import segment_dequantize, segment_quantize
 
 _ROW_BYTES = 1 << 19  # codes decoded at a time, so that they stay in the cache
 _NONE = np.empty((0, 0), np.uint8)

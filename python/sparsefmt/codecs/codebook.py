@@ -16,7 +16,7 @@ from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.kernels.clustered import nm_lut_decode
-from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
+from sparsefmt.kernels.codebook import INFINITIES, assign, decode_lut, keys16, lookup
 
 SIXTEEN = ("int16", "uint16", *INFINITIES)
 _SLOTS = 1 << 18  # codes worked on at a time, so that they stay in the cache

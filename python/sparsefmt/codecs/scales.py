@@ -10,7 +10,7 @@ from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.codecs.base import Layout, Options
 from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
-from sparsefmt.kernels.segments import segment_extremes
+from sparsefmt.kernels.affine_segments import segment_extremes
 
 ROW, TENSOR = 0, -1  # a group of columns that is the whole row, or shared by all rows
 _NAMED = {"row": ROW, "tensor": TENSOR}

@@ -14,7 +14,7 @@ from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, cupy, empty
 from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
-from sparsefmt.kernels.kmeans import midpoints
+from sparsefmt.kernels.codebook import midpoints
 from sparsefmt.structures.base import Structure
 
 Pack = Callable[[Structure, DeviceArray, int], DeviceArray]

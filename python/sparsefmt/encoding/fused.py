@@ -19,9 +19,9 @@ from sparsefmt.codecs.fit import count, fit, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.encoding.row_blocks import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
 from sparsefmt.kernels.clustered import nm_nearest_encode
-from sparsefmt.kernels.fused import FUSED_BITS, SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
-from sparsefmt.kernels.kmeans import nearest16
+from sparsefmt.kernels.codebook import nearest16
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr

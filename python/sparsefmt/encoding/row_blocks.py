@@ -10,7 +10,8 @@ from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.matrix import Matrix, blocks
-from sparsefmt.kernels.rowwise import bits_gather, dense_row_counts, dense_to_bits, dense_to_csr
+from sparsefmt.kernels.bitmask import bits_gather, dense_to_bits
+from sparsefmt.kernels.csr import dense_row_counts, dense_to_csr
 from sparsefmt.kernels.settings import cpu_features
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes

@@ -71,7 +71,11 @@ def owned(keys: list[str], name: str) -> list[str]:
 
 def dump(entries: dict[str, Entry]) -> str:
     """The JSON text; the same for every order of the entries."""
-    tensors = {name: entry.to_json() for name, entry in entries.items()}
+    return dump_json({name: entry.to_json() for name, entry in entries.items()})
+
+
+def dump_json(tensors: dict[str, dict[str, Any]]) -> str:
+    """The same for entries that are JSON already."""
     return json.dumps({"tensors": tensors}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -9,7 +9,7 @@ from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.matrix import blocks
 from sparsefmt.codecs.base import Codec
 from sparsefmt.encoding.routes import restructure
-from sparsefmt.kernels.settings import num_threads
+from sparsefmt.kernels.settings import get_num_threads
 from sparsefmt.product.dtypes import result_dtypes, summing_dtype
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
@@ -29,7 +29,7 @@ def _decoded(s: Structure, values: Codec, compute: Dtype) -> Iterator[tuple[int,
     """Blocks of rows in the dtype of the sums; each is valid until the next one is asked for."""
     (rows, cols), room = s.shape, None
     # Few blocks: for a while after each, the threads of BLAS wait for more on the CPUs that decode the next one.
-    budget = BUDGET * min(num_threads(), 4)
+    budget = BUDGET * min(get_num_threads(), 4)
     for low, high in blocks(rows, cols * max(values.dtype.itemsize, compute.itemsize), s.row_step, budget):
         if room is None:  # memory that was used before costs less
             room = empty((high - low, cols), values.dtype, "a block of rows")

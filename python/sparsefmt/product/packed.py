@@ -14,7 +14,7 @@ from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.routes import restructure
 from sparsefmt.kernels import product as kernels
-from sparsefmt.kernels.fused import FUSED_BITS
+from sparsefmt.kernels.affine_rows import FUSED_BITS
 from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product.dtypes import result_dtypes, rounded
 from sparsefmt.structures.base import Structure

@@ -13,7 +13,7 @@ from sparsefmt.base.dtypes import COMPLEX, DTYPES, Dtype
 from sparsefmt.codecs.base import Codec
 from sparsefmt.kernels import product as kernels
 from sparsefmt.kernels.registry import NATIVE
-from sparsefmt.kernels.settings import instruction_set, num_threads
+from sparsefmt.kernels.settings import get_num_threads, instruction_set
 from sparsefmt.product import cost
 from sparsefmt.product.decoded import BUDGET, by_slots
 from sparsefmt.product.dtypes import result_dtypes
@@ -46,7 +46,7 @@ class Plan:
 
 def plans(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
     """What `estimates` gives, found out once: that takes longer than some products."""
-    key = (values.kind, values.dtype, values.anywhere, k, x, num_threads())
+    key = (values.kind, values.dtype, values.anywhere, k, x, get_num_threads())
     known: dict[object, list[Plan]] | None = getattr(s, "_plans", None)
     if known is None or len(known) > _KNOWN:
         known = {}
@@ -60,7 +60,7 @@ def plans(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
 def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
     """The ways that are open for `k` columns of dtype `x`, the best one first."""
     compute = result_dtypes(values.dtype, x)[1]
-    threads, slower = num_threads(), cost.SLOWER[instruction_set()]
+    threads, slower = get_num_threads(), cost.SLOWER[instruction_set()]
     rows, cols = s.shape
     stored = s.nbytes + values.nbytes
     if by_slots(s, compute.itemsize):

@@ -11,17 +11,18 @@ from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import BitRows
+from sparsefmt.kernels import bitmask as bitmask_kernels
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import (
+from sparsefmt.kernels.affine_segments import bits_segments
+from sparsefmt.kernels.bitmask import (
     bits_gather,
     bits_to_dense,
     bits_to_indices,
     csr_to_bits,
-    dense_sample,
     dense_to_bits,
     dense_to_bits_within,
 )
-from sparsefmt.kernels.segments import bits_segments
+from sparsefmt.kernels.csr import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 from sparsefmt.structures.csr import Csr, expanded, offsets, rebased
 from sparsefmt.structures.edges import edge
@@ -61,7 +62,7 @@ class Bitmask(Structure):
             rows, cols = self.shape
             object.__setattr__(self, "bits", as_bytes("bits", self.bits, (rows, row_bytes(cols, self.align))))
             self._check_offsets()
-            code, at = checks.bits_check(self.bits, self.row_offsets, cols)
+            code, at = bitmask_kernels.bits_check(self.bits, self.row_offsets, cols)
             if code == checks.START:
                 msg = f"row_offsets[0] = {int(self.row_offsets[0])}; want 0"
                 raise FormatError(msg)

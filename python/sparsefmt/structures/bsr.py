@@ -12,7 +12,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import bsr as kernels
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
-from sparsefmt.kernels.rowwise import dense_sample
+from sparsefmt.kernels.csr import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.csr import Csr, accumulate, check_compressed, expanded, offsets, rebased
 from sparsefmt.structures.edges import edge

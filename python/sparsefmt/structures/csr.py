@@ -11,22 +11,11 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import CsrRows
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import (
-    compress_rows,
-    coo_order,
-    count_indices,
-    csc_to_dense,
-    csr_to_dense,
-    csr_transpose,
-    dense_col_counts,
-    dense_row_counts,
-    dense_sample,
-    dense_to_csc,
-    dense_to_csr,
-    dense_to_csr_within,
-    expand_indptr,
-)
-from sparsefmt.kernels.segments import csr_segments
+from sparsefmt.kernels import csr as csr_kernels
+from sparsefmt.kernels.affine_segments import csr_segments
+from sparsefmt.kernels.coo import compress_rows, coo_order, expand_indptr
+from sparsefmt.kernels.csc import count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc
+from sparsefmt.kernels.csr import csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.edges import edge
@@ -59,7 +48,7 @@ def check_compressed(indptr: Array, indices: Array, bound: int, lines: int) -> N
     if len(indptr) != lines + 1:
         msg = f"indptr has {len(indptr)} entries, want {lines + 1}"
         raise FormatError(msg)
-    finding = checks.csr_check(indptr, indices, bound)
+    finding = csr_kernels.csr_check(indptr, indices, bound)
     if finding[0]:
         raise compressed_error(finding, indptr, indices, bound)
 

@@ -7,8 +7,8 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.matrix import BLOCK_BYTES, Matrix, blocks
+from sparsefmt.kernels.coo import coo_order, coo_to_dense
 from sparsefmt.kernels.items import every_bit
-from sparsefmt.kernels.rowwise import coo_order, coo_to_dense
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.dense import Dense

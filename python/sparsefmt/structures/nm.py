@@ -13,7 +13,7 @@ from sparsefmt.base.errors import DtypeError, FormatError, PatternError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.kernels import nm as kernels
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 from sparsefmt.structures.csr import Csr, offsets
 from sparsefmt.structures.edges import edge

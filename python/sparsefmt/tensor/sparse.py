@@ -10,7 +10,7 @@ from sparsefmt.base.coerce import checked_shape, matrix_shape
 from sparsefmt.base.dtypes import Array, Dtype, items, zero_mask
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Structure
 from sparsefmt.tensor import arithmetic, change, decode, parts, products, rows, sums
 from sparsefmt.tensor.backend import EXPORTS

@@ -18,7 +18,7 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.formulas import formulas
-from sparsefmt.kernels.fused import FUSED_BITS, SINGLES
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.sparse import SparseTensor
 

@@ -13,7 +13,7 @@ from sparsefmt.cuda.own import layout, rows
 from sparsefmt.cuda.own.launches import KINDS, counters, launch, staged
 from sparsefmt.cuda.own.plan import GEMV_COLUMNS, Form, Plan, gpu, plan, seconds
 from sparsefmt.cuda.prepared import prepared
-from sparsefmt.kernels.fused import FUSED_BITS, SINGLES
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.nm import Nm

@@ -18,7 +18,7 @@ pub enum ScaleMut<'a> {
 ///
 /// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small. One in
 /// float16 that is subnormal is refused where half a step grows by more than 1/512 of the span: values must not vanish.
-pub(super) fn make_scales<'a>(
+pub(crate) fn make_scales<'a>(
     span: &[f32],
     steps: f32,
     halves: Option<&'a mut [u16]>,

@@ -1,4 +1,4 @@
-//! Helpers come to work that is offered while they are at work elsewhere, or on their way to what is done by then.
+//! Workers come to work that is offered while they are at work elsewhere, or on their way to what is done by then.
 
 use sparsefmt::par;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,12 +23,12 @@ fn meet(patience: Duration) -> bool {
 }
 
 #[test]
-fn work_offered_to_helpers_on_their_way_is_done_by_them() {
+fn work_offered_to_workers_on_their_way_is_done_by_them() {
     par::set_threads(2);
     for pause in [0, 20, 1000] {
         for round in 0..50 {
             sleep(Duration::from_micros(pause));
-            // So short that it is done before a helper that sleeps has come.
+            // So short that it is done before a worker that sleeps has come.
             assert_eq!(par::map(vec![1, 2], |i| i * 2), [2, 4]);
             assert!(meet(Duration::from_secs(5)), "round {round}, {pause} us");
         }

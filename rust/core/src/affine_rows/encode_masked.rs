@@ -3,10 +3,10 @@
 //! All columns of a row are coded, and the codes are gathered by a bit per column: groups of columns have one length,
 //! groups of slots have not, and zeros change no scale.
 
-use super::grid::Scale;
-use super::groups::{self, Grouped};
-use super::runs::{at_groups, check_length};
-use super::scales::{ScaleMut, make_scales};
+use crate::affine::grid::Scale;
+use crate::affine::groups::{self, Grouped};
+use crate::affine::runs::{at_groups, check_length};
+use crate::affine::scales::{ScaleMut, make_scales};
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Kernels;
@@ -117,7 +117,7 @@ fn encode<K: Grouped, I: Index, X: Send>(
     check_length("offsets", offsets.len(), rows + 1)?;
     let group = group.min(cols.max(1));
     let ranges = par::cut(rows, 1, 2 * size_of_val(w.items()));
-    let scales = rows_of(scale, &ranges, (rows, super::runs::group_count(cols, group)?))?;
+    let scales = rows_of(scale, &ranges, (rows, crate::affine::runs::group_count(cols, group)?))?;
     let place = span(offsets, values.len() * 8 / per)?;
     let counts = lengths(offsets, &ranges, place.len())?;
     let byte = |slot: usize| (slot * per).div_ceil(8);

@@ -4,18 +4,11 @@ import numpy as np
 
 from sparsefmt.base.dtypes import DTYPES, Array, item_dtype
 from sparsefmt.kernels.affine import affine_dequantize, affine_extremes, affine_quantize, compute_dtype, quotients
+from sparsefmt.kernels.bitmask import bits_gather, bits_row_counts, bits_to_dense, bits_to_indices, dense_to_bits
+from sparsefmt.kernels.csr import csr_to_dense
+from sparsefmt.kernels.items import changed, span
 from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel
-from sparsefmt.kernels.rowwise import (
-    bits_gather,
-    bits_row_counts,
-    bits_to_dense,
-    bits_to_indices,
-    changed,
-    csr_to_dense,
-    dense_to_bits,
-    span,
-)
 from sparsefmt.kernels.stream import pack_stream, unpack_stream
 
 FUSED_BITS = (4, 8)  # the widths of codes that these kernels take

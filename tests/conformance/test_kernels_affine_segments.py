@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sparsefmt.base.dtypes import DTYPES, FLOATS, INTEGERS, items
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels import affine, rowwise, segments
+from sparsefmt.kernels import affine, affine_segments
+from sparsefmt.kernels import bitmask as bitmask_kernels
 from sparsefmt.kernels.settings import set_num_threads
 
 Array = np.ndarray[Any, Any]
@@ -59,12 +60,12 @@ def test_segments_of_csr_and_bits(
     indices = np.nonzero(w)[1].astype(index)
     count = (rows - low) * -(-cols // group) + 1
     found = [np.full(count, -7, np.int64)]
-    agree(segments.csr_segments, indptr[low:], indices, group, out=found)
+    agree(affine_segments.csr_segments, indptr[low:], indices, group, out=found)
     bits = np.zeros((rows, -(-cols // 8) + stride), np.uint8)
     if w.size:
-        rowwise.dense_to_bits(w, 255, bits, np.empty(rows, np.int32))
+        bitmask_kernels.dense_to_bits(w, 255, bits, np.empty(rows, np.int32))
     same = [np.full(count, -7, np.int64)]
-    agree(segments.bits_segments, bits[low:], indptr[low:], cols, group, out=same)
+    agree(affine_segments.bits_segments, bits[low:], indptr[low:], cols, group, out=same)
     assert np.array_equal(found[0], same[0])
     for row in range(rows - low):
         for at in range(-(-cols // group)):
@@ -104,11 +105,11 @@ def test_extremes_quantize_and_dequantize(case: dict[str, Any], bits: int) -> No
     compute = affine.compute_dtype(DTYPES[name])
     if len(offsets) < 200:
         room = [np.full(len(offsets) - 1, 7, compute) for _ in range(2)]
-        agree(segments.segment_extremes, x, name, offsets, out=room)
+        agree(affine_segments.segment_extremes, x, name, offsets, out=room)
     grid = case["scale"], case["point"]
-    agree(segments.segment_quantize, x, name, offsets, *grid, bits, out=[np.full(len(x), 77, np.uint8)])
+    agree(affine_segments.segment_quantize, x, name, offsets, *grid, bits, out=[np.full(len(x), 77, np.uint8)])
     codes = case["rng"].integers(0, 256, len(x), np.uint8)
-    agree(segments.segment_dequantize, codes, offsets, *grid, name, out=[np.zeros(len(x), x.dtype)])
+    agree(affine_segments.segment_dequantize, codes, offsets, *grid, name, out=[np.zeros(len(x), x.dtype)])
 
 
 @pytest.mark.parametrize("offsets", [[], [0], [0, 5, 3, 6], [1, 6], [0, 7], [0, 5], [-1, 6], [0, 2**62, 6]])
@@ -117,9 +118,9 @@ def test_offsets_that_are_none_are_refused(offsets: list[int]) -> None:
     x, codes, out = np.ones(6, np.uint16), np.zeros(6, np.uint8), np.zeros(6, np.uint16)
     ends = np.zeros(max(len(offsets) - 1, 0), np.float32)
     calls = [
-        (segments.segment_extremes, (x, "float16", at, ends, ends.copy())),
-        (segments.segment_quantize, (x, "float16", at, scale, NONE, 8, codes)),
-        (segments.segment_dequantize, (codes, at, scale, NONE, "float16", out)),
+        (affine_segments.segment_extremes, (x, "float16", at, ends, ends.copy())),
+        (affine_segments.segment_quantize, (x, "float16", at, scale, NONE, 8, codes)),
+        (affine_segments.segment_dequantize, (codes, at, scale, NONE, "float16", out)),
     ]
     for kernel, args in calls:
         for function in (kernel, definition(kernel)):
@@ -127,15 +128,15 @@ def test_offsets_that_are_none_are_refused(offsets: list[int]) -> None:
                 function(*args)
 
 
-@pytest.mark.skipif(not hasattr(segments.csr_segments, "__wrapped__"), reason="only the extension checks")
+@pytest.mark.skipif(not hasattr(affine_segments.csr_segments, "__wrapped__"), reason="only the extension checks")
 def test_hostile_rows_are_refused_or_give_anything() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
         indptr, indices = rng.integers(-3, 9, 4), rng.integers(-9, 99, 6)
         bits, out = rng.integers(0, 256, (3, 2), np.uint8), np.zeros(7, np.int64)
         for kernel, args in (
-            (segments.csr_segments, (indptr, indices, int(rng.integers(0, 9)), out)),
-            (segments.bits_segments, (bits, indptr, 12, int(rng.integers(0, 9)), out)),
+            (affine_segments.csr_segments, (indptr, indices, int(rng.integers(0, 9)), out)),
+            (affine_segments.bits_segments, (bits, indptr, 12, int(rng.integers(0, 9)), out)),
         ):
             try:
                 kernel(*args)

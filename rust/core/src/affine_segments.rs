@@ -3,10 +3,10 @@
 //! `offsets` has one entry more than there are segments, starts at 0, never falls, and ends at the number of slots; it
 //! is checked where it is used.
 
-use super::extremes::scan;
-use super::grid::Grid;
-use super::number::{Compute, Number};
-use super::runs::{RUN, check_length, take};
+use crate::affine::extremes::scan;
+use crate::affine::grid::Grid;
+use crate::affine::number::{Compute, Number};
+use crate::affine::runs::{RUN, check_length, take};
 use crate::csr::{lengths, slots_of, span};
 use crate::{Error, Index, Result, par};
 use sparsefmt_kernels::Kernels;
@@ -128,7 +128,7 @@ fn segment(offsets: &[i64], at: usize, from: usize, len: usize) -> Result<Range<
     }
 }
 
-/// See [`super::extremes`].
+/// See [`crate::affine::extremes`].
 ///
 /// # Errors
 /// Lengths do not fit; `offsets` are none.
@@ -231,7 +231,7 @@ fn each_run<T: Compute, U: Send>(
     }
     par::run(tasks, |(range, slots, mut out)| {
         let mut walk = Walk::<T>::new(offsets, grid, range.start, slots.end);
-        for part in super::runs::runs(slots, RUN) {
+        for part in crate::affine::runs::runs(slots, RUN) {
             walk.load(part.clone())?;
             let (len, out) = (part.len(), take(&mut out, part.len()));
             run(part, &walk.scale[..len], &walk.point[..len], out);

@@ -1,9 +1,9 @@
 //! Symmetric codes of csr and bitmask to dense rows: codes are spread over the columns, and all columns decoded. What
 //! has no slot has code 0.
 
-use super::grid::Grid;
-use super::groups::Grouped;
-use super::runs::{at_groups, check_length};
+use crate::affine::grid::Grid;
+use crate::affine::groups::Grouped;
+use crate::affine::runs::{at_groups, check_length};
 use crate::csr::{out_of_range, scatter, slots_at, span};
 use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Kernels;

@@ -1,18 +1,19 @@
-//! Kernels of `sparsefmt.kernels.segments`.
+//! Kernels of `sparsefmt.kernels.affine_segments`.
 
 use crate::affine::{Any, Grids, by_dtype};
 use crate::arrays::{by_index, detached, index_size, matrix};
 use crate::borrow::{In, Out, done};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sparsefmt::affine::{self, Number};
+use sparsefmt::affine::Number;
+use sparsefmt::affine_segments;
 
 /// Where the slots of each group of columns begin.
 #[pyfunction]
 pub fn csr_segments(indptr: Any<'_, '_>, indices: Any<'_, '_>, group: usize, offsets: Any<'_, '_>) -> PyResult<()> {
     by_index!(index_size("indptr", indptr)?, I => detached!(
         indptr.py(), read: [indptr: I, indices: I], write: [offsets: i64],
-        affine::csr_segments(indptr, indices, group, offsets)
+        affine_segments::csr_segments(indptr, indices, group, offsets)
     ))
 }
 
@@ -28,7 +29,7 @@ pub fn bits_segments(
     let ((_, stride), _) = matrix("bits", bits)?;
     by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
         bits.py(), read: [bits: u8, row_offsets: I], write: [offsets: i64],
-        affine::bits_segments(bits, stride, row_offsets, cols, group, offsets)
+        affine_segments::bits_segments(bits, stride, row_offsets, cols, group, offsets)
     ))
 }
 
@@ -49,7 +50,7 @@ pub fn segment_extremes(
         let mut low = Out::<<K as Number>::Compute>::new("low", low, 1)?;
         let mut high = Out::<<K as Number>::Compute>::new("high", high, 1)?;
         let (values, low, high) = (values.items()?, low.items()?, high.items()?);
-        done(py, py.detach(|| affine::segment_extremes::<K>(values, offsets, low, high)))
+        done(py, py.detach(|| affine_segments::segment_extremes::<K>(values, offsets, low, high)))
     })
 }
 
@@ -73,7 +74,7 @@ pub fn segment_quantize(
     by_dtype!(dtype, K => {
         let values = In::<<K as Number>::Item>::new("values", values, 1)?;
         let values = values.items()?;
-        done(py, py.detach(|| affine::segment_quantize::<K>(values, offsets, grid, bits, codes)))
+        done(py, py.detach(|| affine_segments::segment_quantize::<K>(values, offsets, grid, bits, codes)))
     })
 }
 
@@ -96,6 +97,6 @@ pub fn segment_dequantize(
     by_dtype!(dtype, K => {
         let mut out = Out::<<K as Number>::Item>::new("out", out, 1)?;
         let out = out.items()?;
-        done(py, py.detach(|| affine::segment_dequantize::<K>(codes, offsets, grid, out)))
+        done(py, py.detach(|| affine_segments::segment_dequantize::<K>(codes, offsets, grid, out)))
     })
 }

@@ -1,9 +1,9 @@
 //! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
 
-use super::grid::Grid;
-use super::groups::{self, Grouped};
-use super::runs::{check_length, take};
-use super::scales::{ScaleMut, make_scales};
+use crate::affine::grid::Grid;
+use crate::affine::groups::{self, Grouped};
+use crate::affine::runs::{check_length, take};
+use crate::affine::scales::{ScaleMut, make_scales};
 use crate::nm::{self, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
