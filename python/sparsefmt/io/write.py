@@ -22,7 +22,6 @@ from sparsefmt.io.dtypes import PAIRED, has_odd_bools, stored_as
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.sparse import SparseTensor
 
-
 _MOST_PAIRED = 63  # axes of an array whose items take an axis of two in the file
 
 
