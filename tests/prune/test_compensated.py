@@ -69,7 +69,9 @@ def test_dense_outputs_as_target() -> None:
         compensated(W, "2:4", M, target="inputs")
 
 
-@pytest.mark.parametrize("codec", ["int8", "int4:g8", "int4:g8:asym", "int4:tensor", "int4:f32", "kmeans16"])
+@pytest.mark.parametrize(
+    "codec", ["int8", "int4:g8", "int4:g8:asym", "int4:tensor", "int4:f32", "int3:g8", "int2:g8:asym", "kmeans16"]
+)
 @pytest.mark.parametrize("pattern", ["nm2:4", "dense", "bsr4x4", 0.5, "t2:4", "v4:2:8"])
 def test_codes_are_chosen_in_the_same_fit(pattern: object, codec: str) -> None:
     done = compensated(W, pattern, M, codec=codec)

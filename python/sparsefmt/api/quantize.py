@@ -43,8 +43,8 @@ def quantize(t: SparseTensor, codec: str, *, moments: InputMoments | None = None
 
     Args:
         t: a raw tensor of any structure.
-        codec: "int8" or "int4", with options: `:gK` one scale per K dense columns, `:row` (default), `:tensor`;
-            `:asym` zero points; `:f32` scales in float32 instead of float16.
+        codec: "int2" to "int8", the bits per code, with options: `:gK` one scale per K dense columns, `:row`
+            (default), `:tensor`; `:asym` zero points; `:f32` scales in float32 instead of float16.
         moments: of the inputs that the weight is multiplied with, `sparsefmt.prune.Moments`. Then scales and codes are
             chosen by coordinate descent on the error of the outputs; without, each code is the nearest to its value.
 
@@ -52,8 +52,8 @@ def quantize(t: SparseTensor, codec: str, *, moments: InputMoments | None = None
         A tensor of the same structure and dtype. A kept value that rounds to 0 stays a slot.
 
     Raises:
-        CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype, an unknown
-            codec, or a tensor that has a codec already.
+        CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype or too small
+            for it, an unknown codec, moments for a codec that has no codes to choose, or a tensor with a codec.
         FormatError: moments of another width.
 
     >>> import sparsefmt as sf
@@ -64,11 +64,14 @@ def quantize(t: SparseTensor, codec: str, *, moments: InputMoments | None = None
     t = as_tensor(t)
     values = raw_values(t, "quantize")
     kind, options = parse_codec(codec) if isinstance(codec, str) else (Raw, {})
-    if not issubclass(kind, Affine):
+    if issubclass(kind, Raw | Codebook):
         msg = f"quantize: want a codec such as 'int8' or 'int4:g128', got {codec!r}; for k-means use sf.cluster"
         raise CodecError(msg)
     codes = kind.encode(t.structure, values, options)
-    if moments is not None and values.dtype.name not in INTEGERS and t.structure.slots:
+    if moments is not None and not issubclass(kind, Affine):
+        msg = f"quantize: moments choose codes of int2 .. int8, not of {codec!r}; leave out moments="
+        raise CodecError(msg)
+    if moments is not None and issubclass(kind, Affine) and values.dtype.name not in INTEGERS and t.structure.slots:
         codes = _chosen(t, values, kind, options, np.asarray(moments.second, np.float64))
     return SparseTensor.from_checked(t.structure, codes, t.shape)
 
