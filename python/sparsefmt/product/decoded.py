@@ -59,7 +59,7 @@ def matmul(s: Structure, values: Codec, x: Array) -> Array:
     NaN and infinities in x pass through nonzero elements of w only.
     """
     vector = x.ndim == 1
-    result = result_dtypes(values.dtype, x.dtype)[0]
+    result = result_dtypes(values.dtype, x.dtype, s.shape[1])[0]
     compute = summing_dtype(values.dtype, x.dtype, s.shape[1])
     right = (x[:, None] if vector else x).astype(compute, copy=False)
     out = zeros((*right.shape[:-2], s.shape[0], right.shape[-1]), compute, "the product")
@@ -91,7 +91,7 @@ def matmul(s: Structure, values: Codec, x: Array) -> Array:
 
 def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
     """`x @ w` for x of shape (..., rows) or (rows,)."""
-    result = result_dtypes(values.dtype, x.dtype)[0]
+    result = result_dtypes(values.dtype, x.dtype, s.shape[0])[0]
     compute = summing_dtype(values.dtype, x.dtype, s.shape[0])
     left = x.astype(compute, copy=False)
     out = zeros((*x.shape[:-1], s.shape[1]), compute, "the product")
