@@ -170,3 +170,19 @@ def test_a_file_that_is_replaced_while_it_is_packed(tmp_path: Path) -> None:
     with pytest.raises(sf.CheckpointError, match="was replaced by another file while it was read"):
         sf.transform(path, tmp_path / "o.safetensors", step)
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_metadata_that_is_null(cli: Cli, tmp_path: Path) -> None:
+    header = {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metadata__": None}
+    path = header_file(tmp_path / "m.safetensors", header, np.ones(2, np.float32).tobytes())
+    assert sf.load(path)["w"].tolist() == [1, 1]
+
+
+def test_a_folder_is_loaded_at_once() -> None:
+    found = sf.load(CASES / "stray_shard")
+    with sf.open_checkpoint(CASES / "stray_shard") as c:
+        assert list(found) == sorted(c)
+        for name, w in found.items():
+            assert w.tobytes() == c[name].tobytes()
+    with pytest.raises(KeyError, match="holds no tensor 'no'"):
+        sf.load(CASES / "stray_shard", ["no"])
