@@ -112,7 +112,7 @@ def test_the_result_may_be_packed(run: Runner, out: str) -> None:
         sf.save(f"{name}.safetensors", {"w": sf.encode(tau, "csr"), "b": np.ones(60, np.float32)})
     done = run("--method", "task_arithmetic", "a.safetensors:0.5", "b.safetensors", out, "--format", "csr")
     assert done.exit_code == 0, done.output
-    assert "merged 2 tensors, 1 of them packed as csr of 2 models" in done.output
+    assert "merged 2 tensors, 1 of them packed as csr, of 2 models" in done.output
     got = sf.open_checkpoint(out)
     assert got.entries["w"].format == "csr"
     want = sf.merge.task_arithmetic([sf.load("a.safetensors"), sf.load("b.safetensors")], weights=[0.5, 1])

@@ -164,7 +164,10 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
             recipe, dense, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
             shard_bytes=out_shard_size, copy_tokenizer=given["copy_tokenizer"], **settings,
         )  # fmt: skip
-        packed = f", {write_packed(dense, out, given['fmt'])} of them packed as {given['fmt']}" if given["fmt"] else ""
+        packed = ""
+        if given["fmt"]:
+            count = write_packed(dense, out, given["fmt"], executor=executor, overwrite=given["force"])
+            packed = f", {count} of them packed as {given['fmt']},"
     kept = f", {done.kept} of them from an earlier run" if done.kept else ""
     click.echo(
         f"merged {done.tensors} tensors{packed} of {len(planned.models)} models by {planned.config.method.name}; "

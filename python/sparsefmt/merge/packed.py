@@ -2,38 +2,29 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 
-from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.folder import write_model
-from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.readers.base import Source
-from sparsefmt.checkpoint.recipe import Recipe
+from sparsefmt.checkpoint.entry import Entry
+from sparsefmt.checkpoint.steps import pack
+from sparsefmt.checkpoint.transform import transform
 
 
-def write_packed(dense: Path, out: Path, fmt: str) -> int:
+def write_packed(dense: Path, out: Path, fmt: str, *, executor: Executor | None = None, overwrite: bool = False) -> int:
     """Writes a dense checkpoint again with its matrices in a format that holds them exactly; gives their number.
 
-    A tensor is in memory at a time. Tensors of other ranks, and integers, stay plain.
+    Tensors of other ranks, and integers, stay plain.
 
     Raises:
         PatternError: a tensor has not the pattern of the format.
     """
-    recipe, count = Recipe(fmt), 0
-    with open_checkpoint(dense) as model:
-        chosen = {name for name, entry in model.entries.items() if len(entry.shape) == 2 and entry.is_inexact}
+    report = transform(dense, out, pack(fmt), select=is_matrix, executor=executor, overwrite=overwrite)
+    return len(report.changed)
 
-        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
-            nonlocal count
-            made: dict[str, Value] = {}
-            for name in names:
-                made[name] = recipe.pack(name, shard.read(name)) if name in chosen else shard.read(name)
-                count += name in chosen
-            return made, dict(shard.metadata)
 
-        write_model(model, out, step)
-    return count
+def is_matrix(name: str, entry: Entry) -> bool:
+    """Whether a tensor is one that is packed."""
+    return len(entry.shape) == 2 and entry.is_inexact
 
 
 class DenseRoom:
