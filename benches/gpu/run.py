@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cases
 import checks
 import numpy as np
 
+import cases
 import sparsefmt as sf
 from sparsefmt.cuda import lt, nvrtc
 

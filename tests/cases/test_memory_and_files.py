@@ -154,3 +154,14 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
         sf.load(file)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="bytes"):
         sf.load(b"\0\1")  # type: ignore[arg-type]
+
+
+def test_what_is_saved_can_be_loaded(tmp_path: Path) -> None:
+    sf.save(tmp_path / "a.safetensors", {"w": np.ones((1,) * 63, np.complex128), "v": np.ones((1,) * 64)})
+    assert sf.load(tmp_path / "a.safetensors")["w"].ndim == 63
+    with pytest.raises(sf.FormatError, match="rank 64"):
+        sf.save(tmp_path / "b.safetensors", {"w": np.ones((1,) * 64, np.complex128)})
+    t = sf.encode(np.zeros((0, 8), np.float32), "nm2:4@64/int4:g4")
+    assert t.values.arrays()["codes"].shape == (0, 64)
+    sf.save(tmp_path / "c.safetensors", {"t": t})
+    assert sf.equal(sf.load(tmp_path / "c.safetensors")["t"], t)

@@ -14,6 +14,8 @@ from sparsefmt.cli.inspect import inspect
 from sparsefmt.cli.log import log
 from sparsefmt.cli.merge import merge
 from sparsefmt.cli.pack import pack
+from sparsefmt.cli.plan import plan
+from sparsefmt.cli.prune import prune
 from sparsefmt.cli.report import report
 from sparsefmt.cli.unpack import unpack
 from sparsefmt.cli.verify import verify
@@ -52,6 +54,9 @@ def app() -> None:
 
 
 for command in (pack, unpack, convert, merge, inspect, verify, diff, apply, log, report, doctor, formats):
+for command in (
+    pack, unpack, convert, prune, plan, merge, inspect, verify, diff, apply, log, report, formats,
+):  # fmt: skip
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

@@ -7,6 +7,7 @@ from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
 from sparsefmt.base.dtypes import DTYPES, Dtype, native, zero_mask
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError
 from sparsefmt.base.limits import check_size
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
@@ -49,6 +50,8 @@ def move(t: SparseTensor, device: str) -> SparseTensor:
 
 
 def _codec_to_device(codec: Codec) -> Codec:
+    if not isinstance(codec, Raw | Affine | Codebook):
+        codecs.coded(codec)
     if carrier(codec.dtype) == codec.dtype:
         return codec.map(to_device)
     if isinstance(codec, Raw):
@@ -96,8 +99,7 @@ def _encode(a: DeviceArray, target: Format, zero: str, prune: bool, score: objec
     zero_mask(dtype, zero)
     if (prune and not nm) or (score is not None and not prune) or (codebook is not None and codec is not Codebook):
         raise Refused
-    if nm and dtype.kind == "c":
-        raise Refused
+    target.structure.check_dtype(dtype)
     w = contiguous(a).reshape(shape)
     structure, slots = structures.encode(
         w, dtype, zero, target.structure, target.params, raw=codec is Raw, keys=_keys(score, a.shape), prune=prune

@@ -17,7 +17,7 @@ from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes
 from sparsefmt.structures.csr import Csr, offsets, rebased
 from sparsefmt.structures.dense import Dense
-from sparsefmt.structures.nm import Nm, check_real
+from sparsefmt.structures.nm import Nm
 
 _BYTES = 1 << 19  # of the matrix that each thread works on at once; half of it where they must be copied first
 
@@ -126,7 +126,7 @@ class NmPieces(Pieces):
 
     def __init__(self, w: Matrix, zero: int, params: Params, prune: bool, score: Array | None) -> None:
         super().__init__(w, zero)
-        check_real(w)
+        Nm.check_dtype(w.dtype)
         self._bare, self.prune, self.score = {**params, "align": 1}, prune, score
         made, self.codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
         self.structure, self._per_row = made, made.groups * made.n

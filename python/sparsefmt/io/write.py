@@ -22,6 +22,8 @@ from sparsefmt.io.dtypes import PAIRED, has_odd_bools, stored_as
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.sparse import SparseTensor
 
+_MOST_PAIRED = 63  # axes of an array whose items take an axis of two in the file
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -186,6 +188,9 @@ def plain_array(name: str, t: object) -> Array:
     except DtypeError as e:
         msg = f"tensor {name!r}: {e}"
         raise DtypeError(msg) from None
+    if t.dtype.name == PAIRED and t.ndim > _MOST_PAIRED:
+        msg = f"tensor {name!r}: {PAIRED} of rank {t.ndim} needs one axis more than NumPy has; reshape it"
+        raise FormatError(msg)
     return t
 
 

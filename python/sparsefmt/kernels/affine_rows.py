@@ -11,6 +11,7 @@ from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.stream import pack_stream, unpack_stream
 
+FUSED_BITS = (4, 8)  # the widths of codes that these kernels take
 SINGLES = ("float16", "bfloat16", "float32")  # the dtypes that these kernels take
 _NONE = np.empty((0, 0), np.uint8)
 
@@ -28,12 +29,15 @@ def nibbles(codes: Array) -> Array:
 
 
 def symmetric_codes(x: Array, dtype: str, per: int, bits: int, scale: Array) -> Array | None:
-    """Fills `scale` (rows, groups of `per` items) and gives the codes; None where a scale is not finite."""
+    """Fills `scale` (rows, groups of `per` items) and returns the codes; None where a scale is beyond its dtype.
+
+    Also where it is too small for it, see `quotients`.
+    """
     compute = compute_dtype(DTYPES[dtype])
     low, high = np.empty(scale.shape, compute), np.empty(scale.shape, compute)
     affine_extremes(x, dtype, per, low, high)
     scale[...] = quotients(np.maximum(-low, high), 2 ** (bits - 1) - 1, scale.dtype)
-    if not np.isfinite(scale).all():
+    if not (np.isfinite(scale).all() and scale.all()):
         return None
     codes = np.empty(x.shape, np.uint8)
     affine_quantize(x, dtype, per, scale, _NONE, bits, codes)
@@ -59,8 +63,8 @@ def nm_affine_encode(
     `group` is a multiple of m, or at least the columns; `scale` is (rows, groups). `values` (rows, bytes) uint8 holds
     a byte per slot, or two codes per byte, low nibble first; then zeros. Takes float16, bfloat16 and float32.
 
-    Gives 0, or 1 where a group has too many nonzeros, a value is not finite, or a scale is beyond its dtype; the
-    arrays hold nothing of use then.
+    Returns 0, or 1 where a group has too many nonzeros, a value is not finite, or a scale is beyond its dtype or too
+    small for it; the content of the arrays is unspecified then.
     """
     slots = raw_slots(w, zero, bool(prune), dtype, n, m, codes)
     if slots is None:
@@ -121,7 +125,8 @@ def bits_affine_encode(
     of 4 bits that stands second in its byte leaves the first as it is. Zeros that are not stored change no scale.
     Takes float16, bfloat16 and float32.
 
-    Gives 0, or 1 where a value is not finite, or a scale is beyond its dtype; the arrays hold nothing of use then.
+    Returns 0, or 1 where a value is not finite, or a scale is beyond its dtype or too small for it; the content of
+    the arrays is unspecified then.
     """
     place = span(row_offsets)
     if not (w.size and np.array_equal(bits_row_counts(bits[:, : -(-w.shape[1] // 8)]), np.diff(row_offsets))):

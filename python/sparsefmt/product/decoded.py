@@ -8,7 +8,7 @@ from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.matrix import blocks
 from sparsefmt.codecs.base import Codec
-from sparsefmt.encoding.routes import HUBS, restructure
+from sparsefmt.encoding.routes import restructure
 from sparsefmt.kernels.settings import get_num_threads
 from sparsefmt.product.dtypes import result_dtypes, summing_dtype
 from sparsefmt.structures.base import Structure
@@ -22,7 +22,7 @@ def by_slots(s: Structure, itemsize: int) -> bool:
     if s.kind in ("dense", "nm") or 0 in s.shape:
         return False
     step_bytes = s.row_step * s.shape[1] * itemsize
-    return step_bytes > BUDGET or (s.kind in HUBS and s.shape[0] * s.shape[1] > 64 * s.slots)
+    return step_bytes > BUDGET or (s.keeps_slots and s.shape[0] * s.shape[1] > 64 * s.slots)
 
 
 def _decoded(s: Structure, values: Codec, compute: Dtype) -> Iterator[tuple[int, int, Array]]:

@@ -14,6 +14,7 @@ from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.routes import restructure
 from sparsefmt.kernels import product as kernels
+from sparsefmt.kernels.affine_rows import FUSED_BITS
 from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product.dtypes import result_dtypes, rounded
 from sparsefmt.structures.base import Structure
@@ -123,6 +124,7 @@ def takes_integers(s: Structure, values: Codec) -> bool:
     """Whether `in_integers` takes the matrix."""
     group = getattr(values, "group", 1)
     fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
+    fits = fits and values.slot_bits in FUSED_BITS and values.product_slots(s) is not None
     return fits and s.kind in ("nm", "bitmask", "dense") and s.shape[1] <= WIDEST
 
 

@@ -19,9 +19,12 @@ from sparsefmt.product.decoded import BUDGET, by_slots
 from sparsefmt.product.dtypes import result_dtypes
 from sparsefmt.product.packed import WIDEST, in_pairs, pairs_are_fast
 from sparsefmt.structures.base import Structure
+from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.nm import Nm
 
 _KNOWN = 64  # products of a matrix whose plans are kept
 WIDE = tuple(DTYPES[name] for name in ("float64", "int32", "int64", "uint32", "uint64", *COMPLEX))
@@ -99,13 +102,13 @@ def is_plain(s: Structure, values: Codec, compute: Dtype) -> bool:
 
 def _is_taken(s: Structure, values: Codec) -> bool:
     """Whether a kernel takes the matrix."""
-    if not NATIVE or 0 in s.shape or values.dtype in WIDE:
+    if not NATIVE or 0 in s.shape or values.dtype in WIDE or values.product_slots(s) is None:
         return False
     if isinstance(s, Coo):  # its rows become offsets
         return s.shape[0] <= 8 * s.slots + 1024
     if isinstance(s, Csc):
         return s.shape[0] <= 8 * s.slots + 1024 and values.anywhere
-    return isinstance(s, Csr | Bsr) or s.shape[1] <= WIDEST
+    return isinstance(s, Csr | Bsr) or (isinstance(s, Nm | Bitmask | Dense) and s.shape[1] <= WIDEST)
 
 
 def _kernel_name(s: Structure, k: int) -> str:

@@ -52,6 +52,7 @@ class Coo(Structure):
     pattern: ClassVar[str] = "coo"
     template: ClassVar[str] = "coo"
     example: ClassVar[str] = "coo"
+    keeps_slots: ClassVar[bool] = True
     array_names: ClassVar[tuple[str, ...]] = ("row", "col")
 
     row: Array

@@ -97,7 +97,7 @@ fn rows_of<'a>(scale: ScaleMut<'a>, ranges: &[Range<usize>], shape: (usize, usiz
 }
 
 /// Codes the slots of `offsets`, absolute places in `values`. `tile` writes the bits of some columns of a row, with
-/// what its task has. Gives false where a value is not finite, or a scale is beyond its dtype.
+/// what its task has. Gives false where a value is not finite, or a scale is beyond its dtype or too small for it.
 #[expect(clippy::too_many_arguments, reason = "those of both definitions, and what they do differently")]
 fn encode<K: Grouped, I: Index, X: Send>(
     w: Matrix<'_, K::Item>,
@@ -170,7 +170,8 @@ fn encode<K: Grouped, I: Index, X: Send>(
 /// columns of a row. `row_offsets` are absolute places in `values`: a code of 4 bits that stands second in its byte
 /// leaves the first as it is.
 ///
-/// Gives false where a value is not finite, or a scale is beyond its dtype; nothing is of use then.
+/// Gives false where a value is not finite, or a scale is beyond its dtype or too small for it;
+/// what was written is unspecified then.
 ///
 /// # Errors
 /// Shapes do not fit, `row_offsets` do not agree with the bits; `group` is 0; `bits` is neither 4 nor 8.

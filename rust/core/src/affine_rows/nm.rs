@@ -140,7 +140,7 @@ struct Room<'a> {
 ///
 /// `codes`, `scale` and `values` have a row for each row of `w`; those of codes and values may be longer than they
 /// need to be and are completed by zeros. Gives false if some groups are overfull, a value is not finite, or a scale
-/// is beyond its dtype; they hold nothing of use then.
+/// is beyond its dtype or too small for it; what they hold is unspecified then.
 ///
 /// # Errors
 /// Shapes do not fit; `group` is neither a multiple of m nor the row; `bits` is neither 4 nor 8.
