@@ -53,10 +53,12 @@ def app() -> None:
     """Packs sparse weights: small on disk, fast to load, exact to read back."""
 
 
-for command in (pack, unpack, convert, merge, inspect, verify, diff, apply, log, report, doctor, formats):
-for command in (
-    pack, unpack, convert, prune, plan, merge, inspect, verify, diff, apply, log, report, formats,
-):  # fmt: skip
+COMMANDS = (
+    *(pack, unpack, convert, prune, plan, merge, diff, apply, log),
+    *(inspect, verify, report, doctor, formats),
+)
+
+for command in COMMANDS:
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )
