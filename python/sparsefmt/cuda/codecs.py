@@ -97,7 +97,7 @@ def coded(codec: Codec) -> Codebook:
 
 def pack(s: Structure, codes: DeviceArray, bits: int) -> DeviceArray:
     """A body of codes, one byte each, as `codecs.streams.pack` stores them."""
-    rows, count = (codes.shape[0], s.slots // max(codes.shape[0], 1)) if s.padded else (1, codes.size)
+    rows, count = codes.shape if s.padded else (1, codes.size)
     used = -(-count * bits // 8)
     if s.padded:
         out = zeros((rows, -(-used // ALIGNMENT) * ALIGNMENT), np.uint8, "codes")
