@@ -17,6 +17,7 @@ mod csc;
 mod csr;
 mod header;
 mod nm;
+mod plan;
 mod product;
 mod segments;
 mod settings;
@@ -60,6 +61,8 @@ mod _native {
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::plan::{product_plan, product_ways_taken};
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
