@@ -10,6 +10,7 @@ import numpy as np
 
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Dtype
+from sparsefmt.base.errors import BackendError
 from sparsefmt.codecs.affine import Affine, Int4
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.codebook import Codebook
@@ -223,7 +224,7 @@ def decode(s: Structure, codec: Codec, low: int, high: int) -> DeviceArray:
         macros = _affine_macros(place, codec.dtype, scale)
         launch.run("codec", "dequantize", macros, place.threads, *place.args, *args)
         return out
-    assert isinstance(codec, Codebook)
+    codec = _codebook(codec)
     books = codec.codebook if codec.codebook.ndim == 1 or part is s else codec.codebook[low:high]
     look_up(part, codes, books, out)
     return out
@@ -251,7 +252,7 @@ def lift(s: Structure, codec: Codec) -> DeviceArray:
     codes = fetched(s, codec, 0, rows)
     if isinstance(codec, Affine):
         return _shifted(s, codec, codes, -1)
-    assert isinstance(codec, Codebook)
+    codec = _codebook(codec)
     return clusters.lift(codec, codes, lambda tables, out: look_up(s, codes, tables, out))
 
 
@@ -264,7 +265,7 @@ def lower(s: Structure, slots: DeviceArray, codec: Codec) -> Codec:
         codes = _shifted(s, codec, slots, 1)
         stored = pack(s, codes, 4) if isinstance(codec, Int4) else widened(s, codes, 8).view(codec.codes.dtype)
         return type(codec)(stored, codec.scale, codec.zero_point, codec.group, codec.dtype, check=False)
-    assert isinstance(codec, Codebook)
+    codec = _codebook(codec)
     codes = clusters.lower(s.kind, codec, slots, lambda tables, out: look_up(s, slots, tables, out))
     return Codebook(pack(s, codes, codec.bits), codec.codebook, check=False)
 
@@ -276,3 +277,25 @@ def _shifted(s: Structure, codec: Affine, codes: DeviceArray, sign: int) -> Devi
     args = (codes, codec.group, codec.scale.shape[1], sign, codec.zero_point, out)
     launch.run("codec", "shift", _affine_macros(place, None, codec.scale), place.threads, *place.args, *args)
     return out
+
+
+def check_codec(kind: type[Codec]) -> None:
+    """Checks that the GPU knows a codec.
+
+    Raises:
+        BackendError: it does not.
+    """
+    known = issubclass(kind, Raw | Codebook) or (issubclass(kind, Affine) and kind.bits in (4, 8))
+    if not known:
+        msg = (
+            f"the GPU does not know the codec {kind.kind!r}; it has raw, int8, int4 and kmeans; stay on the CPU with it"
+        )
+        raise BackendError(msg)
+
+
+def _codebook(codec: Codec) -> Codebook:
+    """The last of the codecs that the GPU knows."""
+    if not isinstance(codec, Codebook):
+        msg = f"the GPU does not know the codec {codec.kind!r}"
+        raise BackendError(msg)
+    return codec

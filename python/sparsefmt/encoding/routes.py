@@ -8,6 +8,7 @@ kept; coming from nm, bsr and dense, and going to nm and bsr, zero slots are lef
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -280,6 +281,11 @@ def restructure(s: Structure, slots: Array, target: type[Structure], params: Par
         PatternError: the target cannot hold the pattern.
         SizeError: the target would be larger than allowed.
     """
-    for a, b in zip(path := route(s, target, params, slots.itemsize), path[1:], strict=False):
-        s, slots = EDGES[a, b].run(s, slots, params if b == path[-1] else {"align": 1})
+    return along(route(s, target, params, slots.itemsize), s, slots, params)
+
+
+def along(way: list[str], s: Structure, slots: Array, params: Params) -> tuple[Structure, Array]:
+    """Converts along a way that `route` found; `params` are those of the target."""
+    for at, edge_of in enumerate(pairwise(way), 2):
+        s, slots = EDGES[edge_of].run(s, slots, params if at == len(way) else {"align": 1})
     return s, slots

@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 
-from sparsefmt.api.encode import score_matrix
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import as_array, whole
 from sparsefmt.base.dtypes import Array, item_dtype, items
@@ -13,6 +12,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.structures.nm import check_nm, prune_block, ranges, score_keys
+from sparsefmt.tensor.cpu import score_matrix
 
 
 def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:

@@ -6,24 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
-from sparsefmt.base.coerce import checked_shape, is_device_array, is_plain, matrix_shape
-from sparsefmt.base.dtypes import Array, Dtype, dtype_named, items, native, zero_mask
+from sparsefmt.base.coerce import checked_shape, is_device_array, matrix_shape
+from sparsefmt.base.dtypes import Array, Dtype, dtype_named, items
 from sparsefmt.base.errors import BackendError, CodecError, DtypeError, FormatError
-from sparsefmt.base.matrix import blocks, copy_rows
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.encoding import routes
 from sparsefmt.encoding.format_text import parse, parse_codec
-from sparsefmt.kernels.rowwise import count_nonzero
-from sparsefmt.product import multiply
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor.backend import EXPORTS
-from sparsefmt.tensor.base import Packed, operand
+from sparsefmt.tensor.backend import Backend, ToScipy
+from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.storage import Storage, storage
 from sparsefmt.tensor.transposed import Transposed
 
@@ -112,9 +108,7 @@ class SparseTensor(Packed):
     @property
     def nnz(self) -> int:
         """Number of elements that are not zero by value (-0.0 is zero)."""
-        if self._on_gpu:
-            return int(EXPORTS["device.nnz"](self))
-        return count_nonzero(items(self.values.decode(self.structure)).reshape(-1), zero_mask(self.dtype, "value"))
+        return self.backend().nnz(self)
 
     @property
     def density(self) -> float:
@@ -151,6 +145,10 @@ class SparseTensor(Packed):
     def _on_gpu(self) -> bool:
         return not isinstance(getattr(self.values, self.values.array_names[0]), np.ndarray)
 
+    def backend(self, x: object = None) -> "Backend[SparseTensor]":
+        """What packs and unpacks it where its arrays are, or what multiplies it by `x`."""
+        return backends["cuda" if self._on_gpu or is_device_array(x) else "cpu"]
+
     def __repr__(self) -> str:
         place = f", {self.device}" if self._on_gpu else ""
         return (
@@ -182,42 +180,7 @@ class SparseTensor(Packed):
         array([[0, 7],
                [0, 0]], dtype=int8)
         """
-        if self._on_gpu:
-            made: Array = EXPORTS["device.to_dense"](self, out, max_bytes)
-            return made
-        if out is None:
-            out = empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
-        else:
-            self._check_out(out)
-        if not self.size:
-            return out
-        (rows, cols), step = self.structure.shape, self.structure.row_step
-        if is_plain(out):
-            self.values.decode_rows(self.structure, 0, rows, out.reshape(rows, cols))
-            return out
-        buffer = empty(0, self.dtype)
-        for low, high in blocks(rows, cols * self.dtype.itemsize, step):
-            if high - low != len(buffer):
-                buffer = empty((high - low, cols), self.dtype, "a block of rows")
-            self.values.decode_rows(self.structure, low, high, buffer)
-            copy_rows(out, low, high, buffer, back=True)
-        return out
-
-    def _check_out(self, out: Array) -> None:
-        if not isinstance(out, np.ndarray) or out.shape != self.shape:
-            got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
-            msg = f"out: want an array of shape {self.shape}, got {got}"
-            raise FormatError(msg)
-        if native(out.dtype) != self.dtype:
-            msg = f"out: want {self.dtype}, got {out.dtype}"
-            raise DtypeError(msg)
-        if not out.flags.writeable:
-            msg = "out: the array is read-only"
-            raise FormatError(msg)
-        parts = (*self.structure.arrays().values(), *self.values.arrays().values())
-        if any(np.may_share_memory(out, a) for a in parts):
-            msg = "out: the array shares memory with the tensor"
-            raise FormatError(msg)
+        return self.backend().to_dense(self, out, max_bytes)
 
     def toarray(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """The same as `to_dense`."""
@@ -249,15 +212,7 @@ class SparseTensor(Packed):
         if target.structure is Nm and self.dtype.kind == "c":
             msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
             raise DtypeError(msg)
-        if self._on_gpu:
-            made: SparseTensor = EXPORTS["device.convert"](self, fmt, target)
-            return made
-        way = routes.route(self.structure, target.structure, target.params, self.values.lifted_bits // 8)
-        if len(way) == 1:
-            return self
-        lifted = self.values.lift(self.structure)
-        structure, slots = routes.restructure(self.structure, lifted, target.structure, target.params)
-        return SparseTensor.from_checked(structure, self.values.lower(structure, slots), self.shape)
+        return self.backend().convert(self, fmt, target)
 
     def to(self, device: str) -> "SparseTensor":
         """The tensor on a device: "cpu", "cuda" (the current one), "cuda:1"; itself if it is there.
@@ -270,12 +225,11 @@ class SparseTensor(Packed):
         """
         if device == "cpu" and not self._on_gpu:
             return self
-        made: SparseTensor = EXPORTS["device.move"](self, device)
-        return made
+        return backends["cuda"].move(self, device)
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """The same as `sparsefmt.to_scipy(t)`."""
-        return EXPORTS["to_scipy"](self, copy=copy)
+        return lent["to_scipy"](self, copy=copy)
 
     @property
     def T(self) -> "SparseTensor | Transposed":
@@ -312,32 +266,18 @@ class SparseTensor(Packed):
             SizeError: the product would be larger than allowed.
             BackendError: one of the two is on a GPU and the other is not; see `sparsefmt.cuda.matmul`.
         """
-        if self._on_gpu or is_device_array(x):
-            made: Array = EXPORTS["device.matmul"](self, x)
-            return made
-        x = operand(x)
-        fits = x.shape[-2 if x.ndim > 1 else 0] == self.shape[-1] and (self.ndim <= 2 or x.ndim <= 2)
-        if not fits:
-            msg = f"t @ x: shapes {self.shape} and {x.shape} do not fit"
-            raise FormatError(msg)
-        out = multiply.matmul(self.structure, self.values, x)
-        if self.ndim == 1:
-            return out[0] if x.ndim == 1 else out[..., 0, :]
-        return out if self.ndim == 2 else out.reshape(*self.shape[:-1], *out.shape[1:])
+        return self.backend(x).matmul(self, x)
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
-        if self._on_gpu or is_device_array(x):
-            made: Array = EXPORTS["device.rmatmul"](self, x)
-            return made
-        x = operand(x)
-        if self.ndim > 2 or x.shape[-1] != self.shape[0]:
-            msg = f"x @ t: shapes {x.shape} and {self.shape} do not fit"
-            raise FormatError(msg)
-        if self.ndim == 1:  # a vector on the right: the one row of the matrix times the last axis of x
-            row = multiply.matmul(self.structure, self.values, x.reshape(matrix_shape(x.shape)).T)[0]
-            return np.asarray(row.reshape(x.shape[:-1])[()])
-        return multiply.rmatmul(self.structure, self.values, x)
+        return self.backend(x).rmatmul(self, x)
+
+
+backends: dict[str, Backend[SparseTensor]] = {}
+"""By the first part of a device: "cpu", "cuda"."""
+
+lent: dict[str, ToScipy[SparseTensor]] = {}
+"""What layers above tensors lend to their methods."""
 
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]
