@@ -114,6 +114,11 @@ def parts(w: Array, fmt: str, zero: str) -> dict[str, Array]:
     if fmt == "csc":
         col, row = (i.astype(np.int32) for i in np.nonzero(~z.T))
         return {"indptr": offsets((~z).sum(axis=0)), "indices": row, "data": a[row, col]}
+    if fmt == "gap":
+        lines = [gap_bytes(np.flatnonzero(~line).tolist()) for line in z]
+        gaps = np.frombuffer(b"".join(lines), np.uint8)
+        ends = offsets(np.array([len(line) for line in lines], np.int64))
+        return {"gaps": gaps, "byte_offsets": ends, "row_offsets": offsets((~z).sum(axis=1)), "data": a[row, col]}
     if fmt.startswith("bitmask"):
         align = 64 if fmt.endswith("@64") else 1
         lines = [padded(pack_lsb([int(bit) for bit in line], 1), align) for line in ~z]
@@ -124,6 +129,16 @@ def parts(w: Array, fmt: str, zero: str) -> dict[str, Array]:
     nm = nm_of(fmt)
     assert nm
     return nm_parts(a, z, *nm, 64 if fmt.endswith("@64") else 1)
+
+
+def gap_bytes(cols: list[int]) -> bytes:
+    """The distance of each column from the one before, minus one: 255 for every 255 in it, then the rest."""
+    out, before = bytearray(), -1
+    for col in cols:
+        more, rest = divmod(col - before - 1, 255)
+        out += b"\xff" * more + bytes([rest])
+        before = col
+    return bytes(out)
 
 
 def offsets(counts: Array) -> Array:

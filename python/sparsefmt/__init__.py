@@ -1,6 +1,6 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-from sparsefmt import checkpoint, cuda, prune
+from sparsefmt import checkpoint, cuda, delta, dynamic, merge, models, plan, prune, report
 from sparsefmt.api.compare import Comparison, compare
 from sparsefmt.api.convert import change as convert
 from sparsefmt.api.convert import explain
@@ -56,7 +56,9 @@ __all__ = [
     "convert",
     "cpu_features",
     "cuda",
+    "delta",
     "dequantize",
+    "dynamic",
     "encode",
     "equal",
     "explain",
@@ -66,9 +68,13 @@ __all__ = [
     "inspect",
     "load",
     "matmul",
+    "merge",
+    "models",
     "open_checkpoint",
+    "plan",
     "prune",
     "quantize",
+    "report",
     "save",
     "set_cache_bytes",
     "set_max_bytes",

@@ -244,6 +244,38 @@ def pack_stream(codes: _Array, bits: int, stream: _Array) -> None: ...
 def unpack_stream(stream: _Array, bits: int, codes: _Array) -> None: ...
 def stream_padding(stream: _Array, bits: int, count: int) -> int: ...
 
+# merge
+def merge_finite(items: _Array, dtype: str) -> int: ...
+def merge_gram(base: _Array, models: tuple[_Array, ...], dtypes: tuple[str, ...], kind: int, sums: _Array) -> None: ...
+def merge_histogram(
+    base: _Array, model: _Array, dtypes: tuple[str, ...], kind: int, shift: int, prefix: int, counts: _Array
+) -> None: ...
+def merge_mix(
+    base: _Array,
+    models: tuple[_Array, ...],
+    dtypes: tuple[str, ...],
+    masks: tuple[_Array, ...],
+    numbers: tuple[_Array, ...],
+    seed: int,
+    start: int,
+    rule: tuple[int, ...],
+    out: _Array,
+) -> int: ...
+def merge_norms(
+    base: _Array,
+    model: _Array,
+    dtypes: tuple[str, ...],
+    kind: int,
+    mask: _Array,
+    numbers: tuple[_Array, ...],
+    seed: int,
+    start: int,
+    sums: _Array,
+) -> None: ...
+
+# philox
+def philox_words(seed: int, stream: int, start: int, out: _Array) -> None: ...
+
 # checksum
 def xxh3_128(data: _Array) -> tuple[int, int]: ...
 def xxh3_blocks(sums: _Array, data: _Array) -> None: ...

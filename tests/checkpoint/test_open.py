@@ -181,9 +181,7 @@ def test_names_that_begin_with_a_dot_are_no_files(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a git-lfs pointer"),
         (b"PK\x03\x04" + bytes(60), "a zip archive (a PyTorch checkpoint"),
         (b"\x80\x02}q\x00." + bytes(60), "a pickle"),
-        (b"GGUF\x03\0\0\0" + bytes(60), "a GGUF file"),
         (b"\n<!DOCTYPE html><html>" + bytes(60), "a page of HTML"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(60), "an HDF5 file"),
     ],
 )
 def test_what_a_file_is_when_it_is_no_safetensors_file(tmp_path: Path, start: bytes, says: str) -> None:

@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,9 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS, open_file, reader_for
+from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
+from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 class Checkpoint(Mapping[str, Value]):
@@ -165,6 +169,30 @@ class Checkpoint(Mapping[str, Value]):
         """
         return self._owner(name).rows(name, low, high)
 
+    def array(self, name: str) -> Array:
+        """A plain array.
+
+        Raises:
+            KeyError: there is no such tensor.
+            CheckpointError: it is packed.
+        """
+        value = self[name]
+        if isinstance(value, SparseTensor):
+            msg = f"{self.path}: {name!r} is packed as {value.format}, want a plain array"
+            raise CheckpointError(msg)
+        return value
+
+    def explain(self, name: str) -> str:
+        """Says what a tensor is, and why it is not packed where its file holds codes that no format here takes.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+        value, source = self[name], self._owner(name)
+        kind = value.format if isinstance(value, SparseTensor) else f"plain {value.dtype}"
+        note = getattr(source, "notes", {}).get(name, "")
+        return f"{name}: {kind}, read by {self.reader}" + (f"; not packed: {note}" if note else "")
+
     def check(self) -> None:
         """Checks that all files are still those that were opened; to be called after reading.
 
@@ -221,16 +249,45 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
         raise CheckpointError(msg)
     if not path.is_dir() or any(found.sniff(path) for found in READERS.values()):
         name = reader_for(path, reader)
-        return Checkpoint(path, name, (READERS[name].open(path),))
+        raw = Checkpoint(path, name, (READERS[name].open(path),))
+        return raw if reader is not None else _translated(raw)
     layout = find_files(path, file)
     opened: list[Source] = []
     try:
         opened += (open_file(shard, reader) for shard in layout.files)
-        return Checkpoint(path, reader or "safetensors", tuple(opened), layout)
+        raw = Checkpoint(path, reader or "safetensors", tuple(opened), layout)
+        return raw if reader is not None else _translated(raw)
     except BaseException:
         for source in opened:
             source.close()
         raise
+
+
+def _translated(raw: Checkpoint) -> Checkpoint:
+    """Weights that are several arrays each as tensors; the checkpoint itself where it has none."""
+    marked = any(name.endswith(MARKS) for name in raw)
+    if raw.reader != "safetensors" or not (marked or raw.is_folder):
+        return raw
+    context = Context(raw.entries, raw.array, settings_of(raw.config), raw.metadata, named_dtype(raw.config))
+    scheme, weights = find_weights(context)
+    if not weights:
+        return raw
+    hidden = {key for w in weights for key in (*w.keys.values(), *w.dropped)}
+    if twice := [w.name for w in weights if w.name in raw and w.name not in hidden]:
+        msg = f"{raw.path}: {twice[0]!r} is there both plain and in parts"
+        raise CheckpointError(msg)
+    homes: dict[str, list[Weight]] = {}
+    for w in weights:
+        homes.setdefault(raw.entries[next(iter(w.keys.values()))].shard, []).append(w)
+    sources = tuple(Translated(s, raw, homes.get(s.path.name, []), hidden) for s in raw.sources)
+    layout = raw.layout
+    if layout is not None and layout.index is not None:
+        named = {name: e.shard for name, e in raw.entries.items() if name not in hidden}
+        shards = named | {w.name: shard for shard, found in homes.items() for w in found}
+        layout = replace(layout, weight_map=shards)
+    made = Checkpoint(raw.path, scheme, sources, layout)
+    made.left_out = (*raw.left_out, *(f"{key} (scales activations)" for w in weights for key in w.dropped))
+    return made
 
 
 def missing_name(name: object, names: list[str], where: str) -> str:

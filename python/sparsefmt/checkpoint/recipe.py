@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import sparsefmt as sf
+from sparsefmt import prune
+from sparsefmt.api.encode import encode
+from sparsefmt.api.quantize import cluster, quantize
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DtypeError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.encoding.format_text import parse
+from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
@@ -68,23 +71,23 @@ class Recipe:
                     return value
                 raise
 
-    def _packed(self, value: Value) -> sf.SparseTensor:
+    def _packed(self, value: Value) -> SparseTensor:
         if not self.prune:
-            return self._converted(value) if isinstance(value, sf.SparseTensor) else sf.encode(value, self.fmt)
-        w = value.to_dense() if isinstance(value, sf.SparseTensor) else value
+            return self._converted(value) if isinstance(value, SparseTensor) else encode(value, self.fmt)
+        w = value.to_dense() if isinstance(value, SparseTensor) else value
         if self._kind == "nm":
-            return sf.encode(w, self.fmt, prune=True)
-        return sf.encode(self._pruned(w), self.fmt)
+            return encode(w, self.fmt, prune=True)
+        return encode(self._pruned(w), self.fmt)
 
-    def _converted(self, t: sf.SparseTensor) -> sf.SparseTensor:
+    def _converted(self, t: SparseTensor) -> SparseTensor:
         structure, _, codec = self.fmt.partition("/")
         if self.exact or codec in ("", "raw"):
             return t.convert(self.fmt)
         t = t.convert(structure)
-        return sf.cluster(t, codec) if codec.startswith(Codebook.kind) else sf.quantize(t, codec)
+        return cluster(t, codec) if codec.startswith(Codebook.kind) else quantize(t, codec)
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
         if self._kind == "bsr":
-            return sf.prune.block(w, parse(self.fmt).params["block"], density)
-        return sf.prune.magnitude(w, density)
+            return prune.block(w, parse(self.fmt).params["block"], density)
+        return prune.magnitude(w, density)

@@ -9,6 +9,7 @@ from sparsefmt.cli.failures import EXIT_CODES, failure
 from sparsefmt.cli.formats import formats
 from sparsefmt.cli.inspect import inspect
 from sparsefmt.cli.pack import pack
+from sparsefmt.cli.report import report
 from sparsefmt.cli.unpack import unpack
 from sparsefmt.cli.verify import verify
 
@@ -45,7 +46,7 @@ def app() -> None:
     """Packs sparse weights: small on disk, fast to load, exact to read back."""
 
 
-for command in (pack, unpack, convert, inspect, verify, formats):
+for command in (pack, unpack, convert, inspect, verify, report, formats):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

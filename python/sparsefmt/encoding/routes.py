@@ -33,6 +33,7 @@ from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, accumulate, offsets
 from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.gap import Gap
 from sparsefmt.structures.nm import Nm, over_full
 from sparsefmt.structures.registry import STRUCTURES
 
@@ -215,6 +216,18 @@ def bsr_to_csr(s: Bsr, slots: Array, params: Params) -> tuple[Csr, Array]:
     if total:
         blocks.bsr_to_csr(s.indptr, s.indices, slots, s.shape[1], indptr, indices, kept)
     return Csr(indptr, indices, s.shape, check=False), kept
+
+
+@edge(Csr, Gap, cost=5, lines=(8, 0))
+def csr_to_gap(s: Csr, slots: Array, params: Params) -> tuple[Gap, Array]:
+    """Counts bytes, then writes gaps; offsets of rows and slots are shared."""
+    return Gap.from_csr(s), slots
+
+
+@edge(Gap, Csr, cost=5, lines=(4, 0))
+def gap_to_csr(s: Gap, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Sums up gaps; offsets of rows and slots are shared."""
+    return s.to_csr(), slots
 
 
 def to_dense(s: Structure, slots: Array, params: Params) -> tuple[Dense, Array]:

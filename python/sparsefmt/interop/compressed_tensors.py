@@ -6,7 +6,6 @@ stand in tests/data/reference; the readers of the sparse formats were removed th
 
 import numpy as np
 
-from sparsefmt.api.encode import encode
 from sparsefmt.base.coerce import plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
@@ -205,6 +204,7 @@ def from_pack_quantized(
     bits: int,
     *,
     zero_point: Array | None = None,
+    g_idx: Array | None = None,
     across_words: bool | None = None,
     dtype: "np.dtype[np.generic] | None" = None,
 ) -> tuple[SparseTensor | Array, str]:
@@ -216,6 +216,7 @@ def from_pack_quantized(
         shape: rows and cols.
         bits: per code, 2 to 8.
         zero_point: (ceil(rows * bits / 32), groups) int32, packed along the rows; None: symmetric.
+        g_idx: (cols,) the group of every column; None: in order.
         across_words: whether codes of 3, 5, 6, 7 bits lie across words, as newer versions have it; None: from the
             number of words.
         dtype: of the weights; default that of the scales.
@@ -246,7 +247,7 @@ def from_pack_quantized(
     if zero_point is not None:
         turned = np.ascontiguousarray(word_array("weight_zero_point", zero_point).T)
         point = (unpack_stream if across_words else unpack_words)(turned, bits, rows).T.reshape(scale.shape)
-    return integer_grid.value(Grid(codes, bits, scale, point, group, scale.dtype if dtype is None else dtype))
+    return integer_grid.ordered(Grid(codes, bits, scale, point, group, scale.dtype if dtype is None else dtype), g_idx)
 
 
 def from_int_quantized(
@@ -347,10 +348,3 @@ def to_pack_quantized(t: SparseTensor) -> dict[str, Array]:
         codes = (lifted + every) & np.uint8(2**bits - 1)
         parts["weight_zero_point"] = np.ascontiguousarray(pack_words(np.ascontiguousarray(point.T), bits).T)
     return {"weight_packed": pack_words(codes, bits), **parts}
-
-
-def bitmask_or_nm24(w: Array) -> SparseTensor:
-    """A dense matrix as the tensor that a sparse compressor here would write: nm2:4 if it fits, else bitmask."""
-    rows, cols = w.shape
-    held = np.count_nonzero(w.reshape(rows, -1, 4), axis=2) if cols % 4 == 0 and w.size else np.array([3])
-    return encode(w, "nm2:4" if held.max(initial=0) <= 2 else "bitmask")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
@@ -20,6 +20,7 @@ def from_gptq(
     *,
     bits: int = 4,
     zeros_minus_one: bool = True,
+    dtype: Dtype | None = None,
 ) -> tuple[SparseTensor | Array, str]:
     """The weight of a GPTQ layer, (outputs, inputs).
 
@@ -30,6 +31,7 @@ def from_gptq(
         g_idx: (inputs,) the group of every input; None: in order.
         bits: 2, 3, 4 or 8.
         zeros_minus_one: whether zero points are stored less one, as the first version of the format has them.
+        dtype: of the weights; default that of the scales.
 
     Returns:
         A dense tensor with `:asym` codes and "", or the values and the reason why they are not packed: inputs whose
@@ -57,16 +59,19 @@ def from_gptq(
     codes = unpack_stream(np.ascontiguousarray(words.T), bits, inputs)
     zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
     point = zeros.T.astype(np.int32) + int(zeros_minus_one)
-    return _value(codes, scales, np.ascontiguousarray(point), g_idx, bits)
+    return _value(codes, scales, np.ascontiguousarray(point), g_idx, bits, dtype)
 
 
-def from_awq(qweight: Array, qzeros: Array, scales: Array) -> tuple[SparseTensor | Array, str]:
+def from_awq(
+    qweight: Array, qzeros: Array, scales: Array, *, dtype: Dtype | None = None
+) -> tuple[SparseTensor | Array, str]:
     """The weight of an AWQ layer (4 bits, version GEMM), (outputs, inputs).
 
     Args:
         qweight: (inputs, outputs / 8) int32; outputs 0, 2, 4, 6, 1, 3, 5, 7 of eight, low nibble first.
         qzeros: (groups, outputs / 8) int32, in the same order.
         scales: (groups, outputs) floats.
+        dtype: of the weights; default that of the scales.
 
     Returns:
         A dense tensor of format dense/int4:gK:asym and "", or the values and the reason.
@@ -87,7 +92,7 @@ def from_awq(qweight: Array, qzeros: Array, scales: Array) -> tuple[SparseTensor
         raise FormatError(msg)
     zeros = word_array("qzeros", qzeros, (groups, outputs // 8))
     codes, point = (_awq_columns(unpack_words(a, 4, outputs)) for a in (words, zeros))
-    return _value(np.ascontiguousarray(codes.T), scales, np.ascontiguousarray(point.T.astype(np.int32)), None, 4)
+    return _value(np.ascontiguousarray(codes.T), scales, np.ascontiguousarray(point.T.astype(np.int32)), None, 4, dtype)
 
 
 def _awq_columns(codes: Array) -> Array:
@@ -104,7 +109,7 @@ def _scales_shape(scales: Array) -> tuple[int, int]:
 
 
 def _value(
-    codes: Array, scales: Array, point: Array, g_idx: Array | None, bits: int
+    codes: Array, scales: Array, point: Array, g_idx: Array | None, bits: int, dtype: Dtype | None
 ) -> tuple[SparseTensor | Array, str]:
     """Codes (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
     (groups, _), inputs = scales.shape, codes.shape[1]
@@ -113,15 +118,5 @@ def _value(
         msg = f"scales: {groups} groups do not divide {inputs} inputs"
         raise FormatError(msg)
     scale = np.ascontiguousarray(scales.T)
-    in_order = np.arange(inputs) // group
-    if g_idx is not None:
-        if g_idx.shape != (inputs,) or g_idx.dtype.kind not in "iu":
-            msg = f"g_idx: want {inputs} integers, got {g_idx.dtype} of shape {g_idx.shape}"
-            raise FormatError(msg)
-        if inputs and not (int(g_idx.min()) >= 0 and int(g_idx.max()) < groups):
-            msg = f"g_idx: want 0..{groups - 1}, got {int(g_idx.min())}..{int(g_idx.max())}"
-            raise FormatError(msg)
-        if (g_idx != in_order).any():
-            each = Grid(codes, bits, scale[:, g_idx], point[:, g_idx], 1, scale.dtype)
-            return integer_grid.dense_values(each), "the groups of its inputs are not in order (act order)"
-    return integer_grid.value(Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype))
+    grid = Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype if dtype is None else dtype)
+    return integer_grid.ordered(grid, g_idx)

@@ -111,3 +111,25 @@ def float_dtype(name: str, default: Dtype) -> Dtype:
     """The dtype of weights that a configuration names ("bfloat16", "torch.float16")."""
     short = name.removeprefix("torch.")
     return DTYPES[short] if short in FLOATS else default
+
+
+def ordered(grid: Grid, g_idx: Array | None) -> tuple[SparseTensor | Array, str]:
+    """As `value`, with the group of every column given; where they are not in order, the values.
+
+    Raises:
+        FormatError: it has another length, or names groups that are not there.
+    """
+    if g_idx is None:
+        return value(grid)
+    cols, groups = grid.codes.shape[1], grid.scale.shape[1]
+    if g_idx.shape != (cols,) or g_idx.dtype.kind not in "iu":
+        msg = f"g_idx: want {cols} integers, got {g_idx.dtype} of shape {g_idx.shape}"
+        raise FormatError(msg)
+    if cols and not (int(g_idx.min()) >= 0 and int(g_idx.max()) < groups):
+        msg = f"g_idx: want 0..{groups - 1}, got {int(g_idx.min())}..{int(g_idx.max())}"
+        raise FormatError(msg)
+    if (g_idx == np.arange(cols) // max(grid.group if grid.group > 0 else cols, 1)).all():
+        return value(grid)
+    point = None if grid.zero_point is None else grid.zero_point[:, g_idx]
+    each = Grid(grid.codes, grid.bits, grid.scale[:, g_idx], point, 1, grid.dtype)
+    return dense_values(each), "the groups of its columns are not in order (act order)"

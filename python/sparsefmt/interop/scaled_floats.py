@@ -43,7 +43,7 @@ def from_block_scales(
         raise FormatError(msg)
     rows, cols = weight.shape
     want = (-(-rows // block[0]), -(-cols // block[1]))
-    if scale.size == 1 and want != (1, 1):
+    if scale.size == 1:
         block, scale = (max(rows, 1), max(cols, 1)), scale.reshape(1, 1)
     elif scale.shape != want:
         msg = f"scale: want shape {want} for blocks of {block[0]}x{block[1]}, got {scale.shape}"

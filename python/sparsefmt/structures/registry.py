@@ -6,6 +6,7 @@ from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.gap import Gap
 from sparsefmt.structures.nm import Nm
 
-STRUCTURES: dict[str, type[Structure]] = {s.kind: s for s in (Dense, Coo, Csr, Csc, Bsr, Bitmask, Nm)}
+STRUCTURES: dict[str, type[Structure]] = {s.kind: s for s in (Dense, Coo, Csr, Csc, Bsr, Bitmask, Nm, Gap)}

@@ -36,7 +36,7 @@ const CHUNK: usize = 1024;
 type Firsts<const N: usize> = [Option<usize>; N];
 
 /// The most important kind of fault, and there the first position.
-fn choose<const N: usize>(kinds: [Fault; N], found: Vec<Result<Firsts<N>>>) -> Result<Finding> {
+pub(crate) fn choose<const N: usize>(kinds: [Fault; N], found: Vec<Result<Firsts<N>>>) -> Result<Finding> {
     let found = found.into_iter().collect::<Result<Vec<_>>>()?;
     let first = |kind: usize| found.iter().find_map(|firsts| firsts[kind]);
     Ok(kinds.into_iter().enumerate().find_map(|(kind, fault)| first(kind).map(|at| (fault, at))))

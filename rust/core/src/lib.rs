@@ -17,14 +17,19 @@ mod coo_sort;
 mod count;
 mod csc;
 mod csr;
+mod delta;
 mod error;
+mod gap;
 mod helpers;
 mod item;
 mod kmeans;
 mod matrix;
+pub mod merge;
 mod nearest;
 pub mod nm;
+mod packing;
 pub mod par;
+mod philox;
 pub mod product;
 mod radix;
 mod single_pass;
@@ -45,11 +50,17 @@ pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr}
 pub use count::count_indices;
 pub use csc::{csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
+pub use delta::{Keyed, add_gaps, add_steps, delta_gaps, delta_steps};
 pub use error::{Error, Result};
+pub use gap::{
+    csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
+};
 pub use item::{Index, Item, Word};
 pub use kmeans::kmeans_fit;
 pub use matrix::{Matrix, MatrixMut};
 pub use nearest::nearest16;
+pub use packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
+pub use philox::philox_words;
 pub use single_pass::{dense_sample, dense_to_csr_within};
 pub use sort_f32::{range_sums, sort_f32};
 pub use sparsefmt_kernels::{Isa, Kernels};

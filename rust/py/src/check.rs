@@ -4,7 +4,7 @@ use crate::arrays::{by_index, detached, index_size, matrix};
 use pyo3::prelude::*;
 
 /// A finding as Python has it: the number of the fault and its position, or zeros.
-fn finding(found: sparsefmt::Finding) -> (u8, usize) {
+pub fn finding(found: sparsefmt::Finding) -> (u8, usize) {
     found.map_or((0, 0), |(fault, at)| (fault as u8, at))
 }
 

@@ -16,7 +16,9 @@ mod coo;
 mod csc;
 mod csr;
 mod header;
+mod merge;
 mod nm;
+mod philox;
 mod plan;
 mod product;
 mod segments;
@@ -58,9 +60,13 @@ mod _native {
     #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
+    use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
+    #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::philox::philox_words;
     #[pymodule_export]
     use super::plan::{product_plan, product_ways_taken};
     #[pymodule_export]

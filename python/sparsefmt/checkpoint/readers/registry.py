@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from sparsefmt.base.errors import FormatError
-from sparsefmt.checkpoint.readers import matrix_market, npy, npz, safetensors
+from sparsefmt.checkpoint.readers import gguf, hierarchical, matrix_market, npy, npz, onnx, safetensors
 from sparsefmt.checkpoint.readers.base import Reader, Source
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
@@ -12,10 +12,13 @@ SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
 READERS: dict[str, Reader] = {
     name: cast(Reader, module)
     for name, module in {
+        "gguf": gguf,
+        "hierarchical": hierarchical,
         "safetensors": safetensors,
         "npy": npy,
         "npz": npz,
         "matrix_market": matrix_market,
+        "onnx": onnx,
     }.items()
 }
 

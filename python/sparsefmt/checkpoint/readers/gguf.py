@@ -1,0 +1,74 @@
+"""GGUF files of llama.cpp."""
+
+import mmap
+import os
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
+from sparsefmt.checkpoint.readers.base import Source, check_rows, matrix_of
+from sparsefmt.checkpoint.readers.lone import reading
+from sparsefmt.interop.gguf import MAGIC, Stored, read_header, read_tensor
+from sparsefmt.interop.gguf import PLAIN as DTYPE_NAMES
+from sparsefmt.tensor.sparse import SparseTensor
+
+_FORMATS = {2: "dense/int4", 8: "dense/int8"}
+
+
+def sniff(path: Path) -> bool:
+    """Whether it begins with GGUF."""
+    if path.is_dir():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def open(path: Path) -> Source:
+    """Reads the header and maps the file."""
+    with reading(path):
+        return Gguf(path)
+
+
+class Gguf(Source):
+    """A GGUF file. Q4_0 and Q8_0 are packed tensors with the codes of the file, other block types float32 arrays."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            super().__init__(path, status)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
+        self._data: Array = np.frombuffer(mapped, np.uint8)
+        header = read_header(self._data)
+        self._tensors = header.tensors
+        self.metadata = {key: str(value) for key, value in header.fields.items()}
+        self.entries = {name: _entry(stored, path.name) for name, stored in header.tensors.items()}
+        self.notes: dict[str, str] = {}
+
+    def read(self, name: str) -> Value:
+        """A view of the file, a packed tensor, or decoded float32."""
+        with reading(self.path):
+            value, reason = read_tensor(self._data, self._tensors[name])
+        if reason:
+            self.notes[name] = reason
+        return value
+
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """Rows, decoded, without the others."""
+        stored = self._tensors[name]
+        check_rows(name, stored.shape, low, high)
+        with reading(self.path):
+            value, _ = read_tensor(self._data, stored, low, high)
+        dense = value.to_dense() if isinstance(value, SparseTensor) else value
+        return dense.reshape(high - low, matrix_of(stored.shape)[1])
+
+
+def _entry(stored: Stored, shard: str) -> Entry:
+    dtype = DTYPE_NAMES.get(stored.type, "float32")
+    nbytes = stored.end - stored.start or 4 * prod(stored.shape)
+    return Entry(stored.shape, dtype, nbytes, _FORMATS.get(stored.type, PLAIN), shard)

@@ -1,0 +1,165 @@
+"""HDF5 files and Zarr folders: Binsparse, anndata, and plain arrays of numbers."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.errors import BackendError, FormatError
+from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.lone import reading
+from sparsefmt.interop import groups
+from sparsefmt.interop.anndata import read_matrix
+from sparsefmt.interop.binsparse import from_binsparse
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
+_MATRICES = ("csr_matrix", "csc_matrix")
+_MAX_DEPTH = 16
+
+
+def sniff(path: Path) -> bool:
+    """Whether it is an HDF5 file, by its first bytes, or a Zarr folder."""
+    if path.is_dir():
+        return any((path / mark).is_file() for mark in _ZARR_MARKS)
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
+    except OSError:
+        return False
+
+
+def open(path: Path) -> Source:
+    """Walks through the groups, once."""
+    with reading(path):
+        return Hierarchical(path)
+
+
+def _root(path: Path) -> Any:  # noqa: ANN401
+    """The file, opened by the package that reads it.
+
+    Raises:
+        BackendError: the package is not installed.
+    """
+    try:
+        if path.is_dir():
+            import zarr  # not at the top: an extra
+
+            return zarr.open_group(str(path), mode="r")
+        import h5py  # likewise
+
+        return h5py.File(path, "r")
+    except ImportError as e:
+        msg = f"{path}: {e.name} is not installed; pip install 'sparsefmt[interchange]'"
+        raise BackendError(msg) from None
+    except OSError as e:
+        msg = f"no HDF5 file, or damaged: {e}"
+        raise FormatError(msg) from None
+
+
+class Hierarchical(Source):
+    """Matrices in groups, by their paths. The one of the root itself has the name of the file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, os.stat(path))
+        self._regular = not path.is_dir()
+        self._root = _root(path)
+        self._reads: dict[str, Callable[[], Value]] = {}
+        entries: dict[str, Entry] = {}
+        for name, node, read in _found(self._root, "", 0):
+            key = name or path.name.rpartition(".")[0] or path.name
+            shape, dtype, nbytes, fmt = _described(node)
+            entries[key] = Entry(shape, dtype, nbytes, fmt, path.name)
+            self._reads[key] = read
+        self.entries = entries
+
+    def read(self, name: str) -> Value:
+        """The matrix, in memory."""
+        with reading(self.path):
+            try:
+                return self._reads[name]()
+            except FormatError as e:
+                msg = f"{name}: {e}"
+                raise type(e)(msg) from e
+
+    def close(self) -> None:
+        """Closes the file."""
+        if hasattr(self._root, "close"):
+            self._root.close()
+
+
+def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, Callable[[], Value]]]:  # noqa: ANN401
+    """Name, node and reader of everything that is a matrix or an array of numbers."""
+    if depth > _MAX_DEPTH:
+        msg = f"{prefix!r}: groups are nested deeper than {_MAX_DEPTH}"
+        raise FormatError(msg)
+    if groups.attribute(group, "binsparse") is not None:
+        yield prefix, group, partial(_binsparse, group)
+        return
+    if groups.attribute(group, "encoding-type") == "dataframe":
+        return
+    for key in groups.keys(group):
+        name, node = f"{prefix}/{key}".lstrip("/"), groups.child(group, key)
+        if groups.is_array(node):
+            if np.dtype(node.dtype).kind in "biufc":
+                yield name, node, partial(groups.array, group, key)
+        elif groups.attribute(node, "encoding-type") in _MATRICES:
+            yield name, node, partial(read_matrix, group, key)
+        else:
+            yield from _found(node, name, depth + 1)
+
+
+def _descriptor(group: Any) -> dict[str, Any]:  # noqa: ANN401
+    text = groups.attribute(group, "binsparse")
+    try:
+        found = text if isinstance(text, dict) else json.loads(str(text))
+    except (ValueError, RecursionError) as e:
+        msg = f"the attribute binsparse is no JSON: {e}"
+        raise FormatError(msg) from None
+    inner = found.get("binsparse", found) if isinstance(found, dict) else None
+    if not isinstance(inner, dict):
+        msg = "the attribute binsparse is no JSON object"
+        raise FormatError(msg)
+    return inner
+
+
+def _binsparse(group: Any) -> Value:  # noqa: ANN401
+    arrays = {key: groups.array(group, key) for key in groups.keys(group) if groups.is_array(groups.child(group, key))}
+    return from_binsparse(_descriptor(group), arrays)
+
+
+def _described(node: Any) -> tuple[tuple[int, ...], str, int, str]:  # noqa: ANN401
+    """Shape, dtype, bytes and format, without reading data."""
+    if groups.is_array(node):
+        dtype = np.dtype(node.dtype)
+        return tuple(node.shape), dtype.newbyteorder("=").name, prod(node.shape) * dtype.itemsize, PLAIN
+    parts = [groups.child(node, key) for key in groups.keys(node)]
+    nbytes = sum(prod(p.shape) * np.dtype(p.dtype).itemsize for p in parts if groups.is_array(p))
+    encoding = groups.attribute(node, "encoding-type")
+    if encoding in _MATRICES:
+        given = groups.attribute(node, "shape")
+        shape = tuple(int(n) for n in np.asarray([] if given is None else given).reshape(-1))
+        data = groups.child(node, "data")
+        return shape, np.dtype(data.dtype).newbyteorder("=").name, nbytes, str(encoding)[:3]
+    found = _descriptor(node)
+    types, lengths = found.get("data_types"), found.get("shape")
+    text = str(types.get("values") if isinstance(types, dict) else "")
+    inner = text.removeprefix("iso[").removesuffix("]") if text.startswith("iso[") else text
+    names = {"bint8": "bool", "complex[float32]": "complex64", "complex[float64]": "complex128"}
+    dtype_name = names.get(inner, inner if inner in DTYPES else "float64")
+    shape = tuple(n for n in lengths if type(n) is int) if isinstance(lengths, list) else ()
+    kind = str(found.get("format"))
+    return shape, dtype_name, nbytes, PLAIN if kind.startswith("D") and "C" not in kind[1:3] else _structure(kind)
+
+
+def _structure(kind: str) -> str:
+    if kind.startswith("DMAT"):
+        return PLAIN
+    return {"CSR": "csr", "DCSR": "csr", "CSC": "csc", "DCSC": "csc"}.get(kind, "coo")

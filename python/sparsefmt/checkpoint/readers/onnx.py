@@ -1,0 +1,119 @@
+"""The initialisers of ONNX models: dense arrays, and sparse ones as coo."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.coerce import checked_shape, plain
+from sparsefmt.base.dtypes import DTYPES, Array, index_dtype
+from sparsefmt.base.errors import BackendError, FormatError
+from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.lone import reading
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.interop.triplets import from_triplets
+from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor.sparse import SparseTensor
+
+
+def sniff(path: Path) -> bool:
+    """Whether the name ends in .onnx; a protobuf has no magic bytes."""
+    return path.suffix == ".onnx" and not path.is_dir()
+
+
+def open(path: Path) -> Source:
+    """Parses the model.
+
+    Raises:
+        BackendError: the package onnx is not installed.
+    """
+    try:
+        import onnx  # not at the top: an extra
+    except ImportError:
+        path.open("rb").close()
+        msg = f"{path}: onnx is not installed; pip install 'sparsefmt[onnx]'"
+        raise BackendError(msg) from None
+    status = path.stat()
+    with reading(path):
+        try:
+            model = onnx.load(path, load_external_data=False)
+        except Exception as e:  # what protobuf raises is of no public class
+            msg = f"no ONNX model, or damaged: {e}"
+            raise FormatError(msg) from None
+        return Onnx(path, status, model)
+
+
+class Onnx(Source):
+    """A model with its initialisers. Data in other files is read only from the folder of the model."""
+
+    def __init__(self, path: Path, status: os.stat_result, model: Any) -> None:  # noqa: ANN401
+        super().__init__(path, status)
+        self._dense = {t.name: t for t in model.graph.initializer}
+        self._sparse = {t.values.name: t for t in model.graph.sparse_initializer}
+        if twice := set(self._dense) & set(self._sparse):
+            msg = f"initialiser {min(twice)!r} is both dense and sparse"
+            raise FormatError(msg)
+        self.metadata = {p.key: p.value for p in model.metadata_props}
+        self.entries = {
+            **{n: _entry(tuple(t.dims), t, 0, PLAIN, path.name) for n, t in self._dense.items()},
+            **{n: _entry(tuple(t.dims), t.values, 8, "coo", path.name) for n, t in self._sparse.items()},
+        }
+
+    def read(self, name: str) -> Value:
+        """The initialiser."""
+        with reading(self.path):
+            if name in self._dense:
+                return _array(self._dense[name], self.path)
+            found = self._sparse[name]
+            return _coo(_array(found.values, self.path), _array(found.indices, self.path), tuple(found.dims))
+
+
+def _entry(shape: tuple[int, ...], tensor: Any, extra: int, fmt: str, shard: str) -> Entry:  # noqa: ANN401
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    dtype = np.dtype(tensor_dtype_to_np_dtype(tensor.data_type))
+    count = int(np.prod(tuple(tensor.dims), dtype=object))
+    return Entry(shape, dtype.name, count * (dtype.itemsize + extra), fmt, shard)
+
+
+def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_location == TensorProto.EXTERNAL:
+        named = {e.key: e.value for e in tensor.external_data}.get("location", "")
+        if Path(named).name != named or not (path.parent / named).is_file():
+            msg = f"initialiser {tensor.name!r} keeps its data in {named!r}, which is no file beside the model"
+            raise FormatError(msg)
+    made = np.asarray(numpy_helper.to_array(tensor, base_dir=str(path.parent)))
+    return plain(made, made.dtype) if made.dtype.name in DTYPES else made
+
+
+def _coo(values: Array, indices: Array, shape: tuple[int, ...]) -> SparseTensor:
+    """A sparse initialiser: indices flat (entries,) or by axis (entries, rank)."""
+    shape = checked_shape(shape)
+    if (
+        values.ndim != 1
+        or indices.dtype != np.int64
+        or indices.shape not in ((len(values),), (len(values), len(shape)))
+    ):
+        got = f"{values.shape}, {indices.dtype} of shape {indices.shape}"
+        msg = f"want values (n,) and int64 indices (n,) or (n, {len(shape)}), got {got}"
+        raise FormatError(msg)
+    bounds = np.array(shape if indices.ndim == 2 else [np.prod(shape, dtype=object)])
+    wide = indices.reshape(len(values), -1)
+    if wide.size and ((wide < 0) | (wide >= bounds)).any():
+        at = int(np.argwhere((wide < 0) | (wide >= bounds))[0, 0])
+        msg = f"entry {at}: index {wide[at].tolist()} is out of range for shape {shape}"
+        raise FormatError(msg)
+    flat = np.ravel_multi_index(tuple(wide.T), shape) if indices.ndim == 2 and values.size else wide.reshape(-1)
+    rows, cols = int(np.prod(shape[:-1], dtype=object)), shape[-1]
+    row, col = np.divmod(flat, max(cols, 1))
+    index = index_dtype(rows, cols, len(values))
+    row, col, data = from_triplets(row.astype(index), col.astype(index), values, (rows, cols))
+    if len(data) != len(values):
+        msg = f"{len(values) - len(data)} entries stand at places that others have"
+        raise FormatError(msg)
+    structure = STRUCTURES["coo"].from_parts({"row": row, "col": col}, {}, (rows, cols))
+    return SparseTensor(structure, Raw(data), shape)

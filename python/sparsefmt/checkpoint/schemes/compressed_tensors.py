@@ -1,0 +1,199 @@
+"""Checkpoints of compressed-tensors: sparse bitmasks, packed and plain integers, marlin-24, scaled float8, NVFP4."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype
+from sparsefmt.base.errors import CheckpointError
+from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.interop import compressed_tensors as ct
+from sparsefmt.interop.marlin24 import from_marlin24
+from sparsefmt.tensor.sparse import SparseTensor
+
+NAME = "compressed-tensors"
+_SPARSE = frozenset({"compressed", "bitmask", "shape", "row_offsets", "weight_scale"})
+_PACKED = frozenset(
+    {"weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx", "scale_packed", "meta"}
+)
+_PLAIN = frozenset({"weight", "weight_scale", "weight_zero_point"})
+
+
+def weights(context: Context) -> Iterator[Weight]:
+    """The weights that this project packed, found by their keys and dtypes.
+
+    Raises:
+        CheckpointError: parts are missing, or a scheme is not known.
+    """
+    entries = context.entries
+    for layer in layers(entries, _SPARSE):
+        if "bitmask" in layer.parts and "compressed" in layer.parts:
+            yield _sparse(layer, context)
+    for layer in layers(entries, _PACKED):
+        if "weight_packed" in layer.parts and entries[layer.parts["weight_packed"]].dtype == "int32":
+            yield _marlin(layer, context) if "scale_packed" in layer.parts else _pack_quantized(layer, context)
+    for layer in layers(entries, _PLAIN):
+        if {"weight", "weight_scale"} <= layer.parts.keys() and entries[layer.parts["weight"]].dtype == "int8":
+            yield _int_quantized(layer, context)
+
+
+def _read(layer: Layer, role: str, context: Context) -> Array:
+    layer.key(role, context.entries)
+    return context.read(layer.parts[role])
+
+
+def _sparse(layer: Layer, context: Context) -> Weight:
+    """`<name>.compressed, .bitmask, .shape` and for the unstructured form `.row_offsets`."""
+    entries = context.entries
+    shape = ct.stored_shape(_read(layer, "shape", context))
+    name = layer.prefix if layer.prefix.endswith("weight") else f"{layer.prefix}.weight"
+    scale_key = layer.parts.get("weight_scale") or _sibling(layer, entries)
+    roles = ("compressed", "bitmask", "shape", "row_offsets")
+    keys = {role: layer.parts[role] for role in roles if role in layer.parts}
+    stored = entries[layer.parts["compressed"]].dtype
+    dtype = weight_dtype(context, entries[scale_key]) if scale_key else DTYPES[stored]
+    if scale_key:
+        keys["weight_scale"] = scale_key
+    fmt = "bitmask" if "row_offsets" in keys else "nm"
+    return Weight(name, keys, shape, dtype.name, fmt, lambda parts: _built_sparse(parts, dtype), dropped(layer))
+
+
+def _sibling(layer: Layer, entries: Mapping[str, Entry]) -> str | None:
+    """The key of a scale beside `<name>.weight.compressed`."""
+    key = f"{layer.prefix}_scale"
+    return key if layer.prefix.endswith("weight") and key in entries else None
+
+
+def _built_sparse(parts: Parts, dtype: Dtype) -> tuple[Value, str]:
+    if "row_offsets" in parts:
+        t = ct.from_sparse_bitmask(*(parts[k] for k in ("compressed", "bitmask", "row_offsets", "shape")))
+    else:
+        t = ct.from_sparse24_bitmask(*(parts[k] for k in ("compressed", "bitmask", "shape")))
+    scale = parts.get("weight_scale")
+    return (t if scale is None else _scaled(t, scale, dtype)), ""
+
+
+def _scaled(t: SparseTensor, scale: Array, dtype: Dtype) -> SparseTensor:
+    """A sparse tensor of codes or float8 times scales of rows or one for all, rounded once to `dtype`."""
+    grid, group = ct.scale_grid(scale, t.structure.shape)
+    if group > 0:
+        msg = f"sparse weights with {grid.shape[1]} scales a row are not read; want one per row or tensor"
+        raise CheckpointError(msg)
+    values = t.values.decode(t.structure)
+    if grid.size == 1:
+        factor: Array = grid.astype(np.float32).reshape(-1)
+    else:
+        row, _ = t.structure.coords()
+        factor = grid.astype(np.float32)[row, 0].reshape(values.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = (values.astype(np.float32) * factor).astype(dtype)
+    return SparseTensor(t.structure, Raw(made), t.shape)
+
+
+def _pack_quantized(layer: Layer, context: Context) -> Weight:
+    entries = context.entries
+    shape = ct.stored_shape(_read(layer, "weight_shape", context))
+    words = entries[layer.parts["weight_packed"]].shape[-1]
+    bits = _bits(layer, context, shape, words)
+    scale = layer.key("weight_scale", entries)
+    dtype = weight_dtype(context, scale)
+    across = _across_words(bits, shape[1], words)
+    roles = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx")
+    keys = {role: layer.parts[role] for role in roles if role in layer.parts}
+
+    def build(parts: Parts) -> tuple[Value, str]:
+        g_idx = parts.get("weight_g_idx")
+        order = None if g_idx is None or (g_idx < 0).any() else g_idx
+        return ct.from_pack_quantized(
+            parts["weight_packed"],
+            parts["weight_scale"],
+            parts["weight_shape"],
+            bits,
+            zero_point=parts.get("weight_zero_point"),
+            g_idx=order,
+            across_words=across,
+            dtype=dtype,
+        )
+
+    fmt = f"dense/int{bits}"
+    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, fmt, build, dropped(layer))
+
+
+def _int_quantized(layer: Layer, context: Context) -> Weight:
+    entries = context.entries
+    dtype = weight_dtype(context, entries[layer.parts["weight_scale"]])
+    keys = {role: layer.parts[role] for role in _PLAIN if role in layer.parts}
+    keys = {"weight": keys.pop("weight"), **keys}
+
+    def build(parts: Parts) -> tuple[Value, str]:
+        zero = parts.get("weight_zero_point")
+        return ct.from_int_quantized(parts["weight"], parts["weight_scale"], zero_point=zero, dtype=dtype)
+
+    shape = entries[layer.parts["weight"]].shape
+    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, "dense/int8", build, dropped(layer))
+
+
+def _marlin(layer: Layer, context: Context) -> Weight:
+    entries = context.entries
+    packed, scale = entries[layer.parts["weight_packed"]], layer.key("scale_packed", entries)
+    layer.key("meta", entries)
+    if len(packed.shape) != 2 or len(scale.shape) != 2 or not scale.shape[1]:
+        msg = f"{layer.prefix}: want matrices, got weight_packed {packed.shape} and scale_packed {scale.shape}"
+        raise CheckpointError(msg)
+    bits = 2 * packed.shape[1] // scale.shape[1]
+    shape = (scale.shape[1], 32 * packed.shape[0])
+    keys = {role: layer.parts[role] for role in ("weight_packed", "scale_packed", "meta")}
+
+    def build(parts: Parts) -> tuple[Value, str]:
+        return from_marlin24(parts["weight_packed"], parts["scale_packed"], parts["meta"], bits)
+
+    return Weight(f"{layer.prefix}.weight", keys, shape, scale.dtype, f"nm/int{bits}", build, dropped(layer))
+
+
+def _bits(layer: Layer, context: Context, shape: tuple[int, int], words: int) -> int:
+    """Bits of a code: what the settings say of all groups alike, else what the number of words allows.
+
+    Raises:
+        CheckpointError: neither decides.
+    """
+    groups = context.settings.get("config_groups")
+    stated = set()
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(weights, Mapping) and type(weights.get("num_bits")) is int:
+            stated.add(weights["num_bits"])
+    text = context.metadata.get("bits", "")
+    if not stated and text.strip('"').isdigit():
+        stated.add(int(text.strip('"')))
+    fitting = {b for b in range(2, 9) if words in (-(-shape[1] // (32 // b)), -(-shape[1] * b // 32))}
+    likely = (stated & fitting) or (fitting & {4, 8}) or fitting
+    if len(likely) != 1:
+        msg = f"{layer.prefix}: {words} words a row for {shape[1]} columns fit {sorted(fitting) or 'no'} bits"
+        raise CheckpointError(msg + "; config.json should say num_bits")
+    return likely.pop()
+
+
+def _across_words(bits: int, cols: int, words: int) -> bool | None:
+    """Whether codes lie across words; None: the number of words tells.
+
+    Raises:
+        CheckpointError: nothing tells.
+    """
+    apart, across = -(-cols // (32 // bits)), -(-cols * bits // 32)
+    if 32 % bits == 0 or apart != across:
+        return None
+    if cols <= 32 // bits:
+        return False  # one word: both are the same
+    msg = f"{bits} bits and {cols} columns: {words} words a row fit codes within words and codes across words"
+    raise CheckpointError(msg + "; sparsefmt.interop.from_pack_quantized takes across_words=")
+
+
+def scheme_text(settings: Mapping[str, Any]) -> str:
+    """What the settings call the format, for people."""
+    sparsity = settings.get("sparsity_config")
+    names = [settings.get("format"), sparsity.get("format") if isinstance(sparsity, Mapping) else None]
+    return " + ".join(json.dumps(n).strip('"') for n in names if n and n != "dense") or NAME

@@ -1,0 +1,64 @@
+"""Checkpoints of GPTQ and AWQ: `qweight`, `qzeros`, `scales`, and for GPTQ `g_idx`."""
+
+from collections.abc import Iterator
+
+from sparsefmt.base.errors import CheckpointError
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
+from sparsefmt.interop.gptq import from_awq, from_gptq
+
+NAME = "gptq or awq"
+_ROLES = frozenset({"qweight", "qzeros", "scales", "g_idx"})
+
+
+def weights(context: Context) -> Iterator[Weight]:
+    """The weights of GPTQ and AWQ, told apart by their shapes.
+
+    Raises:
+        CheckpointError: parts are missing, shapes fit neither, or AWQ in another version than GEMM.
+    """
+    for layer in layers(context.entries, _ROLES):
+        if "qweight" in layer.parts:
+            yield _weight(layer, context)
+
+
+def _weight(layer: Layer, context: Context) -> Weight:
+    words, zeros, scales = (layer.key(role, context.entries) for role in ("qweight", "qzeros", "scales"))
+    if any(len(e.shape) != 2 for e in (words, zeros, scales)) or not scales.shape[1] or not zeros.shape[1]:
+        msg = f"{layer.prefix}: want matrices, got qweight {words.shape}, qzeros {zeros.shape}, scales {scales.shape}"
+        raise CheckpointError(msg)
+    outputs = scales.shape[1]
+    dtype = weight_dtype(context, scales)
+    roles = ("qweight", "qzeros", "scales", "g_idx")
+    keys: dict[str, str] = {role: layer.parts[role] for role in roles if role in layer.parts}
+    name = f"{layer.prefix}.weight"
+    if words.shape[1] == outputs:
+        bits = 32 * zeros.shape[1] // outputs
+        minus_one = context.settings.get("checkpoint_format") != "gptq_v2"
+
+        def build(parts: Parts) -> tuple[Value, str]:
+            return from_gptq(
+                parts["qweight"],
+                parts["qzeros"],
+                parts["scales"],
+                parts.get("g_idx"),
+                bits=bits,
+                zeros_minus_one=minus_one,
+                dtype=dtype,
+            )
+
+        shape = (outputs, 32 * words.shape[0] // max(bits, 1))
+        return Weight(name, keys, shape, dtype.name, f"dense/int{bits}", build, dropped(layer))
+    if words.shape[1] * 8 != outputs or context.settings.get("version", "gemm").lower() != "gemm":
+        version = context.settings.get("version", "unknown")
+        msg = (
+            f"{layer.prefix}: qweight {words.shape} with {outputs} outputs is neither GPTQ nor AWQ of version GEMM "
+            f"(version {version!r}); AutoAWQ reads the others"
+        )
+        raise CheckpointError(msg)
+
+    def unpacked(parts: Parts) -> tuple[Value, str]:
+        return from_awq(parts["qweight"], parts["qzeros"], parts["scales"], dtype=dtype)
+
+    shape = (outputs, words.shape[0])
+    return Weight(name, keys, shape, dtype.name, "dense/int4", unpacked, dropped(layer))

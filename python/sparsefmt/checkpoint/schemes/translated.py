@@ -1,0 +1,127 @@
+"""A checkpoint of several arrays a weight, shown as one of tensors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import CheckpointError, FormatError, SparsefmtError
+from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows
+from sparsefmt.checkpoint.schemes import compressed_tensors, gptq_awq, scaled_floats
+from sparsefmt.checkpoint.schemes.weight import Context, Weight
+from sparsefmt.tensor.sparse import SparseTensor
+
+SCHEMES = (compressed_tensors, gptq_awq, scaled_floats)
+"""Each finds its weights by keys and dtypes."""
+
+MARKS = ("_scale", "_scale_inv", "qweight", ".bitmask", "weight_packed")
+"""Ends of keys that only such checkpoints have."""
+
+_SETTINGS = ("quantization_config", "compression_config")
+_KNOWN_METHODS = ("compressed-tensors", "gptq", "awq", "fp8", "modelopt", "modelopt_fp4", "fbgemm_fp8")
+
+
+class Translated(Source):
+    """A file of a checkpoint, of whose arrays some make up weights with others, here or in another file.
+
+    Args:
+        raw: the file as it is.
+        arrays: reads any array of the checkpoint.
+        weights: those whose first array is in this file.
+        hidden: keys that are no tensors of their own.
+    """
+
+    def __init__(self, raw: Source, arrays: Mapping[str, Value], weights: list[Weight], hidden: set[str]) -> None:
+        self.path, self.identity, self._regular = raw.path, raw.identity, raw._regular
+        self.metadata = raw.metadata
+        self._raw = raw
+        self._arrays = arrays
+        self._weights = {w.name: w for w in weights}
+        self.notes: dict[str, str] = {}
+        """Why a tensor that was read is not packed, by name."""
+        self.entries = {n: e for n, e in raw.entries.items() if n not in hidden} | {
+            w.name: Entry(w.shape, w.dtype, self._nbytes(w), w.format, raw.path.name) for w in weights
+        }
+        self._latest: tuple[str, Value] | None = None
+
+    def _nbytes(self, weight: Weight) -> int:
+        entries: Mapping[str, Entry] = getattr(self._arrays, "entries", self._raw.entries)
+        return sum(entries[key].nbytes for key in weight.keys.values())
+
+    def read(self, name: str) -> Value:
+        """A plain array, or what the arrays of a weight hold."""
+        weight = self._weights.get(name)
+        if weight is None:
+            return self._raw.read(name)
+        if self._latest is not None and self._latest[0] == name:
+            return self._latest[1]
+        parts = {role: _array(self._arrays[key], key) for role, key in weight.keys.items()}
+        try:
+            value, reason = weight.build(parts)
+        except SparsefmtError as e:
+            msg = f"{self.path}: {name}: {e}"
+            raise type(e)(msg) from e
+        if tuple(value.shape) != weight.shape:
+            msg = f"{self.path}: {name}: its arrays hold shape {tuple(value.shape)}, want {weight.shape}"
+            raise FormatError(msg)
+        if reason:
+            self.notes[name] = reason
+        self._latest = name, value
+        return value
+
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """Rows, decoded."""
+        if name not in self._weights:
+            return self._raw.rows(name, low, high)
+        check_rows(name, self._weights[name].shape, low, high)
+        return decoded_rows(self.read(name), low, high)
+
+    def check(self) -> None:
+        """Checks that the file is still the one that was opened."""
+        self._raw.check()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._latest = None
+        self._raw.close()
+
+
+def _array(value: Value, key: str) -> Array:
+    if isinstance(value, SparseTensor):
+        msg = f"{key!r} is packed by this package, but stands beside arrays of another scheme"
+        raise CheckpointError(msg)
+    return value
+
+
+def settings_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The quantisation settings of a config.json; empty without any."""
+    for key in _SETTINGS:
+        found = config.get(key)
+        if isinstance(found, Mapping):
+            return found
+    sparsity = config.get("sparsity_config")
+    return {"quant_method": "compressed-tensors", "sparsity_config": sparsity} if isinstance(sparsity, Mapping) else {}
+
+
+def find_weights(context: Context) -> tuple[str, list[Weight]]:
+    """The scheme of a checkpoint and its weights; none: ("", []).
+
+    Raises:
+        CheckpointError: config.json names a method that no reader knows, and its arrays show none either; or parts of
+            a weight are missing.
+    """
+    names: list[str] = []
+    weights: list[Weight] = []
+    for scheme in SCHEMES:
+        found = list(scheme.weights(context))
+        if found:
+            names.append(scheme.NAME)
+            weights += found
+    method = str(context.settings.get("quant_method", ""))
+    if context.settings and not weights and method not in _KNOWN_METHODS:
+        msg = (
+            f"config.json says quant_method {method!r}, which no reader here knows; have {', '.join(_KNOWN_METHODS)}; "
+            "reader='safetensors' opens the arrays as they are"
+        )
+        raise CheckpointError(msg)
+    return " and ".join(names), weights

@@ -1,0 +1,34 @@
+"""`sparsefmt report`."""
+
+from pathlib import Path
+
+import click
+
+import sparsefmt as sf
+from sparsefmt.cli import options
+from sparsefmt.cli.progress import progress
+
+
+@click.command()
+@options.path_argument("model", "MODEL")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="REPORT.html", help="The file.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="ORIGINAL",
+    help="Measure what packing took, against ORIGINAL, of any kind that pack reads.",
+)
+@click.option("--plan", type=click.Path(path_type=Path), metavar="PLAN.json", help="Show what this plan chose.")
+@options.force_option
+def report(model: Path, out: Path, against: Path | None, plan: Path | None, force: bool) -> None:
+    """Writes one HTML file about MODEL: a summary, all tensors in a table, and drawings of each.
+
+    The file loads nothing from elsewhere and opens from disk. A link such as report.html#filter=attention&sort=error
+    keeps what is looked at.
+    """
+    if out.exists() and not force:
+        msg = f"{out} exists; --force replaces it"
+        raise click.UsageError(msg)
+    with sf.open_checkpoint(model) as c, progress(c.nbytes) as advance:
+        path = sf.report.html(c, out, against=against, plan=plan, progress=advance)
+    click.echo(f"wrote {path}, {path.stat().st_size:,} bytes")

@@ -1,0 +1,170 @@
+"""From the old version to the new one, checked at both ends."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.coerce import is_plain
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError, FormatError
+from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, moved
+from sparsefmt.kernels.checksum import checksum
+
+
+def refuse(name: str, found: str, want: str, new: str | None) -> DeltaError:
+    """The error for a base that is not the old version."""
+    where = f"tensor {name!r}" if name else "the array"
+    if found == new:
+        return DeltaError(f"{where} is already the new version {found}; the delta was applied before")
+    return DeltaError(f"{where} is version {found}, the delta leads from {want}; apply it to that base")
+
+
+def base_of(change: Change, value: object, name: str) -> Array:
+    """`value`, checked to be the old version.
+
+    Raises:
+        DeltaError: it is another one.
+    """
+    a = checked(value, name)
+    if a.dtype.name != change.dtype or a.shape != change.shape:
+        where = f"tensor {name!r}" if name else "the array"
+        msg = f"{where} is {a.dtype} of shape {a.shape}, the delta leads from {change.dtype} of shape {change.shape}"
+        raise DeltaError(msg)
+    found = checksum(a)
+    if found != change.old:
+        raise refuse(name, found, change.old, change.new)
+    return a
+
+
+def check_result(change: Change, a: Array, name: str) -> None:
+    """Raises DeltaError where `a` is not the new version."""
+    found = checksum(a)
+    if found != change.new:
+        where = f"tensor {name!r}" if name else "the array"
+        msg = f"{where} became version {found}, the delta promises {change.new}; the delta is damaged"
+        raise DeltaError(msg)
+
+
+def apply(parts: Parts, kind: str, old: Any, out: Any, in_place: bool) -> Any:  # noqa: ANN401
+    """See `Delta.apply`."""
+    if kind == "array":
+        return _to_array(parts, old, out, in_place)
+    if not isinstance(old, Mapping):
+        msg = f"the delta is of a dict of tensors, got {type(old).__name__}"
+        raise DeltaError(msg)
+    if out is not None:
+        msg = "out= is for arrays and paths"
+        raise FormatError(msg)
+    return _to_mapping(parts, old, in_place)
+
+
+def _to_array(parts: Parts, old: object, out: Array | None, in_place: bool) -> Array:
+    if parts.wholes:
+        whole = parts.wholes[ARRAY]
+        _check_whole(whole, old, "")
+        if in_place or out is not None:
+            msg = "the new version has another shape or dtype; apply without out= and in_place="
+            raise DeltaError(msg)
+        return np.array(_new(whole, ""))
+    change = parts.changes[ARRAY]
+    base = base_of(change, old, "")
+    if in_place:
+        _in_place(change, old, base, "")
+        return base
+    if out is None:
+        return _new_version(change, base, "")
+    if not isinstance(out, np.ndarray) or out.dtype != base.dtype or out.shape != base.shape or not is_plain(out):
+        msg = f"out: want a writable contiguous array of {base.dtype} and shape {base.shape}"
+        raise FormatError(msg)
+    moved(change, base, out)
+    check_result(change, out, "")
+    return out
+
+
+def _new_version(change: Change, base: Array, name: str) -> Array:
+    made = moved(change, base)
+    if change.pieces:
+        check_result(change, made, name)
+    return made
+
+
+def _in_place(change: Change, old: object, base: Array, name: str) -> None:
+    """Moves the array itself; puts it back where the result is not what is promised."""
+    if base is not old or not base.flags.writeable:
+        msg = f"tensor {name!r} cannot be changed in place: it is read-only, or of another byte order"
+        raise DeltaError(msg)
+    if not change.pieces:
+        return
+    if base.flags.c_contiguous:
+        moved(change, base, base)
+        try:
+            check_result(change, base, name)
+        except DeltaError:
+            moved(change.inverse(), base, base)
+            raise
+    else:
+        base[...] = _new_version(change, base, name)
+
+
+def _new(whole: Whole, name: str) -> Array:
+    if whole.new is None:
+        msg = f"tensor {name!r}: the delta holds no new version of it"
+        raise DeltaError(msg)
+    return whole.new
+
+
+def _check_whole(whole: Whole, old: object, name: str) -> None:
+    found = None if old is None else checksum(checked(old, name))
+    if found != whole.old_sum:
+        raise refuse(name, str(found), str(whole.old_sum), None if found is None else whole.new_sum)
+
+
+def check_names(parts: Parts, names: set[str]) -> None:
+    """Raises DeltaError where the tensors of a base are not those of the old version."""
+    want = set(parts.changes) | {name for name, w in parts.wholes.items() if w.old_sum is not None}
+    if names != want:
+        more, less = sorted(names - want)[:3], sorted(want - names)[:3]
+        came = sorted(n for n in names - want if n in parts.wholes)[:3]
+        hint = "; the delta was applied before" if came and not less else ""
+        what = f"it has {more or 'nothing'} that the delta does not know, and lacks {less or 'nothing'}"
+        msg = f"another base: {what}{hint}"
+        raise DeltaError(msg)
+
+
+def _to_mapping(parts: Parts, old: Mapping[str, object], in_place: bool) -> Mapping[str, object]:
+    check_names(parts, set(old))
+    bases = {name: base_of(c, old[name], name) for name, c in parts.changes.items()}
+    for name, whole in parts.wholes.items():
+        if whole.old_sum is not None:
+            _check_whole(whole, old[name], name)
+    news = {name: _new(w, name) for name, w in parts.wholes.items() if w.new_sum is not None}
+    if in_place:
+        return _mapping_in_place(parts, old, bases, news)
+    made: dict[str, object] = {}
+    for name, change in parts.changes.items():
+        made[name] = _new_version(change, bases[name], name) if change.pieces else old[name]
+    return made | {name: np.array(a) for name, a in news.items()}
+
+
+def _mapping_in_place(
+    parts: Parts, old: Mapping[str, object], bases: dict[str, Array], news: dict[str, Array]
+) -> Mapping[str, object]:
+    if parts.wholes and not isinstance(old, MutableMapping):
+        msg = "tensors come or go, and the mapping cannot be changed"
+        raise DeltaError(msg)
+    done: list[str] = []
+    try:
+        for name, change in parts.changes.items():
+            _in_place(change, old[name], bases[name], name)
+            done.append(name)
+    except BaseException:
+        for name in done:
+            moved(parts.changes[name].inverse(), bases[name], bases[name])
+        raise
+    if isinstance(old, MutableMapping):
+        for name, whole in parts.wholes.items():
+            if whole.new_sum is None:
+                del old[name]
+        old.update({name: np.array(a) for name, a in news.items()})
+    return old

@@ -1,0 +1,225 @@
+"""Steps between two arrays, piece by piece: each a packed integer matrix in the smallest exact form."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, Dtype, index_dtype
+from sparsefmt.base.errors import DeltaError
+from sparsefmt.base.matrix import Matrix
+from sparsefmt.codecs.base import Codec
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.codecs.registry import CODECS
+from sparsefmt.kernels.delta import add_gaps, add_steps, delta_gaps, delta_steps, largest_step
+from sparsefmt.kernels.items import every_bit
+from sparsefmt.structures.base import Structure
+from sparsefmt.structures.bitmask import Bitmask
+from sparsefmt.structures.csr import Csr
+from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.gap import Gap
+from sparsefmt.tensor.sparse import SparseTensor
+
+BYTES = 8 << 20
+"""Of the values that a piece covers."""
+ROW = 1 << 16
+"""Values in a row of a piece at most: rows are what threads share."""
+DENSEST = 8  # a slot in so many values, or more, are fewer bytes as bits than as gaps
+
+_NARROW = tuple((kind, bits) for bits in range(2, 9) if (kind := f"int{bits}") in CODECS)
+"""Codecs that hold small integers exactly, and their bits, ascending."""
+
+
+def part_dtype(dtype: Dtype) -> Dtype:
+    """The dtype of the real numbers that a value consists of."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.name in COMPLEX else dtype
+
+
+def is_float(dtype: Dtype) -> int:
+    """1 if steps follow the order of floats, 0 if they are differences of the bits as integers."""
+    return int(dtype.name in FLOATS or dtype.name in COMPLEX)
+
+
+def bits(a: Array) -> Array:
+    """The items of a contiguous array, complex ones by parts, as flat unsigned integers, in place."""
+    return a.reshape(-1).view(f"u{part_dtype(a.dtype).itemsize}")
+
+
+def spans(count: int, itemsize: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of every piece of `count` items."""
+    per = BYTES // itemsize
+    for start in range(0, count, per):
+        yield start, min(start + per, count)
+
+
+def grid(count: int) -> tuple[int, int]:
+    """The rows and columns that `count` items of a piece are laid out in; the last row may be short."""
+    rows = -(-count // ROW)
+    return rows, -(-count // rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The steps of the items `start..start + count` of a tensor: (rows, cols) as `grid` says, and which piece it is."""
+
+    at: int
+    start: int
+    count: int
+    steps: SparseTensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return self.steps.nbytes
+
+
+def narrow(structure: Structure, steps: Array) -> Codec:
+    """The smallest exact codec for flat unsigned `steps`, the slots of `structure`."""
+    signed = steps.view(f"i{steps.itemsize}")
+    shaped = signed.reshape(structure.slot_shape(8 * steps.itemsize))
+    kind = narrow_kind(largest_step(steps), steps.itemsize, len(steps))
+    if kind is None:
+        return Raw(shaped, check=False)
+    codec = CODECS[kind]
+    return codec.encode(structure, shaped, codec.parse({"options": "tensor"}))
+
+
+def narrow_kind(largest: int, itemsize: int, count: int) -> str | None:
+    """The codec of the fewest bytes, None: raw."""
+    for kind, width in _NARROW:
+        if largest < 1 << (width - 1) and _coded_bytes(count, width) < count * itemsize:
+            return kind
+    return None
+
+
+def _coded_bytes(count: int, width: int) -> int:
+    return -(-count * width // 8) + 2  # and the scale
+
+
+def _value_bytes(count: int, largest: int, itemsize: int) -> int:
+    kind = narrow_kind(largest, itemsize, count)
+    return count * itemsize if kind is None else _coded_bytes(count, dict(_NARROW)[kind])
+
+
+def smallest(count: int, slots: int, gap_bytes: int, largest: int, itemsize: int) -> type[Structure]:
+    """The structure that makes the fewest bytes of `slots` steps among `count` items."""
+    rows, cols = grid(count)
+    offsets, few = 4 * (rows + 1), _value_bytes(slots, largest, itemsize)
+    sizes: list[tuple[int, type[Structure]]] = [
+        (gap_bytes + 2 * offsets + few, Gap),
+        (4 * slots + offsets + few, Csr),
+        (rows * -(-cols // 8) + offsets + few, Bitmask),
+        (_value_bytes(rows * cols, largest, itemsize), Dense),
+    ]
+    return min(sizes, key=lambda pair: pair[0])[1]
+
+
+def packed(gap: Gap, steps: Array, count: int) -> SparseTensor:
+    """Steps, none of them 0, at the places of `gap` in the smallest exact form."""
+    kind = smallest(count, len(steps), len(gap.gaps), largest_step(steps), steps.itemsize)
+    structure: Structure = gap
+    if kind is Csr:
+        structure = gap.to_csr()
+    elif kind is not Gap:
+        dense = empty(gap.shape, steps.dtype, "steps")
+        gap.decode(steps, 0, gap.shape[0], dense)
+        structure, steps = kind.encode(Matrix(dense), every_bit(dense), {"align": 1})
+    return SparseTensor.from_checked(structure, narrow(structure, steps.reshape(-1)), structure.shape)
+
+
+def as_gaps(t: SparseTensor) -> tuple[Gap, Array]:
+    """The places and the unsigned steps of `t`, none of them 0 if that holds in `t` where it stores zeros only."""
+    steps = unsigned_steps(t)
+    if isinstance(t.structure, Gap):
+        return t.structure, steps
+    if isinstance(t.structure, Csr):
+        return Gap.from_csr(t.structure), steps
+    dense = dense_steps(t)
+    return Gap.encode(Matrix(dense), every_bit(dense), {})
+
+
+def unsigned_steps(t: SparseTensor) -> Array:
+    """The steps of all slots, flat, unsigned."""
+    values = np.ascontiguousarray(t.values.decode(t.structure)).reshape(-1)
+    return values.view(f"u{values.itemsize}")
+
+
+def dense_steps(t: SparseTensor) -> Array:
+    """All steps of a piece, unsigned, (rows, cols)."""
+    found = t.to_dense()
+    return found.view(f"u{found.itemsize}")
+
+
+def difference(old: Array, new: Array, floats: int) -> SparseTensor | None:
+    """The steps from `old` to `new`, flat unsigned items of a piece; None where there are none."""
+    count, itemsize = len(old), old.itemsize
+    rows, cols = grid(count)
+    room = count // DENSEST + 1
+    dtype = index_dtype(rows, cols, count)
+    byte_offsets, row_offsets = empty(rows + 1, dtype, "offsets"), empty(rows + 1, dtype, "offsets")
+    gaps, steps = empty(room + count // 255, np.uint8, "gaps"), empty(room, old.dtype, "steps")
+    total, found = delta_gaps(old, new, floats, cols, byte_offsets, row_offsets, gaps, steps)
+    if not found:
+        return None
+    if total <= len(gaps) and found <= len(steps):
+        gap = Gap(gaps[:total].copy(), byte_offsets, row_offsets, (rows, cols), check=False)
+        return packed(gap, steps[:found].copy(), count)
+    dense = np.zeros(rows * cols, old.dtype)
+    delta_steps(old, new, floats, dense[:count])
+    largest = largest_step(dense)
+    kind = smallest(count, found, total, largest, itemsize)
+    structure, kept = kind.encode(Matrix(dense.reshape(rows, cols)), every_bit(dense), {"align": 1})
+    return SparseTensor.from_checked(structure, narrow(structure, kept.reshape(-1)), structure.shape)
+
+
+def move(t: SparseTensor, floats: int, values: Array) -> None:
+    """Moves flat unsigned `values` by the steps of their piece, in place.
+
+    Raises:
+        DeltaError: the piece is of another width or shape.
+    """
+    rows, cols = grid(len(values))
+    if t.shape != (rows, cols) or t.dtype != np.dtype(f"i{values.itemsize}"):
+        msg = f"a piece of {len(values)} items wants steps of {(rows, cols)} int{8 * values.itemsize}, got {t!r}"
+        raise DeltaError(msg)
+    if isinstance(t.structure, (Gap, Csr)):
+        gap, steps = as_gaps(t)
+        add_gaps(gap.gaps, gap.byte_offsets, gap.row_offsets, steps, floats, cols, values)
+    else:
+        add_steps(dense_steps(t).reshape(-1)[: len(values)], floats, values)
+
+
+def inverse(t: SparseTensor) -> SparseTensor:
+    """The steps of the way back, in the smallest form."""
+    gap, steps = as_gaps(t)
+    return packed(gap, np.asarray(0 - steps, steps.dtype), t.size)
+
+
+def total(first: SparseTensor | None, second: SparseTensor | None) -> SparseTensor | None:
+    """The steps of one piece after those of another on the same items; None where they cancel out."""
+    if first is None or second is None:
+        return second if first is None else first
+    if first.shape != second.shape or first.dtype != second.dtype:
+        msg = f"steps of {first!r} do not add to those of {second!r}"
+        raise DeltaError(msg)
+    (a, x), (b, y) = as_gaps(first), as_gaps(second)
+    cols = first.shape[1]
+    place = np.concatenate([places(a), places(b)])
+    where, index = np.unique(place, return_inverse=True)
+    steps = np.zeros(len(where), x.dtype)
+    for found, values in ((index[: len(x)], x), (index[len(x) :], y)):
+        steps[found] += values
+    kept = steps != 0
+    if not kept.any():
+        return None
+    where, steps = where[kept], steps[kept]
+    indptr = np.searchsorted(where, np.arange(first.shape[0] + 1) * cols).astype(np.int32)
+    gap = Gap.from_csr(Csr(indptr, (where % cols).astype(np.int32), first.structure.shape, check=False))
+    return packed(gap, steps, first.size)
+
+
+def places(gap: Gap) -> Array:
+    """The flat place of every slot in its piece, int64, ascending."""
+    row, col = gap.coords()
+    return row.astype(np.int64) * gap.shape[1] + col

@@ -1,0 +1,117 @@
+"""A new checkpoint from an old one and a delta, as a stream: checked at both ends, whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import DeltaError
+from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
+from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.delta import pieces
+from sparsefmt.delta.apply import check_names, refuse
+from sparsefmt.delta.change import Change, Parts
+from sparsefmt.delta.disk import Arrays, Layout, new_layout, opened
+from sparsefmt.kernels.checksum import Checksum, checksum
+
+Progress = Callable[[str, int], None]
+
+
+def rewrite(
+    parts: Parts, layout: Layout | None, old: str | os.PathLike[str], out: str | os.PathLike[str], progress: Progress
+) -> Path:
+    """Writes the new version of the checkpoint `old` to `out`: a file for a file, a folder for a folder.
+
+    A folder gets the side files of the old one. At most a piece of a tensor is held at a time.
+
+    Raises:
+        DeltaError: `old` is another version, or the result is not what the delta promises; `out` is as it was.
+    """
+    target = Path(out)
+    with opened(old) as base:
+        check_names(parts, set(base))
+        made = new_layout(parts, base, layout)
+        if made["folder"] != (base.model.layout is not None):
+            msg = f"{old}: the delta leads to a {'folder' if made['folder'] else 'file'}, the base is none"
+            raise DeltaError(msg)
+        if not made["folder"]:
+            (shard,) = made["shards"].values()
+            _write(target, shard, parts, base, progress)
+            base.model.check()
+            return target
+        with new_folder(target) as folder:
+            weight_map, total = dict[str, str](), 0
+            for name, shard in made["shards"].items():
+                total += _write(folder / name, shard, parts, base, progress)
+                weight_map |= dict.fromkeys(shard["arrays"], name)
+            if made["index"] is not None:
+                write_index(folder, weight_map, total, made["index"])
+            base.model.check()
+            copy_side_files(base.model.path, folder)
+            shutil.copymode(base.model.path, folder)
+    return target
+
+
+def _write(path: Path, shard: Mapping[str, Any], parts: Parts, base: Arrays, progress: Progress) -> int:
+    """Writes a shard; gives the bytes of its arrays."""
+    slots = [(key, dtype, tuple(shape)) for key, (dtype, shape) in shard["arrays"].items()]
+    total = 0
+    with ShardWriter(path, slots, shard["metadata"]) as writer:
+        for key, *_ in slots:
+            if key in parts.changes:
+                nbytes = _stream(writer, key, parts.changes[key], base[key])
+            else:
+                whole = parts.wholes.get(key)
+                if whole is None or whole.new is None:
+                    msg = f"tensor {key!r}: the delta holds no new version of it"
+                    raise DeltaError(msg)
+                writer.write(key, whole.new)
+                nbytes = whole.new.nbytes
+            total += nbytes
+            progress(key, nbytes)
+    return total
+
+
+def _stream(writer: ShardWriter, key: str, change: Change, base: Array) -> int:
+    """Writes the new version of a tensor piece by piece, and checks the old and the new one on the way."""
+    check_kind(change, base, key)
+    values, floats = pieces.bits(np.ascontiguousarray(base)), pieces.is_float(base.dtype)
+    steps, sums = {p.at: p.steps for p in change.pieces}, (Checksum(), Checksum())
+    for at, (start, stop) in enumerate(pieces.spans(len(values), values.itemsize)):
+        part = values[start:stop]
+        sums[0].update(part)
+        if at in steps:
+            part = part.copy()
+            pieces.move(steps[at], floats, part)
+        if steps:
+            sums[1].update(part)
+        writer.write(key, part)
+    found, made = (s.hexdigest() for s in sums)
+    if found != change.old:
+        raise refuse(key, found, change.old, change.new)
+    if steps and made != change.new:
+        msg = f"tensor {key!r} became version {made}, the delta promises {change.new}; the delta is damaged"
+        raise DeltaError(msg)
+    return values.nbytes
+
+
+def check_kind(change: Change, base: Array, key: str) -> None:
+    """Raises DeltaError where the array is not of the shape and dtype of the change."""
+    if base.dtype.name != change.dtype or base.shape != change.shape:
+        msg = (
+            f"tensor {key!r} is {base.dtype} of shape {base.shape}, "
+            f"the delta leads from {change.dtype} of shape {change.shape}"
+        )
+        raise DeltaError(msg)
+
+
+def check_base(change: Change, base: Array, key: str) -> None:
+    """Raises DeltaError where the array is not the old version."""
+    check_kind(change, base, key)
+    found = checksum(base)
+    if found != change.old:
+        raise refuse(key, found, change.old, change.new)

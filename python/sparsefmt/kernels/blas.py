@@ -1,0 +1,116 @@
+"""Matrix products whose bits do not depend on the number of threads.
+
+BLAS may split a product differently for every number of threads. So BLAS is held at one thread here, and rows are dealt
+out in blocks of a fixed size to threads of our own; NumPy lets go of the interpreter during a product.
+"""
+
+import contextlib
+import ctypes
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.kernels.settings import cpu_features, num_threads
+
+ROWS = 128  # of a block; fixed, because results depend on it
+_SETTERS = (
+    ("scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_"),
+    ("scipy_openblas_get_num_threads", "scipy_openblas_set_num_threads"),
+    ("openblas_get_num_threads64_", "openblas_set_num_threads64_"),
+    ("openblas_get_num_threads", "openblas_set_num_threads"),
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+)
+_lock = threading.Lock()
+_held = {"depth": 0, "before": 1}
+
+
+@functools.cache
+def _blas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """How the BLAS under NumPy tells and takes its number of threads; None where it is not known.
+
+    Symbols are looked up through the extension of numpy.linalg, so they are those of the library that NumPy calls.
+    """
+    import numpy.linalg._umath_linalg as lapack  # here: a private name that another NumPy may not have
+
+    library = ctypes.CDLL(lapack.__file__)
+    for get, put in _SETTERS:
+        with contextlib.suppress(AttributeError):
+            return getattr(library, get), getattr(library, put)
+    return None
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Holds BLAS at one thread, in the whole process, while any thread is inside."""
+    try:
+        found = _blas()
+    except (ImportError, OSError):
+        found = None
+    if found is None:
+        yield
+        return
+    get, put = found
+    with _lock:
+        _held["depth"] += 1
+        if _held["depth"] == 1:
+            _held["before"] = int(get())
+            put(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _held["depth"] -= 1
+            if _held["depth"] == 0:
+                put(_held["before"])
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, "sparsefmt-prune")
+
+
+def each(work: Callable[[int], None], count: int) -> None:
+    """Calls `work` with 0..count - 1, in as many threads as kernels use; raises what one of them raised."""
+    workers = min(num_threads() if cpu_features()["isa"] != "numpy" else 1, count)
+    if workers <= 1:
+        for i in range(count):
+            work(i)
+        return
+    for _ in _pool(workers).map(work, range(count)):
+        pass
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """`a @ b` for (rows, k) and (k, cols), a block of rows at a time."""
+    out = np.empty((a.shape[0], b.shape[1]), np.result_type(a, b))
+
+    def some(i: int) -> None:
+        rows = slice(i * ROWS, (i + 1) * ROWS)
+        np.matmul(a[rows], b, out=out[rows])
+
+    with one_blas_thread():
+        each(some, -(-a.shape[0] // ROWS))
+    return out
+
+
+def gram(a: Array, b: Array) -> Array:
+    """`a.T @ b` for (tokens, k) and (tokens, cols), a block of columns of `a` at a time; half of it if `b` is `a`."""
+    step = 384
+    parts = -(-a.shape[1] // step)
+    out = np.empty((a.shape[1], b.shape[1]), np.result_type(a, b))
+
+    def some(i: int) -> None:
+        low, high = i * step, min((i + 1) * step, a.shape[1])
+        start = low if b is a else 0
+        np.matmul(a[:, low:high].T, b[:, start:], out=out[low:high, start:])
+
+    with one_blas_thread():
+        each(some, parts)
+    if b is a:
+        upper = np.triu(out)
+        out = upper + np.triu(out, 1).T
+    return out

@@ -1,0 +1,199 @@
+"""Tensors of a merge in files: opened where they are needed, read by stretches, written shard by shard."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import MergeError
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.snapshot import Identity
+from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.kernels.settings import set_num_threads
+from sparsefmt.merge.inputs import Group, float_dtype
+from sparsefmt.merge.method import Facts, Settings
+from sparsefmt.merge.recipe.outline import Output
+from sparsefmt.merge.registry import method_named
+from sparsefmt.merge.stack import Stack
+
+Advance = Callable[[str, int], None]
+
+_OPEN: dict[tuple[str, tuple[Identity, ...]], Checkpoint] = {}
+_MOST_OPEN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A checkpoint by its path, as it was when the plan was made."""
+
+    label: str
+    path: str
+    identities: tuple[Identity, ...]
+
+    @classmethod
+    def of(cls, label: str, checkpoint: Checkpoint) -> "Model":
+        """The model of an open checkpoint."""
+        path = str(checkpoint.path.absolute())
+        found = cls(label, path, tuple(s.identity for s in checkpoint.sources))
+        _OPEN[path, found.identities] = checkpoint
+        return found
+
+    def open(self) -> Checkpoint:
+        """The checkpoint, opened once in each process.
+
+        Raises:
+            MergeError: it is not the one that the plan was made for.
+        """
+        key = (self.path, self.identities)
+        if key not in _OPEN:
+            while len(_OPEN) >= _MOST_OPEN:
+                del _OPEN[next(iter(_OPEN))]
+            checkpoint = open_checkpoint(self.path)
+            if tuple(s.identity for s in checkpoint.sources) != self.identities:
+                msg = f"{self.path} changed after the plan was made; start again"
+                raise MergeError(msg)
+            _OPEN[key] = checkpoint
+        return _OPEN[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A tensor to be merged: what it is made of, and what it becomes."""
+
+    output: Output
+    shape: tuple[int, ...]
+    dtype: str
+    compute: str
+    truncate: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the result."""
+        return int(np.prod(self.shape, dtype=np.int64)) * float_dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class StackAt:
+    """A stack that is opened where it is asked for."""
+
+    models: tuple[Model, ...]
+    target: Target
+
+    def group(self) -> Group:
+        """The values of the tensor in all models."""
+        opened = {m.label: m.open() for m in self.models}
+        output = self.target.output
+        base = None if output.base is None else opened[output.base.model][output.base.name]
+        found = Group(
+            output.name, base, tuple(opened[p.model][p.name] for p in output.models),
+            tuple(p.model for p in output.models), self.target.truncate,
+        )  # fmt: skip
+        return found.checked()
+
+    def __call__(self) -> Stack:
+        """The stack."""
+        return replace(self.group().stack(self.target.compute), shape=self.target.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class MergeJob:
+    """One shard of the result: picklable, and small; tensors never travel."""
+
+    models: tuple[Model, ...]
+    targets: tuple[Target, ...]
+    facts: tuple[Facts, ...]
+    out: Path
+    manifest: Path
+    threads: int = 0
+    owner: int = 0
+
+
+def finished(job: MergeJob) -> bool:
+    """Whether an earlier run wrote this shard whole."""
+    try:
+        return bool(json.loads(job.manifest.read_bytes())["size"] == job.out.stat().st_size)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def run_job(job: MergeJob, advance: Advance | None = None) -> int:
+    """Writes a shard; gives the bytes of its tensors.
+
+    Raises:
+        MergeError: what cannot be merged, or models that changed.
+        OSError: the file could not be written.
+    """
+    if job.threads and os.getpid() != job.owner:
+        set_num_threads(job.threads)
+    slots = [(t.output.name, t.dtype, t.shape) for t in job.targets]
+    with ShardWriter(job.out, slots, {"format": "pt"}) as writer:
+        for target, facts in zip(job.targets, job.facts, strict=True):
+            write_tensor(StackAt(job.models, target), facts, writer)
+            if advance is not None:
+                advance(target.output.name, target.nbytes)
+        for model in job.models:
+            model.open().check()
+        total = writer.nbytes
+    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"size": job.out.stat().st_size, "tensors": [s[0] for s in slots]}))
+    temporary.replace(job.manifest)
+    return total
+
+
+def write_tensor(source: StackAt, facts: Facts, writer: ShardWriter) -> None:
+    """Merges a tensor chunk by chunk into the file."""
+    target = source.target
+    name, dtype = target.output.name, float_dtype(target.dtype)
+    group = source.group()
+    copied = group.copied()
+    if copied is not None:
+        writer.write(name, np.ascontiguousarray(copied))
+        return
+    stack = replace(group.stack(target.compute), shape=target.shape)
+    merger = method_named(target.output.method).merge(stack, target.output.settings, facts)
+    room: Array | None = None
+    for lo, hi in stack.chunks(merger.granule):
+        room = room if room is not None and len(room) >= hi - lo else np.empty(hi - lo, dtype)
+        merger.write(lo, hi, room[: hi - lo])
+        writer.write(name, room[: hi - lo].view(np.uint8))
+
+
+def targets_of(
+    outputs: Sequence[Output], opened: dict[str, Checkpoint], dtype: str | None, compute: str, truncate: bool
+) -> list[Target]:
+    """Shapes and dtypes of all results, from headers alone.
+
+    Raises:
+        MergeError: shapes that differ.
+    """
+    found = []
+    for output in outputs:
+        entries = [(p.model, opened[p.model].entries[p.name]) for p in output.all]
+        label, first = entries[0]
+        shape = first.shape
+        for other, entry in entries[1:]:
+            if entry.shape == shape:
+                continue
+            vocabulary = len(shape) == 2 and entry.shape[1:] == shape[1:]
+            if not (truncate and vocabulary):
+                hint = "; --truncate-vocab merges the rows that all have" if vocabulary else ""
+                msg = f"tensor {output.name}: {other} has shape {entry.shape}, {label} has {first.shape}{hint}"
+                raise MergeError(msg)
+            shape = (min(shape[0], entry.shape[0]), *shape[1:])
+        kept = first.dtype if dtype is None or not is_mergeable(first.dtype) else dtype
+        found.append(Target(output, shape, kept, compute, truncate))
+    return found
+
+
+def is_mergeable(dtype: str) -> bool:
+    """Whether a dtype by its name is one of floats."""
+    return dtype.startswith(("float", "bfloat"))
+
+
+def settings_of(target: Target) -> Settings:
+    """What a target gets."""
+    return target.output.settings

@@ -1,0 +1,1 @@
+"""mergekit YAML: what it says, and which tensor it makes of which."""

@@ -1,0 +1,300 @@
+"""Whole merges on disk: a recipe in, a folder of shards out."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsefmt.base.errors import MergeError, SparsefmtError
+from sparsefmt.checkpoint.folder import put_in_place, write_index
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.merge.choices import PRESETS, Choices
+from sparsefmt.merge.disk import Advance, MergeJob, Model, StackAt, Target, finished, is_mergeable, run_job, targets_of
+from sparsefmt.merge.method import NO_FACTS, Facts, Source
+from sparsefmt.merge.recipe.config import Config, find_model, parse, read_config
+from sparsefmt.merge.recipe.outline import Outliner
+from sparsefmt.merge.registry import method_named
+from sparsefmt.merge.sidefiles import write_side_files
+from sparsefmt.merge.trim import here
+
+SHARD_BYTES = 5_000_000_000
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What a merge did: tensors and shards of the result, shards that an earlier run had finished, and warnings."""
+
+    out: Path
+    tensors: int
+    nbytes: int
+    shards: tuple[str, ...]
+    kept: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A merge before it runs."""
+
+    config: Config
+    models: tuple[Model, ...]
+    opened: Mapping[str, Checkpoint]
+    targets: tuple[Target, ...]
+    choices: Choices
+
+
+def plan(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    choices: Choices | None = None,
+    seed: int = 0,
+    nan: str = "error",
+    compute: str = "float32",
+    tie: bool = False,
+    truncate_vocab: bool = False,
+) -> Planned:
+    """Reads a recipe and the headers of its models.
+
+    Raises:
+        MergeError: see `run`.
+    """
+    recipe = parse(read_config(config))
+    beside = None if isinstance(config, Mapping) else Path(config).absolute().parent
+    opened = {name: open_checkpoint(find_model(name, beside)) for name in recipe.models}
+    chosen = PRESETS["mergekit"] if choices is None else choices
+    names = {name: list(checkpoint) for name, checkpoint in opened.items()}
+    outputs = Outliner(recipe, names, chosen, seed, nan, tie).outputs()
+    targets = targets_of(outputs, opened, recipe.out_dtype or recipe.dtype, compute, truncate_vocab)
+    models = tuple(Model.of(name, checkpoint) for name, checkpoint in opened.items())
+    return Planned(recipe, models, opened, tuple(targets), chosen)
+
+
+def run(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    out: str | os.PathLike[str],
+    *,
+    executor: Executor | None = None,
+    resume: bool = True,
+    overwrite: bool = False,
+    progress: Advance | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    copy_tokenizer: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> MergeReport:
+    """Merges checkpoints as a mergekit YAML says, in bounded memory.
+
+    Args:
+        config: path of the YAML, or the mapping that it holds. Models are local folders of safetensors, or files, seen
+            from the working folder or from that of the YAML.
+        out: the folder to write. Finished shards lie beside it until all are done; a run that was killed goes on there.
+        executor: any `concurrent.futures.Executor` that runs shards; None: this process.
+        resume: go on from shards that an earlier run of the same merge finished.
+        overwrite: replace the files of an older `out`.
+        progress: called with a tensor's name and its bytes when it is done.
+        shard_bytes: the most bytes of tensors in a shard; a larger tensor has one of its own.
+        copy_tokenizer: whether tokenizer files of the base are copied.
+        options: `seed` of random choices; `choices`, by default those of mergekit; `nan`, `compute`, `tie` (a head that
+            is tied in one model and not in another is read from the embedding) and `truncate_vocab` (rows that all
+            models have).
+
+    Returns:
+        What was done. Values are computed in float32 and rounded once to out_dtype, else to dtype, else to the dtype of
+        the base or the first model.
+
+    Raises:
+        MergeError: a recipe that is incomplete or asks for what is not here, models that do not fit.
+        CheckpointError: a model contradicts itself, or changed meanwhile.
+        FileExistsError: `out` exists.
+
+    Source: the YAML of mergekit 0.1.5, https://github.com/arcee-ai/mergekit.
+    """
+    target = Path(out)
+    if target.exists() and not overwrite:
+        raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(target))
+    if not target.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.absolute().parent))
+    planned = plan(config, **options)
+    for model in planned.models:
+        if target.exists() and target.samefile(model.path):
+            msg = f"the result would replace the model {model.path}; write to another path"
+            raise MergeError(msg)
+    return merge_to(planned, target, executor, progress, resume, shard_bytes, copy_tokenizer)
+
+
+def merge_to(
+    planned: Planned,
+    out: Path,
+    executor: Executor | None,
+    progress: Advance | None,
+    resume: bool,
+    shard_bytes: int,
+    copy_tokenizer: bool,
+) -> MergeReport:
+    """Runs a plan, and puts the result in its place."""
+    parts = out.absolute().parent / f".{out.name}.parts"
+    made, old, notes = parts / "new", parts / "old", parts / "manifests"
+    if old.exists() and not out.exists():  # a run was killed between two renames
+        old.rename(out)
+    prepare(parts, fingerprint(planned, shard_bytes), resume)
+    try:
+        facts = surveyed(planned, executor, notes / "facts")
+        shards = sharded(planned.targets, shard_bytes)
+        threads = max((os.cpu_count() or 1) // worker_count(executor), 1) if executor is not None else 0
+        jobs = []
+        for at, members in enumerate(shards):
+            name = "model.safetensors" if len(shards) == 1 else f"model-{at + 1:05d}-of-{len(shards):05d}.safetensors"
+            jobs.append(
+                MergeJob(
+                    planned.models, tuple(planned.targets[i] for i in members), tuple(facts[i] for i in members),
+                    made / name, notes / f"{name}.json", threads, os.getpid(),
+                )
+            )  # fmt: skip
+        done = [finished(job) for job in jobs]
+        for job, kept in zip(jobs, done, strict=True):
+            if kept and progress is not None:
+                progress(job.out.name, sum(t.nbytes for t in job.targets))
+        run_jobs([job for job, kept in zip(jobs, done, strict=True) if not kept], executor, progress)
+        for checkpoint in planned.opened.values():
+            checkpoint.check()
+        if len(jobs) > 1:
+            weight_map = {t.output.name: job.out.name for job in jobs for t in job.targets}
+            write_index(made, weight_map, sum(t.nbytes for t in planned.targets))
+        write_side_files(planned.config, planned.opened, planned.targets, made, copy_tokenizer)
+        put_in_place(made, out, old)
+        shutil.rmtree(parts)
+    except BaseException as e:
+        if isinstance(e, SparsefmtError) or not resume:
+            shutil.rmtree(parts, ignore_errors=True)
+        raise
+    total = sum(t.nbytes for t in planned.targets)
+    names = tuple(job.out.name for job in jobs)
+    return MergeReport(out, len(planned.targets), total, names, sum(done), planned.config.warnings)
+
+
+def fingerprint(planned: Planned, shard_bytes: int) -> str:
+    """What must agree for finished parts to be of use."""
+    plan_ = [VERSION, shard_bytes, [asdict(m) for m in planned.models], [repr(t) for t in planned.targets]]
+    return hashlib.sha256(json.dumps(plan_, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def prepare(parts: Path, want: str, resume: bool) -> None:
+    """Makes the folder of parts, or takes over one of the same plan."""
+    note = parts / "plan"
+    try:
+        same = note.read_text() == want
+    except OSError:
+        same = False
+    if parts.exists() and not (resume and same):
+        shutil.rmtree(parts)
+    for folder in (parts / "new", parts / "manifests"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for stray in (parts / "new").glob(".*.tmp"):  # of a run that was killed
+        stray.unlink()
+    note.write_text(want)
+
+
+def surveyed(planned: Planned, executor: Executor | None, note: Path) -> list[Facts]:
+    """What looking at the whole model finds out, kept for a run that goes on."""
+    facts = [NO_FACTS] * len(planned.targets)
+    floats = [i for i, t in enumerate(planned.targets) if is_mergeable(t.dtype)]
+    survey = planned.config.method.survey
+    if survey is None or not floats:
+        return facts
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        found = [Facts(tuple(map(tuple, bands)), majority) for bands, majority in json.loads(note.read_text())]
+        if len(found) == len(facts):
+            return found
+    ordered = sorted(floats, key=lambda i: planned.targets[i].output.name)
+    sources = [Source(StackAt(planned.models, planned.targets[i]), planned.targets[i].output.settings) for i in ordered]
+    for at, fact in zip(ordered, survey(sources, mapper(executor)), strict=True):
+        facts[at] = fact
+    temporary = note.with_suffix(".tmp")
+    temporary.write_text(json.dumps(facts))
+    temporary.replace(note)
+    return facts
+
+
+def sharded(targets: Sequence[Target], shard_bytes: int) -> list[list[int]]:
+    """Tensors in order, as many to a shard as fit."""
+    shards: list[list[int]] = [[]]
+    size = 0
+    for at, target in enumerate(targets):
+        if shards[-1] and size + target.nbytes > shard_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append(at)
+        size += target.nbytes
+    return shards
+
+
+def run_jobs(jobs: Sequence[MergeJob], executor: Executor | None, progress: Advance | None) -> None:
+    """Runs jobs here or on an executor."""
+    if executor is None:
+        for job in jobs:
+            run_job(job, progress)
+        return
+    for job, nbytes in zip(jobs, submitted(run_job, jobs, executor), strict=True):
+        if progress is not None:
+            progress(job.out.name, nbytes)
+
+
+def mapper(executor: Executor | None) -> Callable[[Callable[..., Any], Sequence[Any]], list[Any]]:
+    """What calls a function on every item, here or on an executor."""
+    if executor is None:
+        return here
+    return lambda function, items: list(submitted(function, items, executor))
+
+
+def submitted(function: Callable[[Any], Any], items: Sequence[Any], executor: Executor) -> Iterator[Any]:
+    """Results in order, two per worker outstanding; the first failure cancels what has not begun."""
+    most = 2 * worker_count(executor)
+    running: list[Future[Any]] = []
+    try:
+        for item in items:
+            running.append(executor.submit(function, item))
+            if len(running) >= most:
+                yield running.pop(0).result()
+        while running:
+            yield running.pop(0).result()
+    except BaseException:
+        for future in running:
+            future.cancel()
+        raise
+
+
+def worker_count(executor: Executor | None) -> int:
+    """How many workers an executor has, as far as it says."""
+    for name in ("_max_workers", "max_workers"):
+        if isinstance(found := getattr(executor, name, None), int):
+            return max(found, 1)
+    client = getattr(executor, "_client", None)  # of Dask
+    if client is not None:
+        return max(len(client.scheduler_info().get("workers", {})), 1)
+    return os.cpu_count() or 1
+
+
+def described(planned: Planned) -> Iterator[str]:
+    """What each tensor gets, line by line."""
+    for target in planned.targets:
+        output = target.output
+        s = output.settings
+        method = method_named(output.method)
+        words = [output.name, target.dtype, "x".join(map(str, target.shape)) or "scalar", method.name]
+        if not is_mergeable(target.dtype):
+            yield "  ".join([*words[:3], "copied"])
+            continue
+        if method.weighted:
+            words.append("weights " + " ".join(f"{w:g}" for w in s.weights))
+        for key, values in s.each.items():
+            if any(v is not None for v in values):
+                words.append(f"{key} " + " ".join("-" if v is None else f"{v:g}" for v in values))
+        words += [f"{key} {value:g}" for key, value in s.shared.items() if isinstance(value, float) and value != 1.0]
+        yield "  ".join(words)

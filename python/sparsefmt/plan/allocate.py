@@ -1,0 +1,248 @@
+"""Choosing a pattern for every layer within a budget, with a proof."""
+
+import math
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.plan.knapsack import solve
+from sparsefmt.plan.plan import Plan
+from sparsefmt.plan.tables import Table, lined_up
+
+
+class InfeasibleError(FormatError):
+    """No choice meets the budget; `nearest` is the least that one can have."""
+
+    def __init__(self, message: str, nearest: int) -> None:
+        super().__init__(message)
+        self.nearest = nearest
+
+
+def allocate(
+    costs: Table,
+    sizes: Table,
+    budget: float | None = None,
+    *,
+    density: float | None = None,
+    total: int | None = None,
+    fixed: Mapping[Any, Hashable] | None = None,
+    minimum: Mapping[Any, int] | None = None,
+    maximum: Mapping[Any, int] | None = None,
+    allowed: Iterable[Hashable] | Mapping[Any, Iterable[Hashable]] | None = None,
+    groups: Iterable[Sequence[Any]] = (),
+    inside: Mapping[Any, str] | Plan | None = None,
+    made: str = "measured",
+) -> Plan:
+    """The choice of one pattern per layer that costs least within a budget: a multiple-choice knapsack, solved exactly.
+
+    Costs are taken to add up over layers; the proof is about the table, not about the model.
+
+    Args:
+        costs: costs[layer][pattern], floats; mappings or sequences. None, NaN or a missing pattern is a gap: it is not
+            chosen. Costs need not fall as sizes grow: a pattern that is larger and no better is never chosen.
+        sizes: sizes[layer][pattern], whole numbers >= 0: bytes, kept weights or operations.
+        budget: the most that the sizes may sum to.
+        density: instead of a budget: the share of `total`.
+        total: what a density is of; default: the sum of the largest sizes.
+        fixed: layer -> pattern.
+        minimum: layer -> the least size.
+        maximum: layer -> the largest size.
+        allowed: the patterns that may be chosen (what hardware takes), or layer -> patterns.
+        groups: layers that get the same pattern, such as query, key and value.
+        inside: layer -> N:M, or another plan: chosen is N':M with N' <= N, so that masks can be nested.
+        made: how the costs were made, kept in the plan.
+
+    Returns:
+        `Plan`: `choice` by layer (a list where tables are sequences), `cost`, `size`, `bound` (no choice costs less),
+        `gap`
+        (cost - bound, relative; 0: it is the optimum).
+
+    Raises:
+        InfeasibleError: the budget cannot be met; it names the nearest one that can.
+        FormatError: tables of different layers, sizes that are no whole numbers, constraints on what is not there.
+
+    Source: Kellerer, Pferschy and Pisinger 2004, Knapsack Problems, chapter 11.
+
+    >>> plan = allocate({"q": {"2:4": 3.0, "4:4": 0.0}, "up": {"2:4": 1.0, "4:4": 0.0}},
+    ...                 {"q": {"2:4": 2, "4:4": 4}, "up": {"2:4": 2, "4:4": 4}}, 6)
+    >>> plan.choice, plan.cost, plan.size, plan.gap
+    ({'q': '4:4', 'up': '2:4'}, 1.0, 6, 0.0)
+    """
+    layers, patterns, cost, size = _tables(costs, sizes)
+    rule = _Rules(layers, fixed, minimum, maximum, allowed, inside)
+    for i, layer in enumerate(layers):
+        for j, pattern in enumerate(patterns[i]):
+            if not rule.takes(layer, pattern, int(size[i, j])):
+                cost[i, j] = np.inf
+    limit = _budget(budget, density, total, size, costs)
+    joined, cost, size = _joined(layers, patterns, cost, size, groups)
+    empty = np.flatnonzero(~np.isfinite(cost).any(axis=1))
+    if len(empty):
+        names = [layers[i] for i in joined[int(empty[0])][0]]
+        msg = f"layer {names[0]!r} has no pattern left" + (f", which {names} share" if len(names) > 1 else "")
+        raise FormatError(msg)
+    there = np.isfinite(cost)
+    least = int(np.where(there, size, np.iinfo(np.int64).max).min(axis=1).sum())
+    if least > limit:
+        share = f" ({least / (total or _largest(size)):.2%} of the largest)" if density is not None else ""
+        msg = f"a budget of {limit} cannot be met; the nearest that can is {least}{share}"
+        raise InfeasibleError(msg, least)
+    found = solve(cost, size, limit)
+    chosen: list[Any] = [None] * len(layers)
+    for k, (members, names) in enumerate(joined):
+        for i in members:
+            chosen[i] = names[int(found.choice[k])]
+    lines = np.arange(len(cost))
+    whole = math.fsum(cost[lines, found.choice])
+    bound = min(found.bound, whole)
+    named = isinstance(costs, Mapping)
+    return Plan(
+        choice=dict(zip(layers, chosen, strict=True)) if named else chosen,
+        cost=whole,
+        size=int(size[lines, found.choice].sum()),
+        budget=limit,
+        bound=bound,
+        gap=0.0 if bound == whole else (whole - bound) / abs(bound or whole),
+        dual_bound=found.dual_bound,
+        multiplier=found.multiplier,
+        made=made,
+        costs=costs,
+        sizes=sizes,
+    )
+
+
+def _largest(size: Array) -> int:
+    return int(size.max(axis=1).sum())
+
+
+def _budget(budget: float | None, density: float | None, total: int | None, size: Array, costs: Table) -> int:
+    if (budget is None) is (density is None):
+        msg = "want a budget or a density, one of them"
+        raise FormatError(msg)
+    value: Any = budget if density is None else density
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or not value >= 0:
+        msg = f"budget = {value!r}; want a number >= 0"
+        raise FormatError(msg)
+    if density is not None:
+        if value > 1:
+            msg = f"density = {value!r}; want 0..1"
+            raise FormatError(msg)
+        from sparsefmt.prune.select import kept_count  # the share as the fraction that it was written as
+
+        return kept_count(float(value), total if total is not None else _largest(size))
+    return int(min(value, 2**62))
+
+
+def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[list[Any]], Array, Array]:
+    layers, patterns, figures = lined_up(costs, "costs")
+    other, names, weights = lined_up(sizes, "sizes")
+    if set(layers) != set(other):
+        odd = sorted(map(str, set(layers) ^ set(other)))
+        msg = f"costs and sizes are of different layers: {', '.join(odd[:3])}"
+        raise FormatError(msg)
+    at = {layer: i for i, layer in enumerate(other)}
+    width = max(map(len, patterns))
+    cost, size = np.full((len(layers), width), np.inf), np.zeros((len(layers), width), np.int64)
+    for i, layer in enumerate(layers):
+        k = at[layer]
+        known = dict(zip(names[k], weights[k], strict=True))
+        for j, (pattern, figure) in enumerate(zip(patterns[i], figures[i], strict=True)):
+            if figure is None or not math.isfinite(figure):
+                if figure == -math.inf:
+                    msg = f"costs: layer {layer!r}, pattern {pattern!r} is {figure}"
+                    raise FormatError(msg)
+                continue
+            if pattern not in known:
+                continue
+            cost[i, j], size[i, j] = float(figure), _whole(known[pattern], layer, pattern)
+    return layers, patterns, cost, size
+
+
+def _whole(value: Any, layer: object, pattern: object) -> int:  # noqa: ANN401
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        whole = -1
+    if isinstance(value, bool) or whole != value or whole < 0 or whole >= 2**53:
+        msg = f"sizes: layer {layer!r}, pattern {pattern!r} is {value!r}; want a whole number >= 0"
+        raise FormatError(msg)
+    return whole
+
+
+class _Rules:
+    """Which patterns a layer may have."""
+
+    def __init__(
+        self,
+        layers: list[Any],
+        fixed: Mapping[Any, Hashable] | None,
+        minimum: Mapping[Any, int] | None,
+        maximum: Mapping[Any, int] | None,
+        allowed: Iterable[Hashable] | Mapping[Any, Iterable[Hashable]] | None,
+        inside: Mapping[Any, str] | Plan | None,
+    ) -> None:
+        self.fixed, self.minimum, self.maximum = fixed or {}, minimum or {}, maximum or {}
+        by_layer = isinstance(allowed, Mapping)
+        self.by_layer = {k: set(v) for k, v in allowed.items()} if isinstance(allowed, Mapping) else {}
+        self.everywhere = None if allowed is None or by_layer else set(allowed)
+        outer = inside.choice if isinstance(inside, Plan) else inside or {}
+        self.inside: dict[Any, Any] = dict(enumerate(outer)) if isinstance(outer, list) else dict(outer)
+        named = {**self.fixed, **self.minimum, **self.maximum, **self.by_layer, **self.inside}
+        odd = next((k for k in named if k not in set(layers)), None)
+        if odd is not None:
+            msg = f"a constraint is on layer {odd!r}, which the table has not"
+            raise FormatError(msg)
+
+    def takes(self, layer: Any, pattern: Any, size: int) -> bool:  # noqa: ANN401
+        if layer in self.fixed and pattern != self.fixed[layer]:
+            return False
+        if not self.minimum.get(layer, 0) <= size <= self.maximum.get(layer, size):
+            return False
+        if self.everywhere is not None and pattern not in self.everywhere:
+            return False
+        if layer in self.by_layer and pattern not in self.by_layer[layer]:
+            return False
+        return layer not in self.inside or nests(pattern, self.inside[layer])
+
+
+def nests(inner: object, outer: object) -> bool:
+    """Whether a mask of N':M can lie inside every mask of N:M: the same M, N' <= N.
+
+    >>> nests("nm1:4", "nm2:4"), nests("2:8", "2:4")
+    (True, False)
+    """
+    found = [re.fullmatch(r"(?:nm)?(\d+):(\d+)", str(p).partition("/")[0], re.ASCII) for p in (inner, outer)]
+    if found[0] is None or found[1] is None:
+        return inner == outer
+    return found[0][2] == found[1][2] and int(found[0][1]) <= int(found[1][1])
+
+
+def _joined(
+    layers: list[Any], patterns: list[list[Any]], cost: Array, size: Array, groups: Iterable[Sequence[Any]]
+) -> tuple[list[tuple[list[int], list[Any]]], Array, Array]:
+    """Layers that share a pattern as one: costs and sizes add up, and a pattern that one of them lacks is lost."""
+    at, seen = {layer: i for i, layer in enumerate(layers)}, set()
+    parts: list[tuple[list[int], list[Any]]] = []
+    for group in groups:
+        odd = next((name for name in group if name not in at or name in seen), None)
+        if odd is not None or not group:
+            msg = f"groups: {odd!r} is in no table, or in two groups"
+            raise FormatError(msg)
+        seen |= set(group)
+        members = [at[name] for name in group]
+        parts.append((members, [p for p in patterns[members[0]] if all(p in patterns[i] for i in members)]))
+    parts += [([i], patterns[i]) for i, layer in enumerate(layers) if layer not in seen]
+    if not seen:
+        return parts, cost, size
+    width = max(max(len(names) for _, names in parts), 1)
+    new_cost, new_size = np.full((len(parts), width), np.inf), np.zeros((len(parts), width), np.int64)
+    for k, (members, names) in enumerate(parts):
+        for j, name in enumerate(names):
+            columns = [patterns[i].index(name) for i in members]
+            new_cost[k, j] = math.fsum(cost[i, c] for i, c in zip(members, columns, strict=True))
+            new_size[k, j] = sum(int(size[i, c]) for i, c in zip(members, columns, strict=True))
+    return parts, new_cost, new_size

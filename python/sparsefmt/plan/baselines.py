@@ -1,0 +1,122 @@
+"""Tables and densities that cost nothing to make: fallbacks and baselines, labelled as such.
+
+Measured losses beat them all: on a sentence encoder at equal bits, plans by weight energy and by the outputs of each
+layer
+were worse than the same pattern everywhere; see docs/pruning.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.plan.plan import Plan
+from sparsefmt.prune.compensate import compensated
+from sparsefmt.prune.fit import second_moments
+from sparsefmt.prune.moments import Moments
+from sparsefmt.prune.patterns import pattern_of
+
+_ABOUT = "a baseline: nothing was measured and nothing is proved"
+
+
+def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Lost squared magnitude per tensor and pattern. A fallback: plans made of it were worse than one pattern for all.
+
+    >>> energy_table({"w": np.array([[2.0, 1.0]])}, ["1:2", "2:2"])
+    {'w': {'1:2': 1.0, '2:2': 0.0}}
+    """
+    texts = list(patterns)
+    table: dict[str, dict[str, float]] = {}
+    for name, w in tensors.items():
+        a = np.asarray(w, np.float64).reshape(-1, np.shape(w)[-1])
+        table[name] = {t: float(np.square(a[~pattern_of(t).mask(np.abs(a))]).sum()) for t in texts}
+    return table
+
+
+def output_table(
+    tensors: Mapping[str, Any], patterns: Iterable[str], statistics: Mapping[str, Moments], method: str = "wanda"
+) -> dict[str, dict[str, float]]:
+    """Relative error of the outputs of each layer alone. A fallback, as `energy_table`."""
+    texts = list(patterns)
+    return {
+        name: {t: compensated(w, t, statistics[name], method=method).output_error for t in texts}  # type: ignore[arg-type]
+        for name, w in tensors.items()
+    }
+
+
+def uniform(layers: Iterable[str], pattern: str) -> Plan:
+    """The same pattern everywhere: the default.
+
+    >>> uniform(["q", "k"], "nm2:4").choice
+    {'q': 'nm2:4', 'k': 'nm2:4'}
+    """
+    return Plan({name: pattern for name in layers}, made="uniform", about=_ABOUT)
+
+
+def depth(layers: Iterable[str], density: float, slope: float) -> dict[str, float]:
+    """Densities that fall along the depth by `slope` from first to last, with the mean `density`.
+
+    >>> depth(["a", "b", "c"], 0.5, 0.2)
+    {'a': 0.6, 'b': 0.5, 'c': 0.4}
+    """
+    names = list(layers)
+    return _around(names, np.linspace(1, -1, len(names)) if len(names) > 1 else np.zeros(1), density, slope / 2)
+
+
+def owl(
+    tensors: Mapping[str, Any],
+    statistics: Mapping[str, Moments],
+    density: float,
+    *,
+    reach: float = 0.08,
+    outlier: float = 5.0,
+) -> dict[str, float]:
+    """Densities by the share of outliers, |w| times the deviation of the input, above `outlier` times their mean.
+
+    Source: Yin et al. 2023, OWL, arXiv:2310.05175, section 3.
+    """
+    shares = []
+    for name, w in tensors.items():
+        h = second_moments(statistics[name])
+        score = np.abs(np.asarray(w, np.float64)) * np.sqrt(h if h.ndim == 1 else np.diagonal(h))
+        shares.append(float((score > outlier * score.mean()).mean()))
+    return _around(list(tensors), _spread(np.array(shares)), density, reach)
+
+
+def alpha(tensors: Mapping[str, Any], density: float, *, reach: float = 0.08) -> dict[str, float]:
+    """Densities by the tail of each spectrum: a heavier one (a smaller exponent) is kept denser.
+
+    The exponent is Hill's estimate over the larger half of the eigenvalues of W'W.
+
+    Source: Lu et al. 2024, AlphaPruning, arXiv:2410.10912, section 3.
+    """
+    exponents = []
+    for w in tensors.values():
+        values = np.sort(np.square(np.linalg.svd(np.asarray(w, np.float64), compute_uv=False)))[::-1]
+        half = max(len(values) // 2, 1)
+        tail = np.log(np.maximum(values[:half], 1e-300) / max(values[half - 1], 1e-300)).sum()
+        exponents.append(1 + half / tail if tail > 0 else np.inf)
+    finite = np.array(exponents)
+    finite[~np.isfinite(finite)] = finite[np.isfinite(finite)].max(initial=1.0)
+    return _around(list(tensors), -_spread(finite), density, reach)
+
+
+def _spread(a: Array) -> Array:
+    """To -1..1."""
+    low, high = a.min(initial=np.inf), a.max(initial=-np.inf)
+    return np.zeros(len(a)) if not high > low else np.asarray(2 * (a - low) / (high - low) - 1)
+
+
+def _around(names: list[str], place: Array, density: float, reach: float) -> dict[str, float]:
+    """Densities `density + reach * (place - its mean)`.
+
+    Raises:
+        FormatError: one is outside 0..1.
+    """
+    made = density + reach * (place - place.mean())
+    if not ((made >= 0) & (made <= 1)).all():
+        msg = f"densities {made.min():.3f}..{made.max():.3f} leave 0..1; use less reach or another density"
+        raise FormatError(msg)
+    return {name: round(float(d), 12) for name, d in zip(names, made, strict=True)}

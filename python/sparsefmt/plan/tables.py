@@ -1,0 +1,159 @@
+"""Tables layer x pattern: what is lost, and what is stored."""
+
+import math
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from sparsefmt.api.encode import encode
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.prune.patterns import pattern_of
+from sparsefmt.prune.select import kept_count
+
+Row: TypeAlias = Mapping[Hashable, Any] | Sequence[Any] | Array
+Table: TypeAlias = Mapping[Hashable, Row] | Sequence[Row] | Array
+
+
+class GapWarning(UserWarning):
+    """A table has no figure for a layer and a pattern; that pattern is not chosen there."""
+
+
+def measure(
+    fn: Callable[[str, str], float | None],
+    layers: Iterable[str],
+    patterns: Iterable[str],
+    *,
+    done: Mapping[str, Mapping[str, float | None]] | None = None,
+    progress: Callable[[str, str, float | None], None] | None = None,
+) -> dict[str, dict[str, float | None]]:
+    """The loss of a model with one layer at a time in each pattern.
+
+    Args:
+        fn: called as `fn(layer, pattern)`, gives the loss at the end of the model with that layer alone in that
+            pattern; None
+            or NaN where it cannot be had, which leaves a gap.
+        layers: their names.
+        patterns: format texts.
+        done: a table to go on from; what it holds is not measured again.
+        progress: called with every figure.
+
+    Returns:
+        table[layer][pattern].
+
+    Raises:
+        FormatError: no layer, no pattern, one of them twice, or an infinite loss.
+
+    >>> measure(lambda layer, pattern: len(layer) * (4 - int(pattern[0])), ["q", "up"], ["2:4", "4:4"])
+    {'q': {'2:4': 2.0, '4:4': 0.0}, 'up': {'2:4': 4.0, '4:4': 0.0}}
+    """
+    names, texts = list(layers), list(patterns)
+    for what, given in (("layers", names), ("patterns", texts)):
+        if not given or len(set(given)) != len(given):
+            msg = f"{what}: want at least one, and none twice, got {given}"
+            raise FormatError(msg)
+    table: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        table[name] = {}
+        for text in texts:
+            known = done.get(name, {}) if done is not None else {}
+            loss = known[text] if text in known else fn(name, text)
+            if loss is not None:
+                loss = float(loss)
+                if math.isinf(loss):
+                    msg = f"the loss of {name!r} in {text!r} is {loss}; want a finite number, or None for a gap"
+                    raise FormatError(msg)
+                if math.isnan(loss):
+                    loss = None
+            if loss is None:
+                warnings.warn(f"no loss for {name!r} in {text!r}; it will not be chosen", GapWarning, stacklevel=2)
+            table[name][text] = loss
+            if progress is not None:
+                progress(name, text, loss)
+    return table
+
+
+def format_bytes(shape: tuple[int, ...], dtype: object, fmt: str, *, density: float = 0.5) -> int:
+    """The bytes of a packed tensor that keeps what its pattern allows.
+
+    Args:
+        shape: of the tensor.
+        dtype: of its values.
+        fmt: a format text.
+        density: the share that is kept where the structure leaves it open; of blocks for bsr.
+
+    Raises:
+        FormatError: an unknown format.
+
+    >>> format_bytes((1024, 1024), np.float16, "nm2:4")
+    1146880
+    """
+    rows, cols = math.prod(shape[:-1]), shape[-1]
+    step = 8
+    if fmt.startswith("bsr"):
+        step = max(8, int(fmt[3:].partition("x")[0]))
+    count = [_sample_bytes(min(rows, n * step), cols, dtype, fmt, density) for n in (1, 2)]
+    if rows <= 2 * step:
+        return _sample_bytes(rows, cols, dtype, fmt, density)
+    return count[0] + -(-(rows - step) * (count[1] - count[0]) // step)
+
+
+def _sample_bytes(rows: int, cols: int, dtype: object, fmt: str, density: float) -> int:
+    w = np.ones((rows, cols), dtype)  # type: ignore[call-overload]
+    head = fmt.partition("/")[0].partition("@")[0]
+    if head.startswith("bsr"):
+        keep = pattern_of(head, density=density).mask(np.ones((rows, cols)))
+    elif head in ("csr", "csc", "coo", "bitmask"):
+        keep = np.broadcast_to(np.arange(cols) < kept_count(density, cols), w.shape)
+    else:
+        keep = pattern_of(head).mask(np.ones((rows, cols)))
+    if "kmeans" in fmt:  # a codebook needs no fit to be weighed
+        w = w * (1 + np.arange(w.size).reshape(w.shape) % 251).astype(w.dtype)
+    return encode(np.where(keep, w, np.zeros(1, w.dtype)), fmt).nbytes
+
+
+def format_table(
+    tensors: Mapping[str, Any], patterns: Iterable[str], *, density: float = 0.5
+) -> dict[str, dict[str, int]]:
+    """Bytes of every tensor (anything with a shape and a dtype) in every format."""
+    texts = list(patterns)
+    held: dict[tuple[Any, ...], int] = {}
+    table: dict[str, dict[str, int]] = {}
+    for name, t in tensors.items():
+        table[name] = {}
+        for text in texts:
+            key = (tuple(t.shape), str(t.dtype), text)
+            if key not in held:
+                held[key] = format_bytes(tuple(t.shape), t.dtype, text, density=density)
+            table[name][text] = held[key]
+    return table
+
+
+def lined_up(table: Table, what: str) -> tuple[list[Any], list[list[Any]], list[list[Any]]]:
+    """Layers, the patterns of each, and its figures.
+
+    Raises:
+        FormatError: no table.
+    """
+    if isinstance(table, Mapping):
+        layers, rows = list(table), list(table.values())
+    else:
+        rows = list(table)
+        layers = list(range(len(rows)))
+    if not rows:
+        msg = f"{what}: want at least one layer"
+        raise FormatError(msg)
+    patterns, figures = [], []
+    for layer, row in zip(layers, rows, strict=True):
+        if isinstance(row, Mapping):
+            patterns.append(list(row))
+            figures.append(list(row.values()))
+        else:
+            figures.append(list(row))
+            patterns.append(list(range(len(figures[-1]))))
+        if not figures[-1]:
+            msg = f"{what}: layer {layer!r} has no pattern"
+            raise FormatError(msg)
+    return layers, patterns, figures

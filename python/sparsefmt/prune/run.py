@@ -1,0 +1,212 @@
+"""Pruning a whole model, layer by layer, each fitted to what the layers before it have become."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.blas import matmul
+from sparsefmt.models.site import Site, Steps
+from sparsefmt.prune.compensate import DAMP, Method, compensated
+from sparsefmt.prune.moments import Moments
+from sparsefmt.prune.result import Compensated
+
+Forward = Callable[[Mapping[str, Any], str], Any]
+Target = Literal["stream", "outputs", "weights"]
+_CHUNK = 8192
+
+
+@dataclass
+class Run:
+    """What `run` gives."""
+
+    weights: dict[str, Any]
+    """All tensors of the model: pruned weights and corrected biases in place of the old ones."""
+    layers: dict[str, Compensated] = field(default_factory=dict)
+    """By layer."""
+
+    def packed(self) -> dict[str, Any]:
+        """The tensors, with packed weights where a codec was named."""
+        coded = {f"{name}.weight": c.tensor for name, c in self.layers.items() if c.tensor is not None}
+        return {**self.weights, **coded}
+
+
+def run(
+    model: Mapping[str, Any],
+    layers: Sequence[str],
+    forward: Forward,
+    pattern: object | Mapping[str, object] = "nm2:4",
+    *,
+    method: Method = "admm",
+    target: Target = "stream",
+    codec: str | None = None,
+    density: float | None = None,
+    refit: bool = True,
+    damp: float = DAMP,
+    done: Mapping[str, Compensated] | None = None,
+    progress: Callable[[str, Compensated], None] | None = None,
+) -> Run:
+    """Prunes the linear layers of a model one after the other.
+
+    A layer sees the inputs that the layers before it, already pruned, give, and is fitted to the outputs of the dense
+    model; where its output is added to a residual stream, the error of the stream so far is made up for too.
+
+    Args:
+        model: tensors by name: `<layer>.weight` (out, in), and `<layer>.bias` where there is one. Not modified.
+        layers: names in the order in which they run.
+        forward: called as `forward(weights, layer)` for the dense and for the pruned weights, gives the inputs of that
+            layer: an array (..., cols), a list of them, or a `Site` with the residual stream that its output is added
+                to.
+            `in_order` makes one from a model that walks through its layers.
+        pattern: see `compensated`; or one per layer. A codec may stand behind a slash.
+        method: how masks are chosen.
+        target: "stream" as above; "outputs": without the stream; "weights": the outputs of its own dense weight.
+        codec: codes are chosen in the same fit.
+        density: for blocks and free patterns.
+        refit: whether kept weights are fitted.
+        damp: see `compensated`.
+        done: layers that were pruned before; they are taken as they are.
+        progress: called with every layer that is done.
+
+    Returns:
+        `Run`.
+
+    Raises:
+        FormatError: a layer without a weight, inputs of another width, NaN or infinity in them.
+
+    Memory: the inputs of one layer twice, its moments (cols**2 and rows * cols float64), and what `forward` holds.
+
+    >>> rng = np.random.default_rng(0)
+    >>> w = {"a.weight": rng.standard_normal((8, 8)), "b.weight": rng.standard_normal((4, 8))}
+    >>> x = rng.standard_normal((64, 8))
+    >>> def forward(weights, layer):
+    ...     return x if layer == "a" else np.maximum(x @ weights["a.weight"].T, 0)
+    >>> sorted(run(w, ["a", "b"], forward, "nm2:4").layers)
+    ['a', 'b']
+    """
+    if target not in ("stream", "outputs", "weights"):
+        msg = f'target = {target!r}; have "stream", "outputs", "weights"'
+        raise FormatError(msg)
+    for name in layers:
+        if getattr(model.get(f"{name}.weight"), "ndim", 0) != 2:
+            msg = f"{name}.weight is missing or no matrix; layers are named without .weight"
+            raise FormatError(msg)
+    made = Run(dict(model))
+    dense = dict(model)
+    for name in layers:
+        spec = pattern.get(name) if isinstance(pattern, Mapping) else pattern
+        if done is not None and name in done:
+            result: Compensated = done[name]
+        elif spec is None:
+            continue
+        else:
+            weight = np.asarray(model[f"{name}.weight"])
+            bias = model.get(f"{name}.bias")
+            m, fitted = _moments(name, weight, bias, forward, dense, made.weights, target)
+            result = compensated(
+                weight,
+                spec,
+                m,
+                method=method,
+                target="outputs" if fitted else None,
+                bias=bias,
+                codec=codec,
+                density=density,
+                refit=refit,
+                damp=damp,
+            )
+        made.layers[name] = result
+        made.weights[f"{name}.weight"] = result.weight
+        if result.bias is not None:
+            made.weights[f"{name}.bias"] = result.bias
+        if progress is not None:
+            progress(name, result)
+    return made
+
+
+def _moments(
+    name: str,
+    weight: Array,
+    bias: object,
+    forward: Forward,
+    dense: Mapping[str, Any],
+    pruned: Mapping[str, Any],
+    target: str,
+) -> tuple[Moments, bool]:
+    """The moments of the inputs that the pruned layers give, and whether outputs of the dense model are in them."""
+    rows, cols = weight.shape
+    if target == "weights":
+        m = Moments(cols)
+        for x in _site(forward(pruned, name), name).inputs:
+            m.update(x)
+        return m, False
+    now, before = _site(forward(pruned, name), name), _site(forward(dense, name), name)
+    m = Moments(cols, outputs=rows)
+    shift = 0.0 if bias is None else np.asarray(bias)
+    streams = (before.stream, now.stream) if target == "stream" else (None, None)
+    for i, (x, whole) in enumerate(zip(now.inputs, before.inputs, strict=True)):
+        if x.shape != whole.shape or x.shape[-1] != cols:
+            msg = f"{name}: want inputs (..., {cols}), as many dense as pruned, got {whole.shape}, {x.shape}"
+            raise FormatError(msg)
+        x, whole = x.reshape(-1, cols), whole.reshape(-1, cols)
+        for start in range(0, len(x), _CHUNK):
+            piece = slice(start, start + _CHUNK)
+            y = matmul(whole[piece], np.ascontiguousarray(weight.T)) + shift
+            if streams[0] is not None and streams[1] is not None:
+                y = y + (streams[0][i].reshape(-1, rows)[piece] - streams[1][i].reshape(-1, rows)[piece])
+            m.update(x[piece], y)
+    return m, True
+
+
+def _site(given: object, name: str) -> Site:
+    """What `forward` gave, as a `Site`."""
+    if isinstance(given, Site):
+        return given
+    parts: Iterable[Any] = [given] if isinstance(given, np.ndarray) else given  # type: ignore[assignment]
+    inputs = [np.asarray(x) for x in parts]
+    if not inputs:
+        msg = f"forward gave no inputs for {name!r}"
+        raise FormatError(msg)
+    return Site(name, inputs)
+
+
+def in_order(steps: Steps) -> Forward:
+    """A `forward` for `run` from a model that walks through its layers, so that nothing is computed twice.
+
+    Args:
+        steps: gives, for weights, an iterator that yields a `Site` for every linear layer just before it runs, and
+            reads the weights of that layer again afterwards.
+
+    Returns:
+        A callable that keeps one walk for each of the weights it is called with, and starts anew only when asked for a
+        layer that has passed.
+
+    >>> def steps(weights):
+    ...     yield Site("a", [np.ones((2, 3))])
+    ...     yield Site("b", [np.ones((2, 3)) @ weights["a.weight"].T])
+    >>> in_order(steps)({"a.weight": np.ones((1, 3))}, "b").inputs[0].tolist()
+    [[3.0], [3.0]]
+    """
+    walks: dict[int, tuple[Mapping[str, Any], Iterator[Site], list[str], list[Site]]] = {}
+
+    def forward(weights: Mapping[str, Any], layer: str) -> Site:
+        held = walks.get(id(weights))
+        if held is None or held[0] is not weights or layer in held[2][:-1]:
+            held = walks[id(weights)] = (weights, steps(weights), [], [])
+        _, walk, passed, last = held
+        while not passed or passed[-1] != layer:
+            last.clear()  # so that the inputs of a layer that has passed are let go
+            try:
+                site = next(walk)
+            except StopIteration:
+                del walks[id(weights)]
+                msg = f"the model has no layer {layer!r}; it has {', '.join(passed[:6])} ..."
+                raise FormatError(msg) from None
+            passed.append(site.name)
+            last.append(site)
+        return last[0]
+
+    return forward

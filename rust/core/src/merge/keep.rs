@@ -1,0 +1,84 @@
+//! Which elements of a task vector stay: bands of magnitudes, drawn numbers, masks from outside.
+
+use super::TILE;
+use crate::philox;
+
+/// The bits of a magnitude.
+const MAGNITUDE: u32 = 0x7FFF_FFFF;
+/// The magnitude of every NaN, one behind infinity.
+const NAN: u32 = 0x7F80_0001;
+/// A band that keeps everything.
+const OPEN: [i64; 4] = [-1, 0, 1 << 32, 0];
+
+/// What decides on the elements of one model.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep<'a> {
+    /// (low, low cut, high, high cut): kept is what is above the first two and not above the others.
+    pub band: [i64; 4],
+    /// An element whose drawn word is below this is dropped; 0 draws none.
+    pub dropped: u64,
+    /// The stream of words.
+    pub stream: u64,
+    /// A byte for each element, 0 drops it; empty: none.
+    pub mask: &'a [u8],
+}
+
+/// The least magnitude minus 1 that is above `(key, cut)` for elements before or behind the cut.
+fn edge(key: i64, before: bool) -> i32 {
+    key.saturating_sub(i64::from(before)).clamp(-1, i64::from(i32::MAX)) as i32
+}
+
+/// The magnitude as an integer, in the same order.
+#[inline(always)]
+pub(super) fn magnitude(x: f32) -> u32 {
+    (x.to_bits() & MAGNITUDE).min(NAN)
+}
+
+/// Drops what is not within the magnitudes.
+fn within(delta: &mut [f32], low: i32, high: i32) {
+    for x in delta {
+        let key = magnitude(*x) as i32;
+        let keep = u32::from(key > low && key <= high).wrapping_neg();
+        *x = f32::from_bits(x.to_bits() & (keep | !MAGNITUDE));
+    }
+}
+
+impl Keep<'_> {
+    /// Puts zeros of the same sign where an element is dropped. `at` is the position of the first in the stretch (and
+    /// in the mask), `start` that of the stretch in the tensor.
+    pub(super) fn apply(&self, delta: &mut [f32], seed: u64, start: u64, at: usize) {
+        let first = (start as i64).wrapping_add(at as i64);
+        if self.band != OPEN {
+            let [low, low_cut, high, high_cut] = self.band;
+            let length = delta.len() as i64;
+            let mut borders = [
+                0,
+                low_cut.saturating_sub(first).clamp(0, length),
+                high_cut.saturating_sub(first).clamp(0, length),
+                length,
+            ];
+            borders.sort_unstable();
+            for pair in borders.windows(2) {
+                let (from, to) = (pair[0], pair[1]);
+                let bounds =
+                    (edge(low, first.wrapping_add(from) < low_cut), edge(high, first.wrapping_add(from) < high_cut));
+                within(&mut delta[from as usize..to as usize], bounds.0, bounds.1);
+            }
+        }
+        if self.dropped > 0 {
+            let mut words = [0; TILE];
+            let words = &mut words[..delta.len()];
+            philox::fill(seed, self.stream, first as u64, words);
+            for (x, &word) in delta.iter_mut().zip(&*words) {
+                let keep = u32::from(u64::from(word) >= self.dropped).wrapping_neg();
+                *x = f32::from_bits(x.to_bits() & (keep | !MAGNITUDE));
+            }
+        }
+        if !self.mask.is_empty() {
+            for (x, &mask) in delta.iter_mut().zip(&self.mask[at..]) {
+                let keep = u32::from(mask != 0).wrapping_neg();
+                *x = f32::from_bits(x.to_bits() & (keep | !MAGNITUDE));
+            }
+        }
+    }
+}

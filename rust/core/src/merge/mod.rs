@@ -1,0 +1,36 @@
+//! Merging: one stretch of a tensor in all models at once, see `sparsefmt.kernels.merge` for what is computed.
+//!
+//! Tiles of [`TILE`] elements stay in the first-level cache: items are widened into them, every step is a plain loop
+//! over a tile, and the result is rounded on its way out.
+
+mod keep;
+mod mix;
+mod stored;
+mod sums;
+
+pub use keep::Keep;
+pub use mix::{Divide, Model, Rule, Vote, Zero, merge_mix};
+pub use stored::{Stored, StoredMut};
+pub use sums::{merge_finite, merge_gram, merge_histogram, merge_norms};
+
+/// Elements at once.
+const TILE: usize = 1024;
+
+/// What the models are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Tensors that are added up themselves.
+    Plain,
+    /// Tensors whose differences from the base are merged.
+    Difference,
+    /// Such differences.
+    Given,
+}
+
+/// Reads a tile of a task vector, or of the model itself where that is the basis; `base` holds that tile of the base.
+fn read_delta(model: Stored<'_>, basis: Basis, range: std::ops::Range<usize>, base: &[f32], delta: &mut [f32]) {
+    model.widen(range, delta);
+    if basis == Basis::Difference {
+        delta.iter_mut().zip(base).for_each(|(x, &base)| *x -= base);
+    }
+}

@@ -1,0 +1,200 @@
+//! What is found out about a whole tensor: histograms of magnitudes, and float64 sums over fixed blocks.
+
+use super::keep::magnitude;
+use super::{Basis, Keep, Stored, TILE, read_delta};
+use crate::{Error, Result, par};
+
+/// Elements that are added up together, whatever the threads.
+const BLOCK: usize = 1 << 16;
+/// Running sums of a block.
+const LANES: usize = 64;
+type Lanes = [f64; LANES];
+
+/// Adds up lanes: halves are added until one is left.
+fn halved(mut lanes: Lanes) -> f64 {
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+    }
+    lanes[0]
+}
+
+/// Adds to `counts` how often each magnitude occurs, see `sparsefmt.kernels.merge`.
+///
+/// # Errors
+/// The arrays have different lengths, or there are too few counts.
+pub fn merge_histogram(
+    base: Stored<'_>,
+    model: Stored<'_>,
+    basis: Basis,
+    shift: u32,
+    prefix: Option<u32>,
+    counts: &mut [i64],
+) -> Result<()> {
+    if basis == Basis::Difference {
+        base.check("base", model.len())?;
+    }
+    if shift > 31 {
+        return Err(Error::Parameter { name: "shift", got: shift as usize });
+    }
+    let want = if prefix.is_some() { 1 << shift } else { 1 << (31 - shift) };
+    if counts.len() < want {
+        return Err(Error::Length { name: "counts", got: counts.len(), want });
+    }
+    let low = (1u32 << shift) - 1;
+    let ranges = par::joined(par::cut(model.len(), TILE, model.len() * 8));
+    let found = par::map(ranges, |range| {
+        let mut own = vec![0u32; want];
+        let (mut anchor, mut delta) = ([0.0; TILE], [0.0; TILE]);
+        for at in range.clone().step_by(TILE) {
+            let tile = at..(at + TILE).min(range.end);
+            let length = tile.len();
+            if basis == Basis::Difference {
+                base.widen(tile.clone(), &mut anchor[..length]);
+            }
+            read_delta(model, basis, tile, &anchor[..length], &mut delta[..length]);
+            for x in &delta[..length] {
+                let key = magnitude(*x);
+                match prefix {
+                    None => own[(key >> shift) as usize] += 1,
+                    Some(prefix) if key >> shift == prefix => own[(key & low) as usize] += 1,
+                    Some(_) => {}
+                }
+            }
+        }
+        own
+    });
+    for own in found {
+        counts.iter_mut().zip(own).for_each(|(count, own)| *count += i64::from(own));
+    }
+    Ok(())
+}
+
+/// Cuts a tensor into blocks with the rows of `sums` that belong to them, and fills each.
+fn by_blocks(
+    length: usize,
+    columns: usize,
+    sums: &mut [f64],
+    fill: impl Fn(std::ops::Range<usize>, &mut [f64]) + Sync + Send,
+) -> Result<()> {
+    let blocks = length.div_ceil(BLOCK);
+    if sums.len() != blocks * columns {
+        return Err(Error::Length { name: "sums", got: sums.len(), want: blocks * columns });
+    }
+    let tasks: Vec<_> = sums.chunks_mut(columns.max(1)).enumerate().collect();
+    par::map(tasks, |(block, row)| fill(block * BLOCK..((block + 1) * BLOCK).min(length), row));
+    Ok(())
+}
+
+/// Adds the terms of a tile to the lanes; a tile begins on a lane.
+fn add(lanes: &mut Lanes, terms: impl Iterator<Item = f64>) {
+    for (i, term) in terms.enumerate() {
+        lanes[i % LANES] += term;
+    }
+}
+
+/// Adds products of a tile to the lanes.
+fn add_products(lanes: &mut Lanes, a: &[f32], b: &[f32]) {
+    let (rows_a, tail_a) = a.as_chunks::<LANES>();
+    let (rows_b, tail_b) = b.as_chunks::<LANES>();
+    for (a, b) in rows_a.iter().zip(rows_b) {
+        for i in 0..LANES {
+            lanes[i] += f64::from(a[i]) * f64::from(b[i]);
+        }
+    }
+    add(lanes, tail_a.iter().zip(tail_b).map(|(&a, &b)| f64::from(a) * f64::from(b)));
+}
+
+/// Writes the products of all pairs of task vectors (i, j), i <= j, to `sums` (blocks, pairs).
+///
+/// # Errors
+/// The arrays have different lengths.
+pub fn merge_gram(base: Stored<'_>, models: &[Stored<'_>], basis: Basis, sums: &mut [f64]) -> Result<()> {
+    let length = models.first().map_or(0, Stored::len);
+    if basis == Basis::Difference {
+        base.check("base", length)?;
+    }
+    for model in models {
+        model.check("models", length)?;
+    }
+    let pairs = models.len() * (models.len() + 1) / 2;
+    by_blocks(length, pairs, sums, |block, row| {
+        let mut lanes = vec![[0.0; LANES]; pairs];
+        let mut anchor = [0.0; TILE];
+        let mut deltas = vec![[0.0; TILE]; models.len()];
+        for at in block.clone().step_by(TILE) {
+            let tile = at..(at + TILE).min(block.end);
+            let size = tile.len();
+            if basis == Basis::Difference {
+                base.widen(tile.clone(), &mut anchor[..size]);
+            }
+            for (model, delta) in models.iter().zip(&mut deltas) {
+                read_delta(*model, basis, tile.clone(), &anchor[..size], &mut delta[..size]);
+            }
+            let mut lanes = lanes.iter_mut();
+            for (i, a) in deltas.iter().enumerate() {
+                for (b, lanes) in deltas[i..].iter().zip(&mut lanes) {
+                    add_products(lanes, &a[..size], &b[..size]);
+                }
+            }
+        }
+        row.iter_mut().zip(lanes).for_each(|(sum, lanes)| *sum = halved(lanes));
+    })
+}
+
+/// Writes what magnitudes sum to before and after a mask to `sums` (blocks, 2).
+///
+/// # Errors
+/// The arrays have different lengths.
+pub fn merge_norms(
+    base: Stored<'_>,
+    model: Stored<'_>,
+    basis: Basis,
+    keep: &Keep<'_>,
+    place: (u64, u64),
+    sums: &mut [f64],
+) -> Result<()> {
+    let length = model.len();
+    if basis == Basis::Difference {
+        base.check("base", length)?;
+    }
+    if !keep.mask.is_empty() && keep.mask.len() != length {
+        return Err(Error::Length { name: "mask", got: keep.mask.len(), want: length });
+    }
+    let (seed, start) = place;
+    by_blocks(length, 2, sums, |block, row| {
+        let mut lanes = [[0.0; LANES]; 2];
+        let (mut anchor, mut delta) = ([0.0; TILE], [0.0; TILE]);
+        for at in block.clone().step_by(TILE) {
+            let tile = at..(at + TILE).min(block.end);
+            let size = tile.len();
+            if basis == Basis::Difference {
+                base.widen(tile.clone(), &mut anchor[..size]);
+            }
+            let delta = &mut delta[..size];
+            read_delta(model, basis, tile, &anchor[..size], delta);
+            add(&mut lanes[0], delta.iter().map(|x| f64::from(x.abs())));
+            keep.apply(delta, seed, start, at);
+            add(&mut lanes[1], delta.iter().map(|x| f64::from(x.abs())));
+        }
+        row.iter_mut().zip(lanes).for_each(|(sum, lanes)| *sum = halved(lanes));
+    })
+}
+
+/// The position of the first item that is NaN or infinite.
+#[must_use]
+pub fn merge_finite(items: Stored<'_>) -> Option<usize> {
+    let mut values = [0.0f32; TILE];
+    for at in (0..items.len()).step_by(TILE) {
+        let tile = at..(at + TILE).min(items.len());
+        let values = &mut values[..tile.len()];
+        items.widen(tile, values);
+        if let Some(place) = values.iter().position(|x| !x.is_finite()) {
+            return Some(at + place);
+        }
+    }
+    None
+}

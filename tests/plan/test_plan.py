@@ -1,0 +1,149 @@
+"""Plans as files, applied to tensors; tables; baselines."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from sparsefmt.plan import (
+    GapWarning,
+    Plan,
+    allocate,
+    alpha,
+    depth,
+    energy_table,
+    format_bytes,
+    format_table,
+    measure,
+    output_table,
+    owl,
+    uniform,
+)
+from sparsefmt.prune import Moments
+
+RNG = np.random.default_rng(0)
+TENSORS = {
+    "a.weight": RNG.standard_normal((16, 32)).astype(np.float32),
+    "a.bias": RNG.standard_normal(16).astype(np.float32),
+    "b.weight": RNG.standard_normal((8, 16)).astype(np.float32),
+}
+
+
+def made() -> Plan:
+    weights = {name: TENSORS[name] for name in ("a.weight", "b.weight")}
+    patterns = ["nm1:4/int4:g16", "nm2:4", "dense"]
+    return allocate(energy_table(weights, patterns), format_table(weights, patterns), 2000, made="energy")
+
+
+def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+    plan = made()
+    path = tmp_path / "plan.json"
+    plan.save(path)
+    again = Plan.load(path)
+    for name in ("choice", "cost", "size", "budget", "bound", "gap", "multiplier", "made", "about"):
+        assert getattr(again, name) == getattr(plan, name)
+    assert again.costs == plan.costs
+    assert json.loads(path.read_text())["sparsefmt_plan"] == 1
+    assert "about this table" in again.about
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"sparsefmt_plan": 2, "choice": {}}', '{"sparsefmt_plan": 1}', "{" * 9]
+)
+def test_files_that_are_no_plans(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(sf.CorruptFileError):
+        Plan.load(path)
+
+
+def test_applying_packs_what_is_named() -> None:
+    plan = made()
+    packed = plan.apply(TENSORS)
+    assert {n: packed[n].format for n in plan.choice} == plan.choice
+    assert sum(packed[n].nbytes for n in plan.choice) == plan.size
+    assert packed["a.bias"] is TENSORS["a.bias"]
+    np.testing.assert_array_equal(
+        Plan({"b": "nm2:4"}).apply(TENSORS)["b.weight"].to_dense(), sf.prune.nm(TENSORS["b.weight"])
+    )
+    with pytest.raises(sf.FormatError, match="names 'c'"):
+        Plan({"c": "nm2:4"}).apply(TENSORS)
+    with pytest.raises(sf.FormatError, match="names no tensors"):
+        Plan([1, 2]).apply(TENSORS)
+
+
+def test_applying_with_moments_compensates() -> None:
+    x = RNG.standard_normal((300, 32)) @ RNG.standard_normal((32, 32)) + 1
+    m = Moments(32).update(x)
+    packed = Plan({"a": "nm2:4/int4:g16"}).apply(TENSORS, statistics={"a": m})
+    want = sf.prune.compensated(TENSORS["a.weight"], "nm2:4/int4:g16", m, bias=TENSORS["a.bias"])
+    np.testing.assert_array_equal(packed["a.weight"].to_dense(), want.weight)
+    np.testing.assert_array_equal(packed["a.bias"], want.bias)
+
+
+@pytest.mark.parametrize("shape", [(3, 20), (40, 64), (257, 130)])
+@pytest.mark.parametrize(
+    "fmt",
+    [
+        "dense",
+        "nm2:4",
+        "nm4:8/int4:g32",
+        "nm2:4@64",
+        "dense/int8:g128",
+        "bsr8x8",
+        "csr",
+        "bitmask/int8",
+        "dense/kmeans16",
+    ],
+)
+def test_bytes_before_packing(shape: tuple[int, int], fmt: str) -> None:
+    w = RNG.standard_normal(shape).astype(np.float32)
+    head = fmt.split("/")[0]
+    if head.startswith("nm"):
+        w = sf.prune.nm(w, int(head[2]), int(head[4]))
+    elif head.startswith("bsr"):
+        w = sf.prune.block(w, (8, 8), 0.5)
+    elif head != "dense":
+        w = sf.prune.magnitude(w, 0.5, scope="row")
+    got, want = format_bytes(shape, np.float32, fmt), sf.encode(w, fmt).nbytes
+    assert got == pytest.approx(want, rel=0.05 if "bsr" in fmt else 2e-3, abs=200 if "bsr" in fmt else 8)
+
+
+def test_measuring_goes_on_where_it_was() -> None:
+    calls = []
+
+    def loss(layer: str, pattern: str) -> float | None:
+        calls.append((layer, pattern))
+        return {"2:4": 1.0, "1:4": math.nan}.get(pattern)
+
+    with pytest.warns(GapWarning, match="no loss for 'q' in '1:4'"):
+        table = measure(loss, ["q"], ["2:4", "1:4"])
+    assert table == {"q": {"2:4": 1.0, "1:4": None}}
+    assert measure(loss, ["q", "k"], ["2:4"], done=table) == {"q": {"2:4": 1.0}, "k": {"2:4": 1.0}}
+    assert calls == [("q", "2:4"), ("q", "1:4"), ("k", "2:4")]
+    with pytest.raises(sf.FormatError, match="is inf"):
+        measure(lambda layer, pattern: math.inf, ["q"], ["2:4"])
+    for layers, patterns in (([], ["2:4"]), (["q", "q"], ["2:4"]), (["q"], [])):
+        with pytest.raises(sf.FormatError, match="at least one, and none twice"):
+            measure(loss, layers, patterns)
+
+
+def test_baselines_say_that_they_are_some() -> None:
+    plan = uniform(["q", "k"], "2:4")
+    assert plan.bound is None
+    assert plan.gap is None
+    assert "baseline" in plan.about
+    weights = {"a": TENSORS["a.weight"], "b": np.concatenate([TENSORS["a.weight"] * 0.01, TENSORS["a.weight"][:4]])}
+    x = np.random.default_rng(1).standard_normal((300, 32))
+    stats = {name: Moments(32).update(x) for name in weights}
+    outputs = output_table(weights, ["1:4", "2:4"], stats)
+    assert outputs["a"]["2:4"] < outputs["a"]["1:4"]
+    for densities in (depth(weights, 0.5, 0.1), owl(weights, stats, 0.5), alpha(weights, 0.5)):
+        assert np.mean(list(densities.values())) == pytest.approx(0.5)
+        assert set(densities) == set(weights)
+    assert owl(weights, stats, 0.5)["b"] > 0.5
+    with pytest.raises(sf.FormatError, match=r"leave 0\.\.1"):
+        depth(["a", "b"], 0.9, 0.9)

@@ -1,0 +1,122 @@
+"""Pruning one layer so that its outputs stay."""
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from sparsefmt.prune import CalibrationWarning, Moments, compensated
+
+RNG = np.random.default_rng(2)
+X = (RNG.standard_normal((900, 32)) @ RNG.standard_normal((32, 32)) + RNG.standard_normal(32)).astype(np.float32)
+W = RNG.standard_normal((16, 32)).astype(np.float32)
+B = RNG.standard_normal(16).astype(np.float32)
+M = Moments(32).update(X)
+
+
+def test_it_unpacks_into_four() -> None:
+    weight, bias, mask, error = compensated(W, "nm2:4", M, bias=B)
+    assert weight.dtype == W.dtype
+    assert bias.dtype == B.dtype
+    assert mask.dtype == bool
+    assert sf.encode(weight, "nm2:4").nnz == mask.sum()
+    assert 0 < error < 1
+
+
+def test_the_output_error_is_that_of_the_outputs() -> None:
+    done = compensated(W, "nm2:4", M, bias=B, damp=0)
+    assert done.bias is not None
+    want = X.astype(np.float64) @ W.T + B
+    off = X.astype(np.float64) @ done.weight.T.astype(np.float64) + done.bias - want
+    error = np.square(off - off.mean(axis=0)).sum() / np.square(want - want.mean(axis=0)).sum()
+    assert done.output_error == pytest.approx(error, rel=1e-4)
+    np.testing.assert_allclose(off.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_array_equal(done.shift, 0)
+
+
+def test_without_a_bias_the_shift_is_told() -> None:
+    done = compensated(W, "nm2:4", M)
+    assert done.bias is None
+    off = X.astype(np.float64) @ (done.weight.astype(np.float64) - W).T
+    np.testing.assert_allclose(done.shift, off.mean(axis=0), atol=1e-4)
+
+
+def test_a_mask_of_ones_own() -> None:
+    mask = sf.prune.nm(np.abs(RNG.standard_normal(W.shape)), 2, 4) != 0
+    done = compensated(W, "nm2:4", M, mask=mask)
+    np.testing.assert_array_equal(done.mask, mask)
+    same = compensated(W, mask, M)
+    np.testing.assert_array_equal(done.weight, same.weight)
+    with pytest.raises(sf.PatternError, match="beyond what nm2:4 allows"):
+        compensated(W, "nm2:4", M, mask=np.ones(W.shape, bool))
+    with pytest.raises(sf.PatternError, match="want bool of shape"):
+        compensated(W, "nm2:4", M, mask=np.ones((2, 2), bool))
+
+
+def test_dense_outputs_as_target() -> None:
+    """Inputs that earlier layers disturbed: fitting the outputs of the undisturbed ones makes up for it."""
+    disturbed = X @ (np.eye(32) + 0.1 * RNG.standard_normal((32, 32))).astype(np.float32)
+    wanted = X @ W.T + B
+    m = Moments(32, outputs=16).update(disturbed, wanted)
+
+    def error(done: sf.prune.Compensated) -> float:
+        return float(np.square(disturbed @ done.weight.T + done.bias - wanted).mean())
+
+    own, outputs = compensated(W, "2:4", m, bias=B), compensated(W, "2:4", m, bias=B, target="outputs")
+    assert error(outputs) < error(own)
+    with pytest.raises(sf.FormatError, match="moments hold no outputs"):
+        compensated(W, "2:4", M, target="outputs")
+    with pytest.raises(sf.FormatError, match="target = 'inputs'"):
+        compensated(W, "2:4", M, target="inputs")
+
+
+@pytest.mark.parametrize("codec", ["int8", "int4:g8", "int4:g8:asym", "int4:tensor", "int4:f32", "kmeans16"])
+@pytest.mark.parametrize("pattern", ["nm2:4", "dense", "bsr4x4", 0.5, "t2:4", "v4:2:8"])
+def test_codes_are_chosen_in_the_same_fit(pattern: object, codec: str) -> None:
+    done = compensated(W, pattern, M, codec=codec)
+    assert done.tensor is not None
+    assert done.tensor.format.split("/")[1].split(":")[0] == codec.split(":")[0]
+    np.testing.assert_array_equal(done.tensor.to_dense(), done.weight)
+    assert not done.weight[~done.mask].any()
+    pruned = compensated(W, pattern, M)
+    raw = sf.encode(pruned.weight, done.tensor.format.split("/")[0])
+    near = sf.cluster(raw, codec) if codec[0] == "k" else sf.quantize(raw, codec)
+    h = M.second
+    lost = [np.einsum("ij,jk,ik->", e, h, e) for e in (done.weight - W, near.to_dense() - W)]
+    assert lost[0] <= lost[1] * 1.0001
+
+
+def test_a_codec_behind_a_slash() -> None:
+    a, b = compensated(W, "nm2:4/int4:g8", M), compensated(W, "nm2:4", M, codec="int4:g8")
+    np.testing.assert_array_equal(a.weight, b.weight)
+    with pytest.raises(sf.FormatError, match="the pattern names"):
+        compensated(W, "nm2:4/int4", M, codec="int8")
+    with pytest.raises(sf.CodecError):
+        compensated(W, "nm2:4/raw", M)
+
+
+def test_float16_weights_stay_float16() -> None:
+    done = compensated(W.astype(np.float16), "nm2:4", M)
+    assert done.weight.dtype == np.float16
+
+
+def test_too_few_tokens_warn() -> None:
+    with pytest.warns(CalibrationWarning, match="want at least 128"):
+        compensated(W, "2:4", Moments(32).update(X[:50]))
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "text"),
+    [
+        ((W[:, :8], "2:4", M), {}, "moments are of 32 columns"),
+        ((W, "2:4", M), {"method": "best"}, "method = 'best'"),
+        ((W, "2:4", M.second), {}, "want sf.prune.Moments"),
+        ((W, "2:4", M), {"bias": B[:3]}, "bias: want shape"),
+        ((W, "2:4", M), {"target": W[:3]}, "target: want shape"),
+        ((np.full(W.shape, np.inf), "2:4", M), {}, "want finite numbers"),
+        ((W.astype(np.int8), "2:4", M), {}, "want floats, got int8"),
+        ((W[0], "2:4", M), {}, "weights have shape"),
+    ],
+)
+def test_bad_arguments(args: tuple[object, ...], kwargs: dict[str, object], text: str) -> None:
+    with pytest.raises(sf.FormatError, match=text):
+        compensated(*args, **kwargs)  # type: ignore[arg-type]

@@ -1,0 +1,103 @@
+"""Masks along both axes, against every mask and against a linear programme."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy.optimize import linprog
+
+import sparsefmt as sf
+from sparsefmt.prune import transposable
+from sparsefmt.prune.flow import best_mask
+
+DATA = json.loads((Path(__file__).parents[1] / "data" / "reference" / "pruning.json").read_text())["transposable"]
+
+
+def linear_programme(score: np.ndarray, n: int) -> float:
+    m = len(score)
+    rows, cols = np.kron(np.eye(m), np.ones(m)), np.kron(np.ones(m), np.eye(m))
+    constraints = scipy.sparse.csr_array(np.concatenate([rows, cols]))
+    return float(-linprog(-score.ravel(), A_eq=constraints, b_eq=np.full(2 * m, n), bounds=(0, 1)).fun)
+
+
+def scores(m: int, count: int = 4) -> np.ndarray:
+    return np.square(np.random.default_rng(m).standard_normal((count, m, m)))
+
+
+@pytest.mark.parametrize("name", ["example", "greedy_underfill"])
+def test_vectors(name: str) -> None:
+    case = DATA[name]
+    w = np.array(case["W"])
+    found = transposable(w, 2, 4, score=w, certificate=True)
+    want = case.get("best_value", case.get("exact_value"))
+    assert found.value == found.bound == want
+    assert found.mask.astype(int).tolist() in case.get("best_masks", case.get("exact_masks"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_four_by_four_is_the_best_of_all(n: int) -> None:
+    rows = [r for r in itertools.product((0, 1), repeat=4) if sum(r) == n]
+    masks = [p for p in itertools.product(rows, repeat=4) if (np.sum(p, axis=0) == n).all()]
+    assert len(masks) == DATA["counts"][f"{n}:4"]
+    for score in scores(4):
+        got = transposable(score, n, 4, score=score)
+        assert score[got].sum() == pytest.approx(max((score * p).sum() for p in map(np.array, masks)))
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (3, 8), (4, 8), (8, 16), (5, 7)])
+def test_the_flow_is_the_optimum_and_proves_it(n: int, m: int) -> None:
+    for score in scores(m):
+        mask, bound = best_mask(score, n)
+        assert (mask.sum(axis=0) == n).all()
+        assert (mask.sum(axis=1) == n).all()
+        want = linear_programme(score, n)
+        assert score[mask].sum() == pytest.approx(want, rel=1e-9)
+        assert bound == pytest.approx(want, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 8), (2, 8), (8, 16), (16, 32)])
+def test_by_entropy_it_is_within_a_thousandth(n: int, m: int) -> None:
+    w = np.random.default_rng(0).standard_normal((2 * m, 2 * m))
+    found, best = transposable(w, n, m, certificate=True), transposable(w, n, m, method="exact", certificate=True)
+    for axis in (0, 1):
+        assert (np.add.reduceat(found.mask, [0, m], axis=axis) == n).all()
+    assert best.bound == pytest.approx(best.value, rel=1e-9)
+    assert best.value * 0.999 <= found.value <= best.value * (1 + 1e-12)
+
+
+def test_ragged_edges_zeros_and_all_kept() -> None:
+    w = np.random.default_rng(0).standard_normal((6, 9))
+    mask = transposable(w, 2, 4)
+    for axis in (0, 1):
+        assert (np.add.reduceat(mask, range(0, mask.shape[axis], 4), axis=axis) <= 2).all()
+    assert (transposable(np.zeros((8, 8)), 4, 8).sum(axis=0) == 4).all()
+    assert transposable(w[:4, :4], 4, 4).all()
+    assert transposable(np.zeros((0, 4)), 2, 4).shape == (0, 4)
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    w = np.random.default_rng(0).standard_normal((256, 256))
+    made = []
+    for threads in (1, 2):
+        sf.set_num_threads(threads)
+        made.append(transposable(w, 4, 8))
+    np.testing.assert_array_equal(made[0], made[1])
+
+
+def test_bad_arguments() -> None:
+    w = np.ones((4, 4))
+    for call in (
+        lambda: transposable(w, 5, 4),
+        lambda: transposable(w, 2, 4, score=-w),
+        lambda: transposable(w, 2, 4, score=w[:2]),
+        lambda: transposable(w * np.nan, 2, 4),
+        lambda: transposable(w[0], 2, 4),
+        lambda: transposable(w, 2, 4, method="best"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(sf.FormatError):
+            call()
+    with pytest.raises(sf.DtypeError):
+        transposable(w.astype(complex), 2, 4)
