@@ -287,9 +287,7 @@ def check_codec(kind: type[Codec]) -> None:
     """
     known = issubclass(kind, Raw | Codebook) or (issubclass(kind, Affine) and kind.bits in (4, 8))
     if not known:
-        msg = (
-            f"the GPU does not know the codec {kind.kind!r}; it has raw, int8, int4, kmeans; stay on the CPU"
-        )
+        msg = f"the GPU does not know the codec {kind.kind!r}; it has raw, int8, int4, kmeans; stay on the CPU"
         raise BackendError(msg)
 
 

@@ -10,6 +10,7 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.encoding.format_text import Format
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Backend(Protocol[T]):
@@ -46,8 +47,8 @@ class Backend(Protocol[T]):
         """`x @ t.T`; t of rank 2."""
 
 
-class ToScipy(Protocol[T]):
+class ToScipy(Protocol[T_contra]):
     """What interop/ lends to the method of the same name, for it stands above tensors."""
 
-    def __call__(self, t: T, *, copy: bool | None = None) -> Any:  # noqa: ANN401
+    def __call__(self, t: T_contra, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """See `sparsefmt.to_scipy`."""
