@@ -1,4 +1,4 @@
-"""Writes the tree of rooms in docs/design.md anew: every folder of the package, what it says of itself, and its modules.
+"""Writes the tree of rooms in docs/design.md anew: every folder of the package, its summary, and its modules.
 
 `python tools/refresh_design.py` after a module came, went or moved; a test compares.
 """
