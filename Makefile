@@ -15,10 +15,10 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint bench scaling build clean lock
+.PHONY: help demo test slow lint bench scaling gpu-kit build clean lock
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
 
 demo: .venv/built  ## pack a real model in nine formats, prove every tensor exact, print one table
 	@$(BIN)/python examples/demo.py --cache $(CACHE)
@@ -37,6 +37,9 @@ bench: .venv/built  ## time every case, print the table, write benches/record/<m
 
 scaling: .venv/built  ## compare threads and instruction sets, write benches/record/<machine>/<date>-scaling.json
 	@$(BIN)/python benches/python/scaling.py $(ARGS)
+
+gpu-kit: .venv/ready  ## what a machine with a GPU and no network needs for benches/gpu/kit.sh, in gpu-kit/
+	@$(BIN)/python tools/gpu_kit.py
 
 build: .venv/built  ## the environment and the release extension
 

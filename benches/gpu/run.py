@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cases
 import checks
 import numpy as np
 
+import cases
 import sparsefmt as sf
 from sparsefmt.cuda import lt, nvrtc
 
@@ -72,14 +72,21 @@ def own_rows(small: bool) -> Iterator[dict[str, Any]]:
         yield from others.rows(small)
 
 
-def run_cases(small: bool) -> list[dict[str, Any]]:
-    """Times everything, and prints a line per row."""
-    found = []
-    for part in (cases.every(small), own_rows(small)):
+def run_cases(small: bool, record: dict[str, Any], path: Path | None) -> None:
+    """Times everything, our own kernels first; prints a line and writes the record after every row."""
+    record["rows"] = []
+    for part in (own_rows(small), cases.every(small)):
         for row in part:
-            found.append(row)
+            record["rows"].append(row)
             print(line(row), flush=True)
-    return found
+            write(record, path)
+
+
+def write(record: dict[str, Any], path: Path | None) -> None:
+    """Writes the record, so that a run that is cut leaves what it has."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def line(row: dict[str, Any]) -> str:
@@ -109,18 +116,18 @@ def main(argv: list[str] | None = None) -> int:
     print(json.dumps(record, indent=1), flush=True)
     for module in (lt, nvrtc):
         module.available()
+    slug = "-".join("".join(c if c.isalnum() else " " for c in record["gpu"]["name"].lower()).split())
+    path = None if args.small and not args.out else args.out or RECORDS / slug / f"{record['date']}.json"
     if not args.times:
         count, failed = run_checks(args.small)
         record["checks"] = {"passed": count - len(failed), "failed": failed}
         if failed:
+            write(record, args.out)
             return 1
     if not args.checks:
-        record["rows"] = run_cases(args.small)
-    slug = "-".join("".join(c if c.isalnum() else " " for c in record["gpu"]["name"].lower()).split())
-    path = args.out or RECORDS / slug / f"{record['date']}.json"
-    if args.out or not args.small:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        run_cases(args.small, record, path)
+    write(record, path)
+    if path is not None:
         print(f"wrote {path}")
     return 0
 

@@ -9,7 +9,9 @@ from sparsefmt.api.convert import explain
 from sparsefmt.api.encode import encode
 from sparsefmt.api.equal import equal
 from sparsefmt.api.matmul import explain_matmul, matmul
+from sparsefmt.api.parts import decode, from_parts
 from sparsefmt.api.quantize import cluster, dequantize, quantize
+from sparsefmt.api.suggest import Suggestion, random, suggest
 from sparsefmt.base.alloc import set_cache_bytes
 from sparsefmt.base.errors import (
     BackendError,
@@ -28,8 +30,10 @@ from sparsefmt.base.errors import (
 from sparsefmt.base.limits import set_max_bytes
 from sparsefmt.checkpoint import Checkpoint, open_checkpoint
 from sparsefmt.codecs.base import Codec
+from sparsefmt.delta.tasks import TaskStore
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
+from sparsefmt.interop.torch import from_torch, to_torch
 from sparsefmt.io import TensorInfo, inspect, load, save
 from sparsefmt.kernels.settings import cpu_features, set_num_threads
 from sparsefmt.structures.base import Structure
@@ -73,6 +77,8 @@ __all__ = [
     "SparsefmtError",
     "Storage",
     "Structure",
+    "Suggestion",
+    "TaskStore",
     "TensorInfo",
     "Transposed",
     "VersionError",
@@ -82,6 +88,7 @@ __all__ = [
     "convert",
     "cpu_features",
     "cuda",
+    "decode",
     "delta",
     "dequantize",
     "dynamic",
@@ -90,7 +97,9 @@ __all__ = [
     "explain",
     "explain_matmul",
     "formats",
+    "from_parts",
     "from_scipy",
+    "from_torch",
     "inspect",
     "interop",
     "io",
@@ -102,12 +111,15 @@ __all__ = [
     "plan",
     "prune",
     "quantize",
+    "random",
     "report",
     "save",
     "set_cache_bytes",
     "set_max_bytes",
     "set_num_threads",
+    "suggest",
     "to_scipy",
+    "to_torch",
 ]
 
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,36 @@ def test_a_wrong_product_fails_before_anything_is_timed(
     printed = capsys.readouterr().out
     assert "FAILED" in printed
     assert "decode: nm2:4" in printed
+
+
+def test_a_run_that_is_cut_leaves_its_rows(library: FakeLt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As `kit.sh times` runs it."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    script = importlib.import_module("run")
+    monkeypatch.setattr(script, "own_rows", lambda small: iter([{"case": "own", "note": "first"}]))
+
+    def cut(small: bool) -> Iterator[dict[str, object]]:
+        yield {"case": "second"}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script.cases, "every", cut)
+    with pytest.raises(KeyboardInterrupt):
+        script.main(["--times", "--small", "--out", str(tmp_path / "times.json")])
+    assert [r["case"] for r in json.loads((tmp_path / "times.json").read_text())["rows"]] == ["own", "second"]
+
+
+def test_the_kit_script_is_shell_and_names_its_steps(tmp_path: Path) -> None:
+    subprocess.run(["bash", "-n", str(FOLDER / "kit.sh")], check=True)
+    (tmp_path / "gpu-kit" / "installed").mkdir(parents=True)
+    command = ["bash", str(FOLDER / "kit.sh"), "nothing", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "have checks, times, torch" in done.stderr
+
+
+def test_torch_rows_say_what_is_missing() -> None:
+    done = subprocess.run([sys.executable, str(FOLDER / "torch_rows.py")], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        pytest.skip("there is PyTorch with a GPU")
+    assert done.returncode == 2
+    assert "nothing was timed" in done.stderr

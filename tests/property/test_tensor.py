@@ -47,13 +47,16 @@ def test_pickle_out_of_band_carries_no_array(dtype: np.dtype, fmt: str) -> None:
 
 
 @given(w=arrays(shape=shapes((1, 3), 300)), fmt=formats)
-def test_copies_are_equal_and_equality_is_identity(w: Array, fmt: str) -> None:
+def test_copies_are_equal_and_comparison_is_refused(w: Array, fmt: str) -> None:
     w, t = packed(w, fmt)
     for other in (copy.copy(t), copy.deepcopy(t)):
         assert sf.equal(other, t)
         assert other.format == t.format
-    assert t == t
-    assert (t == copy.deepcopy(t)) is False
+    for other in (t, copy.deepcopy(t), w, 0, w.tolist(), t.T):
+        with pytest.raises(TypeError, match=r"sparsefmt\.equal"):
+            t == other  # noqa: B015
+    assert t != "a text"
+    assert t in [t]
     assert len({t, t, copy.deepcopy(t)}) == 2
 
 

@@ -156,15 +156,13 @@ def test_pattern_error_counts_negative_zeros_under_bits() -> None:
 def test_a_tensor_is_no_array() -> None:
     t = sf.encode(EYE, "csr")
     for x in (t, sf.encode(np.ones((2, 3, 4)), "csr").T, sf.encode(EYE, "nm1:8").T):
-        for call in (np.asarray, np.array, lambda x: np.array([x]), np.sum, np.sqrt, lambda x: np.add(x, 1)):
+        for call in (np.asarray, np.array, lambda x: np.array([x]), np.mean, np.sqrt, lambda x: np.add(x, 1)):
             with pytest.raises(TypeError):
                 call(x)
         says(TypeError, lambda x=x: np.asarray(x), "toarray")
         says(TypeError, lambda x=x: bool(x), "truth")
         with pytest.raises(TypeError):
             iter(x)
-        with pytest.raises(TypeError):
-            x[0]
     says(TypeError, lambda: sf.encode(t, "coo"), "convert")
     says(TypeError, lambda: sf.prune.nm(t))
 

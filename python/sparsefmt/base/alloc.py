@@ -25,6 +25,7 @@ from sparsefmt.base.errors import SizeError
 ALIGNMENT = 64
 LARGE = 1 << 20  # bytes from which on an array gets a block of its own
 HUGE_PAGE = 2 << 20
+_PIECE = 1 << 17  # items that are made at a time
 KEPT_AT_MOST = 256 << 20  # unless told otherwise
 WARM_AT_MOST = 64 << 20  # of these, bytes whose pages the system may not take
 
@@ -166,6 +167,48 @@ def _allocated(shape: int | tuple[int, ...], dtype: Dtype | type, what: str, lim
     except (MemoryError, ValueError, OSError, OverflowError) as e:
         msg = f"{what} of shape {shape} and {nbytes} bytes cannot be made: {e}"
         raise SizeError(msg) from e
+
+
+def counted(stop: int, dtype: Dtype | type = np.int64, what: str = "a range of numbers") -> Array:
+    """0, 1, ... below `stop`.
+
+    Raises:
+        SizeError: they are more than allowed.
+    """
+    made = empty(stop, dtype, what)
+    for low in range(0, stop, _PIECE):
+        part = made[low : low + _PIECE]
+        part[...] = np.arange(low, low + len(part))
+    return made
+
+
+def repeated(a: Array, count: int | Array, axis: int = 0, what: str = "repeated items") -> Array:
+    """`numpy.repeat` behind the gate of memory.
+
+    Raises:
+        SizeError: the result would be larger than allowed.
+    """
+    total = int(count.sum()) if isinstance(count, np.ndarray) else a.shape[axis] * count
+    nbytes = math.prod((*a.shape[:axis], total, *a.shape[axis + 1 :])) * a.itemsize
+    if nbytes > LARGE or not limits.is_default():
+        limits.check_size(nbytes, what)
+    try:
+        return np.repeat(a, count, axis)
+    except MemoryError as e:
+        msg = f"{what} of {nbytes} bytes cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
+def spread(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
+    """`numpy.broadcast_to`, for shapes that may be too large to be arrays.
+
+    Raises:
+        SizeError: NumPy cannot count the bytes of such an array.
+    """
+    if math.prod(shape) * a.itemsize >= 1 << 63:
+        msg = f"{what} of shape {shape} would have {math.prod(shape)} items of {a.itemsize} bytes"
+        raise SizeError(msg)
+    return np.broadcast_to(a, shape)
 
 
 def set_cache_bytes(n: int | None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array, Dtype, native
 from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.base.foreign import foreign_array
 
 _INT64_MAX = 2**63 - 1
 
@@ -22,9 +23,8 @@ def as_array(w: object, name: str = "w") -> Array:
     if type(w) is not np.ndarray and isinstance(w, np.ma.MaskedArray):
         msg = f"{name}: masked arrays are not supported; fill them first: {name}.filled(0)"
         raise DtypeError(msg)
-    if not isinstance(w, np.ndarray) and hasattr(w, "tocsr"):
-        msg = f"{name} is a {type(w).__name__}; use sparsefmt.from_scipy({name}, fmt)"
-        raise TypeError(msg)
+    if not isinstance(w, np.ndarray | list | tuple):
+        w = _of_others(w, name)
     try:
         a = np.asarray(w)
     except ValueError as e:
@@ -35,6 +35,28 @@ def as_array(w: object, name: str = "w") -> Array:
         msg = f"{name} is a scalar; want an array of rank 1 or more"
         raise FormatError(msg)
     return a
+
+
+def _of_others(w: object, name: str) -> object:
+    """An array of another library as NumPy's, or `w` itself where NumPy is to judge.
+
+    Raises:
+        TypeError: what has no elements in memory, is sparse or packed; with the way out.
+    """
+    found = foreign_array(w, name)
+    if found is not None:
+        return found
+    if hasattr(w, "to_dense") and hasattr(w, "convert"):
+        msg = f"{name} is a packed tensor, want an array; use {name}.to_dense()"
+    elif hasattr(w, "tocsr"):
+        msg = f"{name} is a {type(w).__name__}; use sparsefmt.from_scipy({name}, fmt)"
+    elif isinstance(w, bytes | bytearray):
+        msg = f"{name} is {type(w).__name__}, want an array; use numpy.frombuffer({name}, dtype)"
+    elif hasattr(w, "read"):
+        msg = f"{name} is an open file, want an array; use numpy.load({name}), or sparsefmt.load(path)"
+    else:
+        return w
+    raise TypeError(msg)
 
 
 def is_device_array(a: object) -> bool:
@@ -82,12 +104,23 @@ def whole(n: object, what: str, low: int, high: int) -> int:
 
 def plain(a: Array, dtype: Dtype | type) -> Array:
     """`a` C-contiguous, aligned and of that dtype; itself if it is."""
-    return np.require(a, dtype, ("C", "A"))
+    made = np.require(a, dtype, ("C", "A"))
+    return made if is_aligned(made) else made.copy()
 
 
 def is_plain(a: Array) -> bool:
     """C-contiguous, aligned and in native byte order: what kernels take as it is."""
-    return bool(a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative)
+    return bool(a.flags.c_contiguous and is_aligned(a) and a.dtype.isnative)
+
+
+def is_aligned(a: Array) -> bool:
+    """Whether kernels can see the items in place: as unsigned integers of their width, or pairs of 8 bytes.
+
+    NumPy asks less of complex64: two halves of 4 bytes.
+    """
+    if a.dtype.kind != "c" or not a.size:
+        return bool(a.flags.aligned)
+    return bool(a.flags.aligned) and a.__array_interface__["data"][0] % 8 == 0 and not any(n % 8 for n in a.strides)
 
 
 def frozen(a: Array) -> Array:

@@ -37,3 +37,23 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
         raise click.UsageError(msg)
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))
+
+
+def check_new(out: Path, sources: tuple[Path, ...], *, force: bool) -> None:
+    """Refuses an OUT that is one of the inputs, or inside or around one, or exists.
+
+    Raises:
+        UsageError: it is, and --force is not given.
+        FileNotFoundError: an input, or the folder of OUT, does not exist.
+    """
+    for source in sources:
+        source.stat()
+        a, b = source.resolve(), out.resolve()
+        if a == b or (source.is_dir() and a in b.parents) or b in a.parents:
+            msg = f"OUT {out} is {source}, inside it or around it; write to another path"
+            raise click.UsageError(msg)
+    if out.exists() and not force:
+        msg = f"OUT {out} exists; --force replaces it"
+        raise click.UsageError(msg)
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import as_array, plain
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
@@ -243,7 +243,7 @@ class Affine(Codec):
         """The values of all slots."""
         codes = self.lift(structure)
         body = structure.body(codes)
-        values = np.zeros(codes.shape, self.dtype)
+        values = zeros(codes.shape, self.dtype, "values of slots")
         if not body.size:
             return values
         per = structure.slot_group(columns(structure.shape, self.group))

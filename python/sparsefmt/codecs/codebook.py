@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import counted, empty, zeros
 from sparsefmt.base.coerce import as_array, plain, whole
 from sparsefmt.base.dtypes import COMPLEX, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
@@ -121,7 +121,8 @@ class Codebook(Codec):
     def _permutations(self) -> Array:
         """(books, K): the lifted form of every code: 0 and the code of +0 change places; without +0 it is one more."""
         width = np.uint16 if self.lifted_bits == 16 else np.uint8
-        table = np.tile(np.arange(self.k, dtype=np.int64), (len(self._books()), 1))
+        table = empty((len(self._books()), self.k), np.int64, "tables of codes")
+        table[...] = np.arange(self.k)
         has = self._zeros()
         table[~has] += 1
         at = np.argmax(items(self._books()) == 0, axis=1)
@@ -200,11 +201,11 @@ class Codebook(Codec):
         if self.codebook.ndim == 1 and (codes.dtype != np.uint8 or tables.shape[1] > 256):
             return np.asarray(tables[0][codes])
         if self.codebook.ndim == 1:
-            table, found = np.zeros((1, 256), tables.dtype), np.empty(codes.shape, tables.dtype)
+            table, found = np.zeros((1, 256), tables.dtype), empty(codes.shape, tables.dtype, "values of slots")
             table[:, : tables.shape[1]] = tables
             decode_lut(codes.reshape(1, -1), items(table), items(found).reshape(1, -1))
             return found
-        out = np.empty(codes.shape, tables.dtype)
+        out = empty(codes.shape, tables.dtype, "values of slots")
         for w in structure.windows(_SLOTS):
             row = w.part.coords()[0] + w.row
             out[w.start : w.stop] = tables[row, codes[w.start : w.stop]]
@@ -224,8 +225,8 @@ class Codebook(Codec):
             if not self._mapped(structure, body, has).all():
                 msg = f"{structure.kind} needs the value 0.0, which the codebook has not; use sf.dequantize first"
                 raise CodecError(msg)
-        inverse = np.zeros((len(tables), int(tables.max(initial=0)) + 1), np.uint8)
-        inverse[np.arange(len(tables))[:, None], tables] = np.arange(self.k, dtype=np.uint8)
+        inverse = zeros((len(tables), int(tables.max(initial=0)) + 1), np.uint8, "tables of codes")
+        inverse[counted(len(tables))[:, None], tables] = np.arange(self.k, dtype=np.uint8)
         codes = self._mapped(structure, body, inverse)
         return type(self)(streams.pack(structure, codes, self.bits), self.codebook, check=False)
 
@@ -252,7 +253,7 @@ class Codebook(Codec):
         values = None if groups is None else streams.by_rows(structure, self.codes, self.bits)
         if groups is not None and values is not None and out.size:
             books = self._books() if self.codebook.ndim == 1 else self._books()[low:high]
-            table = np.zeros((len(books), 256), self.dtype)
+            table = zeros((len(books), 256), self.dtype, "tables of values")
             table[:, : self.k] = books
             codes, n, m = groups
             nm_lut_decode(codes[low:high], values[low:high], n, m, self.bits, items(table), items(out))
@@ -346,7 +347,7 @@ def by_row(structure: Layout) -> list[tuple[int, Array]]:
 
 def _fit_rows(structure: Layout, body: Array, options: Options) -> Array:
     """One codebook per row; zeros for rows without slots."""
-    books = np.zeros((structure.shape[0], options["k"]), body.dtype)
+    books = zeros((structure.shape[0], options["k"]), body.dtype, "codebooks")
     zero, weights = needs_zero(structure, body), options.get("weights")
     for line, flat in by_row(structure):
         if structure.kind == "nm":

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty, repeated, spread, zeros
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import CodecError
 from sparsefmt.codecs.base import Layout
@@ -28,7 +29,7 @@ def columns(shape: tuple[int, int], group: int) -> int:
 def slot_grid(grid: Array, group: int, row: Array, col: Array) -> Array:
     """The entry of a grid for every slot at `row`, `col`."""
     if group == TENSOR:
-        return np.broadcast_to(grid.reshape(-1)[:1], row.shape)
+        return spread(grid.reshape(-1)[:1], row.shape, "scales of slots")
     return np.asarray(grid[row, 0 if group == ROW else col // group])
 
 
@@ -39,9 +40,9 @@ def part_entries(part: Layout, grid: Array, group: int) -> Array | None:
     per, rows = part.slot_group(columns(part.shape, group)), part.shape[0]
     if per is not None and rows:
         row = part.slots // rows
-        return np.repeat(grid, min(per, row), axis=1)[:, :row]  # a group may be wider than the row by far
+        return repeated(grid, min(per, row), 1, "scales of slots")[:, :row]  # a group may be wider than the row by far
     offsets = part.slot_offsets(columns(part.shape, group))
-    return None if offsets is None else np.repeat(grid.reshape(-1), np.diff(offsets))
+    return None if offsets is None else repeated(grid.reshape(-1), np.diff(offsets), 0, "scales of slots")
 
 
 def extremes(structure: Layout, values: Array, group: int) -> tuple[Array, Array]:
@@ -52,12 +53,12 @@ def extremes(structure: Layout, values: Array, group: int) -> tuple[Array, Array
     """
     compute = compute_dtype(values.dtype)
     shape = grid_shape(structure.shape, group)
-    low, high = np.zeros(shape, compute), np.zeros(shape, compute)
+    low, high = zeros(shape, compute, "extremes of groups"), zeros(shape, compute, "extremes of groups")
     per = structure.slot_group(columns(structure.shape, group))
     body = structure.body(values)
     if body.size and per is not None and not structure.padded:
         rows = (structure.shape[0], shape[1])
-        lows, highs = (low, high) if shape == rows else (np.empty(rows, compute), np.empty(rows, compute))
+        lows, highs = (low, high) if shape == rows else (empty(rows, compute), empty(rows, compute))
         unsigned = body.view(f"u{body.itemsize}")
         affine_extremes(unsigned, values.dtype.name, per, lows, highs)
         if group == TENSOR:

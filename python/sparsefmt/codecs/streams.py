@@ -14,7 +14,7 @@ from sparsefmt.kernels.stream import pack_stream, stream_padding, unpack_stream
 def body_shape(structure: Layout) -> tuple[int, ...]:
     """The shape of the slots without the padding of rows."""
     shape = structure.slot_shape(8)
-    return (shape[0], structure.slots // max(shape[0], 1)) if structure.padded else shape
+    return structure.body(np.broadcast_to(np.uint8(0), shape)).shape if structure.padded else shape
 
 
 def stored_shape(structure: Layout, bits: int) -> tuple[int, ...]:
@@ -105,6 +105,18 @@ def unpack(structure: Layout, stored: Array, bits: int, start: int = 0, stop: in
     wide = empty(last - first + lead, np.uint8, "unpacked codes")
     unpack_stream(stored[(first - lead) * bits // 8 : -(-last * bits // 8)], bits, wide)
     return wide[lead:].reshape(out.shape)
+
+
+def gathered(stored: Array, bits: int, at: Array) -> Array:
+    """The codes at these places of a stream, one byte each."""
+    if bits == 8:
+        return np.asarray(stored[at])
+    first = at * bits
+    low, shift = first >> 3, (first & 7).astype(np.uint16)
+    word = stored[low].astype(np.uint16)
+    over = np.flatnonzero(shift + bits > 8)
+    word[over] |= stored[low[over] + 1].astype(np.uint16) << np.uint16(8)
+    return np.asarray((word >> shift) & np.uint16((1 << bits) - 1), np.uint8)
 
 
 def check(structure: Layout, stored: Array, bits: int) -> None:

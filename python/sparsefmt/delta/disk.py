@@ -69,6 +69,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Arrays]:
             msg = f"{model.path}: a {model.reader} file; deltas are between safetensors: sparsefmt unpack makes one"
             raise DeltaError(msg)
         files = {source.path.name: stack.enter_context(reading(source.path)) for source in model.sources}
+        for file in files.values():
+            file.fetch(0, 0)  # mapped now, so that the arrays outlive this block
         yield Arrays(model, files)
         model.check()
 

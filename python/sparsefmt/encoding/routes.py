@@ -140,7 +140,7 @@ def csc_to_csr(s: Csc, slots: Array, params: Params) -> tuple[Csr, Array]:
 
 def column_order(s: Coo) -> Array:
     """The permutation that sorts the slots by column, then row."""
-    order = np.empty(s.slots, np.int64)
+    order = empty(s.slots, np.int64, "an order of slots")
     coo_order(s.col, s.row, s.shape[::-1], order)
     return order
 
@@ -157,7 +157,7 @@ def coo_to_csc(s: Coo, slots: Array, params: Params) -> tuple[Csc, Array]:
 @edge(Csc, Coo, cost=64, lines=(0, 4))
 def csc_to_coo(s: Csc, slots: Array, params: Params) -> tuple[Coo, Array]:
     """Sorts by row; for matrices with far more rows than slots, which csr cannot hold."""
-    col, order = empty(s.slots, s.indices.dtype, "col"), np.empty(s.slots, np.int64)
+    col, order = empty(s.slots, s.indices.dtype, "col"), empty(s.slots, np.int64, "an order of slots")
     expand_indptr(s.indptr, col)
     coo_order(s.indices, col, s.shape, order)
     return Coo(s.indices[order], col[order], s.shape, check=False), slots[order]

@@ -14,6 +14,8 @@ from sparsefmt.interop.compressed_tensors import (
 from sparsefmt.interop.gptq import from_awq, from_gptq
 from sparsefmt.interop.layouts24 import from_cutlass24, from_nibbles24, to_cutlass24, to_nibbles24
 from sparsefmt.interop.marlin24 import from_marlin24
+from sparsefmt.interop.matrix_market import read_matrix_market
+from sparsefmt.interop.matrix_market_text import write_matrix_market
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "from_sparse24_bitmask",
     "from_sparse_bitmask",
     "read_matrix",
+    "read_matrix_market",
     "to_binsparse",
     "to_cutlass24",
     "to_nibbles24",
@@ -37,4 +40,5 @@ __all__ = [
     "to_sparse24_bitmask",
     "to_sparse_bitmask",
     "write_anndata",
+    "write_matrix_market",
 ]

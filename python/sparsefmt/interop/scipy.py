@@ -70,6 +70,18 @@ def from_scipy(m: Any, fmt: str | None = None, *, copy: bool | None = None) -> S
     return converted
 
 
+def from_scipy_parts(m: Any) -> SparseTensor:  # noqa: ANN401
+    """The tensor of anything that has the attributes of a SciPy matrix: `format`, `shape`, `data` and its indices.
+
+    Raises:
+        FormatError: they contradict each other.
+        DtypeError: a dtype that no format holds.
+    """
+    structure, data, shape = _BUILDERS[m.format](m)
+    t = SparseTensor.from_checked(structure, Raw(data, check=False), shape)
+    return t.convert("coo") if m.format == "coo" else t
+
+
 def _is_scipy(m: object) -> bool:
     import scipy.sparse  # optional dependency
 
@@ -201,6 +213,10 @@ def _dia(m: Any) -> Built:  # noqa: ANN401
     if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) != len(data):
         msg = f"offsets: want {len(data)} integers, got {offsets.dtype} of shape {offsets.shape}"
         raise FormatError(msg)
+    if offsets.size and int(offsets.max()) > np.iinfo(np.int64).max:
+        at = int(np.argmax(offsets))
+        msg = f"offsets[{at}] = {int(offsets[at])} is out of range for shape {(rows, cols)}"
+        raise FormatError(msg)
     col = np.arange(data.shape[1])[None, :]
     row = col - offsets.astype(np.int64)[:, None]
     keep = (row >= 0) & (row < rows) & (col < cols) & (data != 0)
@@ -215,7 +231,7 @@ def _lil(m: Any) -> Built:  # noqa: ANN401
         msg = "rows and data of the lil matrix do not fit together"
         raise FormatError(msg)
     row = np.repeat(np.arange(len(lengths)), lengths)
-    col = _listed("rows", [c for line in m.rows for c in line], np.dtype(np.int64))
+    col = _whole("rows", [c for line in m.rows for c in line])
     data = _listed("data", [v for line in m.data for v in line], native(m.dtype))
     return _as_csr(*_from_coords((row, col), data, tuple(int(n) for n in m.shape)))
 
@@ -227,18 +243,41 @@ def _dok(m: Any) -> Built:  # noqa: ANN401
     if bad is not None:
         msg = f"key {bad} of the dok array does not fit the shape {shape}"
         raise FormatError(msg)
-    coords = _listed("keys", keys, np.dtype(np.int64)).reshape(-1, len(shape)).T
+    coords = [_whole("keys", [key[axis] for key in keys]) for axis in range(len(shape))]
     data = _listed("values", list(m.values()), native(m.dtype))
     return _as_csr(*_from_coords(tuple(coords), data, shape))
 
 
-def _listed(what: str, found: list[Any], dtype: Dtype) -> Array:
-    """Python objects of a lil or dok array as an array."""
+def _whole(what: str, found: list[Any]) -> Array:
+    """Indices of a lil or dok array as an array; those beyond int64 stay what they are, and out of range."""
+    for at, n in enumerate(found):
+        if type(n) is not int and (isinstance(n, bool | np.bool_) or not hasattr(n, "__index__")):
+            msg = f"{what}: index {at} is {n!r}, want an integer"
+            raise FormatError(msg)
     try:
-        return np.array(found, dtype)
+        return np.array(found, np.int64)
+    except OverflowError:
+        at = next(i for i, n in enumerate(found) if not -(2**63) <= n < 2**63)
+        msg = f"{what}: index {at} is {found[at]}, which no shape allows"
+        raise FormatError(msg) from None
+
+
+def _listed(what: str, found: list[Any], dtype: Dtype) -> Array:
+    """Values of a lil or dok array as an array; none is cut."""
+    try:
+        made = np.array(found, dtype)
+        wide = np.array(found)
     except (ValueError, TypeError, OverflowError) as e:
         msg = f"{what}: not all are {dtype}: {e}"
         raise FormatError(msg) from None
+    if made.size and dtype.kind in "biu" and wide.dtype != dtype and (bad := wide != made).any():
+        at = int(np.argmax(bad))
+        msg = f"{what}: value {at} is {found[at]!r}, which {dtype} does not hold"
+        raise FormatError(msg)
+    if made.size and dtype.kind == "f" and wide.dtype.kind == "c":
+        msg = f"{what}: they are complex, the matrix is {dtype}"
+        raise FormatError(msg)
+    return made
 
 
 def _as_csr(structure: Structure, data: Array, shape: tuple[int, ...]) -> Built:

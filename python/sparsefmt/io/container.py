@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import is_aligned
 from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
@@ -78,7 +79,7 @@ class Container:
         if has_odd_bools(a):
             msg = f"bool array {key!r} holds bytes other than 0 and 1"
             raise CorruptFileError(msg)
-        return a if a.flags.aligned else _aligned(a)
+        return a if is_aligned(a) else _aligned(a)
 
 
 def _aligned(a: Array) -> Array:
@@ -231,6 +232,9 @@ def _map(file: File) -> Callable[[int, int], Array]:
 
 
 def _mapped(file: File) -> Array:
+    if file.fileno() < 0:  # it would map zeros
+        msg = "the file is closed; read its arrays before"
+        raise CorruptFileError(msg)
     if sys.version_info >= (3, 13):
         mapped = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ, trackfd=False)
     else:

@@ -13,11 +13,13 @@ from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, Dtype, index_dtype
 from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.base.foreign import foreign_array
 from sparsefmt.base.matrix import BLOCK_BYTES
 from sparsefmt.io import schema
 from sparsefmt.io.atomic import replacing
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import PAIRED, has_odd_bools, stored_as
+from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -60,7 +62,8 @@ def save(
 
     Args:
         path: of the file; its folder must exist. The usual ending is ".safetensors".
-        tensors: by name; SparseTensors, and ndarrays of any rank (scalars too) and strides, stored as plain tensors.
+        tensors: by name; SparseTensors, and ndarrays of any rank (scalars too) and strides, stored as plain tensors;
+            dense arrays of torch (detached, on the CPU) and jax too.
             Indices are written as int32 where these are enough. No array is copied as a whole.
         metadata: texts by name, for any reader.
 
@@ -163,6 +166,11 @@ def _plain(name: str, t: object) -> Array:
         raise DtypeError(msg)
     if isinstance(t, np.generic):
         t = np.asarray(t)
+    if isinstance(t, Packed):
+        msg = f"tensor {name!r} is the transpose of a packed tensor; save t.T and turn it after loading, or encode "
+        raise FormatError(msg + "t.to_dense()")
+    if not isinstance(t, np.ndarray) and (found := foreign_array(t, f"tensor {name!r}")) is not None:
+        t = found
     if not isinstance(t, np.ndarray):
         msg = f"tensor {name!r}: want a SparseTensor or an ndarray, got {type(t).__name__}; use encode or numpy.asarray"
         raise FormatError(msg)

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import MergeError
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.io.write import save
 from sparsefmt.merge.inputs import Group, groups
 from sparsefmt.merge.method import NO_FACTS, Facts, Method, Settings, Source
 from sparsefmt.merge.parameters import check_count, settings_of
+from sparsefmt.merge.paths import merge_paths
 from sparsefmt.merge.registry import method_named
 from sparsefmt.merge.stack import Stack
 from sparsefmt.merge.trim import here
@@ -191,9 +195,66 @@ class MethodCall:
         **parameters: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Merges; see the method's own text."""
+        if out is not None or is_paths(models):
+            return self.on_disk(models, base, weights, like, masks, seed, dtype, out_dtype, out, parameters)
         base, found, labels = arranged(self.method, models, base)
         settings = settings_of(self.method, len(found), weights, like, seed, parameters)
         return merge_in_memory(self.method, found, base, settings, labels, masks, dtype, out_dtype)
+
+    def on_disk(
+        self,
+        models: Sequence[Any],
+        base: Any,  # noqa: ANN401
+        weights: Any,  # noqa: ANN401
+        like: str,
+        masks: Sequence[Any] | None,
+        seed: int,
+        dtype: str,
+        out_dtype: Any,  # noqa: ANN401
+        out: str | PathLike[str] | None,
+        parameters: Mapping[str, Any],
+    ) -> Any:  # noqa: ANN401
+        """Merges checkpoints by their paths: into memory, or to `out`."""
+        found = [m.path if isinstance(m, Checkpoint) else m for m in models]
+        parent = base.path if isinstance(base, Checkpoint) else base
+        if out is not None and not is_paths([*found, *([] if parent is None else [parent])]):
+            made = self(
+                models, base=base, weights=weights, like=like, masks=masks, seed=seed, dtype=dtype,
+                out_dtype=out_dtype, **parameters,
+            )  # fmt: skip
+            return saved(made, Path(out))
+        if out is None:
+            paths = {fspath(m) for m in found} | (set() if parent is None else {fspath(parent)})
+            opened = {path: open_checkpoint(path) for path in paths}
+            return self(
+                [opened[fspath(m)] for m in found], base=None if parent is None else opened[fspath(parent)],
+                weights=weights, like=like, masks=masks, seed=seed, dtype=dtype, out_dtype=out_dtype, **parameters,
+            )  # fmt: skip
+        if masks is not None:
+            msg = "masks are taken with arrays and mappings in memory, not with paths and out="
+            raise MergeError(msg)
+        return merge_paths(self.method, found, parent, weights, like, seed, dtype, out_dtype, out, parameters)
+
+
+def saved(made: Any, out: Path) -> Path:  # noqa: ANN401
+    """Writes a merged mapping to a file, or to model.safetensors in a folder.
+
+    Raises:
+        MergeError: it is a lone array, which has no name.
+    """
+    if not isinstance(made, Mapping):
+        msg = "out= takes mappings, Checkpoints or paths; a lone array has no name: give it one, {'weight': array}"
+        raise MergeError(msg)
+    if not out.name.endswith(".safetensors"):
+        out.mkdir()
+    save(out if out.name.endswith(".safetensors") else out / "model.safetensors", made, metadata={"format": "pt"})
+    return out
+
+
+def is_paths(models: Any) -> bool:  # noqa: ANN401
+    """Whether models are given by their paths."""
+    several = isinstance(models, Sequence) and not isinstance(models, str | bytes)
+    return several and len(models) > 0 and all(isinstance(m, str | PathLike) for m in models)
 
 
 BASES = {

@@ -146,7 +146,8 @@ def merge_to(
     prepare(parts, fingerprint(planned, shard_bytes), resume)
     try:
         facts = surveyed(planned, executor, notes / "facts")
-        shards = sharded(planned.targets, shard_bytes)
+        single = out.name.endswith(".safetensors")
+        shards = [list(range(len(planned.targets)))] if single else sharded(planned.targets, shard_bytes)
         threads = max((os.cpu_count() or 1) // worker_count(executor), 1) if executor is not None else 0
         jobs = []
         for at, members in enumerate(shards):
@@ -164,6 +165,10 @@ def merge_to(
         run_jobs([job for job, kept in zip(jobs, done, strict=True) if not kept], executor, progress)
         for checkpoint in planned.opened.values():
             checkpoint.check()
+        if single:
+            os.replace(jobs[0].out, os.path.realpath(out))
+            shutil.rmtree(parts)
+            return done_with(planned, out, jobs, sum(done))
         if len(jobs) > 1:
             weight_map = {t.output.name: job.out.name for job in jobs for t in job.targets}
             write_index(made, weight_map, sum(t.nbytes for t in planned.targets))
@@ -174,9 +179,14 @@ def merge_to(
         if isinstance(e, SparsefmtError) or not resume:
             shutil.rmtree(parts, ignore_errors=True)
         raise
+    return done_with(planned, out, jobs, sum(done))
+
+
+def done_with(planned: Planned, out: Path, jobs: Sequence[MergeJob], kept: int) -> MergeReport:
+    """What was done."""
     total = sum(t.nbytes for t in planned.targets)
     names = tuple(job.out.name for job in jobs)
-    return MergeReport(out, len(planned.targets), total, names, sum(done), planned.config.warnings)
+    return MergeReport(out, len(planned.targets), total, names, kept, planned.config.warnings)
 
 
 def fingerprint(planned: Planned, shard_bytes: int) -> str:
@@ -201,7 +211,7 @@ def prepare(parts: Path, want: str, resume: bool) -> None:
     note.write_text(want)
 
 
-def surveyed(planned: Planned, executor: Executor | None, note: Path) -> list[Facts]:
+def surveyed(planned: Planned, executor: Executor | None, note: Path | None) -> list[Facts]:
     """What looking at the whole model finds out, kept for a run that goes on."""
     facts = [NO_FACTS] * len(planned.targets)
     floats = [i for i, t in enumerate(planned.targets) if is_mergeable(t.dtype)]
@@ -209,16 +219,18 @@ def surveyed(planned: Planned, executor: Executor | None, note: Path) -> list[Fa
     if survey is None or not floats:
         return facts
     with contextlib.suppress(OSError, ValueError, TypeError):
-        found = [Facts(tuple(map(tuple, bands)), majority) for bands, majority in json.loads(note.read_text())]
+        text = "" if note is None else note.read_text()
+        found = [Facts(tuple(map(tuple, bands)), majority) for bands, majority in json.loads(text)]
         if len(found) == len(facts):
             return found
     ordered = sorted(floats, key=lambda i: planned.targets[i].output.name)
     sources = [Source(StackAt(planned.models, planned.targets[i]), planned.targets[i].output.settings) for i in ordered]
     for at, fact in zip(ordered, survey(sources, mapper(executor)), strict=True):
         facts[at] = fact
-    temporary = note.with_suffix(".tmp")
-    temporary.write_text(json.dumps(facts))
-    temporary.replace(note)
+    if note is not None:
+        temporary = note.with_suffix(".tmp")
+        temporary.write_text(json.dumps(facts))
+        temporary.replace(note)
     return facts
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.limits import check_size
 from sparsefmt.codecs.affine import Affine
@@ -72,7 +73,7 @@ def _whole(s: Structure, values: Codec, x: Array, out: Array | None, result: Dty
     if isinstance(values, Raw) and is_plain(s, values, compute):
         w = values.data
     else:
-        w = np.empty(s.shape, values.dtype)
+        w = empty(s.shape, values.dtype, "the dense matrix")
         values.decode_rows(s, 0, s.shape[0], w)
         w = w.astype(compute, copy=False)
     if right.ndim <= 2:  # `dot` raises no warnings, and starts sooner

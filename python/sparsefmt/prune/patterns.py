@@ -9,7 +9,8 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError, PatternError
 from sparsefmt.kernels.nm import nm_select
-from sparsefmt.prune.select import kept_count, largest
+from sparsefmt.prune.largest import largest
+from sparsefmt.prune.select import kept_count
 from sparsefmt.structures.nm import check_nm, score_keys
 
 

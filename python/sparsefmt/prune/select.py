@@ -7,11 +7,13 @@ import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import as_array, whole
-from sparsefmt.base.dtypes import Array, item_dtype, items
+from sparsefmt.base.dtypes import Array, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import nm as kernels
-from sparsefmt.structures.nm import check_nm, prune_block, ranges, score_keys
+from sparsefmt.prune.blocks import areas, block_keys
+from sparsefmt.prune.largest import keep_largest, largest, modulus, row_wise
+from sparsefmt.structures.nm import check_nm, prune_block, ranges
 from sparsefmt.tensor.cpu import score_matrix
 
 
@@ -51,15 +53,9 @@ def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:
             continue
         for start, end in ranges(low, high, matrix.shape[1]):
             part = block_[start - low : end - low]
-            chosen = _modulus(part.view(matrix.dtype)) if scores is None else scores[start:end]
+            chosen = modulus(part.view(matrix.dtype)) if scores is None else scores[start:end]
             kept[start:end] = prune_block(part, chosen, n, m, start)
     return out
-
-
-def _modulus(w: Array) -> Array:
-    """The modulus, NaN as infinity."""
-    with np.errstate(all="ignore"):
-        return np.nan_to_num(np.abs(w), nan=np.inf, posinf=np.inf)
 
 
 def kept_count(density: object, size: int) -> int:
@@ -80,13 +76,6 @@ def kept_count(density: object, size: int) -> int:
         raise FormatError(msg)
     share = share.limit_denominator(10**9)
     return share.numerator * size // share.denominator
-
-
-def magnitude_keys(block_: Array, matrix: Matrix) -> Array:
-    """Unsigned integers that rank like the magnitude of the items of a block."""
-    if matrix.dtype.kind == "c":
-        return score_keys(_modulus(block_.view(matrix.dtype)), 0)
-    return kernels.magnitude_keys(block_, matrix.dtype.name)
 
 
 def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tensor") -> Array:
@@ -117,40 +106,19 @@ def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tens
     rows, cols = matrix.shape
     out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
     kept = items(out.reshape(matrix.shape))
-    nothing = np.zeros(1, matrix.item_dtype)
     if scope == "row":
-        count = kept_count(density, cols)
-        for low, high, part in matrix.row_blocks():
-            for start, end in ranges(low, high, cols):
-                some = part[start - low : end - low]
-                kept[start:end] = np.where(largest(magnitude_keys(some, matrix), count), some, nothing)
-        return out
-    count = kept_count(density, rows * cols)
-    keys = np.empty(matrix.shape, item_dtype(np.dtype("f8")) if matrix.dtype.kind == "c" else matrix.item_dtype)
-    for low, high, part in matrix.row_blocks():
-        keys[low:high] = magnitude_keys(part, matrix)
-    keep = largest(keys.reshape(1, -1), count).reshape(matrix.shape)
-    for low, high, part in matrix.row_blocks():
-        kept[low:high] = np.where(keep[low:high], part, nothing)
+        row_wise(matrix, kept, kept_count(density, cols))
+    else:
+        keep_largest(matrix, kept, kept_count(density, rows * cols))
     return out
-
-
-def largest(keys: Array, count: int) -> Array:
-    """(rows, cols) unsigned keys -> bool: the `count` largest of each row, equal ones: lower index."""
-    cols = keys.shape[1]
-    if count == 0 or count == cols:
-        return np.full(keys.shape, count != 0)
-    edge = np.partition(keys, cols - count, axis=1)[:, cols - count, None]
-    above, equal = keys > edge, keys == edge
-    missing = count - above.sum(axis=1, keepdims=True)
-    return np.asarray(above | (equal & (np.cumsum(equal, axis=1) <= missing)))
 
 
 def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25) -> Array:
     """Keeps the heaviest blocks whole and zeroes the rest.
 
-    The weight of a block is the sum of its squared magnitudes, in float64; NaN weighs infinity. Blocks at the ragged
-    edge are completed by zeros. Equal weight: the first in row-major order.
+    The weight of a block is the sum of its squared magnitudes, in float64 of any exponent, so that none is too large
+    or too small; NaN weighs infinity. Blocks at the ragged edge are completed by zeros. Equal weight: the first in
+    row-major order.
 
     Args:
         w: array-like (..., cols); leading axes are counted as rows. Not modified.
@@ -174,29 +142,16 @@ def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25) -
         msg = f"block = {block!r}; want (rows, columns), each 1 or more"
         raise FormatError(msg) from None
     matrix = Matrix(as_array(w))
-    cols = matrix.shape[1]
-    down, across = -(-matrix.shape[0] // r), -(-cols // c)
-    count = kept_count(density, down * across)
-    weights = np.zeros((down, across))
-    for low, high, part in matrix.row_blocks(r):
-        for start in range(low, high, r):
-            end = min(start + r, high)
-            weights[start // r] = _block_weights(part[start - low : end - low].view(matrix.dtype), c)
-    keep = largest(score_keys(weights.reshape(1, -1), 0), count).reshape(down, across)
+    r, c = min(r, max(matrix.shape[0], 1)), min(c, max(matrix.shape[1], 1))
+    keys = block_keys(matrix, r, c)
+    count = kept_count(density, keys.size)
+    keep = largest(keys.view(np.uint64).reshape(1, -1), count).reshape(keys.shape)
     out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
     kept = items(out.reshape(matrix.shape))
     for low, high, part in matrix.row_blocks(r):
-        for start in range(low, high, r):
-            end = min(start + r, high)
-            chosen = np.repeat(keep[start // r], c)[:cols]
-            kept[start:end] = np.where(chosen, part[start - low : end - low], np.zeros(1, matrix.item_dtype))
+        for rows, cols in areas(low, high, matrix.shape[1], r, c):
+            some = part[rows.start - low : rows.stop - low, cols]
+            chosen = keep[rows.start // r : -(-rows.stop // r), cols.start // c : -(-cols.stop // c)]
+            chosen = np.repeat(np.repeat(chosen, r, axis=0)[: some.shape[0]], c, axis=1)[:, : some.shape[1]]
+            kept[rows, cols] = np.where(chosen, some, np.zeros(1, matrix.item_dtype))
     return out
-
-
-def _block_weights(w: Array, c: int) -> Array:
-    """Sums of squared magnitudes of the blocks of `c` columns of (rows, cols)."""
-    with np.errstate(all="ignore"):
-        wide = w.astype(np.complex128 if w.dtype.kind == "c" else np.float64)
-        squares = (wide * wide.conj()).real.sum(axis=0)
-        sums = np.add.reduceat(squares, np.arange(0, len(squares), c))
-    return np.where(np.isnan(sums), np.inf, sums)

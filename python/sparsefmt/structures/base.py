@@ -113,6 +113,8 @@ class Structure(Part):
 
     def windows(self, slots: int = 1 << 16) -> Iterator["Window"]:
         """Cuts it along `lines` into windows of about that many slots."""
+        if not self.slots:  # lines without slots may be too many to walk along
+            return
         per = self.slots // max(self.lines, 1) + 1
         for low, high in blocks(self.lines, per, self.row_step, slots):
             yield self.window(low, high)

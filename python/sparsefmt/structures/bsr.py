@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.alloc import counted, empty, spread, zeros
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
@@ -106,11 +106,13 @@ class Bsr(Structure):
     def coords(self) -> tuple[Array, Array]:
         """Row and column of every slot; those outside the shape are moved to its edge."""
         (rows, cols), (r, c) = self.shape, self.block
-        line = expanded(self.indptr, len(self.indices))[:, None, None] * r + np.arange(r)[:, None]
-        col = self.indices[:, None, None] * c + np.arange(c)
-        row, col = np.minimum(line, max(rows - 1, 0)), np.minimum(col, max(cols - 1, 0))
         shape = (len(self.indices), r, c)
-        return np.broadcast_to(row, shape), np.broadcast_to(col, shape)
+        if not shape[0]:  # blocks that nothing is stored of may be very large
+            return (empty(shape, np.int64, "rows of slots"),) * 2
+        line = expanded(self.indptr, len(self.indices))[:, None, None] * r + counted(r)[:, None]
+        col = self.indices[:, None, None] * c + counted(c)
+        row, col = np.minimum(line, max(rows - 1, 0)), np.minimum(col, max(cols - 1, 0))
+        return spread(row, shape, "rows of slots"), spread(col, shape, "columns of slots")
 
     def check_slots(self, slots: Array) -> None:
         """Checks that what sticks out at the ragged edge is zero.

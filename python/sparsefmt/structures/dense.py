@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import counted, empty, spread
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.structures.base import Params, Structure, Window
@@ -51,8 +51,11 @@ class Dense(Structure):
 
     def coords(self) -> tuple[Array, Array]:
         """Row and column of every element."""
-        row, col = np.indices(self.shape, np.int64, sparse=True)
-        return np.broadcast_to(row, self.shape), np.broadcast_to(col, self.shape)
+        rows, cols = self.shape
+        if not self.slots:  # there may be very many lines without slots
+            return (empty(self.shape, np.int64, "rows of slots"),) * 2
+        row, col = counted(rows, what="rows")[:, None], counted(cols, what="columns")
+        return spread(row, self.shape, "rows of slots"), spread(col, self.shape, "columns of slots")
 
     @classmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import counted, empty, spread
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array, Dtype, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
@@ -144,7 +144,7 @@ class Nm(Structure):
         """Row and column of every slot; columns beyond the last are moved to it."""
         rows, cols = self.shape
         col = kernels.decoded_positions(self.codes, self.n, self.m, self.groups)
-        return np.broadcast_to(np.arange(rows)[:, None], col.shape), np.minimum(col, max(cols - 1, 0))
+        return spread(counted(rows)[:, None], col.shape, "rows of slots"), np.minimum(col, max(cols - 1, 0))
 
     def check_slots(self, slots: Array) -> None:
         """Checks every code, and that slots beyond the last column and the padding of rows are zero.

@@ -1,16 +1,43 @@
-"""What is packed and no array: the base of tensors and of their transposes."""
+"""What is packed and no array: the base of tensors and of their transposes. What it refuses names the way out."""
 
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import numpy as np
 
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array
+
+_COMPARE = "packed tensors are compared with sparsefmt.equal(t, u) (bits) or sparsefmt.compare(t, w) (numbers)"
+_DENSE = "use t.to_dense(), or t.to_scipy() for sparse arithmetic"
+_COMPARISONS = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal})
+
+
+def refused(what: str, way: str) -> TypeError:
+    """The error for an operation that packed tensors have not."""
+    return TypeError(f"{what} is not supported; {way}")
+
+
+def _compares(other: object) -> bool:
+    """Whether `==` with it asks about numbers: other objects are simply not equal."""
+    return isinstance(other, Packed | np.ndarray | np.generic | int | float | complex | list | tuple) or hasattr(
+        other, "__array__"
+    )
+
+
+class _OnTheTypeOnly:
+    """NumPy looks a special method up on the type. CuPy asks the instance, and leaves operators to it if it is None."""
+
+    def __init__(self, function: Any) -> None:  # noqa: ANN401
+        self._function = function
+
+    def __get__(self, instance: object, owner: type) -> Any:  # noqa: ANN401
+        return self._function if instance is None else None
 
 
 class Packed:
     """Something packed: NumPy leaves its operators to it and does not mistake it for an array."""
 
     __slots__ = ()
-    __array_ufunc__ = None
     __array_priority__ = 20.0
 
     def __bool__(self) -> NoReturn:
@@ -21,14 +48,105 @@ class Packed:
         msg = "a packed tensor is not an array; use .toarray() to make a dense one"
         raise TypeError(msg)
 
+    @_OnTheTypeOnly
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:  # noqa: ANN401
+        """Products with arrays and scalars; every other function of NumPy's is refused by name."""
+        out = options.pop("out", (None,))
+        if method == "__call__" and not options and out == (None,) and len(inputs) == 2:
+            a, b = inputs
+            if ufunc is np.matmul:
+                left = isinstance(a, Packed)
+                return getattr(a if left else b, "__matmul__" if left else "__rmatmul__")(b if left else a)
+            if ufunc is np.multiply:
+                return a * b if isinstance(a, Packed) else b.__rmul__(a)
+            if ufunc is np.true_divide and isinstance(a, Packed):
+                return a / b
+        if ufunc in _COMPARISONS:
+            raise TypeError(_COMPARE)
+        msg = f"numpy.{ufunc.__name__} of a packed tensor"
+        raise refused(msg, _DENSE)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """`numpy.take` and the like; every other function is refused by name."""
+        if func in _FUNCTIONS and args and isinstance(args[0], Packed):
+            try:
+                return _FUNCTIONS[func](*args, **kwargs)
+            except AttributeError:  # a view of a transpose has less
+                msg = f"numpy.{func.__name__} of the view of a transpose"
+                raise refused(msg, _DENSE) from None
+        if func in (np.array_equal, np.array_equiv, np.allclose, np.isclose):
+            raise TypeError(_COMPARE)
+        msg = f"numpy.{func.__name__} of a packed tensor"
+        raise refused(msg, _DENSE)
+
+    def __eq__(self, other: object) -> bool:
+        if _compares(other):
+            raise TypeError(_COMPARE)
+        return NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        if _compares(other):
+            raise TypeError(_COMPARE)
+        return NotImplemented
+
+    __hash__ = object.__hash__
+
+    def _no_order(self, other: object) -> NoReturn:
+        raise TypeError(_COMPARE)
+
+    __lt__ = __le__ = __gt__ = __ge__ = _no_order
+
+    def _no_sum(self, other: object) -> NoReturn:
+        msg = "adding to a packed tensor"
+        raise refused(msg, "use t.to_scipy() + u.to_scipy(), or t.to_dense()")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = _no_sum
+
+    def _no_power(self, other: object) -> NoReturn:
+        msg = "this operation of a packed tensor"
+        raise refused(msg, _DENSE)
+
+    __pow__ = __rpow__ = __mod__ = __floordiv__ = __rtruediv__ = _no_power
+
+    def __iter__(self) -> NoReturn:
+        msg = "iterating over a packed tensor"
+        raise refused(msg, "take rows by t[i], or use iter(t.to_dense())")
+
+    def reshape(self, *shape: object, **options: object) -> NoReturn:
+        """Refused: slots follow the shape."""
+        msg = "reshape of a packed tensor"
+        raise refused(msg, "encode the reshaped array: encode(t.to_dense().reshape(...), fmt)")
+
+    def diagonal(self, *args: object, **options: object) -> NoReturn:
+        """Refused."""
+        msg = "diagonal of a packed tensor"
+        raise refused(msg, "use t.to_scipy().diagonal()")
+
+
+_FUNCTIONS: dict[Any, Any] = {
+    np.take: lambda t, ids, axis=None: t.take(ids, axis),
+    np.dot: lambda t, x: t @ x,
+    np.sum: lambda t, axis=None, keepdims=False: t.sum(axis, keepdims=keepdims),
+    np.count_nonzero: lambda t, axis=None, keepdims=False: t.count_nonzero(axis, keepdims=keepdims),
+    np.linalg.norm: lambda t, ord=None: t.norm(ord),
+    np.transpose: lambda t: t.T,
+    np.shape: lambda t: t.shape,
+    np.ndim: lambda t: t.ndim,
+    np.size: lambda t: t.size,
+    np.copy: lambda t: t.copy(),
+}
+
 
 def operand(x: object) -> Array:
     """The other factor of a product as an array.
 
     Raises:
-        TypeError: it is a packed tensor.
+        TypeError: it is packed, or sparse in another way.
     """
     if isinstance(x, Packed):
         msg = "the product of two packed tensors is not supported; unpack one: t.to_dense()"
         raise TypeError(msg)
+    if hasattr(x, "tocsr"):
+        msg = f"the product with a {type(x).__name__} is not supported; use t.to_scipy() @ x, or t @ x.toarray(), "
+        raise TypeError(msg + "or pack it with sparsefmt.from_scipy and unpack t")
     return as_array(x, "x")

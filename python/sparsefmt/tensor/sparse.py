@@ -7,19 +7,14 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.coerce import checked_shape, is_device_array, matrix_shape
-from sparsefmt.base.dtypes import Array, Dtype, dtype_named, items
-from sparsefmt.base.errors import BackendError, CodecError, DtypeError, FormatError
+from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
-from sparsefmt.codecs.registry import CODECS
-from sparsefmt.encoding import routes
-from sparsefmt.encoding.format_text import parse, parse_codec
 from sparsefmt.structures.base import Structure
-from sparsefmt.structures.coo import Coo
-from sparsefmt.structures.csr import Csc, Csr
-from sparsefmt.structures.nm import Nm
-from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor import arithmetic, change, parts, rows, sums
 from sparsefmt.tensor.backend import Backend, ToScipy
-from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.base import Packed, operand, refused
+from sparsefmt.tensor.rebuild import Parts, built, exported, imported
 from sparsefmt.tensor.storage import Storage, storage
 from sparsefmt.tensor.transposed import Transposed
 
@@ -29,7 +24,7 @@ class SparseTensor(Packed):
     """A tensor packed as a structure (where values are) times a codec (how each is stored). Immutable.
 
     Made by `sparsefmt.encode`, `load`, `from_scipy`. It is no array in disguise: `numpy.asarray(t)` raises TypeError,
-    equality is identity (`sparsefmt.equal` compares bits), truth is undefined as for arrays.
+    comparison is refused (`sparsefmt.equal` compares bits), truth is undefined as for arrays.
 
     Args:
         structure: where the values are; a matrix, leading axes of `shape` flattened to rows.
@@ -76,9 +71,7 @@ class SparseTensor(Packed):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._on_gpu:  # the copy is made on the CPU
             return self.to("cpu").__reduce__()
-        both = (self.structure, self.values)
-        parts = [(p.kind, {k: _exported(a) for k, a in p.arrays().items()}, p.params()) for p in both]
-        return unpickled, (*parts, self.shape, self.dtype.name)
+        return unpickled, (exported(self.structure), exported(self.values), self.shape, self.dtype.name)
 
     @property
     def ndim(self) -> int:
@@ -150,11 +143,7 @@ class SparseTensor(Packed):
         return backends["cuda" if self._on_gpu or is_device_array(x) else "cpu"]
 
     def __repr__(self) -> str:
-        place = f", {self.device}" if self._on_gpu else ""
-        return (
-            f"<sparsefmt {self.format} of {self.dtype}, shape {self.shape}, {self.slots} slots, {self.nbytes} bytes, "
-            f"{self.bits_per_weight:.2f} bits per weight{place}>"
-        )
+        return parts.text(self)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -182,9 +171,7 @@ class SparseTensor(Packed):
         """
         return self.backend().to_dense(self, out, max_bytes)
 
-    def toarray(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
-        """The same as `to_dense`."""
-        return self.to_dense(out, max_bytes=max_bytes)
+    toarray = todense = to_dense
 
     def convert(self, fmt: str) -> "SparseTensor":
         """The same tensor in another format, exactly; arrays that do not change are shared.
@@ -201,18 +188,7 @@ class SparseTensor(Packed):
         >>> sf.encode(np.eye(4), "csr").convert("nm1:4").format
         'nm1:4'
         """
-        target = parse(fmt)
-        own = self.values.text or "raw"
-        if target.codec is not None and (target.codec, target.options) != parse_codec(own):
-            msg = (
-                f"convert keeps the codec, {own!r}, but {fmt!r} names another one; "
-                "use sf.quantize, sf.cluster or sf.dequantize"
-            )
-            raise CodecError(msg)
-        if target.structure is Nm and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}; use csr, bsr, bitmask or coo"
-            raise DtypeError(msg)
-        return self.backend().convert(self, fmt, target)
+        return change.convert(self, fmt)
 
     def to(self, device: str) -> "SparseTensor":
         """The tensor on a device: "cpu", "cuda" (the current one), "cuda:1"; itself if it is there.
@@ -237,20 +213,8 @@ class SparseTensor(Packed):
 
         csr and csc swap roles and share all arrays.
         """
-        if self.ndim == 1:
-            return self
-        if self.ndim != 2 or not self.values.anywhere or self._on_gpu:
-            return Transposed(self)
-        s, shape = self.structure, (self.shape[1], self.shape[0])
-        if isinstance(s, Csr | Csc):
-            other = Csc if isinstance(s, Csr) else Csr
-            return SparseTensor.from_checked(other(s.indptr, s.indices, shape, check=False), self.values, shape)
-        if isinstance(s, Coo):
-            order = routes.column_order(s)
-            flipped = Coo(s.col[order], s.row[order], shape, check=False)
-            slots = self.values.lift(s)[order]
-            return SparseTensor.from_checked(flipped, self.values.lower(flipped, slots), shape)
-        return Transposed(self)
+        flipped = change.flipped(self)
+        return Transposed(self) if flipped is None else flipped
 
     def __matmul__(self, x: object) -> Array:
         """`t @ x` for an array x of rank 1 or 2, or batched (..., cols, k) if t has rank 2.
@@ -272,6 +236,133 @@ class SparseTensor(Packed):
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
         return self.backend(x).rmatmul(self, x)
 
+    def replaced(
+        self, structure: Structure | None = None, values: Codec | None = None, shape: tuple[int, ...] | None = None
+    ) -> "SparseTensor":
+        """The same with other parts, which fit together and are not checked."""
+        parts = (self.structure if structure is None else structure, self.values if values is None else values)
+        return SparseTensor.from_checked(*parts, self.shape if shape is None else shape)
+
+    def __getitem__(self, key: Any) -> "SparseTensor":  # noqa: ANN401
+        """Rows `t[i]`, `t[a:b]`, `t[ids]`, `t[mask]` along the first axis, packed as they are; the others stay packed.
+
+        Raises:
+            IndexError: a row is out of range.
+            TypeError: columns are asked for.
+
+        >>> import sparsefmt as sf
+        >>> sf.encode(np.diag([1.0, 2.0, 3.0]), "csr")[[2, 0]].to_dense()
+        array([[0., 0., 3.],
+               [1., 0., 0.]])
+        """
+        return rows.take(self, key)
+
+    def take(self, ids: Any, axis: int | None = None) -> "SparseTensor":  # noqa: ANN401
+        """Rows along axis 0: `t[ids]`; `numpy.take(t, ids, 0)` is the same.
+
+        Raises:
+            FormatError: another axis.
+        """
+        if axis is None or rows.check_axis(axis, self.ndim) != 0:
+            msg = f"take: axis = {axis!r}; rows are taken along axis 0, else use t.to_dense().take(...)"
+            raise FormatError(msg)
+        return rows.take(self, np.asarray(ids))
+
+    def astype(self, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> "SparseTensor":  # noqa: ANN401
+        """The values cast as NumPy casts them; coded values are decoded first, so that the result is raw.
+
+        Raises:
+            DtypeError: no format holds the dtype, `casting` forbids it, or complex values would lose a part.
+        """
+        return arithmetic.astype(self, dtype, casting, copy)
+
+    def copy(self) -> "SparseTensor":
+        """The same in memory of its own."""
+        return arithmetic.copied(self)
+
+    def __abs__(self) -> "SparseTensor":
+        """Magnitudes, raw."""
+        return arithmetic.absolute(self)
+
+    def __neg__(self) -> "SparseTensor":
+        """Every sign changed, raw."""
+        return arithmetic.negative(self)
+
+    def __mul__(self, x: Any) -> "SparseTensor":  # noqa: ANN401
+        """`t * x` for a finite scalar, in NumPy's dtype; raw. A product with an array is refused."""
+        if not arithmetic.is_scalar(x):
+            msg = "the elementwise product of a packed tensor"
+            raise refused(msg, "use t.to_scipy() * x, or t @ x for a product")
+        return arithmetic.scaled(self, x)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, x: Any) -> "SparseTensor":  # noqa: ANN401
+        """`t / x` for a finite scalar that is not 0, in NumPy's dtype; raw."""
+        if not arithmetic.is_scalar(x):
+            msg = "the elementwise quotient of a packed tensor"
+            raise refused(msg, "use t.to_dense() / x")
+        return arithmetic.scaled(self, x, divide=True)
+
+    def sum(self, axis: Any = None, *, keepdims: bool = False) -> Any:  # noqa: ANN401
+        """The sum over all axes, one or some, dense: in int64 or uint64 of integers, else in float64, rounded once."""
+        return sums.total(self, axis, keepdims)
+
+    def count_nonzero(self, axis: Any = None, *, keepdims: bool = False) -> Any:  # noqa: ANN401
+        """How many elements are not zero by value, of all or along axes, int64."""
+        return sums.count_nonzero(self, axis, keepdims)
+
+    def norm(self, ord: Any = None) -> float:  # noqa: ANN401
+        """The Frobenius norm (None, "fro"), of matrices also the largest column (1) or row (inf) sum; in float64."""
+        return sums.norm(self, ord)
+
+    def dot(self, x: object) -> Any:  # noqa: ANN401
+        """`t @ x`, or `t * x` for a scalar."""
+        return self * x if arithmetic.is_scalar(x) else self @ x
+
+    matvec = matmat = __matmul__  # what `scipy.sparse.linalg.aslinearoperator` calls
+
+    def rmatvec(self, x: object) -> Array:
+        """The conjugate transpose times x."""
+        made: Array = np.conj(self.__rmatmul__(np.conj(operand(x)).T)).T
+        return made
+
+    rmatmat = rmatvec
+
+    def tocsr(self) -> "SparseTensor":
+        """`t.convert("csr")`."""
+        return self.convert("csr")
+
+    def tocsc(self) -> "SparseTensor":
+        """`t.convert("csc")`."""
+        return self.convert("csc")
+
+    def tocoo(self) -> "SparseTensor":
+        """`t.convert("coo")`."""
+        return self.convert("coo")
+
+    def tobsr(self, blocksize: tuple[int, int] = (16, 16)) -> "SparseTensor":
+        """`t.convert("bsr16x16")`."""
+        return self.convert(f"bsr{blocksize[0]}x{blocksize[1]}")
+
+    def asformat(self, format: str | None) -> "SparseTensor":
+        """`t.convert(format)`; None: itself."""
+        return self if format is None else self.convert(format)
+
+    def transpose(self, axes: object = None) -> "SparseTensor | Transposed":
+        """`t.T`; other orders of axes are refused."""
+        return parts.reordered(self, axes).T
+
+    getnnz = lambda t: t.nnz  # noqa: E731
+    data = property(lambda t: parts.named(t, "data"), doc="The values of csr, csc, coo and bsr, decoded, read-only.")
+    indices = property(lambda t: parts.named(t, "indices"), doc="The indices of csr, csc and bsr.")
+    indptr = property(lambda t: parts.named(t, "indptr"), doc="The offsets of csr, csc and bsr.")
+    row = property(lambda t: parts.named(t, "row"), doc="The rows of coo; leading axes are flattened.")
+    col = property(lambda t: parts.named(t, "col"), doc="The columns of coo.")
+
+    def _repr_html_(self) -> str:
+        return parts.html(self)
+
 
 backends: dict[str, Backend[SparseTensor]] = {}
 """By the first part of a device: "cpu", "cuda"."""
@@ -280,47 +371,18 @@ lent: dict[str, ToScipy[SparseTensor]] = {}
 """What layers above tensors lend to their methods."""
 
 
-Parts = tuple[str, dict[str, Any], dict[str, Any]]
-
-
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
-    """Builds and checks a tensor from (kind, arrays, parameters) of its parts, as pickles and files give them.
+    """Builds and checks a tensor from (kind, arrays, parameters) of its parts, as files give them.
 
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
-    shape = checked_shape(shape)
-    for registry, (kind, held, params) in ((STRUCTURES, structure), (CODECS, values)):
-        if kind not in registry:
-            msg = f"{kind!r} is unknown; have {', '.join(registry)}"
-            raise FormatError(msg)
-        known = registry[kind].array_names
-        if odd := (set(held) - set(known)) | (set(params) & {"check", "shape", *known}):
-            msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
-            raise FormatError(msg)
-    try:
-        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], matrix_shape(shape))
-        codec = CODECS[values[0]].from_parts(values[1], values[2], dtype_named(dtype))
-    except TypeError as e:
-        if isinstance(e, FormatError | CodecError):
-            raise
-        msg = f"{structure[0]}/{values[0]}: {e}"
-        raise FormatError(msg) from None
-    return SparseTensor(made, codec, shape)
-
-
-def _exported(a: Array) -> tuple[Array, str]:
-    """An array that pickles out of band, and the name of its dtype; those of ml_dtypes export no buffer."""
-    return (items(a) if a.dtype.isbuiltin != 1 else a), a.dtype.name
+    return SparseTensor(*built(structure, values, shape, dtype))
 
 
 def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
     """Builds and checks a tensor from what `SparseTensor.__reduce__` gave."""
-    parts = [
-        (kind, {k: a.view(dtype_named(name)) for k, (a, name) in found.items()}, params)
-        for kind, found, params in (structure, values)
-    ]
-    return rebuild(parts[0], parts[1], shape, dtype)
+    return rebuild(imported(structure), imported(values), shape, dtype)
 
 
 def as_tensor(t: object, *, gpu: bool = False) -> SparseTensor:

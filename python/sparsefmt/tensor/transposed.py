@@ -1,5 +1,6 @@
 """The light view of a transpose."""
 
+import math
 from typing import Any, Protocol, Self
 
 from sparsefmt.base.dtypes import Array, Dtype
@@ -18,6 +19,26 @@ class Source(Protocol):
     @property
     def dtype(self) -> Dtype:
         """The dtype of the elements."""
+
+    @property
+    def device(self) -> str:
+        """Where the arrays are."""
+
+    @property
+    def format(self) -> str:
+        """The canonical format text."""
+
+    @property
+    def slots(self) -> int:
+        """Number of stored values."""
+
+    @property
+    def nnz(self) -> int:
+        """Number of elements that are not zero."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
 
     def backend(self, x: object = None) -> Backend[Self]:
         """Where it lies, or where its product with `x` is computed."""
@@ -54,12 +75,34 @@ class Transposed(Packed):
         """The tensor itself."""
         return self._t
 
+    size = property(lambda t: math.prod(t.shape), doc="Number of elements.")
+    device = property(lambda t: t._t.device, doc="Where the arrays are.")
+    format = property(lambda t: t._t.format, doc="The format text of the tensor behind the view.")
+    slots = property(lambda t: t._t.slots, doc="Number of stored values.")
+    nnz = property(lambda t: t._t.nnz, doc="Number of elements that are not zero.")
+    nbytes = property(lambda t: t._t.nbytes, doc="Bytes of all arrays of the tensor behind the view.")
+
+    @property
+    def density(self) -> float:
+        """`nnz / size`; 0.0 for an empty tensor."""
+        return float(self.nnz / self.size) if self.size else 0.0
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per element; 0.0 for an empty tensor."""
+        return float(8 * self.nbytes / self.size) if self.size else 0.0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
     def __repr__(self) -> str:
         return f"<transpose, shape {self.shape}, of {self._t!r}>"
 
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes into a new C-contiguous array, or into `out`; see `SparseTensor.to_dense`."""
         return self._t.backend().transposed(self._t, out, max_bytes)
+
+    toarray = todense = to_dense
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """The transpose of `sparsefmt.to_scipy(t)`; rank 2 only."""

@@ -24,6 +24,7 @@ mod helpers;
 mod item;
 mod kmeans;
 mod matrix;
+pub mod matrix_market;
 pub mod merge;
 mod nearest;
 pub mod nm;

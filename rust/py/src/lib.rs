@@ -16,6 +16,7 @@ mod coo;
 mod csc;
 mod csr;
 mod header;
+mod matrix_market;
 mod merge;
 mod nm;
 mod philox;
@@ -59,6 +60,8 @@ mod _native {
     use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within};
     #[pymodule_export]
     use super::header::parse_header;
+    #[pymodule_export]
+    use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
     use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
     #[pymodule_export]

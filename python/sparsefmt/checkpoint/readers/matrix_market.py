@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sparsefmt.checkpoint.readers.base import Source
-from sparsefmt.checkpoint.readers.lone import One, reading
-from sparsefmt.interop.scipy import from_scipy
+from sparsefmt.checkpoint.readers.lone import One
+from sparsefmt.interop.matrix_market import read_matrix_market
 
 
 def sniff(path: Path) -> bool:
@@ -14,11 +14,5 @@ def sniff(path: Path) -> bool:
 
 def open(path: Path) -> Source:
     """The matrix of a Matrix Market file: sparse from `coordinate`, dense from `array`."""
-    import scipy.io  # not at the top: takes long, and is only an extra
-    import scipy.sparse
-
     status = path.stat()
-    path.open("rb").close()  # so that a missing file is one, and no matter of the format
-    with reading(path):
-        m = scipy.io.mmread(path, spmatrix=False)
-        return One(path, from_scipy(m) if scipy.sparse.issparse(m) else m, status)
+    return One(path, read_matrix_market(path), status)

@@ -1,0 +1,156 @@
+"""Merging beside its bound: bytes read and written at the speed of a copy, and beside mergekit where it is installed.
+
+`python benches/python/merge.py --mib 1024 --folder DIR` makes a base and three models of that size in bfloat16, four
+shards each, warms the page cache, and prints a line per figure: the ratio to the bound in the same run, its bar and its
+goal, and the peak of anonymous memory beside its bar. `--mergekit` times mergekit's command on the same recipes.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+import sparsefmt as sf
+from sparsefmt.checkpoint.folder import write_index
+
+Array = np.ndarray[Any, Any]
+NAMES = ("base", "a", "b", "c")
+COLS = 2048
+FIGURES = (
+    ("linear", {"merge_method": "linear"}, "mergekit", 1, 1.5, 1.15),
+    ("task_arithmetic", {"merge_method": "task_arithmetic", "base_model": "base"}, "mergekit", 1, 1.5, 1.15),
+    ("ties, whole model", {"merge_method": "ties", "base_model": "base"}, "paper", 2, 2.5, 1.5),
+    ("dare_ties", {"merge_method": "dare_ties", "base_model": "base"}, "paper", 1, 3.0, 1.8),
+)
+MEMORY_BAR = 64 << 20
+CHUNK_BYTES = 16 * 65536 * 4
+
+
+def make(folder: Path, mib: int) -> None:
+    """Four models in four shards each, of one random stretch that is shifted from row to row."""
+    rows = mib * (1 << 20) // 2 // COLS // 4
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((rows, COLS), np.float32) * 0.02
+    for at, name in enumerate(NAMES):
+        (folder / name).mkdir(parents=True)
+        weight_map = {}
+        for shard in range(4):
+            noise = np.roll(base, 17 * (at + 1) + shard, axis=1) * (0.01 * (at > 0))
+            file = f"model-{shard + 1:05d}-of-00004.safetensors"
+            tensor = f"model.layers.{shard}.mlp.weight"
+            sf.save(
+                folder / name / file, {tensor: (base + noise).astype(ml_dtypes.bfloat16)}, metadata={"format": "pt"}
+            )
+            weight_map[tensor] = file
+        write_index(folder / name, weight_map, rows * COLS * 8)
+        config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 4}
+        (folder / name / "config.json").write_text(json.dumps(config))
+
+
+def recipe(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with the paths of the models."""
+    models = [{"model": str(folder / m), "parameters": {"weight": 1.0, "density": 0.2}} for m in NAMES[1:]]
+    found = {**raw, "models": models, "dtype": "float32", "out_dtype": "bfloat16"}
+    if "base_model" in raw:
+        found["base_model"] = str(folder / raw["base_model"])
+    return found
+
+
+def bound(folder: Path, models: int) -> float:
+    """Seconds to read so many models and write one, at the speed of copying mapped bytes into fresh memory."""
+    arrays = [np.asarray(v) for m in NAMES[:models] for v in sf.open_checkpoint(folder / m).values()]
+    out = np.empty(max(a.size for a in arrays), arrays[0].dtype)
+    start = time.perf_counter()
+    for a in arrays:
+        np.copyto(out[: a.size], a.reshape(-1))
+    return time.perf_counter() - start
+
+
+def timed(work: Callable[[], object], repeats: int) -> float:
+    """The median of so many runs, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+MEMORY = """
+import json, sys, sparsefmt as sf
+from sparsefmt.merge.choices import PRESETS
+sf.set_num_threads(2)
+sf.merge.run(json.loads(sys.argv[1]), sys.argv[2], choices=PRESETS[sys.argv[3]])
+print(max(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM")) * 1024)
+print(next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssFile")) * 1024)
+print(next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) * 1024)
+"""
+
+
+def memory(config: dict[str, Any], out: Path, like: str) -> int:
+    """Anonymous bytes of a process of its own that merges."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, json.dumps(config), str(out), like], check=True, capture_output=True, text=True
+    )
+    shutil.rmtree(out)
+    return int(done.stdout.split()[-1])
+
+
+def mergekit(folder: Path, config: dict[str, Any], out: Path) -> float | None:
+    """Seconds of mergekit's command on the CPU; None where it is not installed."""
+    if shutil.which("mergekit-yaml") is None:
+        return None
+    path = folder / "peer.yml"
+    path.write_text(json.dumps(config))
+    start = time.perf_counter()
+    subprocess.run(["mergekit-yaml", str(path), str(out), "--random-seed", "1"], check=True, capture_output=True)
+    shutil.rmtree(out)
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    """Prints the figures; 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--mib", type=int, default=1024, help="of each model")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--mergekit", action="store_true")
+    options = parser.parse_args()
+    sf.set_num_threads(2)
+    if not (options.folder / "base").exists():
+        make(options.folder, options.mib)
+    missed = False
+    out = options.folder / "out"
+    for name, raw, like, passes, bar, goal in FIGURES:
+        config = recipe(options.folder, raw)
+        choices = sf.merge.choices.PRESETS[like]
+
+        def work(config: dict[str, Any] = config, choices: Any = choices) -> None:  # noqa: ANN401
+            sf.merge.run(config, out, choices=choices)
+            shutil.rmtree(out)
+
+        limit = median(bound(options.folder, 4 if "base_model" in raw else 3) for _ in range(options.repeats))
+        seconds = timed(work, options.repeats)
+        share = seconds / limit / passes
+        missed |= share > bar
+        print(f"{name:20} {seconds:8.3f} s  {share:6.2f} x the bound of {passes}  bar {bar}  goal {goal}")
+        held = memory(config, out, like)
+        most = MEMORY_BAR + 2 * 3 * CHUNK_BYTES
+        print(f"{'':20} {held / 2**20:8.1f} MiB anonymous  bar {most / 2**20:.0f}")
+        peer = mergekit(options.folder, config, out) if options.mergekit else None
+        if peer is not None:
+            print(f"{'':20} {peer / seconds:8.1f} x as fast as mergekit  bar 8  goal 20")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,367 @@
+"""A base and its task vectors: switching between models that share almost all of their weights."""
+
+import json
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
+from sparsefmt.base.errors import DeltaError, FormatError
+from sparsefmt.delta import vectors
+from sparsefmt.delta.disk import Arrays, opened
+from sparsefmt.delta.vectors import Exact, Vector
+from sparsefmt.io.atomic import replacing
+from sparsefmt.kernels.checksum import checksum
+
+CACHE_BYTES = 256 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
+Key = tuple[tuple[str, float], ...]
+Patch = dict[str, tuple[Array, Array]]
+"""By tensor: flat places, ascending, and the values there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStats:
+    """What a store holds, and how its cache did."""
+
+    tasks: tuple[str, ...]
+    active: Mapping[str, float]
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+    pinned: int
+    cached_bytes: int
+    max_bytes: int
+
+
+@dataclass(slots=True)
+class Weight:
+    """A tensor that tasks change: readers share it, a switch has it alone."""
+
+    array: Array
+    readers: int = 0
+    turn: threading.Condition = field(default_factory=threading.Condition)
+
+
+class TaskStore(Mapping[str, Array]):
+    """A base checkpoint and task vectors by name; one of them, or a weighted sum, is active at a time.
+
+    The base is only read. A switch touches the places that the old or the new vectors change, nothing else; leaving
+    copies the base back there, so after any number of switches the weights are the base, bit for bit. Threads may read
+    and switch at the same time: a reader sees the old or the new version of a tensor, never half of each.
+
+    Args:
+        path: of a checkpoint (file or folder), whose vectors are kept in `<path>.tasks`; or, with `base`, of the folder
+            for vectors. A folder that was made with `base` remembers it.
+        base: path of the checkpoint.
+        max_bytes: what merged vectors may take in memory; the one used longest ago goes first, pinned ones stay.
+
+    Raises:
+        DeltaError: the base is not the one that the store was made for.
+
+    >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "base.safetensors")
+    >>> base = {"w": np.arange(6, dtype=np.float32)}
+    >>> sf.save(path, base)
+    >>> store = sf.TaskStore(path)
+    >>> store.add("a", {"w": base["w"] + np.float32([0, 0, 1, 0, 0, 0])})
+    >>> store.activate("a")
+    >>> store["w"].tolist()
+    [0.0, 1.0, 3.0, 3.0, 4.0, 5.0]
+    >>> store.deactivate()
+    >>> bool((store["w"] == base["w"]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        base: str | os.PathLike[str] | None = None,
+        *,
+        max_bytes: int = CACHE_BYTES,
+    ) -> None:
+        where = Path(path)
+        self._folder, self._base_path = _located(where, None if base is None else Path(base))
+        self._folder.mkdir(exist_ok=True)
+        with opened(self._base_path) as arrays:
+            self._base: Arrays = arrays
+        self._weights: dict[str, Weight] = {}
+        self._vectors: dict[str, Vector] = {}
+        self._cache: OrderedDict[Key, Patch] = OrderedDict()
+        self._pinned: set[Key] = set()
+        self._counts = {"hits": 0, "misses": 0, "evictions": 0}
+        self._active: Key = ()
+        self._current: Patch = {}
+        self._switching = threading.RLock()
+        self._max_bytes = max_bytes
+        self._remember()
+
+    def _remember(self) -> None:
+        """Checks the base against what the store was made for; writes that down the first time."""
+        note = self._folder / "base.json"
+        now = {name: checksum(self._base[name]) for name in self._base}
+        if note.exists():
+            found = json.loads(note.read_text())
+            changed = sorted(n for n in found["tensors"].keys() | now.keys() if found["tensors"].get(n) != now.get(n))
+            if changed:
+                msg = f"{self._base_path} is another base than the store was made for: {changed[0]!r} differs"
+                raise DeltaError(msg)
+        else:
+            text = {"path": os.path.relpath(self._base_path.resolve(), self._folder.resolve()), "tensors": now}
+            with replacing(note) as file:
+                file.write(json.dumps(text, indent=1).encode())
+        self._sums = now
+
+    # Reading
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._base)
+
+    def __len__(self) -> int:
+        return len(self._base)
+
+    def __getitem__(self, name: str) -> Array:
+        """The active version of a tensor: a copy, or for a tensor that no task changed a read-only view of the base."""
+        weight = self._weights.get(name)
+        if weight is None:
+            return self._base[name]
+        with self.reading(name) as a:
+            return np.array(a)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Array]:
+        """The active version of a tensor without a copy; a switch waits until the block ends."""
+        weight = self._weights.get(name)
+        if weight is None:
+            yield self._base[name]
+            return
+        with weight.turn:
+            weight.readers += 1
+        try:
+            view = weight.array.view()
+            view.flags.writeable = False
+            yield view
+        finally:
+            with weight.turn:
+                weight.readers -= 1
+                weight.turn.notify_all()
+
+    @property
+    def active(self) -> dict[str, float]:
+        """The active tasks and their weights."""
+        return dict(self._active)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of all vectors."""
+        return tuple(sorted(p.stem for p in self._folder.glob("*.safetensors")))
+
+    # Vectors
+
+    def add(
+        self,
+        name: str,
+        tuned: Any,  # noqa: ANN401
+        *,
+        fmt: str | None = None,
+        density: float | None = None,
+        dare: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Keeps the vector from the base to a tuned model.
+
+        Without options it is exact. Any of them makes it lossy: the differences in float32, packed.
+
+        Args:
+            name: letters, digits, `_`, `-`, `.`, blanks; another vector of that name is replaced.
+            tuned: a dict of arrays, or the path of a checkpoint, with the tensors of the base.
+            fmt: a format text, e.g. "csr/int8:g128" or "bitmask/int4"; default "gap".
+            density: keep the largest differences of each tensor, this share of them.
+            dare: keep differences by chance, this share of them, scaled by 1 / dare. The mask is not stored: it follows
+                from the seed, the name of the tensor and the place.
+            seed: of dare.
+
+        Raises:
+            DeltaError: tensors are missing or have another shape or dtype; integers in a lossy vector.
+            FormatError: a name that is no file name, or options that do not fit together.
+        """
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            msg = f"name {str(name)[:40]!r}: want letters, digits, '_', '-', '.' and blanks, a letter or digit first"
+            raise FormatError(msg)
+        if isinstance(tuned, (str, os.PathLike)):
+            with opened(tuned) as arrays:
+                made = vectors.make(self._base, arrays, fmt, density, dare, seed)
+        else:
+            made = vectors.make(self._base, tuned, fmt, density, dare, seed)
+        with self._switching:
+            vectors.store(self._folder / f"{name}.safetensors", made)
+            self._vectors[name] = made
+            for key in [k for k in self._cache if any(n == name for n, _ in k)]:
+                del self._cache[key]
+                self._pinned.discard(key)
+
+    def _vector(self, name: str) -> Vector:
+        if name not in self._vectors:
+            path = self._folder / f"{name}.safetensors"
+            if not path.exists():
+                msg = f"no task {name!r}; have {', '.join(self.tasks) or 'none'}"
+                raise DeltaError(msg)
+            found = vectors.fetch(path)
+            for tensor in found.names:
+                if self._sums.get(tensor) != found.old(tensor):
+                    msg = f"task {name!r} was made for another base: tensor {tensor!r} differs"
+                    raise DeltaError(msg)
+            self._vectors[name] = found
+        return self._vectors[name]
+
+    # Switching
+
+    def activate(self, tasks: str | Mapping[str, float]) -> None:
+        """Makes a task, or a weighted sum of tasks, the active one in place of what was active.
+
+        One exact task with weight 1 gives the tuned model bit for bit. A sum is base + sum of weight * (tuned - base),
+        in float32 (float64 for float64), rounded once.
+
+        Args:
+            tasks: a name, or weights by name.
+
+        Raises:
+            DeltaError: there is no such task, or a sum would mix integers.
+        """
+        key = _key(tasks)
+        with self._switching:
+            self._switch(key, self._patch(key))
+
+    def deactivate(self) -> None:
+        """Makes the base active again, bit for bit."""
+        with self._switching:
+            self._switch((), {})
+
+    def precompute(self, combinations: Sequence[str | Mapping[str, float]]) -> None:
+        """Merges tasks, or weighted sums of them, ahead of their use, and pins them in the cache.
+
+        Raises:
+            DeltaError: as `activate`.
+        """
+        with self._switching:
+            for tasks in combinations:
+                key = _key(tasks)
+                self._pinned.add(key)
+                self._patch(key)
+
+    def stats(self) -> TaskStats:
+        """What the store holds, and how its cache did."""
+        with self._switching:
+            held = sum(_nbytes(p) for p in self._cache.values())
+            counts = self._counts
+            return TaskStats(
+                self.tasks,
+                self.active,
+                counts["hits"],
+                counts["misses"],
+                counts["evictions"],
+                len(self._cache),
+                len(self._pinned),
+                held,
+                self._max_bytes,
+            )
+
+    def _patch(self, key: Key) -> Patch:
+        if key in self._cache:
+            self._counts["hits"] += 1
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        self._counts["misses"] += 1
+        made = self._merged(key)
+        self._cache[key] = made
+        held = sum(_nbytes(p) for p in self._cache.values())
+        for old in [k for k in self._cache if k not in self._pinned and k != key]:
+            if held <= self._max_bytes:
+                break
+            held -= _nbytes(self._cache.pop(old))
+            self._counts["evictions"] += 1
+        if held > self._max_bytes and key not in self._pinned:
+            del self._cache[key]
+        return made
+
+    def _merged(self, key: Key) -> Patch:
+        found = {name: self._vector(name) for name, _ in key}
+        if len(key) == 1 and key[0][1] == 1 and isinstance(only := found[key[0][0]], Exact):
+            return {tensor: only.values(tensor, self._base[tensor]) for tensor in only.names}
+        patch: Patch = {}
+        for tensor in dict.fromkeys(t for v in found.values() for t in v.names):
+            parts = [(found[n], weight) for n, weight in key if tensor in found[n].names]
+            patch[tensor] = _summed(tensor, self._base[tensor], parts)
+        return patch
+
+    def _switch(self, key: Key, patch: Patch) -> None:
+        for tensor in dict.fromkeys([*self._current, *patch]):
+            base = self._base[tensor]
+            weight = self._weights.get(tensor)
+            if weight is None:
+                weight = self._weights[tensor] = Weight(np.array(base, order="C"))
+            with weight.turn:
+                while weight.readers:
+                    weight.turn.wait()
+                flat = weight.array.reshape(-1)
+                if tensor in self._current:
+                    where = self._current[tensor][0]
+                    flat[where] = base.reshape(-1)[where]
+                if tensor in patch:
+                    where, values = patch[tensor]
+                    flat[where] = values
+        self._active, self._current = key, patch
+
+
+def _key(tasks: str | Mapping[str, float]) -> Key:
+    weights = {tasks: 1.0} if isinstance(tasks, str) else tasks
+    found = tuple(sorted((str(name), float(weight)) for name, weight in weights.items() if float(weight) != 0))
+    if not all(np.isfinite(weight) for _, weight in found):
+        msg = f"weights {dict(found)}: want finite numbers"
+        raise FormatError(msg)
+    return found
+
+
+def _nbytes(patch: Patch) -> int:
+    return sum(where.nbytes + values.nbytes for where, values in patch.values())
+
+
+def _summed(name: str, base: Array, parts: list[tuple[Vector, float]]) -> tuple[Array, Array]:
+    """The places that any part changes, and base + sum of weight * difference there, rounded once."""
+    if base.dtype.name in (*INTEGERS, *COMPLEX):
+        msg = f"tensor {name!r} is {base.dtype}: a task that changes it is activated alone, with weight 1"
+        raise DeltaError(msg)
+    wide = np.float64 if base.dtype == np.float64 else np.float32
+    flat, found = base.reshape(-1), []
+    for vector, weight in parts:
+        if isinstance(vector, Exact):
+            where, values = vector.values(name, base)
+            difference = values.astype(wide) - flat[where].astype(wide)
+        else:
+            where, difference = vector.differences(name, base.size)
+            difference = difference.astype(wide)
+        found.append((where, difference * wide(weight)))
+    where = np.unique(np.concatenate([w for w, _ in found]))
+    total = flat[where].astype(wide)
+    for places, difference in found:
+        total[np.searchsorted(where, places)] += difference
+    return where, total.astype(base.dtype)
+
+
+def _located(path: Path, base: Path | None) -> tuple[Path, Path]:
+    """The folder of vectors, and the checkpoint."""
+    if base is not None:
+        return path, base
+    note = path / "base.json"
+    if note.is_file():
+        return path, path / json.loads(note.read_text())["path"]
+    return path.parent / f"{path.name}.tasks", path

@@ -1,0 +1,176 @@
+"""Task vectors: what a tuned model adds to its base, exact or lossy, in files of a store."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.api.encode import encode
+from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
+from sparsefmt.base.errors import DeltaError, FormatError
+from sparsefmt.delta.change import Change, checked, moved
+from sparsefmt.delta.compare import diff
+from sparsefmt.delta.files import KEY as DELTA_KEY
+from sparsefmt.delta.files import read, write
+from sparsefmt.delta.model import Delta
+from sparsefmt.delta.pieces import as_gaps, places
+from sparsefmt.io import load, save
+from sparsefmt.io.container import reading
+from sparsefmt.kernels.checksum import checksum
+from sparsefmt.kernels.header import parse_json
+from sparsefmt.kernels.philox import philox_words
+from sparsefmt.prune.select import magnitude
+from sparsefmt.tensor.sparse import SparseTensor
+
+KEY = "sparsefmt.task"
+_ALL = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """The steps of a delta: what is activated alone with weight 1 is the tuned model, bit for bit."""
+
+    delta: Delta
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors that it changes."""
+        return [name for name, c in self.delta.changes.items() if c.pieces]
+
+    def old(self, name: str) -> str:
+        """The checksum of the tensor of the base that it was made from."""
+        return self.delta.changes[name].old
+
+    def values(self, name: str, base: Array) -> tuple[Array, Array]:
+        """Flat places, ascending, and the tuned values there."""
+        change = self.delta.changes[name]
+        where = _where(change, base)
+        return where, moved(change, base).reshape(-1)[where]
+
+
+@dataclass(frozen=True, slots=True)
+class Lossy:
+    """Differences in float32, trimmed, drawn or quantised: packed tensors, or the kept values of a random choice."""
+
+    tensors: Mapping[str, Any]
+    sums: Mapping[str, str]
+    seed: int | None
+    density: float
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors that it changes."""
+        return list(self.tensors)
+
+    def old(self, name: str) -> str:
+        """The checksum of the tensor of the base that it was made from."""
+        return self.sums[name]
+
+    def differences(self, name: str, size: int) -> tuple[Array, Array]:
+        """Flat places, ascending, and what is added there, float32."""
+        t = self.tensors[name]
+        dense = t.to_dense().reshape(-1) if isinstance(t, SparseTensor) else np.asarray(t).reshape(-1)
+        if self.seed is None:
+            where = np.flatnonzero(dense)
+            return where, dense[where]
+        where = np.flatnonzero(kept(name, size, self.seed, self.density))
+        if len(where) != len(dense):
+            msg = f"tensor {name!r}: {len(dense)} values for {len(where)} places that the seed chooses"
+            raise DeltaError(msg)
+        return where, dense
+
+
+Vector = Exact | Lossy
+
+
+def _where(change: Change, base: Array) -> Array:
+    found = np.concatenate([places(as_gaps(p.steps)[0]) + p.start for p in change.pieces])
+    per = change.count // max(base.size, 1)
+    return found if per == 1 else np.unique(found // per)
+
+
+def kept(name: str, size: int, seed: int, density: float) -> Array:
+    """The places that a seed keeps, each with probability `density`; depends on the name and the place alone."""
+    words = np.empty(size, np.uint32)
+    stream = int(checksum(name.encode())[16:], 16)
+    philox_words(seed, stream, 0, words)
+    return np.asarray(words < np.uint64(int(density * _ALL)))
+
+
+def make(
+    base: Mapping[str, Any],
+    tuned: Mapping[str, Any],
+    fmt: str | None,
+    density: float | None,
+    dare: float | None,
+    seed: int,
+) -> Vector:
+    """The vector from `base` to `tuned`; see `TaskStore.add`."""
+    if fmt is None and density is None and dare is None:
+        made = diff(base, tuned, reversible=False)
+        if made.wholes:
+            msg = f"tensor {next(iter(made.wholes))!r} came, went or has another shape: a task keeps the base's tensors"
+            raise DeltaError(msg)
+        return Exact(made)
+    if density is not None and dare is not None:
+        msg = "density= keeps the largest, dare= keeps by chance; give one of them"
+        raise FormatError(msg)
+    if dare is not None and not 0 < dare <= 1:
+        msg = f"dare = {dare}; want the share that is kept, above 0 and at most 1"
+        raise FormatError(msg)
+    tensors, sums = dict[str, Any](), dict[str, str]()
+    for name, tau in _differences(base, tuned):
+        if dare is not None:
+            flat = (tau.reshape(-1) / np.float32(dare))[kept(name, tau.size, seed, dare)]
+            tensors[name] = encode(flat, fmt) if fmt and flat.size else flat
+        else:
+            trimmed = tau if density is None else magnitude(tau, density)
+            tensors[name] = encode(trimmed, fmt or "gap")
+        sums[name] = checksum(checked(base[name], name))
+    return Lossy(tensors, sums, None if dare is None else seed, 1.0 if dare is None else dare)
+
+
+def _differences(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+    if missing := sorted(set(base) ^ set(tuned)):
+        msg = f"tensor {missing[0]!r} is in one of base and tuned only: a task keeps the base's tensors"
+        raise DeltaError(msg)
+    for name in base:
+        a, b = checked(base[name], name), checked(tuned[name], name)
+        if (a.dtype, a.shape) != (b.dtype, b.shape):
+            msg = f"tensor {name!r} is {b.dtype} of shape {b.shape}, the base has {a.dtype} of shape {a.shape}"
+            raise DeltaError(msg)
+        if a.tobytes() == b.tobytes():
+            continue
+        if a.dtype.name in (*INTEGERS, *COMPLEX):
+            msg = f"tensor {name!r} is {a.dtype}: only exact vectors change it; add it without density=, dare= and fmt="
+            raise DeltaError(msg)
+        yield name, np.atleast_1d(b.astype(np.float32) - a.astype(np.float32))
+
+
+def store(path: Path, vector: Vector) -> None:
+    """Writes a vector, whole or not at all."""
+    if isinstance(vector, Exact):
+        write(path, vector.delta)
+        return
+    head = {"version": 1, "seed": vector.seed, "density": vector.density, "sums": dict(vector.sums)}
+    save(path, dict(vector.tensors), {KEY: json.dumps(head)})
+
+
+def fetch(path: Path) -> Vector:
+    """Reads a vector.
+
+    Raises:
+        DeltaError: the file is none.
+    """
+    with reading(path) as file:
+        texts = file.metadata
+    if DELTA_KEY in texts:
+        return Exact(read(path))
+    head = parse_json(texts.get(KEY, "null"), KEY)
+    if not isinstance(head, dict) or head.get("version") != 1:
+        msg = f"{path}: no task vector of version 1"
+        raise DeltaError(msg)
+    return Lossy(load(path), head["sums"], head["seed"], float(head["density"]))

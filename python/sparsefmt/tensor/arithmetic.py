@@ -1,0 +1,98 @@
+"""Arithmetic that keeps zeros zero: casts, signs and scalars. Coded values are decoded first: the results are raw."""
+
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array, items, native
+from sparsefmt.base.errors import BackendError, DtypeError, FormatError
+from sparsefmt.codecs import streams
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.structures.nm import Nm
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
+
+
+def decoded(t: "SparseTensor") -> Array:
+    """The values of all slots.
+
+    Raises:
+        BackendError: they are on a GPU.
+    """
+    if t.device != "cpu":
+        msg = f'this runs on the CPU, and the tensor is on {t.device}; move it first: t.to("cpu")'
+        raise BackendError(msg)
+    return t.values.decode(t.structure)
+
+
+def _with(t: "SparseTensor", before: Array, after: Array) -> "SparseTensor":
+    """The tensor with other values; what was +0 stays +0, as slots outside the shape must."""
+    dtype = native(after.dtype)
+    if isinstance(t.structure, Nm) and dtype.kind == "c":
+        msg = f"nm does not hold {dtype}; convert to csr first"
+        raise DtypeError(msg)
+    after = np.array(after, dtype, order="C")
+    empty = items(before) == 0
+    if empty.any():
+        after[empty] = 0
+    if t.structure.padded:  # to a width that depends on that of items
+        after = streams.widened(t.structure, np.ascontiguousarray(t.structure.body(after)), 8 * dtype.itemsize)
+    return t.replaced(t.structure, Raw(after), t.shape)
+
+
+def astype(t: "SparseTensor", dtype: Any, casting: Any, copy: bool) -> "SparseTensor":  # noqa: ANN401
+    """See `SparseTensor.astype`."""
+    target = native(np.dtype(dtype))
+    if target == t.dtype:
+        return copied(t) if copy else t
+    if not np.can_cast(t.dtype, target, casting):
+        msg = f"astype: {t.dtype} cannot become {target} under casting={casting!r}"
+        raise DtypeError(msg)
+    if t.dtype.kind == "c" and target.kind != "c":
+        msg = f"astype: {t.dtype} has an imaginary part, {target} has none; use abs(t) or t.to_dense().real"
+        raise DtypeError(msg)
+    before = decoded(t)
+    with np.errstate(all="ignore"):
+        return _with(t, before, before.astype(target))
+
+
+def copied(t: "SparseTensor") -> "SparseTensor":
+    """The same in memory of its own."""
+    return t.replaced(t.structure.map(lambda a: a.copy()), t.values.map(lambda a: a.copy()), t.shape)
+
+
+def absolute(t: "SparseTensor") -> "SparseTensor":
+    """Magnitudes."""
+    before = decoded(t)
+    with np.errstate(all="ignore"):
+        return _with(t, before, np.abs(before))
+
+
+def negative(t: "SparseTensor") -> "SparseTensor":
+    """Every sign changed."""
+    if t.dtype.kind == "b":
+        msg = "bool has no negative; use t.astype(numpy.int8)"
+        raise DtypeError(msg)
+    before = decoded(t)
+    with np.errstate(all="ignore"):
+        return _with(t, before, -before)
+
+
+def is_scalar(x: object) -> bool:
+    """Whether it is a number: Python's, NumPy's, or an array of rank 0."""
+    return isinstance(x, numbers.Number | np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0)
+
+
+def scaled(t: "SparseTensor", x: Any, *, divide: bool = False) -> "SparseTensor":  # noqa: ANN401
+    """`t * x` or `t / x` for a scalar."""
+    x = x[()] if isinstance(x, np.ndarray) else x
+    if not np.isfinite(x) or (divide and x == 0):
+        what = f"t {'/' if divide else '*'} {x}"
+        msg = f"{what} is not zero where t holds nothing; use t.to_dense()"
+        raise FormatError(msg)
+    before = decoded(t)
+    with np.errstate(all="ignore"):
+        after = before / x if divide else before * x
+    return _with(t, before, np.asarray(after))

@@ -1,0 +1,55 @@
+"""Other formats of the same tensor, and its transpose where that is a tensor."""
+
+from typing import TYPE_CHECKING
+
+from sparsefmt.base.errors import CodecError, DtypeError
+from sparsefmt.encoding import routes
+from sparsefmt.encoding.format_text import Format, parse, parse_codec
+from sparsefmt.structures.coo import Coo
+from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.structures.nm import Nm
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
+
+
+def convert(t: "SparseTensor", fmt: str) -> "SparseTensor":
+    """See `SparseTensor.convert`."""
+    target = parse(fmt)
+    own = t.values.text or "raw"
+    if target.codec is not None and (target.codec, target.options) != parse_codec(own):
+        msg = (
+            f"convert keeps the codec, {own!r}, but {fmt!r} names another one; "
+            "use sf.quantize, sf.cluster or sf.dequantize"
+        )
+        raise CodecError(msg)
+    if target.structure is Nm and t.dtype.kind == "c":
+        msg = f"nm does not hold {t.dtype}; use csr, bsr, bitmask or coo"
+        raise DtypeError(msg)
+    return t.backend().convert(t, fmt, target)
+
+
+def along_route(t: "SparseTensor", target: Format) -> "SparseTensor":
+    """Converts on the CPU; arrays that do not change are shared."""
+    way = routes.route(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
+    if len(way) == 1:
+        return t
+    structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.params)
+    return t.replaced(structure, t.values.lower(structure, slots))
+
+
+def flipped(t: "SparseTensor") -> "SparseTensor | None":
+    """The transpose of csr, csc and coo whose values mean the same anywhere, and of rank 1; None for others."""
+    if t.ndim == 1:
+        return t
+    if t.ndim != 2 or not t.values.anywhere or t.device != "cpu":
+        return None
+    s, shape = t.structure, (t.shape[1], t.shape[0])
+    if isinstance(s, Csr | Csc):
+        other = Csc if isinstance(s, Csr) else Csr
+        return t.replaced(other(s.indptr, s.indices, shape, check=False), shape=shape)
+    if isinstance(s, Coo):
+        order = routes.column_order(s)
+        turned = Coo(s.col[order], s.row[order], shape, check=False)
+        return t.replaced(turned, t.values.lower(turned, t.values.lift(s)[order]), shape)
+    return None

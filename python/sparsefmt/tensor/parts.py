@@ -1,0 +1,75 @@
+"""The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.structures.bsr import Bsr
+from sparsefmt.structures.coo import Coo
+from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.tensor.arithmetic import decoded
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
+
+_OWNERS = {
+    "data": (Csr, Csc, Coo, Bsr),
+    "indices": (Csr, Csc, Bsr),
+    "indptr": (Csr, Csc, Bsr),
+    "row": (Coo,),
+    "col": (Coo,),
+}
+
+
+def named(t: "SparseTensor", name: str) -> Array:
+    """`t.data` and the like, read-only.
+
+    Raises:
+        AttributeError: the structure has no such array.
+    """
+    owners = _OWNERS[name]
+    if not isinstance(t.structure, owners):
+        have = ", ".join(owner.kind for owner in owners)
+        msg = f"{t.structure.text} has no {name}; {have} have it: t.convert({owners[0].example!r}).{name}"
+        raise AttributeError(msg)
+    if name != "data":
+        found: Array = getattr(t.structure, name)
+        return found
+    values = decoded(t)
+    if values.flags.writeable:
+        values = values.view()
+        values.flags.writeable = False
+    return values
+
+
+def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
+    """Raises FormatError unless `axes` reverse the axes of `t`."""
+    if axes not in (None, tuple(range(t.ndim))[::-1], list(range(t.ndim))[::-1]):
+        msg = f"transpose: axes = {axes!r}; packed tensors reverse all axes or none; use t.to_dense().transpose(...)"
+        raise FormatError(msg)
+    return t
+
+
+def text(t: "SparseTensor") -> str:
+    """One line."""
+    place = "" if t.device == "cpu" else f", {t.device}"
+    return (
+        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}, {t.slots} slots, {t.nbytes} bytes, "
+        f"{t.bits_per_weight:.2f} bits per weight{place}>"
+    )
+
+
+def html(t: "SparseTensor") -> str:
+    """A small table for notebooks."""
+    lines = {
+        "format": t.format,
+        "dtype": str(t.dtype),
+        "shape": str(t.shape),
+        "slots": f"{t.slots:,}",
+        "bytes": f"{t.nbytes:,}",
+        "bits per weight": f"{t.bits_per_weight:.2f}",
+        "device": t.device,
+    }
+    rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in lines.items())
+    return f"<table><caption>packed tensor</caption>{rows}</table>"

@@ -1,0 +1,229 @@
+"""Task vectors over a base: any number of switches ends in the bytes of the base."""
+
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from contract import same
+
+Array = np.ndarray[Any, Any]
+
+
+def base_model() -> dict[str, Array]:
+    rng = np.random.default_rng(0)
+    return {
+        "w": rng.standard_normal((64, 48)).astype(ml_dtypes.bfloat16),
+        "e": rng.standard_normal((40, 30)).astype(np.float32),
+        "d": rng.standard_normal(90),
+        "i": rng.integers(-9, 9, 50).astype(np.int16),
+        "s": np.array(-0.0, np.float32),
+    }
+
+
+def tuned(base: dict[str, Array], seed: int, share: float = 0.05, names: str = "weds") -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    made = {name: np.array(a) for name, a in base.items()}
+    for name in names:
+        flat = made[name].reshape(-1)
+        where = rng.random(flat.size) < share
+        flat[where] = (flat[where].astype(np.float64) * 1.25 + 0.01).astype(flat.dtype)
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    sf.save(tmp_path / "base.safetensors", base_model())
+    return tmp_path / "base.safetensors"
+
+
+def state(store: sf.TaskStore) -> dict[str, bytes]:
+    return {name: store[name].tobytes() for name in store}
+
+
+def bits(model: dict[str, Array]) -> dict[str, bytes]:
+    return {name: a.tobytes() for name, a in model.items()}
+
+
+def test_an_exact_task_is_the_tuned_model(path: Path) -> None:
+    base = base_model()
+    a = tuned(base, 1)
+    a["i"][3] = 77
+    store = sf.TaskStore(path)
+    store.add("a", a)
+    store.activate("a")
+    assert state(store) == bits(a)
+    assert store.active == {"a": 1.0}
+    store.deactivate()
+    assert state(store) == bits(base)
+    again = sf.TaskStore(path)
+    again.activate("a")
+    assert state(again) == bits(a)
+    assert again.tasks == ("a",)
+
+
+def test_sums_are_rounded_once(path: Path) -> None:
+    base = base_model()
+    a, b = tuned(base, 1), tuned(base, 2)
+    store = sf.TaskStore(path)
+    store.add("a", a)
+    store.add("b", b)
+    store.activate({"a": 0.5, "b": -1.25})
+    for name in "wed":
+        wide = np.float64 if name == "d" else np.float32
+        old = base[name].astype(wide)
+        want = old + wide(0.5) * (a[name].astype(wide) - old)
+        want = want + wide(-1.25) * (b[name].astype(wide) - old)
+        touched = (a[name] != base[name]) | (b[name] != base[name])
+        same(store[name], np.where(touched, want.astype(base[name].dtype), base[name]))
+    store.activate({"a": 0.0})
+    assert state(store) == bits(base)
+
+
+def test_a_thousand_random_switches_end_in_the_base(path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(path, max_bytes=4000)
+    for k in range(4):
+        store.add(f"t{k}", tuned(base, k, 0.02 * (k + 1)))
+    store.add("lossy", tuned(base, 9, names="we"), fmt="csr/int8")
+    store.add("drawn", tuned(base, 10, 0.5, names="we"), dare=0.3, seed=5)
+    rng = random.Random(0)
+    for _ in range(1000):
+        names = rng.sample(store.tasks, rng.randint(0, 3))
+        if not names:
+            store.deactivate()
+        elif len(names) == 1 and rng.random() < 0.5:
+            store.activate(names[0])
+        else:
+            store.activate({name: rng.choice([-1.0, 0.3, 1.0, 2.5]) for name in names})
+    store.deactivate()
+    assert state(store) == bits(base)
+    stats = store.stats()
+    assert stats.evictions > 0
+    assert stats.hits > 0
+    assert stats.cached_bytes <= stats.max_bytes
+
+
+@pytest.mark.parametrize("fmt", ["csr/int8:g16", "bitmask/int4", "gap", "dense", "bsr4x4"])
+def test_lossy_vectors_in_any_format(path: Path, fmt: str) -> None:
+    base = base_model()
+    a = tuned(base, 1, names="we")
+    store = sf.TaskStore(path)
+    store.add("a", a, fmt=fmt)
+    store.activate("a")
+    for name in "we":
+        tau = a[name].astype(np.float32) - base[name].astype(np.float32)
+        packed = sf.encode(tau, fmt).to_dense()
+        want = (base[name].astype(np.float32) + packed).astype(base[name].dtype)
+        same(store[name], np.where(packed != 0, want, base[name]))
+
+
+def test_trimmed_and_drawn(path: Path) -> None:
+    base = base_model()
+    a = tuned(base, 1, 1.0, names="e")
+    tau = a["e"].astype(np.float32) - base["e"]
+    store = sf.TaskStore(path)
+    store.add("trimmed", a, density=0.1)
+    store.activate("trimmed")
+    assert np.count_nonzero(store["e"] != base["e"]) == 120
+    store.add("drawn", a, dare=0.25, seed=3)
+    store.add("other", a, dare=0.25, seed=4)
+    store.activate("drawn")
+    got = store["e"]
+    moved = got != base["e"]
+    assert 0.18 < moved.mean() < 0.32
+    want = (base["e"] + tau / np.float32(0.25)).astype(np.float32)
+    same(got, np.where(moved, want, base["e"]))
+    with sf.open_checkpoint(path.parent / "base.safetensors.tasks" / "drawn.safetensors") as file:
+        assert file.entries["e"].shape == (np.count_nonzero(moved),)  # kept values only: the mask is not stored
+    store.activate("other")
+    assert not np.array_equal(store["e"], got)
+    again = sf.TaskStore(path)
+    again.activate("drawn")
+    same(again["e"], got)
+
+
+def test_precomputed_combinations_stay(path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(path, max_bytes=1)
+    for name, seed in (("a", 1), ("b", 2)):
+        store.add(name, tuned(base, seed))
+    store.precompute(["a", {"a": 0.5, "b": 1.0}])
+    before = store.stats()
+    assert (before.pinned, before.entries, before.misses) == (2, 2, 2)
+    store.activate({"b": 1, "a": 0.5})
+    store.activate("a")
+    store.activate("b")
+    after = store.stats()
+    assert (after.hits, after.misses, after.entries) == (2, 3, 2)
+
+
+def test_readers_see_whole_versions(path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(path)
+    versions = {base["e"].tobytes()}
+    for k in range(3):
+        made = tuned(base, k, 0.9, names="e")
+        store.add(f"t{k}", made)
+        versions.add(made["e"].tobytes())
+    seen: list[bytes] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(store["e"].tobytes())
+            with store.reading("e") as view:
+                seen.append(view.tobytes())
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for k in range(200):
+        store.activate(f"t{k % 3}")
+    done.set()
+    for t in threads:
+        t.join()
+    assert set(seen) <= versions
+    store.deactivate()
+    assert state(store) == bits(base)
+
+
+def test_what_does_not_fit(path: Path, tmp_path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(path)
+    with pytest.raises(sf.DeltaError, match="no task 'x'"):
+        store.activate("x")
+    with pytest.raises(sf.FormatError, match="name"):
+        store.add("../x", base)
+    with pytest.raises(sf.DeltaError, match="keeps the base's tensors"):
+        store.add("x", {**base, "new": base["w"]})
+    with pytest.raises(sf.DeltaError, match="only exact vectors"):
+        store.add("x", {**base, "i": base["i"] + np.int16(1)}, density=0.5)
+    with pytest.raises(sf.FormatError, match="one of them"):
+        store.add("x", tuned(base, 1), density=0.5, dare=0.5)
+    changed = {**base, "i": base["i"] + np.int16(1)}
+    store.add("i", changed)
+    store.activate("i")
+    same(store["i"], changed["i"])
+    with pytest.raises(sf.DeltaError, match="alone, with weight 1"):
+        store.activate({"i": 0.5})
+    same(store["i"], changed["i"])
+    with store.reading("i") as view, pytest.raises(ValueError, match="read-only"):
+        view[0] = 1
+    sf.save(path, tuned(base, 5))
+    with pytest.raises(sf.DeltaError, match="another base"):
+        sf.TaskStore(path)
+
+
+def test_a_folder_remembers_its_base(path: Path, tmp_path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(tmp_path / "tasks", base=path)
+    store.add("a", tuned(base, 1))
+    again = sf.TaskStore(tmp_path / "tasks")
+    again.activate("a")
+    assert state(again) == bits(tuned(base, 1))
