@@ -364,11 +364,8 @@ class SparseTensor(Packed):
         return parts.html(self)
 
 
-backends: dict[str, Backend[SparseTensor]] = {}
-"""By the first part of a device: "cpu", "cuda"."""
-
-lent: dict[str, ToScipy[SparseTensor]] = {}
-"""What layers above tensors lend to their methods."""
+backends: dict[str, Backend[SparseTensor]] = {}  # by the first part of a device
+lent: dict[str, ToScipy[SparseTensor]] = {}  # what layers above lend to methods
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
