@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+from demo_delta import ship
 from rich.console import Console
 from rich.table import Table
 
@@ -226,6 +227,7 @@ def main() -> int:
     )
     print(multiply(weights, args.repeats))
     print("rel. error: what the codec changed, relative to the pruned weights, in the Frobenius norm.")
+    print(*ship(weights), sep="\n")
     for r in results:
         for name in r.inexact:
             print(f"{r.way.fmt}: {name} is not what was packed", file=sys.stderr)

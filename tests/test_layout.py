@@ -51,6 +51,7 @@ def test_importing_loads_no_optional_package() -> None:
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "docs/choosing.md",
+        "docs/deltas.md",
         "docs/design.md",
         "docs/format.md",
         "docs/gpu.md",

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-from cases import MIB_128_F16, decode_trial, encode_trial, normal, scattered
 from harness import Array, Case, Trial, register
 
 import sparsefmt as sf
+from cases import MIB_128_F16, decode_trial, encode_trial, normal, scattered
 from sparsefmt.codecs.fit import fit
 
 # 16.7 million values

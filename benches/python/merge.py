@@ -86,18 +86,27 @@ def timed(work: Callable[[], object], repeats: int) -> float:
 
 
 MEMORY = """
-import json, sys, sparsefmt as sf
+import json, sys, threading, time, sparsefmt as sf
 from sparsefmt.merge.choices import PRESETS
+peak, done = [0], threading.Event()
+def anonymous():
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) * 1024
+def watch():
+    while not done.wait(0.005):
+        peak[0] = max(peak[0], anonymous())
 sf.set_num_threads(2)
+before = anonymous()
+thread = threading.Thread(target=watch)
+thread.start()
 sf.merge.run(json.loads(sys.argv[1]), sys.argv[2], choices=PRESETS[sys.argv[3]])
-print(max(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM")) * 1024)
-print(next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssFile")) * 1024)
-print(next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) * 1024)
+done.set()
+thread.join()
+print(max(peak[0] - before, 0))
 """
 
 
 def memory(config: dict[str, Any], out: Path, like: str) -> int:
-    """Anonymous bytes of a process of its own that merges."""
+    """The most anonymous bytes that a merge adds to a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, json.dumps(config), str(out), like], check=True, capture_output=True, text=True
     )
@@ -145,7 +154,7 @@ def main() -> int:
         print(f"{name:20} {seconds:8.3f} s  {share:6.2f} x the bound of {passes}  bar {bar}  goal {goal}")
         held = memory(config, out, like)
         most = MEMORY_BAR + 2 * 3 * CHUNK_BYTES
-        print(f"{'':20} {held / 2**20:8.1f} MiB anonymous  bar {most / 2**20:.0f}")
+        print(f"{'':20} {held / 2**20:8.1f} MiB anonymous at most  bar {most / 2**20:.0f}")
         peer = mergekit(options.folder, config, out) if options.mergekit else None
         if peer is not None:
             print(f"{'':20} {peer / seconds:8.1f} x as fast as mergekit  bar 8  goal 20")

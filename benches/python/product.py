@@ -9,10 +9,10 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 import scipy.sparse
-from cases import in_blocks, normal, scattered
 from harness import Array, Case, Run, Trial, register
 
 import sparsefmt as sf
+from cases import in_blocks, normal, scattered
 
 GEMV = {"14336x8192": (14336, 8192)}
 SQUARE = {"4096x4096": (4096, 4096)}

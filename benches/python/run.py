@@ -10,7 +10,6 @@ import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import cases  # noqa: F401  # registers them
 import coded  # noqa: F401  # registers those with codecs
 import product  # noqa: F401  # these too
 from harness import CASES, QUICK, Result, measure
@@ -20,6 +19,7 @@ from records import Against, record_path, write
 from rich.console import Console
 from rich.table import Table
 
+import cases  # noqa: F401  # registers them
 import sparsefmt as sf
 
 HEADINGS = ("case", "size", "fresh", "again", "warm", "roofline", "peers: new, into warm", "bar: verdict")

@@ -18,7 +18,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import mean, median
 
-import cases  # noqa: F401  # registers them
 import coded  # noqa: F401  # registers those with codecs
 import product  # noqa: F401  # these too
 from harness import CASES, QUICK, Trial, copying, timed
@@ -27,6 +26,7 @@ from records import RECORDS
 from rich.console import Console
 from rich.table import Table
 
+import cases  # noqa: F401  # registers them
 import sparsefmt as sf
 
 AVX2_MOST, SCALAR_MOST, THREADS_LEAST = 2.0, 8.0, 1.7

@@ -28,14 +28,14 @@ from sparsefmt.base.errors import (
     VersionError,
 )
 from sparsefmt.base.limits import set_max_bytes
-from sparsefmt.checkpoint import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint import Checkpoint, TransformReport, open_checkpoint, transform
 from sparsefmt.codecs.base import Codec
 from sparsefmt.delta.tasks import TaskStore
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.interop.torch import from_torch, to_torch
 from sparsefmt.io import TensorInfo, inspect, load, save
-from sparsefmt.kernels.settings import cpu_features, set_num_threads
+from sparsefmt.kernels.settings import cpu_features, get_num_threads, set_num_threads
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.bsr import Bsr
@@ -80,6 +80,7 @@ __all__ = [
     "Suggestion",
     "TaskStore",
     "TensorInfo",
+    "TransformReport",
     "Transposed",
     "VersionError",
     "checkpoint",
@@ -100,6 +101,7 @@ __all__ = [
     "from_parts",
     "from_scipy",
     "from_torch",
+    "get_num_threads",
     "inspect",
     "interop",
     "io",
@@ -120,6 +122,7 @@ __all__ = [
     "suggest",
     "to_scipy",
     "to_torch",
+    "transform",
 ]
 
 

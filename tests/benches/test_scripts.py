@@ -54,3 +54,19 @@ def test_demo_without_a_registry(tmp_path: Path) -> None:
     errors = {fmt: done.stdout.partition(f"{fmt} ")[2].partition("\n")[0] for fmt in ("bsr16x16", "nm2:4/int4:g128")}
     assert " none " in errors["bsr16x16"]
     assert re.search(r" 9\.\d% .* \d+\.\d\d% ", errors["nm2:4/int4:g128"])  # of dense, and the error
+
+
+def test_deltas_are_measured() -> None:
+    done = run("benches/python/delta.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    for what in ("wire, of XOR", "archive, of the bound", "apply in place", "switch of a task"):
+        assert what in done.stdout
+
+
+def test_merging_runs_beside_its_bound(tmp_path: Path) -> None:
+    """The bars are for a quiet machine and models of 1 GB: here it only has to run."""
+    done = run("benches/python/merge.py", "--mib", "2", "--folder", str(tmp_path), "--repeats", "1")
+    assert done.returncode in (0, 1), done.stderr
+    for name in ("linear", "task_arithmetic", "ties, whole model", "dare_ties"):
+        assert f"\n{name}" in "\n" + done.stdout
+    assert done.stdout.count("MiB anonymous at most  bar 88") == 4

@@ -171,10 +171,11 @@ def test_nothing_to_pack(cli: Cli, model: Path, tmp_path: Path) -> None:
     assert "none of the 7 tensors" in line
 
 
-def test_what_is_packed_is_not_packed_again(cli: Cli, model: Path, tmp_path: Path) -> None:
+def test_what_is_packed_is_packed_anew(cli: Cli, model: Path, tmp_path: Path) -> None:
     cli.ok("pack", model, tmp_path / "o.safetensors", "--format", "csr", "--include", "a.weight")
     out = tmp_path / "p.safetensors"
-    line = cli.fails(3, "pack", tmp_path / "o.safetensors", out, "--format", "coo")
-    assert "a.weight: the tensor is packed already, as csr; use sparsefmt convert" in line
+    cli.ok("pack", tmp_path / "o.safetensors", out, "--format", "nm2:4/int8", "--prune", "--include", "a.weight")
+    assert sf.load(out)["a.weight"].format == "nm2:4/int8"
+    out.unlink()
     cli.ok("pack", tmp_path / "o.safetensors", out, "--format", "coo", "--exclude", "a.weight")
     assert packed_names(out) == {"a.weight", "b.weight", "embed.weight"}

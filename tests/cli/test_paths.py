@@ -8,7 +8,7 @@ import pytest
 
 import sparsefmt as sf
 from commandline import Cli
-from sparsefmt.checkpoint import folder as folder_module
+from sparsefmt.checkpoint import jobs
 
 
 def test_out_is_not_overwritten_without_force(cli: Cli, model: Path, tmp_path: Path) -> None:
@@ -104,18 +104,24 @@ def test_an_interrupt_leaves_the_old_folder(
     out = tmp_path / "out"
     cli.ok("pack", folder, out, "--format", "csr")
     before = {p.name: p.read_bytes() for p in out.iterdir()}
-    save, calls = folder_module.save, []
+    written, calls = jobs.written, []
 
-    def interrupted(path: Path, *args: object, **kwargs: object) -> None:
-        calls.append(path)
+    def interrupted(*args: object) -> jobs.Manifest:
+        calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        save(path, *args, **kwargs)
+        return written(*args)
 
-    monkeypatch.setattr(folder_module, "save", interrupted)
-    result = cli.run("pack", folder, out, "--format", "bitmask", "--force")
-    assert (result.exit_code, result.stderr) == (130, "sparsefmt: interrupted\n")
+    with monkeypatch.context() as m:
+        m.setattr(jobs, "written", interrupted)
+        result = cli.run("pack", folder, out, "--format", "bitmask", "--force")
+    says = "sparsefmt: interrupted: 1 of 2 shards are done; the same command goes on from there\n"
+    assert (result.exit_code, result.stderr) == (130, says)
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.parts", "model", "out"]
+    text = cli.ok("pack", folder, out, "--format", "bitmask", "--force")
+    assert "1 of 2 shards were finished by an earlier run" in text
+    cli.ok("verify", folder, out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "out"]
 
 
@@ -141,6 +147,6 @@ def test_unexpected_errors_are_one_line_too(
         msg = "two\nlines \x1b[31m"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(folder_module, "save", broken)
+    monkeypatch.setattr(jobs, "written", broken)
     line = cli.fails(70, "pack", model, tmp_path / "o.safetensors", "--format", "csr")
     assert line.startswith("sparsefmt: error: internal error: RuntimeError: two lines \\x1b[31m;")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sparsefmt.base.dtypes import DTYPES, FLOATS, INTEGERS, item_dtype, items
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels import affine, fused, rowwise
+from sparsefmt.kernels import affine, affine_rows
+from sparsefmt.kernels import bitmask as bitmask_kernels
 from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads
 
@@ -205,8 +206,8 @@ def test_one_pass_over_nm_equals_its_definition(
 
     got, want = outputs(), outputs()
     args = w, 2 ** (8 * w.itemsize - 1) - 1, prune, name, n, m, group, bits
-    failed = fused.nm_affine_encode(*args, *got)
-    assert failed == definition(fused.nm_affine_encode)(*args, *want)
+    failed = affine_rows.nm_affine_encode(*args, *got)
+    assert failed == definition(affine_rows.nm_affine_encode)(*args, *want)
     if failed:
         return
     assert [a.tobytes() for a in got] == [a.tobytes() for a in want]
@@ -216,8 +217,8 @@ def test_one_pass_over_nm_equals_its_definition(
         if grid.size:
             there = np.ascontiguousarray(grid)
             back, known = np.ones_like(w), np.ones_like(w)
-            fused.nm_affine_decode(codes, values, n, m, group, bits, there, name, back)
-            definition(fused.nm_affine_decode)(codes, values, n, m, group, bits, there, name, known)
+            affine_rows.nm_affine_decode(codes, values, n, m, group, bits, there, name, back)
+            definition(affine_rows.nm_affine_decode)(codes, values, n, m, group, bits, there, name, known)
             assert back.tobytes() == known.tobytes()
 
 
@@ -249,7 +250,7 @@ def test_one_pass_over_rows_of_csr_and_bitmask_equals_its_definition(
     w *= (rng.random(w.shape) < density).astype(w.dtype)
     zero = 2 ** (8 * w.itemsize - 1) - 1
     bits, counts = np.zeros((rows, -(-cols // 8) + stride), np.uint8), np.zeros(rows, index)
-    rowwise.dense_to_bits(w, zero, bits, counts)
+    bitmask_kernels.dense_to_bits(w, zero, bits, counts)
     offsets = (first + np.concatenate([[0], np.cumsum(counts)])).astype(index)
     slots, groups = int(offsets[-1]), -(-cols // group)
 
@@ -258,11 +259,11 @@ def test_one_pass_over_rows_of_csr_and_bitmask_equals_its_definition(
         return [np.full(slots, 77, index), scale, np.full(-(-slots * width // 8), 0x35, np.uint8)]
 
     got, want = outputs(), outputs()
-    failed = fused.csr_affine_encode(w, zero, offsets, name, group, width, *got)
-    assert failed == definition(fused.csr_affine_encode)(w, zero, offsets, name, group, width, *want)
+    failed = affine_rows.csr_affine_encode(w, zero, offsets, name, group, width, *got)
+    assert failed == definition(affine_rows.csr_affine_encode)(w, zero, offsets, name, group, width, *want)
     mine, known = outputs(), outputs()
-    assert fused.bits_affine_encode(w, bits, offsets, name, group, width, *mine[1:]) == failed
-    assert definition(fused.bits_affine_encode)(w, bits, offsets, name, group, width, *known[1:]) == failed
+    assert affine_rows.bits_affine_encode(w, bits, offsets, name, group, width, *mine[1:]) == failed
+    assert definition(affine_rows.bits_affine_encode)(w, bits, offsets, name, group, width, *known[1:]) == failed
     if failed:
         return
     assert [a.tobytes() for a in got] == [a.tobytes() for a in want]
@@ -274,10 +275,12 @@ def test_one_pass_over_rows_of_csr_and_bitmask_equals_its_definition(
         if grid.size:
             there = np.ascontiguousarray(grid)
             back = [np.ones_like(w) for _ in range(4)]
-            for run, out in zip((fused.csr_affine_decode, definition(fused.csr_affine_decode)), back[:2], strict=True):
+            for run, out in zip(
+                (affine_rows.csr_affine_decode, definition(affine_rows.csr_affine_decode)), back[:2], strict=True
+            ):
                 run(offsets, indices, values, group, width, there, name, out)
             for run, out in zip(
-                (fused.bits_affine_decode, definition(fused.bits_affine_decode)), back[2:], strict=True
+                (affine_rows.bits_affine_decode, definition(affine_rows.bits_affine_decode)), back[2:], strict=True
             ):
                 run(bits, offsets, values, group, width, there, name, out)
             assert len({out.tobytes() for out in back}) == 1
@@ -290,13 +293,15 @@ def test_rows_that_do_not_agree_with_their_offsets_are_refused() -> None:
     for wrong in ([0, 15, 32], [0, 17, 32], [0, 16, 33], [0, -1, 32], [5, 4, 3]):
         offsets = np.array(wrong, np.int32)
         for run in (
-            lambda at: fused.bits_affine_encode(w, bits, at, "float16", 16, 8, scale, values),
-            lambda at: fused.csr_affine_encode(w, 0x7FFF, at, "float16", 16, 8, indices, scale, values),
-            lambda at: fused.bits_affine_decode(bits, at, values, 16, 8, scale, "float16", out),
+            lambda at: affine_rows.bits_affine_encode(w, bits, at, "float16", 16, 8, scale, values),
+            lambda at: affine_rows.csr_affine_encode(w, 0x7FFF, at, "float16", 16, 8, indices, scale, values),
+            lambda at: affine_rows.bits_affine_decode(bits, at, values, 16, 8, scale, "float16", out),
         ):
             with pytest.raises(FormatError):
                 run(offsets)
     for wrong_index in (16, -1):
         indices[3] = wrong_index
         with pytest.raises(FormatError):
-            fused.csr_affine_decode(np.array([0, 16, 32], np.int32), indices, values, 16, 8, scale, "float16", out)
+            affine_rows.csr_affine_decode(
+                np.array([0, 16, 32], np.int32), indices, values, 16, 8, scale, "float16", out
+            )

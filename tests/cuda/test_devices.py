@@ -178,10 +178,3 @@ def test_importing_never_imports_cupy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-def test_an_unknown_codec_is_a_backend_error(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    t = sf.encode(sparse((6, 20), np.float32), "nm2:4/int8")
-    monkeypatch.setattr(type(t.values), "bits", 3)
-    with pytest.raises(sf.BackendError, match="does not know the codec 'int8'"):
-        t.to("cuda")

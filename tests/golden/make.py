@@ -1,6 +1,7 @@
 """Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
-Files of a version are never written again once it is released: `python tests/golden/make.py FOLDER`.
+In v2 are the codecs that version 2 of an entry brought. Files of a version are never written again once it is
+released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 and FOLDER/v2.
 """
 
 import sys
@@ -19,6 +20,7 @@ CLASSES = {
     "complex": ("complex64", "complex128"),
 }
 CODECS = ("int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row", "kmeans256")
+CODECS_2 = ("int2:g4:asym", "int3", "int3:g3:asym", "int5:asym:f32", "int6:tensor", "int7:g8")
 CODED_STRUCTURES = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask@64", "nm2:4", "nm2:4@64")
 CODED_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "int8", "int32", "uint16")
 SHAPE = (3, 11)
@@ -50,8 +52,16 @@ def uneven(name: str) -> np.ndarray:
     return (np.abs(value) if name.startswith("uint") else value).astype(dtype_of(name))
 
 
-def main(folder: Path) -> None:
-    """Writes all files."""
+def second(folder: Path) -> None:
+    """Writes the files of version 2."""
+    for codec in CODECS_2:
+        coded = {s: sf.encode(uneven("float16"), f"{s}/{codec}") for s in CODED_STRUCTURES}
+        coded |= {name: sf.encode(uneven(name), f"nm2:4/{codec}") for name in CODED_DTYPES if "float" in name}
+        sf.save(folder / f"values-{codec.replace(':', '-')}.safetensors", coded)
+
+
+def first(folder: Path) -> None:
+    """Writes the files of version 1."""
     for codec in CODECS:
         coded = {s: sf.encode(uneven("float16"), f"{s}/{codec}") for s in CODED_STRUCTURES}
         coded |= {name: sf.encode(uneven(name), f"nm2:4/{codec}") for name in CODED_DTYPES}
@@ -72,4 +82,7 @@ def file_name(fmt: str) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    for version, write in (("v1", first), ("v2", second)):
+        made = Path(sys.argv[1], version)
+        made.mkdir(exist_ok=True)
+        write(made)

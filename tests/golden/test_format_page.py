@@ -12,7 +12,7 @@ import pytest
 
 import sparsefmt as sf
 
-FILES = sorted((Path(__file__).parent / "v1").glob("*.safetensors"))
+FILES = sorted(Path(__file__).parent.glob("v?/*.safetensors"))
 DTYPES = {
     "BOOL": np.bool_,
     **{f"I{bits}": f"i{bits // 8}" for bits in (8, 16, 32, 64)},
@@ -61,7 +61,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
     """One packed tensor."""
-    assert entry["version"] == 1
+    assert entry["version"] == (2 if entry["values"]["kind"] in ("int2", "int3", "int5", "int6", "int7") else 1)
     shape, kind, params = entry["shape"], entry["structure"]["kind"], entry["structure"]["params"]
     rows, cols = math.prod(shape[:-1]), shape[-1]
     w = np.zeros((rows, cols), getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
@@ -122,10 +122,10 @@ def value(entry: dict[str, Any], arrays: dict[str, np.ndarray], at: tuple[int, i
         return arrays["data"][tuple(index)]
     codes, r, c = arrays["values.codes"], *at
     if kind == "int8":
-        found = int(codes[tuple(index)])
+        found, bits = int(codes[tuple(index)]), 8
     else:
         books = arrays.get("codebook")
-        bits = 4 if books is None else math.ceil(math.log2(books.shape[-1]))
+        bits = int(kind[3:]) if books is None else math.ceil(math.log2(books.shape[-1]))
         found = code(codes, bits, number) if codes.ndim == 1 else code(codes[index[0]], bits, index[1])
         if books is not None:
             return books[found] if books.ndim == 1 else books[r, found]
@@ -133,8 +133,8 @@ def value(entry: dict[str, Any], arrays: dict[str, np.ndarray], at: tuple[int, i
     where = (0, 0) if group == "tensor" else (r, 0 if group == "row" else c // group)
     if "zero_point" in arrays:
         found -= int(arrays["zero_point"][where])
-    elif kind == "int4" and found > 7:
-        found -= 16
+    elif kind != "int8" and found >= 1 << (bits - 1):
+        found -= 1 << bits
     dtype = np.dtype(getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
     whole = dtype.kind in "iu"
     wide = np.float64 if dtype == np.float64 or (whole and dtype.itemsize > 2) else np.float32
@@ -148,7 +148,7 @@ def value(entry: dict[str, Any], arrays: dict[str, np.ndarray], at: tuple[int, i
     return dtype.type(min(max(int(np.rint(product)), low), high))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_reader_from_the_page(path: Path) -> None:
     want = {n: t.to_dense() if isinstance(t, sf.SparseTensor) else t for n, t in sf.load(path).items()}
     got = read(path)

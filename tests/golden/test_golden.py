@@ -1,4 +1,4 @@
-"""The files of version 1 are read to the bit, and written again to the byte."""
+"""The files of all versions are read to the bit, and written again to the byte."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import sparsefmt as sf
 ALL = sorted((Path(__file__).parent / "v1").glob("*.safetensors"))
 FILES = [path for path in ALL if not path.name.startswith("values-")]
 CODED = [path for path in ALL if path.name.startswith("values-")]
+CODED_2 = sorted((Path(__file__).parent / "v2").glob("*.safetensors"))
 
 
 def expected(name: str) -> np.ndarray:
@@ -88,25 +89,21 @@ def test_every_codec_is_there() -> None:
     texts = {str(t.values.text) for path in CODED for t in sf.load(path).values() if isinstance(t, sf.SparseTensor)}
     assert {"int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row"} < texts
     assert len(texts) == len(CODED) == 8
+    texts = {str(t.values.text) for path in CODED_2 for t in sf.load(path).values() if isinstance(t, sf.SparseTensor)}
+    assert texts == {"int2:g4:asym", "int3", "int3:g3:asym", "int5:asym:f32", "int6:tensor", "int7:g8"}
 
 
-@pytest.mark.parametrize("path", CODED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CODED + CODED_2, ids=lambda path: path.stem)
 def test_golden_file_of_a_codec(path: Path, tmp_path: Path) -> None:
     """Loaded and encoded again both give the bytes; what is read is near what was packed."""
     loaded, packed = sf.load(path), {}
-    assert {t.dtype.name for t in loaded.values()} >= {
-        "float16",
-        "bfloat16",
-        "float8_e5m2",
-        "float64",
-        "int8",
-        "uint16",
-    }
+    integers = {"int8", "uint16"} if path in CODED else set()  # 2 bits hold few of them
+    assert {t.dtype.name for t in loaded.values()} >= {"float16", "bfloat16", "float8_e5m2", "float64", *integers}
     for name, t in loaded.items():
         assert isinstance(t, sf.SparseTensor)
         assert path.stem == f"values-{t.values.text}".replace(":", "-")
         w = uneven(t.dtype.name)
-        assert sf.compare(t, w).rel_frobenius < (0.45 if t.values.text == "kmeans3:row" else 0.25)
+        assert sf.compare(t, w).rel_frobenius < {"kmeans3:row": 0.45, "int2:g4:asym": 0.5}.get(t.values.text, 0.25)
         packed[name] = sf.encode(w, t.format)
     for tensors in (loaded, packed):
         again = tmp_path / "again.safetensors"

@@ -32,7 +32,7 @@ ONE = np.ones(2)
         ({"w": W, "w.values": W}, None, sf.FormatError, "rename"),
         ({"w": [1.0, 2.0]}, None, sf.FormatError, "got list"),
         ({"w": None}, None, sf.FormatError, "got NoneType"),
-        ({"w": W.convert("nm1:4").T}, None, sf.FormatError, "got Transposed"),
+        ({"w": W.convert("nm1:4").T}, None, sf.FormatError, "is the transpose"),
         ({"w": np.array(["a"])}, None, sf.DtypeError, "'w': dtype <U1"),
         ({"w": np.array([None])}, None, sf.DtypeError, "object"),
         ({"w": np.ones(2, np.longdouble)}, None, sf.DtypeError, "cannot be saved"),

@@ -103,6 +103,26 @@ def test_shards_workers_and_force(run: Runner) -> None:
     assert run("slerp_gradient-f32.yml", "out", "--force").exit_code == 0
 
 
+@pytest.mark.parametrize("out", ["out", "out.safetensors"])
+def test_the_result_may_be_packed(run: Runner, out: str) -> None:
+    """Task vectors that stay sparse: their merge is stored as csr, exactly."""
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        tau = np.where(rng.random((40, 60)) < 0.05, rng.standard_normal((40, 60)), 0).astype(np.float32)
+        sf.save(f"{name}.safetensors", {"w": sf.encode(tau, "csr"), "b": np.ones(60, np.float32)})
+    done = run("--method", "task_arithmetic", "a.safetensors:0.5", "b.safetensors", out, "--format", "csr")
+    assert done.exit_code == 0, done.output
+    assert "merged 2 tensors, 1 of them packed as csr, of 2 models" in done.output
+    got = sf.open_checkpoint(out)
+    assert got.entries["w"].format == "csr"
+    want = sf.merge.task_arithmetic([sf.load("a.safetensors"), sf.load("b.safetensors")], weights=[0.5, 1])
+    assert np.array_equal(got["w"].to_dense(), want["w"])
+    assert np.array_equal(got["b"], want["b"])
+    assert not list(Path().glob(".*.tmp"))
+    assert run("--method", "linear", "a-f32", "dense", "--format", "nm2:4").exit_code == 3  # it has not the pattern
+    assert not Path("dense").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.kernels import bsr, rowwise
+from sparsefmt.kernels import bitmask as bitmask_kernels
+from sparsefmt.kernels import bsr
+from sparsefmt.kernels import csr as csr_kernels
 from sparsefmt.structures import guess
 
 ROWS, COLS = 1100, 1003  # over 4 MiB of float32, and no multiples of anything
@@ -61,12 +63,12 @@ def test_too_little_room_gives_the_number_and_the_offsets() -> None:
     w = scattered(0.1).view(np.uint32)
     every, total = 2**32 - 1, np.count_nonzero(w)
     counts, indptr = np.zeros(ROWS + 1, np.int32), np.zeros(ROWS + 1, np.int32)
-    rowwise.dense_row_counts(w, every, counts[1:])
+    csr_kernels.dense_row_counts(w, every, counts[1:])
     room = total - 1
-    assert rowwise.dense_to_csr_within(w, every, indptr, np.zeros(room, np.int32), np.zeros(room, w.dtype)) == total
+    assert csr_kernels.dense_to_csr_within(w, every, indptr, np.zeros(room, np.int32), np.zeros(room, w.dtype)) == total
     assert np.array_equal(indptr, np.cumsum(counts))
     bits = np.zeros((ROWS, -(-w.shape[1] // 8)), np.uint8)
-    assert rowwise.dense_to_bits_within(w, every, bits, indptr, np.zeros(room, w.dtype)) == total
+    assert bitmask_kernels.dense_to_bits_within(w, every, bits, indptr, np.zeros(room, w.dtype)) == total
     assert np.array_equal(indptr, np.cumsum(counts))
     assert np.array_equal(np.unpackbits(bits, axis=1, bitorder="little")[:, : w.shape[1]], w != 0)
     lines = -(-ROWS // 16)

@@ -5,6 +5,7 @@ import pytest
 
 import sparsefmt as sf
 from sparsefmt.kernels import checks
+from sparsefmt.kernels import csr as csr_kernels
 from sparsefmt.structures.csr import Csr
 
 
@@ -13,5 +14,5 @@ def test_offsets_whose_differences_wrap_are_seen_to_fall(dtype: type, half: int)
     indptr = np.array([0, half + 9, -half - 9, 5], dtype)
     with pytest.raises(sf.FormatError, match="indptr falls"):
         Csr(indptr, np.arange(5, dtype=dtype), (3, 5))
-    definition = getattr(checks.csr_check, "__wrapped__", checks.csr_check)
+    definition = getattr(csr_kernels.csr_check, "__wrapped__", csr_kernels.csr_check)
     assert definition(indptr, np.arange(5, dtype=dtype), 5) == (checks.FALLS, 1)

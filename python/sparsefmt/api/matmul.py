@@ -76,7 +76,7 @@ def _product(a: Any, b: Any, out: Array | None, compute: str | None) -> Array:  
         and a.ndim == 2
         and b.shape[0] == a.shape[1]
         and out.shape == (a.shape[0], *b.shape[1:])
-        and out.dtype == result_dtypes(a.dtype, b.dtype)[0]
+        and out.dtype == result_dtypes(a.dtype, b.dtype, a.shape[1])[0]
         and is_plain(out)
         and out.flags.writeable
         and not np.may_share_memory(out, b)
@@ -178,7 +178,7 @@ def explain_matmul(t: SparseTensor, x: object) -> str:
     if array.shape[-2 if array.ndim > 1 else 0] != t.shape[-1]:
         msg = f"t @ x: shapes {t.shape} and {array.shape} do not fit"
         raise FormatError(msg)
-    result = result_dtypes(t.dtype, array.dtype)[0]
+    result = result_dtypes(t.dtype, array.dtype, t.shape[-1])[0]
     columns, calls = multiply.columns_of(array.shape)
     best, *others = estimates(t.structure, t.values, columns, array.dtype, calls)
     rows, cols = t.structure.shape

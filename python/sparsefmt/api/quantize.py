@@ -5,7 +5,6 @@ import numpy as np
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CodecError, FormatError
-from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.format_text import parse_codec
@@ -29,15 +28,15 @@ def quantize(t: SparseTensor, codec: str) -> SparseTensor:
 
     Args:
         t: a raw tensor of any structure.
-        codec: "int8" or "int4", with options: `:gK` one scale per K dense columns, `:row` (default), `:tensor`;
-            `:asym` zero points; `:f32` scales in float32 instead of float16.
+        codec: "int2" to "int8", the bits per code, with options: `:gK` one scale per K dense columns, `:row`
+            (default), `:tensor`; `:asym` zero points; `:f32` scales in float32 instead of float16.
 
     Returns:
         A tensor of the same structure and dtype. A kept value that rounds to 0 stays a slot.
 
     Raises:
-        CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype, an unknown
-            codec, or a tensor that has a codec already.
+        CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype or too small
+            for it, an unknown codec, or a tensor that has a codec already.
 
     >>> import sparsefmt as sf
     >>> t = sf.encode(np.array([[127.0, 0.0, -3.2, 0.0]]), "nm2:4")
@@ -47,7 +46,7 @@ def quantize(t: SparseTensor, codec: str) -> SparseTensor:
     t = as_tensor(t)
     values = raw_values(t, "quantize")
     kind, options = parse_codec(codec) if isinstance(codec, str) else (Raw, {})
-    if not issubclass(kind, Affine):
+    if issubclass(kind, Raw | Codebook):
         msg = f"quantize: want a codec such as 'int8' or 'int4:g128', got {codec!r}; for k-means use sf.cluster"
         raise CodecError(msg)
     return SparseTensor.from_checked(t.structure, kind.encode(t.structure, values, options), t.shape)

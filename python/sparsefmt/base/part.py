@@ -21,6 +21,9 @@ class Part:
     kind: ClassVar[str]
     """Its name in files and format strings."""
 
+    since: ClassVar[int] = 1
+    """The version of the file format that knows it first."""
+
     array_names: ClassVar[tuple[str, ...]] = ()
     """Its fields that are arrays."""
 

@@ -2,6 +2,22 @@
 
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.select import Selection
+from sparsefmt.checkpoint.steps import Step, convert, pack, quantize, unpack
+from sparsefmt.checkpoint.transform import TransformReport, transform
 from sparsefmt.checkpoint.writer import ShardWriter
 
-__all__ = ["Checkpoint", "Entry", "ShardWriter", "open_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "Entry",
+    "Selection",
+    "ShardWriter",
+    "Step",
+    "TransformReport",
+    "convert",
+    "open_checkpoint",
+    "pack",
+    "quantize",
+    "transform",
+    "unpack",
+]

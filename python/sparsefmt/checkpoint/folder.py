@@ -3,17 +3,11 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
-from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.checkpoint.outputs import write_arrays
-from sparsefmt.checkpoint.readers.base import Source
-from sparsefmt.io.container import reading
-from sparsefmt.io.write import save
 
 
 @contextmanager
@@ -105,43 +99,3 @@ def copy_side_files(source: Path, out: Path) -> tuple[str, ...]:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / name)
     return tuple(left)
-
-
-Step = Callable[[Source, list[str]], tuple[Mapping[str, Value], Mapping[str, str]]]
-
-
-def write_model(model: Checkpoint, out: Path, step: Step) -> tuple[str, ...]:
-    """Writes what `step` makes of every shard, tensors and metadata: a file for a file, a folder for a folder.
-
-    A folder gets shards of the same names, an index whose weight_map lists the arrays in the shards, and copies
-    of the files beside the weights. One shard is in memory at a time.
-
-    Returns:
-        The side files that were left out.
-
-    Raises:
-        CheckpointError: the input changed meanwhile.
-    """
-    if model.layout is None:
-        tensors, metadata = step(model.sources[0], model.names(model.sources[0]))
-        model.check()
-        if out.name.endswith(".safetensors"):
-            save(out, dict(tensors), metadata=dict(metadata))
-        else:
-            write_arrays(out, tensors)
-        return ()
-    with new_folder(out) as folder:
-        weight_map: dict[str, str] = {}
-        total = 0
-        for source in model.sources:
-            tensors, metadata = step(source, model.names(source))
-            target = folder / source.path.name
-            save(target, tensors, metadata=metadata)
-            with reading(target) as written:
-                weight_map |= dict.fromkeys(written.stored, target.name)
-            total += sum(t.nbytes for t in tensors.values())
-        model.check()
-        write_index(folder, weight_map, total, model.layout.index.name if model.layout.index else INDEX)
-        left = copy_side_files(model.path, folder)
-        shutil.copymode(model.path, folder)
-    return left

@@ -1,17 +1,17 @@
 """What `pack` does to one tensor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from sparsefmt import prune
 from sparsefmt.api.encode import encode
-from sparsefmt.api.quantize import cluster, quantize
+from sparsefmt.api.quantize import cluster, dequantize, quantize
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import DtypeError, PatternError, SparsefmtError
+from sparsefmt.base.errors import CodecError, FormatError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.encoding.format_text import parse
+from sparsefmt.prune import block, magnitude
 from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
@@ -38,6 +38,8 @@ class Recipe:
         density: of magnitude and block pruning.
         skip: leave tensors plain that the format does not hold.
         exact: refuse a codec that a tensor does not have yet.
+        recode: keep the structure of packed tensors, whatever `fmt` says of it.
+        rules: another format for some names.
     """
 
     fmt: str
@@ -45,6 +47,30 @@ class Recipe:
     density: float | None = None
     skip: bool = False
     exact: bool = False
+    recode: bool = False
+    rules: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def of(self, name: str) -> "Recipe":
+        """The recipe for one tensor."""
+        fmt = self.rules.get(name)
+        return replace(self, rules={}) if fmt is None else replace(self, fmt=fmt, rules={})
+
+    def check(self) -> None:
+        """Checks that the arguments fit together.
+
+        Raises:
+            FormatError: they do not.
+        """
+        fixed = self._kind == "nm"
+        if self.prune and not fixed and self.density is None:
+            msg = f"prune with {self.fmt} needs density: the share of weights to keep"
+            raise FormatError(msg)
+        if self.density is not None and (not self.prune or fixed or not 0 <= self.density <= 1):
+            msg = f"density = {self.density} makes no sense here: it is a share, 0..1, with prune, and for all but nm"
+            raise FormatError(msg)
+        if self.prune and self.skip:
+            msg = "prune and skip exclude each other"
+            raise FormatError(msg)
 
     @property
     def _kind(self) -> str:
@@ -55,7 +81,7 @@ class Recipe:
 
         Raises:
             PatternError: it has not the pattern of the format.
-            DtypeError: the format does not hold its dtype.
+            CodecError: the format does not hold its dtype or its values.
         """
         hint = "" if self.prune else "; or pack with --prune, or leave such tensors plain with --skip"
         with naming(name):
@@ -66,7 +92,7 @@ class Recipe:
                     return value
                 text = f"{e}{hint}"
                 raise PatternError(text) from e
-            except DtypeError:
+            except CodecError:
                 if self.skip:
                     return value
                 raise
@@ -81,13 +107,20 @@ class Recipe:
 
     def _converted(self, t: SparseTensor) -> SparseTensor:
         structure, _, codec = self.fmt.partition("/")
-        if self.exact or codec in ("", "raw"):
+        if self.exact:
             return t.convert(self.fmt)
-        t = t.convert(structure)
+        if not self.recode:
+            t = t.convert(structure)
+        if codec in ("", t.values.text or "raw"):
+            return t
+        if t.values.kind != "raw":
+            t = dequantize(t)
+        if codec == "raw":
+            return t
         return cluster(t, codec) if codec.startswith(Codebook.kind) else quantize(t, codec)
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
         if self._kind == "bsr":
-            return prune.block(w, parse(self.fmt).params["block"], density)
-        return prune.magnitude(w, density)
+            return block(w, parse(self.fmt).params["block"], density)
+        return magnitude(w, density)

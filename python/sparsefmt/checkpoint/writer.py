@@ -108,8 +108,8 @@ class ShardWriter:
     >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp(), "w.safetensors")
     >>> with ShardWriter(path, [("w", "F16", (2, 4))], {"format": "pt"}) as writer:
-    ...     writer.write("w", np.zeros((1, 4), np.float16))
-    ...     writer.write("w", np.ones((1, 4), np.float16))
+    ...     _ = writer.write("w", np.zeros((1, 4), np.float16))
+    ...     _ = writer.write("w", np.ones((1, 4), np.float16))
     >>> sf.load(path)["w"]
     array([[0., 0., 0., 0.],
            [1., 1., 1., 1.]], dtype=float16)
@@ -148,12 +148,15 @@ class ShardWriter:
         """Bytes of the data."""
         return sum(p.nbytes for p in self.places.values())
 
-    def write(self, key: str, chunk: Array | bytes) -> None:
+    def write(self, key: str, chunk: Array | bytes) -> Array:
         """Writes the next chunk of an array.
 
         Args:
             key: of the array.
             chunk: its next items in C order, of any shape; its bytes count.
+
+        Returns:
+            The bytes that were written, flat uint8.
 
         Raises:
             CheckpointError: there is no such array, or it has fewer bytes.
@@ -173,6 +176,7 @@ class ShardWriter:
                 written = os.pwrite(self._number, left, at)
                 at, left = at + written, left[written:]
         place.done += data.size
+        return data
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         try:

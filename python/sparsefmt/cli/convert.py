@@ -1,62 +1,71 @@
 """`sparsefmt convert`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-import sparsefmt as sf
 from sparsefmt.base.errors import FormatError
-from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.folder import write_model
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import Selection
+from sparsefmt.checkpoint.steps import Convert, Pack, Quantize, Step
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
+from sparsefmt.cli.runs import run_step
 
 
 @click.command()
 @options.path_argument("source", "IN")
 @options.path_argument("out", "OUT")
-@options.format_option
+@options.optional_format_option
+@click.option("--quantize", "codec", metavar="CODEC", callback=options.checked_codec, help="The codec of the values.")
 @click.option("--skip", is_flag=True, help="Leave tensors as they are that have not the pattern, instead of stopping.")
 @options.include_option
 @options.exclude_option
-@options.force_option
+@options.run_options
 def convert(
-    source: Path, out: Path, fmt: str, skip: bool, include: tuple[str, ...], exclude: tuple[str, ...], force: bool
+    source: Path,
+    out: Path,
+    fmt: str | None,
+    codec: str | None,
+    skip: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    run: options.Run,
 ) -> None:
     """Converts the packed tensors of IN to another format, exactly; plain tensors stay plain.
 
-    IN is a file that `sparsefmt pack` wrote, or a folder of them; OUT is then a folder too.
+    IN is a file that `sparsefmt pack` wrote, or a folder of them; OUT is then a folder too. --quantize
+    (int4:g128, kmeans16, raw, ...) rounds the values, in the structure that they have or in --format.
     """
-    check_out(source, out, (".safetensors",), force=force)
-    model = open_checkpoint(source)
+    if fmt is None and codec is None:
+        msg = "missing option '--format'; or --quantize CODEC"
+        raise click.UsageError(msg)
+    if fmt is not None and codec is not None and "/" in fmt:
+        msg = f"--format {fmt} names a codec, and --quantize {codec} another one; leave out one of them"
+        raise click.UsageError(msg)
+    check_out(source, out, (".safetensors",), force=run.force)
+    model = open_checkpoint(source, file=run.file)
     packed = [name for name, entry in model.entries.items() if entry.is_packed]
     if not packed:
         msg = f"{source} holds no packed tensor; use sparsefmt pack"
         raise FormatError(msg)
     with options.usage():
         chosen = Selection(include, exclude).chosen(packed)
-    recipe = Recipe(fmt, skip=skip, exact=True)
-    before, after = [], []
-
-    with progress(model.nbytes) as advance:
-
-        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
-            made: dict[str, Value] = {}
-            for name in names:
-                value = made[name] = shard.read(name)
-                if isinstance(value, sf.SparseTensor) and name in chosen:
-                    made[name] = recipe.pack(name, value)
-                    before.append(value.nbytes)
-                    after.append(made[name].nbytes)
-                advance(name, model.entries[name].nbytes)
-            return made, shard.metadata
-
-        left = write_model(model, out, step)
-    click.echo(f"converted {len(after)} tensors to {fmt}: {size(sum(before))} -> {size(sum(after))}; wrote {out}")
-    options.say_left_out(model, left)
+    step: Step
+    if codec is None:
+        step = Convert(Recipe(str(fmt), skip=skip, exact=True))
+    elif fmt is None:
+        step = Quantize(codec)
+    else:
+        step = Pack(Recipe(f"{fmt}/{codec}", skip=skip))
+    before = sum(model.entries[name].nbytes for name in chosen)
+    with progress(model.nbytes, quiet=run.quiet) as advance:
+        report = run_step(model, out, step, chosen, run, advance)
+    if run.quiet:
+        return
+    after = sum(t.nbytes for t in report.changed)
+    what = fmt or codec
+    click.echo(f"converted {len(report.changed)} tensors to {what}: {size(before)} -> {size(after)}; wrote {out}")
+    options.say_left_out(report)

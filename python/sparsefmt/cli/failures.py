@@ -18,6 +18,7 @@ Exit codes:
   2  wrong usage; IN is OUT; OUT exists and --force is not given
   3  input data that cannot be read or do not fit the format
   4  files that cannot be opened or written, memory, a missing package
+  70  a fault of sparsefmt itself; 130 interrupted, 141 the reader of the output is gone, 129 and 143 ended by a signal
 """
 
 
@@ -63,7 +64,7 @@ def failure(e: BaseException) -> Failure:
     if isinstance(e, SparsefmtError):
         return Failure(f"error: {e}", DATA, e)
     if isinstance(e, KeyboardInterrupt):
-        return Failure("interrupted", INTERRUPTED, e)
+        return Failure(f"interrupted: {e}" if str(e) else "interrupted", INTERRUPTED, e)
     if isinstance(e, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
         return Failure("", BROKEN_PIPE, e)

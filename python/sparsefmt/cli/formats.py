@@ -1,7 +1,5 @@
 """`sparsefmt formats`."""
 
-import re
-
 import click
 
 from sparsefmt.cli.progress import table
@@ -14,15 +12,8 @@ from sparsefmt.structures.registry import STRUCTURES
 def formats() -> None:
     """Lists the format texts: {..} is a number, [..] may be left out, | separates choices."""
     rows = [[s.template, s.example, (s.__doc__ or "").partition("\n")[0]] for s in STRUCTURES.values()]
-    brackets = r"\[.*?\]"
-    for codec in CODECS.values():
-        if codec is not Raw:
-            text = (codec.__doc__ or "").partition("\n")[0]
-            rows.append(
-                [
-                    f"{{structure}}/{codec.template}",
-                    f"nm2:4/{re.sub(brackets, '', codec.template).replace('{K}', '16')}",
-                    f"Lossy. {text}",
-                ]
-            )
+    shown = {codec.template: codec for codec in CODECS.values() if codec is not Raw}  # the last of those that share one
+    for template, codec in shown.items():
+        text = (codec.__doc__ or "").partition("\n")[0]
+        rows.append([f"{{structure}}/{template}", f"nm2:4/{codec.examples()[0]}", f"Lossy. {text}"])
     table(["format", "example", "what is stored"], rows, left=3)

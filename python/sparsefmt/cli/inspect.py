@@ -10,9 +10,9 @@ import sparsefmt as sf
 from sparsefmt.base.dtypes import dtype_named
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.verify import MEASURED, MISSING, Row, verify
 from sparsefmt.cli import options
 from sparsefmt.cli.progress import size, table
-from sparsefmt.cli.verify import MEASURED, MISSING, Row, found_rows
 from sparsefmt.io.report import TensorInfo
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]
@@ -44,7 +44,7 @@ def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     if other:
         msg = f"{other[0]}: inspect reads safetensors files; pack it first"
         raise FormatError(msg)
-    errors = None if against is None else {row.name: row for row in found_rows(open_checkpoint(against), model)}
+    errors = None if against is None else {row.name: row for row in verify(open_checkpoint(against), model)}
     found = [(shard, name, info) for shard in paths for name, info in sf.inspect(shard).items()]
     dense = sum(dense_bytes(info) for *_, info in found)
     stored = sum(info.nbytes for *_, info in found)

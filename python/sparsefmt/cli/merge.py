@@ -1,5 +1,6 @@
 """`sparsefmt merge`."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -15,6 +16,7 @@ from sparsefmt.cli import options
 from sparsefmt.cli.progress import progress, size, table
 from sparsefmt.merge.choices import PRESETS
 from sparsefmt.merge.method import Method
+from sparsefmt.merge.packed import DenseRoom, write_packed
 from sparsefmt.merge.parameters import ALIASES
 from sparsefmt.merge.paths import recipe_of
 from sparsefmt.merge.recipe.values import plain
@@ -37,6 +39,11 @@ def shard_size(ctx: click.Context, param: click.Parameter, value: str) -> int:
         msg = f"{value!r}: want bytes such as 5B, 500M or 1000000"
         raise click.BadParameter(msg, ctx, param)
     return found
+
+
+def format_text(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A format text, or none."""
+    return None if value is None else options.checked_format(ctx, param, value)
 
 
 def refused(reason: str) -> Any:  # noqa: ANN401
@@ -109,6 +116,7 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
 @click.option("--truncate-vocab", is_flag=True, help="Of matrices with different rows, merge those that all have.")
 @click.option("--dry-run", is_flag=True, help="Only print what each tensor gets.")
 @click.option("--report", "report_to", type=click.Path(path_type=Path), metavar="FILE", help="Write cosines, conflicts of signs and shares kept as JSON.")  # fmt: skip  # noqa: E501
+@click.option("--format", "fmt", metavar="FORMAT", callback=format_text, help="Write matrices packed, exactly: csr.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that write shards.")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler that runs the shards.")
 @click.option("--resume/--no-resume", default=True, help="Go on from shards that an earlier run finished.")
@@ -146,17 +154,23 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
     check_out(out, planned.models, force=given["force"])
     if given["report_to"] is not None:
         write_report(report(planned), given["report_to"])
+    room = DenseRoom(out) if given["fmt"] else contextlib.nullcontext(out)
     with (
+        room as dense,
         progress(sum(t.nbytes for t in planned.targets)) as advance,
         executor_of(given["workers"], given["scheduler"]) as executor,
     ):
         done = run(
-            recipe, out, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
+            recipe, dense, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
             shard_bytes=out_shard_size, copy_tokenizer=given["copy_tokenizer"], **settings,
         )  # fmt: skip
+        packed = ""
+        if given["fmt"]:
+            count = write_packed(dense, out, given["fmt"], executor=executor, overwrite=given["force"])
+            packed = f", {count} of them packed as {given['fmt']},"
     kept = f", {done.kept} of them from an earlier run" if done.kept else ""
     click.echo(
-        f"merged {done.tensors} tensors of {len(planned.models)} models by {planned.config.method.name}; "
+        f"merged {done.tensors} tensors{packed} of {len(planned.models)} models by {planned.config.method.name}; "
         f"wrote {out}, {size(done.nbytes)} in {len(done.shards)} file{'s'[: len(done.shards) > 1]}{kept}"
     )
 

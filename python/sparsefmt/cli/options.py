@@ -1,26 +1,54 @@
 """Arguments and options that several commands share."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from sparsefmt.base.errors import CodecError, FormatError
-from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.encoding.format_text import parse
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def checked_format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+def checked_format(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Refuses a format text that does not parse."""
+    if value is None:
+        return None
     try:
         parse(value)
     except (FormatError, CodecError) as e:
         raise click.BadParameter(str(e), ctx, param) from e
     return value
+
+
+def checked_codec(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuses a codec text that does not parse."""
+    if value is not None:
+        checked_format(ctx, param, f"dense/{value}")
+    return value
+
+
+def checked_rules(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Splits 'GLOB=FORMAT' at the last '='."""
+    found = []
+    for text in value:
+        glob, equals, fmt = text.rpartition("=")
+        if not equals or not glob:
+            msg = f"{text!r}: want GLOB=FORMAT, such as '*.mlp.*=nm2:4'"
+            raise click.BadParameter(msg, ctx, param)
+        checked_format(ctx, param, fmt)
+        found.append((glob, fmt))
+    return tuple(found)
+
+
+file_option = click.option("--file", metavar="NAME", help="In a folder with variants: the weight file or index to use.")
 
 
 @contextmanager
@@ -36,12 +64,60 @@ def usage() -> Iterator[None]:
         raise click.UsageError(str(e)) from e
 
 
-def say_left_out(model: Checkpoint, left: tuple[str, ...]) -> None:
+@dataclass(frozen=True)
+class Run:
+    """How a command runs: which file of a folder, over what, where, how loud."""
+
+    file: str | None = None
+    force: bool = False
+    quiet: bool = False
+    threads: int | None = None
+    workers: int = 1
+    scheduler: str | None = None
+
+
+def run_options(command: F) -> F:
+    """Adds the options of `Run`, and hands them over as one argument `run`."""
+    return with_run(command, writes=True)
+
+
+def read_options(command: F) -> F:
+    """The same for a command that writes nothing."""
+    return with_run(command, writes=False)
+
+
+def with_run(command: F, *, writes: bool) -> F:
+    """Adds options, and hands them over as one argument `run`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        fields = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(Run) if field.name in kwargs}
+        return command(*args, run=Run(**fields), **kwargs)
+
+    found: Any = wrapped
+    for option in reversed(
+        [
+            file_option,
+            *([click.option("--force", is_flag=True, help="Replace the files of OUT, if it exists.")] * writes),
+            click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+            click.option("--threads", type=click.IntRange(1, 1024), help="Threads of one process; default: all CPUs."),
+            click.option("--workers", type=click.IntRange(1, 4096), default=1, help="Processes; default 1."),
+            click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tcp://host:8786."),
+        ]
+    ):
+        found = option(found)
+    made: F = found
+    return made
+
+
+def say_left_out(report: TransformReport) -> None:
     """Lists what a folder holds and OUT does not: weights that no index names, weights of other kinds."""
-    if model.left_out:
-        click.echo(f"left out, not in the index: {', '.join(model.left_out)}")
-    if left:
-        click.echo(f"not copied: {', '.join(left)}")
+    if report.kept:
+        click.echo(f"{report.kept} of {report.shards} shards were finished by an earlier run")
+    if report.left_out:
+        click.echo(f"left out, not in the index: {', '.join(report.left_out)}")
+    if report.not_copied:
+        click.echo(f"not copied: {', '.join(report.not_copied)}")
 
 
 def path_argument(name: str, metavar: str) -> Callable[[F], F]:
@@ -55,6 +131,17 @@ format_option = click.option(
     callback=checked_format,
     required=True,
     help="Format text such as nm2:4; see `sparsefmt formats`.",
+)
+optional_format_option = click.option(
+    "--format", "fmt", callback=checked_format, help="Format text such as csr; see `sparsefmt formats`."
+)
+rule_option = click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    callback=checked_rules,
+    metavar="GLOB=FORMAT",
+    help="Another format for tensors whose name matches; may be repeated, the last one counts.",
 )
 force_option = click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 include_option = click.option(

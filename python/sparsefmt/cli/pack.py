@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-import sparsefmt as sf
-from sparsefmt.base.errors import FormatError
-from sparsefmt.checkpoint.entry import Entry, Value
-from sparsefmt.checkpoint.folder import write_model
-from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.readers.base import Source
-from sparsefmt.checkpoint.recipe import PRUNED, Recipe
+from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.errors import DtypeError
+from sparsefmt.checkpoint.companions import codes_instead_of_weights, companions, quantised_by
+from sparsefmt.checkpoint.entry import Entry
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
+from sparsefmt.checkpoint.steps import Pack
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
+from sparsefmt.cli.runs import run_step
 from sparsefmt.encoding.format_text import parse
 
 
@@ -33,12 +34,15 @@ from sparsefmt.encoding.format_text import parse
     "--density", type=click.FloatRange(0, 1), help="With --prune: the share of weights (bsr: of blocks) to keep."
 )
 @click.option("--skip", is_flag=True, help="Leave tensors plain that have not the pattern, instead of stopping.")
+@options.rule_option
 @options.include_option
 @options.exclude_option
 @click.option(
     "--min-size", type=click.IntRange(0), help=f"Least number of elements; default {MIN_SIZE}, 0 with --include."
 )
-@options.force_option
+@click.option("--dry-run", is_flag=True, help="List what would be packed, and write nothing.")
+@options.run_options
+@options.json_option
 def pack(
     source: Path,
     out: Path,
@@ -46,69 +50,62 @@ def pack(
     prune: bool,
     density: float | None,
     skip: bool,
+    rules: tuple[tuple[str, str], ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     min_size: int | None,
-    force: bool,
+    dry_run: bool,
+    run: options.Run,
+    as_json: bool,
 ) -> None:
     """Packs the tensors of IN into the safetensors file OUT.
 
     IN is a .safetensors, .npy, .npz (NumPy's or SciPy's) or .mtx file, or a model folder with
     safetensors shards; OUT is then a folder too. Packing is exact, but for -0.0, which may become 0.0,
     unless --prune is given or the format names a codec (nm2:4/int4:g128). A tensor that lacks the
-    pattern of the format is an error unless --prune or --skip is given.
+    pattern of the format is an error unless --prune or --skip is given. Tensors that are packed already
+    are packed anew. Scales and zero points of quantised weights are no weights: they stay as they are.
     """
     check_pruning(fmt, prune, density, skip)
-    recipe = Recipe(fmt, prune, density, skip)
-    selection = Selection(include, exclude, min_size)
-    check_out(source, out, (".safetensors",), force=force)
-    model = open_checkpoint(source)
+    check_out(source, out, (".safetensors",), force=run.force)
+    model = open_checkpoint(source, file=run.file)
     with options.usage():
-        named = selection.chosen(model)
-    chosen = {name for name in named if selection.packs(model.entries[name])}
-    check_chosen(chosen, model.entries)
-    packed: list[tuple[int, int]] = []
-
-    with progress(model.nbytes) as advance:
-
-        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
-            made: dict[str, Value] = {}
-            pruned = []
-            for name in names:
-                value = made[name] = shard.read(name)
-                if name in chosen:
-                    made[name] = recipe.pack(name, value)
-                    if isinstance(made[name], sf.SparseTensor):
-                        packed.append((dense_bytes(made[name]), made[name].nbytes))
-                        pruned += [name] * prune
-                advance(name, model.entries[name].nbytes)
-            return made, dict(shard.metadata) | ({PRUNED: json.dumps(pruned)} if pruned else {})
-
-        left = write_model(model, out, step)
-    before, after = (sum(column) for column in zip(*packed, strict=True)) if packed else (0, 0)
+        named = Selection(include, exclude, min_size).chosen(model)
+        by_rule = {glob: Selection((glob,)).chosen(model) for glob, _ in rules}
+    selection = Selection(include, exclude, min_size)
+    beside = companions(model)
+    ruled = {name: text for glob, text in rules for name in by_rule[glob] if name not in beside}
+    wanted = {name for name in named if selection.packs(model.entries[name])} | set(ruled)
+    chosen = wanted - set(beside)
+    check_chosen(model, chosen, wanted & set(beside), skip=skip)
+    recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())))
+    if dry_run:
+        for name in model:
+            click.echo(f"{name}: {ruled.get(name, fmt) if name in chosen else 'as it is'}")
+        return
+    with progress(model.nbytes, quiet=run.quiet) as advance:
+        report = run_step(model, out, Pack(recipe), chosen, run, advance)
+    packed = [t for t in report.changed if t.format != "plain"]
+    before, after = sum(t.dense for t in packed), sum(t.nbytes for t in packed)
+    if as_json:
+        total = {"tensors": len(report.tensors), "packed": len(packed), "dense_nbytes": before, "nbytes": after}
+        click.echo(json.dumps({**report.to_json(), "total": total}, indent=2))
+        return
+    if run.quiet:
+        return
     change = f"{size(before)} -> {size(after)}" + (f" ({after / before:.1%})" if before else "")
-    click.echo(f"packed {len(packed)} of {len(model.entries)} tensors as {fmt}: {change}; wrote {out}")
-    options.say_left_out(model, left)
+    texts = ", ".join(dict.fromkeys([fmt, *ruled.values()]))
+    click.echo(f"packed {len(packed)} of {len(model.entries)} tensors as {texts}: {change}; wrote {out}")
+    if wanted & set(beside):
+        click.echo(f"left as they are, scales and codes of quantised weights: {len(wanted & set(beside))} tensors")
+    if after > before:
+        click.echo(f"warning: the packed tensors are larger than dense ones; {growth(packed[0].format)}")
+    options.say_left_out(report)
 
 
-def dense_bytes(value: Value) -> int:
-    """Bytes of the decoded array."""
-    return int(value.size) * value.dtype.itemsize
-
-
-def check_chosen(chosen: set[str], entries: Mapping[str, Entry]) -> None:
-    """Refuses an empty choice, and tensors of a safetensors file that are packed already.
-
-    Raises:
-        FormatError: either.
-    """
-    for name in sorted(chosen):
-        if not entries[name].lone and entries[name].format != "plain":
-            msg = f"{name}: the tensor is packed already, as {entries[name].format}; use sparsefmt convert"
-            raise FormatError(msg)
-    sparse = [name for name, entry in entries.items() if entry.lone and name not in chosen]
-    if not chosen or sparse:
-        raise nothing_selected(entries, "is packed by the rule of sparsefmt pack --help")
+def growth(fmt: str) -> str:
+    """Why packed tensors grow."""
+    return f"{fmt.partition('/')[0]} pays for fewer nonzeros: prune first, or choose another format"
 
 
 def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> None:
@@ -128,3 +125,24 @@ def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> N
     if prune and skip:
         msg = "--prune and --skip exclude each other"
         raise click.UsageError(msg)
+
+
+def check_chosen(model: Checkpoint, chosen: set[str], beside: set[str], *, skip: bool) -> None:
+    """Refuses an empty choice, and dtypes that no format holds.
+
+    Raises:
+        FormatError: nothing is chosen.
+        DtypeError: a dtype that cannot be packed.
+    """
+    entries: Mapping[str, Entry] = model.entries
+    for name in sorted(chosen):
+        if entries[name].dtype not in DTYPES and not skip:
+            msg = f"{name}: no format holds {entries[name].dtype}; leave it as it is with --exclude {name!r}"
+            raise DtypeError(msg)
+    sparse = [name for name, entry in entries.items() if entry.lone and name not in chosen]
+    if not chosen or sparse:
+        codes = codes_instead_of_weights(model)
+        what = "is packed by the rule of sparsefmt pack --help"
+        if (codes or beside) and (by := quantised_by(model)):
+            what = f"is packed: the weights are quantised by {by}, their scales and codes are no weights"
+        raise nothing_selected(entries, what)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,11 +16,17 @@ Advance = Callable[[str, int], None]
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Advance]:
+def progress(total: int, *, quiet: bool = False) -> Iterator[Advance]:
     """Gives a function to call with (name, bytes) after each tensor; shows nothing unless stderr is a terminal."""
-    columns = BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn(), TextColumn("{task.fields[at]}")
+    columns = (
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[at]}"),
+    )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=total, at="")
 
         def advance(name: str, nbytes: int) -> None:

@@ -1,19 +1,19 @@
 """`sparsefmt unpack`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.folder import write_model
-from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.outputs import DENSE_SUFFIXES, as_dense
-from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.base.errors import FormatError
+from sparsefmt.checkpoint.companions import quantised_by
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.outputs import DENSE_SUFFIXES, write_arrays
 from sparsefmt.checkpoint.select import Selection, nothing_selected
+from sparsefmt.checkpoint.steps import Unpack
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress
+from sparsefmt.cli.runs import run_step
 
 
 @click.command()
@@ -21,32 +21,41 @@ from sparsefmt.cli.progress import progress
 @options.path_argument("out", "OUT")
 @options.include_option
 @options.exclude_option
-@options.force_option
-def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str, ...], force: bool) -> None:
+@options.run_options
+def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str, ...], run: options.Run) -> None:
     """Decodes the packed tensors of IN.
 
     OUT is .safetensors or .npz (all tensors), .npy (one tensor, dense) or .mtx (one matrix: coordinates
     if it is packed); a folder if IN is one. bfloat16 and float8 go to .safetensors only.
     """
-    check_out(source, out, DENSE_SUFFIXES, force=force)
-    model = open_checkpoint(source)
+    check_out(source, out, DENSE_SUFFIXES, force=run.force)
+    model = open_checkpoint(source, file=run.file)
     with options.usage():
         chosen = Selection(include, exclude).chosen(model)
     if not chosen:
         raise nothing_selected(model.entries, "is chosen")
-    decode_now = model.is_folder or out.name.endswith(".safetensors")  # else the writer decodes one at a time
+    packed = sum(model.entries[name].is_packed for name in chosen)
+    if out.name.endswith(".safetensors") or model.is_folder:
+        if not packed and not include and not exclude:
+            raise nothing_packed(model)
+        with progress(sum(model.entries[n].nbytes for n in chosen), quiet=run.quiet) as advance:
+            report = run_step(model, out, Unpack(), chosen, run, advance)
+    else:
+        report = None
+        write_arrays(out, {name: model[name] for name in model if name in chosen})
+        model.check()
+    if run.quiet:
+        return
+    if packed:
+        click.echo(f"unpacked {len(chosen)} of {len(model.entries)} tensors; wrote {out}")
+    else:
+        click.echo(f"copied {len(chosen)} of {len(model.entries)} tensors, none of which is packed; wrote {out}")
+    if report is not None:
+        options.say_left_out(report)
 
-    with progress(sum(model.entries[name].nbytes for name in chosen)) as advance:
 
-        def step(shard: Source, names: list[str]) -> tuple[Mapping[str, Value], Mapping[str, str]]:
-            made: dict[str, Value] = {}
-            for name in names:
-                if name in chosen:
-                    value = shard.read(name)
-                    made[name] = as_dense(value) if decode_now else value
-                    advance(name, shard.entries[name].nbytes)
-            return made, shard.metadata
-
-        left = write_model(model, out, step)
-    click.echo(f"unpacked {len(chosen)} of {len(model.entries)} tensors; wrote {out}")
-    options.say_left_out(model, left)
+def nothing_packed(model: Checkpoint) -> FormatError:
+    """The error for a checkpoint with nothing to unpack."""
+    by = quantised_by(model)
+    hint = f"; its weights are quantised by {by}, which no reader here decodes" if by else ""
+    return FormatError(f"{model.path} holds no packed tensor, so there is nothing to unpack{hint}")

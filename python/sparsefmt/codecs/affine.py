@@ -1,6 +1,5 @@
 """Integer codes with scales."""
 
-from abc import abstractmethod
 from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
@@ -11,12 +10,23 @@ from sparsefmt.base.coerce import as_array, plain
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.base.matrix import blocks
+from sparsefmt.base.packed_rows import BitRows, CsrRows, NmRows
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
-from sparsefmt.codecs.scales import ROW, TENSOR, columns, extremes, grid_shape, make_scales, part_entries, slot_grid
-from sparsefmt.kernels.affine import affine_dequantize, affine_quantize
-from sparsefmt.kernels.fused import SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
-from sparsefmt.kernels.segments import segment_dequantize, segment_quantize
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
+from sparsefmt.codecs.codes import Codes, code_range
+from sparsefmt.codecs.scales import (
+    TENSOR,
+    Scales,
+    columns,
+    extremes,
+    group_of,
+    make_scales,
+    scale_options,
+    slot_grid,
+)
+from sparsefmt.kernels.affine import affine_dequantize, affine_quantize, largest_finite
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
+from sparsefmt.kernels.affine_segments import segment_dequantize, segment_quantize
 
 _ROW_BYTES = 1 << 19  # codes decoded at a time, so that they stay in the cache
 _NONE = np.empty((0, 0), np.uint8)
@@ -24,12 +34,12 @@ _NONE = np.empty((0, 0), np.uint8)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine(Codec):
-    """value = (code - zero point) * scale, rounded once to `dtype`.
+    """value = (code - zero point) * scale, rounded once to `dtype`, and clamped to its finite values.
 
-    `scale` (rows, groups) float16 or float32 lies on the dense matrix: `scale[row, column // group]`; one per row is
-    (rows, 1), one for the tensor (1, 1). `zero_point` uint8 of the same shape for asymmetric codes, else None. int8
-    codes have the shape of the slots, int8 (asymmetric: uint8); int4 codes are one stream of nibbles, low nibble
-    first, two's complement (asymmetric: unsigned).
+    `scale` (rows, groups) float16 or float32 lies on the dense matrix: `scale[row, column // group]`; see `Scales`.
+    `zero_point` uint8 of the same shape for asymmetric codes, else None. `codes` of 8 bits have the shape of the
+    slots, int8 (asymmetric: uint8); those of fewer bits are one stream, two's complement (asymmetric: unsigned); see
+    `Codes`. Rounding and clamping belong to the value: a product multiplies what `to_dense` gives.
     """
 
     array_names: ClassVar[tuple[str, ...]] = ("codes", "scale", "zero_point")
@@ -42,6 +52,12 @@ class Affine(Codec):
     dtype: Dtype
     check: InitVar[bool] = True
 
+    def __init_subclass__(cls, bits: int = 0) -> None:
+        if bits:
+            cls.bits, cls.kind, cls.since = bits, f"int{bits}", 1 if bits in (4, 8) else 2
+            cls.pattern = rf"int{bits}(?P<options>(?::\w+)*)"
+            cls.template = "int{2..8}[:gK|:row|:tensor][:asym][:f32]"
+
     def __post_init__(self, check: bool) -> None:
         if check:
             if self.dtype.name in (*COMPLEX, "bool"):
@@ -49,24 +65,19 @@ class Affine(Codec):
                 raise CodecError(msg)
             for name, a in self.arrays().items():
                 object.__setattr__(self, name, plain(a, as_array(a).dtype.newbyteorder("=")))
-            self._check_grid()
+            self.scales.check()
+            self.coding.check(self.scale)
         self.freeze()
 
-    def _check_grid(self) -> None:
-        if self.scale.dtype not in (np.float16, np.float32):
-            msg = f"scale: want float16 or float32, got {self.scale.dtype}"
-            raise FormatError(msg)
-        if not ((self.scale > 0) & np.isfinite(self.scale)).all():
-            at = tuple(int(i) for i in np.argwhere(~((self.scale > 0) & np.isfinite(self.scale)))[0])
-            msg = f"scale{list(at)} = {self.scale[at]}; want finite and above 0"
-            raise FormatError(msg)
-        point = self.zero_point
-        if point is not None and (point.dtype != np.uint8 or point.shape != self.scale.shape):
-            msg = f"zero_point: want uint8 of shape {self.scale.shape}, got {point.dtype} of shape {point.shape}"
-            raise FormatError(msg)
-        if point is not None and point.size and int(point.max()) >= 2**self.bits:
-            msg = f"zero_point holds {int(point.max())}, allowed 0..{2**self.bits - 1}"
-            raise FormatError(msg)
+    @property
+    def scales(self) -> Scales:
+        """What a step of a code is worth."""
+        return Scales(self.scale, self.group)
+
+    @property
+    def coding(self) -> Codes:
+        """How codes are stored."""
+        return Codes(self.bits, self.zero_point)
 
     def arrays(self) -> dict[str, Array]:
         """Codes, scales, and zero points if there are any."""
@@ -75,53 +86,32 @@ class Affine(Codec):
 
     def params(self) -> dict[str, Any]:
         """The group: columns, "row" or "tensor"."""
-        return {"group": {ROW: "row", TENSOR: "tensor"}.get(self.group, self.group)}
+        return {"group": self.scales.param}
 
     @classmethod
     def from_parts(cls, arrays: dict[str, Array], params: dict[str, Any], dtype: Dtype) -> Self:
         """Builds and checks it."""
-        named = {"row": ROW, "tensor": TENSOR}
-        group = params.get("group")
-        number = named.get(group) if isinstance(group, str) else group
-        if type(number) is not int or not (0 < number < 2**31 or group in named):
-            msg = f'group = {str(group)[:40]!r}; want 1..{2**31 - 1} columns, "row" or "tensor"'
-            raise FormatError(msg)
+        group = group_of(params.get("group"))
         if not {"codes", "scale"} <= arrays.keys() <= {"codes", "scale", "zero_point"}:
             msg = f"{cls.kind}: want codes, scale and perhaps zero_point, got {', '.join(arrays)}"
             raise FormatError(msg)
-        return cls(arrays["codes"], arrays["scale"], arrays.get("zero_point"), number, dtype)
+        return cls(arrays["codes"], arrays["scale"], arrays.get("zero_point"), group, dtype)
 
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Options:
         """The group, the symmetry and the scale dtype."""
-        options: Options = {"group": None, "asym": False, "dtype": np.dtype(np.float16)}
-        seen = set()
-        for option in filter(None, groups.get("options", "").split(":")):
-            key = option if option in ("asym", "f32") else "group"
-            if key in seen:
-                msg = f"option :{option} says again what another one says"
-                raise CodecError(msg)
-            seen.add(key)
-            if option == "asym":
-                options["asym"] = True
-            elif option == "f32":
-                options["dtype"] = np.dtype(np.float32)
-            elif option in ("row", "tensor"):
-                options["group"] = ROW if option == "row" else TENSOR
-            elif option[0] == "g" and option[1:].isascii() and option[1:].isdigit() and 0 < int(option[1:]) < 2**31:
-                options["group"] = int(option[1:])
-            else:
-                msg = f"option :{option} is unknown; have :gK (K columns per scale), :row, :tensor, :asym, :f32"
-                raise CodecError(msg)
-        options["group"] = ROW if options["group"] is None else options["group"]
-        return options
+        return scale_options(groups.get("options", ""), "asym")
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Scales of rows, of groups, of the tensor; symmetric and not."""
+        return tuple(f"{cls.kind}{options}" for options in ("", ":g5", ":g4:asym", ":asym:f32", ":tensor"))
 
     @property
     def text(self) -> str:
         """The canonical codec text."""
-        group = {ROW: "", TENSOR: ":tensor"}.get(self.group, f":g{self.group}")
-        asym = "" if self.zero_point is None else ":asym"
-        return f"{self.kind}{group}{asym}{':f32' if self.scale.dtype == np.float32 else ''}"
+        group, dtype = self.scales.text
+        return f"{self.kind}{group}{'' if self.zero_point is None else ':asym'}{dtype}"
 
     @property
     def anywhere(self) -> bool:
@@ -150,7 +140,8 @@ class Affine(Codec):
             raise CodecError(msg)
         group, whole = options["group"], values.dtype.name in INTEGERS
         low, high = extremes(structure, values, group)
-        scale, point = make_scales(low, high, cls.bits, options["asym"], options["dtype"], whole)
+        asym, dtype = options["asym"], options["dtype"]
+        scale, point = make_scales(low, high, code_range(cls.bits, asym=asym), asym, dtype, whole)
         codec = cls(_NONE, scale, point, group, values.dtype, check=False)
         return codec.lower(structure, codec.quantized(structure, values))
 
@@ -186,40 +177,19 @@ class Affine(Codec):
             return scale, _NONE
         return scale, np.ascontiguousarray(slot_grid(self.zero_point, self.group, rows, cols)).reshape(1, -1)
 
-    def shifted(self, structure: Layout, codes: Array) -> Array:
-        """Lifted codes in the shape of the body, with the zero points that they are stored with."""
-        return self._shift(structure, codes, 1)
-
-    def _shift(self, structure: Layout, codes: Array, sign: int) -> Array:
-        """Adds (`sign` 1) or takes away (-1) the zero points of codes in the shape of the body, modulo 256."""
-        if self.zero_point is None or not codes.size:
-            return codes
-        if (every := part_entries(structure, self.zero_point, self.group)) is not None:
-            return np.asarray(codes + every if sign > 0 else codes - every)
-        out = empty(codes.shape, np.uint8, "codes")
-        for w in structure.windows():
-            rows, cols = w.part.coords()
-            points = slot_grid(self.zero_point, self.group, rows + w.row, cols + w.col)
-            part = codes[w.start : w.stop]
-            out[w.start : w.stop] = part + points if sign > 0 else part - points
-        return out
+    def stored(self, structure: Layout, codes: Array) -> Array:
+        """Lifted codes in the shape of the body, with their zero points, as they are stored."""
+        return self.coding.pack(structure, self.coding.shift(structure, codes, self.group, 1))
 
     def lower(self, structure: Layout, slots: Array) -> Self:
         """The same scales with other slots."""
-        codes = self._stored(structure, self.shifted(structure, structure.body(slots)))
+        codes = self.stored(structure, structure.body(slots))
         return type(self)(codes, self.scale, self.zero_point, self.group, self.dtype, check=False)
 
     def lift(self, structure: Layout) -> Array:
         """One byte per slot: the code minus the zero point, modulo 256."""
-        return streams.widened(structure, self._shift(structure, self._fetched(structure), -1), 8)
-
-    @abstractmethod
-    def _stored(self, structure: Layout, codes: Array) -> Array:
-        """Codes in the shape of the body, one byte each, as they are stored."""
-
-    @abstractmethod
-    def _fetched(self, structure: Layout, start: int = 0, stop: int | None = None) -> Array:
-        """The codes of `body[start:stop]`, one byte each."""
+        codes = self.coding.unpack(structure, self.codes)
+        return streams.widened(structure, self.coding.shift(structure, codes, self.group, -1), 8)
 
     def fits(self, structure: Layout) -> None:
         """Checks the codes and the grid against the structure.
@@ -227,17 +197,26 @@ class Affine(Codec):
         Raises:
             FormatError: they do not fit.
         """
-        want = grid_shape(structure.shape, self.group)
-        if self.scale.shape != want:
-            msg = f"scale: want shape {want}, got {self.scale.shape}"
-            raise FormatError(msg)
+        self.scales.fits(structure)
+        self.coding.fits(structure, self.codes)
 
     def product_slots(self, structure: Layout) -> Held | None:
-        """Codes, scales and zero points."""
-        if not self.codes.size or not self.scale.size:
+        """Codes, scales and zero points; None where values are more than codes times scales, or rows begin nowhere."""
+        if not self.codes.size or not self.scale.size or (structure.padded and 8 % self.bits) or self._is_clamped():
             return None
         how = self.dtype.name, self.bits, columns(structure.shape, self.group)
         return self.codes.view(np.uint8), how, self.scale, _NONE if self.zero_point is None else self.zero_point
+
+    def _is_clamped(self) -> bool:
+        """Whether a value may be one that rounding to the dtype, or its largest number, changes by much."""
+        if self.dtype.name not in SINGLES:
+            return True
+        if self.scale.dtype == np.float16 and self.dtype != np.float16:
+            return False  # 255 times any float16 is far from the limits
+        bits = int(self.scale.view(f"u{self.scale.itemsize}").max())  # positive floats are ordered like their bits
+        largest = float(np.array(bits, f"u{self.scale.itemsize}").view(self.scale.dtype))
+        steps = 1 << (self.bits - 1) if self.zero_point is None else (1 << self.bits) - 1
+        return largest * steps > largest_finite(self.dtype)
 
     def decode(self, structure: Layout) -> Array:
         """The values of all slots."""
@@ -275,41 +254,36 @@ class Affine(Codec):
 
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Decodes codes to dense rows, or values in slots where scales end with groups, some rows at a time."""
-        cols = structure.shape[1]
-        simple = self.zero_point is None and self.dtype.name in SINGLES and out.size
-        if simple and (self._decode_nm(structure, low, high, out) or self._decode_lines(structure, low, high, out)):
+        simple = self.zero_point is None and self.dtype.name in SINGLES and self.bits in FUSED_BITS
+        if simple and out.size and self._decode_at_once(structure, low, high, out):
             return
-        whole = self.lift(structure) if structure.lines != structure.shape[0] or structure.kind == "csc" else None
-        for start, end in blocks(high - low, cols, structure.row_step, _ROW_BYTES):
+        whole = self.lift(structure) if structure.axis else None  # rows are nowhere together
+        for start, end in blocks(high - low, structure.shape[1], structure.row_step, _ROW_BYTES):
             self._decode_block(structure, whole, low + start, low + end, out[start:end])
 
-    def _decode_nm(self, structure: Layout, low: int, high: int, out: Array) -> bool:
-        """Decodes rows of nm and dense in one pass, if a kernel does that."""
-        if (groups := nm_groups(structure)) is None:
-            return False
-        (group_codes, n, m), per, values = groups, columns(structure.shape, self.group), self.codes.view(np.uint8)
-        odd = values.ndim == 1 and structure.slots // structure.shape[0] % 2 and structure.shape[0] > 1
-        if odd or (per < structure.shape[1] and per % m):
-            return False  # a byte that two rows share, or slots of one group of N:M with two scales
-        stored = values.reshape(structure.shape[0], -1)[low:high]
-        how = n, m, per, self.bits, self._rows(self.scale, low, high), self.dtype.name
-        nm_affine_decode(group_codes[low:high], stored, *how, items(out))
+    def _decode_at_once(self, structure: Layout, low: int, high: int, out: Array) -> bool:
+        """Decodes rows in one pass, if a kernel does that."""
+        rows, values, per = slice(low, high + 1), self.codes.view(np.uint8), columns(structure.shape, self.group)
+        how = per, self.bits, self.scales.rows(low, high), self.dtype.name
+        match structure.packed_rows():
+            case NmRows(codes, n, m):
+                odd = values.ndim == 1 and structure.slots // structure.shape[0] % 2 and structure.shape[0] > 1
+                if odd or (per < structure.shape[1] and per % m):
+                    return False  # a byte that two rows share, or slots of one group of N:M with two scales
+                stored = values.reshape(structure.shape[0], -1)[low:high]
+                nm_affine_decode(codes[low:high], stored, n, m, *how, items(out))
+            case CsrRows(indptr, indices):
+                csr_affine_decode(indptr[rows], indices, values, *how, items(out))
+            case BitRows(bits, row_offsets):
+                bits_affine_decode(bits[low:high], row_offsets[rows], values, *how, items(out))
+            case None:
+                return False
         return True
 
-    def _decode_lines(self, structure: Layout, low: int, high: int, out: Array) -> bool:
-        """Decodes rows of csr and bitmask in one pass, if a kernel does that."""
-        a, rows, values = structure.arrays(), slice(low, high + 1), self.codes.view(np.uint8)
-        how = columns(structure.shape, self.group), self.bits, self._rows(self.scale, low, high), self.dtype.name
-        if structure.kind == "csr":
-            csr_affine_decode(a["indptr"][rows], a["indices"], values, *how, items(out))
-        elif structure.kind == "bitmask":
-            bits_affine_decode(a["bits"][low:high], a["row_offsets"][rows], values, *how, items(out))
-        return structure.kind in ("bitmask", "csr")
-
     def _decode_block(self, structure: Layout, whole: Array | None, low: int, high: int, out: Array) -> None:
-        scale, point = self._rows(self.scale, low, high), _NONE
+        scale, point = self.scales.rows(low, high), _NONE
         if self.zero_point is not None:
-            point = self._rows(self.zero_point, low, high)
+            point = self.scales.rows(low, high, self.zero_point)
         per = columns(structure.shape, self.group)
         name = self.dtype.name
         if whole is not None:
@@ -332,68 +306,55 @@ class Affine(Codec):
         w.part.decode(shifted, 0, high - low, codes)
         affine_dequantize(codes, per, scale, point, name, items(out))
 
-    def _rows(self, grid: Array, low: int, high: int) -> Array:
-        return grid if self.group == TENSOR else grid[low:high]
-
     def _part_codes(self, part: Layout, structure: Layout, start: int, stop: int, row: int) -> Array:
         """The lifted codes of a window, in the shape of its body."""
-        codes = self._fetched(structure, start, stop)
-        if self.zero_point is None or not codes.size:
+        codes = self.coding.unpack(structure, self.codes, start, stop)
+        if self.zero_point is None:
             return codes
-        if (every := part_entries(part, self._rows(self.zero_point, row, row + part.shape[0]), self.group)) is not None:
-            return np.asarray(codes - every)
-        rows, cols = part.coords()
-        points = slot_grid(self.zero_point, self.group, rows + row, cols)
-        return codes - points
+        points = self.scales.rows(row, row + part.shape[0], self.zero_point)
+        return Codes(self.bits, points).shift(part, codes, self.group, -1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Int8(Affine):
-    """A byte per code."""
+class Int2(Affine, bits=2):
+    """Integer codes of 2 bits: symmetric -1, 0, 1; asymmetric 0..3."""
 
-    kind: ClassVar[str] = "int8"
-    pattern: ClassVar[str] = r"int8(?P<options>(?::\w+)*)"
-    template: ClassVar[str] = "int8[:gK|:row|:tensor][:asym][:f32]"
-    bits: ClassVar[int] = 8
-
-    def _stored(self, structure: Layout, codes: Array) -> Array:
-        kind = np.dtype(np.uint8 if self.zero_point is not None else np.int8)
-        return streams.widened(structure, np.ascontiguousarray(codes), 8).view(kind)
-
-    def _fetched(self, structure: Layout, start: int = 0, stop: int | None = None) -> Array:
-        return np.ascontiguousarray(structure.body(self.codes.view(np.uint8))[start:stop])
-
-    def fits(self, structure: Layout) -> None:
-        """Checks the codes and the grid against the structure."""
-        Affine.fits(self, structure)
-        want = structure.slot_shape(8)
-        kind = np.dtype(np.uint8 if self.zero_point is not None else np.int8)
-        if self.codes.dtype != kind or self.codes.shape != want:
-            msg = f"codes: want {kind} of shape {want}, got {self.codes.dtype} of shape {self.codes.shape}"
-            raise FormatError(msg)
-        count = streams.body_shape(structure)[-1] if structure.padded else 0
-        if structure.padded and self.codes[:, count:].any():
-            msg = "codes: the padding of rows is not zero"
-            raise FormatError(msg)
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Int4(Affine):
-    """Two codes per byte, low nibble first."""
+class Int3(Affine, bits=3):
+    """Integer codes of 3 bits: symmetric -3..3; asymmetric 0..7."""
 
-    kind: ClassVar[str] = "int4"
-    pattern: ClassVar[str] = r"int4(?P<options>(?::\w+)*)"
-    template: ClassVar[str] = "int4[:gK|:row|:tensor][:asym][:f32]"
-    bits: ClassVar[int] = 4
+    __slots__ = ()
 
-    def _stored(self, structure: Layout, codes: Array) -> Array:
-        return streams.pack(structure, np.ascontiguousarray(codes), 4)
 
-    def _fetched(self, structure: Layout, start: int = 0, stop: int | None = None) -> Array:
-        nibbles = streams.unpack(structure, self.codes, 4, start, stop)
-        return nibbles if self.zero_point is not None else (nibbles ^ 8) - 8
+class Int4(Affine, bits=4):
+    """Integer codes of 4 bits, two per byte: symmetric -7..7; asymmetric 0..15."""
 
-    def fits(self, structure: Layout) -> None:
-        """Checks the codes and the grid against the structure."""
-        Affine.fits(self, structure)
-        streams.check(structure, self.codes, 4)
+    __slots__ = ()
+
+
+class Int5(Affine, bits=5):
+    """Integer codes of 5 bits: symmetric -15..15; asymmetric 0..31."""
+
+    __slots__ = ()
+
+
+class Int6(Affine, bits=6):
+    """Integer codes of 6 bits: symmetric -31..31; asymmetric 0..63."""
+
+    __slots__ = ()
+
+
+class Int7(Affine, bits=7):
+    """Integer codes of 7 bits: symmetric -63..63; asymmetric 0..127."""
+
+    __slots__ = ()
+
+
+class Int8(Affine, bits=8):
+    """Integer codes of a byte: symmetric -127..127; asymmetric 0..255."""
+
+    __slots__ = ()
+
+
+INTEGER_CODECS: tuple[type[Affine], ...] = (Int2, Int3, Int4, Int5, Int6, Int7, Int8)

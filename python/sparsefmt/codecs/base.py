@@ -4,9 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
-
 from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.packed_rows import PackedRows
 from sparsefmt.base.part import Part
 
 Options = dict[str, Any]
@@ -45,8 +44,12 @@ class Layout(Protocol):
     def kind(self) -> str: ...  # noqa: D102
     @property
     def shape(self) -> tuple[int, int]: ...  # noqa: D102
-    def arrays(self) -> dict[str, Array]: ...  # noqa: D102
-    def params(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def axis(self) -> int: ...  # noqa: D102
+    @property
+    def fills_with_zero(self) -> bool: ...  # noqa: D102
+    def packed_rows(self) -> PackedRows | None: ...  # noqa: D102
+    def check_dtype(self, dtype: Dtype) -> None: ...  # noqa: D102
     @property
     def slots(self) -> int: ...  # noqa: D102
     @property
@@ -63,16 +66,6 @@ class Layout(Protocol):
     def windows(self, slots: int = ...) -> Iterator[Window]: ...  # noqa: D102
     def coords(self) -> tuple[Array, Array]: ...  # noqa: D102
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None: ...  # noqa: D102
-
-
-def nm_groups(structure: Layout) -> tuple[Array, int, int] | None:
-    """Codes, N and M of nm; dense rows are groups of one column, and one slot, each. None for other structures."""
-    if structure.kind == "dense":
-        return np.empty((structure.shape[0], 0), np.uint8), 1, 1
-    if structure.kind != "nm":
-        return None
-    params = structure.params()
-    return structure.arrays()["codes"], params["n"], params["m"]
 
 
 class Codec(Part):
@@ -101,6 +94,11 @@ class Codec(Part):
             CodecError: they make no sense.
         """
         return {}
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Codec texts that show what it can do; tests of all codecs run over them."""
+        return (cls.kind,)
 
     @classmethod
     @abstractmethod

@@ -10,12 +10,13 @@ from sparsefmt.base.coerce import as_array, plain, whole
 from sparsefmt.base.dtypes import COMPLEX, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.base.matrix import blocks
+from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.codecs import streams
-from sparsefmt.codecs.base import Codec, Held, Layout, Options, nm_groups
+from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.kernels.clustered import nm_lut_decode
-from sparsefmt.kernels.kmeans import INFINITIES, assign, decode_lut, keys16, lookup
+from sparsefmt.kernels.codebook import INFINITIES, assign, decode_lut, keys16, lookup
 
 SIXTEEN = ("int16", "uint16", *INFINITIES)
 _SLOTS = 1 << 18  # codes worked on at a time, so that they stay in the cache
@@ -74,6 +75,11 @@ class Codebook(Codec):
             msg = f"option :{options[-1]} is unknown or one too many; have :row, :tensor"
             raise CodecError(msg)
         return {"k": k, "row": options == ["row"]}
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """A codebook for the tensor, with codes that fill a byte and that do not; one for each row."""
+        return "kmeans16", "kmeans5", "kmeans3:row"
 
     @property
     def dtype(self) -> Dtype:  # type: ignore[override]
@@ -150,10 +156,11 @@ class Codebook(Codec):
         elif row:
             book = _fit_rows(structure, body, options)
         else:
-            filled = body[items(body) != 0] if structure.kind == "nm" else body.reshape(-1)
-            weights = options.get("weights")
-            if weights is not None:
-                weights = weights[items(body) != 0] if structure.kind == "nm" else weights.reshape(-1)
+            filled, weights = body.reshape(-1), options.get("weights")
+            weights = None if weights is None else weights.reshape(-1)
+            if structure.fills_with_zero:
+                kept = np.flatnonzero(items(filled))
+                filled, weights = filled[kept], None if weights is None else weights[kept]
             zero = needs_zero(structure, body)
             book = rounded(fit(np.ascontiguousarray(filled), weights, k, zero), values.dtype)
         codec = cls(np.empty(0, np.uint8), book, check=False)
@@ -246,12 +253,12 @@ class Codebook(Codec):
 
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Looks values up some rows at a time, and puts them in their places."""
-        if structure.kind == "csc":
+        if structure.axis:  # rows are nowhere together
             structure.decode(items(self.decode(structure)), low, high, items(out))
             return
-        groups = nm_groups(structure)
-        values = None if groups is None else streams.by_rows(structure, self.codes, self.bits)
-        if groups is not None and values is not None and out.size:
+        groups = structure.packed_rows()
+        values = streams.by_rows(structure, self.codes, self.bits) if isinstance(groups, NmRows) else None
+        if isinstance(groups, NmRows) and values is not None and out.size:
             books = self._books() if self.codebook.ndim == 1 else self._books()[low:high]
             table = zeros((len(books), 256), self.dtype, "tables of values")
             table[:, : self.k] = books
@@ -269,10 +276,7 @@ class Codebook(Codec):
 
 def needs_zero(structure: Layout, body: Array) -> bool:
     """Whether slots are filled up with +0: groups of nm with fewer than N values, blocks that stick out."""
-    if structure.kind == "nm":
-        return bool(body.size) and not bool((items(np.ascontiguousarray(body)) != 0).all())
-    (rows, cols), step = structure.shape, structure.row_step
-    return structure.kind == "bsr" and bool(body.size) and bool(rows % step or cols % body.shape[-1])
+    return structure.fills_with_zero and not bool((items(np.ascontiguousarray(body)) != 0).all())
 
 
 def given_codebook(codebook: object, dtype: Dtype, k: int, rows: int | None) -> Array:
@@ -350,7 +354,7 @@ def _fit_rows(structure: Layout, body: Array, options: Options) -> Array:
     books = zeros((structure.shape[0], options["k"]), body.dtype, "codebooks")
     zero, weights = needs_zero(structure, body), options.get("weights")
     for line, flat in by_row(structure):
-        if structure.kind == "nm":
+        if structure.fills_with_zero:
             flat = flat[items(np.ascontiguousarray(body)).reshape(-1)[flat] != 0]
         values = body.reshape(-1)[flat]
         chosen = None if weights is None else weights.reshape(-1)[flat]

@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsefmt.base.coerce import as_array, plain
 from sparsefmt.base.dtypes import Array, Dtype, items, native
-from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
 
 _NONE = np.empty((0, 0), np.uint8)
@@ -67,7 +67,7 @@ class Raw(Codec):
         return 8 * self.data.itemsize
 
     def fits(self, structure: Layout) -> None:
-        """Checks the shape, and that nm gets no complex values.
+        """Checks the shape, and that the structure holds the dtype.
 
         Raises:
             FormatError: another shape.
@@ -77,9 +77,7 @@ class Raw(Codec):
         if self.data.shape != want:
             msg = f"values have shape {self.data.shape}, want {want} for {structure.kind}"
             raise FormatError(msg)
-        if structure.kind == "nm" and self.dtype.kind == "c":
-            msg = f"nm does not hold {self.dtype}"
-            raise DtypeError(msg)
+        structure.check_dtype(self.dtype)
 
     def lift(self, structure: Layout) -> Array:
         """The bits of the values."""

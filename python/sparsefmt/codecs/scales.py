@@ -1,17 +1,127 @@
-"""Scales and zero points: the grid on the dense matrix, and how its entries follow from the stored values."""
+"""Scales: the grid on the dense matrix, its options, and how its entries follow from the stored values."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sparsefmt.base.alloc import empty, repeated, spread, zeros
 from sparsefmt.base.dtypes import Array, Dtype
-from sparsefmt.base.errors import CodecError
-from sparsefmt.codecs.base import Layout
+from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.codecs.base import Layout, Options
 from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
-from sparsefmt.kernels.segments import segment_extremes
+from sparsefmt.kernels.affine_segments import segment_extremes
 
 ROW, TENSOR = 0, -1  # a group of columns that is the whole row, or shared by all rows
+_NAMED = {"row": ROW, "tensor": TENSOR}
+_WIDEST = 2**31 - 1  # columns per scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scales:
+    """A scale for every `group` columns of a row of the dense matrix: `grid[row, column // group]`.
+
+    `grid` (rows, groups) float16 or float32, finite and above 0; (rows, 1) with one per row (`group` 0), (1, 1) with
+    one for the tensor (-1). The last group of a row may be short.
+    """
+
+    grid: Array
+    group: int
+
+    def check(self) -> None:
+        """Checks the dtype and every scale.
+
+        Raises:
+            FormatError: one is not finite and above 0.
+        """
+        if self.grid.dtype not in (np.float16, np.float32):
+            msg = f"scale: want float16 or float32, got {self.grid.dtype}"
+            raise FormatError(msg)
+        bad = ~((self.grid > 0) & np.isfinite(self.grid))
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            msg = f"scale{list(at)} = {self.grid[at]}; want finite and above 0"
+            raise FormatError(msg)
+
+    def fits(self, structure: Layout) -> None:
+        """Checks the shape of the grid against the matrix.
+
+        Raises:
+            FormatError: it is another one.
+        """
+        want = grid_shape(structure.shape, self.group)
+        if self.grid.shape != want:
+            msg = f"scale: want shape {want}, got {self.grid.shape}"
+            raise FormatError(msg)
+
+    @property
+    def param(self) -> int | str:
+        """The group as files name it: columns, "row" or "tensor"."""
+        return {group: name for name, group in _NAMED.items()}.get(self.group, self.group)
+
+    @property
+    def text(self) -> tuple[str, str]:
+        """The options for group and dtype in the canonical codec text, empty for the defaults."""
+        group = {ROW: "", TENSOR: ":tensor"}.get(self.group, f":g{self.group}")
+        return group, ":f32" if self.grid.dtype == np.float32 else ""
+
+    def rows(self, low: int, high: int, grid: Array | None = None) -> Array:
+        """The entries for rows `low..high`, or those of another grid of the same shape."""
+        grid = self.grid if grid is None else grid
+        return grid if self.group == TENSOR else grid[low:high]
+
+
+def group_of(param: object) -> int:
+    """The group from what `Scales.param` gave.
+
+    Raises:
+        FormatError: it is something else.
+    """
+    number = _NAMED.get(param) if isinstance(param, str) else param
+    if type(number) is not int or not (0 < number <= _WIDEST or param in _NAMED):
+        msg = f'group = {str(param)[:40]!r}; want 1..{_WIDEST} columns, "row" or "tensor"'
+        raise FormatError(msg)
+    return number
+
+
+def scale_options(text: str, *flags: str) -> Options:
+    """The group (default: a scale per row), the dtype of scales, and which of `flags` are set, from ":option...".
+
+    Raises:
+        CodecError: an option is unknown, or two say the same.
+    """
+    options: Options = {"group": ROW, "dtype": np.dtype(np.float16), **dict.fromkeys(flags, False)}
+    seen = set()
+    for option in filter(None, text.split(":")):
+        key, value = _option(option, flags)
+        if key in seen:
+            msg = f"option :{option} says again what another one says"
+            raise CodecError(msg)
+        seen.add(key)
+        options[key] = value
+    return options
+
+
+def _option(option: str, flags: tuple[str, ...]) -> tuple[str, Any]:
+    """What an option sets, and to what."""
+    if option in flags:
+        return option, True
+    if option == "f32":
+        return "dtype", np.dtype(np.float32)
+    if option in _NAMED:
+        return "group", _NAMED[option]
+    if option[0] == "g" and option[1:].isascii() and option[1:].isdigit() and 0 < int(option[1:]) <= _WIDEST:
+        return "group", int(option[1:])
+    raise CodecError(_unknown(option, flags))
+
+
+def _unknown(option: str, flags: tuple[str, ...]) -> str:
+    if option in ("f16", "fp16", "float16"):
+        return f"option :{option} is left out: scales are float16 unless :f32 asks for float32"
+    if option in ("sym", "symm", "symmetric") and "asym" in flags:
+        return f"option :{option} is left out: codes are symmetric unless :asym asks for zero points"
+    have = ":gK (K columns per scale), :row, :tensor"
+    return f"option :{option} is unknown; have {', '.join((have, *(f':{flag}' for flag in flags), ':f32'))}"
 
 
 def grid_shape(shape: tuple[int, int], group: int) -> tuple[int, int]:
@@ -98,40 +208,58 @@ def not_finite(structure: Layout, body: Array) -> CodecError:
 
 
 def rounded_scale(span: Array, steps: int, dtype: Dtype) -> Array:
-    """`span / steps` in the scale dtype; 1 where the span is 0; rounded up where it is subnormal and too small.
+    """`span / steps` in the scale dtype; see `quotients`.
 
     Raises:
-        CodecError: a scale is beyond the dtype.
+        CodecError: a scale is beyond the dtype, or too small for it.
     """
-    scale = quotients(span, steps, dtype)
+    return checked_scale(quotients(span, steps, dtype), span / span.dtype.type(steps))
+
+
+def checked_scale(scale: Array, exact: Array) -> Array:
+    """`scale`, which is `exact` rounded by `quotients`.
+
+    Raises:
+        CodecError: a scale is beyond the dtype, or too small for it.
+    """
+    way = "; use the option :f32" if scale.dtype == np.float16 else ""
     if not np.isfinite(scale).all():
-        way = "; use the option :f32" if dtype == np.float16 else ""
-        msg = f"the scale {float((span / span.dtype.type(steps)).max()):.6g} is beyond {dtype}{way}"
+        msg = f"the scale {float(exact.max()):.6g} is beyond {scale.dtype}{way}"
+        raise CodecError(msg)
+    if not scale.all():
+        at = tuple(int(i) for i in np.argwhere(scale == 0)[0])
+        lost = "values would lose another 1/512 of the largest"
+        msg = f"the scale {float(exact[at]):.6g} is too small for {scale.dtype}: {lost}{way}"
         raise CodecError(msg)
     return scale
 
 
 def make_scales(
-    low: Array, high: Array, bits: int, asym: bool, dtype: Dtype, whole: bool
+    low: Array, high: Array, steps: int, asym: bool, dtype: Dtype, whole: bool
 ) -> tuple[Array, Array | None]:
     """Scales, and zero points (uint8) for asymmetric codes, from the extremes of every group.
 
-    `whole`: the values are integers, and the scale is 1.
+    `steps`: the largest code. `whole`: the values are integers, and the scale is 1.
 
     Raises:
-        CodecError: a scale is beyond the dtype, or integers that have no code.
+        CodecError: a scale is beyond the dtype or too small for it, or integers that have no code.
     """
-    steps = 2**bits - 1 if asym else 2 ** (bits - 1) - 1
     with np.errstate(all="ignore"):
         span = high - low if asym else np.maximum(-low, high)
     if whole:
         if span.size and span.max() > steps:
-            what = "a range" if asym else "a magnitude"
+            what, bits = "a range" if asym else "a magnitude", (steps + 1).bit_length() - int(asym)
             msg = f"integers with {what} of {int(span.max())} have no int{bits} code (at most {steps}); cast to a float"
             raise CodecError(msg)
         scale = np.ones(span.shape, dtype)
     else:
-        scale = rounded_scale(span, steps, dtype)
+        with np.errstate(all="ignore"):
+            exact = span / span.dtype.type(steps)
+            wide = ~np.isfinite(span)  # two finite values that are too far apart for their dtype
+            exact[wide] = (high / high.dtype.type(steps) - low / low.dtype.type(steps))[wide]
+            scale = quotients(span, steps, dtype)
+            scale[wide] = exact[wide].astype(dtype)
+        scale = checked_scale(scale, exact)
     if not asym:
         return scale, None
     with np.errstate(all="ignore"):

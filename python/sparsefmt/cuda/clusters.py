@@ -14,7 +14,7 @@ from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, cupy, empty
 from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
-from sparsefmt.kernels.kmeans import midpoints
+from sparsefmt.kernels.codebook import midpoints
 from sparsefmt.structures.base import Structure
 
 Pack = Callable[[Structure, DeviceArray, int], DeviceArray]
@@ -34,13 +34,13 @@ def encode(s: Structure, values: DeviceArray, dtype: Dtype, options: Options, pa
     found, counts = distinct(values)
     if dtype.kind not in "iu" and not np.isfinite(found.astype(np.float64)).all():
         raise Refused
-    zero = bool(s.kind == "nm" and values.size and counts[_bits(found) == 0].any())
+    zero = bool(s.fills_with_zero and values.size and counts[_bits(found) == 0].any())
     if given is not None:
         if is_device_array(given):
             given = to_host(given)
         book = given_codebook(given, dtype, k, None)
     else:
-        if s.kind == "nm":
+        if s.fills_with_zero:
             kept = _bits(found) != 0
             found, counts = found[kept], counts[kept]
         order = np.argsort(found.astype(np.float64), kind="stable")

@@ -11,7 +11,7 @@ import numpy as np
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Dtype
 from sparsefmt.base.errors import BackendError
-from sparsefmt.codecs.affine import Affine, Int4
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
@@ -78,6 +78,18 @@ def body_shape(s: Structure, slots: int) -> tuple[int, ...]:
         return s.shape[0], s.groups * s.n
     shape: tuple[int, ...] = s.slot_shape(8)
     return s.shape if isinstance(s, Dense) else (slots, *shape[1:]) if len(shape) == 1 else shape
+
+
+def coded(codec: Codec) -> Codebook:
+    """`codec`, which is none of the others, as a codebook.
+
+    Raises:
+        BackendError: kernels do not know the codec.
+    """
+    if not isinstance(codec, Codebook):
+        msg = f"the GPU has no kernels for the codec {codec.text!r}; move the tensor back: t.to('cpu')"
+        raise BackendError(msg)
+    return codec
 
 
 # Streams
@@ -163,7 +175,7 @@ def _encode_affine(s: Structure, values: DeviceArray, dtype: Dtype, codec: type[
     if values.size:
         args = (values, group, shape[1], bits, int(asym), scale, point, codes)
         launch.run("codec", "quantize", macros, place.threads, *place.args, *args)
-    stored = pack(s, codes, 4) if codec is Int4 else widened(s, codes, 8).view(np.uint8 if asym else np.int8)
+    stored = pack(s, codes, bits) if bits < 8 else widened(s, codes, 8).view(np.uint8 if asym else np.int8)
     return codec(stored, scale, point, group, dtype, check=False)
 
 
@@ -194,14 +206,14 @@ def slot_count(s: Structure, codec: Codec) -> int:
 
 
 def fetched(s: Structure, codec: Codec, low: int, high: int) -> DeviceArray:
-    """The codes of rows `low..high` (nm, dense) or all, one byte each in the shape of the body; int4 sign-extended."""
+    """The codes of rows `low..high` (nm, dense) or all, one byte each in the shape of the body, sign-extended."""
     part = rows_of(s, low, high)
     shape = body_shape(part, slot_count(s, codec) if part is s else part.slots)
-    if isinstance(codec, Affine) and not isinstance(codec, Int4):
+    if isinstance(codec, Affine) and codec.bits == 8:
         codes = codec.codes if part is s else codec.codes[low:high]
         body = codes[:, : shape[1]] if s.padded else codes
         return cupy().ascontiguousarray(body).view(np.uint8)
-    bits, sign = codec.slot_bits, isinstance(codec, Int4) and codec.zero_point is None
+    bits, sign = codec.slot_bits, isinstance(codec, Affine) and codec.zero_point is None
     first = 0 if part is s else low
     return unpack(s, codec.arrays()["codes"], bits, shape, first, sign=sign)
 
@@ -224,7 +236,7 @@ def decode(s: Structure, codec: Codec, low: int, high: int) -> DeviceArray:
         macros = _affine_macros(place, codec.dtype, scale)
         launch.run("codec", "dequantize", macros, place.threads, *place.args, *args)
         return out
-    codec = _codebook(codec)
+    codec = coded(codec)
     books = codec.codebook if codec.codebook.ndim == 1 or part is s else codec.codebook[low:high]
     look_up(part, codes, books, out)
     return out
@@ -252,8 +264,7 @@ def lift(s: Structure, codec: Codec) -> DeviceArray:
     codes = fetched(s, codec, 0, rows)
     if isinstance(codec, Affine):
         return _shifted(s, codec, codes, -1)
-    codec = _codebook(codec)
-    return clusters.lift(codec, codes, lambda tables, out: look_up(s, codes, tables, out))
+    return clusters.lift(coded(codec), codes, lambda tables, out: look_up(s, codes, tables, out))
 
 
 def lower(s: Structure, slots: DeviceArray, codec: Codec) -> Codec:
@@ -263,9 +274,9 @@ def lower(s: Structure, slots: DeviceArray, codec: Codec) -> Codec:
         return Carried(data, False, codec.meaning) if isinstance(codec, Carried) else Raw(data, check=False)
     if isinstance(codec, Affine):
         codes = _shifted(s, codec, slots, 1)
-        stored = pack(s, codes, 4) if isinstance(codec, Int4) else widened(s, codes, 8).view(codec.codes.dtype)
+        stored = pack(s, codes, codec.bits) if codec.bits < 8 else widened(s, codes, 8).view(codec.codes.dtype)
         return type(codec)(stored, codec.scale, codec.zero_point, codec.group, codec.dtype, check=False)
-    codec = _codebook(codec)
+    codec = coded(codec)
     codes = clusters.lower(s.kind, codec, slots, lambda tables, out: look_up(s, slots, tables, out))
     return Codebook(pack(s, codes, codec.bits), codec.codebook, check=False)
 
@@ -277,23 +288,3 @@ def _shifted(s: Structure, codec: Affine, codes: DeviceArray, sign: int) -> Devi
     args = (codes, codec.group, codec.scale.shape[1], sign, codec.zero_point, out)
     launch.run("codec", "shift", _affine_macros(place, None, codec.scale), place.threads, *place.args, *args)
     return out
-
-
-def check_codec(kind: type[Codec]) -> None:
-    """Checks that the GPU knows a codec.
-
-    Raises:
-        BackendError: it does not.
-    """
-    known = issubclass(kind, Raw | Codebook) or (issubclass(kind, Affine) and kind.bits in (4, 8))
-    if not known:
-        msg = f"the GPU does not know the codec {kind.kind!r}; it has raw, int8, int4, kmeans; stay on the CPU"
-        raise BackendError(msg)
-
-
-def _codebook(codec: Codec) -> Codebook:
-    """The last of the codecs that the GPU knows."""
-    if not isinstance(codec, Codebook):
-        msg = f"the GPU does not know the codec {codec.kind!r}"
-        raise BackendError(msg)
-    return codec

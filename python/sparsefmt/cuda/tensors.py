@@ -6,6 +6,7 @@ from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
 from sparsefmt.base.dtypes import DTYPES, Dtype, native, zero_mask
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError
 from sparsefmt.base.limits import check_size
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
@@ -48,7 +49,8 @@ def move(t: SparseTensor, device: str) -> SparseTensor:
 
 
 def _codec_to_device(codec: Codec) -> Codec:
-    codecs.check_codec(type(codec))
+    if not isinstance(codec, Raw | Affine | Codebook):
+        codecs.coded(codec)
     if carrier(codec.dtype) == codec.dtype:
         return codec.map(to_device)
     if isinstance(codec, Raw):
@@ -93,12 +95,10 @@ def _on_host(a: object) -> object:
 def _encode(a: DeviceArray, target: Format, zero: str, prune: bool, score: object, codebook: object) -> SparseTensor:
     shape, dtype, nm = matrix_shape(a.shape), np.dtype(a.dtype), target.structure.kind == "nm"
     codec: type[Codec] = Raw if target.codec is None else target.codec
-    codecs.check_codec(codec)
     zero_mask(dtype, zero)
     if (prune and not nm) or (score is not None and not prune) or (codebook is not None and codec is not Codebook):
         raise Refused
-    if nm and dtype.kind == "c":
-        raise Refused
+    target.structure.check_dtype(dtype)
     w = contiguous(a).reshape(shape)
     structure, slots = structures.encode(
         w, dtype, zero, target.structure, target.params, raw=codec is Raw, keys=_keys(score, a.shape), prune=prune

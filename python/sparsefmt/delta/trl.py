@@ -43,10 +43,11 @@ class TrlVersion(Version):
 
 def sniff(path: Path) -> bool:
     """Whether it is such a file."""
-    if path.suffix != ".safetensors" or not path.is_file():
+    try:
+        with reading(path) as file:
+            return file.metadata.get("format") == FORMAT
+    except CorruptFileError:
         return False
-    with reading(path) as file:
-        return file.metadata.get("format") == FORMAT
 
 
 def open_version(path: Path) -> Version:

@@ -35,8 +35,13 @@ def formats() -> list[str]:
     >>> formats()[:6]
     ['dense', 'coo', 'csr', 'csc', 'bsr{R}x{C}', 'bitmask[@64]']
     """
-    codecs = [f"{{structure}}/{c.template}" for c in CODECS.values() if c is not Raw]
+    codecs = [f"{{structure}}/{template}" for template in codec_templates() if template != Raw.template]
     return [*(s.template for s in STRUCTURES.values()), *codecs]
+
+
+def codec_templates() -> list[str]:
+    """The templates of all codec texts; codecs that differ in a number share one."""
+    return list(dict.fromkeys(codec.template for codec in CODECS.values()))
 
 
 def parse_codec(text: str) -> tuple[type[Codec], Options]:
@@ -53,7 +58,7 @@ def parse_codec(text: str) -> tuple[type[Codec], Options]:
             except CodecError as e:
                 msg = f"codec {text!r}: {e}"
                 raise CodecError(msg) from None
-    msg = f"codec {text!r} is unknown; have {', '.join(c.template for c in CODECS.values())}"
+    msg = f"codec {text!r} is unknown; have {', '.join(codec_templates())}"
     raise CodecError(msg)
 
 

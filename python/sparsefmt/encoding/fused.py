@@ -14,13 +14,14 @@ from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.codebook import Codebook, Nearest, given_codebook
 from sparsefmt.codecs.codebook import nearest as find_nearest
+from sparsefmt.codecs.codes import Codes, code_range
 from sparsefmt.codecs.fit import count, fit, fit_counted, rounded
 from sparsefmt.codecs.scales import TENSOR, columns, extremes, grid_shape, make_scales
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.encoding.row_blocks import BitmaskPieces, CsrPieces, DensePieces, NmPieces, Piece, Pieces, pieces
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
 from sparsefmt.kernels.clustered import nm_nearest_encode
-from sparsefmt.kernels.fused import SINGLES, bits_affine_encode, csr_affine_encode, nm_affine_encode
-from sparsefmt.kernels.kmeans import nearest16
+from sparsefmt.kernels.codebook import nearest16
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
@@ -49,9 +50,10 @@ def encode(
     try:
         if issubclass(kind, Affine):
             grouped = _EVERY if target.structure is Dense else params
-            if target.structure in (Nm, Dense) and score is None and _is_simple(w, grouped, options):
+            at_once = kind.bits in FUSED_BITS
+            if at_once and target.structure in (Nm, Dense) and score is None and _is_simple(w, grouped, options):
                 return _encode_whole(w, zero, target.structure, grouped, kind, options, prune)
-            if target.structure in (Bitmask, Csr) and _is_symmetric(w, options):
+            if at_once and target.structure in (Bitmask, Csr) and _is_symmetric(w, options):
                 return _encode_rows(w, zero, target, kind, options)
             source = pieces(w, zero, target.structure, params, prune, score)
             return None if source is None else _affine(source, kind, options)
@@ -110,8 +112,7 @@ def _encode_whole(
         made, codes = Dense(w.shape), np.empty((w.shape[0], 0), np.uint8)
     else:
         made, codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
-    shape = made.slot_shape(8) if kind.bits == 8 else streams.stored_shape(made, kind.bits)
-    stored = empty(shape, np.uint8, "codes")
+    stored = empty(Codes(kind.bits, None).shape(made), np.uint8, "codes")
     values = stored.reshape(w.shape[0], -1)
     scale = empty(grid_shape(w.shape, options["group"]), options["dtype"], "scales")
     group = columns(w.shape, options["group"])
@@ -169,21 +170,23 @@ class _Store:
 def _affine(source: Pieces, kind: type[Affine], options: Options) -> tuple[Structure, Affine]:
     w, group, asym, dtype = source.w, options["group"], options["asym"], options["dtype"]
     whole, shape = w.dtype.name in INTEGERS, grid_shape(w.shape, group)
+    steps = code_range(kind.bits, asym=asym)
     scale, point = empty(shape, dtype, "scales"), empty(shape, np.uint8, "zero points") if asym else None
     if group == TENSOR:
         lows, highs = zip(*(extremes(p.part, p.slots, group) for p in source), strict=True)
-        scale, point = make_scales(np.minimum.reduce(lows), np.maximum.reduce(highs), kind.bits, asym, dtype, whole)
+        scale, point = make_scales(np.minimum.reduce(lows), np.maximum.reduce(highs), steps, asym, dtype, whole)
     store = _Store(source.structure, kind.bits, kind.bits < 8)
     for piece in source:
         low, high, part, slots = piece
         entries = scale, point
         if group != TENSOR:
-            entries = make_scales(*extremes(part, slots, group), kind.bits, asym, dtype, whole)
+            entries = make_scales(*extremes(part, slots, group), steps, asym, dtype, whole)
             scale[low:high] = entries[0]
             if point is not None:
                 point[low:high] = entries[1]
         codec = kind(_EMPTY, *entries, group, w.dtype, check=False)
-        store.put(piece, codec.shifted(part, codec.quantized(part, slots)))
+        codes = codec.coding.shift(part, codec.quantized(part, slots), group, 1)
+        store.put(piece, codes)
     return source.structure, _stored(kind, store.close(), scale, point, group, w.dtype)
 
 

@@ -10,13 +10,14 @@ from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.matrix import Matrix, blocks
-from sparsefmt.kernels.rowwise import bits_gather, dense_row_counts, dense_to_bits, dense_to_csr
+from sparsefmt.kernels.bitmask import bits_gather, dense_to_bits
+from sparsefmt.kernels.csr import dense_row_counts, dense_to_csr
 from sparsefmt.kernels.settings import cpu_features
 from sparsefmt.structures.base import Params, Structure
 from sparsefmt.structures.bitmask import Bitmask, row_bytes
 from sparsefmt.structures.csr import Csr, offsets, rebased
 from sparsefmt.structures.dense import Dense
-from sparsefmt.structures.nm import Nm, check_real
+from sparsefmt.structures.nm import Nm
 
 _BYTES = 1 << 19  # of the matrix that each thread works on at once; half of it where they must be copied first
 
@@ -125,7 +126,7 @@ class NmPieces(Pieces):
 
     def __init__(self, w: Matrix, zero: int, params: Params, prune: bool, score: Array | None) -> None:
         super().__init__(w, zero)
-        check_real(w)
+        Nm.check_dtype(w.dtype)
         self._bare, self.prune, self.score = {**params, "align": 1}, prune, score
         made, self.codes, _ = Nm.allocate(w.shape, params, np.dtype("u1"), slots=False)
         self.structure, self._per_row = made, made.groups * made.n

@@ -23,8 +23,8 @@ from sparsefmt.base.errors import FormatError, SizeError
 from sparsefmt.base.limits import check_size, max_bytes
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
-from sparsefmt.kernels import checks
 from sparsefmt.kernels import matrix_market as kernels
+from sparsefmt.kernels.coo import coo_check
 from sparsefmt.kernels.matrix_market import COMPLEX, HERMITIAN, PATTERN, SKEW, UNSIGNED
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
@@ -283,7 +283,7 @@ def _sparse(text: Any, head: _Head) -> SparseTensor:  # noqa: ANN401
         row, col = np.concatenate([row, col[off]]), np.concatenate([col, row[off]])
         values = np.concatenate([values, other])
     structure: Structure = Coo(row, col, head.shape, check=False)
-    if checks.coo_check(row, col, head.shape)[0]:
+    if coo_check(row, col, head.shape)[0]:
         found = rows_from_triplets(row, col, values, head.shape)
         if found is not None:
             structure, values = Csr(found[0], found[1], head.shape, check=False), found[2]

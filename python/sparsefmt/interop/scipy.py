@@ -11,7 +11,9 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import expand_indptr
+from sparsefmt.kernels import coo as coo_kernels
+from sparsefmt.kernels import csr as csr_kernels
+from sparsefmt.kernels.coo import expand_indptr
 from sparsefmt.structures.base import Structure, as_index_pair
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
@@ -117,7 +119,7 @@ def _compressed(m: Any, kind: type[Csr] | type[Csc]) -> Built:  # noqa: ANN401
     matrix = matrix_shape(shape)
     lines, bound = (matrix[kind.axis], matrix[1 - kind.axis])
     indptr, indices, data = _trimmed(m, lines, 1, matrix)
-    finding = checks.csr_check(indptr, indices, bound)
+    finding = csr_kernels.csr_check(indptr, indices, bound)
     if finding[0] == checks.ORDER:
         line = empty(len(indices), indices.dtype, "rows")
         expand_indptr(indptr, line)
@@ -153,7 +155,7 @@ def _bsr(m: Any) -> Built:  # noqa: ANN401
         msg = f"data: blocks of {r} x {c} do not divide the shape {(rows, cols)}"
         raise FormatError(msg)
     indptr, indices, data = _trimmed(m, rows // r, 3, (rows, cols))
-    finding = checks.csr_check(indptr, indices, cols // c)
+    finding = csr_kernels.csr_check(indptr, indices, cols // c)
     if finding[0] == checks.ORDER:
         line = empty(len(indices), indices.dtype, "rows")
         expand_indptr(indptr, line)
@@ -191,7 +193,7 @@ def _from_coords(coords: tuple[Array, ...], data: Array, shape: tuple[int, ...])
         for a, n in zip(coords[:-1], shape[:-1], strict=True):
             row = row * row.dtype.type(n) + a.astype(row.dtype)
     row, col = as_index_pair(row, coords[-1], ("row", "col"), *matrix, len(data))
-    code, at = checks.coo_check(row, col, matrix)
+    code, at = coo_kernels.coo_check(row, col, matrix)
     if code == checks.ROW_RANGE or code == checks.RANGE:
         raise _misplaced(coords, shape, 0 if code == checks.ROW_RANGE else len(shape) - 1, at)
     if code == checks.ORDER:

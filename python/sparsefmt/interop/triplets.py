@@ -4,8 +4,8 @@ import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, items
-from sparsefmt.kernels.checks import csr_check
-from sparsefmt.kernels.rowwise import coo_order, coo_to_csr
+from sparsefmt.kernels.coo import coo_order, coo_to_csr
+from sparsefmt.kernels.csr import csr_check
 
 
 def sum_runs(data: Array, starts: Array) -> Array:

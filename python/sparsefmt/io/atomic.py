@@ -17,20 +17,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A new file to write, which takes the place of `path` when the block ends without an error.
 
     The bytes go to a temporary file in the same folder, reach the disk, and are renamed. Whoever has the old file
-    open or mapped keeps it. A file that is replaced hands on its mode, a new one honours the umask. A symbolic link
-    is followed.
+    open or mapped keeps it. A file that is replaced hands on its mode, and its owner and extended attributes where the
+    system permits; a new one honours the umask. A symbolic link is followed. Errors of the system name the file.
 
     Raises:
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
-        FormatError: `path` is neither a file nor free, e.g. a device.
+        FormatError: `path` is neither a file nor free, e.g. a device, or no path at all.
     """
+    if "\0" in os.fsdecode(path):
+        msg = f"path {os.fsdecode(path)!r} holds a NUL, which no file name does"
+        raise FormatError(msg)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(target.parent))
-    mode = None
+    mode, old = None, None
     with contextlib.suppress(FileNotFoundError):
-        mode = target.stat().st_mode
+        old = target.stat()
+        mode = old.st_mode
     if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would go", str(target))
     if mode is not None and not stat.S_ISREG(mode):
@@ -40,17 +44,31 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(number, "wb") as file:
-            if mode is not None:
-                os.fchmod(number, stat.S_IMODE(mode))
+            if old is not None:
+                _hand_on(old, target, number)
             yield file
             file.flush()
             os.fsync(number)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as e:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+        if isinstance(e, OSError) and e.filename is None and e.errno is not None:  # a full disk
+            raise OSError(e.errno, e.strerror or os.strerror(e.errno), str(target)) from e
         raise
     sync_folder(target.parent)
+
+
+def _hand_on(old: os.stat_result, target: Path, number: int) -> None:
+    """Gives the new file owner, extended attributes and mode of the old one, as far as that is permitted."""
+    with contextlib.suppress(OSError):
+        os.fchown(number, old.st_uid, old.st_gid)
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):
+            for name in os.listxattr(target):
+                with contextlib.suppress(OSError):
+                    os.setxattr(number, name, os.getxattr(target, name))
+    os.fchmod(number, stat.S_IMODE(old.st_mode))  # last: a new owner clears bits
 
 
 def sync_folder(folder: Path) -> None:

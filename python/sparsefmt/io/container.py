@@ -16,7 +16,7 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import is_aligned
 from sparsefmt.base.dtypes import DTYPES, Array
-from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
+from sparsefmt.base.errors import CorruptFileError, DtypeError, FormatError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.io.foreign import SNIFFED, kind_of
 from sparsefmt.kernels.header import parse_header
@@ -99,6 +99,23 @@ def naming(path: str) -> Iterator[None]:
         raise type(e)(msg) from None
 
 
+def checked_path(path: object) -> str:
+    """A path as text.
+
+    Raises:
+        TypeError: it is none, e.g. an open file or bytes.
+        FormatError: it holds a NUL.
+    """
+    if not isinstance(path, str | os.PathLike):
+        msg = f"want a path, got {type(path).__name__}; of an open file pass its name, bytes write to a file first"
+        raise TypeError(msg)
+    text = os.fsdecode(path)
+    if "\0" in text:
+        msg = f"path {text!r} holds a NUL, which no file name does"
+        raise FormatError(msg)
+    return text
+
+
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str], *, mapped: bool = True) -> Iterator[Container]:
     """The container at `path`. Errors of this package that are raised inside name the path.
@@ -112,7 +129,7 @@ def reading(path: str | os.PathLike[str], *, mapped: bool = True) -> Iterator[Co
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
     """
-    with naming(os.fsdecode(path)), File(path) as file:
+    with naming(checked_path(path)), File(path) as file:
         yield container(path, file, mapped=mapped)
 
 

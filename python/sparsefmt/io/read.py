@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import CodecError, CorruptFileError, FormatError
+from sparsefmt.base.errors import CodecError, CorruptFileError, DtypeError, FormatError, SizeError
 from sparsefmt.io import schema
 from sparsefmt.io.container import Container, reading
 from sparsefmt.io.dtypes import PAIRED
@@ -53,6 +53,17 @@ class Catalog:
             msg = f"tensor {name!r}: {e}"
             raise CorruptFileError(msg) from None
 
+    def _part_array(self, key: str, dtype: str) -> Array:
+        """An array of a packed tensor; a dtype or a shape that no part has is damage."""
+        try:
+            return self.file.array(key, dtype)
+        except DtypeError as e:
+            raise CorruptFileError(str(e)) from None
+        except SizeError as e:
+            if self.file.stored[key].end > self.file.stored[key].start:
+                raise
+            raise CorruptFileError(str(e)) from None
+
     def _packed(self, name: str, entry: schema.Entry) -> SparseTensor | Array:
         if not entry.parts:
             a = self.file.array(name, PAIRED)
@@ -65,7 +76,7 @@ class Catalog:
             msg = f"array {extra[0]!r} belongs to none of its parts"
             raise CorruptFileError(msg)
         parts = {
-            role: {n: self.file.array(schema.key(name, role, n), dtype) for n, dtype in p.arrays.items()}
+            role: {n: self._part_array(schema.key(name, role, n), dtype) for n, dtype in p.arrays.items()}
             for role, p in entry.parts.items()
         }
         structure, values = ((entry.parts[r].kind, parts[r], entry.parts[r].params) for r in schema.PARTS)

@@ -11,7 +11,7 @@ from sparsefmt.codecs.base import Codec
 from sparsefmt.io.container import reading
 from sparsefmt.io.dtypes import VIEWS
 from sparsefmt.io.read import Catalog
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.tensor.sparse import SparseTensor
 
 PLAIN = "plain"

@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from sparsefmt.structures.registry import STRUCTURES
 
 KEY = "sparsefmt"
 METADATA = "__metadata__"
-VERSION = 1
+VERSION = 2
+"""The newest version of an entry; each has the oldest that knows its parts: 2 for int2, int3, int5, int6, int7."""
 PARTS = ("structure", "values")
 _MAX_RANK, _MAX_LENGTH = 64, 2**63 - 1
 _STRUCTURE_DTYPES = ("uint8", "int32", "int64")
@@ -39,10 +40,16 @@ class Entry:
     dtype: str
     parts: dict[str, PartEntry]
 
+    @property
+    def version(self) -> int:
+        """The oldest version that knows its parts."""
+        registries: dict[str, Mapping[str, type[Part]]] = {"structure": STRUCTURES, "values": CODECS}
+        return max((registries[role][p.kind].since for role, p in self.parts.items()), default=1)
+
     def to_json(self) -> dict[str, Any]:
         """What stands in the file."""
         parts = {name: {"kind": p.kind, "params": p.params, "arrays": p.arrays} for name, p in self.parts.items()}
-        return {"version": VERSION, "shape": list(self.shape), "dtype": self.dtype, **parts}
+        return {"version": self.version, "shape": list(self.shape), "dtype": self.dtype, **parts}
 
 
 def key(name: str, part: str, array: str) -> str:
@@ -64,7 +71,11 @@ def owned(keys: list[str], name: str) -> list[str]:
 
 def dump(entries: dict[str, Entry]) -> str:
     """The JSON text; the same for every order of the entries."""
-    tensors = {name: entry.to_json() for name, entry in entries.items()}
+    return dump_json({name: entry.to_json() for name, entry in entries.items()})
+
+
+def dump_json(tensors: dict[str, dict[str, Any]]) -> str:
+    """The same for entries that are JSON already."""
     return json.dumps({"tensors": tensors}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -108,8 +119,9 @@ def parse(value: object) -> Entry:
     if not isinstance(value, dict) or not _is_int(value.get("version")):
         msg = "want an object with a version"
         raise CorruptFileError(msg)
-    if value["version"] != VERSION:
-        msg = f"it has version {str(value['version'])[:40]}, this sparsefmt reads version {VERSION}; upgrade sparsefmt"
+    version = value["version"]
+    if not 1 <= version <= VERSION:
+        msg = f"it has version {str(version)[:40]}, this sparsefmt reads versions 1 to {VERSION}; upgrade sparsefmt"
         raise VersionError(msg)
     plain = not has_parts(value)
     _fields(value, ("version", "shape", "dtype", *(() if plain else PARTS)), "its entry")
@@ -123,7 +135,11 @@ def parse(value: object) -> Entry:
         msg = f"it has no structure and no values, which only {PAIRED} has; got {dtype}"
         raise CorruptFileError(msg)
     parts = {} if plain else {name: _part(name, value[name]) for name in PARTS}
-    return Entry(_shape(value["shape"], 0 if plain else 1), dtype, parts)
+    made = Entry(_shape(value["shape"], 0 if plain else 1), dtype, parts)
+    if made.version != version:
+        msg = f"it has version {version}, but its parts are of version {made.version}"
+        raise CorruptFileError(msg)
+    return made
 
 
 def _is_int(n: object) -> bool:

@@ -22,6 +22,8 @@ from sparsefmt.io.dtypes import PAIRED, has_odd_bools, stored_as
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.sparse import SparseTensor
 
+_MOST_PAIRED = 63  # axes of an array whose items take an axis of two in the file
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -133,10 +135,10 @@ def _plan(tensors: object) -> tuple[list[Item], dict[str, schema.Entry]]:
             msg = f"name {name!r}: want a text, not empty and not {schema.METADATA!r}"
             raise FormatError(msg)
         if isinstance(t, SparseTensor):
-            items, entries[name] = _packed(name, t.to("cpu"))
+            items, entries[name] = packed_items(name, t.to("cpu"))
             found += items
         else:
-            a = _plain(name, t)
+            a = plain_array(name, t)
             found.append(Item(name, a, *stored_as(a.dtype)[::-1]))
             if a.dtype.name == PAIRED:
                 entries[name] = schema.Entry(a.shape, PAIRED, {})
@@ -144,7 +146,8 @@ def _plan(tensors: object) -> tuple[list[Item], dict[str, schema.Entry]]:
     return found, entries
 
 
-def _packed(name: str, t: SparseTensor) -> tuple[list[Item], schema.Entry]:
+def packed_items(name: str, t: SparseTensor) -> tuple[list[Item], schema.Entry]:
+    """The arrays of a packed tensor, and its entry in the JSON."""
     items: list[Item] = []
     entries: dict[str, schema.PartEntry] = {}
     canonical = index_dtype(*t.structure.shape, t.structure.slots)
@@ -160,7 +163,13 @@ def _packed(name: str, t: SparseTensor) -> tuple[list[Item], schema.Entry]:
     return items, schema.Entry(t.shape, t.dtype.name, entries)
 
 
-def _plain(name: str, t: object) -> Array:
+def plain_array(name: str, t: object) -> Array:
+    """A plain tensor, checked.
+
+    Raises:
+        DtypeError: the container does not have its dtype.
+        FormatError: it is no array.
+    """
     if isinstance(t, np.ma.MaskedArray):
         msg = f"tensor {name!r} is a masked array; fill it first: a.filled(0)"
         raise DtypeError(msg)
@@ -179,6 +188,9 @@ def _plain(name: str, t: object) -> Array:
     except DtypeError as e:
         msg = f"tensor {name!r}: {e}"
         raise DtypeError(msg) from None
+    if t.dtype.name == PAIRED and t.ndim > _MOST_PAIRED:
+        msg = f"tensor {name!r}: {PAIRED} of rank {t.ndim} needs one axis more than NumPy has; reshape it"
+        raise FormatError(msg)
     return t
 
 
@@ -217,11 +229,11 @@ def _header(found: list[Item], metadata: dict[str, str]) -> bytes:
 
 
 def _write(file: BinaryIO, item: Item) -> None:
-    for chunk in _chunks(item.array, item.dtype):
+    for chunk in in_chunks(item.array, item.dtype):
         file.write(chunk.reshape(-1).view(np.uint8).data)
 
 
-def _chunks(a: Array, dtype: Dtype) -> Iterator[Array]:
+def in_chunks(a: Array, dtype: Dtype) -> Iterator[Array]:
     """`a` in C order as `dtype`: itself if it is that already, else in pieces of about a megabyte."""
     if not a.size:
         return

@@ -33,12 +33,18 @@ def spread(grid: Array, group: int, shape: tuple[int, int]) -> Array:
 def quotients(span: Array, steps: int, dtype: Dtype) -> Array:
     """The scales `span / steps` in their dtype; 1 where the span is 0; rounded up where subnormal and too small.
 
-    A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number.
+    A scale beyond the dtype is infinite, and one of a span that is not finite is no finite number. One that is
+    subnormal is 0 where half a step grows by more than 1/512 of the span, and a wider dtype would spare that: values
+    must not vanish unseen.
     """
     with np.errstate(all="ignore"):
-        scale = (span / span.dtype.type(steps)).astype(dtype)
-        short = (scale < np.finfo(dtype).smallest_normal) & (steps * scale.astype(np.float64) < span)
+        scale, wide = (span / span.dtype.type(steps)).astype(dtype), span.astype(np.float64)
+        subnormal = scale < np.finfo(dtype).smallest_normal
+        short = subnormal & (steps * scale.astype(np.float64) < wide)
         scale = np.where(short, np.nextafter(scale, dtype.type(np.inf)), scale)
+        if dtype != span.dtype:
+            more = steps * scale.astype(np.float64) - wide  # half a step grows by 1 / (2 steps) of it
+            scale = np.where(subnormal & (256 * more > steps * wide), dtype.type(0), scale)
     return np.asarray(np.where(span == 0, dtype.type(1), scale))
 
 

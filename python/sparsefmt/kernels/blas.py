@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.kernels.settings import cpu_features, num_threads
+from sparsefmt.kernels.settings import cpu_features, get_num_threads
 
 ROWS = 128  # of a block; fixed, because results depend on it
 _SETTERS = (
@@ -75,7 +75,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 def each(work: Callable[[int], None], count: int) -> None:
     """Calls `work` with 0..count - 1, in as many threads as kernels use; raises what one of them raised."""
-    workers = min(num_threads() if cpu_features()["isa"] != "numpy" else 1, count)
+    workers = min(get_num_threads() if cpu_features()["isa"] != "numpy" else 1, count)
     if workers <= 1:
         for i in range(count):
             work(i)

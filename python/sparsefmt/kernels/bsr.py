@@ -8,9 +8,8 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels.items import every_bit, nonzero
+from sparsefmt.kernels.items import changed, check_range, every_bit, nonzero, span
 from sparsefmt.kernels.registry import kernel
-from sparsefmt.kernels.rowwise import changed, check_range, span
 
 
 def blocked(w: Array, r: int, c: int) -> Array:

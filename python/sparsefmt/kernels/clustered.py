@@ -3,7 +3,7 @@
 import numpy as np
 
 from sparsefmt.base.dtypes import Array, item_dtype
-from sparsefmt.kernels.kmeans import decode_lut, nearest16
+from sparsefmt.kernels.codebook import decode_lut, nearest16
 from sparsefmt.kernels.nm import nm_decode, raw_slots
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.stream import unpack_stream

@@ -12,9 +12,8 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.checks import COUNT, END, FALLS, OK, PADDING, RANGE, START, Finding, first
-from sparsefmt.kernels.items import nonzero
+from sparsefmt.kernels.items import changed, check_range, nonzero, span
 from sparsefmt.kernels.registry import kernel
-from sparsefmt.kernels.rowwise import changed, check_range, span
 
 ESCAPE = 255
 

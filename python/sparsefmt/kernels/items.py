@@ -8,6 +8,7 @@ complex128 as the carrier of 16 bytes. The zero rule comes as `zero`, a mask of 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
 
 
 def nonzero(a: Array, zero: int) -> Array:
@@ -33,3 +34,41 @@ def pack_bits(keep: Array, bits: Array) -> None:
     packed = np.packbits(keep, axis=1, bitorder="little")
     bits[...] = 0
     bits[:, : packed.shape[1]] = packed
+
+
+def changed() -> FormatError:
+    """The error for an array that another thread wrote to between counting and filling."""
+    return FormatError("the array changed while it was read; do not write to it during a call")
+
+
+def span(indptr: Array) -> slice:
+    """The slots that belong to the rows of an indptr slice."""
+    return slice(int(indptr[0]), int(indptr[-1]))
+
+
+def check_range(indices: Array, bound: int) -> None:
+    """Raises FormatError at the first index outside 0..bound."""
+    bad = (indices < 0) | (indices >= bound)
+    if bad.any():
+        at = int(np.argmax(bad))
+        msg = f"index {int(indices[at])} at position {at} is out of range 0..{bound}"
+        raise FormatError(msg)
+
+
+def every(a: Array) -> Array:
+    """Tells for each item whether any of its bits is set (the rule "bits")."""
+    return nonzero(a, every_bit(a))
+
+
+def check_length(name: str, got: int, want: int) -> None:
+    """Raises FormatError where an array has another length than wanted."""
+    if got != want:
+        msg = f"{name} holds {got} items, want {want}"
+        raise FormatError(msg)
+
+
+def check_items(name: str, good: Array, want: str) -> None:
+    """Raises FormatError at the first item that is not good."""
+    if not good.all():
+        msg = f"{name}[{int(np.argmin(good))}]: want {want}"
+        raise FormatError(msg)

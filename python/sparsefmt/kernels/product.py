@@ -21,10 +21,11 @@ import numpy as np
 
 from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.kernels.affine import spread
+from sparsefmt.kernels.bitmask import bits_to_dense
 from sparsefmt.kernels.bsr import bsr_to_dense
+from sparsefmt.kernels.csr import csr_to_dense
 from sparsefmt.kernels.nm import nm_decode
 from sparsefmt.kernels.registry import kernel
-from sparsefmt.kernels.rowwise import bits_to_dense, csr_to_dense
 from sparsefmt.kernels.stream import unpack_stream
 
 DEPTH = 64  # columns of the matrix that are worked on at once where there are many columns of x

@@ -12,7 +12,8 @@ def set_num_threads(n: int | None) -> None:
     """Sets the number of threads that kernels use.
 
     Args:
-        n: 1..1024, or None for one per CPU (the default).
+        n: 1..1024, or None for the default: what `SPARSEFMT_NUM_THREADS` says, else one per CPU of the affinity mask,
+            and no more than the CPU quotas of the process's control groups pay for.
 
     Raises:
         FormatError: n is out of range.
@@ -39,12 +40,21 @@ def cpu_features() -> dict[str, Any]:
     if not NATIVE:
         return {"isa": "numpy", "available": {}, "threads": 1, "cpus": os.cpu_count()}
     isa, available = extension.cpu_features()
-    return {"isa": isa, "available": dict(available), "threads": extension.num_threads(), "cpus": os.cpu_count()}
+    return {"isa": isa, "available": dict(available), "threads": extension.get_num_threads(), "cpus": os.cpu_count()}
 
 
-def num_threads() -> int:
-    """How many threads kernels use."""
-    return extension.num_threads() if NATIVE else 1
+def get_num_threads() -> int:
+    """How many threads kernels use; 1 where the extension is switched off.
+
+    The default is what the environment variable `SPARSEFMT_NUM_THREADS` says (1..1024), else the number of CPUs in the
+    affinity mask of the process, and no more than the CPU quotas of its control groups and their parents pay for.
+
+    >>> set_num_threads(2)
+    >>> get_num_threads() in (1, 2)
+    True
+    >>> set_num_threads(None)
+    """
+    return extension.get_num_threads() if NATIVE else 1
 
 
 @functools.cache

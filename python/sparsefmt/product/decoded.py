@@ -8,8 +8,8 @@ from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.matrix import blocks
 from sparsefmt.codecs.base import Codec
-from sparsefmt.encoding.routes import HUBS, restructure
-from sparsefmt.kernels.settings import num_threads
+from sparsefmt.encoding.routes import restructure
+from sparsefmt.kernels.settings import get_num_threads
 from sparsefmt.product.dtypes import result_dtypes, summing_dtype
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.coo import Coo
@@ -22,14 +22,14 @@ def by_slots(s: Structure, itemsize: int) -> bool:
     if s.kind in ("dense", "nm") or 0 in s.shape:
         return False
     step_bytes = s.row_step * s.shape[1] * itemsize
-    return step_bytes > BUDGET or (s.kind in HUBS and s.shape[0] * s.shape[1] > 64 * s.slots)
+    return step_bytes > BUDGET or (s.keeps_slots and s.shape[0] * s.shape[1] > 64 * s.slots)
 
 
 def _decoded(s: Structure, values: Codec, compute: Dtype) -> Iterator[tuple[int, int, Array]]:
     """Blocks of rows in the dtype of the sums; each is valid until the next one is asked for."""
     (rows, cols), room = s.shape, None
     # Few blocks: for a while after each, the threads of BLAS wait for more on the CPUs that decode the next one.
-    budget = BUDGET * min(num_threads(), 4)
+    budget = BUDGET * min(get_num_threads(), 4)
     for low, high in blocks(rows, cols * max(values.dtype.itemsize, compute.itemsize), s.row_step, budget):
         if room is None:  # memory that was used before costs less
             room = empty((high - low, cols), values.dtype, "a block of rows")
@@ -59,7 +59,7 @@ def matmul(s: Structure, values: Codec, x: Array) -> Array:
     NaN and infinities in x pass through nonzero elements of w only.
     """
     vector = x.ndim == 1
-    result = result_dtypes(values.dtype, x.dtype)[0]
+    result = result_dtypes(values.dtype, x.dtype, s.shape[1])[0]
     compute = summing_dtype(values.dtype, x.dtype, s.shape[1])
     right = (x[:, None] if vector else x).astype(compute, copy=False)
     out = zeros((*right.shape[:-2], s.shape[0], right.shape[-1]), compute, "the product")
@@ -91,7 +91,7 @@ def matmul(s: Structure, values: Codec, x: Array) -> Array:
 
 def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
     """`x @ w` for x of shape (..., rows) or (rows,)."""
-    result = result_dtypes(values.dtype, x.dtype)[0]
+    result = result_dtypes(values.dtype, x.dtype, s.shape[0])[0]
     compute = summing_dtype(values.dtype, x.dtype, s.shape[0])
     left = x.astype(compute, copy=False)
     out = zeros((*x.shape[:-1], s.shape[1]), compute, "the product")

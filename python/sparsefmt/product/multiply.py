@@ -11,6 +11,7 @@ from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.routes import restructure
+from sparsefmt.kernels.affine_rows import FUSED_BITS
 from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product import decoded
 from sparsefmt.product.dtypes import result_dtypes, rounded
@@ -32,7 +33,7 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
         columns, calls = columns_of(x.shape)
         plan = plans(s, values, columns, x.dtype, calls)[0]
         if plan.kernel is not None or plan.whole:
-            result, compute = result_dtypes(values.dtype, x.dtype)
+            result, compute = result_dtypes(values.dtype, x.dtype, s.shape[1])
             if plan.kernel is not None:
                 made = packed(s, values, x, out, result, bf16=plan.bf16)
             else:
@@ -94,4 +95,5 @@ def takes_integers(s: Structure, values: Codec) -> bool:
     """Whether `in_integers` takes the matrix."""
     group = getattr(values, "group", 1)
     fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
+    fits = fits and values.slot_bits in FUSED_BITS and values.product_slots(s) is not None
     return fits and (not NATIVE or kernel_plan(s, values, 1, values.dtype, integers=True) is not None)

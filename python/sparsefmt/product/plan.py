@@ -13,7 +13,7 @@ import numpy as np
 from sparsefmt.base.dtypes import DTYPES, Dtype
 from sparsefmt.codecs.base import Codec
 from sparsefmt.kernels.plan import Planned, product_plan
-from sparsefmt.kernels.settings import instruction_set, num_threads
+from sparsefmt.kernels.settings import get_num_threads, instruction_set
 from sparsefmt.product import cost
 from sparsefmt.product.decoded import BUDGET, by_slots
 from sparsefmt.product.dtypes import result_dtypes
@@ -67,7 +67,7 @@ _plans: weakref.WeakKeyDictionary[Structure, dict[object, list[Plan]]] = weakref
 
 def plans(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> list[Plan]:
     """What `estimates` returns, found out once: that takes longer than some products."""
-    key = (values.kind, values.dtype, values.anywhere, k, x, calls, num_threads())
+    key = (values.kind, values.dtype, values.anywhere, k, x, calls, get_num_threads())
     known = _plans.get(s)
     if known is None or len(known) > _KNOWN:
         known = _plans[s] = {}
@@ -79,7 +79,7 @@ def plans(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> list
 
 def estimates(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> list[Plan]:
     """The ways that are open for `k` columns of dtype `x`, the best one first; a kernel takes them in `calls` calls."""
-    result, compute = result_dtypes(values.dtype, x)
+    result, compute = result_dtypes(values.dtype, x, s.shape[1])
     found = [_by_slots(s, values, k) if by_slots(s, compute.itemsize) else _by_blas(s, values, k, result, compute)]
     if compute == np.float32 and (packed := _by_kernel(s, values, k, x, calls)) is not None:
         found.append(packed)
@@ -93,7 +93,7 @@ def _by_slots(s: Structure, values: Codec, k: int) -> Plan:
 
 def _by_blas(s: Structure, values: Codec, k: int, result: Dtype, compute: Dtype) -> Plan:
     """By decoded rows, or by the stored array itself."""
-    size, threads, plain = s.shape[0] * s.shape[1], num_threads(), is_plain(s, values, compute)
+    size, threads, plain = s.shape[0] * s.shape[1], get_num_threads(), is_plain(s, values, compute)
     whole = plain or size * max(values.dtype.itemsize, compute.itemsize) <= BUDGET
     whole &= size > 0 and compute.kind == "f" and result.kind == "f"
     decode = 0.0 if plain else cost.DECODE * size * (1 + (values.kind != "raw"))
@@ -115,7 +115,7 @@ def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Pla
     if planned is None:
         return None
     way, nbytes, operations, room, products = planned
-    threads, slower = num_threads(), cost.SLOWER[instruction_set()]
+    threads, slower = get_num_threads(), cost.SLOWER[instruction_set()]
     read = (s.nbytes + values.nbytes) * cost.STREAM / threads
     work = cost.work(way, s, values, k, operations * calls) * (1.0 if way == "amx_gemm" else slower) / threads
     route = cost.START_ROUTE.get(s.kind, 0.0) + (cost.TURN * s.slots if isinstance(s, Csc) else 0.0)

@@ -9,9 +9,10 @@ import numpy as np
 
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.coerce import checked_shape, plain
-from sparsefmt.base.dtypes import Array, index_dtype
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix, blocks
+from sparsefmt.base.packed_rows import PackedRows
 from sparsefmt.base.part import Part
 
 Params = dict[str, Any]
@@ -38,8 +39,30 @@ class Structure(Part):
     row_step: int = 1
     """Blocks of rows must start at multiples of this."""
 
+    axis: ClassVar[int] = 0
+    """What windows are cut along, and `lines` counts: 0 for rows, 1 for columns, where rows stand nowhere together."""
+
+    keeps_slots: ClassVar[bool] = False
+    """Whether any set of elements can be its slots, zeros too, and nothing else is: conversions may pass through it."""
+
+    fills_with_zero: bool = False
+    """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
+
     shape: tuple[int, int]
     """(rows, cols) of the matrix."""
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Format texts that show what it can do; tests of all structures run over them."""
+        return (cls.example,)
+
+    @classmethod
+    def check_dtype(cls, dtype: Dtype) -> None:
+        """Raises DtypeError for items that it does not hold."""
+
+    def packed_rows(self) -> PackedRows | None:
+        """How the slots of rows stand, if kernels for whole rows know it; else None."""
+        return None
 
     @classmethod
     def parse(cls, groups: dict[str, str]) -> Params:

@@ -10,18 +10,22 @@ from sparsefmt.base.coerce import plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.base.packed_rows import BitRows
+from sparsefmt.kernels import bitmask as bitmask_kernels
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import (
+from sparsefmt.kernels.affine_segments import bits_segments
+from sparsefmt.kernels.bitmask import (
     bits_gather,
     bits_to_dense,
     bits_to_indices,
-    dense_sample,
+    csr_to_bits,
     dense_to_bits,
     dense_to_bits_within,
 )
-from sparsefmt.kernels.segments import bits_segments
+from sparsefmt.kernels.csr import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
-from sparsefmt.structures.csr import expanded, offsets, rebased
+from sparsefmt.structures.csr import Csr, expanded, offsets, rebased
+from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, large_block, likely, trimmed
 
 
@@ -42,6 +46,7 @@ class Bitmask(Structure):
     pattern: ClassVar[str] = r"bitmask(?:@(?P<align>\d+))?"
     template: ClassVar[str] = "bitmask[@64]"
     example: ClassVar[str] = "bitmask"
+    keeps_slots: ClassVar[bool] = True
     array_names: ClassVar[tuple[str, ...]] = ("bits", "row_offsets")
 
     bits: Array
@@ -57,7 +62,7 @@ class Bitmask(Structure):
             rows, cols = self.shape
             object.__setattr__(self, "bits", as_bytes("bits", self.bits, (rows, row_bytes(cols, self.align))))
             self._check_offsets()
-            code, at = checks.bits_check(self.bits, self.row_offsets, cols)
+            code, at = bitmask_kernels.bits_check(self.bits, self.row_offsets, cols)
             if code == checks.START:
                 msg = f"row_offsets[0] = {int(self.row_offsets[0])}; want 0"
                 raise FormatError(msg)
@@ -106,6 +111,15 @@ class Bitmask(Structure):
     def metadata_bits(self) -> int:
         """A bit per element, and the offsets."""
         return self.shape[0] * self.shape[1] + 8 * self.row_offsets.nbytes
+
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Rows that start on a byte, and aligned ones."""
+        return "bitmask", "bitmask@64"
+
+    def packed_rows(self) -> BitRows:
+        """A slot for each set bit."""
+        return BitRows(self.bits, self.row_offsets)
 
     def slot_offsets(self, group: int) -> Array | None:
         """Counted in the bits."""
@@ -165,3 +179,22 @@ class Bitmask(Structure):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and spreads rows `low..high` over it."""
         bits_to_dense(self.bits[low:high], self.row_offsets[low : high + 1], slots, out)
+
+
+@edge(Csr, Bitmask, cost=4, dense=1 / 8)
+def csr_to_bitmask(s: Csr, slots: Array, params: Params) -> tuple[Bitmask, Array]:
+    """Sets bits; offsets and slots are shared."""
+    rows, cols = s.shape
+    bits = empty((rows, row_bytes(cols, params["align"])), np.uint8, "bits")
+    if bits.size:
+        csr_to_bits(s.indptr, s.indices, cols, bits)
+    return Bitmask(bits, s.indptr, s.shape, params["align"], check=False), slots
+
+
+@edge(Bitmask, Csr, cost=4, dense=1 / 8)
+def bitmask_to_csr(s: Bitmask, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Lists the set bits; offsets and slots are shared."""
+    indices = empty(s.slots, s.row_offsets.dtype, "indices")
+    if s.bits.size:
+        bits_to_indices(s.bits, s.row_offsets, indices)
+    return Csr(s.row_offsets, indices, s.shape, check=False), slots

@@ -10,10 +10,12 @@ from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.kernels import bsr as kernels
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
-from sparsefmt.kernels.rowwise import dense_sample
+from sparsefmt.kernels.csr import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
-from sparsefmt.structures.csr import check_compressed, expanded, offsets, rebased
+from sparsefmt.structures.csr import Csr, accumulate, check_compressed, expanded, offsets, rebased
+from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import BLOCKS, INT32_MAX, large_block, likely, trimmed
 
 
@@ -96,6 +98,16 @@ class Bsr(Structure):
         """(blocks, R, C)."""
         return (len(self.indices), *self.block)
 
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Blocks of several shapes."""
+        return "bsr2x3", "bsr4x4", "bsr1x8", "bsr16x16"
+
+    @property
+    def fills_with_zero(self) -> bool:  # type: ignore[override]
+        """Where blocks stick out of the matrix."""
+        return bool(self.shape[0] % self.block[0] or self.shape[1] % self.block[1])
+
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`, whole blocks."""
         r = self.block[0]
@@ -173,3 +185,33 @@ class Bsr(Structure):
         """Zeroes `out` and puts the blocks of rows `low..high` in their places; `low` is a multiple of R."""
         r = self.block[0]
         bsr_to_dense(self.indptr[low // r : -(-high // r) + 1], self.indices, slots, out)
+
+
+@edge(Csr, Bsr, cost=12, lines=(4, 0))
+def csr_to_bsr(s: Csr, slots: Array, params: Params) -> tuple[Bsr, Array]:
+    """Collects the nonzero slots in blocks."""
+    (rows, cols), (r, c) = s.shape, params["block"]
+    counted = zeros(-(-rows // r) + 1, s.indptr.dtype, "indptr")
+    if s.slots:
+        kernels.csr_block_counts(s.indptr, s.indices, slots, (r, c), cols, counted[1:])
+    total = accumulate(counted)
+    packed = empty((total, r, c), slots.dtype, "values")
+    dtype = np.result_type(index_dtype(rows, cols, total * r * c), s.indptr.dtype)
+    indptr, indices = counted.astype(dtype, copy=False), empty(total, dtype, "indices")
+    if total:
+        source = s.indptr.astype(dtype, copy=False), s.indices.astype(dtype, copy=False)
+        kernels.csr_to_bsr(*source, slots, cols, indptr, indices, packed)
+    return Bsr(indptr, indices, (r, c), s.shape, check=False), packed
+
+
+@edge(Bsr, Csr, cost=12, lines=(4, 0))
+def bsr_to_csr(s: Bsr, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Lists the nonzero elements of the blocks."""
+    indptr = zeros(s.shape[0] + 1, s.indptr.dtype, "indptr")
+    if s.slots:
+        kernels.bsr_row_counts(s.indptr, s.indices, slots, s.shape, indptr[1:])
+    total = accumulate(indptr)
+    indices, kept = empty(total, indptr.dtype, "indices"), empty(total, slots.dtype, "values")
+    if total:
+        kernels.bsr_to_csr(s.indptr, s.indices, slots, s.shape[1], indptr, indices, kept)
+    return Csr(indptr, indices, s.shape, check=False), kept

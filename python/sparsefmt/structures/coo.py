@@ -11,7 +11,9 @@ from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import coo_to_dense, dense_row_counts, dense_to_csr, expand_indptr
+from sparsefmt.kernels import coo as coo_kernels
+from sparsefmt.kernels.coo import coo_to_dense, expand_indptr
+from sparsefmt.kernels.csr import dense_row_counts, dense_to_csr
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 
 _ROWS = 1 << 16  # rows whose offsets are held at a time, so that a tall matrix needs no indptr
@@ -23,7 +25,7 @@ def check_sorted(row: Array, col: Array, shape: tuple[int, int]) -> None:
     Raises:
         FormatError: with the first thing that is wrong.
     """
-    code, at = checks.coo_check(row, col, shape)
+    code, at = coo_kernels.coo_check(row, col, shape)
     if code == checks.ROW_RANGE:
         msg = f"row[{at}] = {int(row[at])} is out of range 0..{shape[0]}"
         raise FormatError(msg)
@@ -50,6 +52,7 @@ class Coo(Structure):
     pattern: ClassVar[str] = "coo"
     template: ClassVar[str] = "coo"
     example: ClassVar[str] = "coo"
+    keeps_slots: ClassVar[bool] = True
     array_names: ClassVar[tuple[str, ...]] = ("row", "col")
 
     row: Array

@@ -9,20 +9,16 @@ from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.base.packed_rows import CsrRows
 from sparsefmt.kernels import checks
-from sparsefmt.kernels.rowwise import (
-    csc_to_dense,
-    csr_to_dense,
-    dense_col_counts,
-    dense_row_counts,
-    dense_sample,
-    dense_to_csc,
-    dense_to_csr,
-    dense_to_csr_within,
-    expand_indptr,
-)
-from sparsefmt.kernels.segments import csr_segments
+from sparsefmt.kernels import csr as csr_kernels
+from sparsefmt.kernels.affine_segments import csr_segments
+from sparsefmt.kernels.coo import compress_rows, coo_order, expand_indptr
+from sparsefmt.kernels.csc import count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc
+from sparsefmt.kernels.csr import csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
+from sparsefmt.structures.coo import Coo
+from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, exact, large_block, likely, small_block, trimmed
 
 
@@ -52,7 +48,7 @@ def check_compressed(indptr: Array, indices: Array, bound: int, lines: int) -> N
     if len(indptr) != lines + 1:
         msg = f"indptr has {len(indptr)} entries, want {lines + 1}"
         raise FormatError(msg)
-    finding = checks.csr_check(indptr, indices, bound)
+    finding = csr_kernels.csr_check(indptr, indices, bound)
     if finding[0]:
         raise compressed_error(finding, indptr, indices, bound)
 
@@ -91,6 +87,7 @@ class Compressed(Structure):
     """What csr and csc share: lines along `axis`, each with ascending and unique indices across it."""
 
     array_names: ClassVar[tuple[str, ...]] = ("indptr", "indices")
+    keeps_slots: ClassVar[bool] = True
     axis: ClassVar[int]
     """The axis that is compressed: 0 for csr, 1 for csc."""
 
@@ -139,6 +136,10 @@ class Csr(Compressed):
     template: ClassVar[str] = "csr"
     example: ClassVar[str] = "csr"
     axis: ClassVar[int] = 0
+
+    def packed_rows(self) -> CsrRows:
+        """As they are."""
+        return CsrRows(self.indptr, self.indices)
 
     def slot_offsets(self, group: int) -> Array | None:
         """Counted in the columns."""
@@ -256,3 +257,70 @@ class Csc(Compressed):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""
         csc_to_dense(self.indptr, self.indices, slots, low, out)
+
+
+@edge(Csr, Coo, cost=8, lines=(4, 0))
+def csr_to_coo(s: Csr, slots: Array, params: Params) -> tuple[Coo, Array]:
+    """Expands the offsets; columns and slots are shared."""
+    row = empty(s.slots, s.indices.dtype, "row")
+    expand_indptr(s.indptr, row)
+    return Coo(row, s.indices, s.shape, check=False), slots
+
+
+@edge(Coo, Csr, cost=4, lines=(4, 0))
+def coo_to_csr(s: Coo, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Counts the rows; columns and slots are shared."""
+    indptr = empty(s.shape[0] + 1, s.row.dtype, "indptr")
+    compress_rows(s.row, indptr)
+    return Csr(indptr, s.col, s.shape, check=False), slots
+
+
+def transpose(s: Csr | Csc, slots: Array, lines: int) -> tuple[Array, Array, Array]:
+    """The offsets, indices and slots of the same matrix compressed along the other axis, which has `lines` lines."""
+    indptr = zeros(lines + 1, s.indptr.dtype, "indptr")
+    if s.slots:
+        count_indices(s.indices, indptr[1:])
+        np.cumsum(indptr, out=indptr, dtype=indptr.dtype)
+    indices, moved = empty(s.slots, indptr.dtype, "indices"), empty(s.slots, slots.dtype, "values")
+    if s.slots:
+        csr_transpose(s.indptr, s.indices, slots, indptr, indices, moved)
+    return indptr, indices, moved
+
+
+@edge(Csr, Csc, cost=20, lines=(4, 4))
+def csr_to_csc(s: Csr, slots: Array, params: Params) -> tuple[Csc, Array]:
+    """Moves every slot to its column."""
+    indptr, indices, moved = transpose(s, slots, s.shape[1])
+    return Csc(indptr, indices, s.shape, check=False), moved
+
+
+@edge(Csc, Csr, cost=20, lines=(4, 4))
+def csc_to_csr(s: Csc, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Moves every slot to its row."""
+    indptr, indices, moved = transpose(s, slots, s.shape[0])
+    return Csr(indptr, indices, s.shape, check=False), moved
+
+
+def column_order(s: Coo) -> Array:
+    """The permutation that sorts the slots by column, then row."""
+    order = empty(s.slots, np.int64, "an order of slots")
+    coo_order(s.col, s.row, s.shape[::-1], order)
+    return order
+
+
+@edge(Coo, Csc, cost=64, lines=(0, 4))
+def coo_to_csc(s: Coo, slots: Array, params: Params) -> tuple[Csc, Array]:
+    """Sorts by column; for matrices with far more rows than slots, which csr cannot hold."""
+    order = column_order(s)
+    indptr = empty(s.shape[1] + 1, s.row.dtype, "indptr")
+    compress_rows(s.col[order], indptr)
+    return Csc(indptr, s.row[order], s.shape, check=False), slots[order]
+
+
+@edge(Csc, Coo, cost=64, lines=(0, 4))
+def csc_to_coo(s: Csc, slots: Array, params: Params) -> tuple[Coo, Array]:
+    """Sorts by row; for matrices with far more rows than slots, which csr cannot hold."""
+    col, order = empty(s.slots, s.indices.dtype, "col"), empty(s.slots, np.int64, "an order of slots")
+    expand_indptr(s.indptr, col)
+    coo_order(s.indices, col, s.shape, order)
+    return Coo(s.indices[order], col[order], s.shape, check=False), slots[order]

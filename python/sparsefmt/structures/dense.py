@@ -8,6 +8,7 @@ import numpy as np
 from sparsefmt.base.alloc import counted, empty, spread
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.structures.base import Params, Structure, Window
 
 
@@ -40,6 +41,10 @@ class Dense(Structure):
     def slot_shape(self, bits: int) -> tuple[int, ...]:
         """(rows, cols)."""
         return self.shape
+
+    def packed_rows(self) -> NmRows:
+        """Runs of one column with one slot."""
+        return NmRows(np.empty((self.shape[0], 0), np.uint8), 1, 1)
 
     def slot_group(self, group: int) -> int | None:
         """The same."""

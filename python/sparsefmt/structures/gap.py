@@ -22,6 +22,7 @@ from sparsefmt.kernels.gap import (
 )
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair
 from sparsefmt.structures.csr import Csr, accumulate, expanded, rebased
+from sparsefmt.structures.edges import edge
 
 
 def as_offsets(counted: Array, dtype: Dtype, what: str) -> Array:
@@ -174,3 +175,15 @@ class Gap(Structure):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the slots of rows `low..high` into it."""
         gaps_to_dense(self.gaps, self.byte_offsets[low : high + 1], self.row_offsets[low : high + 1], slots, out)
+
+
+@edge(Csr, Gap, cost=5, lines=(8, 0))
+def csr_to_gap(s: Csr, slots: Array, params: Params) -> tuple[Gap, Array]:
+    """Counts bytes, then writes gaps; offsets of rows and slots are shared."""
+    return Gap.from_csr(s), slots
+
+
+@edge(Gap, Csr, cost=5, lines=(4, 0))
+def gap_to_csr(s: Gap, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Sums up gaps; offsets of rows and slots are shared."""
+    return s.to_csr(), slots

@@ -6,14 +6,17 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import counted, empty, spread
+from sparsefmt.base.alloc import counted, empty, spread, zeros
 from sparsefmt.base.coerce import whole
-from sparsefmt.base.dtypes import Array, Dtype, zero_mask
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.kernels import nm as kernels
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
+from sparsefmt.structures.csr import Csr, offsets
+from sparsefmt.structures.edges import edge
 
 
 def check_nm(n: object, m: object) -> tuple[int, int]:
@@ -24,13 +27,6 @@ def check_nm(n: object, m: object) -> tuple[int, int]:
     """
     m = whole(m, "M", 1, 32)
     return whole(n, "N", 1, m), m
-
-
-def check_real(w: Matrix) -> None:
-    """Raises DtypeError for complex items, which nm does not hold."""
-    if w.dtype.kind == "c":
-        msg = f"nm does not hold {w.dtype}; use csr, bsr, bitmask or coo"
-        raise DtypeError(msg)
 
 
 def over_full(report: kernels.Report, n: int, m: int, shape: tuple[int, int], note: str = "") -> PatternError:
@@ -125,6 +121,27 @@ class Nm(Structure):
         """Whether the rows of slots are padded."""
         return self.align > 1
 
+    @classmethod
+    def examples(cls) -> tuple[str, ...]:
+        """Patterns with codes of several widths, and aligned rows."""
+        return "nm2:4", "nm2:4@64", "nm1:4", "nm3:5", "nm4:8", "nm4:4", "nm8:16@64"
+
+    @classmethod
+    def check_dtype(cls, dtype: Dtype) -> None:
+        """Raises DtypeError for complex items, which nm does not hold."""
+        if dtype.kind == "c":
+            msg = f"nm does not hold {dtype}; use csr, bsr, bitmask or coo"
+            raise DtypeError(msg)
+
+    @property
+    def fills_with_zero(self) -> bool:  # type: ignore[override]
+        """In groups with fewer nonzeros than N, and beyond the last column."""
+        return True
+
+    def packed_rows(self) -> NmRows:
+        """As they are."""
+        return NmRows(self.codes, self.n, self.m)
+
     def body(self, slots: Array) -> Array:
         """`slots` without the padding of rows."""
         return slots[:, : self.groups * self.n]
@@ -185,7 +202,7 @@ class Nm(Structure):
             PatternError: a group has more than N nonzeros.
             DtypeError: w is complex.
         """
-        check_real(w)
+        cls.check_dtype(w.dtype)
         n, m = params["n"], params["m"]
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
         first, over = None, 0
@@ -201,7 +218,7 @@ class Nm(Structure):
     @classmethod
     def encode_pruned(cls, w: Matrix, zero: int, params: Params, score: Array | None) -> tuple[Self, Array]:
         """`sparsefmt.prune.nm`, then `encode`, in one pass over `w`."""
-        check_real(w)
+        cls.check_dtype(w.dtype)
         n, m = params["n"], params["m"]
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
         for low, high, block in w.row_blocks():
@@ -285,3 +302,28 @@ def prune_block(items: Array, score: Array, n: int, m: int, first_row: int) -> A
     keep = empty(items.shape, np.uint8, "a block of choices")
     kernels.nm_select(np.ascontiguousarray(score_keys(score, first_row)), n, m, keep)
     return np.where(keep.view(bool), items, np.zeros(1, items.dtype))
+
+
+@edge(Csr, Nm, cost=8, lines=(4, 0))
+def csr_to_nm(s: Csr, slots: Array, params: Params) -> tuple[Nm, Array]:
+    """Packs the nonzero slots; PatternError where a group has too many."""
+    n, m = params["n"], params["m"]
+    made, codes, packed = Nm.allocate(s.shape, params, slots.dtype)
+    if packed.size:
+        report = kernels.csr_to_nm(s.indptr, s.indices, slots, n, m, s.shape[1], codes, packed)
+        if report[0]:
+            raise over_full(report, n, m, s.shape)
+    return made, packed
+
+
+@edge(Nm, Csr, cost=8, lines=(4, 0))
+def nm_to_csr(s: Nm, slots: Array, params: Params) -> tuple[Csr, Array]:
+    """Lists the nonzero slots."""
+    counts = zeros(s.shape[0] + 1, index_dtype(*s.shape, s.slots), "indptr")
+    if s.slots:
+        kernels.nm_row_counts(s.codes, slots, s.n, s.m, s.shape[1], counts[1:])
+    indptr, total = offsets(counts, *s.shape)
+    indices, kept = empty(total, indptr.dtype, "indices"), empty(total, slots.dtype, "values")
+    if total:
+        kernels.nm_to_csr(s.codes, slots, s.n, s.m, s.shape[1], indptr, indices, kept)
+    return Csr(indptr, indices, s.shape, check=False), kept

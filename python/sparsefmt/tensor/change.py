@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from sparsefmt.base.errors import CodecError, DtypeError
+from sparsefmt.base.errors import CodecError
 from sparsefmt.encoding import routes
 from sparsefmt.encoding.format_text import Format, parse, parse_codec
 from sparsefmt.structures.coo import Coo
-from sparsefmt.structures.csr import Csc, Csr
-from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.csr import Csc, Csr, column_order
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -23,9 +22,7 @@ def convert(t: "SparseTensor", fmt: str) -> "SparseTensor":
             "use sf.quantize, sf.cluster or sf.dequantize"
         )
         raise CodecError(msg)
-    if target.structure is Nm and t.dtype.kind == "c":
-        msg = f"nm does not hold {t.dtype}; use csr, bsr, bitmask or coo"
-        raise DtypeError(msg)
+    target.structure.check_dtype(t.dtype)
     return t.backend().convert(t, fmt, target)
 
 
@@ -34,7 +31,7 @@ def along_route(t: "SparseTensor", target: Format) -> "SparseTensor":
     way = routes.route(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return t
-    structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.params)
+    structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.structure, target.params)
     return t.replaced(structure, t.values.lower(structure, slots))
 
 
@@ -49,7 +46,7 @@ def flipped(t: "SparseTensor") -> "SparseTensor | None":
         other = Csc if isinstance(s, Csr) else Csr
         return t.replaced(other(s.indptr, s.indices, shape, check=False), shape=shape)
     if isinstance(s, Coo):
-        order = routes.column_order(s)
+        order = column_order(s)
         turned = Coo(s.col[order], s.row[order], shape, check=False)
         return t.replaced(turned, t.values.lower(turned, t.values.lift(s)[order]), shape)
     return None

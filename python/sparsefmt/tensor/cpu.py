@@ -10,7 +10,7 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding import fused
 from sparsefmt.encoding.format_text import Format, parse
-from sparsefmt.kernels.rowwise import count_nonzero
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor import change, decode, products

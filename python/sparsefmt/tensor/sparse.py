@@ -220,9 +220,9 @@ class SparseTensor(Packed):
         """`t @ x` for an array x of rank 1 or 2, or batched (..., cols, k) if t has rank 2.
 
         The dtype of the result: float with float as `numpy.result_type` (float32 for bfloat16 with float16);
-        integers: int32 if both have 8 bits, else int64, uint64 if both are unsigned; float with integer: the float,
-        at least float32, float64 for integers of 32 bits and more. Sums of 16-bit and smaller floats are taken in
-        float32. NaN and infinities in x pass through nonzero elements of t only.
+        integers: int32 if both have 8 bits and sums fit, else int64 (uint64 if both are unsigned and wider);
+        float with integer: the float, at least float32, float64 for integers of 32 bits and more. Floats of 16 bits
+        and fewer are summed in float32. NaN and infinities in x pass through nonzero elements of t only.
 
         Raises:
             FormatError: the shapes do not fit.

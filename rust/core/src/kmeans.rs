@@ -13,6 +13,8 @@ use sparsefmt_kernels::Clusters;
 const STEP: usize = Kernels::KMEANS_DP_COLS + 1;
 /// Columns that are worth a thread.
 const MANY: usize = 1024;
+/// Pieces for each thread into which columns are split at most.
+const PIECES: usize = 4;
 
 /// Anchored sums: see [`Sums::new`].
 struct Sums {
@@ -68,8 +70,18 @@ impl Sums {
     }
 }
 
-/// Solves the columns from `low` on, one per item of `after`, with choices in `first..=last`.
-fn solve(clusters: &Clusters<'_>, low: usize, first: usize, last: usize, after: &mut [f64], choice: &mut [u32]) {
+/// Columns to solve: those from `low` on, with choices in `first..=last`; `many` of them are worth a thread.
+#[derive(Clone, Copy)]
+struct Columns {
+    low: usize,
+    first: usize,
+    last: usize,
+    many: usize,
+}
+
+/// Solves columns, one per item of `after`.
+fn solve(clusters: &Clusters<'_>, columns: Columns, after: &mut [f64], choice: &mut [u32]) {
+    let Columns { low, first, last, many } = columns;
     let pivots = after.len() / STEP;
     if pivots == 0 {
         if !after.is_empty() {
@@ -78,16 +90,16 @@ fn solve(clusters: &Clusters<'_>, low: usize, first: usize, last: usize, after: 
         return;
     }
     let at = pivots / 2 * STEP + STEP - 1;
-    let many = after.len() >= MANY;
+    let both = after.len() >= many;
     let (left, right) = after.split_at_mut(at);
     let (left_choice, right_choice) = choice.split_at_mut(at);
     let ([cost, right @ ..], [place, right_choice @ ..]) = (right, right_choice) else { return };
     let (least, bound) = Kernels::active().kmeans_dp_pivot(clusters, low + at, first, last);
     (*cost, *place) = (least, bound as u32);
     par::join(
-        many,
-        || solve(clusters, low, first, bound, left, left_choice),
-        || solve(clusters, low + at + 1, bound, last, right, right_choice),
+        both,
+        || solve(clusters, Columns { last: bound, ..columns }, left, left_choice),
+        || solve(clusters, Columns { low: low + at + 1, first: bound, ..columns }, right, right_choice),
     );
 }
 
@@ -109,10 +121,12 @@ impl Chain {
         let (mut choice, mut steps) = (Vec::new(), Vec::new());
         choice.try_reserve_exact(n + 1).map_err(|_| Error::Memory { bytes: (n + 1) * size_of::<u32>() })?;
         choice.resize(n + 1, 0);
+        let many = MANY.max(n / (PIECES * par::threads()));
         for least in least..least + count {
             let low = if chain.choices.len() + 1 == count { n } else { least + 1 };
             let clusters = Clusters { before: &before, w: &sums.w, s: &sums.s, q: &sums.q };
-            solve(&clusters, low, least, n - 1, &mut after[low..], &mut choice[low..]);
+            let columns = Columns { low, first: least, last: n - 1, many };
+            solve(&clusters, columns, &mut after[low..], &mut choice[low..]);
             std::mem::swap(&mut before, &mut after);
             chain.ends.push(before[n]);
             chain.choices.push(Choices::new(low, &choice[low..], &mut steps)?);
@@ -230,8 +244,7 @@ pub fn kmeans_fit(values: &[f64], weights: &[f64], k: usize, zero: bool, codeboo
     if v.is_empty() {
         return Ok(0.0);
     }
-    let fit = || if zero { fit_zero(&v, &w, k) } else { fit_free(&v, &w, k) };
-    let clusters = if v.len() < MANY { fit() } else { par::inside(fit) }?;
+    let clusters = if zero { fit_zero(&v, &w, k) } else { fit_free(&v, &w, k) }?;
     let (mut cost, mut from) = (0.0, 0);
     for &(centre, size) in &clusters {
         for (v, w) in v[from..from + size].iter().zip(&w[from..]) {

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod affine;
+pub mod affine_rows;
+pub mod affine_segments;
 mod bitmask;
 pub mod bsr;
 mod check;
@@ -20,7 +22,6 @@ mod csr;
 mod delta;
 mod error;
 mod gap;
-mod helpers;
 mod item;
 mod kmeans;
 mod matrix;

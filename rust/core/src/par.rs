@@ -1,77 +1,13 @@
-//! Threads: one team, rows cut into pieces of about equal work, outputs split into disjoint slices.
+//! Work for threads: rows cut into pieces of about equal work, outputs split into disjoint slices.
 
 use crate::error::Result;
-use crate::helpers::Helpers;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use sparsefmt_kernels::run_scoped;
+use sparsefmt_pool::each;
+pub use sparsefmt_pool::{MAX_THREADS, UnknownCount, from_env, join, set_threads, threads};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 
 /// Work (about: bytes touched) below which a thread costs more than it brings.
 const SMALL: usize = 1 << 17;
-
-/// Threads that work together, and the process that they live in.
-struct Owned {
-    process: u32,
-    team: Arc<Team>,
-}
-
-struct Team {
-    threads: usize,
-    helpers: Arc<Helpers>,
-    /// For work that splits in two again and again; none where the system refuses threads.
-    pool: OnceLock<Option<ThreadPool>>,
-}
-
-static TEAM: RwLock<Option<Owned>> = RwLock::new(None);
-
-fn build(threads: usize) -> Owned {
-    let team = Team { threads, helpers: Arc::default(), pool: OnceLock::new() };
-    Owned { process: std::process::id(), team: Arc::new(team) }
-}
-
-fn available() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The team of this process.
-///
-/// A child made by fork has a copy of the parent's team but none of its threads, and would wait for them for ever: it
-/// gets a team of its own, and the copy is leaked, because to drop it would be to talk to those threads.
-fn team() -> Arc<Team> {
-    let here = std::process::id();
-    if let Some(owned) = &*TEAM.read().unwrap_or_else(PoisonError::into_inner)
-        && owned.process == here
-    {
-        return Arc::clone(&owned.team);
-    }
-    let mut slot = TEAM.write().unwrap_or_else(PoisonError::into_inner);
-    if let Some(owned) = &*slot
-        && owned.process == here
-    {
-        return Arc::clone(&owned.team);
-    }
-    let new = build(slot.as_ref().map_or_else(available, |owned| owned.team.threads));
-    let team = Arc::clone(&new.team);
-    std::mem::forget(slot.replace(new));
-    team
-}
-
-/// Sets the number of threads; 0 means one per CPU. Work already under way keeps the old number.
-pub fn set_threads(threads: usize) {
-    let new = build(if threads == 0 { available() } else { threads });
-    let old = TEAM.write().unwrap_or_else(PoisonError::into_inner).replace(new);
-    if old.as_ref().is_some_and(|owned| owned.process != std::process::id()) {
-        std::mem::forget(old);
-    }
-}
-
-/// The number of threads that work is spread over.
-#[must_use]
-pub fn threads() -> usize {
-    team().threads
-}
 
 /// Cuts `0..rows` into ranges of about equal length, whose inner borders are multiples of `step`: one range if the
 /// whole `work` is small, else a few per thread.
@@ -129,30 +65,6 @@ pub fn split_mut<T>(mut slice: &mut [T], lengths: impl IntoIterator<Item = usize
     pieces
 }
 
-/// Calls `work` with every number below `count`, on several threads if there is more than one.
-///
-/// The caller works too: it begins at once, without a switch of threads, and does not wait for helpers that have not
-/// begun when all is done. Behind a `dyn`, so that this is compiled once and not for every kernel.
-fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
-    let next = AtomicUsize::new(0);
-    let some = || {
-        loop {
-            match next.fetch_add(1, Ordering::Relaxed) {
-                i if i < count => work(i),
-                _ => break,
-            }
-        }
-    };
-    if count > 1 {
-        let team = team();
-        let (most, helpers) = (team.threads - 1, team.threads.min(count) - 1);
-        if helpers > 0 {
-            return run_scoped(&some, |lent| team.helpers.offer(lent, helpers, most));
-        }
-    }
-    some();
-}
-
 /// A task, and what became of it.
 struct Cell<T, R>(Option<T>, Option<R>);
 
@@ -172,24 +84,6 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send)
 /// What `work` gives.
 pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
     map(tasks, work).into_iter().collect()
-}
-
-/// Runs `work` so that [`join`] inside it uses several threads.
-pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let team = team();
-    let build = || {
-        let name = |i| format!("sparsefmt-join-{i}");
-        ThreadPoolBuilder::new().num_threads(team.threads).thread_name(name).build().ok()
-    };
-    match team.pool.get_or_init(build) {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
-}
-
-/// Runs both and gives both results; at the same time if that is asked for and a thread of the pool asks.
-pub fn join<A: Send, B: Send>(both: bool, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    if both && rayon::current_thread_index().is_some() { rayon::join(a, b) } else { (a(), b()) }
 }
 
 /// Pieces of `items`, one per thread, or one if there are few.

@@ -3,6 +3,9 @@
 //! Linux likes to wake a thread on the CPU of the one that wakes it, even where another is idle: both then share one
 //! until the scheduler moves one of them, often hundreds of microseconds later. A thread that may not run on that CPU is
 //! woken elsewhere.
+//!
+//! The mask of CPUs is the user's, who may change it at any time (`taskset`, `os.sched_setaffinity`, a control group). So
+//! it is read each time before it is narrowed, and put back only if it is still the narrowed one.
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod linux {
@@ -19,86 +22,115 @@ mod linux {
 
     /// The CPU that the calling thread is on.
     #[must_use]
-    pub fn here() -> Option<usize> {
+    pub fn current_cpu() -> Option<usize> {
         usize::try_from(sched_getcpu()).ok()
     }
 
-    /// A thread, and the CPUs that it may run on.
+    /// A thread of this process.
     #[derive(Clone, Copy, Debug)]
-    pub struct Affinity {
-        thread: c_int,
-        cpus: Cpus,
-    }
+    pub struct ThreadId(c_int);
 
-    impl Affinity {
+    impl ThreadId {
         /// That of the calling thread; none where the system does not tell.
         #[must_use]
-        pub fn mine() -> Option<Self> {
+        pub fn current() -> Option<Self> {
             let thread = std::fs::read_link("/proc/thread-self").ok()?.file_name()?.to_str()?.parse().ok()?;
+            Some(Self(thread))
+        }
+
+        /// The CPUs that the thread may run on now, a bit for each; none where the system does not tell.
+        #[must_use]
+        pub fn cpus(self) -> Option<[u64; 16]> {
             let mut cpus: Cpus = [0; 16];
             // SAFETY: it writes at most as many bytes as it is told there are.
-            let found = unsafe { sched_getaffinity(thread, size_of::<Cpus>(), cpus.as_mut_ptr()) };
-            (found == 0).then_some(Self { thread, cpus })
+            let found = unsafe { sched_getaffinity(self.0, size_of::<Cpus>(), cpus.as_mut_ptr()) };
+            (found == 0).then_some(cpus)
         }
 
-        /// Keeps the thread off a CPU, unless it has no other.
-        pub fn exclude(&self, cpu: usize) {
-            let mut cpus = self.cpus;
-            if let Some(word) = cpus.get_mut(cpu / 64) {
-                *word &= !(1 << (cpu % 64));
-            }
-            if cpus != self.cpus && cpus != [0; 16] {
-                self.allow(&cpus);
-            }
+        /// Keeps the thread off a CPU, unless it has no other or may not run there anyway. A system that refuses leaves
+        /// the thread where it is, which is slower and not wrong.
+        #[must_use]
+        pub fn keep_off(self, cpu: usize) -> Option<Narrowed> {
+            let before = self.cpus()?;
+            let mut after = before;
+            *after.get_mut(cpu / 64)? &= !(1 << (cpu % 64));
+            let narrowed = Narrowed { thread: self, before, after };
+            (after != before && after != [0; 16] && self.allow(&after)).then_some(narrowed)
         }
 
-        /// Lets the thread run on all of its CPUs again.
-        pub fn restore(&self) {
-            self.allow(&self.cpus);
-        }
-
-        /// A system that refuses leaves the thread where it is, which is slower and not wrong.
-        fn allow(&self, cpus: &Cpus) {
+        fn allow(self, cpus: &Cpus) -> bool {
             // SAFETY: it reads as many bytes as it is told there are.
-            unsafe { sched_setaffinity(self.thread, size_of::<Cpus>(), cpus.as_ptr()) };
+            unsafe { sched_setaffinity(self.0, size_of::<Cpus>(), cpus.as_ptr()) == 0 }
+        }
+    }
+
+    /// A thread that is kept off a CPU.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Narrowed {
+        thread: ThreadId,
+        before: Cpus,
+        after: Cpus,
+    }
+
+    impl Narrowed {
+        /// Lets the thread run where it was allowed to before, unless somebody has changed that since.
+        pub fn undo(self) {
+            if self.thread.cpus() == Some(self.after) {
+                self.thread.allow(&self.before);
+            }
         }
     }
 }
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub use linux::{Affinity, here};
+pub use linux::{Narrowed, ThreadId, current_cpu};
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod other {
     /// The CPU that the calling thread is on; not known here.
     #[must_use]
-    pub fn here() -> Option<usize> {
+    pub fn current_cpu() -> Option<usize> {
         None
     }
 
-    /// A thread, and the CPUs that it may run on; not known here.
+    /// A thread of this process; not known here.
     #[derive(Clone, Copy, Debug)]
-    pub struct Affinity;
+    pub struct ThreadId;
 
-    impl Affinity {
+    impl ThreadId {
         /// None here.
         #[must_use]
-        pub fn mine() -> Option<Self> {
+        pub fn current() -> Option<Self> {
+            None
+        }
+
+        /// None here.
+        #[must_use]
+        pub fn cpus(self) -> Option<[u64; 16]> {
             None
         }
 
         /// Does nothing here.
-        pub fn exclude(&self, _cpu: usize) {}
+        #[must_use]
+        pub fn keep_off(self, _cpu: usize) -> Option<Narrowed> {
+            None
+        }
+    }
 
+    /// A thread that is kept off a CPU; none is here.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Narrowed;
+
+    impl Narrowed {
         /// Does nothing here.
-        pub fn restore(&self) {}
+        pub fn undo(self) {}
     }
 }
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub use other::{Affinity, here};
+pub use other::{Narrowed, ThreadId, current_cpu};
 
 #[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
 mod tests {
-    use super::{Affinity, here};
+    use super::{ThreadId, current_cpu};
     use std::sync::mpsc::channel;
     use std::thread::spawn;
 
@@ -107,21 +139,40 @@ mod tests {
         let (say, hear) = channel();
         let (go, wait) = channel::<()>();
         let thread = spawn(move || {
-            say.send(Affinity::mine()).ok();
+            say.send(ThreadId::current()).ok();
             wait.recv().ok();
-            (here(), Affinity::mine().map(|seat| format!("{seat:?}")))
+            current_cpu()
         });
-        let (Some(seat), Some(cpu)) = (hear.recv().ok().flatten(), here()) else { return };
-        seat.exclude(cpu);
-        go.send(()).ok();
-        let Ok((there, narrowed)) = thread.join() else { panic!("the thread panicked") };
+        let (Some(id), Some(cpu)) = (hear.recv().ok().flatten(), current_cpu()) else { return };
+        let before = id.cpus();
+        let narrowed = id.keep_off(cpu);
         let more_than_one = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+        assert_eq!(narrowed.is_some(), more_than_one, "{before:?}");
+        assert_eq!(id.cpus() != before, more_than_one);
+        if let Some(narrowed) = narrowed {
+            narrowed.undo();
+            assert_eq!(id.cpus(), before);
+            assert!(id.keep_off(cpu).is_some());
+        }
+        go.send(()).ok();
+        let Ok(there) = thread.join() else { panic!("the thread panicked") };
         assert_eq!(there != Some(cpu), more_than_one, "on {there:?}, kept off {cpu}");
-        assert_eq!(narrowed != Some(format!("{seat:?}")), more_than_one, "{narrowed:?}");
+    }
 
-        let Some(mine) = Affinity::mine() else { return };
-        mine.exclude(cpu);
-        mine.restore();
-        assert_eq!(Affinity::mine().map(|seat| format!("{seat:?}")), Some(format!("{mine:?}")));
+    #[test]
+    fn a_mask_that_was_changed_since_stays() {
+        spawn(|| {
+            let (Some(id), Some(cpu)) = (ThreadId::current(), current_cpu()) else { return };
+            let Some(narrowed) = id.keep_off(cpu) else { return };
+            let Some(user) = current_cpu().and_then(|there| id.keep_off(there)) else { return };
+            let chosen = id.cpus();
+            narrowed.undo();
+            assert_eq!(id.cpus(), chosen);
+            user.undo();
+            narrowed.undo();
+            assert_ne!(id.cpus(), chosen);
+        })
+        .join()
+        .expect("no panic");
     }
 }

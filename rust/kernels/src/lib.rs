@@ -18,7 +18,7 @@ mod tables;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use affinity::{Affinity, here};
+pub use affinity::{Narrowed, ThreadId, current_cpu};
 pub use args::amx_gemm::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH};
 pub use args::bsr_spmm::Blocks;
 pub use args::csr_spmm::CsrRow;
@@ -34,7 +34,7 @@ pub use args::rank::RankTable;
 pub use args::strided::Strided;
 pub use args::topk::Order;
 pub use prefetch::{prefetch, prefetch_ahead, prefetch_near};
-pub use scoped_work::{ScopedWork, run_scoped};
+pub use scoped_work::{ScopedWork, run_scoped, run_scoped_helping};
 pub use tables::amx_gemm::{TileSession, TileUnit};
 pub use tables::isa::{Isa, UnknownIsa};
 pub use tables::kernels::Kernels;

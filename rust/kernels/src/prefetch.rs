@@ -48,16 +48,12 @@ pub fn prefetch_near<T>(items: &[T], at: usize, count: usize) {
     }
 }
 
-/// Asks for what stands `ahead` items behind the first of `items` to be brought to the first-level cache.
+/// Prefetches what stands `ahead` items behind the first of `items` to the first-level cache.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn prefetch_line<T>(items: &[T], ahead: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let to_come = items.as_ptr().wrapping_add(ahead);
-        // SAFETY: a prefetch accesses nothing, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (items, ahead);
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    let to_come = items.as_ptr().wrapping_add(ahead);
+    // SAFETY: a prefetch accesses nothing, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(to_come.cast()) };
 }

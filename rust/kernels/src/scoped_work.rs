@@ -50,12 +50,15 @@ impl ScopedWork {
         }
     }
 
-    /// Lets nobody in any more, and waits until all have left.
-    fn close(&self) {
+    /// Lets nobody in any more, and waits until all have left. Meanwhile `help` does something else that is to be done,
+    /// and returns whether there was any.
+    fn close(&self, help: impl Fn() -> bool) {
         let mut state = self.state.fetch_or(CLOSED, Ordering::Acquire);
-        let start = Instant::now();
+        let mut start = Instant::now();
         while state >= GUEST {
-            if start.elapsed() > PATIENCE {
+            if help() {
+                start = Instant::now();
+            } else if start.elapsed() > PATIENCE {
                 park();
             } else {
                 (0..32).for_each(|_| spin_loop());
@@ -71,29 +74,40 @@ struct Closing<'a>(&'a ScopedWork);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(|| false);
     }
 }
 
-/// Does `work` on this thread, and on all that [`visit`](ScopedWork::visit) what `offer` is given before this one is done.
+/// Does `work` on this thread, and on all that [`visit`](ScopedWork::visit) what `offer` is given before this one is
+/// done.
 ///
 /// # Panics
 /// `work` does, here or elsewhere.
 pub fn run_scoped(work: &(dyn Fn() + Sync), offer: impl FnOnce(&Arc<ScopedWork>)) {
+    run_scoped_helping(work, offer, || false);
+}
+
+/// Like [`run_scoped`]. While this thread waits for others that are at work it calls `help`, which does something else
+/// that is to be done and returns whether there was any.
+///
+/// # Panics
+/// `work` or `help` does, here or elsewhere.
+pub fn run_scoped_helping(work: &(dyn Fn() + Sync), offer: impl FnOnce(&Arc<ScopedWork>), help: impl Fn() -> bool) {
     let work_here: Work<'_> = work;
     // SAFETY: only the lifetime changes. It is dereferenced by guests only, and `Closing` outlasts these.
     let work_anywhere = unsafe { std::mem::transmute::<Work<'_>, Work<'static>>(work_here) };
-    let lent = Arc::new(ScopedWork {
+    let scoped = Arc::new(ScopedWork {
         work: work_anywhere,
         state: AtomicUsize::new(0),
         lender: current(),
         panic: Mutex::new(None),
     });
-    let closing = Closing(&lent);
-    offer(&lent);
+    let closing = Closing(&scoped);
+    offer(&scoped);
     work();
+    scoped.close(help);
     drop(closing);
-    if let Some(panic) = lent.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(panic) = scoped.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
         resume_unwind(panic);
     }
 }

@@ -9,7 +9,6 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sparsefmt::MatrixMut;
 use sparsefmt::affine::{self, Grid, Number, Scale, ScaleMut};
-use sparsefmt::nm::{Pattern, Ranked};
 
 pub(crate) type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -23,7 +22,7 @@ macro_rules! by_dtype {
     (@ $name:expr, $k:ident => $body:expr, $($text:literal $kind:ident),*) => {
         match $name {
             $($text => {
-                type $k = affine::$kind;
+                type $k = sparsefmt::affine::$kind;
                 $body
             })*
             other => Err(PyValueError::new_err(format!("dtype: affine codes do not hold {other}"))),
@@ -170,64 +169,5 @@ pub fn affine_dequantize(
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let out = out.matrix()?;
         done(py, py.detach(|| affine::dequantize::<K>(codes, group, grid, out)))
-    })
-}
-
-/// Packs as N:M with symmetric codes; gives 1 if that cannot be done.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
-pub fn nm_affine_encode(
-    w: Any<'_, '_>,
-    zero: u64,
-    prune: usize,
-    dtype: &str,
-    n: usize,
-    m: usize,
-    group: usize,
-    bits: u32,
-    codes: Any<'_, '_>,
-    scale: Any<'_, '_>,
-    values: Any<'_, '_>,
-) -> PyResult<usize> {
-    let py = w.py();
-    let pattern = done(py, Pattern::new(n, m))?;
-    by_single!(dtype, K => {
-        let w = In::<<K as Number>::Item>::new("w", w, 2)?;
-        let (mut codes, mut values) = (Out::<u8>::new("codes", codes, 2)?, Out::<u8>::new("values", values, 2)?);
-        let (w, codes, values) = (w.matrix()?, codes.matrix()?, values.matrix()?);
-        let order = if prune == 0 { None } else { <K as Number>::Item::order(dtype) };
-        let mut scale = GridsMut::new(scale)?;
-        let scale = scale.grid()?;
-        let made = py.detach(|| {
-            affine::nm_encode::<K>(w, zero, order, pattern, group, bits, codes, scale, values)
-        });
-        Ok(usize::from(!done(py, made)?))
-    })
-}
-
-/// The inverse of `nm_affine_encode`.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
-pub fn nm_affine_decode(
-    codes: Any<'_, '_>,
-    values: Any<'_, '_>,
-    n: usize,
-    m: usize,
-    group: usize,
-    bits: u32,
-    scale: Any<'_, '_>,
-    dtype: &str,
-    out: Any<'_, '_>,
-) -> PyResult<()> {
-    let py = codes.py();
-    let pattern = done(py, Pattern::new(n, m))?;
-    let grids = Grids::new(scale, None)?;
-    let grid = grids.grid()?;
-    let (codes, values) = (In::<u8>::new("codes", codes, 2)?, In::<u8>::new("values", values, 2)?);
-    let (codes, values) = (codes.matrix()?, values.matrix()?);
-    by_single!(dtype, K => {
-        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
-        let out = out.matrix()?;
-        done(py, py.detach(|| affine::nm_decode::<K>(codes, values, pattern, group, bits, grid, out)))
     })
 }

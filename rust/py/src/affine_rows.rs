@@ -1,11 +1,13 @@
-//! Kernels of `sparsefmt.kernels.fused` for csr and bitmask.
+//! Kernels of `sparsefmt.kernels.affine_rows`.
 
 use crate::affine::{Any, Grids, GridsMut, by_single};
 use crate::arrays::{by_index, index_size};
 use crate::borrow::{In, Out, done};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sparsefmt::affine::{self, Number};
+use sparsefmt::affine::Number;
+use sparsefmt::affine_rows;
+use sparsefmt::nm::{Pattern, Ranked};
 
 /// Codes the items whose bit is set; gives 1 if that cannot be done.
 #[pyfunction]
@@ -27,7 +29,7 @@ pub fn bits_affine_encode(
         let (mut scale, mut values) = (GridsMut::new(scale)?, Out::<u8>::new("values", values, 1)?);
         let (w, keep, row_offsets) = (w.matrix()?, keep.matrix()?, row_offsets.items()?);
         let (scale, values) = (scale.grid()?, values.items()?);
-        let made = py.detach(|| affine::bits_encode::<K, I>(w, keep, row_offsets, group, width, scale, values));
+        let made = py.detach(|| affine_rows::bits_encode::<K, I>(w, keep, row_offsets, group, width, scale, values));
         Ok(usize::from(!done(py, made)?))
     }))
 }
@@ -53,7 +55,7 @@ pub fn csr_affine_encode(
         let mut values = Out::<u8>::new("values", values, 1)?;
         let (w, indptr, indices) = (w.matrix()?, indptr.items()?, indices.items()?);
         let (scale, values) = (scale.grid()?, values.items()?);
-        let made = py.detach(|| affine::csr_encode::<K, I>(w, zero, indptr, indices, group, width, scale, values));
+        let made = py.detach(|| affine_rows::csr_encode::<K, I>(w, zero, indptr, indices, group, width, scale, values));
         Ok(usize::from(!done(py, made)?))
     }))
 }
@@ -79,7 +81,7 @@ pub fn bits_affine_decode(
         let row_offsets = In::<I>::new("row_offsets", row_offsets, 1)?;
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let (row_offsets, out) = (row_offsets.items()?, out.matrix()?);
-        done(py, py.detach(|| affine::bits_decode::<K, I>(keep, row_offsets, values, group, width, grid, out)))
+        done(py, py.detach(|| affine_rows::bits_decode::<K, I>(keep, row_offsets, values, group, width, grid, out)))
     }))
 }
 
@@ -103,6 +105,65 @@ pub fn csr_affine_decode(
         let (indptr, indices) = (In::<I>::new("indptr", indptr, 1)?, In::<I>::new("indices", indices, 1)?);
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let (indptr, indices, out) = (indptr.items()?, indices.items()?, out.matrix()?);
-        done(py, py.detach(|| affine::csr_decode::<K, I>(indptr, indices, values, group, width, grid, out)))
+        done(py, py.detach(|| affine_rows::csr_decode::<K, I>(indptr, indices, values, group, width, grid, out)))
     }))
+}
+
+/// Packs as N:M with symmetric codes; gives 1 if that cannot be done.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_affine_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    prune: usize,
+    dtype: &str,
+    n: usize,
+    m: usize,
+    group: usize,
+    bits: u32,
+    codes: Any<'_, '_>,
+    scale: Any<'_, '_>,
+    values: Any<'_, '_>,
+) -> PyResult<usize> {
+    let py = w.py();
+    let pattern = done(py, Pattern::new(n, m))?;
+    by_single!(dtype, K => {
+        let w = In::<<K as Number>::Item>::new("w", w, 2)?;
+        let (mut codes, mut values) = (Out::<u8>::new("codes", codes, 2)?, Out::<u8>::new("values", values, 2)?);
+        let (w, codes, values) = (w.matrix()?, codes.matrix()?, values.matrix()?);
+        let order = if prune == 0 { None } else { <K as Number>::Item::order(dtype) };
+        let mut scale = GridsMut::new(scale)?;
+        let scale = scale.grid()?;
+        let made = py.detach(|| {
+            affine_rows::nm_encode::<K>(w, zero, order, pattern, group, bits, codes, scale, values)
+        });
+        Ok(usize::from(!done(py, made)?))
+    })
+}
+
+/// The inverse of `nm_affine_encode`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_affine_decode(
+    codes: Any<'_, '_>,
+    values: Any<'_, '_>,
+    n: usize,
+    m: usize,
+    group: usize,
+    bits: u32,
+    scale: Any<'_, '_>,
+    dtype: &str,
+    out: Any<'_, '_>,
+) -> PyResult<()> {
+    let py = codes.py();
+    let pattern = done(py, Pattern::new(n, m))?;
+    let grids = Grids::new(scale, None)?;
+    let grid = grids.grid()?;
+    let (codes, values) = (In::<u8>::new("codes", codes, 2)?, In::<u8>::new("values", values, 2)?);
+    let (codes, values) = (codes.matrix()?, values.matrix()?);
+    by_single!(dtype, K => {
+        let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let out = out.matrix()?;
+        done(py, py.detach(|| affine_rows::nm_decode::<K>(codes, values, pattern, group, bits, grid, out)))
+    })
 }

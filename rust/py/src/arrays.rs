@@ -169,3 +169,23 @@ pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
         Err(_) => PyValueError::new_err(text),
     }
 }
+
+/// A finding as Python has it: the number of the fault and its position, or zeros.
+pub(crate) fn finding(found: sparsefmt::Finding) -> (u8, usize) {
+    found.map_or((0, 0), |(fault, at)| (fault as u8, at))
+}
+
+/// Evaluates `$body` with the type `$t` set to `$narrow` where items have `$size` bytes, else to `$wide`.
+macro_rules! by_size {
+    ($array:expr, $name:literal, $size:literal, $narrow:ty, $wide:ty, $t:ident => $body:expr) => {
+        if $crate::arrays::index_size($name, $array)? == $size {
+            type $t = $narrow;
+            $body
+        } else {
+            type $t = $wide;
+            $body
+        }
+    };
+}
+
+pub(crate) use by_size;

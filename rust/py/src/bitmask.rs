@@ -1,6 +1,6 @@
 //! One bit per element: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{by_index, by_width, detached, index_size, matrix};
+use crate::arrays::{by_index, by_width, detached, finding, index_size, matrix};
 use pyo3::prelude::*;
 
 /// Writes one bit per item and counts them per row.
@@ -94,5 +94,15 @@ pub fn bits_to_indices(
     by_index!(index_size("indices", indices)?, I => detached!(
         bits.py(), read: [bits: u8, row_offsets: I], write: [indices: I],
         sparsefmt::bits_to_indices(bits, stride, row_offsets, indices)
+    ))
+}
+
+/// Gives what is wrong with a bitmask first, and where.
+#[pyfunction]
+pub fn bits_check(bits: &Bound<'_, PyAny>, row_offsets: &Bound<'_, PyAny>, cols: usize) -> PyResult<(u8, usize)> {
+    let ((_, stride), _) = matrix("bits", bits)?;
+    by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
+        bits.py(), read: [bits: u8, row_offsets: I], write: [],
+        sparsefmt::bits_check(bits, stride, row_offsets, cols).map(finding)
     ))
 }

@@ -1,6 +1,6 @@
 //! Coordinates: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{by_index, by_width, detached, index_size, layout, matrix};
+use crate::arrays::{by_index, by_width, detached, finding, index_size, layout, matrix};
 use pyo3::prelude::*;
 
 /// Zeroes `out` and puts every slot in its place.
@@ -67,4 +67,13 @@ pub fn coo_to_csr(
         row.py(), read: [row: I, col: I, slots: T], write: [indptr: I, indices: I, out_slots: T],
         sparsefmt::coo_to_csr(row, col, slots, shape, indptr, indices, out_slots)
     )))
+}
+
+/// Gives what is wrong with coo first, and where.
+#[pyfunction]
+pub fn coo_check(row: &Bound<'_, PyAny>, col: &Bound<'_, PyAny>, shape: (usize, usize)) -> PyResult<(u8, usize)> {
+    by_index!(index_size("row", row)?, I => detached!(
+        row.py(), read: [row: I, col: I], write: [],
+        sparsefmt::coo_check(row, col, shape).map(finding)
+    ))
 }

@@ -1,6 +1,6 @@
 //! Compressed sparse rows: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{Carried, by_index, by_width, detached, index_size, input, layout, matrix, output};
+use crate::arrays::{Carried, by_index, by_width, detached, finding, index_size, input, layout, matrix, output};
 use crate::borrow::{In, done};
 use pyo3::prelude::*;
 use sparsefmt::bsr::Block;
@@ -84,4 +84,13 @@ pub fn csr_to_dense(
         out.py(), read: [indptr: I, indices: I, slots: T], write: [out: T],
         sparsefmt::csr_to_dense(indptr, indices, slots, shape, out)
     )))
+}
+
+/// Gives what is wrong with csr first, and where.
+#[pyfunction]
+pub fn csr_check(indptr: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, cols: usize) -> PyResult<(u8, usize)> {
+    by_index!(index_size("indptr", indptr)?, I => detached!(
+        indptr.py(), read: [indptr: I, indices: I], write: [],
+        sparsefmt::csr_check(indptr, indices, cols).map(finding)
+    ))
 }

@@ -1,7 +1,7 @@
 //! Kernels of `sparsefmt.kernels.gap`.
 
+use crate::arrays::finding;
 use crate::arrays::{by_index, by_width, detached, index_size, matrix};
-use crate::check::finding;
 use pyo3::prelude::*;
 
 /// Counts the bytes of gaps of every row.

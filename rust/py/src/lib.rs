@@ -4,25 +4,28 @@
 
 mod affine;
 mod affine_rows;
+mod affine_segments;
 mod arrays;
 mod bitmask;
 mod borrow;
 mod bsr;
-mod check;
 mod checksum;
 mod clustered;
 mod codebook;
 mod coo;
 mod csc;
 mod csr;
+mod delta;
+mod gap;
 mod header;
+mod kmeans;
 mod matrix_market;
 mod merge;
 mod nm;
+mod packing;
 mod philox;
 mod plan;
 mod product;
-mod segments;
 mod settings;
 mod stream;
 
@@ -32,12 +35,17 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::affine::{affine_dequantize, affine_extremes, affine_quantize, nm_affine_decode, nm_affine_encode};
+    use super::affine::{affine_dequantize, affine_extremes, affine_quantize};
     #[pymodule_export]
-    use super::affine_rows::{bits_affine_decode, bits_affine_encode, csr_affine_decode, csr_affine_encode};
+    use super::affine_rows::{
+        bits_affine_decode, bits_affine_encode, csr_affine_decode, csr_affine_encode, nm_affine_decode,
+        nm_affine_encode,
+    };
+    #[pymodule_export]
+    use super::affine_segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
     #[pymodule_export]
     use super::bitmask::{
-        bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within,
+        bits_check, bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within,
     };
     #[pymodule_export]
     use super::bsr::{
@@ -45,21 +53,29 @@ mod _native {
         dense_to_bsr_within,
     };
     #[pymodule_export]
-    use super::check::{bits_check, coo_check, csr_check};
-    #[pymodule_export]
     use super::checksum::{xxh3_128, xxh3_blocks};
     #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
-    use super::codebook::{assign, decode_lut, histogram16, kmeans_fit, lookup, nearest16, range_sums, sort_f32};
+    use super::codebook::{assign, decode_lut, lookup, nearest16};
     #[pymodule_export]
-    use super::coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
+    use super::coo::{compress_rows, coo_check, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
     #[pymodule_export]
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
-    use super::csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within};
+    use super::csr::{
+        count_nonzero, csr_check, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within,
+    };
+    #[pymodule_export]
+    use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
+    #[pymodule_export]
+    use super::gap::{
+        csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
+    };
     #[pymodule_export]
     use super::header::parse_header;
+    #[pymodule_export]
+    use super::kmeans::{histogram16, kmeans_fit, range_sums, sort_f32};
     #[pymodule_export]
     use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
@@ -69,21 +85,23 @@ mod _native {
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
     #[pymodule_export]
+    use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
+    #[pymodule_export]
     use super::philox::philox_words;
     #[pymodule_export]
     use super::plan::{product_plan, product_ways_taken};
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
-    use super::segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};
-    #[pymodule_export]
-    use super::settings::{cpu_features, num_threads, set_num_threads};
+    use super::settings::{cpu_features, get_num_threads, set_num_threads};
     #[pymodule_export]
     use super::stream::{pack_stream, stream_padding, unpack_stream};
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        sparsefmt::Isa::from_env().map(drop).map_err(|e| pyo3::exceptions::PyImportError::new_err(e.to_string()))
+        let wrong = |e: &dyn std::fmt::Display| pyo3::exceptions::PyImportError::new_err(e.to_string());
+        sparsefmt::Isa::from_env().map_err(|e| wrong(&e))?;
+        sparsefmt::par::from_env().map(drop).map_err(|e| wrong(&e))
     }
 }

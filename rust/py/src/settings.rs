@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use sparsefmt::{Isa, Kernels, par};
 
-/// Sets the number of threads; 0 means one per CPU.
+/// Sets the number of threads; 0 means the default.
 #[pyfunction]
 pub fn set_num_threads(n: usize) {
     par::set_threads(n);
@@ -11,7 +11,7 @@ pub fn set_num_threads(n: usize) {
 
 /// The number of threads in use.
 #[pyfunction]
-pub fn num_threads() -> usize {
+pub fn get_num_threads() -> usize {
     par::threads()
 }
 

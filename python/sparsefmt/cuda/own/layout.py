@@ -18,6 +18,7 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import DeviceArray, cupy
 from sparsefmt.cuda.own.formulas import formulas
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -246,7 +247,7 @@ def kind_of(t: SparseTensor) -> tuple[str, int] | None:
     if isinstance(v, Raw):
         return {"float16": ("raw16", 16), "bfloat16": ("raw16", 16), "int8": ("raw8", 8)}.get(v.dtype.name)
     if isinstance(v, Affine):
-        return v.kind, v.bits
+        return (v.kind, v.bits) if v.bits in FUSED_BITS and v.dtype.name in SINGLES else None
     if isinstance(v, Codebook) and v.codebook.ndim == 1 and v.dtype.name in ("float16", "bfloat16"):
         return "lut", v.bits
     return None

@@ -13,6 +13,7 @@ from sparsefmt.cuda.own import layout, rows
 from sparsefmt.cuda.own.launches import KINDS, counters, launch, staged
 from sparsefmt.cuda.own.plan import GEMV_COLUMNS, Form, Plan, gpu, plan, seconds
 from sparsefmt.cuda.prepared import prepared
+from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.nm import Nm
@@ -134,6 +135,8 @@ def _refuses_rows(t: SparseTensor, x: DeviceArray) -> str | None:
         return f"{x.shape[1]} columns; csr and bitmask are for up to {ROWS_COLUMNS}"
     if not isinstance(v, Raw | Affine | Codebook):
         return f"no kernel for {v.text}"
+    if isinstance(v, Affine) and (v.bits not in FUSED_BITS or v.dtype.name not in SINGLES):
+        return f"no kernel for {v.text} of {v.dtype}"
     if not isinstance(v, Affine) and t.dtype != x.dtype:
         return f"values of {t.dtype} take activations of {t.dtype}, not {x.dtype}"
     return None

@@ -128,20 +128,27 @@ __device__ __forceinline__ scale_t rounded_scale(double x) {
     return store_scale(near);
 }
 
-// Scales, and zero points where `asym`, of `count` groups. Sets `bad` where a scale is beyond its dtype, or where
-// `whole` (integers, scale 1) does not fit.
+// Scales, and zero points where `asym`, of `count` groups. Sets `bad` where a scale is beyond its dtype or subnormal
+// and half a step grows by more than 1/512 of the span, where a wider dtype spares that, or where `whole` (integers, scale 1) does not fit.
 extern "C" __global__ void make_scales(const wide_bits *low, const wide_bits *high, i64 count, i64 bits, i64 asym,
                                        i64 whole, scale_t *scale, u8 *zero_point, u64 *bad) {
     const wide steps = (wide)(asym ? (1 << bits) - 1 : (1 << (bits - 1)) - 1);
     for (i64 at = first_thread(); at < count; at += all_threads()) {
         const wide least_x = unordered(low[at]), most_x = unordered(high[at]);
         const wide span = asym ? most_x - least_x : (-least_x > most_x ? -least_x : most_x);
+        wide exact = span / steps;
+        if (asym && !is_finite(span)) exact = most_x / steps - least_x / steps;
         scale_t s = ONE;
         if (whole) {
             if (span > steps) atomicAdd(bad, 1ull);
         } else if (span != 0) {
-            s = rounded_scale(span / steps);
-            if (s < SMALLEST_NORMAL && (double)steps * (double)load_scale(s) < (double)span) s++;
+            s = rounded_scale(exact);
+            if (s < SMALLEST_NORMAL) {
+                if ((double)steps * (double)load_scale(s) < (double)span) s++;
+                const double more = (double)steps * (double)load_scale(s) - (double)span;
+                const bool narrow = sizeof(scale_t) < sizeof(wide);
+                if (narrow && 256 * more > (double)steps * (double)span) atomicAdd(bad, 1ull);
+            }
             if (s >= INFINITE) atomicAdd(bad, 1ull);
         }
         scale[at] = s;

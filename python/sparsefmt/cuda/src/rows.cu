@@ -1,4 +1,4 @@
-// csr and bitmask, see kernels/rowwise.py for the meaning. Macros: ITEM (bytes), WIDE_INDEX (indices of 64 bits).
+// csr and bitmask, see kernels/csr.py and kernels/bitmask.py for the meaning. Macros: ITEM (bytes), WIDE_INDEX (indices of 64 bits).
 //
 // A warp takes a row; a ballot of 32 columns is a word of the bitmask and tells every lane its place. Where a row must
 // agree with offsets that came from elsewhere, stores stop at `room`.

@@ -5,7 +5,7 @@ use super::runs::{RUN, by_row, check_length, group_count, take};
 use crate::{Matrix, MatrixMut, Result, par};
 
 /// The least and the largest item of one long group, and 0.
-pub(super) fn scan<K: Number>(items: &[K::Item]) -> (K::Compute, K::Compute) {
+pub(crate) fn scan<K: Number>(items: &[K::Item]) -> (K::Compute, K::Compute) {
     let mut x = [K::Compute::default(); RUN];
     let found = items.chunks(RUN).map(|part| {
         let x = &mut x[..part.len()];
@@ -18,7 +18,7 @@ pub(super) fn scan<K: Number>(items: &[K::Item]) -> (K::Compute, K::Compute) {
 }
 
 /// The extremes of several parts of a group.
-pub(super) fn merged<T: Compute>(parts: impl Iterator<Item = (T, T)>) -> (T, T) {
+pub(crate) fn merged<T: Compute>(parts: impl Iterator<Item = (T, T)>) -> (T, T) {
     let mut all = (T::default(), T::default());
     for (low, high) in parts {
         if low.partial_cmp(&all.0).is_none() {
@@ -30,7 +30,7 @@ pub(super) fn merged<T: Compute>(parts: impl Iterator<Item = (T, T)>) -> (T, T) 
 }
 
 /// The extremes of the groups of a part of a row that starts with a group.
-pub(super) fn scan_groups<K: Number>(items: &[K::Item], group: usize, low: &mut [K::Compute], high: &mut [K::Compute]) {
+pub(crate) fn scan_groups<K: Number>(items: &[K::Item], group: usize, low: &mut [K::Compute], high: &mut [K::Compute]) {
     if group > RUN {
         for ((items, low), high) in items.chunks(group).zip(low).zip(high) {
             (*low, *high) = scan::<K>(items);

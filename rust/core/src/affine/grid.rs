@@ -16,7 +16,7 @@ pub enum Scale<'a> {
 
 impl<'a> Scale<'a> {
     /// Some of them.
-    pub(super) fn part(self, range: Range<usize>) -> Self {
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
         match self {
             Self::F16(scale) => Self::F16(&scale[range]),
             Self::F32(scale) => Self::F32(&scale[range]),
@@ -66,19 +66,19 @@ impl<'a> Grid<'a> {
     }
 
     /// Checks that it has one row, or one for each of `rows`; and one entry in it, or one for each group.
-    pub(super) fn fits(&self, rows: usize, cols: usize, group: usize) -> Result<()> {
+    pub(crate) fn fits(&self, rows: usize, cols: usize, group: usize) -> Result<()> {
         let want = group_count(cols, group)?;
         check_length("rows of scale", self.rows, if self.rows == 1 { 1 } else { rows })?;
         check_length("columns of scale", self.cols, if self.cols == 1 { 1 } else { want })
     }
 
     /// Whether there are zero points.
-    pub(super) fn has_points(&self) -> bool {
+    pub(crate) fn has_points(&self) -> bool {
         self.zero_point.is_some()
     }
 
     /// One scale, by way of `room`, and its zero point, of a grid with one row.
-    pub(super) fn entry<T: Compute>(&self, at: usize, room: &mut Vec<T>) -> (T, Option<u8>) {
+    pub(crate) fn entry<T: Compute>(&self, at: usize, room: &mut Vec<T>) -> (T, Option<u8>) {
         let at = if self.cols == 1 { 0 } else { at };
         room.resize(1, T::default());
         self.scale.widen(at..at + 1, room);
@@ -86,14 +86,14 @@ impl<'a> Grid<'a> {
     }
 
     /// The scales of a row, in `room`.
-    pub(super) fn row(&self, row: usize, room: &mut Vec<f32>) {
+    pub(crate) fn row(&self, row: usize, room: &mut Vec<f32>) {
         let start = if self.rows == 1 { 0 } else { row * self.cols };
         room.resize(self.cols, 0.0);
         self.scale.widen(start..start + self.cols, room);
     }
 
     /// The difference between the largest and the least code of `bits` bits.
-    pub(super) fn span(&self, bits: u32) -> Result<i16> {
+    pub(crate) fn span(&self, bits: u32) -> Result<i16> {
         match (bits, self.zero_point) {
             (1..=8, Some(_)) => Ok((1 << bits) - 1),
             (1..=8, None) => Ok((1 << bits) - 2),
@@ -102,7 +102,7 @@ impl<'a> Grid<'a> {
     }
 
     /// Room to repeat entries in; codes span `span`.
-    pub(super) fn spread<T: Compute>(self, group: usize, span: i16) -> Spread<'a, T> {
+    pub(crate) fn spread<T: Compute>(self, group: usize, span: i16) -> Spread<'a, T> {
         Spread {
             grid: self,
             group: if self.cols == 1 { usize::MAX } else { group },
@@ -118,7 +118,7 @@ impl<'a> Grid<'a> {
 }
 
 /// The entries of a grid, repeated for a run of items.
-pub(super) struct Spread<'a, T> {
+pub(crate) struct Spread<'a, T> {
     grid: Grid<'a>,
     group: usize,
     entries: [T; RUN],
@@ -133,7 +133,7 @@ pub(super) struct Spread<'a, T> {
 
 impl<T: Compute> Spread<'_, T> {
     /// Loads the entries for the items of a row in `run`, at most [`RUN`] and at least one.
-    pub(super) fn load(&mut self, row: usize, run: Range<usize>) {
+    pub(crate) fn load(&mut self, row: usize, run: Range<usize>) {
         self.len = run.len();
         let start = if self.grid.rows == 1 { 0 } else { row * self.grid.cols };
         let (first, last) = (run.start / self.group, (run.end - 1) / self.group);
@@ -179,15 +179,15 @@ impl<T: Compute> Spread<'_, T> {
         self.loaded = Some(entry);
     }
 
-    pub(super) fn scale(&self) -> &[T] {
+    pub(crate) fn scale(&self) -> &[T] {
         &self.scale[..self.len]
     }
 
-    pub(super) fn zero_point(&self) -> &[u8] {
+    pub(crate) fn zero_point(&self) -> &[u8] {
         &self.zero_point[..self.len]
     }
 
-    pub(super) fn low(&self) -> &[T] {
+    pub(crate) fn low(&self) -> &[T] {
         &self.low[..self.len]
     }
 }

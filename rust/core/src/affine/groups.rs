@@ -108,7 +108,7 @@ fn quantize_f32_scales<K: Grouped>(items: &[K::Item], group: usize, scale: &[f32
 }
 
 /// Codes within -most..=most.
-pub(super) fn quantize<K: Grouped>(items: &[K::Item], group: usize, scale: Scale<'_>, most: f32, codes: &mut [u8]) {
+pub(crate) fn quantize<K: Grouped>(items: &[K::Item], group: usize, scale: Scale<'_>, most: f32, codes: &mut [u8]) {
     match scale {
         Scale::F16(scale) => K::quantize_f16_scales(items, group, scale, most, codes),
         Scale::F32(scale) => quantize_f32_scales::<K>(items, group, scale, most, codes),
@@ -117,7 +117,7 @@ pub(super) fn quantize<K: Grouped>(items: &[K::Item], group: usize, scale: Scale
 
 /// Values of the slots `first..` of a row whose codes of 4 or 8 bits are `stored`; `first` is even. `scale` are those
 /// of the row, for `group` slots each; `bytes` is room for codes.
-pub(super) fn decode<K: Grouped>(
+pub(crate) fn decode<K: Grouped>(
     (stored, bits): (&[u8], usize),
     (group, scale): (usize, &[f32]),
     first: usize,

@@ -3,28 +3,20 @@
 //! Codes are lifted, i.e. without the zero point and modulo 256. Work is done on runs of 512 items that are
 //! widened to float32 or float64 in the first-level cache, so that only widening and narrowing know the dtype.
 
-mod decode_masked;
-mod encode_masked;
-mod extremes;
-mod grid;
-mod groups;
-mod nm;
-mod number;
-mod quantize;
-mod runs;
-mod scales;
-mod segments;
+pub(crate) mod extremes;
+pub(crate) mod grid;
+pub(crate) mod groups;
+pub(crate) mod number;
+pub(crate) mod quantize;
+pub(crate) mod runs;
+pub(crate) mod scales;
 
-pub use decode_masked::{bits_decode, csr_decode};
-pub use encode_masked::{bits_encode, csr_encode};
 pub use extremes::extremes;
 pub use grid::{Grid, Scale};
 pub use groups::Grouped;
-pub use nm::{nm_decode, nm_encode};
 pub use number::{
     BFloat16, Compute, Float8E4M3, Float8E5M2, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Number, UInt8,
     UInt16, UInt32, UInt64,
 };
 pub use quantize::{dequantize, quantize};
 pub use scales::ScaleMut;
-pub use segments::{bits_segments, csr_segments, segment_dequantize, segment_extremes, segment_quantize};

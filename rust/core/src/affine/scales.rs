@@ -3,6 +3,7 @@
 use super::grid::Scale;
 use super::number::{Float16, Number};
 use crate::MatrixMut;
+use half::f16;
 
 /// Scales to be written, float16 (as bits) or float32, and the columns of the matrix that each is for.
 #[derive(Debug)]
@@ -13,10 +14,11 @@ pub enum ScaleMut<'a> {
     F32(MatrixMut<'a, f32>),
 }
 
-/// Turns spans (largest magnitudes) of groups into scales, and gives those, unless one is not finite.
+/// Turns spans (largest magnitudes) of groups into scales, and returns those, unless one is not finite or too small.
 ///
-/// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small.
-pub(super) fn make_scales<'a>(
+/// A scale is span / steps in its dtype, 1 where the span is 0, rounded up where it is subnormal and too small. One in
+/// float16 that is subnormal is refused where half a step grows by more than 1/512 of the span: values must not vanish.
+pub(crate) fn make_scales<'a>(
     span: &[f32],
     steps: f32,
     halves: Option<&'a mut [u16]>,
@@ -37,8 +39,12 @@ pub(super) fn make_scales<'a>(
             for ((&span, half), &scale) in span.iter().zip(&mut *halves).zip(&*quotients) {
                 if span == 0.0 {
                     *half = 0x3C00;
-                } else if *half < 0x0400 && short(scale, span) {
-                    *half += 1;
+                } else if *half < 0x0400 {
+                    *half += u16::from(short(scale, span));
+                    let more = f64::from(steps) * f16::from_bits(*half).to_f64() - f64::from(span);
+                    if 256.0 * more > f64::from(steps) * f64::from(span) {
+                        return None;
+                    }
                 } else if *half >= 0x7C00 {
                     return None;
                 }

@@ -4,6 +4,8 @@
 //! The text is cut into pieces at the ends of lines. A first pass counts the entries of each piece, so that in a second
 //! one every piece knows where its entries go.
 
+pub mod fault;
+mod field;
 mod number;
 mod text;
 
@@ -12,39 +14,12 @@ pub use text::matrix_market_text;
 use crate::Index;
 use crate::error::{Error, Result};
 use crate::par;
+use field::{Field, field};
 use number::{Line, is_blank};
-
-/// What can be wrong with a line; see `sparsefmt.kernels.matrix_market`.
-pub mod fault {
-    #![allow(missing_docs, reason = "the definitions in Python say what they mean")]
-    pub const INDEX: i64 = 1;
-    pub const ROW: i64 = 2;
-    pub const COL: i64 = 3;
-    pub const NUMBER: i64 = 4;
-    pub const FEW: i64 = 5;
-    pub const EXTRA: i64 = 6;
-    pub const MORE: i64 = 7;
-    pub const FEWER: i64 = 8;
-    pub const FRACTION: i64 = 9;
-    pub const WIDE: i64 = 10;
-    pub const TRIANGLE: i64 = 11;
-    pub const DIAGONAL: i64 = 12;
-    pub const IMAGINARY: i64 = 13;
-}
 
 /// 0 or a code of [`fault`]; the line, counted from 1; the byte where it begins, or the number of entries found; the
 /// sides of the diagonal that have entries: 1 below, 2 above.
 pub type Outcome = (i64, u64, u64, usize);
-
-/// What an entry's value is: [`Field::Pattern`] none, real and whole numbers one item of 8 bytes, complex two.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Pattern,
-    Signed,
-    Unsigned,
-    Real,
-    Complex,
-}
 
 /// Which half of the matrix is listed, and what follows for the other one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,11 +28,6 @@ enum Symmetry {
     Symmetric,
     Skew,
     Hermitian,
-}
-
-fn field(code: usize) -> Result<Field> {
-    const ALL: [Field; 5] = [Field::Pattern, Field::Signed, Field::Unsigned, Field::Real, Field::Complex];
-    ALL.get(code).copied().ok_or(Error::Parameter { name: "field", got: code })
 }
 
 fn symmetry(code: usize) -> Result<Symmetry> {

@@ -1,6 +1,6 @@
 //! Entries as lines of a Matrix Market file.
 
-use super::{Field, field};
+use super::field::{Field, field};
 use crate::Index;
 use crate::error::{Error, Result};
 use std::io::Write;

@@ -15,8 +15,10 @@ pub(super) enum Slots<'a> {
     F32(&'a [f32]),
     Bytes(&'a [u8], Widen<u8>),
     Shorts(&'a [u16], Widen<u16>),
-    /// A stream of codes of so many bits; 8 bits: bytes.
+    /// Codes of 4 or 8 bits; 4 bits: a stream, the low half of a byte first.
     Codes(&'a [u8], usize),
+    /// A stream of codes of any other number of bits.
+    Stream(&'a [u8], usize),
     /// The same, with a table of 256 entries for each row, or for all.
     Book(&'a [u8], usize, &'a [[f32; 256]]),
 }
@@ -97,7 +99,7 @@ impl<'a> Values<'a> {
         Self { in_integers: true, ..self }
     }
 
-    /// Codes of 1 to 8 bits in one stream (affine: 4 or 8 bits).
+    /// Codes of 1 to 8 bits in one stream.
     ///
     /// # Errors
     /// Another number of bits; scales, zero points or tables of another number than said.
@@ -114,11 +116,13 @@ impl<'a> Values<'a> {
                         return Err(Error::Length { name: "scale", got, want });
                     }
                 }
-                if group == 0 || (bits != 4 && bits != 8) {
+                if group == 0 || !(1..=8).contains(&bits) {
                     return Err(Error::Parameter { name: "bits", got: bits });
                 }
                 let scales = Some(Scales { scale, zero_point, rows, per_row, group });
-                Ok(Self { slots: Slots::Codes(stream, bits), scales, in_integers: false })
+                let whole = bits == 4 || bits == 8;
+                let slots = if whole { Slots::Codes(stream, bits) } else { Slots::Stream(stream, bits) };
+                Ok(Self { slots, scales, in_integers: false })
             }
             Coding::Book(table) => {
                 let (tables, rest) = table.as_chunks();
@@ -136,7 +140,9 @@ impl<'a> Values<'a> {
             Slots::F16(items) | Slots::Bf16(items) | Slots::Shorts(items, _) => items.len(),
             Slots::F32(items) => items.len(),
             Slots::Bytes(items, _) => items.len(),
-            Slots::Codes(stream, bits) | Slots::Book(stream, bits, _) => stream.len().saturating_mul(8) / bits,
+            Slots::Codes(stream, bits) | Slots::Stream(stream, bits) | Slots::Book(stream, bits, _) => {
+                stream.len().saturating_mul(8) / bits
+            }
         }
     }
 
@@ -145,7 +151,9 @@ impl<'a> Values<'a> {
         match self.slots {
             Slots::F16(items) | Slots::Bf16(items) | Slots::Shorts(items, _) => size_of_val(items),
             Slots::F32(items) => size_of_val(items),
-            Slots::Bytes(items, _) | Slots::Codes(items, _) | Slots::Book(items, ..) => items.len(),
+            Slots::Bytes(items, _) | Slots::Codes(items, _) | Slots::Stream(items, _) | Slots::Book(items, ..) => {
+                items.len()
+            }
         }
     }
 
@@ -156,7 +164,7 @@ impl<'a> Values<'a> {
             Slots::F16(items) | Slots::Bf16(items) | Slots::Shorts(items, _) => prefetch_near(items, at, count),
             Slots::F32(items) => prefetch_near(items, at, count),
             Slots::Bytes(items, _) => prefetch_near(items, at, count),
-            Slots::Codes(stream, bits) | Slots::Book(stream, bits, _) => {
+            Slots::Codes(stream, bits) | Slots::Stream(stream, bits) | Slots::Book(stream, bits, _) => {
                 prefetch_near(stream, at / 8 * bits, count.div_ceil(8) * bits);
             }
         }
@@ -190,7 +198,7 @@ impl<'a> Values<'a> {
             Slots::F32(items) => out.copy_from_slice(&items[at..end]),
             Slots::Bytes(items, widen) => widen(&items[at..end], out),
             Slots::Shorts(items, widen) => widen(&items[at..end], out),
-            Slots::Codes(stream, bits) => {
+            Slots::Codes(stream, bits) | Slots::Stream(stream, bits) => {
                 let signed = self.scales.is_some_and(|scales| scales.zero_point.is_none());
                 if bits == 8 {
                     let widen: Widen<u8> = if signed { Int8::widen } else { UInt8::widen };

@@ -3,6 +3,7 @@
 /// What a byte of mask, a unit of one or more groups, means. A unit has a code of `width` bits: those of its groups,
 /// one behind the other.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX-512 reads"))]
 pub struct NmCodeTable {
     pub(crate) full: [u8; 256],
     pub(crate) code: [u8; 256],

@@ -2,6 +2,7 @@
 
 /// Binomials for groups of m with n bits: `C(p, k)` for the places p below m and k below 32.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX-512 reads"))]
 pub struct RankTable {
     pub(crate) n: usize,
     pub(crate) m: usize,

@@ -138,6 +138,7 @@ fn all(items: &[u16], codes: &mut [u8], slots: &mut [u16], keep: impl Fn(u64) ->
 const LOWEST: u64 = 0x1111_1111_1111_1111;
 
 /// The lowest bit that is set in each group.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn first(bits: u64) -> u64 {
     let before = (bits << 1 & (LOWEST * 14)) | (bits << 2 & (LOWEST * 12)) | (bits << 3 & (LOWEST * 8));
@@ -145,6 +146,7 @@ fn first(bits: u64) -> u64 {
 }
 
 /// Two bits of each group: those of `above`, at most one, and the lowest of `equal`.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn two(above: u64, equal: u64) -> u64 {
     let one = first(equal);

@@ -35,7 +35,7 @@ fn left_parts(values: &Values<'_>) -> usize {
         Slots::F16(_) | Slots::Shorts(..) => 2,
         // 4 bits times the 11 of float16.
         Slots::Codes(_, 4) if values.scales.is_some_and(|scales| matches!(scales.scale(), Scale::F16(_))) => 2,
-        Slots::F32(_) | Slots::Codes(..) | Slots::Book(..) => 3,
+        Slots::F32(_) | Slots::Codes(..) | Slots::Stream(..) | Slots::Book(..) => 3,
     }
 }
 

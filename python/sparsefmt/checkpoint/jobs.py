@@ -1,0 +1,286 @@
+"""Jobs: each reads from one file and writes one shard by itself, anywhere, in any order, twice, with the same bytes."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparsefmt.base.errors import CheckpointError
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.plan import CHUNK, Plan, plan_tensor
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.registry import open_file
+from sparsefmt.checkpoint.recipe import PRUNED
+from sparsefmt.checkpoint.snapshot import Identity
+from sparsefmt.checkpoint.steps import Function, Pack, Step
+from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.io import schema
+from sparsefmt.io.write import save
+from sparsefmt.kernels.checksum import Checksum
+from sparsefmt.kernels.settings import set_num_threads
+
+Advance = Callable[[str, int], None]
+"""Called with the name of a tensor and the bytes of it that are done."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker does: picklable, and small; tensors never travel.
+
+    Args:
+        source: path of the file to read.
+        identity: of that file when the plan was made.
+        reader: the name of its reader.
+        names: the tensors to write.
+        chosen: those of them that the step works on; others are copied.
+        step: the step, or a function of the user.
+        out: path of the file to write.
+        manifest: path of the manifest to write when that file is complete.
+        chunk: bytes of rows to work on at a time.
+        threads: for kernels, in a process other than `owner`; 0: as they are.
+        owner: the process that made the plan.
+    """
+
+    source: Path
+    identity: Identity
+    reader: str
+    names: tuple[str, ...]
+    chosen: frozenset[str]
+    step: Step | Function
+    out: Path
+    manifest: Path
+    chunk: int = CHUNK
+    threads: int = 0
+    owner: int = 0
+
+
+@dataclass(frozen=True)
+class TensorLine:
+    """What became of a tensor: its format and bytes; `dense` bytes as an array."""
+
+    name: str
+    format: str
+    dense: int
+    nbytes: int
+    changed: bool
+
+
+@dataclass
+class Manifest:
+    """What a finished job wrote.
+
+    Args:
+        tensors: line by line.
+        arrays: key of every array in the file, with the XXH3-128 of its bytes.
+        size: bytes of the file.
+        kept: whether it was found finished.
+    """
+
+    tensors: list[TensorLine] = field(default_factory=list)
+    arrays: dict[str, str] = field(default_factory=dict)
+    size: int = 0
+    kept: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"tensors": [asdict(t) for t in self.tensors], "arrays": self.arrays, "size": self.size}
+
+    @classmethod
+    def from_file(cls, path: Path, out: Path) -> "Manifest | None":
+        """The manifest of a finished job; None where it or its file is not there, or not whole."""
+        try:
+            found = json.loads(path.read_bytes())
+            size = out.stat().st_size
+        except (OSError, ValueError):
+            return None
+        if found["size"] != size:
+            return None
+        return cls([TensorLine(**t) for t in found["tensors"]], found["arrays"], size, kept=True)
+
+
+def run_job(job: Job, advance: Advance | None = None) -> Manifest:
+    """Does a job.
+
+    Raises:
+        CheckpointError: its file is not the one that the plan was made for, or changed while it was read.
+        SparsefmtError: the step failed.
+        OSError: the file could not be written.
+    """
+    if job.threads and os.getpid() != job.owner:
+        set_num_threads(job.threads)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(open_file(job.source, job.reader))
+        if source.identity != job.identity:
+            msg = f"{job.source} changed after the plan was made; start again"
+            raise CheckpointError(msg)
+        try:
+            manifest = written(job, source, planned(job, source, stack), advance)
+        except Exception:
+            source.check()  # what failed may have failed because the file changed
+            raise
+        source.check()
+    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(manifest.to_json()))
+    temporary.replace(job.manifest)
+    return manifest
+
+
+def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]:
+    """The plans of all tensors of a job."""
+    if not isinstance(job.step, Step):
+        return called(job, job.step, source, stack)
+    plans, budget = [], job.chunk
+    for name in job.names:
+        step = job.step.of(name) if name in job.chosen else None
+        plan = plan_tensor(source, name, step, chunk=job.chunk, budget=budget)
+        budget -= plan.held if plan.changed else 0
+        plans.append(plan)
+    return plans
+
+
+def called(job: Job, function: Function, source: Source, stack: contextlib.ExitStack) -> list[Plan]:
+    """Calls a function of the user for every tensor; the results wait in files, a chunk's worth in each."""
+    folder = Path(tempfile.mkdtemp(prefix=".results-", suffix=".tmp", dir=job.out.parent))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    plans: list[Plan] = []
+    batch: dict[str, Value] = {}
+
+    def spool() -> None:
+        path = folder / f"{len(plans)}.safetensors"
+        save(path, batch)
+        results = stack.enter_context(open_file(path))
+        for name in batch:
+            plan = plan_tensor(results, name, None, chunk=job.chunk)
+            plan.changed = True
+            plans.append(plan)
+        batch.clear()
+
+    for name in job.names:
+        if name not in job.chosen:
+            plans.append(plan_tensor(source, name, None, chunk=job.chunk))
+            continue
+        for made, value in function(name, source.read(name)).items():
+            if made in batch:
+                msg = f"{job.out.name}: the step gives two tensors the name {made!r}"
+                raise CheckpointError(msg)
+            batch[made] = value
+        if sum(v.nbytes for v in batch.values()) >= job.chunk:
+            spool()
+    if batch:
+        spool()
+    return plans
+
+
+def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None) -> Manifest:
+    """Writes the file of a job."""
+    metadata = dict(source.metadata)
+    packed = {p.name: p.entry for p in plans if p.entry is not None}
+    if packed:
+        metadata[schema.KEY] = schema.dump_json(packed)
+    if isinstance(job.step, Pack) and job.step.recipe.prune:
+        pruned = [p.name for p in plans if p.changed and p.entry is not None]
+        if pruned:
+            metadata[PRUNED] = json.dumps(pruned)
+    if metadata:
+        metadata.setdefault("format", "pt")  # transformers refuses metadata without it
+    slots = [slot for plan in plans for slot in plan.slots]
+    first = {key for plan in plans for key in plan.first}
+    check_owned(slots, packed)
+    manifest = Manifest()
+    with ShardWriter(job.out, slots, metadata, first=first) as writer:
+        for plan in plans:
+            entry = source.entries.get(plan.name)
+            sums: dict[str, Checksum] = {key: Checksum() for key, *_ in plan.slots}
+            done = 0
+            whole = entry.nbytes if entry else 0
+            for key, chunk in plan.chunks():
+                data = writer.write(key, chunk)
+                sums[key].update(data)
+                if advance is not None and len(plan.slots) == 1 and done + data.size <= whole:
+                    advance(plan.name, data.size)
+                    done += data.size
+            if advance is not None and whole > done:
+                advance(plan.name, whole - done)
+            manifest.arrays |= {key: total.hexdigest() for key, total in sums.items()}
+            nbytes = sum(writer.places[key].nbytes for key, *_ in plan.slots)
+            manifest.tensors.append(TensorLine(plan.name, plan.format, plan.before, nbytes, plan.changed))
+    manifest.size = job.out.stat().st_size
+    return manifest
+
+
+def check_owned(slots: Sequence[tuple[str, str, tuple[int, ...]]], packed: dict[str, Any]) -> None:
+    """Checks that no array would be taken for one of a packed tensor.
+
+    Raises:
+        CheckpointError: one would.
+    """
+    for key, *_ in slots:
+        for part in schema.PARTS:
+            owner, found, array = key.rpartition(f".{part}.")
+            if found and owner in packed and array not in packed[owner].get(part, {}).get("arrays", {}):
+                msg = f"key {key!r} looks like an array of the packed tensor {owner!r}; rename one of them"
+                raise CheckpointError(msg)
+
+
+def run_jobs(
+    jobs: Sequence[Job], *, executor: Executor | None = None, resume: bool = True, progress: Advance | None = None
+) -> list[Manifest]:
+    """Runs jobs, here or on an executor, and returns their manifests in the order of the jobs.
+
+    Args:
+        jobs: to be done.
+        executor: any `concurrent.futures.Executor`; None: this process. At most two jobs per worker are outstanding.
+        resume: leave out jobs whose file and manifest are there.
+        progress: called with a name and the bytes that are done.
+    """
+    found = [Manifest.from_file(job.manifest, job.out) if resume else None for job in jobs]
+    for job, manifest in zip(jobs, found, strict=True):
+        if manifest is not None and progress is not None:
+            progress(job.source.name, sum(t.nbytes for t in manifest.tensors))
+    todo = [i for i, manifest in enumerate(found) if manifest is None]
+    if executor is None:
+        for i in todo:
+            found[i] = run_job(jobs[i], progress)
+    else:
+        for i, manifest in submitted(jobs, todo, executor):
+            found[i] = manifest
+            if progress is not None:
+                progress(jobs[i].source.name, sum(t.nbytes for t in manifest.tensors))
+    return [manifest for manifest in found if manifest is not None]
+
+
+def submitted(jobs: Sequence[Job], todo: Sequence[int], executor: Executor) -> Iterator[tuple[int, Manifest]]:
+    """Runs jobs on an executor, two per worker outstanding; the first failure cancels what has not begun."""
+    most = 2 * workers(executor)
+    waiting = list(reversed(todo))
+    running: dict[Future[Manifest], int] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                i = waiting.pop()
+                running[executor.submit(run_job, jobs[i])] = i
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                i = running.pop(future)
+                yield i, future.result()
+    except BaseException:
+        for future in running:
+            future.cancel()
+        raise
+
+
+def workers(executor: Executor) -> int:
+    """How many workers an executor has, as far as it says."""
+    for name in ("_max_workers", "max_workers"):
+        if isinstance(found := getattr(executor, name, None), int):
+            return max(found, 1)
+    client = getattr(executor, "_client", None)  # of Dask
+    if client is not None:
+        return max(len(client.scheduler_info().get("workers", {})), 1)
+    return os.cpu_count() or 1

@@ -1,0 +1,286 @@
+"""What becomes of one tensor in a file: which arrays, how large, and their bytes chunk by chunk."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.coerce import as_array
+from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
+from sparsefmt.base.errors import CheckpointError, PatternError, SizeError
+from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
+from sparsefmt.checkpoint.readers.base import Source, matrix_of
+from sparsefmt.checkpoint.rows import NUMBERS, OFFSETS, cut, ranges
+from sparsefmt.checkpoint.steps import Step
+from sparsefmt.checkpoint.writer import Slot
+from sparsefmt.io import schema
+from sparsefmt.io.dtypes import PAIRED, stored_as
+from sparsefmt.io.write import in_chunks, packed_items
+from sparsefmt.tensor.sparse import SparseTensor
+
+CHUNK = 32 << 20  # bytes of rows that are worked on at a time
+OPAQUE = ("F4", "F6_E2M3", "F6_E3M2")
+
+Chunks = Iterator[tuple[str, Array]]
+
+
+@dataclass
+class Plan:
+    """A tensor to be written.
+
+    Args:
+        name: of the tensor.
+        slots: its arrays.
+        chunks: a call that yields key and next items of its arrays, in C order.
+        entry: what the JSON says of it; None for a plain tensor.
+        first: keys of arrays that start at multiples of 64 bytes.
+        format: of what is written; "plain" for an array.
+        changed: whether a step worked on it.
+        before: bytes of the dense tensor.
+        held: bytes of the results that wait to be written.
+    """
+
+    name: str
+    slots: list[Slot]
+    chunks: Callable[[], Chunks]
+    entry: dict[str, Any] | None = None
+    first: list[str] = field(default_factory=list)
+    format: str = PLAIN
+    changed: bool = False
+    before: int = 0
+    held: int = 0
+
+
+def dense_bytes(entry: Entry) -> int:
+    """Bytes of the dense tensor."""
+    if entry.dtype in OPAQUE:
+        return entry.nbytes
+    try:
+        return entry.size * int(dtype_named(entry.dtype).itemsize)
+    except ValueError:  # a plain dtype that cannot be packed
+        return entry.nbytes
+
+
+def whole_plan(name: str, value: Value, *, changed: bool = False) -> Plan:
+    """The plan for a tensor at hand."""
+    if isinstance(value, SparseTensor):
+        items, entry = packed_items(name, value)
+        slots = [(i.key, i.stored, i.shape) for i in items]
+        first = [i.key for i in items if i.first]
+        before = math.prod(value.shape) * value.dtype.itemsize
+
+        def chunks() -> Chunks:
+            for i in items:
+                for chunk in in_chunks(i.array, i.dtype):
+                    yield i.key, chunk
+
+        return Plan(name, slots, chunks, entry.to_json(), first, value.format, changed, before, value.nbytes)
+    stored, dtype = stored_as(value.dtype)
+    slot = (name, stored, (*value.shape, 2) if dtype.name == PAIRED else value.shape)
+    return Plan(
+        name, [slot], lambda: ((name, c) for c in in_chunks(value, dtype)), paired(value.dtype, value.shape),
+        changed=changed, before=value.nbytes, held=value.nbytes,
+    )  # fmt: skip
+
+
+def paired(dtype: Dtype, shape: tuple[int, ...]) -> dict[str, Any] | None:
+    """The entry that complex128 needs, which the container has only as pairs."""
+    return schema.Entry(shape, PAIRED, {}).to_json() if dtype.name == PAIRED else None
+
+
+def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CHUNK, budget: int = 0) -> Plan:
+    """Plans what a step makes of a tensor, or its copy.
+
+    Args:
+        source: the file.
+        name: of the tensor.
+        step: None to copy it.
+        chunk: bytes of rows to work on at a time.
+        budget: bytes of results that may be held until they are written, so that nothing is made twice.
+    """
+    entry = source.entries[name]
+    rows = matrix_of(entry.shape)[0]
+    row_bytes = dense_bytes(entry) // max(rows, 1)
+    if entry.dtype in OPAQUE:  # its bytes, whatever the step
+        slot = (name, entry.dtype, entry.shape)
+        return Plan(name, [slot], lambda: iter([(name, as_array(source.read(name)))]), before=entry.nbytes)
+    if not entry.is_packed and (step is None or (step.target is None and step.rows(entry) == 1)):
+        if row_bytes > chunk or not entry.shape:
+            return replace(whole_plan(name, source.read(name)), held=0)
+        return dense_plan(source, name, entry, row_bytes, chunk, changed=False)
+    t = source.read(name) if entry.is_packed else None
+    if isinstance(t, SparseTensor):
+        if step is None:
+            return replace(whole_plan(name, t), held=0)
+        if step.target is None and step.rows(entry) == 1:
+            return dense_plan(source, name, entry, row_bytes, chunk, changed=True)
+    align = None if step is None else step.rows(entry)
+    if step is None or align is None:
+        return single_plan(source, name, step, entry, budget)
+    if isinstance(t, SparseTensor):
+        align = math.lcm(align, t.structure.row_step)
+        if step.target is not None and step.target.structure.kind in ("csr", "coo", "bsr"):
+            row_bytes = max(t.nbytes // max(rows, 1), 1)  # nothing dense is made
+            if t.nbytes <= chunk:
+                return single_plan(source, name, step, entry, budget)
+    pieces = list(ranges(rows, row_bytes, align, chunk))
+    if len(pieces) <= 1 or (isinstance(t, SparseTensor) and cut(t, *pieces[0]) is None):
+        return single_plan(source, name, step, entry, budget)
+    return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
+
+
+def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: int, *, changed: bool) -> Plan:
+    """The plan for a plain result: rows are read or decoded one chunk after the other."""
+    rows = matrix_of(entry.shape)[0]
+    dtype = plain_dtype(source, name, entry)
+
+    def chunks() -> Chunks:
+        for low, high in ranges(rows, row_bytes, 1, chunk):
+            yield name, source.rows(name, low, high)
+
+    shape = (*entry.shape, 2) if dtype.name == PAIRED else entry.shape
+    stored = stored_as(dtype)[0]
+    return Plan(
+        name, [(name, stored, shape)], chunks, paired(dtype, entry.shape), changed=changed, before=dense_bytes(entry)
+    )
+
+
+def plain_dtype(source: Source, name: str, entry: Entry) -> Dtype:
+    """The dtype of a tensor, of those too that cannot be packed."""
+    try:
+        return dtype_named(entry.dtype)
+    except ValueError:
+        found: Dtype = source.read(name).dtype
+        return found
+
+
+def whole_value(source: Source, name: str, entry: Entry) -> Value:
+    """The tensor; a plain one is read, not mapped, so that a file that shrinks is an error."""
+    if entry.is_packed or not entry.shape:
+        return source.read(name)
+    return source.rows(name, 0, matrix_of(entry.shape)[0]).reshape(entry.shape)
+
+
+def single_plan(source: Source, name: str, step: Step | None, entry: Entry, budget: int) -> Plan:
+    """The plan for a tensor that is worked on whole; what is beyond the budget is made a second time."""
+
+    def made() -> Plan:
+        value = whole_value(source, name, entry)
+        result = value if step is None else step.apply(name, value)
+        return whole_plan(name, result, changed=isinstance(result, SparseTensor) or result is not value)
+
+    plan = made()
+    plan.before = dense_bytes(entry)
+    if plan.held <= budget:
+        return plan
+    return replace(plan, chunks=lambda: made().chunks(), held=0)
+
+
+def rows_plan(
+    source: Source, name: str, step: Step, entry: Entry, pieces: list[tuple[int, int]], t: SparseTensor | None
+) -> Plan:
+    """The plan for a tensor that is worked on by ranges of rows."""
+    shape = matrix_of(entry.shape)
+
+    def results() -> Iterator[tuple[int, SparseTensor | None]]:
+        for low, high in pieces:
+            part = source.rows(name, low, high) if t is None else cut(t, low, high)
+            if part is None:
+                msg = f"{name}: rows {low}..{high} cannot be cut out"
+                raise CheckpointError(msg)
+            try:
+                result = step.apply(name, part)
+            except PatternError as e:
+                text = f"{e} (rows counted from {low})" if low else str(e)
+                raise PatternError(text) from e
+            yield low, result if isinstance(result, SparseTensor) else None
+
+    if step.fixed(entry):
+        sizes, sample = fixed_sizes(step, name, entry.dtype, shape)
+    else:
+        found = measured_sizes(name, results())
+        if found is None:  # a range lacks the pattern: the tensor stays as it is
+            return plan_tensor(source, name, None)
+        sizes, sample = found
+    items, made = packed_items(name, sample)
+    total = sizes.pop("")
+    canonical = index_dtype(*shape, total)
+    dtypes: dict[str, Dtype] = {}
+    slots: list[Slot] = []
+    for item in items:
+        role = item.key.removeprefix(f"{name}.").split(".")[0]
+        wide = role == "structure" and item.dtype.kind == "i"
+        dtypes[item.key] = canonical if wide else item.dtype
+        tail = item.shape[1:]
+        slots.append((item.key, stored_as(dtypes[item.key])[0], (sizes[item.key], *tail)))
+    parts = {
+        role: replace(part, arrays={a: dtypes[schema.key(name, role, a)].name for a in part.arrays})
+        for role, part in made.parts.items()
+    }
+    aligned = sample.structure.params().get("align") == ALIGNMENT
+    first = [
+        key for key, _, slot_shape in slots
+        if aligned and math.prod(slot_shape) * dtypes[key].itemsize % ALIGNMENT == 0
+    ]  # fmt: skip
+
+    def chunks() -> Chunks:
+        base: dict[str, int] = {}
+        for low, result in results():
+            if result is None:
+                msg = f"{name}: rows from {low} on lost their pattern while the file was read"
+                raise CheckpointError(msg)
+            for item in packed_items(name, result)[0]:
+                kind = item.key.rpartition(".")[2]
+                a = item.array
+                if kind in OFFSETS:
+                    start = base.get(item.key, 0)
+                    a = (a if not start and not low else a[1:]).astype(dtypes[item.key]) + dtypes[item.key].type(start)
+                    base[item.key] = int(a[-1])
+                elif kind in NUMBERS:
+                    a = a.astype(dtypes[item.key]) + dtypes[item.key].type(low)
+                for chunk in in_chunks(a, dtypes[item.key]):
+                    yield item.key, chunk
+
+    json = schema.Entry(entry.shape, made.dtype, parts).to_json()
+    return Plan(name, slots, chunks, json, first, sample.format, True, dense_bytes(entry))
+
+
+def measured_sizes(
+    name: str, results: Iterator[tuple[int, SparseTensor | None]]
+) -> tuple[dict[str, int], SparseTensor] | None:
+    """The length of every array along its first axis, and under "" the number of slots; None where a range is plain."""
+    sizes: dict[str, int] = {"": 0}
+    sample: SparseTensor | None = None
+    for low, result in results:
+        if result is None:
+            return None
+        sizes[""] += result.structure.slots
+        for item in packed_items(name, result)[0]:
+            repeated = low > 0 and item.key.rpartition(".")[2] in OFFSETS
+            sizes[item.key] = sizes.get(item.key, 0) + len(item.array) - repeated
+        sample = result if sample is None else sample
+    return None if sample is None else (sizes, sample)
+
+
+def fixed_sizes(step: Step, name: str, dtype: str, shape: tuple[int, int]) -> tuple[dict[str, int], SparseTensor]:
+    """The same for a structure whose sizes follow from the shape: by a few rows of zeros."""
+    align = step.rows(Entry(shape, dtype, 0)) or 1
+    sample = sampled(step, dtype, shape[1], align)
+    sizes = {"": sample.structure.slots * shape[0] // align}
+    for item in packed_items(name, sample)[0]:
+        sizes[item.key] = -(-len(item.array) * shape[0] // align)
+    return sizes, sample
+
+
+@lru_cache(1024)
+def sampled(step: Step, dtype: str, cols: int, rows: int) -> SparseTensor:
+    """What a step makes of a few rows of zeros."""
+    result = step.apply("zeros", np.zeros((rows, cols), dtype_named(dtype)))
+    if not isinstance(result, SparseTensor):
+        msg = f"rows of {cols} columns of {dtype} stay plain"
+        raise SizeError(msg)
+    return result

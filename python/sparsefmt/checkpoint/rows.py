@@ -1,0 +1,93 @@
+"""Packed tensors by ranges of rows: cutting, and what becomes of each array when the ranges are put together."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.codecs import streams
+from sparsefmt.codecs.base import Codec
+from sparsefmt.encoding.format_text import Format
+from sparsefmt.structures.base import Structure, Window
+from sparsefmt.tensor.sparse import SparseTensor
+
+BY_ROWS = ("dense", "nm", "bitmask", "csr", "coo", "bsr")
+"""Structures whose arrays follow the rows."""
+
+OFFSETS = ("indptr", "row_offsets")
+"""Their arrays that count slots from the first row on."""
+
+NUMBERS = ("row",)
+"""Their arrays that hold numbers of rows."""
+
+FIXED = ("dense", "nm")
+"""Structures whose size follows from the shape alone."""
+
+BYTE_ROWS = 8
+"""So many rows of codes of any width end on a byte."""
+
+
+def joins(target: Format) -> bool:
+    """Whether a tensor in this format is the same as its ranges of rows put together."""
+    if target.structure.kind not in BY_ROWS:
+        return False
+    if target.codec is None or target.codec.kind == "raw":
+        return True
+    group, bits = target.options.get("group"), getattr(target.codec, "bits", None)
+    if not target.options.get("row", group is not None and group >= 0):  # k-means, else scales
+        return False
+    return target.structure.kind in FIXED or bits == 8
+
+
+def row_step(target: Format) -> int:
+    """Ranges of rows must start at multiples of this, for blocks and codes to end there."""
+    return math.lcm(BYTE_ROWS, target.params["block"][0] if "block" in target.params else 1)
+
+
+def ranges(rows: int, row_bytes: int, step: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """Cuts rows into ranges of about `chunk` bytes that start at multiples of `step`."""
+    most = max(chunk // max(row_bytes, 1) // step, 1) * step
+    for low in range(0, rows, most):
+        yield low, min(low + most, rows)
+
+
+def cut(t: SparseTensor, low: int, high: int) -> SparseTensor | None:
+    """Rows `low..high` of a packed tensor, with the same codes; `low` is a multiple of its `row_step` and of 8.
+
+    None where the codes of a row begin inside a byte, or the structure does not follow the rows.
+    """
+    if t.structure.kind not in BY_ROWS:
+        return None
+    if (low, high) == (0, t.structure.shape[0]):
+        return SparseTensor.from_checked(t.structure, t.values, t.structure.shape)
+    window = t.structure.window(low, high)
+    values = cut_values(t.values, t.structure, window, low, high)
+    part: Structure = window.part
+    return None if values is None else SparseTensor.from_checked(part, values, part.shape)
+
+
+def cut_values(values: Codec, structure: Structure, window: Window, low: int, high: int) -> Codec | None:
+    """The values of a window of rows."""
+    changed: dict[str, Array] = {}
+    for name, a in values.arrays().items():
+        if name == "data":
+            changed[name] = a[window.start : window.stop]
+        elif name == "codes":
+            codes = cut_codes(values, a, structure, window)
+            if codes is None:
+                return None
+            changed[name] = codes
+        elif a.ndim == 2 and len(a) == structure.shape[0] and structure.shape[0] > 1:
+            changed[name] = a[low:high]
+    return dataclasses.replace(values, check=False, **changed)  # type: ignore[type-var]
+
+
+def cut_codes(values: Codec, codes: Array, structure: Structure, window: Window) -> Array | None:
+    """The codes of a window; None where they begin or end inside a byte."""
+    if values.slot_bits == 8 or structure.padded:
+        return codes[window.start : window.stop]
+    per = math.prod(streams.body_shape(structure)[1:]) * values.slot_bits
+    start, stop = window.start * per, window.stop * per
+    if start % 8 or (stop % 8 and window.stop != streams.body_shape(structure)[0]):
+        return None
+    return codes[start // 8 : -(-stop // 8)]

@@ -1,0 +1,269 @@
+"""Whole checkpoints through a step: jobs, a folder of finished parts, the rename."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sparsefmt.base.errors import CheckpointError, SparsefmtError
+from sparsefmt.checkpoint.entry import Entry
+from sparsefmt.checkpoint.folder import copy_side_files, put_in_place, write_index
+from sparsefmt.checkpoint.index import INDEX
+from sparsefmt.checkpoint.jobs import Advance, Job, Manifest, TensorLine, run_jobs, workers
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.plan import CHUNK
+from sparsefmt.checkpoint.select import Selection
+from sparsefmt.checkpoint.steps import Function, Step
+
+Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
+
+
+@dataclass(frozen=True)
+class TransformReport:
+    """What a transform did.
+
+    Args:
+        out: path of the result.
+        tensors: one line per tensor: name, format, dense bytes, bytes in the file, whether the step worked on it.
+        shards: files that were written.
+        kept: of these, how many an earlier, interrupted run had finished.
+        left_out: shards and tensors of the input that its index does not name.
+        not_copied: side files that stayed behind: weights of other kinds, links out of the folder.
+    """
+
+    out: Path
+    tensors: tuple[TensorLine, ...]
+    shards: int
+    kept: int
+    left_out: tuple[str, ...]
+    not_copied: tuple[str, ...]
+
+    @property
+    def changed(self) -> tuple[TensorLine, ...]:
+        """The tensors that the step worked on."""
+        return tuple(t for t in self.tensors if t.changed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "out": str(self.out), "tensors": [asdict(t) for t in self.tensors]}
+
+
+def transform(
+    src: str | os.PathLike[str] | Checkpoint,
+    dst: str | os.PathLike[str],
+    step: Step | Function,
+    *,
+    select: Select = None,
+    executor: Executor | None = None,
+    resume: bool = True,
+    overwrite: bool = False,
+    progress: Advance | None = None,
+) -> TransformReport:
+    """Writes what a step makes of a checkpoint: a file for a file, a folder for a folder.
+
+    Every shard is a job that reads and writes by itself; large tensors stream by ranges of rows, so that memory is
+    bounded by a chunk (32 MiB) and not by a model, a shard or a tensor. The result has the same bytes whatever the
+    executor, the order and the number of runs. Finished shards lie in `.<name>.parts` beside `dst` until all are done;
+    a run that was killed goes on from there.
+
+    Args:
+        src: a path, or an open checkpoint.
+        dst: path of the result; the folder that holds it must exist.
+        step: `pack`, `unpack`, `convert` or `quantize` of `sparsefmt.checkpoint`, or a function that takes a name and
+            a tensor (one array or SparseTensor at a time, whole) and returns tensors by name. It must be picklable
+            where it runs in other processes.
+        select: names and globs, a function of name and entry, or a Selection; default: what the step is made for.
+        executor: any `concurrent.futures.Executor`: threads, processes, `distributed.Client.get_executor()`,
+            `mpi4py.futures.MPIPoolExecutor`; None: this process. Workers need the same paths.
+        resume: go on from finished parts of the same input and the same step.
+        overwrite: replace the files of an older `dst`; others in it stay.
+        progress: called with a name and the bytes of it that are done.
+
+    Returns:
+        A report with a line per tensor.
+
+    Raises:
+        CheckpointError: the input contradicts itself, changed meanwhile, or is `dst`.
+        FileExistsError: `dst` exists.
+        FormatError: nothing is selected by a name or glob.
+        SparsefmtError: the step failed; nothing is left then.
+
+    >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> sf.save(folder / "w.safetensors", {"w": np.eye(64, dtype=np.float16), "b": np.ones(4)})
+    >>> report = sf.transform(folder / "w.safetensors", folder / "p.safetensors", sf.checkpoint.pack("csr"))
+    >>> [(t.name, t.format, t.dense, t.nbytes) for t in report.changed]
+    [('w', 'csr', 8192, 644)]
+    """
+    model = src if isinstance(src, Checkpoint) else open_checkpoint(src)
+    out = Path(dst)
+    try:
+        check_paths(model.path, out, overwrite=overwrite)
+        chosen = selected(model, step, select)
+        return run(model, out, step, chosen, executor, progress, resume=resume)
+    finally:
+        if model is not src:
+            model.close()
+
+
+def check_paths(source: Path, out: Path, *, overwrite: bool) -> None:
+    """Refuses a result that would fall on the input, or on something else."""
+    if out.exists() and source.exists() and out.samefile(source):
+        msg = f"the result would replace its input, {source}; write to another path"
+        raise CheckpointError(msg)
+    if out.exists() and not overwrite:
+        raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(out.absolute().parent))
+
+
+def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozenset[str]:
+    """The names that the step works on.
+
+    Raises:
+        FormatError: a name or glob matches nothing.
+    """
+    if isinstance(select, str):
+        select = [select]
+    if select is not None and not isinstance(select, Selection) and not callable(select):
+        select = Selection(tuple(select))
+    if isinstance(select, Selection):
+        named = select.chosen(model)
+        return frozenset(named if select.include or not isinstance(step, Step) else selectable(model, step) & named)
+    if callable(select):
+        return frozenset(name for name, entry in model.entries.items() if select(name, entry))
+    return frozenset(selectable(model, step) if isinstance(step, Step) else model)
+
+
+def selectable(model: Checkpoint, step: Step) -> set[str]:
+    """What a step works on where nothing is said."""
+    return {name for name, entry in model.entries.items() if step.selects(entry)}
+
+
+def run(
+    model: Checkpoint,
+    out: Path,
+    step: Step | Function,
+    chosen: frozenset[str],
+    executor: Executor | None,
+    progress: Advance | None,
+    *,
+    resume: bool,
+) -> TransformReport:
+    """Makes the jobs, runs them, and puts the result in its place."""
+    parts = out.absolute().parent / f".{out.name}.parts"
+    made, old, notes = parts / "new", parts / "old", parts / "manifests"
+    if old.exists() and not out.exists():  # a run was killed between two renames
+        old.rename(out)
+    jobs = planned_jobs(model, out, step, chosen, made, notes, executor)
+    prepare(parts, fingerprint(model, step, jobs), resume=resume)
+    try:
+        manifests = run_jobs(jobs, executor=executor, resume=resume, progress=progress)
+        model.check()
+        not_copied: tuple[str, ...] = ()
+        if model.is_folder:
+            not_copied = finish_folder(model, jobs, manifests, made)
+            put_in_place(made, out, old)
+        else:
+            put_file(jobs[0].out, out)
+        shutil.rmtree(parts)
+    except BaseException as e:
+        done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)
+        if isinstance(e, SparsefmtError) or not done or not resume:
+            shutil.rmtree(parts, ignore_errors=True)
+        elif isinstance(e, KeyboardInterrupt):
+            msg = f"{done} of {len(jobs)} shards are done; the same command goes on from there"
+            raise KeyboardInterrupt(msg) from None
+        raise
+    tensors = tuple(line for manifest in manifests for line in manifest.tensors)
+    kept = sum(manifest.kept for manifest in manifests)
+    return TransformReport(out, tensors, len(jobs), kept, model.left_out, not_copied)
+
+
+def planned_jobs(
+    model: Checkpoint,
+    out: Path,
+    step: Step | Function,
+    chosen: frozenset[str],
+    made: Path,
+    notes: Path,
+    executor: Executor | None,
+) -> list[Job]:
+    """A job per shard; a shard without a tensor to write has none."""
+    threads = max((os.cpu_count() or 1) // workers(executor), 1) if executor is not None else 0
+    keeps = not isinstance(step, Step) or step.keeps_others
+    jobs = []
+    for source in model.sources:
+        names = tuple(n for n in model.names(source) if keeps or n in chosen)
+        name = source.path.name if model.is_folder else out.name
+        if names or not model.is_folder:
+            jobs.append(
+                Job(
+                    source.path.absolute(), source.identity, model.reader, names, chosen & frozenset(names), step,
+                    made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(),
+                )
+            )  # fmt: skip
+    return jobs
+
+
+def fingerprint(model: Checkpoint, step: Step | Function, jobs: list[Job]) -> str:
+    """What must agree for finished parts to be of use: the input, the step, the plan."""
+    if isinstance(step, Step):
+        what: object = repr(step)
+    else:
+        code = getattr(step, "__code__", None)
+        what = [getattr(step, "__module__", ""), getattr(step, "__qualname__", repr(step))]
+        if code is not None:
+            what = [*what, code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
+        else:
+            with contextlib.suppress(Exception):
+                what = [*what, hashlib.sha256(pickle.dumps(step)).hexdigest()]
+    plan = [[str(j.source), asdict(j.identity), j.names, sorted(j.chosen), j.out.name, j.chunk] for j in jobs]
+    text = json.dumps([1, what, model.reader, plan], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def prepare(parts: Path, want: str, *, resume: bool) -> None:
+    """Makes the folder of parts, or takes over one of the same plan."""
+    note = parts / "plan"
+    try:
+        same = note.read_text() == want
+    except OSError:
+        same = False
+    if parts.exists() and not (resume and same):
+        shutil.rmtree(parts)
+    for folder in (parts / "new", parts / "manifests"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for stray in (parts / "new").glob(".*.tmp"):  # of a run that was killed
+        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+    note.write_text(want)
+
+
+def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:
+    """Writes the index, and copies the side files; returns what was left out."""
+    layout = model.layout
+    if layout is not None and (len(jobs) > 1 or layout.index is not None):
+        weight_map = {key: job.out.name for job, m in zip(jobs, manifests, strict=True) for key in m.arrays}
+        total = sum(t.nbytes for m in manifests for t in m.tensors)
+        write_index(made, weight_map, total, layout.index.name if layout.index is not None else INDEX)
+    left = copy_side_files(model.path, made)
+    shutil.copymode(model.path, made)
+    return left
+
+
+def put_file(made: Path, out: Path) -> None:
+    """Renames a finished file to its place; one that is replaced hands on its mode, a link is followed."""
+    target = Path(os.path.realpath(out))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would go", str(target))
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copymode(target, made)
+    os.replace(made, target)

@@ -1,0 +1,155 @@
+"""Which way a tensor differs from its original: zeroed, rounded by its codec, or otherwise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array, items
+from sparsefmt.base.scaled_sum import ScaledSum, root_ratio
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
+from sparsefmt.checkpoint.rounding import Rounding
+from sparsefmt.tensor.sparse import SparseTensor
+
+EXACT, PRUNED, QUANTIZED, DIFFERS = "exact", "pruned", "quantized", "differs"
+BLOCK = 8 << 20  # bytes of rows that are looked at at a time
+_SPARSE = 64  # elements per stored value from which on two packed tensors are looked at by position
+_MOST = 2**62  # positions that int64 numbers
+
+
+@dataclass
+class Verdict:
+    """What became of the elements that are not equal. Zeros are equal whatever their sign.
+
+    Args:
+        unequal: how many there are.
+        rounded: how many are the rounding of the original under the codec.
+        zeroed: how many of the others are zero now.
+        left: how many elements are not zero now.
+        had: how many elements of the original are not zero.
+    """
+
+    unequal: int = 0
+    rounded: int = 0
+    zeroed: int = 0
+    left: int = 0
+    had: int = 0
+    _gone: ScaledSum = field(default_factory=ScaledSum)
+    _all: ScaledSum = field(default_factory=ScaledSum)
+
+    @property
+    def status(self) -> str:
+        """`exact`, `pruned` (whatever is kept has its original bits), `quantized` (is its rounding) or `differs`."""
+        if not self.unequal:
+            return EXACT
+        if self.unequal > self.rounded + self.zeroed or (self.had and not self.left):
+            return DIFFERS
+        return QUANTIZED if self.rounded else PRUNED
+
+    @property
+    def energy(self) -> float:
+        """The share of the sum of squares that became zero."""
+        return min(root_ratio(self._gone, self._all) ** 2, 1.0) if self.zeroed else 0.0
+
+    def add(self, original: Array, packed: Array, rounding: Rounding | None, row: Array, col: Array) -> None:
+        """Adds elements of one shape and dtype, with what broadcasts to their rows and columns."""
+        zero, was_zero = packed == 0, original == 0
+        unequal = (bits(original) != bits(packed)).any(-1) & ~(zero & was_zero)
+        self.left += packed.size - int(np.count_nonzero(zero))
+        self.had += original.size - int(np.count_nonzero(was_zero))
+        rounded = np.zeros_like(unequal)
+        wide = np.complex128 if original.dtype.kind == "c" else np.float64
+        with np.errstate(all="ignore"):
+            x = original.astype(wide)
+            if rounding is not None and wide is np.float64 and unequal.any():
+                rounded = unequal & rounding.within(x, packed.astype(wide), row, col)
+            magnitude = np.abs(x)
+            magnitude[~np.isfinite(magnitude)] = 0
+        zeroed = unequal & zero & ~rounded
+        self._all.add(magnitude, magnitude)
+        gone = magnitude[zeroed]
+        self._gone.add(gone, gone)
+        self.unequal += int(np.count_nonzero(unequal))
+        self.rounded += int(np.count_nonzero(rounded))
+        self.zeroed += int(np.count_nonzero(zeroed))
+
+
+def bits(a: Array) -> Array:
+    """The items as (..., n) unsigned integers; two of 8 bytes for a complex128."""
+    flat = np.ascontiguousarray(a)
+    return flat.view(np.uint64).reshape(*a.shape, 2) if a.dtype.itemsize == 16 else items(flat)[..., None]
+
+
+def same_bytes(a: Array, b: Array) -> bool:
+    """Whether two contiguous arrays hold the same bytes."""
+    x, y = a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)
+    whole = x.size // 8 * 8
+    return np.array_equal(x[:whole].view(np.uint64), y[:whole].view(np.uint64)) and np.array_equal(x[whole:], y[whole:])
+
+
+def is_sparse(original: Value, packed: Value) -> bool:
+    """Whether two tensors are packed, and so empty that only stored values are worth a look."""
+    if not isinstance(original, SparseTensor) or not isinstance(packed, SparseTensor):
+        return False
+    return original.size > _SPARSE * (original.slots + packed.slots)
+
+
+def identical(original: Value, packed: Value) -> bool:
+    """Whether all bytes are equal, at the speed of reading both."""
+    return not is_sparse(original, packed) and all(same_bytes(a, b) for _, a, b in blocks_of(original, packed))
+
+
+def judge(original: Value, packed: Value) -> Verdict:
+    """Finds out what became of the elements of a tensor of the same shape and dtype."""
+    found = Verdict()
+    rounding = Rounding.of(packed) if isinstance(packed, SparseTensor) else None
+    if isinstance(original, SparseTensor) and isinstance(packed, SparseTensor) and is_sparse(original, packed):
+        for x, y, row, col in aligned(original, packed):
+            found.add(x, y, rounding, row, col)
+        return found
+    for low, x, y in blocks_of(original, packed):
+        found.add(x, y, rounding, np.arange(low, low + len(x))[:, None], np.arange(x.shape[1])[None, :])
+    return found
+
+
+def blocks_of(original: Value, packed: Value) -> Iterator[tuple[int, Array, Array]]:
+    """Blocks of rows of both, native and contiguous, with the number of their first row."""
+    rows, cols = matrix_of(original.shape)
+    width = max(cols * original.dtype.itemsize, 1)
+    step = max(BLOCK // width, 1)
+    for low in range(0, rows if cols else 0, step):
+        high = min(low + step, rows)
+        a, b = (block(t, low, high) for t in (original, packed))
+        yield low, a, b
+
+
+def block(value: Value, low: int, high: int) -> Array:
+    """Rows, native and contiguous."""
+    rows = decoded_rows(value, low, high)
+    return np.ascontiguousarray(rows.astype(rows.dtype.newbyteorder("="), copy=False))
+
+
+def aligned(original: SparseTensor, packed: SparseTensor) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """The values of both at all positions that either stores, with these positions; never dense."""
+    rows, cols = matrix_of(original.shape)
+    both = []
+    for t in (original, packed):
+        coo = t.convert("coo")
+        arrays = coo.structure.arrays()
+        values = coo.values.decode(coo.structure).reshape(-1)
+        both.append((arrays["row"].astype(np.int64), arrays["col"].astype(np.int64), values))
+    step = max(min(_MOST // max(cols, 1), rows), 1)
+    for low in range(0, rows, step):
+        keys, parts = [], []
+        for row, col, value in both:
+            start, stop = np.searchsorted(row, [low, low + step])
+            keys.append((row[start:stop] - low) * cols + col[start:stop])
+            parts.append(value[start:stop])
+        union = np.union1d(*keys)
+        spread = []
+        for key, value in zip(keys, parts, strict=True):
+            full = np.zeros(len(union), original.dtype)
+            full[np.searchsorted(union, key)] = value
+            spread.append(full)
+        yield spread[0], spread[1], union // cols + low, union % cols

@@ -1,0 +1,52 @@
+"""Steps of commands: on this process, on workers, or on a cluster."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.steps import Step
+from sparsefmt.checkpoint.transform import TransformReport, transform
+from sparsefmt.cli.options import Run
+from sparsefmt.kernels.settings import set_num_threads
+
+
+def run_step(
+    model: Checkpoint, out: Path, step: Step, chosen: set[str], run: Run, advance: Callable[[str, int], None]
+) -> TransformReport:
+    """Runs a step over the chosen tensors of a checkpoint."""
+    if run.threads is not None:
+        set_num_threads(run.threads)
+    with executor(run) as pool:
+        return transform(
+            model, out, step,
+            select=lambda name, _: name in chosen, executor=pool, overwrite=run.force, progress=advance,
+        )  # fmt: skip
+
+
+@contextmanager
+def executor(run: Run) -> Iterator[Executor | None]:
+    """The executor that the options ask for.
+
+    Raises:
+        UsageError: there is no Dask.
+    """
+    if run.scheduler is not None:
+        try:
+            from distributed import Client  # not at the top: takes long, and is only an extra
+        except ModuleNotFoundError:
+            msg = "--scheduler needs Dask: pip install 'sparsefmt[dask]'"
+            raise click.UsageError(msg) from None
+        client_of: Any = Client
+        with client_of(run.scheduler) as client:
+            yield client.get_executor()
+    elif run.workers > 1:
+        with ProcessPoolExecutor(run.workers, mp_context=get_context("spawn")) as pool:
+            yield pool
+    else:
+        yield None

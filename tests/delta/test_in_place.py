@@ -1,0 +1,184 @@
+"""Apply in place: after a crash, a checkpoint is the old version or the new, never half of each."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from sparsefmt.delta import journal
+
+Array = np.ndarray[Any, Any]
+
+
+def models(size: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    rng = np.random.default_rng(0)
+    old = {f"w{i}": rng.standard_normal((size, 64)).astype(np.float32) for i in range(6)}
+    new = {name: np.array(a) for name, a in old.items()}
+    for a in new.values():
+        a.reshape(-1).view(np.uint32)[::17] += 3
+    return old, new
+
+
+def folder(path: Path, tensors: dict[str, Array]) -> Path:
+    """A folder of two shards."""
+    path.mkdir()
+    names = sorted(tensors)
+    for i in range(2):
+        shard = path / f"model-{i + 1:05d}-of-00002.safetensors"
+        sf.save(shard, {n: tensors[n] for n in names[3 * i : 3 * i + 3]})
+    return path
+
+
+def version(path: Path) -> bytes:
+    with sf.open_checkpoint(path) as c:
+        return b"".join(np.asarray(c[name]).tobytes() for name in sorted(c))
+
+
+def test_in_place_is_the_new_version(tmp_path: Path) -> None:
+    old, new = models(50)
+    where, want = folder(tmp_path / "m", old), version(folder(tmp_path / "n", new))
+    d = sf.delta.diff(old, new)
+    assert d.apply(where, in_place=True) == where
+    assert version(where) == want
+    assert sorted(os.listdir(where)) == sorted(os.listdir(tmp_path / "n"))
+    with pytest.raises(sf.DeltaError, match="applied before"):
+        d.apply(where, in_place=True)
+    assert version(where) == want
+
+
+def test_a_damaged_delta_leaves_the_old_version(tmp_path: Path) -> None:
+    old, new = models(50)
+    where = folder(tmp_path / "m", old)
+    before = version(where)
+    d = sf.delta.diff(old, new)
+    steps = d.changes["w4"].pieces[0].steps.values.arrays()
+    codes = next(iter(steps.values()))
+    codes.flags.writeable = True
+    codes[5] ^= 1
+    with pytest.raises(sf.DeltaError, match="promises"):
+        d.apply(where, in_place=True)
+    assert version(where) == before
+    assert not journal.journal_of(where).exists()
+
+
+def test_tensors_that_come_need_a_new_checkpoint(tmp_path: Path) -> None:
+    old, new = models(20)
+    where = folder(tmp_path / "m", old)
+    with pytest.raises(sf.DeltaError, match="write a new checkpoint"):
+        sf.delta.diff(old, {**new, "more": new["w0"]}).apply(where, in_place=True)
+
+
+@pytest.mark.parametrize("where_to_stop", ["journal", "half", "end"])
+def test_an_interruption_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where_to_stop: str) -> None:
+    """The process stops as if it were killed: nothing cleans up behind it."""
+    old, new = models(50)
+    where = folder(tmp_path / "m", old)
+    before, d, calls = version(where), sf.delta.diff(old, new), [0]
+
+    class Killed(BaseException):
+        pass
+
+    real = journal._move_tensor
+
+    def stop(*args: Any) -> None:  # noqa: ANN401
+        calls[0] += 1
+        if calls[0] == 4:
+            raise Killed
+        real(*args)
+
+    if where_to_stop == "half":
+        monkeypatch.setattr(journal, "_move_tensor", stop)
+    elif where_to_stop == "end":
+        monkeypatch.setattr(journal, "_sync", lambda path: stop_now())
+    else:
+        monkeypatch.setattr(journal, "_move", lambda *args: stop_now())
+
+    def stop_now() -> None:
+        raise Killed
+
+    monkeypatch.setattr(journal, "recover", lambda path: stop_now() if journal.journal_of(path).exists() else False)
+    with pytest.raises(Killed):
+        d.apply(where, in_place=True)
+    assert journal.journal_of(where).exists()
+    monkeypatch.undo()
+    assert sf.delta.recover(where)
+    assert version(where) == before
+    assert not sf.delta.recover(where)
+    d.apply(where, in_place=True)
+    assert version(where) == version(folder(tmp_path / "n", new))
+
+
+def test_a_cut_journal_means_that_nothing_was_changed(tmp_path: Path) -> None:
+    old, new = models(20)
+    where = folder(tmp_path / "m", old)
+    before = version(where)
+    journal.journal_of(where).write_bytes(journal.MAGIC + b'{"file": "x"')
+    assert not sf.delta.recover(where)
+    assert version(where) == before
+    assert not journal.journal_of(where).exists()
+    assert sf.delta.diff(old, new).apply(where, in_place=True)
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = models(50)
+    where = folder(tmp_path / "m", old)
+    before = version(where)
+
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        sf.delta.diff(old, new).apply(where, in_place=True)
+    monkeypatch.undo()
+    assert version(where) == before
+    assert not journal.journal_of(where).exists()
+
+
+def kill_once(tmp_path: Path, where: Path, delta: Path, delay: float) -> None:
+    """Applies in another process and kills it after so many seconds."""
+    code = "import sys, sparsefmt as sf; sf.delta.load(sys.argv[1]).apply(sys.argv[2], in_place=True)"
+    child = subprocess.Popen([sys.executable, "-c", code, str(delta), str(where)], stderr=subprocess.PIPE)
+    try:
+        child.wait(delay)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert child.stderr is not None
+    child.stderr.close()
+
+
+def killed(tmp_path: Path, trials: int, size: int) -> None:
+    old, new = models(size)
+    where, other = folder(tmp_path / "m", old), folder(tmp_path / "n", new)
+    versions = {version(where): "old", version(other): "new"}
+    there, back = tmp_path / "d.safetensors", tmp_path / "b.safetensors"
+    d = sf.delta.diff(old, new)
+    sf.delta.save(there, d)
+    sf.delta.save(back, d.invert())
+    start = time.monotonic()
+    kill_once(tmp_path, where, there, 600)
+    whole, rng = time.monotonic() - start, random.Random(0)
+    assert versions[version(where)] == "new"
+    for _ in range(trials):
+        before = versions[version(where)]
+        kill_once(tmp_path, where, there if before == "old" else back, whole * rng.uniform(0.3, 1.05))
+        sf.delta.recover(where)
+        assert version(where) in versions
+
+
+def test_kill_in_the_middle(tmp_path: Path) -> None:
+    killed(tmp_path, 3, 2000)
+
+
+@pytest.mark.slow
+def test_kill_a_hundred_times(tmp_path: Path) -> None:
+    killed(tmp_path, 100, 20_000)
