@@ -29,12 +29,13 @@ from sparsefmt.base.errors import (
 )
 from sparsefmt.base.limits import set_max_bytes
 from sparsefmt.checkpoint import Checkpoint, TransformReport, open_checkpoint, transform
+from sparsefmt.checkpoint.load import load
 from sparsefmt.codecs.base import Codec
 from sparsefmt.delta.tasks import TaskStore
 from sparsefmt.encoding.format_text import formats
 from sparsefmt.interop.scipy import from_scipy, to_scipy
 from sparsefmt.interop.torch import from_torch, to_torch
-from sparsefmt.io import TensorInfo, inspect, load, save
+from sparsefmt.io import TensorInfo, inspect, save
 from sparsefmt.kernels.settings import cpu_features, get_num_threads, set_num_threads
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask

@@ -95,7 +95,6 @@ U8 = b'{"dtype":"U8","shape":[8],"data_offsets":[0,8]}'
         b'{"a":' + U8 + b',"a":' + U8 + b"}",
         b'{"a":' + U8 + b',"__metadata__":{"x":"1","x":"2"}}',
         b'{"__metadata__":{},"a":' + U8 + b',"__metadata__":{}}',
-        b'{"a":' + U8 + b',"__metadata__":null}',
         b'{"a":' + U8 + b',"__metadata__":{"x":1}}',
         b'{"a":["U8",[8],[0,8]]}',
         b'{"\\ud800":' + U8 + b"}",

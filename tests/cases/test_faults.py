@@ -44,7 +44,7 @@ for t in (attempt("load", lambda: sf.load(path)) or {}).values():
     for k in (4, "kmeans16:row"):
         attempt(f"cluster {k}", lambda: sf.cluster(t, k))
     attempt("equal", lambda: sf.equal(t, t))
-    attempt("rows", lambda: t[[0]]), attempt("sum", lambda: t.sum()), attempt("norm", lambda: t.norm())
+    attempt("rows", lambda: t[[]]), attempt("sum", lambda: t.sum()), attempt("norm", lambda: t.norm())
     attempt("save", lambda: sf.save(tempfile.mkdtemp() + "/o.safetensors", {"a": t}))
 """
 

@@ -9,6 +9,8 @@ def main() -> None:
     """Runs the command line; see `sparsefmt --help`."""
     try:
         signal.signal(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(signal.SIGHUP, terminate)
         from sparsefmt.cli.app import app  # not at the top: click or rich may be missing
     except ModuleNotFoundError as e:
         missing = (e.name or "").partition(".")[0]

@@ -94,7 +94,8 @@ def parse_header(text: Array, data_bytes: int) -> tuple[list[Stored], dict[str, 
     header = parse_json(decoded, "header")
     if not isinstance(header, dict):
         refuse("header: want an object of tensors")
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata  # some writers put null there
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         refuse("header: __metadata__ is no object of texts")
     stored = sorted((_stored(*pair) for pair in header.items()), key=lambda s: (s[3], s[4], s[0]))

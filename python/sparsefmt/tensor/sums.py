@@ -91,6 +91,8 @@ def count_nonzero(t: "SparseTensor", axis: Any, keepdims: bool) -> Any:  # noqa:
 
 def norm(t: "SparseTensor", order: Any) -> float:  # noqa: ANN401
     """See `SparseTensor.norm`."""
+    if not t.slots:
+        return 0.0
     if order is None or order == "fro":
         size = np.abs(decoded(t)).astype(np.float64)
         peak = float(size.max(initial=0.0))

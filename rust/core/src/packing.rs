@@ -30,8 +30,11 @@ pub fn zstd_compress(data: &[u8], level: i32, out: &mut [u8]) -> Result<usize> {
 /// # Errors
 /// It is no frame, is cut or damaged, or holds more than `out`.
 pub fn zstd_decompress(frame: &[u8], out: &mut [u8]) -> Result<usize> {
-    let wrong = |_| Error::Value { name: "frame", at: 0, want: "a whole zstd frame that holds no more than said" };
-    zstd::bulk::decompress_to_buffer(frame, out).map_err(wrong)
+    let wrong = Error::Value { name: "frame", at: 0, want: "a whole zstd frame that holds no more than said" };
+    if frame.is_empty() {
+        return Err(wrong); // the library takes no frame for an empty one
+    }
+    zstd::bulk::decompress_to_buffer(frame, out).map_err(|_| wrong)
 }
 
 /// The counts of zeros and ones in each context, doubled.

@@ -85,7 +85,7 @@ visited!(Strict, deserialize_map, "an object of tensors", |map: MapAccess| {
     let mut seen = HashSet::new();
     while let Some(key) = map.next_key::<String>()? {
         if key == "__metadata__" {
-            map.next_value::<Texts>()?;
+            map.next_value::<Option<Texts>>()?;
         } else {
             map.next_value::<Entry>()?;
         }
