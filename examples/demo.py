@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import demo_prune
 import numpy as np
 from demo_delta import ship
 from rich.console import Console
@@ -226,6 +227,8 @@ def main() -> int:
         "T: numpy.copyto of the same dense bytes into a warm array. Decoding is into warm arrays, encoding into fresh."
     )
     print(multiply(weights, args.repeats))
+    if model is not None:
+        demo_prune.show(args.cache)
     print("rel. error: what the codec changed, relative to the pruned weights, in the Frobenius norm.")
     print(*ship(weights), sep="\n")
     for r in results:

@@ -69,7 +69,9 @@ def test_dense_outputs_as_target() -> None:
         compensated(W, "2:4", M, target="inputs")
 
 
-@pytest.mark.parametrize("codec", ["int8", "int4:g8", "int4:g8:asym", "int4:tensor", "int4:f32", "kmeans16"])
+@pytest.mark.parametrize(
+    "codec", ["int8", "int4:g8", "int4:g8:asym", "int4:tensor", "int4:f32", "int3:g8", "int2:g8:asym", "kmeans16"]
+)
 @pytest.mark.parametrize("pattern", ["nm2:4", "dense", "bsr4x4", 0.5, "t2:4", "v4:2:8"])
 def test_codes_are_chosen_in_the_same_fit(pattern: object, codec: str) -> None:
     done = compensated(W, pattern, M, codec=codec)
@@ -120,3 +122,29 @@ def test_too_few_tokens_warn() -> None:
 def test_bad_arguments(args: tuple[object, ...], kwargs: dict[str, object], text: str) -> None:
     with pytest.raises(sf.FormatError, match=text):
         compensated(*args, **kwargs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("codec", ["int8", "int4:g8", "int4:g8:asym", "int4:tensor"])
+@pytest.mark.parametrize("structure", ["dense", "nm2:4", "bitmask", "csr", "csc", "coo", "bsr4x4", "nm2:4@64"])
+def test_quantizing_with_moments_keeps_slots_and_loses_less(structure: str, codec: str) -> None:
+    w = W if structure == "dense" else sf.prune.nm(W, 2, 4)
+    t = sf.encode(w, structure)
+    near, chosen = sf.quantize(t, codec), sf.quantize(t, codec, moments=M)
+    assert chosen.format == near.format
+    assert chosen.slots == t.slots
+    sf.SparseTensor(chosen.structure, chosen.values, chosen.shape)  # checks the parts
+    lost = [np.einsum("ij,jk,ik->", e, M.second, e) for e in (c.to_dense() - w for c in (chosen, near))]
+    assert lost[0] <= lost[1] * 1.0001
+    if codec == "int4:g8" and structure == "dense":
+        assert lost[0] < 0.7 * lost[1]
+
+
+def test_quantizing_with_moments_of_another_width() -> None:
+    with pytest.raises(sf.FormatError, match="moments are of 3 columns"):
+        sf.quantize(sf.encode(W, "dense"), "int4", moments=Moments(3).update(np.eye(3)))
+    diagonal = Moments(32, full=False).update(X)
+    assert sf.quantize(sf.encode(W, "dense"), "int4:g8", moments=diagonal).format == "dense/int4:g8"
+    flat = Moments(32).update(np.ones((200, 32)))
+    assert sf.equal(
+        sf.quantize(sf.encode(W, "dense"), "int4", moments=flat), sf.quantize(sf.encode(W, "dense"), "int4")
+    )

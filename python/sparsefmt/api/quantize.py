@@ -1,14 +1,21 @@
 """From one codec to another: lossy, and named so."""
 
+from typing import Protocol
+
 import numpy as np
 
 from sparsefmt.base.coerce import as_array
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import INTEGERS, Array
 from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.codecs.affine import Affine
+from sparsefmt.codecs.base import Layout, Options
 from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.codecs.descent import Chosen, choose_codes
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.format_text import parse_codec
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
+
+_DAMP = 0.01  # of the mean variance, added to each; see sparsefmt.prune.compensated
 
 
 def raw_values(t: SparseTensor, way: str) -> Array:
@@ -23,20 +30,31 @@ def raw_values(t: SparseTensor, way: str) -> Array:
     return t.values.data
 
 
-def quantize(t: SparseTensor, codec: str) -> SparseTensor:
+class InputMoments(Protocol):
+    """What `quantize` takes of `sparsefmt.prune.Moments`."""
+
+    @property
+    def second(self) -> Array:
+        """(cols, cols), or the diagonal (cols,)."""
+
+
+def quantize(t: SparseTensor, codec: str, *, moments: InputMoments | None = None) -> SparseTensor:
     """Replaces raw values by integer codes with scales. Lossy.
 
     Args:
         t: a raw tensor of any structure.
         codec: "int2" to "int8", the bits per code, with options: `:gK` one scale per K dense columns, `:row`
             (default), `:tensor`; `:asym` zero points; `:f32` scales in float32 instead of float16.
+        moments: of the inputs that the weight is multiplied with, `sparsefmt.prune.Moments`. Then scales and codes are
+            chosen by coordinate descent on the error of the outputs; without, each code is the nearest to its value.
 
     Returns:
         A tensor of the same structure and dtype. A kept value that rounds to 0 stays a slot.
 
     Raises:
         CodecError: NaN or infinity, bool, complex, integers that have no code, a scale beyond its dtype or too small
-            for it, an unknown codec, or a tensor that has a codec already.
+            for it, an unknown codec, moments for a codec that has no codes to choose, or a tensor with a codec.
+        FormatError: moments of another width.
 
     >>> import sparsefmt as sf
     >>> t = sf.encode(np.array([[127.0, 0.0, -3.2, 0.0]]), "nm2:4")
@@ -49,7 +67,41 @@ def quantize(t: SparseTensor, codec: str) -> SparseTensor:
     if issubclass(kind, Raw | Codebook):
         msg = f"quantize: want a codec such as 'int8' or 'int4:g128', got {codec!r}; for k-means use sf.cluster"
         raise CodecError(msg)
-    return SparseTensor.from_checked(t.structure, kind.encode(t.structure, values, options), t.shape)
+    codes = kind.encode(t.structure, values, options)
+    if moments is not None and not issubclass(kind, Affine):
+        msg = f"quantize: moments choose codes of int2 .. int8, not of {codec!r}; leave out moments="
+        raise CodecError(msg)
+    if moments is not None and issubclass(kind, Affine) and values.dtype.name not in INTEGERS and t.structure.slots:
+        codes = _chosen(t, values, kind, options, np.asarray(moments.second, np.float64))
+    return SparseTensor.from_checked(t.structure, codes, t.shape)
+
+
+def _chosen(t: SparseTensor, values: Array, kind: type[Affine], options: Options, h: Array) -> Affine:
+    """Codes by the error of the outputs, on the slots that the tensor has."""
+    shape = t.structure.shape
+    if h.shape[-1] != shape[1] or not np.isfinite(h).all():
+        msg = f"moments are of {h.shape[-1]} columns, and the tensor has {shape[1]}; they want to be finite"
+        raise FormatError(msg)
+    if not h.any():
+        return kind.encode(t.structure, values, options)
+    flat = t.to_dense().reshape(shape)
+    row, col = t.structure.coords()
+    keep = np.zeros(shape, bool)
+    keep[row, col] = True
+    ridge = _DAMP * (h.mean() if h.ndim == 1 else np.trace(h) / len(h))
+    damped = h + ridge if h.ndim == 1 else h + ridge * np.eye(len(h))
+    found = choose_codes(
+        flat, keep, damped, bits=kind.bits, group=options["group"], asym=options["asym"], dtype=options["dtype"]
+    )
+    slots = np.zeros(values.shape, values.dtype)
+    t.structure.body(slots)[...] = found.values[row, col]
+    return scaled_codes(t.structure, slots, kind, options["group"], found)
+
+
+def scaled_codes(structure: Layout, slots: Array, kind: type[Affine], group: int, found: Chosen) -> Affine:
+    """Slots that are codes times scales, as those codes."""
+    draft = kind(np.empty((0, 0), np.uint8), found.scale, found.zero_point, group, slots.dtype, check=False)
+    return draft.lower(structure, draft.quantized(structure, slots))
 
 
 def cluster(t: SparseTensor, k: int | str, *, weights: object = None, codebook: object = None) -> SparseTensor:

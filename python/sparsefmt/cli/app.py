@@ -7,12 +7,15 @@ import click
 from sparsefmt.cli.apply import apply
 from sparsefmt.cli.convert import convert
 from sparsefmt.cli.diff import diff
+from sparsefmt.cli.doctor import doctor
 from sparsefmt.cli.failures import EXIT_CODES, failure
 from sparsefmt.cli.formats import formats
 from sparsefmt.cli.inspect import inspect
 from sparsefmt.cli.log import log
 from sparsefmt.cli.merge import merge
 from sparsefmt.cli.pack import pack
+from sparsefmt.cli.plan import plan
+from sparsefmt.cli.prune import prune
 from sparsefmt.cli.report import report
 from sparsefmt.cli.unpack import unpack
 from sparsefmt.cli.verify import verify
@@ -50,7 +53,12 @@ def app() -> None:
     """Packs sparse weights: small on disk, fast to load, exact to read back."""
 
 
-for command in (pack, unpack, convert, merge, inspect, verify, diff, apply, log, report, formats):
+COMMANDS = (
+    *(pack, unpack, convert, prune, plan, merge, diff, apply, log),
+    *(inspect, verify, report, doctor, formats),
+)
+
+for command in COMMANDS:
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

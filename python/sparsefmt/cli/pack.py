@@ -14,7 +14,7 @@ from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
 from sparsefmt.checkpoint.steps import Pack
-from sparsefmt.cli import options
+from sparsefmt.cli import options, planned
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.runs import run_step
@@ -24,7 +24,9 @@ from sparsefmt.encoding.format_text import parse
 @click.command(epilog=RULE)
 @options.path_argument("source", "IN")
 @options.path_argument("out", "OUT")
-@options.format_option
+@options.optional_format_option
+@planned.plan_option
+@planned.text_option
 @click.option(
     "--prune",
     is_flag=True,
@@ -46,7 +48,9 @@ from sparsefmt.encoding.format_text import parse
 def pack(
     source: Path,
     out: Path,
-    fmt: str,
+    fmt: str | None,
+    plan: Path | None,
+    text: Path | None,
     prune: bool,
     density: float | None,
     skip: bool,
@@ -65,7 +69,12 @@ def pack(
     unless --prune is given or the format names a codec (nm2:4/int4:g128). A tensor that lacks the
     pattern of the format is an error unless --prune or --skip is given. Tensors that are packed already
     are packed anew. Scales and zero points of quantised weights are no weights: they stay as they are.
+    With --plan each tensor gets a format of its own, and is pruned for it by magnitude. With --text the
+    model is run, and codes are chosen by what its outputs lose, as `sparsefmt prune` does.
     """
+    if plan is not None or text is not None or fmt is None:
+        planned.pack(source, out, fmt, plan, text, density=density, include=include, exclude=exclude, force=run.force)
+        return
     check_pruning(fmt, prune, density, skip)
     check_out(source, out, (".safetensors",), force=run.force)
     model = open_checkpoint(source, file=run.file)

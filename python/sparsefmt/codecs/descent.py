@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.errors import CodecError
 from sparsefmt.codecs.scales import columns, grid_shape, make_scales
 from sparsefmt.kernels.blas import matmul
 
@@ -90,9 +91,12 @@ def _scales(
     lo, hi = np.minimum(cells.min(axis=2), 0).reshape(grid), np.maximum(cells.max(axis=2), 0).reshape(grid)
     steps = 2**bits - 1 if asym else 2 ** (bits - 1) - 1
     best: Array | None = None
-    scale, point = make_scales(lo, hi, bits, asym, dtype, False)
+    scale, point = make_scales(lo, hi, steps, asym, dtype, False)
     for ratio in _RATIOS:
-        some, shift = make_scales(lo * np.float32(ratio), hi * np.float32(ratio), bits, asym, dtype, False)
+        try:
+            some, shift = make_scales(lo * np.float32(ratio), hi * np.float32(ratio), steps, asym, dtype, False)
+        except CodecError:  # too small for the dtype: those before it are not
+            break
         wide = some.astype(np.float32)[..., None]
         zero = 0 if shift is None else shift.astype(np.int32)[..., None]
         least, most = (0 - zero, steps - zero) if asym else (-steps, steps)

@@ -11,6 +11,7 @@ from sparsefmt.interop.compressed_tensors import (
     to_sparse24_bitmask,
     to_sparse_bitmask,
 )
+from sparsefmt.interop.files import save_anndata, save_binsparse, save_compressed_tensors
 from sparsefmt.interop.gptq import from_awq, from_gptq
 from sparsefmt.interop.layouts24 import from_cutlass24, from_nibbles24, to_cutlass24, to_nibbles24
 from sparsefmt.interop.marlin24 import from_marlin24
@@ -33,6 +34,9 @@ __all__ = [
     "from_sparse_bitmask",
     "read_matrix",
     "read_matrix_market",
+    "save_anndata",
+    "save_binsparse",
+    "save_compressed_tensors",
     "to_binsparse",
     "to_cutlass24",
     "to_nibbles24",

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,8 +13,8 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.patterns import pattern_of
 from sparsefmt.prune.select import kept_count
 
-Row: TypeAlias = Mapping[Hashable, Any] | Sequence[Any] | Array
-Table: TypeAlias = Mapping[Hashable, Row] | Sequence[Row] | Array
+Row: TypeAlias = Mapping[Any, Any] | Sequence[Any] | Array
+Table: TypeAlias = Mapping[Any, Any] | Sequence[Row] | Array
 
 
 class GapWarning(UserWarning):

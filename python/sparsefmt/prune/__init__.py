@@ -3,14 +3,14 @@
 from sparsefmt.prune.compare import PatternRow, compare_patterns
 from sparsefmt.prune.compensate import compensated
 from sparsefmt.prune.fit import refit
+from sparsefmt.prune.layerwise import Run, in_order, run
 from sparsefmt.prune.masks import admm, sparsegpt, wanda
 from sparsefmt.prune.moments import CalibrationWarning, Moments, Statistics, calibrate
 from sparsefmt.prune.patterns import Inside, Pattern, pattern_of
-from sparsefmt.prune.permute import Permuted, fold, permute
+from sparsefmt.prune.permutation import Permuted, fold, permute
 from sparsefmt.prune.result import Compensated
-from sparsefmt.prune.run import Run, in_order, run
 from sparsefmt.prune.select import block, magnitude, nm
-from sparsefmt.prune.sensitivity import sensitivity
+from sparsefmt.prune.taylor import sensitivity
 from sparsefmt.prune.transpose import Transposed, transposable
 
 __all__ = [

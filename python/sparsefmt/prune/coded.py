@@ -3,7 +3,7 @@
 import numpy as np
 
 from sparsefmt.api.encode import encode
-from sparsefmt.api.quantize import cluster
+from sparsefmt.api.quantize import cluster, raw_values, scaled_codes
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CodecError
 from sparsefmt.codecs.affine import Affine
@@ -51,12 +51,6 @@ def code_weights(kept: Array, keep: Array, want: Array, h: Array, pattern: objec
         start=kept,
     )
     raw = encode(made.values.astype(kept.dtype), structure)
-    return with_scales(raw, kind, options["group"], made.scale, made.zero_point)
-
-
-def with_scales(raw: SparseTensor, kind: type[Affine], group: int, scale: Array, point: Array | None) -> SparseTensor:
-    """The tensor with its raw values, which are codes times scales, as those codes."""
-    empty = np.empty((0, 0), np.uint8)
-    draft = kind(empty, scale, point, group, raw.dtype, check=False)
-    slots = raw.values.data  # type: ignore[attr-defined]
-    return SparseTensor(raw.structure, draft.lower(raw.structure, draft.quantized(raw.structure, slots)), raw.shape)
+    slots = raw_values(raw, "code_weights")
+    codes = scaled_codes(raw.structure, slots, kind, options["group"], made)
+    return SparseTensor(raw.structure, codes, raw.shape)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.checkpoint.entry import PLAIN, Entry
+from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.lone import One
 from sparsefmt.interop.npz import NpzArchive
+from sparsefmt.interop.npz_binsparse import binsparse_array
 from sparsefmt.interop.npz_scipy import scipy_matrix
 
 
@@ -40,10 +41,10 @@ class Npz(Source):
 
 
 def open(path: Path) -> Source:
-    """Dense arrays, or the matrix that SciPy saved."""
+    """Dense arrays, or the matrix that SciPy saved, or that Binsparse describes."""
     status = path.stat()
     archive = NpzArchive(path)
-    matrix = scipy_matrix(archive)
+    matrix: Value | None = binsparse_array(archive) if "binsparse" in archive else scipy_matrix(archive)
     if matrix is None:
         return Npz(path, archive, status)
     archive.close()

@@ -1,0 +1,145 @@
+"""What is wrong with a checkpoint, in plain words, and which command helps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from sparsefmt.base.errors import SparsefmtError
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.readers.base import matrix_of
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.tensor.sparse import SparseTensor
+
+Level = Literal["error", "warning", "note"]
+_DEAD = {
+    "compressed-tensors": "vLLM and transformers no longer read its sparse and marlin-24 forms",
+}
+_BLOCK = 1 << 22  # bytes of rows that are looked at together
+_SMALL_SCALE = 2.0**-13  # twice the smallest normal float16
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to know about a checkpoint.
+
+    Args:
+        level: "error": it cannot be used as it is; "warning": it will disappoint; "note": good to know.
+        where: a file or tensor.
+        says: what it is.
+        helps: what to do.
+    """
+
+    level: Level
+    where: str
+    says: str
+    helps: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields."""
+        return asdict(self)
+
+
+def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) -> Iterator[Finding]:
+    """Looks at a checkpoint: its index, files, dtypes, values and scales. Reads every tensor by blocks of rows.
+
+    Args:
+        path: of anything that `open_checkpoint` takes.
+        advance: is called with the name and bytes of each tensor.
+
+    Yields:
+        What was found; nothing for a healthy one.
+
+    Raises:
+        OSError: it cannot be read at all.
+    """
+    path.stat()
+    yield from left_behind(path)
+    try:
+        c = open_checkpoint(path)
+    except SparsefmtError as e:
+        yield Finding("error", path.name, str(e), "mend or fetch the files again; verify checksums of the download")
+        return
+    with c:
+        yield from _whole(c)
+        for name, entry in c.entries.items():
+            try:
+                yield from _tensor(c, name)
+            except SparsefmtError as e:
+                yield Finding("error", name, str(e), "the file is damaged here; fetch it again")
+            if advance is not None:
+                advance(name, entry.nbytes)
+        try:
+            c.check()
+        except SparsefmtError as e:
+            yield Finding("error", path.name, str(e), "look again when nobody writes it")
+
+
+def left_behind(path: Path) -> Iterator[Finding]:
+    """Temporary files of writers that did not finish."""
+    folder = path if path.is_dir() else path.parent
+    for found in sorted(folder.iterdir()):
+        if found.name.startswith(".sparsefmt-") and found.name.endswith(".tmp"):
+            says = f"a temporary file of {found.stat().st_size:,} bytes, of a writer that did not finish"
+            yield Finding("warning", found.name, says, "remove it if nothing writes here")
+
+
+def _whole(c: Checkpoint) -> Iterator[Finding]:
+    for text in c.left_out:
+        yield Finding("warning", text.partition(" ")[0], f"is not part of the model: {text}", "check the index")
+    if c.reader in _DEAD:
+        helps = "sparsefmt unpack makes a dense checkpoint, sparsefmt convert one of this package"
+        yield Finding("warning", c.path.name, f"it is in {c.reader}; {_DEAD[c.reader]}", helps)
+    elif c.reader not in ("safetensors", "npy", "npz"):
+        yield Finding("note", c.path.name, f"it is read as {c.reader}", "sparsefmt convert makes safetensors of it")
+    metadata = dict(c.metadata)
+    if c.is_folder and metadata and "format" not in metadata:
+        says = "its metadata has no format, which transformers refuses"
+        yield Finding("warning", c.path.name, says, 'sparsefmt convert adds format "pt"')
+    lower: dict[str, str] = {}
+    for name in c:
+        other = lower.setdefault(name.lower(), name)
+        if other != name:
+            yield Finding("warning", name, f"differs from {other!r} by case only", "rename one")
+
+
+def _tensor(c: Checkpoint, name: str) -> Iterator[Finding]:
+    value = c[name]
+    note = c.explain(name).partition("not packed: ")[2]
+    if note:
+        yield Finding("note", name, f"its codes fit no format here: {note}", "it is read as dense values")
+    if isinstance(value, SparseTensor):
+        yield from _scales(name, value)
+        if not isinstance(value.values, Raw):
+            return
+    if np.dtype(value.dtype).kind not in "fcV":
+        return
+    bad, nonzero = _odd_values(c, name, value.shape, np.dtype(value.dtype).itemsize)
+    if bad:
+        yield Finding("error", name, f"{bad} values are NaN or infinite", "it was damaged in training or conversion")
+    if not nonzero and value.size and not name.endswith("bias"):
+        yield Finding("warning", name, "all its values are zero", "check what wrote it")
+
+
+def _odd_values(c: Checkpoint, name: str, shape: tuple[int, ...], itemsize: int) -> tuple[int, bool]:
+    """How many values are NaN or infinite, and whether any is not zero."""
+    rows, cols = matrix_of(shape)
+    step = max(_BLOCK // max(cols * itemsize, 1), 1)
+    bad, nonzero = 0, False
+    for low in range(0, rows, step):
+        block = c.rows(name, low, min(low + step, rows))
+        if block.dtype == np.uint8:  # of a dtype that NumPy lacks
+            return 0, True
+        bad += int((~np.isfinite(block.astype(np.float32) if block.dtype.itemsize < 4 else block)).sum())
+        nonzero = nonzero or bool(block.any())
+    return bad, nonzero
+
+
+def _scales(name: str, t: SparseTensor) -> Iterator[Finding]:
+    scale = t.values.arrays().get("scale")
+    if scale is not None and scale.size and scale.dtype == np.float16 and float(scale.min()) < _SMALL_SCALE:
+        small = int((scale < _SMALL_SCALE).sum())
+        says = f"{small} of {scale.size} scales are near the underflow of float16, from {float(scale.min()):.3g} on"
+        yield Finding("note", name, says, "codecs with :f32 hold small groups better")

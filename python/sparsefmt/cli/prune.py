@@ -1,0 +1,209 @@
+"""`sparsefmt prune`."""
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import sparsefmt as sf
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.cli import calibrating, options
+from sparsefmt.cli.paths import check_out
+from sparsefmt.cli.progress import progress, size
+from sparsefmt.plan import Plan, format_bytes
+from sparsefmt.prune.coded import structure_text
+from sparsefmt.prune.estimate import estimate
+from sparsefmt.prune.layerwise import in_order, run
+from sparsefmt.prune.patterns import pattern_of
+from sparsefmt.prune.result import Compensated
+from sparsefmt.prune.resume import Kept
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A step that puts tensors that are at hand in the place of those of their names."""
+
+    tensors: dict[str, Value]
+
+    def __call__(self, name: str, value: Value) -> Mapping[str, Value]:
+        """The new tensor."""
+        return {name: self.tensors[name]}
+
+
+def checked_pattern(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuses a pattern that does not parse."""
+    if value is None:
+        return None
+    try:
+        pattern_of(value)
+        sf.encode(np.zeros((1, 1), np.float32), packed_format(value))
+    except sf.SparsefmtError as e:
+        raise click.BadParameter(str(e), ctx, param) from e
+    return value
+
+
+def packed_format(pattern: str) -> str:
+    """The format that stores a pattern."""
+    head, slash, codec = pattern.partition("/")
+    return structure_text(head) + slash + codec
+
+
+@click.command()
+@options.path_argument("source", "MODEL")
+@options.path_argument("out", "OUT")
+@click.option(
+    "--format",
+    "fmt",
+    callback=checked_pattern,
+    help="Pattern and codec, such as nm2:4, nm4:8/int4:g128, dense/int4:g128, bsr16x16, t2:4.",
+)
+@click.option("--plan", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A format per layer.")
+@calibrating.text_option
+@calibrating.tokens_option
+@calibrating.words_option
+@calibrating.tokenizer_option
+@calibrating.method_option
+@click.option("--density", type=click.FloatRange(0, 1), help="For blocks and free patterns; default 0.5.")
+@options.include_option
+@options.exclude_option
+@click.option("--dry-run", is_flag=True, help="Print layers, bytes, memory and time, and stop.")
+@click.option("--resume/--no-resume", default=True, help="Go on with layers that an earlier run left behind.")
+@options.force_option
+def prune(
+    source: Path,
+    out: Path,
+    fmt: str | None,
+    plan: Path | None,
+    text: Path | None,
+    tokens: int,
+    words: int,
+    tokenizer: Path | None,
+    method: str,
+    density: float | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    dry_run: bool,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Prunes and quantizes the linear layers of MODEL so that its outputs stay, and packs it as OUT.
+
+    MODEL is a safetensors file or folder of a model that is run here: encoders of BERT's kind. Layer by
+    layer, what stays is fitted to the outputs of the dense model on calibration text; biases are
+    corrected. Memory: the model, the activations of one layer for all tokens, and its moments. A run
+    that is cut goes on where it was.
+    """
+    if (fmt is None) is (plan is None):
+        msg = "want --format or --plan, one of them"
+        raise click.UsageError(msg)
+    check_out(source, out, (".safetensors",), force=force)
+    ready = calibrating.prepared(source, text, tokenizer, tokens, words)
+    formats = chosen_formats(ready.model.linear_names(), fmt, plan, include, exclude)
+    shapes = {name: ready.weights[f"{name}.weight"].shape for name in formats}
+    count = sum(map(len, ready.tokens))
+    if dry_run:
+        show_estimate(formats, ready.weights, count, method, density)
+        return
+    job = {"formats": formats, "method": method, "density": density, "texts": ready.digest, "model": fingerprint(ready)}
+    kept = Kept(out.with_name(out.name + ".layers"), job)
+    before = kept.done(list(formats)) if resume else {}
+    if before:
+        click.echo(f"{len(before)} of {len(formats)} layers were done before")
+    with progress(sum(r * c for r, c in shapes.values())) as advance:
+
+        def layer_done(name: str, done: Compensated) -> None:
+            if name not in before:
+                kept.keep(name, done)
+            advance(name, done.weight.size)
+
+        made = run(
+            ready.weights,
+            list(formats),
+            in_order(ready.model.steps(ready.tokens)),
+            formats,
+            method=method,  # type: ignore[arg-type]
+            density=density,
+            done=before,
+            progress=layer_done,
+        )
+    packed: dict[str, Any] = {}
+    for name, done in made.layers.items():
+        fmt_packed = packed_format(formats[name])
+        packed[f"{name}.weight"] = done.tensor if done.tensor is not None else sf.encode(done.weight, fmt_packed)
+        if done.bias is not None:
+            packed[f"{name}.bias"] = done.bias
+
+    report = sf.transform(ready.checkpoint, out, Replaced(packed), select=list(packed), overwrite=force, resume=False)
+    kept.clear()
+    old = sum(ready.weights[f"{name}.weight"].nbytes for name in made.layers)
+    new = sum(packed[f"{name}.weight"].nbytes for name in made.layers)
+    errors = [done.output_error for done in made.layers.values()]
+    click.echo(
+        f"pruned {len(made.layers)} layers with {count} tokens by {method}: {size(old)} -> {size(new)}; wrote {out}"
+    )
+    click.echo(f"output error of layers: mean {np.mean(errors):.4f}, largest {max(errors):.4f}")
+    options.say_left_out(report)
+
+
+def chosen_formats(
+    names: list[str], fmt: str | None, plan: Path | None, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> dict[str, str]:
+    """Layer -> format, in the order in which layers run.
+
+    Raises:
+        FormatError: a plan that names other layers.
+        UsageError: no layer is chosen.
+    """
+    by_plan = Plan.load(plan).formats() if plan is not None else None
+    if by_plan is not None:
+        by_plan = {name.removesuffix(".weight"): f for name, f in by_plan.items()}
+        odd = next((name for name in by_plan if name not in names), None)
+        if odd is not None:
+            msg = f"{plan} names {odd!r}, which is no linear layer of the model"
+            raise sf.FormatError(msg)
+    made: dict[str, str] = {}
+    for name in names:
+        one = fmt if by_plan is None else by_plan.get(name)
+        matches = [
+            any(fnmatch.fnmatchcase(f"{name}{end}", g) for end in ("", ".weight") for g in globs)
+            for globs in (include, exclude)
+        ]
+        if one is not None and (matches[0] or not include) and not matches[1]:
+            made[name] = one
+    if not made:
+        msg = f"no layer is chosen; the model has {', '.join(names[:3])} ..."
+        raise click.UsageError(msg)
+    return made
+
+
+def fingerprint(ready: calibrating.Prepared) -> str:
+    """What tells one model from another: all its weights."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name in sorted(ready.weights):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(ready.weights[name]).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def show_estimate(
+    formats: Mapping[str, str], weights: Mapping[str, Any], tokens: int, method: str, density: float | None
+) -> None:
+    """Prints what would be done."""
+    old = new = 0
+    for name, fmt in formats.items():
+        w = weights[f"{name}.weight"]
+        nbytes = format_bytes(w.shape, w.dtype, packed_format(fmt), density=0.5 if density is None else density)
+        click.echo(f"{name}  {w.shape[0]}x{w.shape[1]}  {fmt}  {size(w.nbytes)} -> {size(nbytes)}")
+        old, new = old + w.nbytes, new + nbytes
+    found = estimate([weights[f"{n}.weight"].shape for n in formats], tokens, method=method)
+    widest = max(weights[f"{n}.weight"].shape[1] for n in formats)
+    click.echo(f"{len(formats)} layers, {tokens} tokens: {size(old)} -> {size(new)}")
+    click.echo(f"about {found.seconds:.0f} s, {size(found.nbytes)} beside the model")
+    if tokens < 4 * widest:
+        click.echo(f"{tokens} tokens are few for {widest} columns; want at least {4 * widest}")

@@ -1,0 +1,65 @@
+"""`sparsefmt doctor`: what is wrong is named, with a way out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from commandline import Cli
+
+run = Cli().run
+
+
+def test_a_healthy_model(tmp_path: Path) -> None:
+    sf.save(tmp_path / "m.safetensors", {"w": np.ones((3, 4)), "n": np.arange(3)})
+    done = run("doctor", tmp_path / "m.safetensors")
+    assert (done.exit_code, done.output) == (0, "m.safetensors: nothing is wrong\n")
+
+
+def test_values_and_left_overs(tmp_path: Path) -> None:
+    w = np.ones((4, 4), np.float32)
+    w[1, 2], w[3, 3] = np.nan, np.inf
+    packed = sf.encode(np.full((2, 128), 1e-3, np.float32), "dense/int8:g128")
+    sf.save(tmp_path / "m.safetensors", {"w": w, "zero.weight": np.zeros(3), "zero.bias": np.zeros(3), "q": packed})
+    (tmp_path / ".sparsefmt-0123.tmp").write_bytes(b"half")
+    done = run("doctor", tmp_path / "m.safetensors", "--json")
+    found = {f["where"]: f for f in json.loads(done.output)}
+    assert done.exit_code == 1
+    assert found["w"]["level"] == "error"
+    assert "2 values are NaN or infinite" in found["w"]["says"]
+    assert "zero" in found["zero.weight"]["says"]
+    assert "zero.bias" not in found
+    assert found["q"]["level"] == "note"
+    assert ".sparsefmt-0123.tmp" in found
+
+
+@pytest.mark.parametrize("damage", ["cut", "index"])
+def test_damage_is_said_not_raised(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    sf.save(folder / "model.safetensors", {"w": np.ones((3, 4))})
+    if damage == "cut":
+        data = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(data[:-8])
+    else:
+        index = {"weight_map": {"w": "model.safetensors", "other": "model.safetensors"}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    done = run("doctor", folder)
+    assert done.exit_code == 1
+    assert done.output.startswith("error: ")
+
+
+def test_dead_formats_are_named(tmp_path: Path) -> None:
+    arrays = sf.interop.to_sparse24_bitmask(sf.encode(np.eye(8), "nm2:4"))
+    parts = dict(zip(("compressed", "bitmask", "shape"), arrays, strict=True))
+    sf.save(tmp_path / "m.safetensors", {f"a.{k}": v for k, v in parts.items()})
+    done = run("doctor", tmp_path / "m.safetensors")
+    assert done.exit_code == 1
+    assert "compressed-tensors" in done.output
+    assert "sparsefmt unpack" in done.output
+
+
+def test_a_missing_path_is_one() -> None:
+    assert run("doctor", "nowhere.safetensors").exit_code == 4

@@ -1,0 +1,205 @@
+"""`prune`, `plan`, and `pack --plan`, on a tiny encoder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from commandline import Cli
+
+tokenizers = pytest.importorskip("tokenizers")
+pytestmark = pytest.mark.filterwarnings("ignore::sparsefmt.prune.CalibrationWarning")
+WIDTH, WIDE = 32, 64
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "while",
+    "rain",
+    "fell",
+    "over",
+    "old",
+    "town",
+    "and",
+    "dogs",
+    "ran",
+    "home",
+    "past",
+    "mill",
+]
+TEXT = " ".join(" ".join(np.random.default_rng(i).permutation(WORDS)) + "." for i in range(60))
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """A folder with an encoder of two layers and its tokenizer."""
+    rng = np.random.default_rng(1)
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (len(WORDS) + 2, WIDTH),
+        "embeddings.position_embeddings.weight": (40, WIDTH),
+        "embeddings.token_type_embeddings.weight": (2, WIDTH),
+    }
+    norms = ["embeddings"]
+    for at in ("encoder.layer.0", "encoder.layer.1"):
+        for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            shapes |= {f"{at}.{part}.weight": (WIDTH, WIDTH), f"{at}.{part}.bias": (WIDTH,)}
+        shapes |= {f"{at}.intermediate.dense.weight": (WIDE, WIDTH), f"{at}.intermediate.dense.bias": (WIDE,)}
+        shapes |= {f"{at}.output.dense.weight": (WIDTH, WIDE), f"{at}.output.dense.bias": (WIDTH,)}
+        norms += [f"{at}.attention.output", f"{at}.output"]
+    tensors = {name: (0.3 * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
+    for name in norms:
+        tensors |= {
+            f"{name}.LayerNorm.weight": np.ones(WIDTH, np.float32),
+            f"{name}.LayerNorm.bias": np.zeros(WIDTH, np.float32),
+        }
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    sf.save(folder / "model.safetensors", tensors)
+    (folder / "config.json").write_text(json.dumps({"num_attention_heads": 4}))
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({w: i for i, w in enumerate(["[UNK]", ".", *WORDS])}, unk_token="[UNK]")
+    )
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(folder / "tokenizer.json"))
+    (tmp_path / "text.txt").write_text(TEXT)
+    return folder
+
+
+def args(encoder: Path, *more: object) -> tuple[object, ...]:
+    return ("prune", encoder, encoder.parent / "out", "--text", encoder.parent / "text.txt", *more)
+
+
+def test_prune_packs_every_linear_layer(cli: Cli, encoder: Path) -> None:
+    said = cli.ok(*args(encoder, "--format", "nm2:4/int4:g16"))
+    assert "pruned 12 layers" in said
+    out = sf.open_checkpoint(encoder.parent / "out")
+    packed = [name for name in out if isinstance(out[name], sf.SparseTensor)]
+    assert len(packed) == 12
+    assert {out[name].format for name in packed} == {"nm2:4/int4:g16"}
+    assert (encoder.parent / "out" / "tokenizer.json").exists()
+    assert not (encoder.parent / "out.layers").exists()
+    old = sf.open_checkpoint(encoder)
+    assert set(out) == set(old)
+    assert not np.array_equal(out["encoder.layer.1.output.dense.bias"], old["encoder.layer.1.output.dense.bias"])
+    assert np.array_equal(out["embeddings.LayerNorm.weight"], old["embeddings.LayerNorm.weight"])
+
+
+def test_a_run_that_was_cut_goes_on(cli: Cli, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sparsefmt.prune.layerwise as running
+
+    cli.ok(*args(encoder, "--format", "nm2:4"))
+    whole = sf.load(encoder.parent / "out" / "model.safetensors")
+    real, calls = running.compensated, []
+
+    def cut(*a: object, **k: object) -> object:
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(*a, **k)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(running, "compensated", cut)
+    assert cli.run(*args(encoder, "--format", "nm2:4", "--force")).exit_code == 130
+    assert len(list((encoder.parent / "out.layers").glob("*.safetensors"))) == 4
+    said = cli.ok(*args(encoder, "--format", "nm2:4", "--force"))
+    assert "4 of 12 layers were done before" in said
+    assert len(calls) == 5 + 8
+    again = sf.load(encoder.parent / "out" / "model.safetensors")
+    for name, t in whole.items():
+        same = sf.equal(t, again[name]) if isinstance(t, sf.SparseTensor) else np.array_equal(t, again[name])
+        assert same, name
+
+
+def test_layers_of_another_job_are_not_taken(cli: Cli, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparsefmt.prune.resume import Kept
+
+    done = sf.prune.compensated(
+        np.eye(32, dtype=np.float32), "nm2:4", sf.prune.Moments(32).update(np.random.default_rng(0).random((200, 32)))
+    )
+    kept = Kept(encoder / "x", {"a": 1})
+    kept.keep("layer", done)
+    assert list(kept.done(["layer", "next"])) == ["layer"]
+    assert Kept(encoder / "x", {"a": 2}).done(["layer"]) == {}
+    next((encoder / "x").iterdir()).write_bytes(b"cut")
+    assert kept.done(["layer"]) == {}
+    kept.clear()
+    assert not (encoder / "x").exists()
+
+
+def test_a_dry_run_writes_nothing(cli: Cli, encoder: Path) -> None:
+    said = cli.ok(*args(encoder, "--format", "nm2:4", "--dry-run", "--exclude", "*query*"))
+    assert "10 layers" in said
+    assert " s, " in said
+    assert "want at least 256" in said or "tokens" in said
+    assert not (encoder.parent / "out").exists()
+
+
+def test_a_plan_is_made_and_used(cli: Cli, encoder: Path) -> None:
+    plan = encoder.parent / "plan.json"
+    text = ("--text", encoder.parent / "text.txt")
+    formats = "nm1:4,nm2:4,dense"
+    said = cli.ok(
+        "plan", encoder, plan, "--formats", formats, "--budget", "55%", *text, "--together", "*layer.0.attention.self*"
+    )
+    assert "no choice costs less" in said
+    made = sf.plan.Plan.load(plan)
+    assert made.gap == 0
+    assert len(made.choice) == 12
+    assert len({made.choice[f"encoder.layer.0.attention.self.{p}"] for p in ("query", "key", "value")}) == 1
+    cli.ok(*args(encoder, "--plan", plan))
+    out = sf.open_checkpoint(encoder.parent / "out")
+    assert all(out[f"{name}.weight"].format == fmt for name, fmt in made.choice.items())
+    assert sum(out[f"{name}.weight"].nbytes for name in made.choice) == made.size
+    cli.ok("pack", encoder, encoder.parent / "packed", "--plan", plan)
+    packed = sf.open_checkpoint(encoder.parent / "packed")
+    assert all(packed[f"{name}.weight"].format == fmt for name, fmt in made.choice.items())
+
+
+def test_a_plan_by_energy_says_what_it_is(cli: Cli, encoder: Path) -> None:
+    plan = encoder.parent / "plan.json"
+    said = cli.ok(
+        "plan",
+        encoder,
+        plan,
+        "--formats",
+        "nm2:4,dense",
+        "--budget",
+        "70%",
+        "--by",
+        "energy",
+        "--include",
+        "*dense.weight",
+    )
+    assert "fallback" in said
+    assert sf.plan.Plan.load(plan).made == "energy"
+
+
+def test_what_cannot_be_done(cli: Cli, encoder: Path, tmp_path: Path) -> None:
+    cli.fails(2, *args(encoder))
+    assert "pattern 'nm9' is unknown" in cli.fails(2, *args(encoder, "--format", "nm9"))
+    assert "no layer is chosen" in cli.fails(2, *args(encoder, "--format", "nm2:4", "--include", "gate*"))
+    plan = ("plan", encoder, tmp_path / "p.json", "--by", "energy", "--include", "*dense.weight", "--formats", "nm2:4")
+    assert "cannot be met; the nearest that can is" in cli.fails(3, *plan, "--budget", "9%")
+    assert "budget 'half'" in cli.fails(2, *plan, "--budget", "half")
+    other = tmp_path / "other.safetensors"
+    sf.save(other, {"w": np.eye(4, dtype=np.float32)})
+    assert "this model cannot be run here" in cli.fails(
+        3, "prune", other, tmp_path / "o.safetensors", "--format", "nm2:4"
+    )
+    (encoder / "tokenizer.json").unlink()
+    assert "name it with --tokenizer" in cli.fails(2, *args(encoder, "--format", "nm2:4"))
+    sf.plan.Plan({"gate": "nm2:4"}).save(tmp_path / "gate.json")
+
+
+def test_pack_with_text_chooses_codes_by_the_outputs(cli: Cli, encoder: Path) -> None:
+    text = ("--text", encoder.parent / "text.txt")
+    cli.ok("pack", encoder, encoder.parent / "packed", "--format", "dense/int4:g16", *text)
+    cli.ok(*args(encoder, "--format", "dense/int4:g16"))
+    a, b = (sf.load(encoder.parent / name / "model.safetensors") for name in ("packed", "out"))
+    name = "encoder.layer.1.output.dense.weight"
+    assert sf.equal(a[name], b[name])
+    assert "missing option '--format', or '--plan'" in cli.fails(2, "pack", encoder, encoder.parent / "other")

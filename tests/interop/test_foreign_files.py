@@ -1,0 +1,75 @@
+"""Files that we write for others, and read back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from contract import same
+
+W = sf.prune.nm(np.random.default_rng(0).standard_normal((16, 64)).astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("fmt", "form"),
+    [
+        ("nm2:4", "sparse-24-bitmask"),
+        ("bitmask", "sparse-bitmask"),
+        ("dense/int4:g32", "pack-quantized"),
+        ("dense/int4:g32:asym", "pack-quantized"),
+        ("dense/int8", "pack-quantized"),
+    ],
+)
+def test_compressed_tensors_come_back(fmt: str, form: str, tmp_path: Path) -> None:
+    t = sf.encode(W, fmt)
+    tensors = {"a.weight": t, "b.weight": t, "norm.weight": np.ones(4, np.float16)}
+    settings = sf.interop.save_compressed_tensors(tmp_path / "m.safetensors", tensors)
+    assert settings.get("format", settings.get("sparsity_config", {}).get("format")) == form
+    with sf.open_checkpoint(tmp_path / "m.safetensors") as c:
+        assert sorted(c) == sorted(tensors)
+        assert sf.equal(c["a.weight"], t)
+        same(np.array(c["norm.weight"]), tensors["norm.weight"])
+        assert c.metadata["format"] == "pt"
+
+
+def test_the_keys_are_those_of_the_reference(tmp_path: Path) -> None:
+    sf.interop.save_compressed_tensors(tmp_path / "m.safetensors", {"l.proj.weight": sf.encode(W, "nm2:4")})
+    assert sorted(sf.load(tmp_path / "m.safetensors")) == ["l.proj.bitmask", "l.proj.compressed", "l.proj.shape"]
+    sf.interop.save_compressed_tensors(tmp_path / "n.safetensors", {"l.proj.weight": sf.encode(W, "bitmask")})
+    names = ["l.proj.weight." + k for k in ("bitmask", "compressed", "row_offsets", "shape")]
+    assert sorted(sf.load(tmp_path / "n.safetensors")) == names
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        ({"a.weight": sf.encode(W, "csr")}, "has forms for nm2:4, bitmask"),
+        ({"a": sf.encode(W, "nm2:4")}, "ends in .weight"),
+        ({"a.weight": sf.encode(W, "nm2:4"), "b.weight": sf.encode(W, "bitmask")}, "one file holds one form"),
+        ({"a.weight": sf.encode(W, "dense/int4"), "b.weight": sf.encode(W, "dense/int8")}, "one file holds one scheme"),
+    ],
+)
+def test_what_has_no_form_is_refused(tensors: dict[str, sf.SparseTensor], text: str, tmp_path: Path) -> None:
+    with pytest.raises(sf.FormatError, match=text):
+        sf.interop.save_compressed_tensors(tmp_path / "m.safetensors", tensors)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["m.npz", "m.h5"])
+@pytest.mark.parametrize("fmt", ["csr", "csc", "coo"])
+def test_binsparse_files_come_back(name: str, fmt: str, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    t = sf.encode(W.astype(np.float32), fmt)
+    sf.interop.save_binsparse(tmp_path / name, t)
+    with sf.open_checkpoint(tmp_path / name) as c:
+        (only,) = c
+        assert sf.equal(c[only], t)
+
+
+def test_anndata_files_come_back(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    t = sf.encode(W.astype(np.float32), "csr")
+    sf.interop.save_anndata(tmp_path / "m.h5ad", t)
+    with sf.open_checkpoint(tmp_path / "m.h5ad") as c:
+        assert sf.equal(c["X"], t)
