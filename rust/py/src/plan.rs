@@ -33,7 +33,7 @@ pub fn product_plan(
         _ => Stored::Parts(3),
     };
     let (integers, x) = (how.0 == "integers", number(x_dtype));
-    let found = product::plan(&Task { kind, shape, slots, stored, integers, k, x, nbytes });
+    let found = product::planned(&Task { kind, shape, slots, stored, integers, k, x, nbytes });
     Ok(found.map(|plan| (plan.way.name(), plan.bytes, plan.operations, plan.room, plan.products)))
 }
 

@@ -25,6 +25,6 @@ pub use bsr::bsr_matmul;
 pub use csr::csr_matmul;
 pub use masked::{bits_matmul, dense_matmul, nm_matmul};
 pub use nm24_bf16::{nm24_bf16_is_fast, nm24_bf16_matmul};
-pub use plan::{Kind, Plan, Stored, Task, Way, plan, taken};
+pub use plan::{Kind, Plan, Stored, Task, Way, planned, taken};
 pub use shapes::all_finite;
 pub use values::{Coding, Values};

@@ -171,7 +171,7 @@ pub struct Plan {
 
 /// The way of a product, or none where no kernel takes the matrix.
 #[must_use]
-pub fn plan(task: &Task) -> Option<Plan> {
+pub fn planned(task: &Task) -> Option<Plan> {
     let (rows, cols) = task.shape;
     let way = match task.kind {
         Kind::Masked { .. } if cols > MAX_COLS_NARROW => return None,
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn ways_follow_the_number_of_columns() {
         let masked = Kind::Masked { two_of_four: true };
-        let way = |kind, k| plan(&task(kind, k)).map(|plan| plan.way);
+        let way = |kind, k| planned(&task(kind, k)).map(|plan| plan.way);
         assert_eq!(way(masked, 1), Some(Way::Gemv));
         assert_eq!(way(masked, 8), Some(Way::SpmmNarrow));
         assert_eq!(way(masked, 9), Some(Way::Panel));
@@ -300,16 +300,16 @@ mod tests {
     #[test]
     fn what_no_kernel_takes_has_no_plan() {
         let wide = Task { shape: (1, MAX_COLS_NARROW + 1), ..task(Kind::Masked { two_of_four: false }, 4) };
-        assert_eq!(plan(&wide), None);
+        assert_eq!(planned(&wide), None);
         let codes = Task { stored: Stored::Parts(3), ..task(Kind::Bsr(512, 512), 4) };
-        assert_eq!(plan(&codes), None);
-        assert_eq!(plan(&Task { integers: true, ..task(Kind::Csr, 4) }), None);
+        assert_eq!(planned(&codes), None);
+        assert_eq!(planned(&Task { integers: true, ..task(Kind::Csr, 4) }), None);
     }
 
     #[test]
     fn bytes_count_every_time_that_w_is_read() {
-        let once = plan(&task(Kind::Masked { two_of_four: false }, 128)).map(|plan| plan.bytes);
-        let masked = plan(&task(Kind::Masked { two_of_four: false }, 512)).filter(|plan| plan.way == Way::Panel);
+        let once = planned(&task(Kind::Masked { two_of_four: false }, 128)).map(|plan| plan.bytes);
+        let masked = planned(&task(Kind::Masked { two_of_four: false }, 512)).filter(|plan| plan.way == Way::Panel);
         assert!(masked.is_none_or(|plan| plan.bytes == 4 * 131_072 + 512 * 4 * 512));
         assert!(once.is_some_and(|bytes| bytes == 131_072 + 512 * 4 * 128));
     }
