@@ -56,7 +56,7 @@ def ways(t: sf.SparseTensor, x: Array, *, every: bool) -> dict[str, Callable[[],
         "law": lambda: t.to_dense().astype(np.float32) @ x,
     }
     if every:
-        runs["kernel"] = lambda: packed.packed(t.structure, t.values, x, None)
+        runs["kernel"] = lambda: packed.packed(t.structure, t.values, x, None, np.dtype(np.float32))
         runs["blocks"] = lambda: decoded.matmul(*multiply.by_rows(t.structure, t.values), x)
     return runs
 

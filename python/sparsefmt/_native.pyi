@@ -213,6 +213,17 @@ def bsr_matmul(
     x: _Array,
     out: _Array,
 ) -> int: ...
+def product_plan(
+    kind: tuple[str, int, int],
+    shape: tuple[int, int],
+    slots: int,
+    how: tuple[str, int, int],
+    scale_bytes: int,
+    k: int,
+    x_dtype: str,
+    nbytes: int,
+) -> tuple[str, int, int, int, int] | None: ...
+def product_ways_taken() -> list[tuple[str, int]]: ...
 def nm24_bf16_matmul(codes: _Array, slots: _Array, x: _Array, out: _Array) -> int: ...
 
 # header

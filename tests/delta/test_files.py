@@ -87,6 +87,17 @@ def test_smaller_levels_are_smaller(tmp_path: Path) -> None:
     assert sizes["archive"] < sizes["wire"] < sizes["store"]
 
 
+def test_planes_of_every_length_come_back(tmp_path: Path) -> None:
+    """Where the frame of a plane is as long as the plane, the plane is stored."""
+    rng = np.random.default_rng(0)
+    for count in range(1, 400, 3):
+        old = np.zeros(count * 2, np.int16)
+        new = old.copy()
+        new[np.sort(rng.permutation(count * 2)[:count])] = rng.integers(1, 6, count) * rng.choice([-1, 1], count)
+        sf.delta.save(tmp_path / "d", sf.delta.diff(old, new, level="wire"))
+        same(sf.delta.load(tmp_path / "d").apply(old), new)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_cut_file_is_refused(tmp_path: Path, level: Level) -> None:
     old, new = update()

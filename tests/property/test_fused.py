@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
-from sparsefmt.api.encode import score_matrix
 from sparsefmt.base import alloc
 from sparsefmt.base.dtypes import DTYPES, zero_mask
 from sparsefmt.base.errors import CodecError, PatternError
@@ -20,6 +19,7 @@ from sparsefmt.encoding.format_text import parse
 from sparsefmt.encoding.row_blocks import pieces
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor.cpu import score_matrix
 
 Array = np.ndarray[Any, Any]
 

@@ -9,16 +9,9 @@ import pytest
 
 import sparsefmt as sf
 from sparsefmt.base.dtypes import DTYPES
-from sparsefmt.product import cost, plan
+from sparsefmt.product import plan
 
 needs_kernels = pytest.mark.skipif(os.environ.get("SPARSEFMT_NATIVE") == "0", reason="kernels are what is estimated")
-
-
-@pytest.fixture
-def amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Estimates as on a CPU with tiles."""
-    monkeypatch.setattr(cost, "instruction_set", lambda: "amx")
-    monkeypatch.setattr(plan, "instruction_set", lambda: "amx")
 
 
 def ways(fmt: str, dtype: str, k: int, x: str = "float32") -> list[str]:
@@ -30,17 +23,14 @@ def ways(fmt: str, dtype: str, k: int, x: str = "float32") -> list[str]:
 
 
 @needs_kernels
-@pytest.mark.usefixtures("amx")
-def test_tiles_take_many_columns_of_matrices_that_are_not_too_sparse() -> None:
-    assert ways("nm2:4", "float16", 64)[0] == "packed nm kernel: tiles of bfloat16, 5 products of parts"
-    assert "1 products" in ways("nm2:4", "bfloat16", 64, "bfloat16")[0]
-    assert "3 products" in ways("bitmask", "bfloat16", 17)[0]
-    assert "6 products" in ways("nm2:4/int8:g64", "float32", 256)[0]
-    for fmt, k in [("nm2:4", 16), ("nm2:4", 1), ("csr", 64), ("bsr4x4", 64)]:
-        assert not any("tiles" in way for way in ways(fmt, "float16", k))
+def test_tiles_are_named_with_their_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the extension plans on a CPU that has them."""
+    monkeypatch.setattr(plan, "product_plan", lambda *task: ("amx_gemm", 1 << 17, 5 * 2**23, 1 << 20, 5))
+    monkeypatch.setattr(plan, "instruction_set", lambda: "amx")
+    assert ways("nm2:4", "float16", 64)[0] == "packed nm kernel amx_gemm: tiles of bfloat16, 5 products of parts"
 
 
-def test_tiles_are_not_estimated_elsewhere() -> None:
+def test_tiles_are_not_planned_elsewhere() -> None:
     if sf.cpu_features()["isa"] != "amx":
         assert not any("tiles" in way for way in ways("nm2:4", "float16", 64))
 

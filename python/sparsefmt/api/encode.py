@@ -2,21 +2,9 @@
 
 from typing import Literal
 
-import numpy as np
-
-from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
-from sparsefmt.base.dtypes import Array, zero_mask
-from sparsefmt.base.errors import CodecError, DtypeError, FormatError
-from sparsefmt.base.matrix import Matrix
-from sparsefmt.codecs.codebook import Codebook
-from sparsefmt.codecs.raw import Raw
-from sparsefmt.encoding import fused
-from sparsefmt.encoding.format_text import parse
-from sparsefmt.structures.base import Structure
-from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.base.coerce import is_device_array
 from sparsefmt.tensor.base import Packed
-from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.sparse import SparseTensor, backends
 
 
 def encode(
@@ -58,54 +46,5 @@ def encode(
     if isinstance(w, Packed):
         msg = "w is packed already; use t.convert(fmt)"
         raise TypeError(msg)
-    if is_device_array(w):
-        device_encode = EXPORTS["device.encode"]
-        made: SparseTensor = device_encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
-        return made
-    if type(prune) not in (bool, np.bool_):
-        msg = f"prune = {prune!r:.60}; want True or False; a density is for sf.prune.magnitude(w, density)"
-        raise FormatError(msg)
-    target, a = parse(fmt), as_array(w)
-    if codebook is not None and target.codec is not Codebook:
-        msg = f"codebook= is for kmeans codecs; {fmt!r} is none"
-        raise CodecError(msg)
-    if score is not None and not prune:
-        msg = "score= chooses what prune=True keeps; pass prune=True"
-        raise FormatError(msg)
-    matrix = Matrix(a)
-    mask = zero_mask(matrix.dtype, zero)
-    if prune and target.structure is not Nm:
-        msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
-        raise FormatError(msg)
-    structure: Structure
-    ranks = score_matrix(score, a.shape)
-    options = {**target.options, "codebook": codebook} if codebook is not None else target.options
-    both = fused.encode(matrix, mask, target, options, prune, ranks)
-    if both is not None:
-        return SparseTensor.from_checked(*both, a.shape)
-    if prune:
-        structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
-    else:
-        structure, slots = target.structure.encode(matrix, mask, target.params)
-    values = slots.view(matrix.dtype)
-    codec = Raw if target.codec is None else target.codec
-    return SparseTensor.from_checked(structure, codec.encode(structure, values, options), a.shape)
-
-
-def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
-    """`score` as (rows, cols).
-
-    Raises:
-        FormatError: another shape.
-        DtypeError: a dtype that has no order.
-    """
-    if score is None:
-        return None
-    a, matrix = as_array(score, "score"), matrix_shape(shape)
-    if a.shape not in (shape, matrix):
-        msg = f"score: want shape {shape}, got {a.shape}"
-        raise FormatError(msg)
-    if a.dtype.kind == "c":
-        msg = f"score: {a.dtype} has no order; use abs(score)"
-        raise DtypeError(msg)
-    return a.reshape(matrix)
+    backend = backends["cuda" if is_device_array(w) else "cpu"]
+    return backend.encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)

@@ -133,7 +133,7 @@ def _add(made: Array, bias: object, a: object) -> None:
 
 def _quantised(a: object, b: object) -> Array:
     """`a @ b` with the columns of b rounded to 8 bits."""
-    if not isinstance(a, SparseTensor) or a.ndim != 2 or not packed.takes_integers(a.structure, a.values):
+    if not isinstance(a, SparseTensor) or a.ndim != 2 or not multiply.takes_integers(a.structure, a.values):
         what = a.format if isinstance(a, SparseTensor) else type(a).__name__
         msg = (
             'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, a scale per '
@@ -162,8 +162,9 @@ def explain_matmul(t: SparseTensor, x: object) -> str:
         x: an array, of which only shape and dtype are looked at.
 
     Returns:
-        A few lines: shapes and dtypes; the way chosen; the bytes that are read of t, the floating-point operations,
-        beside those of the dense product, and the time; the way that was not chosen.
+        A few lines: shapes and dtypes; the way chosen, by its name in the extension where a kernel takes the packed
+        arrays; the bytes that it moves and the floating-point operations, beside those of the dense product, and the
+        time; working space; the way that was not chosen.
 
     Raises:
         FormatError: the shapes do not fit.
@@ -177,17 +178,18 @@ def explain_matmul(t: SparseTensor, x: object) -> str:
     if array.shape[-2 if array.ndim > 1 else 0] != t.shape[-1]:
         msg = f"t @ x: shapes {t.shape} and {array.shape} do not fit"
         raise FormatError(msg)
-    k = array.size // max(t.shape[-1], 1)
     result = result_dtypes(t.dtype, array.dtype, t.shape[-1])[0]
-    best, *others = estimates(t.structure, t.values, k, array.dtype)
+    columns, calls = multiply.columns_of(array.shape)
+    best, *others = estimates(t.structure, t.values, columns, array.dtype, calls)
     rows, cols = t.structure.shape
-    dense = 2 * rows * cols * k
     lines = [
         f"{t.format} of {t.dtype}, shape {t.shape}, @ {array.shape} {array.dtype} -> {result}",
         f"  {best.way} ({_machine()})",
-        f"  reads {best.nbytes:,} bytes of {rows * cols * 4:,} as float32, {best.flops:,} flops of {dense:,}, "
-        f"about {_time(best.seconds)}",
+        f"  moves {best.nbytes:,} bytes, where float32 has {rows * cols * 4:,}; {best.flops:,} flops of "
+        f"{2 * rows * cols * columns:,}, about {_time(best.seconds)}",
     ]
+    if best.kernel is not None:
+        lines.append(f"  working space: {best.room:,} bytes")
     lines += [f"  not: {plan.way}, about {_time(plan.seconds)}" for plan in others]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import operator
 import os
+import sys
 from pathlib import Path
 
 from sparsefmt.base.errors import FormatError, SizeError
@@ -58,10 +59,19 @@ def available() -> int:
     return min(limits, default=machine_limit())
 
 
+def _physical_memory() -> int:
+    """Bytes of memory; where the system does not say, what a pointer can address."""
+    try:
+        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        found = 0
+    return found if found > 0 else sys.maxsize
+
+
 @functools.cache
 def machine_limit() -> int:
     """The least of physical memory, cgroup limits (also of parents) and RLIMIT_AS, in bytes."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    limits = [_physical_memory()]
     with contextlib.suppress(OSError):
         for folder in cgroup_folders(Path("/proc/self/cgroup").read_text()):
             for name in ("memory.max", "memory.limit_in_bytes"):

@@ -5,8 +5,6 @@ from sparsefmt.cuda.info import available, explain, info
 from sparsefmt.cuda.prepared import forget
 from sparsefmt.cuda.products import matmul
 from sparsefmt.cuda.search import search
-from sparsefmt.cuda.tensors import lend
+from sparsefmt.cuda.tensors import Cuda
 
-lend()
-
-__all__ = ["Engine", "available", "explain", "forget", "info", "matmul", "search"]
+__all__ = ["Cuda", "Engine", "available", "explain", "forget", "info", "matmul", "search"]

@@ -1,8 +1,7 @@
-"""Tensors on a GPU: moving, packing, unpacking, converting. Lent to `SparseTensor` and `encode` by name."""
+"""Tensors on a GPU: moving, packing, unpacking, converting. The backend of `SparseTensor` there."""
 
 import numpy as np
 
-from sparsefmt.api.encode import encode as encode_on_cpu
 from sparsefmt.base.coerce import as_array, is_device_array, matrix_shape
 from sparsefmt.base.dtypes import DTYPES, Dtype, native, zero_mask
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError
@@ -20,8 +19,8 @@ from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.encoding.format_text import parse as parse_format
-from sparsefmt.tensor.backend import EXPORTS
-from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.cpu import CPU
+from sparsefmt.tensor.sparse import SparseTensor, backends
 
 
 def move(t: SparseTensor, device: str) -> SparseTensor:
@@ -85,7 +84,7 @@ def encode(w: object, fmt: str, *, prune: bool, score: object, zero: str, codebo
             return _encode(a, target, zero, prune, score, codebook)
         except Refused:  # the CPU knows why, or how
             host = {"score": _on_host(score), "codebook": _on_host(codebook)}
-            made = encode_on_cpu(to_host(a), fmt, prune=prune, zero=zero, **host)  # type: ignore[arg-type]
+            made = CPU.encode(to_host(a), fmt, prune=prune, zero=zero, **host)
             return move(made, f"cuda:{a.device.id}")
 
 
@@ -197,19 +196,48 @@ def transposed(t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) 
         return out
 
 
-def lend() -> None:
-    """Lends these functions to the methods of tensors."""
-    EXPORTS.update(
-        {
-            "device.move": move,
-            "device.encode": encode,
-            "device.to_dense": to_dense,
-            "device.transposed": transposed,
-            "device.convert": convert,
-            "device.nnz": nnz,
-            "device.matmul": products.matmul,
-            "device.rmatmul": products.rmatmul,
-            "device.transposed_matmul": products.transposed_matmul,
-            "device.matmul_transposed": products.matmul_transposed,
-        }
-    )
+class Cuda:
+    """The backend of CuPy's arrays."""
+
+    def encode(self, w: object, fmt: str, *, prune: bool, score: object, zero: str, codebook: object) -> SparseTensor:
+        """Packs on the device of `w`."""
+        return encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
+
+    def move(self, t: SparseTensor, device: str) -> SparseTensor:
+        """To a GPU, from one to another, or back."""
+        return move(t, device)
+
+    def convert(self, t: SparseTensor, fmt: str, target: Format) -> SparseTensor:
+        """On the device."""
+        return convert(t, fmt, target)
+
+    def nnz(self, t: SparseTensor) -> int:
+        """Counts on the device."""
+        return nnz(t)
+
+    def to_dense(self, t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) -> DeviceArray:
+        """Decodes on the device."""
+        return to_dense(t, out, max_bytes)
+
+    def transposed(self, t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) -> DeviceArray:
+        """Decodes on the device, then transposes."""
+        return transposed(t, out, max_bytes)
+
+    def matmul(self, t: SparseTensor, x: object) -> DeviceArray:
+        """By the engine that is estimated to be fastest."""
+        return products.matmul(t, x)
+
+    def rmatmul(self, t: SparseTensor, x: object) -> DeviceArray:
+        """By decoded rows."""
+        return products.rmatmul(t, x)
+
+    def transposed_matmul(self, t: SparseTensor, x: object) -> DeviceArray:
+        """By decoded rows."""
+        return products.transposed_matmul(t, x)
+
+    def matmul_transposed(self, t: SparseTensor, x: object) -> DeviceArray:
+        """The product of a linear layer."""
+        return products.matmul_transposed(t, x)
+
+
+backends["cuda"] = Cuda()

@@ -66,9 +66,10 @@ def encode_wire(pieces: Sequence[Flat]) -> tuple[bytes, list[Form]]:
     for name in names:
         raw = b"".join(planes.get(name, b"") for planes in each)
         packed = compressed(raw)
-        stored = min(packed, raw, key=len)
+        smaller = len(packed) < len(raw)
+        stored = packed if smaller else raw
         sizes = [len(planes[name]) if name in planes else None for planes in each]
-        forms.append({"plane": name, "sizes": sizes, "bytes": len(stored), "zstd": len(packed) < len(raw)})
+        forms.append({"plane": name, "sizes": sizes, "bytes": len(stored), "zstd": smaller})
         out += stored
     return out, forms
 

@@ -63,9 +63,16 @@ def restructure(s: Structure, slots: Array, target: type[Structure], params: Par
         SizeError: the target would be larger than allowed.
         FormatError: no edges lead there.
     """
-    path, known = route(s, target, params, slots.itemsize), _known(s, target)
-    for at, kind in enumerate(path[1:], 2):
+    return along(route(s, target, params, slots.itemsize), s, slots, target, params)
+
+
+def along(
+    way: list[str], s: Structure, slots: Array, target: type[Structure], params: Params
+) -> tuple[Structure, Array]:
+    """Converts along a way that `route` found; `params` are those of the target."""
+    known = _known(s, target)
+    for at, kind in enumerate(way[1:], 2):
         found = edge_between(type(s), known[kind])
         assert found is not None  # `route` went by it
-        s, slots = found.run(s, slots, params if at == len(path) else {"align": 1})
+        s, slots = found.run(s, slots, params if at == len(way) else {"align": 1})
     return s, slots

@@ -18,8 +18,7 @@ from sparsefmt.structures.base import Structure, as_index_pair
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, check_compressed, compressed_error
-from sparsefmt.tensor.backend import EXPORTS
-from sparsefmt.tensor.sparse import SparseTensor, as_tensor
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor, lent
 from sparsefmt.tensor.transposed import Transposed
 
 Built = tuple[Structure, Array, tuple[int, ...]]
@@ -372,4 +371,4 @@ def _has_scipy_form(t: SparseTensor) -> bool:
     return s.kind == "coo" or (s.kind == "csr" and t.ndim <= 2) or (s.kind == "csc" and t.ndim == 2)
 
 
-EXPORTS["to_scipy"] = to_scipy
+lent["to_scipy"] = to_scipy

@@ -71,12 +71,12 @@ def delta_gaps(
     found = keys(new, floats) - keys(old, floats)
     places = np.flatnonzero(found)
     row_offsets[...] = np.searchsorted(places, np.arange(rows + 1, dtype=np.int64) * cols)
-    byte_offsets[0] = 0
-    csr_gap_counts(row_offsets, places % cols, byte_offsets[1:])
-    np.cumsum(byte_offsets, out=byte_offsets)
-    total, count = int(byte_offsets[-1]), len(places)
+    indptr, indices, ends = row_offsets.astype(np.int64), places % cols, np.zeros(rows + 1, np.int64)
+    csr_gap_counts(indptr, indices, ends[1:])
+    byte_offsets[...] = np.cumsum(ends, out=ends)
+    total, count = int(ends[-1]), len(places)
     if total <= len(gaps) and count <= len(steps):
-        csr_to_gaps(row_offsets, places % cols, byte_offsets, gaps)
+        csr_to_gaps(indptr, indices, ends, gaps)
         steps[:count] = found[places]
     return total, count
 

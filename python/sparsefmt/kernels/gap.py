@@ -97,7 +97,7 @@ def gaps_to_dense(gaps: Array, byte_offsets: Array, row_offsets: Array, slots: A
 def kept_offsets(keep: Array) -> tuple[Array, Array]:
     """The csr of the True items: offsets of rows, and columns."""
     indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
-    return indptr, np.nonzero(keep)[1]
+    return indptr, np.ascontiguousarray(np.nonzero(keep)[1])
 
 
 @kernel
@@ -115,7 +115,7 @@ def dense_to_gaps(w: Array, zero: int, byte_offsets: Array, row_offsets: Array, 
     indptr, indices = kept_offsets(keep)
     if not np.array_equal(np.diff(indptr), np.diff(row_offsets)):
         raise changed()
-    csr_to_gaps(indptr, indices, byte_offsets, gaps)
+    csr_to_gaps(indptr, indices, byte_offsets.astype(indptr.dtype), gaps)
     slots[span(row_offsets)] = w[keep]
 
 

@@ -8,9 +8,7 @@ The constants were measured on one thread of an AMD EPYC (Zen 5), those of block
 
 from collections.abc import Iterator
 
-from sparsefmt.base.dtypes import Dtype
 from sparsefmt.codecs.base import Codec
-from sparsefmt.kernels.settings import instruction_set
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.dense import Dense
@@ -35,67 +33,38 @@ _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seco
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
 _PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where values are few enough for a cache, or in order
 SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 2.4, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
-FEWEST = 17  # columns of x that tiles take
 _TILE_PRODUCT = 1.25e-12  # seconds of a multiplication in a tile
 _TILE_DECODE = 0.31e-9  # seconds in which an element of w becomes part of a tile
 
 
-def kernel_work(s: Structure, values: Codec, k: int) -> float:
-    """Seconds that multiplying takes one thread with AVX-512."""
-    size = s.shape[0] * s.shape[1]
+def work(way: str, s: Structure, values: Codec, k: int, operations: int) -> float:
+    """Seconds that one thread takes for a way of the extension, with AVX-512, but for reading `w`."""
+    rows, cols = s.shape
+    if way == "amx_gemm":
+        return rows * cols * _TILE_DECODE * -(-k // 256) + _TILE_PRODUCT * operations / 2
     if isinstance(s, Bsr):
         item = _PER_ITEM if k == 1 else _PER_REGISTER * -(-k // 16)
         if values.kind != "raw":
             item += _PER_CODE_OF_BLOCKS
         return _BLOCK * len(s.indices) * -(-k // 64) + item * s.slots
-    if k == 1:
+    if way == "gemv":
         fast = isinstance(s, Nm) and (s.n, s.m) == (2, 4)
-        masked = (0.05e-9 if fast else 0.09e-9) * size
-        return masked if s.kind in ("nm", "bitmask", "dense") else 0.25e-9 * s.slots
-    half_full = s.kind in ("nm", "bitmask", "dense") or (k > 8 and 6 * s.slots > size)
-    per = _PER_SLOT if half_full else _PER_INDEX
+        return (0.05e-9 if fast else 0.09e-9) * rows * cols
+    if way == "csr_gemv":
+        return 0.25e-9 * s.slots
+    by_index = s.kind in ("csr", "coo", "csc") and way != "csr_panel"
+    per = _PER_INDEX if by_index else _PER_SLOT
     if values.kind == "raw":
         code = 0.0
     elif isinstance(s, Dense):
         code = 0.25 * _PER_CODE
     else:
         code = _PER_CODE * (0.4 if k <= 8 else 1.0)
-    return s.slots * (code + sum(per[width] for _, width in _panels(k)))
+    seconds = s.slots * (code + sum(per[width] for _, width in _panels(k)))
+    return 0.5 * seconds if way == "nm24_bf16" else seconds
 
 
 def _panels(k: int) -> Iterator[tuple[int, int]]:
     """The first column and the width of every panel of columns."""
     for first in range(0, k, 128):
         yield first, next(width for width in _PER_SLOT if width >= min(k - first, 128))
-
-
-def tiles_take(s: Structure, k: int) -> bool:
-    """Whether tiles multiply the matrix by `k` columns: as `rust/core/src/product/tiles` decides."""
-    fits = instruction_set() == "amx" and s.kind in ("nm", "bitmask", "dense") and k >= FEWEST
-    return fits and s.shape[0] >= 16 and 4 * s.slots >= s.shape[0] * s.shape[1]
-
-
-def tile_products(values: Codec, x: Dtype) -> int:
-    """How many products of tiles make a product with `x`: numbers are sums of up to three parts.
-
-    >>> import numpy as np
-    >>> import sparsefmt as sf
-    >>> from sparsefmt.base.dtypes import DTYPES
-    >>> half = sf.encode(np.ones((1, 1), np.float16), "dense").values
-    >>> tile_products(half, DTYPES["float32"]), tile_products(half, DTYPES["bfloat16"])
-    (5, 2)
-    """
-    left, right = _parts(values.dtype if values.kind == "raw" else None), _parts(x)
-    return sum(p + q <= 2 for p in range(left) for q in range(right))
-
-
-def _parts(dtype: Dtype | None) -> int:
-    if dtype is None or dtype.itemsize > 2:
-        return 3
-    return 1 if dtype.itemsize == 1 or dtype.name == "bfloat16" else 2
-
-
-def tile_seconds(s: Structure, values: Codec, x: Dtype, k: int) -> float:
-    """What one thread takes, but for reading `w`."""
-    columns = -(-k // 16) * 16
-    return s.shape[0] * s.shape[1] * (_TILE_DECODE * -(-k // 256) + _TILE_PRODUCT * columns * tile_products(values, x))

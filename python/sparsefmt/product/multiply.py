@@ -5,15 +5,18 @@ import math
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.limits import check_size
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.routes import restructure
+from sparsefmt.kernels.affine_rows import FUSED_BITS
+from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product import decoded
 from sparsefmt.product.dtypes import result_dtypes, rounded
-from sparsefmt.product.packed import packed
-from sparsefmt.product.plan import is_plain, plans
+from sparsefmt.product.packed import batch_of, packed
+from sparsefmt.product.plan import is_plain, kernel_plan, plans
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.csr import Csc, Csr
 
@@ -25,21 +28,30 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     (terms + 2) * 3 eps * sum of absolute products; from integer codes with 16-bit dtypes, also by the rounding of
     each value that `to_dense` does and this does not.
     """
-    k = 1 if x.ndim == 1 else x.shape[-1]
     made = None
     if x.size:
-        columns = k if x.ndim <= 2 else min(k * math.prod(x.shape[:-2]), 1 << 20)
-        plan = plans(s, values, columns, x.dtype)[0]
-        if plan.packed:
-            made = packed(s, values, x, out)
-        elif plan.whole:
-            made = _whole(s, values, x, out)
+        columns, calls = columns_of(x.shape)
+        plan = plans(s, values, columns, x.dtype, calls)[0]
+        if plan.kernel is not None or plan.whole:
+            result, compute = result_dtypes(values.dtype, x.dtype, s.shape[1])
+            if plan.kernel is not None:
+                made = packed(s, values, x, out, result, bf16=plan.bf16)
+            else:
+                made = _whole(s, values, x, out, result, compute)
     if made is None:
         made = decoded.matmul(*by_rows(s, values), x)
     if out is None or made is out:
         return made
     np.copyto(out, made)
     return out
+
+
+def columns_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many columns x of that shape has, batches included, and in how many calls a kernel multiplies them."""
+    if len(shape) <= 2:
+        return (1 if len(shape) == 1 else shape[1]), 1
+    count, k = math.prod(shape[:-2]), shape[-1]
+    return k * count, max(-(-count // batch_of(k)), 1)
 
 
 def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
@@ -52,9 +64,8 @@ def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
     return decoded.rmatmul(s, values, x)
 
 
-def _whole(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | None:
+def _whole(s: Structure, values: Codec, x: Array, out: Array | None, result: Dtype, compute: Dtype) -> Array | None:
     """By NumPy from the whole matrix in floats; None where x is not finite."""
-    result, compute = result_dtypes(values.dtype, x.dtype)
     right = x.astype(compute, copy=False)
     flat = right.reshape(-1)
     if not math.isfinite(flat.dot(flat)):  # or the sum of squares overflows
@@ -78,3 +89,11 @@ def by_rows(s: Structure, values: Codec) -> tuple[Structure, Codec]:
         return s, values
     target, slots = restructure(s, values.lift(s), Csr, {})
     return target, values.lower(target, slots)
+
+
+def takes_integers(s: Structure, values: Codec) -> bool:
+    """Whether `in_integers` takes the matrix."""
+    group = getattr(values, "group", 1)
+    fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
+    fits = fits and values.slot_bits in FUSED_BITS and values.product_slots(s) is not None
+    return fits and (not NATIVE or kernel_plan(s, values, 1, values.dtype, integers=True) is not None)

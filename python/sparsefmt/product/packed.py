@@ -1,6 +1,5 @@
 """Products by kernels, straight from the packed arrays."""
 
-import functools
 import math
 from collections.abc import Iterator
 
@@ -9,13 +8,10 @@ import numpy as np
 from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.dtypes import Array, Dtype, items
 from sparsefmt.base.limits import check_size
-from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.routes import restructure
 from sparsefmt.kernels import product as kernels
-from sparsefmt.kernels.affine_rows import FUSED_BITS
-from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product.dtypes import result_dtypes, rounded
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask
@@ -25,36 +21,32 @@ from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
 
-WIDEST = 1 << 18  # columns that kernels for bits take
 
+def packed(
+    s: Structure, values: Codec, x: Array, out: Array | None, result: Dtype, *, bf16: bool = False
+) -> Array | None:
+    """By a kernel, in the dtype `result`; None where x is not finite, or no kernel takes the values.
 
-def packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | None:
-    """By a kernel; None where x is not finite, or the values are such that no kernel takes them."""
+    `bf16`: both are of bfloat16 and `s` is 2:4, which goes to the kernel as it is.
+    """
     ready = _held(s, values)
     if ready is None:
         return None
-    result = result_dtypes(values.dtype, x.dtype)[0]
     right = x[:, None] if x.ndim == 1 else x
     lead, (cols, k) = right.shape[:-2], right.shape[-2:]
     shape = (*lead, s.shape[0], k)
     check_size(math.prod(shape) * 4, "the product")
     sums = out if out is not None and out.dtype == np.float32 else empty(shape, np.float32, "the product")
     sums = sums.reshape(shape)
-    pairs = in_pairs(s, values, right.dtype, k)
-    if not lead and pairs and isinstance(s, Nm) and isinstance(values, Raw):
-        found = kernels.nm24_bf16_matmul(s.codes, items(values.data), items(np.ascontiguousarray(right)), sums)
-        if found == 1:
-            return None
-        if found == 2 and run_kernel(*ready, _plain(right), sums):
-            return None
-    elif not lead:
-        if run_kernel(*ready, _plain(right), sums):
+    if not lead:
+        done = _as_bf16(s, values, right, sums) if bf16 else 2
+        if done == 1 or (done == 2 and run_kernel(*ready, _plain(right), sums)):
             return None
     else:
-        for places in _together(lead, k):
-            part = right.reshape(-1, cols, k)[places]
+        for part_of in _batches(lead, k):
+            part = right.reshape(-1, cols, k)[part_of]
             wide = _plain(part.transpose(1, 0, 2).reshape(cols, -1))
-            made = sums.reshape(-1, *shape[-2:])[places]
+            made = sums.reshape(-1, *shape[-2:])[part_of]
             room = made[0] if len(part) == 1 else empty((shape[-2], wide.shape[1]), np.float32, "a part of the product")
             if run_kernel(*ready, wide, room):
                 return None
@@ -62,6 +54,13 @@ def packed(s: Structure, values: Codec, x: Array, out: Array | None) -> Array | 
                 made[...] = room.reshape(shape[-2], len(part), k).transpose(1, 0, 2)
     sums = rounded(sums, result)
     return sums[..., 0] if x.ndim == 1 else sums
+
+
+def _as_bf16(s: Structure, values: Codec, x: Array, out: Array) -> int:
+    """Multiplies 2:4 of bfloat16 by bfloat16; 1 where x is not finite, 2 where the CPU has no instruction for it."""
+    if not isinstance(s, Nm) or not isinstance(values, Raw):
+        return 2
+    return kernels.nm24_bf16_matmul(s.codes, items(values.data), items(np.ascontiguousarray(x)), out)
 
 
 def run_kernel(s: Structure, held: Held, x: Array, out: Array) -> int:
@@ -89,20 +88,6 @@ def _held(s: Structure, values: Codec) -> tuple[Structure, Held] | None:
     return None if held is None else (s, held)
 
 
-def in_pairs(s: Structure, values: Codec, x: Dtype, k: int) -> bool:
-    """Whether bfloat16 meets bfloat16 in 2:4, with columns enough to pack pairs of rows."""
-    if not isinstance(s, Nm) or not isinstance(values, Raw) or k < 16:  # first: names of dtypes take microseconds
-        return False
-    return (s.n, s.m) == (2, 4) and values.dtype.name == x.name == "bfloat16"
-
-
-@functools.cache
-def pairs_are_fast() -> bool:
-    """Whether this CPU multiplies pairs of bfloat16."""
-    none = np.empty((0, 0), np.uint16)
-    return NATIVE and kernels.nm24_bf16_matmul(none.astype(np.uint8), none, none, np.empty((0, 0), np.float32)) == 0
-
-
 def _plain(x: Array) -> Array:
     """As contiguous float32."""
     if x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned:
@@ -112,20 +97,16 @@ def _plain(x: Array) -> Array:
     return made
 
 
-def _together(lead: tuple[int, ...], k: int) -> Iterator[slice]:
-    """Leading places that are multiplied in one call: as many as give 64 columns."""
-    count = math.prod(lead)
-    per = max(64 // max(k, 1), 1)
+def batch_of(k: int) -> int:
+    """How many matrices of `k` columns are multiplied in one call: as many as have 64 columns."""
+    return max(64 // max(k, 1), 1)
+
+
+def _batches(lead: tuple[int, ...], k: int) -> Iterator[slice]:
+    """The matrices that are multiplied in one call."""
+    count, per = math.prod(lead), batch_of(k)
     for first in range(0, count, per):
         yield slice(first, min(first + per, count))
-
-
-def takes_integers(s: Structure, values: Codec) -> bool:
-    """Whether `in_integers` takes the matrix."""
-    group = getattr(values, "group", 1)
-    fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
-    fits = fits and values.slot_bits in FUSED_BITS and values.product_slots(s) is not None
-    return fits and s.kind in ("nm", "bitmask", "dense") and s.shape[1] <= WIDEST
 
 
 def in_integers(s: Structure, values: Codec, x: Array) -> Array | None:

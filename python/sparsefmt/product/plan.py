@@ -1,125 +1,164 @@
 """Which way to a product is the fastest for the matrix at hand.
 
 Four ways lead to `w @ x`: a kernel that multiplies straight from the packed arrays; the same after a conversion to
-rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. An estimate of each, from counts of bytes and
-multiplications, decides.
+rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. The extension plans the kernel (`kernels.plan`); an
+estimate of each, from its counts of bytes and operations, decides.
 """
 
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.base.dtypes import COMPLEX, DTYPES, Dtype
+from sparsefmt.base.dtypes import DTYPES, Dtype
 from sparsefmt.codecs.base import Codec
-from sparsefmt.kernels import product as kernels
-from sparsefmt.kernels.registry import NATIVE
+from sparsefmt.kernels.plan import Planned, product_plan
 from sparsefmt.kernels.settings import get_num_threads, instruction_set
 from sparsefmt.product import cost
 from sparsefmt.product.decoded import BUDGET, by_slots
 from sparsefmt.product.dtypes import result_dtypes
-from sparsefmt.product.packed import WIDEST, in_pairs, pairs_are_fast
 from sparsefmt.structures.base import Structure
-from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
-from sparsefmt.structures.csr import Csc, Csr
-from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.csr import Csc
 from sparsefmt.structures.nm import Nm
 
 _KNOWN = 64  # products of a matrix whose plans are kept
-WIDE = tuple(DTYPES[name] for name in ("float64", "int32", "int64", "uint32", "uint64", *COMPLEX))
+_FLOAT32, _BFLOAT16 = DTYPES["float32"], DTYPES["bfloat16"]
+
+_HOW = {
+    "gemv": "row by row, values decoded in registers",
+    "spmm_narrow": "values spread once over a register of columns",
+    "amx_gemm": "tiles of bfloat16, {products} products of parts",
+    "panel": "64 columns of w at a time, panels of 128 columns of x",
+    "integers": "codes as they are stored, columns of x in 8 bits",
+    "nm24_bf16": "two values of bfloat16 at once, 64 columns of x at a time",
+    "csr_gemv": "row by row, items of x gathered",
+    "csr_panel": "64 columns of w at a time, panels of 128 columns of x",
+    "csr_spmm": "a row of x per stored value, up to 32 columns packed",
+    "csr_rows": "a row of x per stored value, 64 columns at a time",
+    "bsr_rows": "blocks, sums of up to 16 rows in registers",
+    "bsr_spmm": "blocks, up to 64 columns of x packed",
+}
+"""What each way of the extension does."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A way to a product, and what it is estimated to cost."""
 
     way: str
     nbytes: int
+    """Bytes that are moved: of the matrix, as often as it is read; for kernels also of x and the result."""
     flops: int
     seconds: float
-    packed: bool = False
-    """Whether a kernel takes the packed arrays."""
+    kernel: str | None = None
+    """The way of the extension, where a kernel takes the packed arrays."""
+    room: int = 0
+    """Bytes of working space of the kernel for each thread."""
+    bf16: bool = False
+    """Whether 2:4 of bfloat16 meets bfloat16, which goes to the kernel as it is."""
     whole: bool = False
     """Whether the decoded matrix is small, or stored as it is, and NumPy multiplies it in floats."""
 
 
-def plans(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
-    """What `estimates` gives, found out once: that takes longer than some products."""
-    key = (values.kind, values.dtype, values.anywhere, k, x, get_num_threads())
-    known: dict[object, list[Plan]] | None = getattr(s, "_plans", None)
+_plans: weakref.WeakKeyDictionary[Structure, dict[object, list[Plan]]] = weakref.WeakKeyDictionary()
+
+
+def plans(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> list[Plan]:
+    """What `estimates` returns, found out once: that takes longer than some products."""
+    key = (values.kind, values.dtype, values.anywhere, k, x, calls, get_num_threads())
+    known = _plans.get(s)
     if known is None or len(known) > _KNOWN:
-        known = {}
-        object.__setattr__(s, "_plans", known)
+        known = _plans[s] = {}
     found = known.get(key)
     if found is None:
-        found = known[key] = estimates(s, values, k, x)
+        found = known[key] = estimates(s, values, k, x, calls)
     return found
 
 
-def estimates(s: Structure, values: Codec, k: int, x: Dtype) -> list[Plan]:
-    """The ways that are open for `k` columns of dtype `x`, the best one first."""
-    compute = result_dtypes(values.dtype, x)[1]
-    threads, slower = get_num_threads(), cost.SLOWER[instruction_set()]
-    rows, cols = s.shape
-    stored = s.nbytes + values.nbytes
-    if by_slots(s, compute.itemsize):
-        seconds = cost.START_SLOTS + 10e-9 * s.slots * max(k, 1)
-        found = [Plan("slot by slot", stored, 2 * s.slots * k, seconds)]
-    else:
-        size = rows * cols
-        whole = is_plain(s, values, compute) or size * max(values.dtype.itemsize, compute.itemsize) <= BUDGET
-        whole &= size > 0 and compute.kind == "f" and result_dtypes(values.dtype, x)[0].kind == "f"
-        decode = 0.0 if is_plain(s, values, compute) else cost.DECODE * size * (1 + (values.kind != "raw"))
-        if isinstance(s, Bsr):
-            decode += cost.BLOCK_DECODED * len(s.indices)
-        decode = decode / threads + (0.0 if values.dtype == compute else cost.CAST * size)
-        if isinstance(s, Csc) and not whole:
-            decode += cost.TURN * s.slots
-        blas = max(size * (cost.PACK + k * cost.FLOP), size * compute.itemsize * cost.STREAM / 1.2) / threads
-        name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
-        found = [Plan(name, stored, 2 * size * k, cost.START + decode + blas, whole=whole)]
-    if compute == np.float32 and _is_taken(s, values):
-        read = stored * cost.STREAM / threads
-        seconds = read + cost.kernel_work(s, values, k) * slower / threads
-        route = cost.START_ROUTE.get(s.kind, 0.0)
-        if isinstance(s, Csc):
-            route += cost.TURN * s.slots
-        name = _kernel_name(s, k)
-        if in_pairs(s, values, x, k) and pairs_are_fast():
-            name, seconds = "packed nm kernel: two values of bfloat16 at once, 64 columns of x at a time", 0.5 * seconds
-        if cost.tiles_take(s, k):
-            name = f"packed {s.kind} kernel: tiles of bfloat16, {cost.tile_products(values, x)} products of parts"
-            seconds = read + cost.tile_seconds(s, values, x, k) / threads
-        found.append(Plan(name, stored, 2 * s.slots * k, cost.START_PACKED + seconds + route, packed=True))
+def estimates(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> list[Plan]:
+    """The ways that are open for `k` columns of dtype `x`, the best one first; a kernel takes them in `calls` calls."""
+    result, compute = result_dtypes(values.dtype, x, s.shape[1])
+    found = [_by_slots(s, values, k) if by_slots(s, compute.itemsize) else _by_blas(s, values, k, result, compute)]
+    if compute == np.float32 and (packed := _by_kernel(s, values, k, x, calls)) is not None:
+        found.append(packed)
     return sorted(found, key=lambda plan: plan.seconds)
+
+
+def _by_slots(s: Structure, values: Codec, k: int) -> Plan:
+    seconds = cost.START_SLOTS + 10e-9 * s.slots * max(k, 1)
+    return Plan("slot by slot", s.nbytes + values.nbytes, 2 * s.slots * k, seconds)
+
+
+def _by_blas(s: Structure, values: Codec, k: int, result: Dtype, compute: Dtype) -> Plan:
+    """By decoded rows, or by the stored array itself."""
+    size, threads, plain = s.shape[0] * s.shape[1], get_num_threads(), is_plain(s, values, compute)
+    whole = plain or size * max(values.dtype.itemsize, compute.itemsize) <= BUDGET
+    whole &= size > 0 and compute.kind == "f" and result.kind == "f"
+    decode = 0.0 if plain else cost.DECODE * size * (1 + (values.kind != "raw"))
+    if isinstance(s, Bsr):
+        decode += cost.BLOCK_DECODED * len(s.indices)
+    decode = decode / threads + (0.0 if values.dtype == compute else cost.CAST * size)
+    if isinstance(s, Csc) and not whole:
+        decode += cost.TURN * s.slots
+    blas = max(size * (cost.PACK + k * cost.FLOP), size * compute.itemsize * cost.STREAM / 1.2) / threads
+    name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
+    return Plan(name, s.nbytes + values.nbytes, 2 * size * k, cost.START + decode + blas, whole=whole)
+
+
+def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Plan | None:
+    """By the way that the extension plans, after a conversion to csr if need be."""
+    if 0 in s.shape or not _becomes_rows(s, values) or values.product_slots(s) is None:
+        return None
+    planned = kernel_plan(s, values, -(-k // calls), x if calls == 1 else _FLOAT32)
+    if planned is None:
+        return None
+    way, nbytes, operations, room, products = planned
+    threads, slower = get_num_threads(), cost.SLOWER[instruction_set()]
+    read = (s.nbytes + values.nbytes) * cost.STREAM / threads
+    work = cost.work(way, s, values, k, operations * calls) * (1.0 if way == "amx_gemm" else slower) / threads
+    route = cost.START_ROUTE.get(s.kind, 0.0) + (cost.TURN * s.slots if isinstance(s, Csc) else 0.0)
+    before = {"coo": "rows counted, then ", "csc": "converted to csr, then "}.get(s.kind, "")
+    text = f"{before}packed {_kernel_kind(s)} kernel {way}: {_HOW[way].format(products=products)}"
+    both = calls == 1 and isinstance(s, Nm) and (s.n, s.m) == (2, 4) and values.kind == "raw" and x == _BFLOAT16
+    return Plan(
+        way=text,
+        nbytes=nbytes * calls,
+        flops=operations * calls,
+        seconds=cost.START_PACKED + read + work + route,
+        kernel=way,
+        room=room,
+        bf16=both and values.dtype == _BFLOAT16 and way in ("nm24_bf16", "amx_gemm"),
+    )
+
+
+def kernel_plan(s: Structure, values: Codec, k: int, x: Dtype, *, integers: bool = False) -> Planned | None:
+    """What the extension plans for `k` columns of dtype `x`; None where no kernel takes the matrix."""
+    kind, pair = _kernel_kind(s), (0, 0)
+    if isinstance(s, Nm):
+        pair = s.n, s.m
+    elif isinstance(s, Bsr):
+        pair = s.block
+    elif kind not in ("bitmask", "dense", "csr"):
+        return None
+    scale = values.arrays().get("scale")
+    name, bits = "integers" if integers else values.dtype.name, 0 if values.kind == "raw" else values.slot_bits
+    how, size = (name, bits, int(scale is not None)), 0 if scale is None else scale.dtype.itemsize
+    return product_plan((kind, *pair), s.shape, s.slots, how, size, k, x.name, s.nbytes + values.nbytes)
+
+
+def _kernel_kind(s: Structure) -> str:
+    return "csr" if isinstance(s, Coo | Csc) else s.kind
+
+
+def _becomes_rows(s: Structure, values: Codec) -> bool:
+    """Whether it has rows, or can be brought into rows for less than the product takes."""
+    if not isinstance(s, Coo | Csc):
+        return True
+    return s.shape[0] <= 8 * s.slots + 1024 and (isinstance(s, Coo) or values.anywhere)
 
 
 def is_plain(s: Structure, values: Codec, compute: Dtype) -> bool:
     """Whether NumPy can multiply the stored array itself."""
     return s.kind == "dense" and values.kind == "raw" and values.dtype == compute
-
-
-def _is_taken(s: Structure, values: Codec) -> bool:
-    """Whether a kernel takes the matrix."""
-    if not NATIVE or 0 in s.shape or values.dtype in WIDE or values.product_slots(s) is None:
-        return False
-    if isinstance(s, Coo):  # its rows become offsets
-        return s.shape[0] <= 8 * s.slots + 1024
-    if isinstance(s, Csc):
-        return s.shape[0] <= 8 * s.slots + 1024 and values.anywhere
-    return isinstance(s, Csr | Bsr) or (isinstance(s, Nm | Bitmask | Dense) and s.shape[1] <= WIDEST)
-
-
-def _kernel_name(s: Structure, k: int) -> str:
-    kind = {"coo": "csr", "csc": "csr"}.get(s.kind, s.kind)
-    how = {
-        "csr": "a step per stored value",
-        "bsr": "blocks, sums of up to 16 rows in registers",
-    }.get(kind, f"{kernels.DEPTH} columns of w at a time, a step per stored value")
-    if k == 1:
-        how = "row by row, values decoded in registers"
-    else:
-        how += f", {min(k, 128)} columns of x at a time"
-    before = {"coo": "rows counted, then ", "csc": "converted to csr, then "}.get(s.kind, "")
-    return f"{before}packed {kind} kernel: {how}"

@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 
-from sparsefmt.api.encode import score_matrix
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import as_array, whole
 from sparsefmt.base.dtypes import Array, items
@@ -15,6 +14,7 @@ from sparsefmt.kernels import nm as kernels
 from sparsefmt.prune.blocks import areas, block_keys
 from sparsefmt.prune.largest import keep_largest, largest, modulus, row_wise
 from sparsefmt.structures.nm import check_nm, prune_block, ranges
+from sparsefmt.tensor.cpu import score_matrix
 
 
 def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:

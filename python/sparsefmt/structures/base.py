@@ -25,7 +25,7 @@ class Structure(Part):
     (complex128 for 16 bytes).
     """
 
-    __slots__ = ("_plans",)  # what `sparsefmt.multiply` found out about products with it
+    __slots__ = ("__weakref__",)  # plans of products are kept by structure, and die with it
 
     pattern: ClassVar[str]
     """The format text as a regular expression with named groups."""

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 from sparsefmt.base.errors import CodecError
 from sparsefmt.encoding import routes
-from sparsefmt.encoding.format_text import parse, parse_codec
+from sparsefmt.encoding.format_text import Format, parse, parse_codec
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, column_order
-from sparsefmt.tensor.backend import EXPORTS
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -24,14 +23,15 @@ def convert(t: "SparseTensor", fmt: str) -> "SparseTensor":
         )
         raise CodecError(msg)
     target.structure.check_dtype(t.dtype)
-    if t.device != "cpu":
-        made: SparseTensor = EXPORTS["device.convert"](t, fmt, target)
-        return made
+    return t.backend().convert(t, fmt, target)
+
+
+def along_route(t: "SparseTensor", target: Format) -> "SparseTensor":
+    """Converts on the CPU; arrays that do not change are shared."""
     way = routes.route(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return t
-    lifted = t.values.lift(t.structure)
-    structure, slots = routes.restructure(t.structure, lifted, target.structure, target.params)
+    structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.structure, target.params)
     return t.replaced(structure, t.values.lower(structure, slots))
 
 

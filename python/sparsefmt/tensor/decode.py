@@ -35,6 +35,19 @@ def to_dense(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Arr
     return out
 
 
+def transposed(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Array:
+    """The dense transpose, C-contiguous, or in `out`; for tensors on the CPU."""
+    shape = t.shape[::-1]
+    if out is None:
+        out = empty(shape, t.dtype, f"the dense array of shape {shape}", max_bytes)
+    elif not isinstance(out, np.ndarray) or out.shape != shape:
+        got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
+        msg = f"out: want an array of shape {shape}, got {got}"
+        raise FormatError(msg)
+    to_dense(t, out.T, None)
+    return out
+
+
 def _check_out(t: "SparseTensor", out: Array) -> None:
     if not isinstance(out, np.ndarray) or out.shape != t.shape:
         got = out.shape if isinstance(out, np.ndarray) else type(out).__name__

@@ -1,14 +1,13 @@
-"""Products of a packed tensor with arrays, on either side."""
+"""Products of a packed tensor on the CPU with arrays, on either side, and of its transpose."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsefmt.base.coerce import is_device_array, matrix_shape
+from sparsefmt.base.coerce import matrix_shape
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.product import multiply
-from sparsefmt.tensor.backend import EXPORTS
 from sparsefmt.tensor.base import operand
 
 if TYPE_CHECKING:
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
 def left(t: "SparseTensor", x: object) -> Array:
     """`t @ x`."""
-    if t.device != "cpu" or is_device_array(x):
-        made: Array = EXPORTS["device.matmul"](t, x)
-        return made
     x = operand(x)
     fits = x.shape[-2 if x.ndim > 1 else 0] == t.shape[-1] and (t.ndim <= 2 or x.ndim <= 2)
     if not fits:
@@ -33,9 +29,6 @@ def left(t: "SparseTensor", x: object) -> Array:
 
 def right(t: "SparseTensor", x: object) -> Array:
     """`x @ t`; t has rank 1 or 2."""
-    if t.device != "cpu" or is_device_array(x):
-        made: Array = EXPORTS["device.rmatmul"](t, x)
-        return made
     x = operand(x)
     if t.ndim > 2 or x.shape[-1] != t.shape[0]:
         msg = f"x @ t: shapes {x.shape} and {t.shape} do not fit"
@@ -44,3 +37,33 @@ def right(t: "SparseTensor", x: object) -> Array:
         row = multiply.matmul(t.structure, t.values, x.reshape(matrix_shape(x.shape)).T)[0]
         return np.asarray(row.reshape(x.shape[:-1])[()])
     return multiply.rmatmul(t.structure, t.values, x)
+
+
+def turned_left(t: "SparseTensor", x: object) -> Array:
+    """`t.T @ x`; t has rank 2."""
+    x = operand(x)
+    _check_rank(t)
+    if x.shape[-2 if x.ndim > 1 else 0] != t.shape[0]:
+        msg = f"t.T @ x: shapes {t.shape[::-1]} and {x.shape} do not fit"
+        raise FormatError(msg)
+    if x.ndim == 1:
+        return multiply.rmatmul(t.structure, t.values, x)
+    return np.swapaxes(multiply.rmatmul(t.structure, t.values, np.swapaxes(x, -1, -2)), -1, -2)
+
+
+def turned_right(t: "SparseTensor", x: object) -> Array:
+    """`x @ t.T`; t has rank 2."""
+    x = operand(x)
+    _check_rank(t)
+    if x.shape[-1] != t.shape[1]:
+        msg = f"x @ t.T: shapes {x.shape} and {t.shape[::-1]} do not fit"
+        raise FormatError(msg)
+    if x.ndim == 1:
+        return multiply.matmul(t.structure, t.values, x)
+    return np.swapaxes(multiply.matmul(t.structure, t.values, np.swapaxes(x, -1, -2)), -1, -2)
+
+
+def _check_rank(t: "SparseTensor") -> None:
+    if t.ndim != 2:
+        msg = f"the product with a transpose wants rank 2, got {t.ndim}"
+        raise FormatError(msg)

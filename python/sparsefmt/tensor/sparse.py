@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.coerce import checked_shape, matrix_shape
-from sparsefmt.base.dtypes import Array, Dtype, items, zero_mask
+from sparsefmt.base.coerce import checked_shape, is_device_array, matrix_shape
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
-from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Structure
-from sparsefmt.tensor import arithmetic, change, decode, parts, products, rows, sums
-from sparsefmt.tensor.backend import EXPORTS
+from sparsefmt.tensor import arithmetic, change, parts, rows, sums
+from sparsefmt.tensor.backend import Backend, ToScipy
 from sparsefmt.tensor.base import Packed, operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
 from sparsefmt.tensor.storage import Storage, storage
@@ -102,11 +101,7 @@ class SparseTensor(Packed):
     @property
     def nnz(self) -> int:
         """Number of elements that are not zero by value (-0.0 is zero)."""
-        if self._on_gpu:
-            return int(EXPORTS["device.nnz"](self))
-        if not self.slots:
-            return 0
-        return count_nonzero(items(self.values.decode(self.structure)).reshape(-1), zero_mask(self.dtype, "value"))
+        return self.backend().nnz(self)
 
     @property
     def density(self) -> float:
@@ -143,6 +138,10 @@ class SparseTensor(Packed):
     def _on_gpu(self) -> bool:
         return not isinstance(getattr(self.values, self.values.array_names[0]), np.ndarray)
 
+    def backend(self, x: object = None) -> "Backend[SparseTensor]":
+        """What packs and unpacks it where its arrays are, or what multiplies it by `x`."""
+        return backends["cuda" if self._on_gpu or is_device_array(x) else "cpu"]
+
     def __repr__(self) -> str:
         return parts.text(self)
 
@@ -170,10 +169,7 @@ class SparseTensor(Packed):
         array([[0, 7],
                [0, 0]], dtype=int8)
         """
-        if self._on_gpu:
-            made: Array = EXPORTS["device.to_dense"](self, out, max_bytes)
-            return made
-        return decode.to_dense(self, out, max_bytes)
+        return self.backend().to_dense(self, out, max_bytes)
 
     toarray = todense = to_dense
 
@@ -205,12 +201,11 @@ class SparseTensor(Packed):
         """
         if device == "cpu" and not self._on_gpu:
             return self
-        made: SparseTensor = EXPORTS["device.move"](self, device)
-        return made
+        return backends["cuda"].move(self, device)
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """The same as `sparsefmt.to_scipy(t)`."""
-        return EXPORTS["to_scipy"](self, copy=copy)
+        return lent["to_scipy"](self, copy=copy)
 
     @property
     def T(self) -> "SparseTensor | Transposed":
@@ -235,11 +230,11 @@ class SparseTensor(Packed):
             SizeError: the product would be larger than allowed.
             BackendError: one of the two is on a GPU and the other is not; see `sparsefmt.cuda.matmul`.
         """
-        return products.left(self, x)
+        return self.backend(x).matmul(self, x)
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
-        return products.right(self, x)
+        return self.backend(x).rmatmul(self, x)
 
     def replaced(
         self, structure: Structure | None = None, values: Codec | None = None, shape: tuple[int, ...] | None = None
@@ -367,6 +362,10 @@ class SparseTensor(Packed):
 
     def _repr_html_(self) -> str:
         return parts.html(self)
+
+
+backends: dict[str, Backend[SparseTensor]] = {}  # by the first part of a device
+lent: dict[str, ToScipy[SparseTensor]] = {}  # what layers above lend to methods
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:

@@ -1,31 +1,16 @@
 """The light view of a transpose."""
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-import numpy as np
-
-from sparsefmt.base.alloc import empty
-from sparsefmt.base.coerce import is_device_array
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
-from sparsefmt.codecs.base import Codec
-from sparsefmt.product import multiply
-from sparsefmt.structures.base import Structure
-from sparsefmt.tensor.backend import EXPORTS
-from sparsefmt.tensor.base import Packed, operand
+from sparsefmt.tensor.backend import Backend
+from sparsefmt.tensor.base import Packed
 
 
 class Source(Protocol):
     """The tensor behind a transpose."""
-
-    @property
-    def structure(self) -> Structure:
-        """Where the values are."""
-
-    @property
-    def values(self) -> Codec:
-        """How they are stored."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,8 +40,11 @@ class Source(Protocol):
     def nbytes(self) -> int:
         """Bytes of all arrays."""
 
-    def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
-        """Decodes."""
+    def backend(self, x: object = None) -> Backend[Self]:
+        """Where it lies, or where its product with `x` is computed."""
+
+    def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
+        """As SciPy's."""
 
 
 class Transposed(Packed):
@@ -112,17 +100,7 @@ class Transposed(Packed):
 
     def to_dense(self, out: Array | None = None, *, max_bytes: int | None = None) -> Array:
         """Decodes into a new C-contiguous array, or into `out`; see `SparseTensor.to_dense`."""
-        if self._t.device != "cpu":
-            made: Array = EXPORTS["device.transposed"](self._t, out, max_bytes)
-            return made
-        if out is None:
-            out = empty(self.shape, self.dtype, f"the dense array of shape {self.shape}", max_bytes)
-        elif not isinstance(out, np.ndarray) or out.shape != self.shape:
-            got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
-            msg = f"out: want an array of shape {self.shape}, got {got}"
-            raise FormatError(msg)
-        self._t.to_dense(out.T)
-        return out
+        return self._t.backend().transposed(self._t, out, max_bytes)
 
     toarray = todense = to_dense
 
@@ -131,37 +109,12 @@ class Transposed(Packed):
         if self.ndim != 2:
             msg = f"to_scipy of a transpose wants rank 2, got {self.ndim}"
             raise FormatError(msg)
-        return EXPORTS["to_scipy"](self._t, copy=copy).T
+        return self._t.to_scipy(copy=copy).T
 
     def __matmul__(self, x: object) -> Array:
         """`t.T @ x`; rank 2 only."""
-        if self._t.device != "cpu" or is_device_array(x):
-            turned: Array = EXPORTS["device.transposed_matmul"](self._t, x)
-            return turned
-        x = operand(x)
-        self._check_rank()
-        if x.shape[-2 if x.ndim > 1 else 0] != self.shape[-1]:
-            msg = f"t.T @ x: shapes {self.shape} and {x.shape} do not fit"
-            raise FormatError(msg)
-        if x.ndim == 1:
-            return multiply.rmatmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(multiply.rmatmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
+        return self._t.backend(x).transposed_matmul(self._t, x)
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t.T`; rank 2 only."""
-        if self._t.device != "cpu" or is_device_array(x):
-            turned: Array = EXPORTS["device.matmul_transposed"](self._t, x)
-            return turned
-        x = operand(x)
-        self._check_rank()
-        if x.shape[-1] != self.shape[0]:
-            msg = f"x @ t.T: shapes {x.shape} and {self.shape} do not fit"
-            raise FormatError(msg)
-        if x.ndim == 1:
-            return multiply.matmul(self._t.structure, self._t.values, x)
-        return np.swapaxes(multiply.matmul(self._t.structure, self._t.values, np.swapaxes(x, -1, -2)), -1, -2)
-
-    def _check_rank(self) -> None:
-        if self.ndim != 2:
-            msg = f"the product with a transpose wants rank 2, got {self.ndim}"
-            raise FormatError(msg)
+        return self._t.backend(x).matmul_transposed(self._t, x)

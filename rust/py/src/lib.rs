@@ -24,6 +24,7 @@ mod merge;
 mod nm;
 mod packing;
 mod philox;
+mod plan;
 mod product;
 mod settings;
 mod stream;
@@ -87,6 +88,8 @@ mod _native {
     use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
     #[pymodule_export]
     use super::philox::philox_words;
+    #[pymodule_export]
+    use super::plan::{product_plan, product_ways_taken};
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! Blocks.
 
 use super::csr_spmm;
+use super::plan::{self, BSR_COLS as WIDTH, Way};
 use super::shapes::check;
 use super::values::{Slots, Values};
 use crate::bsr::{Block, row_ranges};
@@ -8,12 +9,6 @@ use crate::csr::span;
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Blocks, Kernels, Strided};
 use std::ops::Range;
-
-/// Columns of `x` at a time.
-const WIDTH: usize = 64;
-
-/// The most items of a block that are decoded.
-const MOST: usize = 1 << 16;
 
 /// Items that are decoded at once, if they make more than one block.
 const RUN: usize = 1 << 12;
@@ -51,7 +46,7 @@ pub fn bsr_matmul<I: Index>(
         return Err(Error::Length { name: "indptr", got: indptr.len(), want: rows.div_ceil(block.r) + 1 });
     }
     let is_f32 = matches!(values.slots, Slots::F32(_));
-    if !is_f32 && area > MOST {
+    if !plan::takes_blocks(area, is_f32) {
         return Err(Error::Parameter { name: "items of a block", got: area });
     }
     let place = span(indptr, indices.len().min(values.len() / area))?;
@@ -60,9 +55,9 @@ pub fn bsr_matmul<I: Index>(
     }
     let blocks = place.len();
     let mut ranges = par::cut_by(indptr, 1, blocks.saturating_mul(area).saturating_mul(4 * k));
-    // Columns of `x` that are read again and again are brought together, on lines of the cache; codes are decoded once.
-    let packs = k > 8 && (is_f32 || k <= WIDTH) && csr_spmm::fits(cols, WIDTH.min(k));
-    let packs = packs && blocks.saturating_mul(block.c) > 8 * cols;
+    let way = plan::bsr_way(cols, blocks, block.c, k, is_f32);
+    plan::took(way);
+    let packs = way == Way::BsrSpmm;
     if packs {
         ranges = par::joined(ranges);
     }

@@ -2,7 +2,8 @@
 
 use super::aligned::Aligned;
 use super::csr_rows::{RUN, Rows};
-use super::shapes::{MAX_COLS_NARROW, check};
+use super::plan::{self, Way};
+use super::shapes::check;
 use super::values::Values;
 use super::{csr_panel, csr_spmm, masked};
 use crate::csr::span;
@@ -34,19 +35,22 @@ pub fn csr_matmul<I: Index>(
     }
     let w = Rows { indptr, indices, values, place, cols };
     let ranges = par::cut_by(indptr, 1, slots.saturating_mul(8).saturating_mul(k));
-    if k == 1 {
-        return one(&w, ranges, x.items(), out);
+    let mut way = plan::csr((rows, cols), slots, k);
+    if way == Way::CsrPanel {
+        if csr_panel::run(&w, ranges.clone(), &x, &mut out)? {
+            plan::took(way);
+            return Ok(());
+        }
+        way = plan::csr_without_panels((rows, cols), slots, k);
     }
-    if csr_panel::takes(slots, rows, cols, k) && csr_panel::run(&w, ranges.clone(), &x, &mut out)? {
-        return Ok(());
+    match way {
+        Way::CsrGemv | Way::CsrSpmm | Way::CsrRows => plan::took(way),
+        _ => return masked::csr_matmul(indptr, indices, values, x, out),
     }
-    // Where rows of `x` are read again and again, they are brought together first, on lines of the cache.
-    if csr_spmm::takes(k, cols) && slots > 4 * cols {
-        return csr_spmm::run(&w, ranges, &x, out);
-    }
-    if cols <= MAX_COLS_NARROW && slots > rows.saturating_mul(cols) / 4 {
-        // So many that a bit for each column costs less than an index.
-        return masked::csr_matmul(indptr, indices, values, x, out);
+    match way {
+        Way::CsrGemv => return one(&w, ranges, x.items(), out),
+        Way::CsrSpmm => return csr_spmm::run(&w, ranges, &x, out),
+        _ => {}
     }
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {

@@ -3,23 +3,13 @@
 
 use super::csr_rows::Rows;
 use super::panel::{Room, shared, stored};
-use super::shapes::MAX_COLS_NARROW;
 use crate::csr::slots_at;
 use crate::{Index, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{DEPTH, Isa, Kernels, PanelPositions, PanelRows, PanelValues};
+use sparsefmt_kernels::{DEPTH, Kernels, PanelPositions, PanelRows, PanelValues};
 use std::ops::Range;
 
 /// Rows at a time, whose sums stay in the second-level cache; fewer where values are decoded.
 const MOST: [usize; 2] = [1024, 256];
-
-/// Whether blocks of columns hold enough slots for this to be the faster way. It is with AVX-512, which compares many
-/// indices at once.
-pub(super) fn takes(slots: usize, rows: usize, cols: usize, k: usize) -> bool {
-    Kernels::active().isa() == Isa::Avx512
-        && k > 8
-        && (1..=MAX_COLS_NARROW).contains(&cols)
-        && slots > rows.saturating_mul(cols) / 6
-}
 
 /// `out = w @ x`; gives false where that is not what it wrote, or it wrote nothing: indices are long, do not ascend or are
 /// out of range.

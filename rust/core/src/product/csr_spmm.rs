@@ -33,7 +33,7 @@ wide!(16, add_16);
 wide!(32, add_32);
 
 /// Columns at a time.
-fn width(k: usize) -> usize {
+pub(super) fn width(k: usize) -> usize {
     match k {
         0..=8 => 8,
         9..=16 => 16,

@@ -1,6 +1,7 @@
 //! Structures that are a bit for every column and the values of the set ones, side by side: nm, bitmask, dense.
 
 use super::masked_rows::{Bits, Csr, Dense, Masked, Nm};
+use super::plan::{self, Way};
 use super::shapes::{MAX_COLS_NARROW, check};
 use super::values::Values;
 use super::{amx_gemm, gemv, integers, panel, spmm_narrow};
@@ -30,12 +31,30 @@ fn matmul(
             Ok(())
         }
         (_, 0) => Ok(()),
-        _ if values.in_integers => integers::run(w, values, x, out),
-        (_, 1) => gemv::run(w, values, x.items(), out.items_mut()),
-        (_, 2..=spmm_narrow::MOST) => spmm_narrow::run(w, values, x, out),
-        _ if amx_gemm::run(w, values, amx_gemm::Right::F32(*x), &mut out)? => Ok(()),
-        _ => panel::run(w, values, x, out),
+        _ if values.in_integers => {
+            plan::took(Way::Integers);
+            integers::run(w, values, x, out)
+        }
+        (_, k) => {
+            let mut way = plan::masked((rows, cols), stored_slots(w)?, k);
+            if way == Way::AmxGemm && !amx_gemm::run(w, values, amx_gemm::Right::F32(*x), &mut out)? {
+                way = Way::Panel;
+            }
+            plan::took(way);
+            match way {
+                Way::AmxGemm => Ok(()),
+                Way::Gemv => gemv::run(w, values, x.items(), out.items_mut()),
+                Way::SpmmNarrow => spmm_narrow::run(w, values, x, out),
+                _ => panel::run(w, values, x, out),
+            }
+        }
     }
+}
+
+/// The slots of all rows.
+fn stored_slots(w: &impl Masked) -> Result<usize> {
+    let Some(last) = w.shape().0.checked_sub(1) else { return Ok(0) };
+    Ok(w.slots(last)?.end.saturating_sub(w.slots(0)?.start))
 }
 
 /// `out = w @ x` for N:M codes. `stride` slots stand in a row, at least as many as the pattern has.
@@ -61,8 +80,15 @@ pub(super) fn nm_bf16(
     x: Matrix<'_, u16>,
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
-    let rows = RowBits::new(codes, pattern, x.rows(), stride)?;
-    amx_gemm::run(&Nm { rows, stride }, values, amx_gemm::Right::Bf16(x), out)
+    let w = Nm { rows: RowBits::new(codes, pattern, x.rows(), stride)?, stride };
+    if plan::masked((codes.rows(), x.rows()), stored_slots(&w)?, x.cols()) != Way::AmxGemm {
+        return Ok(false);
+    }
+    let ran = amx_gemm::run(&w, values, amx_gemm::Right::Bf16(x), out)?;
+    if ran {
+        plan::took(Way::AmxGemm);
+    }
+    Ok(ran)
 }
 
 /// `out = w @ x` for a bit per element.

@@ -1,6 +1,7 @@
 //! 2:4 of bfloat16 times bfloat16: the two values of a group at once, with the pair of rows that its code names.
 
 use super::masked;
+use super::plan::{self, Way};
 use super::values::Values;
 use crate::nm::{Pattern, RowBits};
 use crate::{Error, Matrix, MatrixMut, Result, par};
@@ -59,6 +60,7 @@ pub fn nm24_bf16_matmul(
     {
         return Ok(true);
     }
+    plan::took(Way::Nm24Bf16);
     let work = (rows.nbytes() + size_of_val(values.items())).saturating_mul(x.cols());
     let ranges = par::cut(codes.rows(), 1, work);
     let outs = out.split(&ranges);

@@ -13,6 +13,9 @@ const BIT_BYTES: usize = 1 << 19;
 /// second-level cache.
 const DECODED: usize = 1 << 18;
 
+/// Bytes of working space of a thread: a panel of `x`, bits and decoded values.
+pub(super) const ROOM_BYTES: usize = size_of::<Panel>() + BIT_BYTES + 4 * DECODED;
+
 /// Some rows with their bits: those of the first [`DEPTH`] columns for all rows, then those of the next.
 struct Rows<'a> {
     bits: &'a [DepthBits],

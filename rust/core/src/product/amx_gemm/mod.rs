@@ -28,7 +28,7 @@ use work::Work;
 const MOST_WIDTH: usize = 256;
 
 /// Bytes of packed `x`, which stay in the second-level cache of each core (2 MiB where there are tiles).
-const PACKED_BYTES: usize = 1 << 20;
+pub(super) const PACKED_BYTES: usize = 1 << 20;
 
 /// Rows of `x` that are packed at a time, and what the rows that are packed together are a multiple of.
 const SPAN: usize = 512;
@@ -45,7 +45,23 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: Right<'_>, out: &mut 
 }
 
 /// Columns of `x` for which a tile is better than registers.
-const FEWEST: usize = TILE_WIDTH + 1;
+const MIN_COLS: usize = TILE_WIDTH + 1;
+
+/// Whether tiles multiply so many rows, columns and slots by `k` columns, on a CPU that has them.
+pub(super) fn takes(shape: (usize, usize), slots: usize, k: usize) -> bool {
+    Kernels::active().tiles().is_some() && fits(shape, slots, k)
+}
+
+/// The same, wherever.
+fn fits((rows, cols): (usize, usize), slots: usize, k: usize) -> bool {
+    // Where most of `w` is zeros, kernels that leave them out have less to do.
+    k >= MIN_COLS && rows >= TILE_WIDTH && cols > 0 && slots >= rows.saturating_mul(cols) / 4
+}
+
+/// Products of parts that are not left out.
+pub(super) fn products(left: usize, right: usize) -> usize {
+    (0..left).map(|p| (0..right).filter(|q| p + q <= 2).count()).sum()
+}
 
 fn run_on(
     unit: TileUnit,
@@ -55,12 +71,7 @@ fn run_on(
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
     let ((rows, cols), k) = (w.shape(), out.cols());
-    if k < FEWEST || rows < TILE_WIDTH || cols == 0 {
-        return Ok(false);
-    }
-    // Where most of `w` is zeros, kernels that leave them out have less to do.
-    let slots = w.slots(0)?.start..w.slots(rows - 1)?.end;
-    if slots.len() < rows.saturating_mul(cols) / 4 {
+    if rows == 0 || !fits((rows, cols), w.slots(rows - 1)?.end.saturating_sub(w.slots(0)?.start), k) {
         return Ok(false);
     }
     let parts = match x {

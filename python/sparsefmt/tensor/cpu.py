@@ -1,0 +1,113 @@
+"""Tensors on the CPU: packing, unpacking, converting, multiplying."""
+
+import numpy as np
+
+from sparsefmt.base.coerce import as_array, matrix_shape
+from sparsefmt.base.dtypes import Array, items, zero_mask
+from sparsefmt.base.errors import CodecError, DtypeError, FormatError
+from sparsefmt.base.matrix import Matrix
+from sparsefmt.codecs.codebook import Codebook
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.encoding import fused
+from sparsefmt.encoding.format_text import Format, parse
+from sparsefmt.kernels.csr import count_nonzero
+from sparsefmt.structures.base import Structure
+from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor import change, decode, products
+from sparsefmt.tensor.sparse import SparseTensor, backends
+
+
+class Cpu:
+    """The backend of NumPy's arrays."""
+
+    def encode(self, w: object, fmt: str, *, prune: bool, score: object, zero: str, codebook: object) -> SparseTensor:
+        """See `sparsefmt.encode`."""
+        if type(prune) not in (bool, np.bool_):
+            msg = f"prune = {prune!r:.60}; want True or False; a density is for sf.prune.magnitude(w, density)"
+            raise FormatError(msg)
+        target, a = parse(fmt), as_array(w)
+        if codebook is not None and target.codec is not Codebook:
+            msg = f"codebook= is for kmeans codecs; {fmt!r} is none"
+            raise CodecError(msg)
+        if score is not None and not prune:
+            msg = "score= chooses what prune=True keeps; pass prune=True"
+            raise FormatError(msg)
+        matrix = Matrix(a)
+        mask = zero_mask(matrix.dtype, zero)
+        if prune and target.structure is not Nm:
+            msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
+            raise FormatError(msg)
+        structure: Structure
+        ranks = score_matrix(score, a.shape)
+        options = {**target.options, "codebook": codebook} if codebook is not None else target.options
+        both = fused.encode(matrix, mask, target, options, prune, ranks)
+        if both is not None:
+            return SparseTensor.from_checked(*both, a.shape)
+        if prune:
+            structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
+        else:
+            structure, slots = target.structure.encode(matrix, mask, target.params)
+        values = slots.view(matrix.dtype)
+        codec = Raw if target.codec is None else target.codec
+        return SparseTensor.from_checked(structure, codec.encode(structure, values, options), a.shape)
+
+    def move(self, t: SparseTensor, device: str) -> SparseTensor:
+        """The tensor itself; a GPU fetches it."""
+        return t if device == "cpu" else backends["cuda"].move(t, device)
+
+    def convert(self, t: SparseTensor, fmt: str, target: Format) -> SparseTensor:
+        """Along the cheapest route."""
+        return change.along_route(t, target)
+
+    def nnz(self, t: SparseTensor) -> int:
+        """Counts in the decoded slots."""
+        if not t.slots:
+            return 0
+        return count_nonzero(items(t.values.decode(t.structure)).reshape(-1), zero_mask(t.dtype, "value"))
+
+    def to_dense(self, t: SparseTensor, out: Array | None, max_bytes: int | None) -> Array:
+        """Decodes, a block of rows at a time where `out` has strides."""
+        return decode.to_dense(t, out, max_bytes)
+
+    def transposed(self, t: SparseTensor, out: Array | None, max_bytes: int | None) -> Array:
+        """Decodes into the transpose of `out`."""
+        return decode.transposed(t, out, max_bytes)
+
+    def matmul(self, t: SparseTensor, x: object) -> Array:
+        """By the way that is planned."""
+        return products.left(t, x)
+
+    def rmatmul(self, t: SparseTensor, x: object) -> Array:
+        """By decoded rows, but for csc."""
+        return products.right(t, x)
+
+    def transposed_matmul(self, t: SparseTensor, x: object) -> Array:
+        """The transpose of `x.T @ t`."""
+        return products.turned_left(t, x)
+
+    def matmul_transposed(self, t: SparseTensor, x: object) -> Array:
+        """The transpose of `t @ x.T`."""
+        return products.turned_right(t, x)
+
+
+def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
+    """`score` as (rows, cols).
+
+    Raises:
+        FormatError: another shape.
+        DtypeError: a dtype that has no order.
+    """
+    if score is None:
+        return None
+    a, matrix = as_array(score, "score"), matrix_shape(shape)
+    if a.shape not in (shape, matrix):
+        msg = f"score: want shape {shape}, got {a.shape}"
+        raise FormatError(msg)
+    if a.dtype.kind == "c":
+        msg = f"score: {a.dtype} has no order; use abs(score)"
+        raise DtypeError(msg)
+    return a.reshape(matrix)
+
+
+CPU = Cpu()
+backends["cpu"] = CPU
