@@ -249,7 +249,7 @@ def test_decode_lut(dtype: type, shape: tuple[int, int], shared: bool) -> None:
     rng = np.random.default_rng(5)
     table = rng.integers(0, np.iinfo(dtype).max, (1 if shared else shape[0], 256), dtype)
     codes = rng.integers(0, 256, shape, np.uint8)
-    agree(codebook.decode_lut, codes, table, out=np.empty(shape, dtype))
+    agree(codebooks.decode_lut, codes, table, out=np.empty(shape, dtype))
 
 
 @settings(max_examples=60, deadline=None)
@@ -310,8 +310,8 @@ def test_one_pass_over_nm_equals_its_definition(
 ) -> None:
     rng, (rows, cols), (n, m) = np.random.default_rng(seed), shape, nm
     w = rng.integers(0, 2**16, shape, np.uint16)
-    if dtype in codebook.INFINITIES and rng.random() < 0.8:
-        w &= np.uint16(~(codebook.INFINITIES[dtype] & -codebook.INFINITIES[dtype]) & 0xFFFF)  # finite
+    if dtype in codebooks.INFINITIES and rng.random() < 0.8:
+        w &= np.uint16(~(codebooks.INFINITIES[dtype] & -codebooks.INFINITIES[dtype]) & 0xFFFF)  # finite
     if not prune:
         w *= (np.arange(cols) % m < n).astype(np.uint16)
     limits = np.sort(rng.integers(0, 2**16, k - 1, np.uint16))
