@@ -287,7 +287,7 @@ def test_one_pass_over_rows_of_csr_and_bitmask_equals_its_definition(
 
 
 def test_rows_that_do_not_agree_with_their_offsets_are_refused() -> None:
-    w, scale, values = np.ones((2, 16), np.uint16), np.ones((2, 1), np.float16), np.zeros(32, np.uint8)
+    w, scale, values = np.full((2, 16), 0x3C00, np.uint16), np.ones((2, 1), np.float16), np.zeros(32, np.uint8)
     bits, out = np.full((2, 2), 255, np.uint8), np.zeros((2, 16), np.uint16)
     indices = np.tile(np.arange(16, dtype=np.int32), 2)
     for wrong in ([0, 15, 32], [0, 17, 32], [0, 16, 33], [0, -1, 32], [5, 4, 3]):
