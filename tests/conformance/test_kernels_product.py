@@ -10,21 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsefmt as sf
+from sparsefmt.base.dtypes import dtype_named
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import product
 from sparsefmt.kernels.settings import set_num_threads
 from sparsefmt.product import packed as by_kernels
 from strategies import fit
+from support.registered import VALUES
 
 Array = np.ndarray[Any, Any]
 STRUCTURES = [
     "dense", "bitmask", "bitmask@64", "csr", "bsr1x1", "bsr2x3", "bsr16x16",
     "nm1:4", "nm2:4", "nm2:4@64", "nm4:8", "nm3:5", "nm16:32", "nm7:17",
 ]  # fmt: skip
-CODECS = [
-    "", "/int8:g64", "/int4:g128", "/int4", "/int8:tensor:f32", "/int4:g7", "/int8:g24:asym", "/int4:asym",
-    "/kmeans2", "/kmeans5", "/kmeans16", "/kmeans256",
-]  # fmt: skip
+CODECS = ["", "/int8:g64", "/int4:g128", "/int8:g24:asym", "/kmeans2", "/kmeans256", *(f"/{text}" for text in VALUES)]
 DTYPES = ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int16", "uint16"]
 native = pytest.mark.skipif(not hasattr(product.nm_matmul, "__wrapped__"), reason="only the extension checks this")
 
@@ -61,7 +60,7 @@ def packed(fmt: str, shape: tuple[int, int], dtype: str, density: float, seed: i
     rng = np.random.default_rng(seed)
     wide = rng.standard_normal(shape) if dtype[0] in "fb" else rng.integers(-100, 100, shape)
     with np.errstate(all="ignore"):
-        w = (np.abs(wide) if dtype[0] == "u" else wide).astype(sf.arrays.DTYPES[dtype])
+        w = (np.abs(wide) if dtype[0] == "u" else wide).astype(dtype_named(dtype))
     w[rng.random(shape) >= density] = 0
     return sf.encode(fit(w, fmt.split("/")[0], "value"), fmt)
 
@@ -81,7 +80,7 @@ shapes = st.sampled_from(
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     codec=st.sampled_from(CODECS), shape=shapes, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 2**32),
     k=st.sampled_from([1, 2, 4, 5, 8, 11, 16, 17, 32, 33, 64, 70, 130]), density=st.sampled_from([0.0, 0.03, 0.5, 1.0]),

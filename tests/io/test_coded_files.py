@@ -7,9 +7,9 @@ import pytest
 
 import sparsefmt as sf
 from sparsefmt.base.dtypes import DTYPES
+from support.registered import FEW_FORMATS as STRUCTURES
+from support.registered import FEW_VALUES as CODECS
 
-STRUCTURES = ("dense", "coo", "csr", "csc", "bsr3x2", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm5:17")
-CODECS = ("int8", "int8:g5:asym", "int8:tensor:f32", "int4", "int4:g4", "int4:g5:asym:f32", "kmeans5", "kmeans16:row")
 SHAPES = ((9,), (4, 7), (1, 70), (2, 3, 5), (0,), (0, 4), (4, 0))
 HELD = [name for name, dtype in DTYPES.items() if dtype.kind not in "bc"]
 

@@ -11,11 +11,11 @@ import scipy.sparse as sp
 import sparsefmt as sf
 from contract import Array, same
 from data_files import MATRICES
+from support.registered import FORMATS
 
 REFUSED_BY_SCIPY = {"mangled1.mtx", "mangled8.mtx", "west0067_jumbled.mtx", "matrix_fp32.mtx"}
 FILES = sorted(p for p in MATRICES.rglob("*.*") if p.name.endswith((".mtx", ".mtx.gz", ".npz")))
 FILES = [p for p in FILES if p.parent.name != "fmm_invalid" and p.name not in REFUSED_BY_SCIPY]
-FORMATS = ["coo", "csr", "csc", "bitmask", "bitmask@64", "bsr4x4", "bsr16x16", "nm4:8", "nm2:4@64", "dense"]
 
 
 def read(path: Path) -> Any:  # noqa: ANN401

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import sparsefmt as sf
 from contract import Array, is_zero, same
 from strategies import COMPLEX, DTYPES, FORMATS, REAL, arrays, fit, make, shapes
+from support.registered import FEW_FORMATS
 
 SMALL = [np.dtype(t) for t in DTYPES if t.itemsize <= 2 and t.kind not in "iub"]
 
@@ -100,7 +101,7 @@ def test_small_floats_become_float32(dtype: np.dtype[Any]) -> None:
     same(m.toarray(), w.astype(np.float32))
 
 
-@pytest.mark.parametrize("fmt", ["coo", "csr", "csc", "bsr2x3", "nm2:4", "bitmask", "dense"])
+@pytest.mark.parametrize("fmt", FEW_FORMATS)
 @pytest.mark.parametrize("shape", [(6, 9), (5, 7), (1, 8), (8, 1), (0, 4), (4, 0)])
 def test_transposes_go_out(fmt: str, shape: tuple[int, int]) -> None:
     w = fit(make(np.dtype("f8"), shape, 0.4, 2), fmt, "bits")

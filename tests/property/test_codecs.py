@@ -14,22 +14,12 @@ from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.fit import BINS, fit
 from sparsefmt.kernels.kmeans import kmeans_fit
 from sparsefmt.tensor.sparse import rebuild
+from support.registered import FORMATS as STRUCTURES
+from support.registered import VALUES
 
 Array = np.ndarray[Any, Any]
 
-STRUCTURES = ["dense", "coo", "csr", "csc", "bsr3x5", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm5:7"]
-AFFINE = [
-    "int8",
-    "int4",
-    "int8:g8",
-    "int4:g3",
-    "int4:g1000",
-    "int8:tensor",
-    "int8:g5:asym",
-    "int4:asym",
-    "int4:g4:asym:f32",
-]
-KMEANS = ["kmeans2", "kmeans5", "kmeans16:row", "kmeans256"]
+AFFINE = [text for text in VALUES if text.startswith("int")]
 FLOATS = [np.dtype(t) for t in ("f2", "f4", "f8", ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn)]
 
 shapes = st.tuples(st.integers(0, 9), st.sampled_from([0, 1, 4, 5, 7, 8, 13, 40]))
@@ -83,9 +73,8 @@ def expected(dense: Array, codec: str) -> Array:
     return out
 
 
-@pytest.mark.parametrize("codec", AFFINE)
-@given(shapes, st.sampled_from(FLOATS), st.sampled_from(STRUCTURES), seeds)
-@settings(max_examples=30)
+@given(st.sampled_from(AFFINE), shapes, st.sampled_from(FLOATS), st.sampled_from(STRUCTURES), seeds)
+@settings(max_examples=200)
 def test_affine_is_what_semantics_says(
     codec: str, shape: tuple[int, int], dtype: np.dtype[Any], structure: str, seed: int
 ) -> None:
@@ -98,9 +87,8 @@ def test_affine_is_what_semantics_says(
     assert not np.signbit(got.astype(np.float64)[raw == 0]).any()
 
 
-@pytest.mark.parametrize("codec", AFFINE + KMEANS)
-@given(shapes, st.sampled_from(FLOATS), st.sampled_from(STRUCTURES), seeds)
-@settings(max_examples=15)
+@given(st.sampled_from(VALUES), shapes, st.sampled_from(FLOATS), st.sampled_from(STRUCTURES), seeds)
+@settings(max_examples=120)
 def test_codes_move_between_all_structures(
     codec: str, shape: tuple[int, int], dtype: np.dtype[Any], structure: str, seed: int
 ) -> None:
@@ -124,9 +112,8 @@ def test_codes_move_between_all_structures(
         assert back.to_dense().tobytes() == want
 
 
-@pytest.mark.parametrize("codec", AFFINE + KMEANS)
-@given(shapes, st.sampled_from(STRUCTURES), seeds)
-@settings(max_examples=8)
+@given(st.sampled_from(VALUES), shapes, st.sampled_from(STRUCTURES), seeds)
+@settings(max_examples=80)
 def test_objects(codec: str, shape: tuple[int, int], structure: str, seed: int) -> None:
     w = weights(shape, np.dtype("f4"), seed)
     t = encoded(w, f"{structure}/{codec}")

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 import sparsefmt as sf
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.coo import Coo
+from sparsefmt.structures.registry import STRUCTURES
 
 Array = np.ndarray[Any, Any]
 HUGE = 2**62
@@ -142,7 +143,7 @@ def test_other_dtypes_are_compared_by_value() -> None:
     assert sf.compare(w.astype(np.float16), w + np.float32(1e-4)).unequal == 3
 
 
-FORMATS = ("csr", "csc", "coo", "nm2:4", "bitmask", "bsr2x2", "dense")
+FORMATS = [s.examples()[0] for s in STRUCTURES.values()]
 
 
 @pytest.mark.parametrize("pair", list(itertools.product(FORMATS, repeat=2)))

@@ -15,9 +15,9 @@ import sparsefmt as sf
 from contract import Array
 from property import peak_memory
 from strategies import fit
+from support.registered import FORMATS, VALUES
 
-FORMATS = ["nm2:4", "nm4:8@64", "bitmask", "csr", "csc", "coo", "bsr4x4", "dense"]
-CODECS = ["", "/int8:g64", "/int4:g128", "/int4:asym", "/kmeans16", "/int8:tensor"]
+CODECS = ["", *(f"/{text}" for text in VALUES)]
 
 
 def packed(fmt: str, shape: tuple[int, int], dtype: type, density: float, seed: int) -> sf.SparseTensor:

@@ -15,6 +15,10 @@ FORMATS = [fmt for s in STRUCTURES.values() for fmt in s.examples()]
 VALUES = [text for c in CODECS.values() if c.kind != "raw" for text in c.examples()]
 """Codec texts of all codecs of the package but raw."""
 
+FEW_FORMATS = [fmt for s in STRUCTURES.values() for fmt in s.examples()[:2]]
+FEW_VALUES = [text for c in CODECS.values() if c.kind != "raw" for text in c.examples()[:2]]
+"""The same with at most two of each, for tests that take all pairs."""
+
 ALL_FORMATS = [*FORMATS, *Ell.examples()]
 ALL_VALUES = [*VALUES, *Nf4.examples()]
 

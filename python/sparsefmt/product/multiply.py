@@ -95,5 +95,5 @@ def takes_integers(s: Structure, values: Codec) -> bool:
     """Whether `in_integers` takes the matrix."""
     group = getattr(values, "group", 1)
     fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
-    fits = fits and values.slot_bits in FUSED_BITS and values.product_slots(s) is not None
+    fits = fits and values.slot_bits in FUSED_BITS and (not s.slots or values.product_slots(s) is not None)
     return fits and (not NATIVE or kernel_plan(s, values, 1, values.dtype, integers=True) is not None)

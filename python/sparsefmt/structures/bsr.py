@@ -38,6 +38,13 @@ class Bsr(Structure):
 
     `indptr` (block rows + 1,) and `indices` (blocks,) share a dtype, int32 or int64, and count blocks. Slots are
     (blocks, R, C), row-major.
+
+    A matrix (3, 6) in blocks of 2 x 3; the block row at the bottom sticks out by a row of zeros:
+
+        a b .  . . .      indptr  = 0 1 2        block row 0 has block 0, block row 1 has block 1
+        . . c  . . .      indices = 0 1          in block columns 0 and 1
+        . . .  d . .      slots   = [[a b 0]     [[d 0 0]
+                                     [0 0 c]],    [0 0 0]]
     """
 
     kind: ClassVar[str] = "bsr"

@@ -49,6 +49,15 @@ class Nm(Structure):
     position i. For 2:4: {0,1}=0 {0,2}=1 {1,2}=2 {0,3}=3 {1,3}=4 {2,3}=5. Slots are (rows, groups * n), a group's
     slots side by side, columns ascending; `@64` pads the rows of codes and slots to multiples of 64 bytes.
     The codes are checked together with the slots, in one pass, by `check_slots`.
+
+    Two groups of 2:4 and their codes, 3 bits each, side by side from the lowest bit up:
+
+        columns    0   1   2   3  |  4   5   6   7
+        row        a   .   b   .  |  .   .   .   c
+        mask       1   0   1   0  |  0   0   1   1     the free column 6 is filled with +0
+        code       {0,2} = 1      |  {2,3} = 5
+        codes      byte 0 = 00 101 001 = 0x29
+        slots      a   b   0   c
     """
 
     kind: ClassVar[str] = "nm"
