@@ -155,7 +155,7 @@ def test_strict_and_max_rel_error_exclude_each_other(cli: Cli, model: Path) -> N
         ("nm2:4/int4:g0", ":g0 is unknown; have :gK"),
         ("nm2:4/int4:g-1", "g-1"),
         ("nm2:4/int4:g4:row", "says again"),
-        ("nm2:4/int5", "int5"),
+        ("nm2:4/int9", "int9"),
         ("nm2:4/kmeans1", "K = 1; want an integer in 2..256"),
         ("nm2:4/kmeans257", "2..256"),
         ("nm2:4/kmeans16:g4", ":g4"),
