@@ -1,14 +1,14 @@
 """Forms of a tensor that an engine made once, kept as long as the tensor lives; never saved."""
 
 import threading
-import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from sparsefmt.base.weak import WeakIdentityDict
 from sparsefmt.cuda.device import cupy
 from sparsefmt.tensor.sparse import SparseTensor
 
-_forms: weakref.WeakKeyDictionary[SparseTensor, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
+_forms: WeakIdentityDict[SparseTensor, dict[Hashable, Any]] = WeakIdentityDict()
 _lock = threading.RLock()
 
 
@@ -36,5 +36,5 @@ def forget(t: SparseTensor) -> None:
         bound.pop(t, None)
 
 
-bound: weakref.WeakKeyDictionary[SparseTensor, dict[Any, Any]] = weakref.WeakKeyDictionary()
+bound: WeakIdentityDict[SparseTensor, dict[Any, Any]] = WeakIdentityDict()
 """Products that are ready to run, by tensor, then by thread, device, shape, dtype and order; see `fast.py`."""

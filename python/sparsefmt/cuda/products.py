@@ -1,7 +1,6 @@
 """Products on a GPU: the checks, the choice of an engine, and the way round its refusals."""
 
 import threading
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from sparsefmt.base.coerce import is_device_array
 from sparsefmt.base.dtypes import Dtype, dtype_named, native
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError
+from sparsefmt.base.weak import WeakIdentityDict
 from sparsefmt.cuda import blas, engines, fast
 from sparsefmt.cuda.decode import Decode
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, on
@@ -26,7 +26,7 @@ class Choice:
     engine: engines.Engine  # and no tensor: choices are kept by tensor, and would keep it alive
 
 
-_choices: weakref.WeakKeyDictionary[SparseTensor, dict[Any, Any]] = weakref.WeakKeyDictionary()
+_choices: WeakIdentityDict[SparseTensor, dict[Any, Any]] = WeakIdentityDict()
 _lock = threading.Lock()
 
 
@@ -269,7 +269,7 @@ def _run(
             choice.engine = left[names.index(choice.engine.name) + 1]
 
 
-failures: weakref.WeakKeyDictionary[SparseTensor, dict[str, str]] = weakref.WeakKeyDictionary()
+failures: WeakIdentityDict[SparseTensor, dict[str, str]] = WeakIdentityDict()
 """Why an engine that was chosen for a tensor failed, for `explain`."""
 
 

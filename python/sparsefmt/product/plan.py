@@ -5,12 +5,12 @@ rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. The extension pl
 estimate of each, from its counts of bytes and operations, decides.
 """
 
-import weakref
 from dataclasses import dataclass
 
 import numpy as np
 
 from sparsefmt.base.dtypes import DTYPES, Dtype
+from sparsefmt.base.weak import WeakIdentityDict
 from sparsefmt.codecs.base import Codec
 from sparsefmt.kernels.plan import Planned, product_plan
 from sparsefmt.kernels.settings import get_num_threads, instruction_set
@@ -62,7 +62,7 @@ class Plan:
     """Whether the decoded matrix is small, or stored as it is, and NumPy multiplies it in floats."""
 
 
-_plans: weakref.WeakKeyDictionary[Structure, dict[object, list[Plan]]] = weakref.WeakKeyDictionary()
+_plans: WeakIdentityDict[Structure, dict[object, list[Plan]]] = WeakIdentityDict()
 
 
 def plans(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> list[Plan]:
