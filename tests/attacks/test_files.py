@@ -155,7 +155,8 @@ def test_no_file_of_this_kind(tmp_path: Path, refused: Check) -> None:
     refused(b"\x93NUMPY" + bytes(100), text="not a safetensors file")
     with pytest.raises(FileNotFoundError):
         sf.load(tmp_path / "none")
-    with pytest.raises(IsADirectoryError, match="a folder"):
-        sf.load(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(sf.CheckpointError, match="the folder holds no"):
+        sf.load(tmp_path / "empty")
     with pytest.raises(sf.CorruptFileError, match="no regular file"):
         sf.load("/dev/zero")

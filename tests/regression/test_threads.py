@@ -51,6 +51,8 @@ def test_the_mask_of_cpus_bounds_the_default() -> None:
 def quota_group() -> Path:
     """A control group of version 2 whose processes may use half a CPU, with a child that sets no quota."""
     root = Path("/sys/fs/cgroup")
+    if not (root / "cgroup.controllers").exists():
+        pytest.skip("no control groups of version 2")
     own = next((line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line[:3] == "0::"), "/")
     parent = root / own.lstrip("/")
     parent = parent if parent.exists() else root

@@ -47,7 +47,7 @@ def load(
     >>> sf.load(path.parent).keys()
     dict_keys(['w'])
     """
-    if not Path(path).is_dir():
+    if not isinstance(path, str | os.PathLike) or not Path(path).is_dir():
         return load_file(path, names, mmap)
     if names is not None:
         names = [names] if isinstance(names, str) else list(names)
