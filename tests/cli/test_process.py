@@ -65,8 +65,7 @@ def test_missing_scipy_matters_only_where_it_is_needed(model: Path, tmp_path: Pa
     assert (done.returncode, done.stderr) == (0, "")
     (tmp_path / "m.mtx").write_text("%%MatrixMarket matrix array real general\n1 1\n1\n")
     done = run(sys.executable, "-c", code, "pack", tmp_path / "m.mtx", tmp_path / "p.safetensors", "--format", "csr")
-    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
-    assert "pip install 'sparsefmt[cli]'" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("number", "code", "text"), [(2, 130, "sparsefmt: interrupted\n"), (15, 143, "")])

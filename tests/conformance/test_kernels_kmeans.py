@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels import clustered, codebook, kmeans, stream
+from sparsefmt.kernels import clustered, kmeans, stream
+from sparsefmt.kernels import codebook as codebooks
 from sparsefmt.kernels import nm as nm_kernels
 from sparsefmt.kernels.settings import set_num_threads
 
@@ -126,7 +127,7 @@ def test_fit_equals_published_optimum(case: dict[str, Any]) -> None:
     codebook, cost = fit(values, counts.astype(np.float64), case["k"], 0)
     np.testing.assert_allclose(codebook, case["centroids"], rtol=1e-12)
     assert cost == pytest.approx(case["sse"], rel=1e-9)
-    codes = agree(codebook.assign, np.array(VECTORS["input"]), codebook, out=np.empty(8, np.uint8))
+    codes = agree(codebooks.assign, np.array(VECTORS["input"]), codebook, out=np.empty(8, np.uint8))
     assert np.bincount(codes).tolist() == case["sizes"]
 
 
@@ -181,7 +182,7 @@ def test_histogram_and_lookup(dtype: type, count: int) -> None:
     for slots in (rng.integers(0, bins, count, dtype), np.full(count, bins - 1, dtype)):
         counts = agree(kmeans.histogram16, slots, out=np.full(bins, -1, np.int64))
         assert counts.sum() == count
-        agree(codebook.lookup, slots, rng.integers(0, 256, bins, np.uint8), out=np.empty(count, np.uint8))
+        agree(codebooks.lookup, slots, rng.integers(0, 256, bins, np.uint8), out=np.empty(count, np.uint8))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int16", "uint16"])
@@ -192,10 +193,10 @@ def test_nearest16(dtype: str, count: int) -> None:
     for slots in (np.arange(1 << 16, dtype=np.uint16), rng.integers(0, 0x7C00, 100_008, np.uint16), limits[:0]):
         for bits in (4, 8, 3):
             out = np.empty(-(-len(slots) * bits // 8), np.uint8)
-            agree(codebook.nearest16, slots, dtype, limits, codes, bits, out=out)
+            agree(codebooks.nearest16, slots, dtype, limits, codes, bits, out=out)
     for wrong in ((slots, "float32", limits, codes), (slots, dtype, limits, codes[:-1]), (slots, dtype, limits, codes)):
         with pytest.raises((FormatError, KeyError)):
-            codebook.nearest16(*wrong, 8, np.empty(3, np.uint8))
+            codebooks.nearest16(*wrong, 8, np.empty(3, np.uint8))
 
 
 entries = st.one_of(
@@ -216,7 +217,7 @@ def test_assign_takes_the_nearest_entry(codebook: Array, seed: int) -> None:
         steps = [np.nextafter(middle, codebook.dtype.type(side)) for side in (-np.inf, np.inf)]
     values = np.concatenate([codebook, middle, *steps, special, rng.permutation(codebook)[:9] * rng.random()])
     values = values.astype(codebook.dtype)
-    codes = agree(codebook.assign, values, codebook, out=np.empty(len(values), np.uint8))
+    codes = agree(codebooks.assign, values, codebook, out=np.empty(len(values), np.uint8))
     assert (codebook[codes[: len(codebook)]] == codebook).all()
     assert (codes == np.searchsorted(codebook, codebook[codes])).all()
     if codebook.dtype == np.float32:
@@ -230,13 +231,13 @@ def test_assign_takes_the_nearest_entry(codebook: Array, seed: int) -> None:
 def test_assign_sends_a_midpoint_down_on_many_values(dtype: type) -> None:
     codebook = np.arange(-64, 64, dtype=dtype)
     values = np.tile(np.arange(-70, 70, 0.25, dtype=dtype), 300)
-    codes = agree(codebook.assign, values, codebook, out=np.empty(len(values), np.uint8))
+    codes = agree(codebooks.assign, values, codebook, out=np.empty(len(values), np.uint8))
     assert (codebook[codes] == np.clip(np.ceil(values - 0.5), -64, 63)).all()
 
 
 @pytest.mark.parametrize("codebook", [[], [2.0, 1.0], [np.nan], [1.0, np.inf], list(range(257))])
 def test_assign_refuses_a_codebook(codebook: list[float]) -> None:
-    for function in (codebook.assign, definition(codebook.assign)):
+    for function in (codebooks.assign, definition(codebooks.assign)):
         with pytest.raises(FormatError):
             function(np.ones(3), np.array(codebook, np.float64), np.empty(3, np.uint8))
 
@@ -248,7 +249,7 @@ def test_decode_lut(dtype: type, shape: tuple[int, int], shared: bool) -> None:
     rng = np.random.default_rng(5)
     table = rng.integers(0, np.iinfo(dtype).max, (1 if shared else shape[0], 256), dtype)
     codes = rng.integers(0, 256, shape, np.uint8)
-    agree(codebook.decode_lut, codes, table, out=np.empty(shape, dtype))
+    agree(codebooks.decode_lut, codes, table, out=np.empty(shape, dtype))
 
 
 @settings(max_examples=60, deadline=None)
@@ -309,8 +310,8 @@ def test_one_pass_over_nm_equals_its_definition(
 ) -> None:
     rng, (rows, cols), (n, m) = np.random.default_rng(seed), shape, nm
     w = rng.integers(0, 2**16, shape, np.uint16)
-    if dtype in codebook.INFINITIES and rng.random() < 0.8:
-        w &= np.uint16(~(codebook.INFINITIES[dtype] & -codebook.INFINITIES[dtype]) & 0xFFFF)  # finite
+    if dtype in codebooks.INFINITIES and rng.random() < 0.8:
+        w &= np.uint16(~(codebooks.INFINITIES[dtype] & -codebooks.INFINITIES[dtype]) & 0xFFFF)  # finite
     if not prune:
         w *= (np.arange(cols) % m < n).astype(np.uint16)
     limits = np.sort(rng.integers(0, 2**16, k - 1, np.uint16))

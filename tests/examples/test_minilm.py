@@ -182,10 +182,10 @@ def test_the_page_shows_the_record(modules: dict[str, ModuleType]) -> None:
 
 
 def test_an_unknown_format_is_refused_at_once() -> None:
-    command = [sys.executable, str(ROOT / "examples" / "minilm.py"), "--format", "2:4/int3"]
+    command = [sys.executable, str(ROOT / "examples" / "minilm.py"), "--format", "2:4/int9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "codec 'int3' is unknown" in done.stderr
+    assert "codec 'int9' is unknown" in done.stderr
 
 
 def test_without_a_registry(tmp_path: Path) -> None:

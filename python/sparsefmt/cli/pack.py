@@ -146,7 +146,8 @@ def check_chosen(model: Checkpoint, chosen: set[str], beside: set[str], *, skip:
     entries: Mapping[str, Entry] = model.entries
     for name in sorted(chosen):
         if entries[name].dtype not in DTYPES and not skip:
-            msg = f"{name}: no format holds {entries[name].dtype}; leave it as it is with --exclude {name!r}"
+            what = f"{model.path}: {name}: no format holds {entries[name].dtype}"
+            msg = f"{what}; leave it as it is with --exclude {name!r}"
             raise DtypeError(msg)
     sparse = [name for name, entry in entries.items() if entry.lone and name not in chosen]
     if not chosen or sparse:

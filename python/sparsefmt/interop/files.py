@@ -65,7 +65,7 @@ def save_compressed_tensors(
             keys = ("compressed", "bitmask", "row_offsets", "shape")
             arrays |= {f"{name}.{key}": a for key, a in zip(keys, to_sparse_bitmask(t), strict=True)}
         else:
-            quantised = quantised or t
+            quantised = t if quantised is None else quantised
             if _scheme(t) != _scheme(quantised):
                 msg = f"{name!r} has {t.values.text}, another tensor {quantised.values.text}; one file holds one scheme"
                 raise FormatError(msg)

@@ -4,6 +4,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sparsefmt::product::{self, Kind, Stored, Task};
 
+/// Name of a way, bytes, operations, bytes of working space, products of parts.
+type Planned = (&'static str, usize, usize, usize, usize);
+
 /// The way of a product: its name, bytes, operations, working space and products of parts; none where no kernel takes it.
 ///
 /// `kind` is (name, a, b): a and b are n and m, or rows and columns of a block. `how` is as in
@@ -19,7 +22,7 @@ pub fn product_plan(
     k: usize,
     x_dtype: &str,
     nbytes: usize,
-) -> PyResult<Option<(&'static str, usize, usize, usize, usize)>> {
+) -> PyResult<Option<Planned>> {
     let kind = match kind {
         ("nm", n, m) => Kind::Masked { two_of_four: (n, m) == (2, 4) },
         ("bitmask" | "dense", ..) => Kind::Masked { two_of_four: false },

@@ -292,7 +292,7 @@ pub fn matrix_market_values(
 ) -> Result<Outcome> {
     let (field, symmetry) = (field(kind.0)?, symmetry(kind.1)?);
     let width = field.width();
-    if width == 0 || values.len() % width != 0 {
+    if width == 0 || !values.len().is_multiple_of(width) {
         return Err(Error::Parameter { name: "field", got: kind.0 });
     }
     let want = values.len() / width;

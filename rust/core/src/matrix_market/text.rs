@@ -24,7 +24,7 @@ pub fn matrix_market_text<I: Index>(
 ) -> Result<usize> {
     let field = field(kind)?;
     let width = field.width();
-    let count = if width > 0 { values.len() / width } else { row.len() };
+    let count = values.len().checked_div(width).unwrap_or(row.len());
     let placed = !row.is_empty();
     let room = count * (2 * INDEX * usize::from(placed) + width * NUMBER);
     for (name, got, want) in [
