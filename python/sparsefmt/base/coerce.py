@@ -23,7 +23,7 @@ def as_array(w: object, name: str = "w") -> Array:
     if type(w) is not np.ndarray and isinstance(w, np.ma.MaskedArray):
         msg = f"{name}: masked arrays are not supported; fill them first: {name}.filled(0)"
         raise DtypeError(msg)
-    if not isinstance(w, np.ndarray | list | tuple):
+    if not isinstance(w, (np.ndarray, list, tuple)):
         w = _of_others(w, name)
     try:
         a = np.asarray(w)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.limits import check_size
 from sparsefmt.codecs.affine import Affine
@@ -14,7 +13,7 @@ from sparsefmt.encoding.routes import restructure
 from sparsefmt.kernels.affine_rows import FUSED_BITS
 from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product import decoded
-from sparsefmt.product.dtypes import result_dtypes, rounded
+from sparsefmt.product.dtypes import rounded
 from sparsefmt.product.packed import batch_of, packed
 from sparsefmt.product.plan import is_plain, kernel_plan, plans
 from sparsefmt.structures.base import Structure
@@ -30,14 +29,12 @@ def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> A
     """
     made = None
     if x.size:
-        columns, calls = columns_of(x.shape)
+        columns, calls = (1, 1) if x.ndim == 1 else columns_of(x.shape)
         plan = plans(s, values, columns, x.dtype, calls)[0]
-        if plan.kernel is not None or plan.whole:
-            result, compute = result_dtypes(values.dtype, x.dtype, s.shape[1])
-            if plan.kernel is not None:
-                made = packed(s, values, x, out, result, bf16=plan.bf16)
-            else:
-                made = _whole(s, values, x, out, result, compute)
+        if plan.kernel is not None:
+            made = packed(s, values, x, out, plan.dtypes[0], bf16=plan.bf16)
+        elif plan.whole:
+            made = _whole(s, values, x, out, *plan.dtypes)
     if made is None:
         made = decoded.matmul(*by_rows(s, values), x)
     if out is None or made is out:
@@ -74,7 +71,8 @@ def _whole(s: Structure, values: Codec, x: Array, out: Array | None, result: Dty
     if isinstance(values, Raw) and is_plain(s, values, compute):
         w = values.data
     else:
-        w = empty(s.shape, values.dtype, "the dense matrix")
+        check_size(s.shape[0] * s.shape[1] * values.dtype.itemsize, "the dense matrix")
+        w = np.empty(s.shape, values.dtype)  # small, and on its way to BLAS, which needs no alignment
         values.decode_rows(s, 0, s.shape[0], w)
         w = w.astype(compute, copy=False)
     if right.ndim <= 2:  # `dot` raises no warnings, and starts sooner

@@ -5,7 +5,7 @@ rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. The extension pl
 estimate of each, from its counts of bytes and operations, decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Plan:
     """Bytes of working space of the kernel for each thread."""
     bf16: bool = False
     """Whether 2:4 of bfloat16 meets bfloat16, which goes to the kernel as it is."""
+    dtypes: tuple[Dtype, Dtype] = (_FLOAT32, _FLOAT32)
+    """The dtype of the result, and of the sums."""
     whole: bool = False
     """Whether the decoded matrix is small, or stored as it is, and NumPy multiplies it in floats."""
 
@@ -83,7 +85,7 @@ def estimates(s: Structure, values: Codec, k: int, x: Dtype, calls: int = 1) -> 
     found = [_by_slots(s, values, k) if by_slots(s, compute.itemsize) else _by_blas(s, values, k, result, compute)]
     if compute == np.float32 and (packed := _by_kernel(s, values, k, x, calls)) is not None:
         found.append(packed)
-    return sorted(found, key=lambda plan: plan.seconds)
+    return [replace(plan, dtypes=(result, compute)) for plan in sorted(found, key=lambda plan: plan.seconds)]
 
 
 def _by_slots(s: Structure, values: Codec, k: int) -> Plan:

@@ -146,7 +146,7 @@ def operand(x: object) -> Array:
     if isinstance(x, Packed):
         msg = "the product of two packed tensors is not supported; unpack one: t.to_dense()"
         raise TypeError(msg)
-    if hasattr(x, "tocsr"):
+    if not isinstance(x, np.ndarray) and hasattr(x, "tocsr"):
         msg = f"the product with a {type(x).__name__} is not supported; use t.to_scipy() @ x, or t @ x.toarray(), "
         raise TypeError(msg + "or pack it with sparsefmt.from_scipy and unpack t")
     return as_array(x, "x")
