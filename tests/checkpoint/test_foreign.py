@@ -1,6 +1,7 @@
 """Checkpoints that other projects wrote, opened as what they hold."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,20 @@ def test_onnx_sparse_initialisers(tmp_path: Path) -> None:
         for name in c:
             same(np.array(dense(c[name])), w)
         assert c["w"].format == "coo"
+
+
+def test_a_dead_format_is_unpacked_with_a_clean_config(tmp_path: Path) -> None:
+    """Dense weights that current tools load, also where a layer lies in two shards, by threads too."""
+    parts, want = gptq_parts()
+    keys = list(parts)
+    shards = [{k: parts[k] for k in keys[:1]}, {k: parts[k] for k in keys[1:]} | {"norm.weight": np.ones(3)}]
+    (tmp_path / "old").mkdir()
+    old = folder(tmp_path / "old", shards, {"dtype": "float16", "quantization_config": {"quant_method": "gptq"}})
+    for executor in (None, ThreadPoolExecutor(2)):
+        out = tmp_path / f"new-{executor is None}"
+        report = sf.transform(old, out, sf.checkpoint.unpack(), executor=executor)
+        assert "quantization_config of config.json" in report.not_copied
+        assert json.loads((out / "config.json").read_text()) == {"dtype": "float16"}
+        made = sf.load(out)
+        assert sorted(made) == ["model.layers.0.q_proj.weight", "norm.weight"]
+        np.testing.assert_array_equal(made["model.layers.0.q_proj.weight"], want.astype(np.float16))

@@ -68,6 +68,17 @@ DENSE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx", ".
 """Weights of other kinds, which hold the same tensors as the safetensors beside them, or others."""
 
 
+def drop_settings(config: Path) -> tuple[str, ...]:
+    """Takes the settings of a quantisation out of a config.json; returns what was taken out, by name."""
+    if not config.is_file():
+        return ()
+    found = json.loads(config.read_bytes())
+    keys = [k for k in ("quantization_config", "compression_config", "sparsity_config") if k in found]
+    if keys:
+        config.write_text(json.dumps({k: v for k, v in found.items() if k not in keys}, indent=2) + "\n")
+    return tuple(f"{key} of config.json" for key in keys)
+
+
 def copy_side_files(source: Path, out: Path) -> tuple[str, ...]:
     """Copies what belongs to a folder of weights besides them: configuration, tokenizer, code, subfolders.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.plan import CHUNK, Plan, plan_tensor
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import open_file
@@ -45,6 +46,7 @@ class Job:
         chunk: bytes of rows to work on at a time.
         threads: for kernels, in a process other than `owner`; 0: as they are.
         owner: the process that made the plan.
+        checkpoint: path of the whole, where tensors take arrays from several of its files; None: the file is enough.
     """
 
     source: Path
@@ -58,6 +60,7 @@ class Job:
     chunk: int = CHUNK
     threads: int = 0
     owner: int = 0
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
     if job.threads and os.getpid() != job.owner:
         set_num_threads(job.threads)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_file(job.source, job.reader))
+        source = stack.enter_context(opened(job))
         if source.identity != job.identity:
             msg = f"{job.source} changed after the plan was made; start again"
             raise CheckpointError(msg)
@@ -129,6 +132,21 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
     temporary.write_text(json.dumps(manifest.to_json()))
     temporary.replace(job.manifest)
     return manifest
+
+
+def opened(job: Job) -> Source:
+    """The file of a job, or the part of a checkpoint whose tensors begin in that file.
+
+    Raises:
+        CheckpointError: the checkpoint no longer has that file.
+    """
+    if job.checkpoint is None:
+        return open_file(job.source, job.reader)
+    for source in open_checkpoint(job.checkpoint).sources:
+        if source.path.absolute() == job.source:
+            return source
+    msg = f"{job.checkpoint} no longer has {job.source.name}; start again"
+    raise CheckpointError(msg)
 
 
 def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]:

@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 
 from sparsefmt.base.errors import CheckpointError, SparsefmtError
 from sparsefmt.checkpoint.entry import Entry
-from sparsefmt.checkpoint.folder import copy_side_files, put_in_place, write_index
+from sparsefmt.checkpoint.folder import copy_side_files, drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
 from sparsefmt.checkpoint.jobs import Advance, Job, Manifest, TensorLine, run_jobs, workers
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.plan import CHUNK
+from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.steps import Function, Step
 
@@ -201,6 +202,7 @@ def planned_jobs(
     threads = max((os.cpu_count() or 1) // workers(executor), 1) if executor is not None else 0
     keeps = not isinstance(step, Step) or step.keeps_others
     jobs = []
+    whole = None if model.reader in READERS else model.path.absolute()
     for source in model.sources:
         names = tuple(n for n in model.names(source) if keeps or n in chosen)
         name = source.path.name if model.is_folder else out.name
@@ -208,7 +210,7 @@ def planned_jobs(
             jobs.append(
                 Job(
                     source.path.absolute(), source.identity, model.reader, names, chosen & frozenset(names), step,
-                    made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(),
+                    made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(), whole,
                 )
             )  # fmt: skip
     return jobs
@@ -255,6 +257,8 @@ def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest],
         total = sum(t.nbytes for m in manifests for t in m.tensors)
         write_index(made, weight_map, total, layout.index.name if layout.index is not None else INDEX)
     left = copy_side_files(model.path, made)
+    if model.reader not in READERS:  # the weights are no longer in the form that the settings describe
+        left = (*left, *drop_settings(made / "config.json"))
     shutil.copymode(model.path, made)
     return left
 
