@@ -1,12 +1,13 @@
 """Reads a tensor block by block, twice, and returns what a report says of it."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from math import comb, prod
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.report.facts import Errors, Facts, Map, entropy_bound, histogram
@@ -19,25 +20,20 @@ _MAX_CODES = 256
 _SMALL = 2.0**-14  # the smallest normal float16
 
 
-def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """Leading axes flattened to rows; a scalar is one row."""
-    return (prod(shape[:-1]), shape[-1]) if shape else (1, 1)
-
-
-def row_blocks(value: Array | SparseTensor) -> Iterator[tuple[int, Array]]:
+def row_blocks(value: Value) -> Iterator[tuple[int, Array]]:
     """Dense rows of a tensor, some at a time, with the number of the first."""
-    rows, cols = matrix_shape(value.shape)
+    for low, high in block_edges(value):
+        yield low, decoded_rows(value, low, high)
+
+
+def block_edges(value: Value) -> Iterator[tuple[int, int]]:
+    """The blocks of rows that a tensor is read in: first row, and one behind the last."""
+    rows, cols = matrix_of(tuple(value.shape))
     step = max(BLOCK // max(8 * cols, 1), 1)
     if isinstance(value, SparseTensor):
         step = -(-step // value.structure.row_step) * value.structure.row_step
     for low in range(0, rows, step):
-        high = min(low + step, rows)
-        if isinstance(value, SparseTensor):
-            out = np.empty((high - low, cols), value.dtype)
-            value.values.decode_rows(value.structure, low, high, out)
-            yield low, out
-        else:
-            yield low, np.asarray(value).reshape(rows, cols)[low:high]
+        yield low, min(low + step, rows)
 
 
 def gather(name: str, value: Array | SparseTensor, original: Array | SparseTensor | None, side: int) -> Facts:
@@ -52,7 +48,7 @@ def gather(name: str, value: Array | SparseTensor, original: Array | SparseTenso
     fmt = value.format if isinstance(value, SparseTensor) else "plain"
     itemsize = np.dtype(value.dtype).itemsize
     facts = Facts(name, tuple(value.shape), np.dtype(value.dtype).name, fmt, value.nbytes, prod(value.shape) * itemsize)
-    rows, cols = matrix_shape(value.shape)
+    rows, cols = matrix_of(facts.shape)
     if original is not None and tuple(original.shape) != facts.shape:
         facts.warnings.append(f"the original has shape {tuple(original.shape)}; nothing was compared")
         original = None
@@ -60,7 +56,7 @@ def gather(name: str, value: Array | SparseTensor, original: Array | SparseTenso
     places = Map(rows, cols, side)
     errors = None if original is None else Errors(rows, cols, _group(value), facts.limit)
     dead = 0
-    before = None if original is None else row_blocks_like(original, value)
+    before = None if original is None else (decoded_rows(original, *edges) for edges in block_edges(value))
     if before is not None:
         facts.histogram_before = np.zeros_like(facts.histogram)
     for low, block in row_blocks(value):
@@ -81,30 +77,6 @@ def gather(name: str, value: Array | SparseTensor, original: Array | SparseTenso
         _packed(value, facts)
     _warn(facts, dead, rows, original)
     return facts
-
-
-def row_blocks_like(original: Array | SparseTensor, value: Array | SparseTensor) -> Iterator[Array]:
-    """Rows of the original in the blocks of `value`."""
-    rows, cols = matrix_shape(value.shape)
-    edges = [low for low, _ in _block_edges(value)] + [rows]
-    for low, high in pairwise(edges):
-        if isinstance(original, SparseTensor):
-            step = original.structure.row_step
-            first, last = low // step * step, min(-(-high // step) * step, rows)
-            out = np.empty((last - first, cols), original.dtype)
-            original.values.decode_rows(original.structure, first, last, out)
-            yield out[low - first : high - first]
-        else:
-            yield np.asarray(original).reshape(rows, cols)[low:high]
-
-
-def _block_edges(value: Array | SparseTensor) -> Iterator[tuple[int, int]]:
-    rows, cols = matrix_shape(value.shape)
-    step = max(BLOCK // max(8 * cols, 1), 1)
-    if isinstance(value, SparseTensor):
-        step = -(-step // value.structure.row_step) * value.structure.row_step
-    for low in range(0, rows, step):
-        yield low, min(low + step, rows)
 
 
 def _limit(value: Array | SparseTensor) -> float:
