@@ -37,13 +37,14 @@ fn main() -> Result<()> {
 fn csr(runs: usize) -> Result<()> {
     let w: Vec<u32> = items(10, |random| random as u32 | 1);
     let mut indptr = vec![0i32; ROWS + 1];
-    let (mut indices, mut slots) = (vec![0i32; w.len()], vec![0u32; w.len()]);
+    let (mut indices, mut slots) = (vec![0i32; ROWS * COLS], vec![0u32; ROWS * COLS]);
+    let w = Matrix::new("w", &w, ROWS, COLS)?;
     for _ in 0..runs {
-        sparsefmt::dense_row_counts(&w, 0x7FFF_FFFF, &mut indptr[1..])?;
+        sparsefmt::dense_row_counts(w, 0x7FFF_FFFF, &mut indptr[1..])?;
         for row in 0..ROWS {
             indptr[row + 1] += indptr[row];
         }
-        sparsefmt::dense_to_csr(&w, 0x7FFF_FFFF, &indptr, &mut indices, &mut slots)?;
+        sparsefmt::dense_to_csr(w, 0x7FFF_FFFF, &indptr, &mut indices, &mut slots)?;
     }
     Ok(())
 }
@@ -62,7 +63,8 @@ fn nm24_pack(runs: usize, back: bool) -> Result<()> {
     for _ in 0..if back { runs } else { 0 } {
         let codes = Matrix::new("codes", &codes, ROWS, code_bytes)?;
         let slots = Matrix::new("slots", &slots, ROWS, COLS / 2)?;
-        nm::decode(codes, slots, pattern, MatrixMut::new("out", &mut out, ROWS, COLS)?)?;
+        let codes = nm::NmRows::new(codes, pattern, (ROWS, COLS))?;
+        nm::decode(codes, slots, MatrixMut::new("out", &mut out, ROWS, COLS)?)?;
     }
     Ok(())
 }

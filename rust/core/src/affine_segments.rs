@@ -7,7 +7,7 @@ use crate::affine::extremes::scan;
 use crate::affine::grid::Grid;
 use crate::affine::number::{Compute, Number};
 use crate::affine::runs::{RUN, check_length, take};
-use crate::csr::{lengths, slots_of, span};
+use crate::views::offsets::{lengths, slots_of, span};
 use crate::{Error, Index, Result, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;

@@ -1,8 +1,9 @@
 //! Checks of arrays from outside: what is wrong first, and where.
 
-use crate::csr::{fits, slots_of};
 use crate::item::bound;
-use crate::{Error, Index, Kernels, Result, par};
+use crate::views::Coo;
+use crate::views::offsets::{fits, slots_of};
+use crate::{Error, Index, Kernels, Matrix, Result, par};
 use std::ops::Range;
 
 /// What is wrong. The numbers are those of `sparsefmt.kernels.checks`.
@@ -105,10 +106,10 @@ fn row_faults<I: Index>(row: &[I], cols: usize, start: usize, order: &mut Option
 /// Looks for `RowRange`, `Range` (of a column), `Order`, in this order, each at a slot.
 ///
 /// # Errors
-/// The arrays do not have one length.
-pub fn coo_check<I: Index>(row: &[I], col: &[I], shape: (usize, usize)) -> Result<Finding> {
-    fits("col", col.len(), row.len())?;
-    let (rows, cols) = (bound(shape.0), bound(shape.1));
+/// The slots change meanwhile.
+pub fn coo_check<I: Index>(coo: Coo<'_, I>) -> Result<Finding> {
+    let (row, col) = (coo.row(), coo.col());
+    let (rows, cols) = (bound(coo.shape().0), bound(coo.shape().1));
     let found = par::map(par::cut(row.len(), 1, 2 * size_of_val(row)), |range| {
         let mut firsts = [None; 3];
         for start in range.clone().step_by(CHUNK) {
@@ -145,22 +146,22 @@ fn coo_faults<I: Index>(row: &[I], col: &[I], chunk: Range<usize>, shape: (usize
     }
 }
 
-/// Looks for `Start`, `Count` (at a row), `Padding` (at a row), in this order. `bits` are rows of `stride` bytes.
+/// Looks for `Start`, `Count` (at a row), `Padding` (at a row), in this order.
 ///
 /// # Errors
-/// The arrays do not fit together.
-pub fn bits_check<I: Index>(bits: &[u8], stride: usize, row_offsets: &[I], cols: usize) -> Result<Finding> {
+/// `row_offsets` does not have an entry more than there are rows of bits.
+pub fn bits_check<I: Index>(bits: Matrix<'_, u8>, row_offsets: &[I], cols: usize) -> Result<Finding> {
     let (first, _) = ends("row_offsets", row_offsets)?;
-    let rows = row_offsets.len() - 1;
-    fits("bits", bits.len(), rows.saturating_mul(stride))?;
+    let rows = bits.rows();
+    fits("row_offsets", row_offsets.len() - 1, rows)?;
     if first != I::default() {
         return Ok(Some((Fault::Start, 0)));
     }
-    let found = par::map(par::cut(rows, 1, bits.len() + size_of_val(row_offsets)), |range| {
+    let found = par::map(par::cut(rows, 1, bits.items().len() + size_of_val(row_offsets)), |range| {
         let mut firsts = [None; 2];
         let kernels = Kernels::active();
         for row in range {
-            let bits = &bits[row * stride..][..stride];
+            let bits = bits.row(row);
             let count = kernels.count_bits(bits);
             if slots_of(row_offsets, row).ok() != Some(count) {
                 firsts[0] = firsts[0].or(Some(row));

@@ -1,6 +1,6 @@
 //! Checksums of bytes.
 
-use crate::csr::fits;
+use crate::views::offsets::fits;
 use crate::{Error, Result};
 
 const STRIPE: usize = 64;

@@ -1,38 +1,51 @@
 //! N:M together with a codebook: one pass over the matrix.
 
 use crate::nearest::{Search, keys};
-use crate::nm::{self, Order, Pattern, Ranked, Slot};
+use crate::nm::{self, NmRows, Order, Pattern, Ranked, Slot};
 use crate::{Error, Kernels, Matrix, MatrixMut, Result, TILE, par, stream};
 use std::ops::Range;
 
 /// What was found on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// A group has too many nonzeros, or a value is not finite: what was written is of no use.
+    /// A group has too many nonzeros, or a value is not finite: what was written is unspecified.
     pub bad: bool,
     /// A slot is all zero bits.
     pub zero: bool,
 }
 
-/// Checks rows of codes and of values, and gives the bytes of both that `cols` columns take.
-fn check(
+/// Checks rows of values, and of codes, for `cols` columns.
+fn check<const N: usize>(
     pattern: Pattern,
     cols: usize,
     bits: usize,
-    rows: [(&'static str, usize, usize); 2],
+    rows: [(&'static str, usize, usize); N],
     want: usize,
-) -> Result<[usize; 2]> {
+) -> Result<()> {
     if !(1..=8).contains(&bits) {
         return Err(Error::Parameter { name: "bits", got: bits });
     }
     let groups = cols.div_ceil(pattern.m());
-    let bytes = [groups * pattern.bits() as usize, groups * pattern.n() * bits].map(|bits| bits.div_ceil(8));
+    let bytes = [groups * pattern.n() * bits, groups * pattern.bits() as usize].map(|bits| bits.div_ceil(8));
     for ((name, got, stride), bytes) in rows.into_iter().zip(bytes) {
         if got != want || stride < bytes {
             return Err(Error::Length { name, got: got.min(stride), want: want.max(bytes) });
         }
     }
-    Ok(bytes)
+    Ok(())
+}
+
+/// A codebook as [`crate::nearest16`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Nearest<'a> {
+    /// Names a dtype of 16 bits.
+    pub dtype: &'a str,
+    /// Where the nearest entry changes.
+    pub limits: &'a [u16],
+    /// The code of each range between limits.
+    pub names: &'a [u8],
+    /// Bits of a code: 1 to 8.
+    pub bits: usize,
 }
 
 /// Packs `w` as N:M, with `order` the n of largest magnitude of each group, and codes its slots as [`crate::nearest16`]
@@ -40,23 +53,20 @@ fn check(
 ///
 /// # Errors
 /// As there; shapes do not fit.
-#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn nm_nearest_encode(
     w: Matrix<'_, u16>,
     zero: u64,
     prune: bool,
-    dtype: &str,
     pattern: Pattern,
-    limits: &[u16],
-    names: &[u8],
-    bits: usize,
+    book: Nearest<'_>,
     codes: MatrixMut<'_, u8>,
     values: MatrixMut<'_, u8>,
 ) -> Result<Found> {
+    let Nearest { dtype, limits, names, bits } = book;
     let keys = keys(dtype).ok_or(Error::Value { name: "dtype", at: 0, want: "one of 16 bits" })?;
     let (search, pack) = (Search::new(limits, names, keys, w.items().len())?, stream::packer(bits));
     let order: Option<Order<u16>> = if prune { u16::order(dtype) } else { None };
-    let shapes = [("codes", codes.rows(), codes.cols()), ("values", values.rows(), values.cols())];
+    let shapes = [("values", values.rows(), values.cols()), ("codes", codes.rows(), codes.cols())];
     let step = pattern.tile() * pattern.m();
     check(pattern, w.cols(), bits, shapes, w.rows())?;
     let ranges = par::cut(w.rows(), 1, size_of_val(w.items()));
@@ -99,16 +109,15 @@ fn take<'a>(rest: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
 /// # Errors
 /// Shapes do not fit; a code of a group names no mask.
 pub fn nm_lut_decode<T: Slot>(
-    codes: Matrix<'_, u8>,
+    codes: NmRows<'_>,
     values: Matrix<'_, u8>,
-    pattern: Pattern,
     bits: usize,
     table: &[T],
     mut out: MatrixMut<'_, T>,
 ) -> Result<()> {
-    let (rows, cols, stream) = (out.rows(), out.cols(), out.is_streamed());
-    let shapes = [("codes", codes.rows(), codes.cols()), ("values", values.rows(), values.cols())];
-    check(pattern, cols, bits, shapes, rows)?;
+    let ((rows, cols), pattern, stream) = (codes.shape(), codes.pattern(), out.is_streamed());
+    out.check_shape("out", codes.shape())?;
+    check(pattern, cols, bits, [("values", values.rows(), values.cols())], rows)?;
     let (tables, _) = table.as_chunks::<256>();
     let want = if tables.len() == 1 { 256 } else { rows.saturating_mul(256) };
     if table.len() != want {

@@ -2,32 +2,31 @@
 
 use crate::coo_sort::{Plan, Unsorted};
 use crate::count::count_indices;
-use crate::csr::{self, fits, out_of_range, slots_at, span};
+use crate::csr;
 use crate::item::bound;
-use crate::triplets::Coordinates;
-use crate::{Error, Index, Item, Result, par};
+use crate::views::Coo;
+use crate::views::offsets::{fits, lengths, out_of_range, slots_at, span};
+use crate::{Error, Index, Item, MatrixMut, Result, par};
 use std::ops::Range;
 
 /// Bytes of `out` that are zeroed at once, just before slots fall on them.
 const ZEROED: usize = 1 << 17;
 
-/// Zeroes `out` (`shape`, a block of rows from `first_row`) and puts in the slots, which all lie in the block. Of two
-/// slots in one place the later one stays.
+/// Zeroes `out`, a block of rows from `first_row`, and puts in the slots, which all lie in the block. Of two slots in
+/// one place the later one stays. The shape of `coo` is that of the block.
 ///
 /// # Errors
 /// A row or a column is out of range, or the arrays do not fit together; `out` then holds anything.
 pub fn coo_to_dense<T: Item, I: Index>(
-    row: &[I],
-    col: &[I],
+    coo: Coo<'_, I>,
     slots: &[T],
     first_row: i64,
-    shape: (usize, usize),
-    out: &mut [T],
+    mut out: MatrixMut<'_, T>,
 ) -> Result<()> {
-    let (rows, cols) = shape;
-    fits("out", out.len(), rows.saturating_mul(cols))?;
-    fits("col", col.len(), row.len())?;
-    fits("slots", slots.len(), row.len())?;
+    let (rows, cols) = coo.shape();
+    out.check_shape("out", coo.shape())?;
+    coo.check_slots("slots", slots.len())?;
+    let (row, out) = (coo.row(), out.items_mut());
     if out.is_empty() {
         return row.first().map_or(Ok(()), |&first| Err(out_of_range(0, first, 0)));
     }
@@ -38,13 +37,13 @@ pub fn coo_to_dense<T: Item, I: Index>(
     let in_order = par::map(tasks, |((rows, at), out)| {
         let at = at[0]..at[1];
         let first_row = first_row.checked_add(rows.start as i64);
-        first_row.is_some_and(|first_row| scatter(row, col, slots, at, first_row, cols, out).is_ok())
+        first_row.is_some_and(|first_row| scatter(&coo, slots, at, first_row, out).is_ok())
     });
     if in_order.into_iter().all(|ok| ok) {
         return Ok(());
     }
     // Rows that do not ascend, or an index out of range: one thread, which finds the first.
-    scatter(row, col, slots, 0..row.len(), first_row, cols, out)
+    scatter(&coo, slots, 0..coo.len(), first_row, out)
 }
 
 /// The borders of the slots whose rows fall into consecutive `ranges`, if the rows ascend.
@@ -63,14 +62,13 @@ fn slot_borders<I: Index>(row: &[I], ranges: &[Range<usize>], first_row: i64) ->
 /// Zeroes `out` and puts in the slots of `at`, one run of equal rows after the other. Rows that ascend find their place
 /// freshly zeroed.
 fn scatter<T: Item, I: Index>(
-    row: &[I],
-    col: &[I],
+    coo: &Coo<'_, I>,
     slots: &[T],
     at: Range<usize>,
     first_row: i64,
-    cols: usize,
     out: &mut [T],
 ) -> Result<()> {
+    let (row, col, cols) = (coo.row(), coo.col(), coo.shape().1);
     let rows = out.len() / cols;
     let step = (ZEROED / size_of::<T>()).div_ceil(cols) * cols;
     let mut zeroed = 0;
@@ -104,7 +102,7 @@ pub fn expand_indptr<I: Index>(indptr: &[I], out: &mut [I]) -> Result<()> {
     let place = span(indptr, i64::MAX as usize - 1)?;
     fits("out", out.len(), place.len())?;
     let ranges = par::cut_by(indptr, 1, size_of_val(out));
-    let outs = par::split_mut(out, csr::lengths(indptr, &ranges, place.len())?);
+    let outs = par::split_mut(out, lengths(indptr, &ranges, place.len())?);
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out)| {
         for row in rows {
             let at = slots_at(indptr, row, &place)?;
@@ -155,10 +153,10 @@ pub fn compress_rows<I: Index>(row: &[I], indptr: &mut [I]) -> Result<()> {
 ///
 /// # Errors
 /// A row or a column is out of range, or the arrays do not fit together; `order` then holds anything.
-pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &mut [i64]) -> Result<()> {
-    fits("col", col.len(), row.len())?;
-    fits("order", order.len(), row.len())?;
-    let slots = Unsorted { pairs: Coordinates { row, col }, len: row.len(), slot: |at| at as i64 };
+pub fn coo_order<I: Index>(coo: Coo<'_, I>, order: &mut [i64]) -> Result<()> {
+    coo.check_slots("order", order.len())?;
+    let (row, col, shape) = (coo.row(), coo.col(), coo.shape());
+    let slots = Unsorted { pairs: coo, len: row.len(), slot: |at| at as i64 };
     if let Some(plan) = Plan::new(shape, row.len(), 32) {
         let mut keys = vec![0i32; row.len()];
         return slots.sort(&plan, slots.shares(&plan)?, &mut keys, order, |_, _| true);
@@ -185,21 +183,18 @@ pub fn coo_order<I: Index>(row: &[I], col: &[I], shape: (usize, usize), order: &
 /// # Errors
 /// A row or a column is out of range, or the arrays do not fit together; the outputs then hold anything.
 pub fn coo_to_csr<T: Item, I: Index>(
-    row: &[I],
-    col: &[I],
+    coo: Coo<'_, I>,
     slots: &[T],
-    shape: (usize, usize),
     indptr: &mut [I],
     indices: &mut [I],
     out_slots: &mut [T],
 ) -> Result<()> {
-    let n = row.len();
-    fits("col", col.len(), n)?;
-    fits("slots", slots.len(), n)?;
-    fits("indices", indices.len(), n)?;
-    fits("out_slots", out_slots.len(), n)?;
+    for (name, len) in [("slots", slots.len()), ("indices", indices.len()), ("out_slots", out_slots.len())] {
+        coo.check_slots(name, len)?;
+    }
+    let (row, col, shape, n) = (coo.row(), coo.col(), coo.shape(), coo.len());
     fits("indptr", indptr.len(), shape.0.saturating_add(1))?;
-    let unsorted = Unsorted { pairs: Coordinates { row, col }, len: n, slot: |at: usize| slots[at] };
+    let unsorted = Unsorted { pairs: coo, len: n, slot: |at: usize| slots[at] };
     let plan = Plan::new(shape, n, if size_of::<I>() == 4 { 32 } else { 63 });
     let shares = plan.as_ref().map(|plan| unsorted.shares(plan)).transpose()?;
     indptr[0] = I::default();
@@ -214,7 +209,7 @@ pub fn coo_to_csr<T: Item, I: Index>(
     }
     let (Some(plan), Some(shares)) = (plan, shares) else {
         let mut order = vec![0; n];
-        coo_order(row, col, shape, &mut order)?;
+        coo_order(coo, &mut order)?;
         for (from, (index, slot)) in order.iter().zip(indices.iter_mut().zip(out_slots)) {
             (*index, *slot) = (col[*from as usize], slots[*from as usize]);
         }

@@ -5,11 +5,11 @@
 //! sorted by the bits that are left. Each task deals out a range of the slots, into rooms of its own in each bucket.
 
 use crate::count::{OWN_COUNTS, count_own};
-use crate::csr::out_of_range;
 use crate::item::Word;
 use crate::item::bound;
 use crate::radix::{digits, low, radix};
 use crate::triplets::Pairs;
+use crate::views::offsets::out_of_range;
 use crate::{Error, Index, Result, par};
 use sparsefmt_kernels::prefetch;
 use std::cell::Cell;

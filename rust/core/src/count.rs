@@ -1,6 +1,6 @@
 //! Counting indices, by threads with counts of their own.
 
-use crate::csr::out_of_range;
+use crate::views::offsets::out_of_range;
 use crate::{Index, Result, par};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};

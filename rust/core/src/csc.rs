@@ -2,9 +2,10 @@
 
 use crate::coo_sort::{Plan, Unsorted};
 use crate::count::{Count, add, tiles};
-use crate::csr::{fits, slots_at, span};
 use crate::triplets::Transposed;
-use crate::{Error, Index, Item, Result, TILE, par};
+use crate::views::Csr;
+use crate::views::offsets::{fits, slots_at, span};
+use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::prefetch;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -26,13 +27,12 @@ const MANY: usize = 1 << 18;
 /// Slots that a transposition looks ahead.
 const AHEAD: usize = 16;
 
-/// Counts the nonzero items of every column of `w` (`shape`).
+/// Counts the nonzero items of every column of `w`.
 ///
 /// # Errors
-/// The arrays do not fit together.
-pub fn dense_col_counts<T: Item, I: Index>(w: &[T], zero: u64, shape: (usize, usize), counts: &mut [I]) -> Result<()> {
-    let (rows, cols) = shape;
-    fits("w", w.len(), rows.saturating_mul(cols))?;
+/// There is not a count per column.
+pub fn dense_col_counts<T: Item, I: Index>(w: Matrix<'_, T>, zero: u64, counts: &mut [I]) -> Result<()> {
+    let (rows, cols, w) = (w.rows(), w.cols(), w.items());
     fits("counts", counts.len(), cols)?;
     counts.fill(I::default());
     if w.is_empty() {
@@ -112,41 +112,44 @@ fn columns<'a, T: Item, I: Index>(
     slots: &'a mut [T],
 ) -> Result<Vec<Columns<'a, T, I>>> {
     let place = span(indptr, indices.len().min(slots.len()))?;
-    let lengths = crate::csr::lengths(indptr, &ranges, place.len())?;
+    let lengths = crate::views::offsets::lengths(indptr, &ranges, place.len())?;
     let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
     let slots = par::split_mut(&mut slots[place], lengths);
     Ok(ranges.into_iter().zip(indices.into_iter().zip(slots)).collect())
 }
 
 /// Checks offsets where no loop over slots will.
-fn rises<I: Index>(indptr: &[I], place: &Range<usize>) -> Result<()> {
-    (0..indptr.len() - 1).try_for_each(|at| slots_at(indptr, at, place).map(drop))
+fn rises<I: Index>(csr: &Csr<'_, I>) -> Result<()> {
+    (0..csr.rows()).try_for_each(|row| csr.slots(row).map(drop))
 }
 
-/// Writes the rows and items of the nonzero items of `w` (`shape`, a block of columns), column by column, where
-/// `indptr` says: a slice of `cols + 1` absolute positions in `indices` and `slots`.
+/// Checks that there is a slot per index, and that all are in a row.
+fn is_whole<T, I: Index>(csr: &Csr<'_, I>, slots: &[T]) -> Result<()> {
+    fits("slots", slots.len(), csr.indices().len())?;
+    if csr.place() == (0..slots.len()) { Ok(()) } else { Err(Error::Offsets { name: "indptr", at: 0 }) }
+}
+
+/// Writes the rows and items of the nonzero items of `w`, a block of columns, column by column, where `indptr` says: a
+/// slice of `cols + 1` absolute positions in `indices` and `slots`.
 ///
 /// # Errors
 /// `indptr` falls or points outside, or does not agree with the number of nonzeros.
 pub fn dense_to_csc<T: Item, I: Index>(
-    w: &[T],
+    w: Matrix<'_, T>,
     zero: u64,
-    shape: (usize, usize),
     indptr: &[I],
     indices: &mut [I],
     slots: &mut [T],
 ) -> Result<()> {
-    let (rows, cols) = shape;
-    fits("w", w.len(), rows.saturating_mul(cols))?;
-    fits("indptr", indptr.len(), cols.saturating_add(1))?;
-    let rows = if cols == 0 { 0 } else { rows };
-    let ranges = par::cut_by(indptr, 64, size_of_val(w));
+    fits("indptr", indptr.len(), w.cols().saturating_add(1))?;
+    let rows = if w.cols() == 0 { 0 } else { w.rows() };
+    let ranges = par::cut_by(indptr, 64, size_of_val(w.items()));
     par::run(columns(indptr, ranges, indices, slots)?, |(range, (indices, slots))| {
         let base = indptr[range.start].to_i64() as usize;
         for tile in tiles(range, OPEN) {
             let mut cursors = Cursors::new(indptr, tile.clone(), base);
             for row in 0..rows {
-                let items = &w[row * cols..][tile.clone()];
+                let items = &w.row(row)[tile.clone()];
                 for (part, items) in items.chunks(TILE).enumerate() {
                     let mut bits = [0u8; TILE / 8];
                     let _ = T::nonzero_bits(items, T::mask(zero), &mut bits[..items.len().div_ceil(8)]);
@@ -173,30 +176,25 @@ pub fn dense_to_csc<T: Item, I: Index>(
     })
 }
 
-/// Zeroes `out` (`shape`, a block of rows from `first_row`) and puts every slot that falls into it in its place.
+/// Zeroes `out`, a block of rows from `first_row`, and puts every slot that falls into it in its place. `columns` are
+/// those of csc, viewed as rows.
 ///
 /// # Errors
 /// The arrays do not fit together.
 pub fn csc_to_dense<T: Item, I: Index>(
-    indptr: &[I],
-    indices: &[I],
+    columns: Csr<'_, I>,
     slots: &[T],
     first_row: i64,
-    shape: (usize, usize),
-    out: &mut [T],
+    mut out: MatrixMut<'_, T>,
 ) -> Result<()> {
     /// Columns whose cursors are kept.
     const WIDTH: usize = 512;
-    let (rows, cols) = shape;
-    fits("out", out.len(), rows.saturating_mul(cols))?;
-    fits("indptr", indptr.len(), cols.saturating_add(1))?;
-    fits("slots", slots.len(), indices.len())?;
-    let place = span(indptr, indices.len())?;
-    if place != (0..indices.len()) {
-        return Err(Error::Offsets { name: "indptr", at: 0 });
-    }
+    let (rows, cols, indices) = (out.rows(), columns.rows(), columns.indices());
+    out.check_shape("out", (rows, cols))?;
+    is_whole(&columns, slots)?;
+    let out = out.items_mut();
     if out.is_empty() {
-        return rises(indptr, &place);
+        return rises(&columns);
     }
     let height = ((1 << 18) / (size_of::<T>() * cols.min(WIDTH))).max(1);
     let ranges = par::cut(rows, 1, size_of_val(out) + size_of_val(slots));
@@ -206,7 +204,7 @@ pub fn csc_to_dense<T: Item, I: Index>(
             let top = first_row.saturating_add(range.start as i64);
             let mut next = [0; WIDTH];
             for (next, col) in next.iter_mut().zip(tile.clone()) {
-                let at = slots_at(indptr, col, &place)?;
+                let at = columns.slots(col)?;
                 *next = at.start + indices[at].partition_point(|row| row.to_i64() < top);
             }
             for (block, out) in out.chunks_mut(height * cols).enumerate() {
@@ -216,7 +214,7 @@ pub fn csc_to_dense<T: Item, I: Index>(
                     row[tile.clone()].fill(T::default());
                 }
                 for (next, col) in next.iter_mut().zip(tile.clone()) {
-                    let end = slots_at(indptr, col, &place)?.end;
+                    let end = columns.slots(col)?.end;
                     let left = (*next).min(end)..end;
                     let inside = indices[left.clone()].iter().zip(&slots[left]);
                     for (row, &slot) in inside.map(|(row, slot)| (row.to_i64(), slot)).take_while(|at| at.0 < bottom) {
@@ -234,9 +232,9 @@ pub fn csc_to_dense<T: Item, I: Index>(
 }
 
 /// How to transpose by sorting, where columns are so many that they could not all be written at once.
-fn sorting<I: Index>(indptr: &[I], out_indptr: &[I], slots: usize, bits: u32) -> Option<Plan> {
-    let many = out_indptr.len() > OUTSIDE && slots > MANY;
-    let plan = many.then(|| Plan::new((out_indptr.len() - 1, indptr.len() - 1), slots, bits)).flatten();
+fn sorting(rows: usize, cols: usize, slots: usize, bits: u32) -> Option<Plan> {
+    let many = cols >= OUTSIDE && slots > MANY;
+    let plan = many.then(|| Plan::new((cols, rows), slots, bits)).flatten();
     plan.map(Plan::with_ascending_columns)
 }
 
@@ -245,28 +243,26 @@ fn sorting<I: Index>(indptr: &[I], out_indptr: &[I], slots: usize, bits: u32) ->
 /// # Errors
 /// `out_indptr` does not agree with the indices, or these do not ascend; the outputs then hold anything.
 pub fn csr_transpose<T: Item, I: Index>(
-    indptr: &[I],
-    indices: &[I],
+    csr: Csr<'_, I>,
     slots: &[T],
     out_indptr: &[I],
     out_indices: &mut [I],
     out_slots: &mut [T],
 ) -> Result<()> {
-    let all = 0..indices.len();
-    fits("slots", slots.len(), all.len())?;
-    fits("out_indices", out_indices.len(), all.len())?;
+    is_whole(&csr, slots)?;
+    let (indices, all) = (csr.indices(), csr.place());
     fits("out_slots", out_slots.len(), all.len())?;
-    for (name, indptr) in [("indptr", indptr), ("out_indptr", out_indptr)] {
-        if span(indptr, all.len())? != all {
-            return Err(Error::Offsets { name, at: 0 });
-        }
+    fits("out_indices", out_indices.len(), all.len())?;
+    if span(out_indptr, all.len())? != all {
+        return Err(Error::Offsets { name: "out_indptr", at: 0 });
     }
-    if out_indptr.len() == 1 {
-        return rises(indptr, &all);
+    let cols = out_indptr.len() - 1;
+    if cols == 0 {
+        return rises(&csr);
     }
-    if let Some(plan) = sorting(indptr, out_indptr, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
-        rises(out_indptr, &all)?;
-        let unsorted = Unsorted { pairs: Transposed { indptr, indices }, len: all.len(), slot: |at: usize| slots[at] };
+    if let Some(plan) = sorting(csr.rows(), cols, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
+        (0..cols).try_for_each(|col| slots_at(out_indptr, col, &all).map(drop))?;
+        let unsorted = Unsorted { pairs: Transposed(csr), len: all.len(), slot: |at: usize| slots[at] };
         return unsorted.sort(&plan, unsorted.shares(&plan)?, out_indices, out_slots, |col, at: Range<usize>| {
             match out_indptr.get(col..col + 2) {
                 Some(&[low, high]) => low.to_i64() <= at.start as i64 && at.end as i64 <= high.to_i64(),
@@ -282,8 +278,8 @@ pub fn csr_transpose<T: Item, I: Index>(
         let (out_indices, out_slots) = (&mut out_indices[..len], &mut out_slots[..len]);
         for tile in tiles(range, CURSORS) {
             let mut cursors = Cursors::new(out_indptr, tile.clone(), base);
-            for row in 0..indptr.len() - 1 {
-                let at = slots_at(indptr, row, &all)?;
+            for row in 0..csr.rows() {
+                let at = csr.slots(row)?;
                 let before = indices[at.clone()].partition_point(|col| col.to_i64() < tile.start as i64);
                 let at = at.start + before..at.end;
                 for (i, (&col, &slot)) in indices[at.clone()].iter().zip(&slots[at.clone()]).enumerate() {

@@ -1,7 +1,10 @@
 //! Compressed sparse rows.
 
-use crate::{Error, Index, Item, Kernels, Result, TILE, par};
+use crate::views::Csr;
+use crate::views::offsets::{fits, lengths, out_of_range, slots_of, span};
+use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::{Isa, prefetch_ahead};
+use std::ops::Range;
 
 /// One slot in as many columns is taken by its index; more are faster compressed.
 const SPARSE: usize = 8;
@@ -27,18 +30,18 @@ fn count<T: Item>(items: &[T], zero: T) -> usize {
     items.chunks(TILE).map(|tile| T::nonzero_bits(tile, zero, &mut bits[..tile.len().div_ceil(8)])).sum()
 }
 
-/// Counts the nonzero items of every row of `w` (`counts.len()` rows).
+/// Counts the nonzero items of every row of `w`.
 ///
 /// # Errors
-/// `w` is no whole number of rows.
-pub fn dense_row_counts<T: Item, I: Index>(w: &[T], zero: u64, counts: &mut [I]) -> Result<()> {
-    let cols = columns(w.len(), counts.len())?;
-    let ranges = par::cut(counts.len(), 1, size_of_val(w));
+/// There is not a count per row.
+pub fn dense_row_counts<T: Item, I: Index>(w: Matrix<'_, T>, zero: u64, counts: &mut [I]) -> Result<()> {
+    fits("counts", counts.len(), w.rows())?;
+    let ranges = par::cut(counts.len(), 1, size_of_val(w.items()));
     let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
     let tasks = ranges.into_iter().zip(outs).collect();
     par::run(tasks, |(rows, counts)| {
         for (row, out) in rows.zip(counts) {
-            *out = I::cut(count(&w[row * cols..][..cols], T::mask(zero)));
+            *out = I::cut(count(w.row(row), T::mask(zero)));
         }
         Ok(())
     })
@@ -50,33 +53,21 @@ pub(crate) fn columns(len: usize, rows: usize) -> Result<usize> {
     if cols * rows == len { Ok(cols) } else { Err(Error::Length { name: "w", got: len, want: cols * rows }) }
 }
 
-/// The slots of the rows of `offsets`, as a range inside `0..len`.
-pub(crate) fn span<I: Index>(offsets: &[I], len: usize) -> Result<std::ops::Range<usize>> {
-    let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
-        return Err(Error::Length { name: "indptr", got: 0, want: 1 });
-    };
-    match (first.below(len + 1), last.below(len + 1)) {
-        (Some(first), Some(last)) if first <= last => Ok(first..last),
-        _ => Err(Error::Offsets { name: "indptr", at: offsets.len() - 1 }),
-    }
-}
-
 /// Writes the columns and items of the nonzero items of `w`, row by row, where `indptr` says: a slice of `rows + 1`
 /// absolute positions in `indices` and `slots`.
 ///
 /// # Errors
 /// `indptr` falls or points outside, or does not agree with the number of nonzeros.
 pub fn dense_to_csr<T: Item, I: Index>(
-    w: &[T],
+    w: Matrix<'_, T>,
     zero: u64,
     indptr: &[I],
     indices: &mut [I],
     slots: &mut [T],
 ) -> Result<()> {
-    let rows = indptr.len().saturating_sub(1);
-    let cols = columns(w.len(), rows)?;
+    fits("indptr", indptr.len(), w.rows().saturating_add(1))?;
     let place = span(indptr, indices.len().min(slots.len()))?;
-    let ranges = par::cut(rows, 1, size_of_val(w));
+    let ranges = par::cut(w.rows(), 1, size_of_val(w.items()));
     let lengths = lengths(indptr, &ranges, place.len())?;
     let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
     let slots = par::split_mut(&mut slots[place], lengths);
@@ -85,7 +76,7 @@ pub fn dense_to_csr<T: Item, I: Index>(
         let mut written = 0;
         for row in rows {
             let end = written + slots_of(indptr, row)?;
-            for (tile, items) in w[row * cols..][..cols].chunks(TILE).enumerate() {
+            for (tile, items) in w.row(row).chunks(TILE).enumerate() {
                 let mut bits = [0u8; TILE / 8];
                 let bits = &mut bits[..items.len().div_ceil(8)];
                 let count = T::nonzero_bits(items, T::mask(zero), bits);
@@ -125,34 +116,25 @@ pub(crate) fn take_items<T: Item, I: Index>(
     count
 }
 
-/// Zeroes `out` (`shape`, a block of rows) and puts every slot in its place. `indptr` is the slice for these rows.
+/// Zeroes `out` and puts every slot in its place.
 ///
 /// # Errors
 /// An index is out of range, or the arrays do not fit together; `out` then holds anything.
-pub fn csr_to_dense<T: Item, I: Index>(
-    indptr: &[I],
-    indices: &[I],
-    slots: &[T],
-    shape: (usize, usize),
-    out: &mut [T],
-) -> Result<()> {
-    let (rows, cols) = shape;
-    fits("out", out.len(), rows.saturating_mul(cols))?;
-    fits("indptr", indptr.len(), rows.saturating_add(1))?;
-    let place = span(indptr, indices.len().min(slots.len()))?;
-    let ranges = par::cut_by(indptr, 1, size_of_val(out) + size_of_val(&slots[place.clone()]));
-    let stream = is_streamed(out);
+pub fn csr_to_dense<T: Item, I: Index>(csr: Csr<'_, I>, slots: &[T], mut out: MatrixMut<'_, T>) -> Result<()> {
+    out.check_shape("out", (csr.rows(), csr.cols()))?;
+    csr.check_slots(slots.len())?;
+    let (cols, place, stream) = (csr.cols(), csr.place(), out.is_streamed());
+    let ranges = csr.cut(1, size_of_val(out.items_mut()) + size_of_val(&slots[place.clone()]));
     let buffered = stream && cols * size_of::<T>() <= ROW_BUFFER;
-    let outs = par::split_mut(out, ranges.iter().map(|rows| rows.len() * cols));
+    let outs = out.split(&ranges);
     let at_once = Kernels::active().isa() >= Isa::Avx512 && size_of::<T>() <= 8;
-    par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {
-        let first = rows.start;
-        let mut buffer = RowBuffer::new(if buffered { cols } else { 0 }, out);
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut out): (Range<usize>, MatrixMut<'_, T>)| {
+        let mut buffer = RowBuffer::new(if buffered { cols } else { 0 }, out.items_mut());
         Kernels::nontemporal(stream, |streamed| {
-            for row in rows {
-                let out = &mut out[(row - first) * cols..][..cols];
-                let at = slots_at(indptr, row, &place)?;
-                let (indices, slots) = (&indices[at.clone()], &slots[at.clone()]);
+            for (i, row) in rows.enumerate() {
+                let out = out.row_mut(i);
+                let at = csr.slots(row)?;
+                let (indices, slots) = (&csr.indices()[at.clone()], &slots[at.clone()]);
                 if at_once
                     && indices.len() > cols / MANY
                     && I::narrow(indices).is_some_and(|indices| T::place(streamed, indices, slots, out))
@@ -225,57 +207,4 @@ pub(crate) fn scatter<T: Item, I: Index>(
         }
     }
     Ok(())
-}
-
-/// Whether an output is so large that it is written past the caches: it would push out everything, itself included.
-pub(crate) fn is_streamed<T>(out: &[T]) -> bool {
-    size_of_val(out) >= 64 << 20
-}
-
-/// The error for an index that is not in `0..bound`.
-#[cold]
-pub(crate) fn out_of_range<I: Index>(at: usize, got: I, bound: usize) -> Error {
-    Error::Index { at, got: got.to_i64(), bound }
-}
-
-/// Checks a length.
-pub(crate) fn fits(name: &'static str, got: usize, want: usize) -> Result<()> {
-    if got == want { Ok(()) } else { Err(Error::Length { name, got, want }) }
-}
-
-/// Where the slots of `row` are, as a range inside `place`.
-#[inline]
-pub(crate) fn slots_at<I: Index>(
-    indptr: &[I],
-    row: usize,
-    place: &std::ops::Range<usize>,
-) -> Result<std::ops::Range<usize>> {
-    match (indptr[row].below(place.end + 1), indptr[row + 1].below(place.end + 1)) {
-        (Some(low), Some(high)) if place.start <= low && low <= high => Ok(low..high),
-        _ => Err(Error::Offsets { name: "indptr", at: row }),
-    }
-}
-
-/// The number of slots in `row`.
-pub(crate) fn slots_of<I: Index>(indptr: &[I], row: usize) -> Result<usize> {
-    let (low, high) = (indptr[row].to_i64(), indptr[row + 1].to_i64());
-    high.checked_sub(low)
-        .and_then(|count| usize::try_from(count).ok())
-        .ok_or(Error::Offsets { name: "indptr", at: row })
-}
-
-/// The numbers of slots in consecutive ranges of rows, whose sum is `total`.
-pub(crate) fn lengths<I: Index>(indptr: &[I], ranges: &[std::ops::Range<usize>], total: usize) -> Result<Vec<usize>> {
-    let mut sum = 0;
-    let mut lengths = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        let length = usize::try_from(indptr[range.end].to_i64().wrapping_sub(indptr[range.start].to_i64()))
-            .map_err(|_| Error::Offsets { name: "indptr", at: range.start })?;
-        sum += length;
-        if sum > total {
-            return Err(Error::Offsets { name: "indptr", at: range.start });
-        }
-        lengths.push(length);
-    }
-    Ok(lengths)
 }

@@ -1,7 +1,8 @@
 //! Steps between two arrays in the order of their values, modulo the width of an item.
 
-use crate::csr::{fits, lengths, slots_at, span, take_items};
+use crate::csr::take_items;
 use crate::gap::{each_column, each_tile, push_gaps};
+use crate::views::offsets::{fits, lengths, slots_at, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
 

@@ -1,7 +1,8 @@
 //! Gaps: rows as csr, columns as differences minus one, in bytes; 255 means "255 more".
 
 use crate::check::{Fault, Finding, choose};
-use crate::csr::{columns, fits, lengths, out_of_range, slots_at, slots_of, span, take_items};
+use crate::csr::{columns, take_items};
+use crate::views::offsets::{fits, lengths, out_of_range, slots_at, slots_of, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
 

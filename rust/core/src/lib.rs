@@ -38,6 +38,7 @@ mod single_pass;
 mod sort_f32;
 mod stream;
 mod triplets;
+pub mod views;
 
 /// The most columns of a row that are worked on at once: their bits and items stay in the first-level cache. A multiple
 /// of 8, so that every tile starts on a byte of bits.
@@ -46,7 +47,7 @@ pub(crate) const TILE: usize = 2048;
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
 pub use checksum::{xxh3_128, xxh3_blocks};
-pub use clustered::{Found, nm_lut_decode, nm_nearest_encode};
+pub use clustered::{Found, Nearest, nm_lut_decode, nm_nearest_encode};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
 pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
 pub use count::count_indices;
@@ -67,3 +68,4 @@ pub use single_pass::{dense_sample, dense_to_csr_within};
 pub use sort_f32::{range_sums, sort_f32};
 pub use sparsefmt_kernels::{Isa, Kernels};
 pub use stream::{pack_stream, stream_padding, unpack_stream};
+pub use views::{BitRows, Coo, Csr};

@@ -42,6 +42,11 @@ impl<'a, T> Matrix<'a, T> {
         self.items
     }
 
+    /// Checks rows and columns.
+    pub(crate) fn check_shape(&self, name: &'static str, shape: (usize, usize)) -> Result<()> {
+        check_shape(name, (self.rows, self.cols), shape)
+    }
+
     /// The items of one row.
     pub(crate) fn row(&self, row: usize) -> &'a [T] {
         &self.items[row * self.cols..][..self.cols]
@@ -78,9 +83,14 @@ impl<'a, T> MatrixMut<'a, T> {
         self.cols
     }
 
-    /// Whether it is so large that it is written past the caches.
+    /// Checks rows and columns.
+    pub(crate) fn check_shape(&self, name: &'static str, shape: (usize, usize)) -> Result<()> {
+        check_shape(name, (self.rows, self.cols), shape)
+    }
+
+    /// Whether it is so large that it is written past the caches: it would push out everything, itself included.
     pub(crate) fn is_streamed(&self) -> bool {
-        crate::csr::is_streamed(self.items)
+        size_of_val(self.items) >= 64 << 20
     }
 
     /// All items.
@@ -110,5 +120,13 @@ fn check(name: &'static str, len: usize, rows: usize, cols: usize) -> Result<()>
     match rows.checked_mul(cols) {
         Some(want) if want == len => Ok(()),
         want => Err(Error::Length { name, got: len, want: want.unwrap_or(usize::MAX) }),
+    }
+}
+
+fn check_shape(name: &'static str, got: (usize, usize), want: (usize, usize)) -> Result<()> {
+    match (got.0 == want.0, got.1 == want.1) {
+        (true, true) => Ok(()),
+        (false, _) => Err(Error::Length { name, got: got.0, want: want.0 }),
+        _ => Err(Error::Length { name, got: got.1, want: want.1 }),
     }
 }

@@ -2,7 +2,8 @@
 //! task before where their output begins, and fill from the cache.
 
 use crate::bsr::Block;
-use crate::csr::{columns, take_items};
+use crate::csr::take_items;
+use crate::views::offsets::fits;
 use crate::{Error, Index, Item, Matrix, Result, TILE, par};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,9 +114,9 @@ pub(crate) fn pieces(lines: usize, bytes: usize) -> Vec<Range<usize>> {
 /// there is room for all; else the two hold anything. Gives the number of nonzero items.
 ///
 /// # Errors
-/// `w` is no whole number of rows, or there is no `indptr`.
+/// `indptr` does not have an entry more than there are rows.
 pub fn dense_to_csr_within<T: Item, I: Index>(
-    w: &[T],
+    w: Matrix<'_, T>,
     zero: u64,
     indptr: &mut [I],
     indices: &mut [I],
@@ -125,7 +126,8 @@ pub fn dense_to_csr_within<T: Item, I: Index>(
         return Err(Error::Length { name: "indptr", got: 0, want: 1 });
     };
     *first = I::default();
-    let cols = columns(w.len(), ends.len())?;
+    fits("indptr", ends.len(), w.rows())?;
+    let cols = w.cols();
     let ranges = pieces(ends.len(), cols * size_of::<T>());
     let ends = par::split_mut(ends, ranges.iter().map(ExactSizeIterator::len));
     let turns = Turns::new(Room::new(indices, slots, 1));
@@ -137,7 +139,7 @@ pub fn dense_to_csr_within<T: Item, I: Index>(
             let mut bits = vec![0; rows.len() * row_bytes];
             let mut count = 0;
             for (i, end) in ends.iter_mut().enumerate() {
-                let row = &w[(rows.start + i) * cols..][..cols];
+                let row = w.row(rows.start + i);
                 count += T::nonzero_bits(row, T::mask(zero), &mut bits[i * row_bytes..][..row_bytes]);
                 *end = I::cut(count);
             }
@@ -145,7 +147,7 @@ pub fn dense_to_csr_within<T: Item, I: Index>(
             let (indices, slots) = part.unwrap_or_default();
             let mut written = 0;
             for (i, end) in ends.iter_mut().enumerate() {
-                let row = &w[(rows.start + i) * cols..][..cols];
+                let row = w.row(rows.start + i);
                 let tiles = row.chunks(TILE).zip(bits[i * row_bytes..][..row_bytes].chunks(TILE / 8)).enumerate();
                 for (tile, (items, bits)) in tiles {
                     let (Some(indices), Some(slots)) = (indices.get_mut(written..), slots.get_mut(written..)) else {

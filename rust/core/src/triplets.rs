@@ -1,6 +1,6 @@
 //! Where rows and columns of slots come from.
 
-use crate::csr::slots_at;
+use crate::views::{Coo, Csr};
 use crate::{Error, Index, Result};
 use std::ops::Range;
 
@@ -13,45 +13,35 @@ pub(crate) trait Pairs<I>: Sync {
     fn rows(&self) -> &[I];
 }
 
-/// Coordinates.
-pub(crate) struct Coordinates<'a, I> {
-    pub(crate) row: &'a [I],
-    pub(crate) col: &'a [I],
-}
-
-impl<I: Index> Pairs<I> for Coordinates<'_, I> {
+impl<I: Index> Pairs<I> for Coo<'_, I> {
     #[inline]
     fn each(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()> {
-        for (at, (&r, &c)) in range.clone().zip(self.row[range.clone()].iter().zip(&self.col[range])) {
+        for (at, (&r, &c)) in range.clone().zip(self.row()[range.clone()].iter().zip(&self.col()[range])) {
             take(at, r, c)?;
         }
         Ok(())
     }
 
     fn rows(&self) -> &[I] {
-        self.row
+        self.row()
     }
 }
 
 /// Csr, whose columns count as rows and whose rows as columns.
-pub(crate) struct Transposed<'a, I> {
-    pub(crate) indptr: &'a [I],
-    pub(crate) indices: &'a [I],
-}
+pub(crate) struct Transposed<'a, I>(pub(crate) Csr<'a, I>);
 
 impl<I: Index> Pairs<I> for Transposed<'_, I> {
     #[inline]
     fn each(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()> {
-        let all = 0..self.indices.len();
-        let first = self.indptr.partition_point(|offset| offset.to_i64() <= range.start as i64).saturating_sub(1);
+        let first = self.0.indptr().partition_point(|offset| offset.to_i64() <= range.start as i64).saturating_sub(1);
         let mut next = range.start;
-        for row in first..self.indptr.len() - 1 {
+        for row in first..self.0.rows() {
             if next >= range.end {
                 break;
             }
-            let at = slots_at(self.indptr, row, &all)?;
+            let at = self.0.slots(row)?;
             let at = at.start.max(next)..at.end.min(range.end);
-            for (at, &col) in at.clone().zip(self.indices.get(at.clone()).unwrap_or_default()) {
+            for (at, &col) in at.clone().zip(self.0.indices().get(at.clone()).unwrap_or_default()) {
                 take(at, col, I::cut(row))?;
             }
             next = at.end.max(next);
@@ -60,6 +50,6 @@ impl<I: Index> Pairs<I> for Transposed<'_, I> {
     }
 
     fn rows(&self) -> &[I] {
-        self.indices
+        self.0.indices()
     }
 }

@@ -2,9 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sparsefmt::bsr::{self, Block, Bsr, Csr};
-use sparsefmt::nm::{self, Order, Pattern, Ranked};
-use sparsefmt::{Error, Index, Matrix, MatrixMut};
+use sparsefmt::bsr::{self, Block, Blocks};
+use sparsefmt::nm::{self, NmRows, Order, Pattern, Ranked};
+use sparsefmt::{Csr, Error, Index, Matrix, MatrixMut};
 
 fn pattern() -> impl Strategy<Value = Pattern> {
     (1usize..=32).prop_flat_map(|m| (1..=m).prop_map(move |n| Pattern::new(n, m).expect("1 <= n <= m <= 32")))
@@ -47,18 +47,22 @@ fn order(name: &str) -> Order<u16> {
     u16::order(name).expect("a dtype of two bytes")
 }
 
-fn nm_from_csr<I: Index>(arrays: (&[I], &[I], &[u16]), pattern: Pattern, cols: usize) -> Result<(), Error> {
-    let rows = arrays.0.len().saturating_sub(1);
+fn nm_from_csr<I: Index>((csr, slots): (Csr<'_, I>, &[u16]), pattern: Pattern) -> Result<(), Error> {
+    let rows = csr.rows();
     let (mut codes, mut out) = (vec![1u8; rows * 40], vec![1u16; rows * 80]);
     let (codes, out) = (matrix_mut(&mut codes, rows), matrix_mut(&mut out, rows));
-    nm::from_csr(arrays, pattern, cols, codes, out).map(drop)
+    nm::from_csr(csr, slots, pattern, codes, out).map(drop)
 }
 
-fn bsr_from_csr<I: Index>(csr: Csr<'_, u16, I>, block: Block, out_indptr: &[i32]) -> [Result<(), Error>; 2] {
-    let mut counts = vec![1i32; csr.indptr.len().saturating_sub(1).div_ceil(block.r)];
+fn bsr_from_csr<I: Index>(
+    (csr, slots): (Csr<'_, I>, &[u16]),
+    block: Block,
+    out_indptr: &[i32],
+) -> [Result<(), Error>; 2] {
+    let mut counts = vec![1i32; csr.rows().div_ceil(block.r)];
     let (mut indices, mut blocks) = (vec![1i32; 30], vec![1u16; 900]);
-    let counted = bsr::csr_block_counts(csr, block, &mut counts);
-    [counted, bsr::from_csr(csr, block, out_indptr, &mut indices, &mut blocks)]
+    let counted = bsr::csr_block_counts(csr, slots, block, &mut counts);
+    [counted, bsr::from_csr(csr, slots, block, out_indptr, &mut indices, &mut blocks)]
 }
 
 proptest! {
@@ -87,26 +91,25 @@ proptest! {
         cols in 0usize..200, indptr in offsets(50), room in 0usize..60,
     ) {
         let (codes, slots) = (matrix(&codes, rows), matrix(&slots, rows));
-        let _ = nm::check(codes, slots, pattern, cols);
+        for cols in [usize::MAX, 1 << 40].into_iter().filter(|_| rows > 0) {
+            prop_assert!(NmRows::new(codes, pattern, (rows, cols)).is_err());
+        }
+        let Ok(nm) = NmRows::new(codes, pattern, (rows, cols)) else { return Ok(()) };
+        let _ = nm::check(nm, slots);
         let mut out = vec![1; rows * cols];
-        let decoded = nm::decode(codes, slots, pattern, matrix_mut(&mut out, rows));
+        let decoded = nm::decode(nm, slots, matrix_mut(&mut out, rows));
         let mut counts = vec![1i32; rows];
-        let counted = nm::row_counts(codes, slots, pattern, cols, &mut counts);
+        let counted = nm::row_counts(nm, slots, &mut counts);
         prop_assert!(rows * cols == 0 || decoded == counted);
         let (mut indices, mut out) = (vec![1i32; room], vec![1u16; room]);
-        let _ = nm::to_csr(codes, slots, pattern, cols, (&indptr, &mut indices, &mut out));
+        let _ = nm::to_csr(nm, slots, &indptr, &mut indices, &mut out);
         if counted.is_ok() {
             let mut indptr = vec![0];
             counts.iter().for_each(|count| indptr.push(indptr[indptr.len() - 1] + count));
             let stored = indptr[rows] as usize;
             let (mut indices, mut out) = (vec![1i32; stored], vec![1u16; stored]);
-            let outs = (&indptr[..], &mut indices[..], &mut out[..]);
-            prop_assert_eq!(nm::to_csr(codes, slots, pattern, cols, outs), Ok(()));
+            prop_assert_eq!(nm::to_csr(nm, slots, &indptr, &mut indices, &mut out), Ok(()));
             prop_assert!(out.iter().all(|&item| item != 0) && indices.iter().all(|&c| (c as usize) < cols));
-        }
-        for cols in [usize::MAX, 1 << 40].into_iter().filter(|_| rows > 0) {
-            prop_assert!(nm::check(codes, slots, pattern, cols).is_err());
-            prop_assert!(nm::row_counts(codes, slots, pattern, cols, &mut counts).is_err());
         }
     }
 
@@ -118,11 +121,15 @@ proptest! {
         let huge = Block::new(1 << 40, 1 << 20).expect("can be counted");
         for block in [Block::new(r, c).expect("not empty"), huge] {
             for cols in [cols, usize::MAX >> 1] {
-                let _ = nm_from_csr((&indptr, &indices, &slots), pattern, cols);
-                let _ = bsr_from_csr(Csr { indptr: &indptr, indices: &indices, slots: &slots, cols }, block, &out_indptr);
+                if let Ok(csr) = Csr::of_cols(&indptr, &indices, cols) {
+                    let _ = nm_from_csr((csr, &slots), pattern);
+                    let _ = bsr_from_csr((csr, &slots), block, &out_indptr);
+                }
                 let (indptr, indices) = (wide(&indptr), wide(&indices));
-                let _ = nm_from_csr((&indptr, &indices, &slots), pattern, cols);
-                let _ = bsr_from_csr(Csr { indptr: &indptr, indices: &indices, slots: &slots, cols }, block, &out_indptr);
+                if let Ok(csr) = Csr::of_cols(&indptr, &indices, cols) {
+                    let _ = nm_from_csr((csr, &slots), pattern);
+                    let _ = bsr_from_csr((csr, &slots), block, &out_indptr);
+                }
             }
         }
     }
@@ -136,13 +143,13 @@ proptest! {
         prop_assert_eq!(bsr::block_counts(w, zero, block, &mut vec![1i32; rows.div_ceil(r)]), Ok(()));
         let (mut out_indices, mut out) = (vec![1i32; 50], vec![1u16; 300]);
         let _ = bsr::from_dense(w, zero, block, &indptr, &mut out_indices, &mut out);
-        let bsr = Bsr { indptr: &indptr, indices: &indices, blocks: &blocks, block };
         let rows = indptr.len().saturating_sub(1) * r;
         for rows in [rows, rows.saturating_sub(1)] {
-            let _ = bsr::to_dense(bsr, matrix_mut(&mut vec![1; rows * cols], rows));
-            let _ = bsr::row_counts(bsr, (rows, cols), &mut vec![1i32; rows]);
+            let Ok(bsr) = Blocks::new(&indptr, &indices, block, (rows, cols)) else { continue };
+            let _ = bsr::to_dense(bsr, &blocks, matrix_mut(&mut vec![1; rows * cols], rows));
+            let _ = bsr::row_counts(bsr, &blocks, &mut vec![1i32; rows]);
             out_indptr.resize(rows + 1, out_indptr.last().copied().unwrap_or(0));
-            let _ = bsr::to_csr(bsr, cols, &out_indptr, &mut out_indices, &mut out);
+            let _ = bsr::to_csr(bsr, &blocks, &out_indptr, &mut out_indices, &mut out);
         }
     }
 }
@@ -159,10 +166,10 @@ fn round_trip(pattern: Pattern, w: &[u16], cols: usize) {
     let outs = (matrix_mut(&mut same_codes, 2), matrix_mut(&mut same_slots, 2));
     nm::prune_encode(matrix(w, 2), u64::MAX, order, pattern, outs.0, outs.1).expect("shapes fit");
     assert!(codes == same_codes && slots == same_slots, "{pattern:?}, {cols} columns");
-    let packed = (matrix(&codes, 2), matrix(&slots, 2));
-    assert_eq!(nm::check(packed.0, packed.1, pattern, cols), Ok(None));
+    let packed = NmRows::new(matrix(&codes, 2), pattern, (2, cols)).expect("rows are long enough");
+    assert_eq!(nm::check(packed, matrix(&slots, 2)), Ok(None));
     let mut out = vec![3; w.len()];
-    nm::decode(packed.0, packed.1, pattern, matrix_mut(&mut out, 2)).expect("codes are good");
+    nm::decode(packed, matrix(&slots, 2), matrix_mut(&mut out, 2)).expect("codes are good");
     assert!(out == pruned, "{pattern:?}, {cols} columns");
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sparsefmt::Index;
+use sparsefmt::{BitRows, Coo, Csr, Error, Index, Matrix, MatrixMut};
 
 /// Values that offsets and indices should have, and those that they should never have.
 fn value() -> impl Strategy<Value = i64> {
@@ -82,29 +82,48 @@ fn call<I: Index>(mut h: Hostile, cast: impl Fn(i64) -> I) {
     let (mut out, mut out_bits, mut out_offsets) = (h.items.clone(), h.bits.clone(), offsets.clone());
     let (out_indices, out_slots) = (&mut out_indices[..], &mut out_slots[..]);
 
-    drop(sparsefmt::dense_row_counts(&h.items, 1, &mut out_offsets));
-    drop(sparsefmt::dense_to_csr(&h.items, 1, &offsets, out_indices, out_slots));
-    drop(sparsefmt::csr_to_dense(&offsets, &indices, &slots, h.shape, &mut out));
-    drop(sparsefmt::dense_col_counts(&h.items, 1, h.shape, &mut out_offsets));
-    drop(sparsefmt::dense_to_csc(&h.items, 1, h.shape, &more_offsets, out_indices, out_slots));
-    drop(sparsefmt::csc_to_dense(&more_offsets, &indices, &slots, h.first_row, h.shape, &mut out));
+    let (shape, stride) = (h.shape, h.stride);
+    let csr = Csr::new(&offsets, &indices, shape);
+    let coo = Coo::new(&indices, &more_indices, shape);
+    let rows_of_bits = Matrix::new("bits", &h.bits, rows, stride);
+    let bits = rows_of_bits.clone().and_then(|bits| BitRows::new(bits, &offsets, cols));
+    if let Ok(w) = Matrix::new("w", &h.items, rows, cols) {
+        drop(sparsefmt::dense_row_counts(w, 1, &mut out_offsets));
+        drop(sparsefmt::dense_to_csr(w, 1, &offsets, out_indices, out_slots));
+        drop(sparsefmt::dense_col_counts(w, 1, &mut out_offsets));
+        drop(sparsefmt::dense_to_csc(w, 1, &more_offsets, out_indices, out_slots));
+        let mut counts = vec![I::default(); rows.min(20)];
+        let _ = MatrixMut::new("bits", &mut out_bits, rows, stride)
+            .and_then(|bits| sparsefmt::dense_to_bits(w, 1, bits, &mut counts));
+        let _ = bits.clone().and_then(|bits| sparsefmt::bits_gather(w, bits, out_slots));
+    }
+    if let Ok(csr) = csr {
+        let _ = dense(&mut out, shape).and_then(|out| sparsefmt::csr_to_dense(csr, &slots, out));
+        drop(sparsefmt::csr_transpose(csr, &slots, &more_offsets, out_indices, out_slots));
+        let _ = dense(&mut out_bits, (rows, stride)).and_then(|bits| sparsefmt::csr_to_bits(csr, bits));
+    }
+    if let (Ok(columns), Ok(out)) = (Csr::of_cols(&more_offsets, &indices, rows), dense(&mut out, shape)) {
+        drop(sparsefmt::csc_to_dense(columns, &slots, h.first_row, out));
+    }
+    if let Ok(coo) = coo {
+        let _ = dense(&mut out, shape).and_then(|out| sparsefmt::coo_to_dense(coo, &slots, h.first_row, out));
+        drop(sparsefmt::coo_order(coo, &mut h.indices.clone()));
+        drop(sparsefmt::coo_to_csr(coo, &slots, &mut out_offsets, out_indices, out_slots));
+        drop(sparsefmt::coo_check(coo));
+    }
+    if let Ok(bits) = bits {
+        let _ = dense(&mut out, shape).and_then(|out| sparsefmt::bits_to_dense(bits, &slots, out));
+        drop(sparsefmt::bits_to_indices(bits, out_indices));
+    }
     drop(sparsefmt::count_indices(&indices, &mut out_offsets));
-    drop(sparsefmt::csr_transpose(&offsets, &indices, &slots, &more_offsets, out_indices, out_slots));
-    drop(sparsefmt::coo_to_dense(&indices, &more_indices, &slots, h.first_row, h.shape, &mut out));
     drop(sparsefmt::expand_indptr(&offsets, out_indices));
     drop(sparsefmt::compress_rows(&indices, &mut out_offsets));
-    drop(sparsefmt::coo_order(&indices, &more_indices, h.shape, &mut h.indices.clone()));
-    let outs = (&mut out_offsets[..], &mut *out_indices, &mut *out_slots);
-    drop(sparsefmt::coo_to_csr(&indices, &more_indices, &slots, h.shape, outs.0, outs.1, outs.2));
-    let mut counts = vec![I::default(); rows.min(20)];
-    drop(sparsefmt::dense_to_bits(&h.items, 1, h.shape, h.stride, &mut out_bits, &mut counts));
-    drop(sparsefmt::bits_gather(&h.items, h.shape, &h.bits, h.stride, &offsets, out_slots));
-    drop(sparsefmt::bits_to_dense(&h.bits, h.stride, &offsets, &slots, h.shape, &mut out));
-    drop(sparsefmt::csr_to_bits(&offsets, &indices, cols, h.stride, &mut out_bits));
-    drop(sparsefmt::bits_to_indices(&h.bits, h.stride, &offsets, out_indices));
     drop(sparsefmt::csr_check(&offsets, &indices, cols));
-    drop(sparsefmt::coo_check(&indices, &more_indices, h.shape));
-    drop(sparsefmt::bits_check(&h.bits, h.stride, &offsets, cols));
+    let _ = rows_of_bits.and_then(|bits| sparsefmt::bits_check(bits, &offsets, cols));
+}
+
+fn dense<T>(items: &mut [T], shape: (usize, usize)) -> Result<MatrixMut<'_, T>, Error> {
+    MatrixMut::new("out", items, shape.0, shape.1)
 }
 
 proptest! {
@@ -122,7 +141,8 @@ proptest! {
         let rows = 40_000 / cols;
         let dense: Vec<u64> = (0..rows * cols).map(|i| u64::from(i % 3 == 0)).collect();
         let mut offsets = vec![0i64; rows + 1];
-        sparsefmt::dense_row_counts(&dense, 1, &mut offsets[1..]).expect("fits");
+        let w = Matrix::new("w", &dense, rows, cols).expect("fits");
+        sparsefmt::dense_row_counts(w, 1, &mut offsets[1..]).expect("fits");
         for row in 0..rows {
             offsets[row + 1] += offsets[row];
         }
@@ -131,7 +151,7 @@ proptest! {
             offsets[at % (rows + 1)] = value;
         }
         let (mut indices, mut slots) = (vec![0i64; total], vec![0u64; total]);
-        let done = sparsefmt::dense_to_csr(&dense, 1, &offsets, &mut indices, &mut slots);
+        let done = sparsefmt::dense_to_csr(w, 1, &offsets, &mut indices, &mut slots);
         prop_assert!(done.is_ok() || !wrong.is_empty());
         for &(at, value) in &wrong {
             indices[at % total] = value;

@@ -1,6 +1,6 @@
 //! Every function against a plain definition, at every number of columns from 0 to 200, for every width.
 
-use sparsefmt::{Index, Item, par};
+use sparsefmt::{BitRows, Coo, Csr, Index, Item, Matrix, MatrixMut, par};
 
 /// A small generator, so that the tests repeat.
 struct Random(u64);
@@ -29,6 +29,10 @@ struct Plain<T, I> {
 }
 
 const ZERO: u64 = u64::MAX;
+
+fn out<'a, T>(name: &'static str, items: &'a mut [T], shape: (usize, usize)) -> sparsefmt::Result<MatrixMut<'a, T>> {
+    MatrixMut::new(name, items, shape.0, shape.1)
+}
 
 fn offsets<I: Index>(of: &[I], bound: usize) -> Vec<I> {
     (0..=bound).map(|b| I::cut(of.iter().filter(|i| i.to_i64() < b as i64).count())).collect()
@@ -67,6 +71,10 @@ impl<T: Item, I: Index> Plain<T, I> {
         }
     }
 
+    fn dense(&self) -> sparsefmt::Result<Matrix<'_, T>> {
+        Matrix::new("w", &self.dense, self.shape.0, self.shape.1)
+    }
+
     fn check(&self) -> sparsefmt::Result<()>
     where
         T: std::fmt::Debug,
@@ -78,40 +86,45 @@ impl<T: Item, I: Index> Plain<T, I> {
         let (mut indices, mut slots) = (vec![I::cut(9); n], vec![dirty(); n]);
         let mut dense = vec![dirty(); self.dense.len()];
 
-        sparsefmt::dense_to_csr(&self.dense, ZERO, &self.indptr, &mut indices, &mut slots)?;
+        let w = self.dense()?;
+        sparsefmt::dense_to_csr(w, ZERO, &self.indptr, &mut indices, &mut slots)?;
         assert_eq!((&indices, &slots), (&self.col, &self.slots));
-        sparsefmt::csr_to_dense(&self.indptr, &self.col, &self.slots, self.shape, &mut dense)?;
+        let csr = Csr::new(&self.indptr, &self.col, self.shape)?;
+        sparsefmt::csr_to_dense(csr, &self.slots, out("out", &mut dense, self.shape)?)?;
         assert_eq!(dense, self.dense);
 
         slots.fill(dirty());
-        sparsefmt::dense_to_csc(&self.dense, ZERO, self.shape, &self.csc.0, &mut indices, &mut slots)?;
+        sparsefmt::dense_to_csc(w, ZERO, &self.csc.0, &mut indices, &mut slots)?;
         assert_eq!((&indices, &slots), (&self.csc.1, &self.csc.2));
         slots.fill(dirty());
-        sparsefmt::csr_transpose(&self.indptr, &self.col, &self.slots, &self.csc.0, &mut indices, &mut slots)?;
+        sparsefmt::csr_transpose(csr, &self.slots, &self.csc.0, &mut indices, &mut slots)?;
         assert_eq!((&indices, &slots), (&self.csc.1, &self.csc.2));
         dense.fill(dirty());
-        sparsefmt::csc_to_dense(&self.csc.0, &self.csc.1, &self.csc.2, 0, self.shape, &mut dense)?;
+        let columns = Csr::new(&self.csc.0, &self.csc.1, (cols, rows))?;
+        sparsefmt::csc_to_dense(columns, &self.csc.2, 0, out("out", &mut dense, self.shape)?)?;
         assert_eq!(dense, self.dense);
 
         dense.fill(dirty());
-        sparsefmt::coo_to_dense(&self.row, &self.col, &self.slots, 0, self.shape, &mut dense)?;
+        let coo = Coo::new(&self.row, &self.col, self.shape)?;
+        sparsefmt::coo_to_dense(coo, &self.slots, 0, out("out", &mut dense, self.shape)?)?;
         assert_eq!(dense, self.dense);
 
         let mut bits = vec![0x5A; self.bits.len()];
         let mut counts = vec![I::cut(9); rows];
-        sparsefmt::dense_to_bits(&self.dense, ZERO, self.shape, self.stride, &mut bits, &mut counts)?;
+        sparsefmt::dense_to_bits(w, ZERO, out("bits", &mut bits, (rows, self.stride))?, &mut counts)?;
         assert_eq!(bits, self.bits);
         bits.fill(0x5A);
-        sparsefmt::csr_to_bits(&self.indptr, &self.col, cols, self.stride, &mut bits)?;
+        sparsefmt::csr_to_bits(csr, out("bits", &mut bits, (rows, self.stride))?)?;
         assert_eq!(bits, self.bits);
         slots.fill(dirty());
-        sparsefmt::bits_gather(&self.dense, self.shape, &bits, self.stride, &self.indptr, &mut slots)?;
+        let masked = BitRows::new(Matrix::new("bits", &bits, rows, self.stride)?, &self.indptr, cols)?;
+        sparsefmt::bits_gather(w, masked, &mut slots)?;
         assert_eq!(slots, self.slots);
         indices.fill(I::cut(9));
-        sparsefmt::bits_to_indices(&bits, self.stride, &self.indptr, &mut indices)?;
+        sparsefmt::bits_to_indices(masked, &mut indices)?;
         assert_eq!(indices, self.col);
         dense.fill(dirty());
-        sparsefmt::bits_to_dense(&bits, self.stride, &self.indptr, &self.slots, self.shape, &mut dense)?;
+        sparsefmt::bits_to_dense(masked, &self.slots, out("out", &mut dense, self.shape)?)?;
         assert_eq!(dense, self.dense);
 
         self.check_counts(counts)
@@ -126,10 +139,10 @@ impl<T: Item, I: Index> Plain<T, I> {
             offsets.windows(2).map(|pair| I::cut((pair[1].to_i64() - pair[0].to_i64()) as usize)).collect()
         };
         let mut counts = vec![I::cut(9); rows];
-        sparsefmt::dense_row_counts(&self.dense, ZERO, &mut counts)?;
+        sparsefmt::dense_row_counts(self.dense()?, ZERO, &mut counts)?;
         assert_eq!((&counts, &by_bits), (&differences(&self.indptr), &differences(&self.indptr)));
         let mut counts = vec![I::cut(9); cols];
-        sparsefmt::dense_col_counts(&self.dense, ZERO, self.shape, &mut counts)?;
+        sparsefmt::dense_col_counts(self.dense()?, ZERO, &mut counts)?;
         assert_eq!(counts, differences(&self.csc.0));
         counts.fill(I::cut(9));
         sparsefmt::count_indices(&self.col, &mut counts)?;
@@ -144,17 +157,19 @@ impl<T: Item, I: Index> Plain<T, I> {
         assert_eq!(indptr, self.indptr);
 
         assert_eq!(sparsefmt::csr_check(&self.indptr, &self.col, cols)?, None);
-        assert_eq!(sparsefmt::coo_check(&self.row, &self.col, self.shape)?, None);
-        assert_eq!(sparsefmt::bits_check(&self.bits, self.stride, &self.indptr, cols)?, None);
+        assert_eq!(sparsefmt::coo_check(Coo::new(&self.row, &self.col, self.shape)?)?, None);
+        let bits = Matrix::new("bits", &self.bits, rows, self.stride)?;
+        assert_eq!(sparsefmt::bits_check(bits, &self.indptr, cols)?, None);
         let mut order = vec![9; self.row.len()];
         let backwards = |values: &[I]| values.iter().rev().copied().collect::<Vec<_>>();
-        sparsefmt::coo_order(&backwards(&self.row), &backwards(&self.col), self.shape, &mut order)?;
+        let (row, col) = (backwards(&self.row), backwards(&self.col));
+        let coo = Coo::new(&row, &col, self.shape)?;
+        sparsefmt::coo_order(coo, &mut order)?;
         assert!(order.iter().rev().copied().eq(0..self.row.len() as i64));
 
-        let (row, col) = (backwards(&self.row), backwards(&self.col));
         let slots: Vec<T> = self.slots.iter().rev().copied().collect();
         let (mut indices, mut sorted) = (vec![I::cut(9); row.len()], slots.clone());
-        sparsefmt::coo_to_csr(&row, &col, &slots, self.shape, &mut indptr, &mut indices, &mut sorted)?;
+        sparsefmt::coo_to_csr(coo, &slots, &mut indptr, &mut indices, &mut sorted)?;
         assert!((&indptr, &indices) == (&self.indptr, &self.col) && sorted == self.slots);
         Ok(())
     }
@@ -204,22 +219,25 @@ fn large_outputs() -> sparsefmt::Result<()> {
         let mut random = Random(3);
         let dense: Vec<u32> = (0..rows * cols).map(|_| random.next() as u32).map(|v| v * (v >> 31)).collect();
         let mut indptr = vec![0i32; rows + 1];
-        sparsefmt::dense_row_counts(&dense, ZERO, &mut indptr[1..])?;
+        let w = Matrix::new("w", &dense, rows, cols)?;
+        sparsefmt::dense_row_counts(w, ZERO, &mut indptr[1..])?;
         for row in 0..rows {
             indptr[row + 1] += indptr[row];
         }
         let n = indptr[rows] as usize;
         let (mut indices, mut slots) = (vec![0; n], vec![0; n]);
-        sparsefmt::dense_to_csr(&dense, ZERO, &indptr, &mut indices, &mut slots)?;
-        let mut out = vec![9; rows * cols];
-        sparsefmt::csr_to_dense(&indptr, &indices, &slots, (rows, cols), &mut out)?;
-        assert!(out == dense, "csr, {cols} columns");
+        sparsefmt::dense_to_csr(w, ZERO, &indptr, &mut indices, &mut slots)?;
+        let mut back = vec![9; rows * cols];
+        let csr = Csr::new(&indptr, &indices, (rows, cols))?;
+        sparsefmt::csr_to_dense(csr, &slots, out("out", &mut back, (rows, cols))?)?;
+        assert!(back == dense, "csr, {cols} columns");
         let stride = cols.div_ceil(8);
         let mut bits = vec![0; rows * stride];
-        sparsefmt::csr_to_bits(&indptr, &indices, cols, stride, &mut bits)?;
-        out.fill(9);
-        sparsefmt::bits_to_dense(&bits, stride, &indptr, &slots, (rows, cols), &mut out)?;
-        assert!(out == dense, "bits, {cols} columns");
+        sparsefmt::csr_to_bits(csr, out("bits", &mut bits, (rows, stride))?)?;
+        back.fill(9);
+        let masked = BitRows::new(Matrix::new("bits", &bits, rows, stride)?, &indptr, cols)?;
+        sparsefmt::bits_to_dense(masked, &slots, out("out", &mut back, (rows, cols))?)?;
+        assert!(back == dense, "bits, {cols} columns");
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! Coordinates in any order, for shapes that use every way to cut keys into buckets.
 
 use proptest::prelude::*;
-use sparsefmt::{Index, par};
+use sparsefmt::{Coo, Csr, Index, par};
 
 /// Compares with a stable sort of the positions.
 fn check<I: Index + std::fmt::Debug>(row: &[I], col: &[I], shape: (usize, usize)) {
     let mut want: Vec<i64> = (0..row.len() as i64).collect();
     want.sort_by_key(|&at| (row[at as usize], col[at as usize]));
     let mut order = vec![-1; row.len()];
-    assert_eq!(sparsefmt::coo_order(row, col, shape, &mut order), Ok(()));
+    let coo = Coo::new(row, col, shape).expect("one length");
+    assert_eq!(sparsefmt::coo_order(coo, &mut order), Ok(()));
     assert!(order == want, "order, {shape:?}");
     if shape.0 > 1 << 24 {
         return;
@@ -16,7 +17,7 @@ fn check<I: Index + std::fmt::Debug>(row: &[I], col: &[I], shape: (usize, usize)
     let slots: Vec<u64> = (0..row.len() as u64).collect();
     let (mut indptr, mut indices) = (vec![I::cut(9); shape.0 + 1], vec![I::cut(9); row.len()]);
     let mut sorted = slots.clone();
-    let done = sparsefmt::coo_to_csr(row, col, &slots, shape, &mut indptr, &mut indices, &mut sorted);
+    let done = sparsefmt::coo_to_csr(coo, &slots, &mut indptr, &mut indices, &mut sorted);
     assert_eq!(done, Ok(()));
     assert!(sorted.iter().map(|&at| at as i64).eq(want.iter().copied()), "slots, {shape:?}");
     assert!(indices.iter().eq(want.iter().map(|&at| &col[at as usize])), "indices, {shape:?}");
@@ -93,13 +94,14 @@ fn transposes<T: sparsefmt::Item + std::fmt::Debug>(shape: (usize, usize), per_r
         }
     }
     let (mut got, mut got_slots) = (vec![-1; slots.len()], slots.clone());
-    let done = sparsefmt::csr_transpose(&indptr, &indices, &slots, &starts, &mut got, &mut got_slots);
+    let csr = Csr::new(&indptr, &indices, shape).expect("fits");
+    let done = sparsefmt::csr_transpose(csr, &slots, &starts, &mut got, &mut got_slots);
     assert_eq!(done, Ok(()));
     assert!(got == want && got_slots == want_slots, "{shape:?}");
     for (at, by) in [(shape.1 / 2, 1), (shape.1 / 2, -1), (shape.1 - 1, -1), (1, 1)] {
         let mut wrong = starts.clone();
         wrong[at] += by;
-        let done = sparsefmt::csr_transpose(&indptr, &indices, &slots, &wrong, &mut got, &mut got_slots);
+        let done = sparsefmt::csr_transpose(csr, &slots, &wrong, &mut got, &mut got_slots);
         assert!(done.is_err(), "{shape:?}, offset {at} wrong by {by}");
     }
 }

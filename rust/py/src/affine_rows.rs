@@ -6,8 +6,9 @@ use crate::borrow::{In, Out, done};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sparsefmt::affine::Number;
-use sparsefmt::affine_rows;
-use sparsefmt::nm::{Pattern, Ranked};
+use sparsefmt::affine_rows::{self, Coded, Stored};
+use sparsefmt::nm::{NmRows, Pattern, Ranked};
+use sparsefmt::{BitRows, Csr};
 
 /// Codes the items whose bit is set; gives 1 if that cannot be done.
 #[pyfunction]
@@ -29,7 +30,8 @@ pub fn bits_affine_encode(
         let (mut scale, mut values) = (GridsMut::new(scale)?, Out::<u8>::new("values", values, 1)?);
         let (w, keep, row_offsets) = (w.matrix()?, keep.matrix()?, row_offsets.items()?);
         let (scale, values) = (scale.grid()?, values.items()?);
-        let made = py.detach(|| affine_rows::bits_encode::<K, I>(w, keep, row_offsets, group, width, scale, values));
+        let keep = done(py, BitRows::new(keep, row_offsets, w.cols()))?;
+        let made = py.detach(|| affine_rows::bits_encode::<K, I>(w, keep, Coded { group, bits: width, scale, values }));
         Ok(usize::from(!done(py, made)?))
     }))
 }
@@ -55,7 +57,8 @@ pub fn csr_affine_encode(
         let mut values = Out::<u8>::new("values", values, 1)?;
         let (w, indptr, indices) = (w.matrix()?, indptr.items()?, indices.items()?);
         let (scale, values) = (scale.grid()?, values.items()?);
-        let made = py.detach(|| affine_rows::csr_encode::<K, I>(w, zero, indptr, indices, group, width, scale, values));
+        let coded = Coded { group, bits: width, scale, values };
+        let made = py.detach(|| affine_rows::csr_encode::<K, I>(w, zero, indptr, indices, coded));
         Ok(usize::from(!done(py, made)?))
     }))
 }
@@ -76,12 +79,13 @@ pub fn bits_affine_decode(
     let py = bits.py();
     let (grids, keep) = (Grids::new(scale, None)?, In::<u8>::new("bits", bits, 2)?);
     let (grid, keep, values) = (grids.grid()?, keep.matrix()?, In::<u8>::new("values", values, 1)?);
-    let values = values.items()?;
+    let stored = done(py, Stored::new(values.items()?, width, group, grid))?;
     by_single!(dtype, K => by_index!(index_size("row_offsets", row_offsets)?, I => {
         let row_offsets = In::<I>::new("row_offsets", row_offsets, 1)?;
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let (row_offsets, out) = (row_offsets.items()?, out.matrix()?);
-        done(py, py.detach(|| affine_rows::bits_decode::<K, I>(keep, row_offsets, values, group, width, grid, out)))
+        let keep = done(py, BitRows::new(keep, row_offsets, out.cols()))?;
+        done(py, py.detach(|| affine_rows::bits_decode::<K, I>(keep, stored, out)))
     }))
 }
 
@@ -100,12 +104,13 @@ pub fn csr_affine_decode(
 ) -> PyResult<()> {
     let py = indptr.py();
     let (grids, values) = (Grids::new(scale, None)?, In::<u8>::new("values", values, 1)?);
-    let (grid, values) = (grids.grid()?, values.items()?);
+    let stored = done(py, Stored::new(values.items()?, width, group, grids.grid()?))?;
     by_single!(dtype, K => by_index!(index_size("indptr", indptr)?, I => {
         let (indptr, indices) = (In::<I>::new("indptr", indptr, 1)?, In::<I>::new("indices", indices, 1)?);
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let (indptr, indices, out) = (indptr.items()?, indices.items()?, out.matrix()?);
-        done(py, py.detach(|| affine_rows::csr_decode::<K, I>(indptr, indices, values, group, width, grid, out)))
+        let csr = done(py, Csr::new(indptr, indices, (out.rows(), out.cols())))?;
+        done(py, py.detach(|| affine_rows::csr_decode::<K, I>(csr, stored, out)))
     }))
 }
 
@@ -134,9 +139,8 @@ pub fn nm_affine_encode(
         let order = if prune == 0 { None } else { <K as Number>::Item::order(dtype) };
         let mut scale = GridsMut::new(scale)?;
         let scale = scale.grid()?;
-        let made = py.detach(|| {
-            affine_rows::nm_encode::<K>(w, zero, order, pattern, group, bits, codes, scale, values)
-        });
+        let coded = Coded { group, bits, scale, values };
+        let made = py.detach(|| affine_rows::nm_encode::<K>(w, zero, order, pattern, codes, coded));
         Ok(usize::from(!done(py, made)?))
     })
 }
@@ -163,7 +167,8 @@ pub fn nm_affine_decode(
     let (codes, values) = (codes.matrix()?, values.matrix()?);
     by_single!(dtype, K => {
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
+        let codes = done(py, NmRows::new(codes, pattern, (out.shape[0], out.shape[1])))?;
         let out = out.matrix()?;
-        done(py, py.detach(|| affine_rows::nm_decode::<K>(codes, values, pattern, group, bits, grid, out)))
+        done(py, py.detach(|| affine_rows::nm_decode::<K>(codes, values, (group, bits), grid, out)))
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::arrays::{by_index, by_width, detached, finding, index_size, matrix};
 use pyo3::prelude::*;
+use sparsefmt::{BitRows, Csr, Matrix, MatrixMut};
 
 /// Writes one bit per item and counts them per row.
 #[pyfunction]
@@ -12,10 +13,10 @@ pub fn dense_to_bits(
     counts: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (shape, size) = matrix("w", w)?;
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
         w.py(), read: [w: T], write: [bits: u8, counts: I],
-        sparsefmt::dense_to_bits(w, zero, shape, stride, bits, counts)
+        sparsefmt::dense_to_bits(Matrix::new("w", w, shape.0, shape.1)?, zero, MatrixMut::new("bits", bits, rows, stride)?, counts)
     )))
 }
 
@@ -29,10 +30,10 @@ pub fn dense_to_bits_within(
     slots: &Bound<'_, PyAny>,
 ) -> PyResult<usize> {
     let (shape, size) = matrix("w", w)?;
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
         w.py(), read: [w: T], write: [bits: u8, row_offsets: I, slots: T],
-        sparsefmt::dense_to_bits_within(w, zero, shape, stride, bits, row_offsets, slots)
+        sparsefmt::dense_to_bits_within(Matrix::new("w", w, shape.0, shape.1)?, zero, MatrixMut::new("bits", bits, rows, stride)?, row_offsets, slots)
     )))
 }
 
@@ -45,10 +46,13 @@ pub fn bits_gather(
     slots: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (shape, size) = matrix("w", w)?;
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
         w.py(), read: [w: T, bits: u8, row_offsets: I], write: [slots: T],
-        sparsefmt::bits_gather(w, shape, bits, stride, row_offsets, slots)
+        {
+            let bits = BitRows::new(Matrix::new("bits", bits, rows, stride)?, row_offsets, shape.1)?;
+            sparsefmt::bits_gather(Matrix::new("w", w, shape.0, shape.1)?, bits, slots)
+        }
     )))
 }
 
@@ -61,10 +65,13 @@ pub fn bits_to_dense(
     out: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (shape, size) = matrix("out", out)?;
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
         out.py(), read: [bits: u8, row_offsets: I, slots: T], write: [out: T],
-        sparsefmt::bits_to_dense(bits, stride, row_offsets, slots, shape, out)
+        {
+            let bits = BitRows::new(Matrix::new("bits", bits, rows, stride)?, row_offsets, shape.1)?;
+            sparsefmt::bits_to_dense(bits, slots, MatrixMut::new("out", out, shape.0, shape.1)?)
+        }
     )))
 }
 
@@ -76,10 +83,10 @@ pub fn csr_to_bits(
     cols: usize,
     bits: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_index!(index_size("indptr", indptr)?, I => detached!(
         bits.py(), read: [indptr: I, indices: I], write: [bits: u8],
-        sparsefmt::csr_to_bits(indptr, indices, cols, stride, bits)
+        sparsefmt::csr_to_bits(Csr::new(indptr, indices, (rows, cols))?, MatrixMut::new("bits", bits, rows, stride)?)
     ))
 }
 
@@ -90,19 +97,22 @@ pub fn bits_to_indices(
     row_offsets: &Bound<'_, PyAny>,
     indices: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_index!(index_size("indices", indices)?, I => detached!(
         bits.py(), read: [bits: u8, row_offsets: I], write: [indices: I],
-        sparsefmt::bits_to_indices(bits, stride, row_offsets, indices)
+        {
+            let bits = Matrix::new("bits", bits, rows, stride)?;
+            sparsefmt::bits_to_indices(BitRows::new(bits, row_offsets, stride.saturating_mul(8))?, indices)
+        }
     ))
 }
 
 /// Gives what is wrong with a bitmask first, and where.
 #[pyfunction]
 pub fn bits_check(bits: &Bound<'_, PyAny>, row_offsets: &Bound<'_, PyAny>, cols: usize) -> PyResult<(u8, usize)> {
-    let ((_, stride), _) = matrix("bits", bits)?;
+    let ((rows, stride), _) = matrix("bits", bits)?;
     by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
         bits.py(), read: [bits: u8, row_offsets: I], write: [],
-        sparsefmt::bits_check(bits, stride, row_offsets, cols).map(finding)
+        sparsefmt::bits_check(Matrix::new("bits", bits, rows, stride)?, row_offsets, cols).map(finding)
     ))
 }

@@ -2,8 +2,10 @@
 
 use crate::arrays::{by_index, by_width, index_size, input, layout, output};
 use crate::borrow::{In, Out, done};
+use numpy::{Element, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
-use sparsefmt::bsr::{self, Block, Bsr, Csr};
+use sparsefmt::bsr::{self, Block, Blocks};
+use sparsefmt::{Csr, Index};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -11,6 +13,17 @@ type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 fn block_layout(blocks: Any<'_, '_>) -> PyResult<(usize, Block)> {
     let (shape, size) = layout("blocks", blocks, 3)?;
     Ok((size, done(blocks.py(), Block::new(shape[1], shape[2]))?))
+}
+
+/// A view of borrowed offsets and block columns.
+fn blocks_of<'a, I: Index + Element>(
+    py: Python<'_>,
+    indptr: &'a PyReadonlyArrayDyn<'_, I>,
+    indices: &'a PyReadonlyArrayDyn<'_, I>,
+    block: Block,
+    shape: (usize, usize),
+) -> PyResult<Blocks<'a, I>> {
+    done(py, Blocks::new(indptr.as_slice()?, indices.as_slice()?, block, shape))
 }
 
 /// Counts the blocks of every block row that hold a nonzero item.
@@ -67,9 +80,9 @@ pub fn bsr_to_dense(indptr: Any<'_, '_>, indices: Any<'_, '_>, blocks: Any<'_, '
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => {
         let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
         let (blocks, mut out) = (In::<T>::new("blocks", blocks, 3)?, Out::<T>::new("out", out, 2)?);
-        let bsr = Bsr { indptr: indptr.as_slice()?, indices: indices.as_slice()?, blocks: blocks.items()?, block };
-        let out = out.matrix()?;
-        done(py, py.detach(|| bsr::to_dense(bsr, out)))
+        let bsr = blocks_of(py, &indptr, &indices, block, (out.shape[0], out.shape[1]))?;
+        let (items, out) = (blocks.items()?, out.matrix()?);
+        done(py, py.detach(|| bsr::to_dense(bsr, items, out)))
     }))
 }
 
@@ -86,9 +99,9 @@ pub fn bsr_row_counts(
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => by_index!(index_size("counts", counts)?, J => {
         let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
         let (blocks, mut counts) = (In::<T>::new("blocks", blocks, 3)?, output::<J>("counts", counts)?);
-        let bsr = Bsr { indptr: indptr.as_slice()?, indices: indices.as_slice()?, blocks: blocks.items()?, block };
-        let counts = counts.as_slice_mut()?;
-        done(py, py.detach(|| bsr::row_counts(bsr, shape, counts)))
+        let bsr = blocks_of(py, &indptr, &indices, block, shape)?;
+        let (items, counts) = (blocks.items()?, counts.as_slice_mut()?);
+        done(py, py.detach(|| bsr::row_counts(bsr, items, counts)))
     })))
 }
 
@@ -109,9 +122,11 @@ pub fn bsr_to_csr(
             let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
             let (blocks, mut out_slots) = (In::<T>::new("blocks", blocks, 3)?, Out::<T>::new("out_slots", out_slots, 1)?);
             let (out_indptr, mut out_indices) = (input::<J>("out_indptr", out_indptr)?, output::<J>("out_indices", out_indices)?);
-            let bsr = Bsr { indptr: indptr.as_slice()?, indices: indices.as_slice()?, blocks: blocks.items()?, block };
+            let rows = out_indptr.as_slice()?.len().saturating_sub(1);
+            let bsr = blocks_of(py, &indptr, &indices, block, (rows, cols))?;
+            let items = blocks.items()?;
             let (out_indptr, out_indices, out_slots) = (out_indptr.as_slice()?, out_indices.as_slice_mut()?, out_slots.items()?);
-            done(py, py.detach(|| bsr::to_csr(bsr, cols, out_indptr, out_indices, out_slots)))
+            done(py, py.detach(|| bsr::to_csr(bsr, items, out_indptr, out_indices, out_slots)))
         })
     }))
 }
@@ -131,9 +146,9 @@ pub fn csr_block_counts(
         by_index!(index_size("counts", counts)?, J => {
             let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
             let (slots, mut counts) = (In::<T>::new("slots", slots, 1)?, output::<J>("counts", counts)?);
-            let csr = Csr { indptr: indptr.as_slice()?, indices: indices.as_slice()?, slots: slots.items()?, cols };
-            let counts = counts.as_slice_mut()?;
-            done(py, py.detach(|| bsr::csr_block_counts(csr, block, counts)))
+            let csr = done(py, Csr::of_cols(indptr.as_slice()?, indices.as_slice()?, cols))?;
+            let (slots, counts) = (slots.items()?, counts.as_slice_mut()?);
+            done(py, py.detach(|| bsr::csr_block_counts(csr, slots, block, counts)))
         })
     }))
 }
@@ -155,9 +170,10 @@ pub fn csr_to_bsr(
             let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
             let (slots, mut blocks) = (In::<T>::new("slots", slots, 1)?, Out::<T>::new("blocks", blocks, 3)?);
             let (out_indptr, mut out_indices) = (input::<J>("out_indptr", out_indptr)?, output::<J>("out_indices", out_indices)?);
-            let csr = Csr { indptr: indptr.as_slice()?, indices: indices.as_slice()?, slots: slots.items()?, cols };
+            let csr = done(py, Csr::of_cols(indptr.as_slice()?, indices.as_slice()?, cols))?;
+            let slots = slots.items()?;
             let (out_indptr, out_indices, blocks) = (out_indptr.as_slice()?, out_indices.as_slice_mut()?, blocks.items()?);
-            done(py, py.detach(|| bsr::from_csr(csr, block, out_indptr, out_indices, blocks)))
+            done(py, py.detach(|| bsr::from_csr(csr, slots, block, out_indptr, out_indices, blocks)))
         })
     }))
 }

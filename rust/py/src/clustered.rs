@@ -3,7 +3,8 @@
 use crate::arrays::{by_width, index_size};
 use crate::borrow::{In, Out, done};
 use pyo3::prelude::*;
-use sparsefmt::nm::Pattern;
+use sparsefmt::Nearest;
+use sparsefmt::nm::{NmRows, Pattern};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -30,9 +31,8 @@ pub fn nm_nearest_encode(
     let (mut codes, mut values) = (Out::<u8>::new("codes", codes, 2)?, Out::<u8>::new("values", values, 2)?);
     let (w, limits, names) = (w.matrix()?, limits.items()?, names.items()?);
     let (codes, values) = (codes.matrix()?, values.matrix()?);
-    let found = py.detach(|| {
-        sparsefmt::nm_nearest_encode(w, zero, prune != 0, dtype, pattern, limits, names, bits, codes, values)
-    });
+    let book = Nearest { dtype, limits, names, bits };
+    let found = py.detach(|| sparsefmt::nm_nearest_encode(w, zero, prune != 0, pattern, book, codes, values));
     let found = done(py, found)?;
     Ok(usize::from(found.bad) + 2 * usize::from(found.zero))
 }
@@ -54,7 +54,8 @@ pub fn nm_lut_decode(
     let (codes, values) = (codes.matrix()?, values.matrix()?);
     by_width!(index_size("out", out)?, T => {
         let (table, mut out) = (In::<T>::new("table", table, 2)?, Out::<T>::new("out", out, 2)?);
+        let codes = done(py, NmRows::new(codes, pattern, (out.shape[0], out.shape[1])))?;
         let (table, out) = (table.items()?, out.matrix()?);
-        done(py, py.detach(|| sparsefmt::nm_lut_decode(codes, values, pattern, bits, table, out)))
+        done(py, py.detach(|| sparsefmt::nm_lut_decode(codes, values, bits, table, out)))
     })
 }

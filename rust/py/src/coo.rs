@@ -2,6 +2,7 @@
 
 use crate::arrays::{by_index, by_width, detached, finding, index_size, layout, matrix};
 use pyo3::prelude::*;
+use sparsefmt::{Coo, MatrixMut};
 
 /// Zeroes `out` and puts every slot in its place.
 #[pyfunction]
@@ -15,7 +16,7 @@ pub fn coo_to_dense(
     let (shape, size) = matrix("out", out)?;
     by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
         out.py(), read: [row: I, col: I, slots: T], write: [out: T],
-        sparsefmt::coo_to_dense(row, col, slots, first_row, shape, out)
+        sparsefmt::coo_to_dense(Coo::new(row, col, shape)?, slots, first_row, MatrixMut::new("out", out, shape.0, shape.1)?)
     )))
 }
 
@@ -47,7 +48,7 @@ pub fn coo_order(
 ) -> PyResult<()> {
     by_index!(index_size("row", row)?, I => detached!(
         row.py(), read: [row: I, col: I], write: [order: i64],
-        sparsefmt::coo_order(row, col, shape, order)
+        sparsefmt::coo_order(Coo::new(row, col, shape)?, order)
     ))
 }
 
@@ -65,7 +66,7 @@ pub fn coo_to_csr(
     let (_, size) = layout("slots", slots, 1)?;
     by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
         row.py(), read: [row: I, col: I, slots: T], write: [indptr: I, indices: I, out_slots: T],
-        sparsefmt::coo_to_csr(row, col, slots, shape, indptr, indices, out_slots)
+        sparsefmt::coo_to_csr(Coo::new(row, col, shape)?, slots, indptr, indices, out_slots)
     )))
 }
 
@@ -74,6 +75,6 @@ pub fn coo_to_csr(
 pub fn coo_check(row: &Bound<'_, PyAny>, col: &Bound<'_, PyAny>, shape: (usize, usize)) -> PyResult<(u8, usize)> {
     by_index!(index_size("row", row)?, I => detached!(
         row.py(), read: [row: I, col: I], write: [],
-        sparsefmt::coo_check(row, col, shape).map(finding)
+        sparsefmt::coo_check(Coo::new(row, col, shape)?).map(finding)
     ))
 }

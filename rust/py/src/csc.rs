@@ -2,6 +2,7 @@
 
 use crate::arrays::{by_index, by_width, detached, index_size, layout, matrix};
 use pyo3::prelude::*;
+use sparsefmt::{Csr, Matrix, MatrixMut};
 
 /// Counts the nonzero items of every column.
 #[pyfunction]
@@ -9,7 +10,7 @@ pub fn dense_col_counts(w: &Bound<'_, PyAny>, zero: u64, counts: &Bound<'_, PyAn
     let (shape, size) = matrix("w", w)?;
     by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
         w.py(), read: [w: T], write: [counts: I],
-        sparsefmt::dense_col_counts(w, zero, shape, counts)
+        sparsefmt::dense_col_counts(Matrix::new("w", w, shape.0, shape.1)?, zero, counts)
     )))
 }
 
@@ -25,7 +26,7 @@ pub fn dense_to_csc(
     let (shape, size) = matrix("w", w)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         w.py(), read: [w: T, indptr: I], write: [indices: I, slots: T],
-        sparsefmt::dense_to_csc(w, zero, shape, indptr, indices, slots)
+        sparsefmt::dense_to_csc(Matrix::new("w", w, shape.0, shape.1)?, zero, indptr, indices, slots)
     )))
 }
 
@@ -41,7 +42,7 @@ pub fn csc_to_dense(
     let (shape, size) = matrix("out", out)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         out.py(), read: [indptr: I, indices: I, slots: T], write: [out: T],
-        sparsefmt::csc_to_dense(indptr, indices, slots, first_row, shape, out)
+        sparsefmt::csc_to_dense(Csr::new(indptr, indices, (shape.1, usize::MAX))?, slots, first_row, MatrixMut::new("out", out, shape.0, shape.1)?)
     )))
 }
 
@@ -67,6 +68,6 @@ pub fn csr_transpose(
     let (_, size) = layout("slots", slots, 1)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         slots.py(), read: [indptr: I, indices: I, slots: T, out_indptr: I], write: [out_indices: I, out_slots: T],
-        sparsefmt::csr_transpose(indptr, indices, slots, out_indptr, out_indices, out_slots)
+        sparsefmt::csr_transpose(Csr::of_cols(indptr, indices, out_indptr.len().saturating_sub(1))?, slots, out_indptr, out_indices, out_slots)
     )))
 }

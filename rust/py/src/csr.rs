@@ -4,6 +4,7 @@ use crate::arrays::{Carried, by_index, by_width, detached, finding, index_size, 
 use crate::borrow::{In, done};
 use pyo3::prelude::*;
 use sparsefmt::bsr::Block;
+use sparsefmt::{Csr, Matrix, MatrixMut};
 
 /// Counts the items that are nonzero under `zero`.
 #[pyfunction]
@@ -19,10 +20,10 @@ pub fn count_nonzero(slots: &Bound<'_, PyAny>, zero: u64) -> PyResult<usize> {
 /// Counts the nonzero items of every row.
 #[pyfunction]
 pub fn dense_row_counts(w: &Bound<'_, PyAny>, zero: u64, counts: &Bound<'_, PyAny>) -> PyResult<()> {
-    let (_, size) = matrix("w", w)?;
+    let (shape, size) = matrix("w", w)?;
     by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
         w.py(), read: [w: T], write: [counts: I],
-        sparsefmt::dense_row_counts(w, zero, counts)
+        sparsefmt::dense_row_counts(Matrix::new("w", w, shape.0, shape.1)?, zero, counts)
     )))
 }
 
@@ -35,10 +36,10 @@ pub fn dense_to_csr(
     indices: &Bound<'_, PyAny>,
     slots: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let (_, size) = matrix("w", w)?;
+    let (shape, size) = matrix("w", w)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         w.py(), read: [w: T, indptr: I], write: [indices: I, slots: T],
-        sparsefmt::dense_to_csr(w, zero, indptr, indices, slots)
+        sparsefmt::dense_to_csr(Matrix::new("w", w, shape.0, shape.1)?, zero, indptr, indices, slots)
     )))
 }
 
@@ -51,10 +52,10 @@ pub fn dense_to_csr_within(
     indices: &Bound<'_, PyAny>,
     slots: &Bound<'_, PyAny>,
 ) -> PyResult<usize> {
-    let (_, size) = matrix("w", w)?;
+    let (shape, size) = matrix("w", w)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         w.py(), read: [w: T], write: [indptr: I, indices: I, slots: T],
-        sparsefmt::dense_to_csr_within(w, zero, indptr, indices, slots)
+        sparsefmt::dense_to_csr_within(Matrix::new("w", w, shape.0, shape.1)?, zero, indptr, indices, slots)
     )))
 }
 
@@ -82,7 +83,7 @@ pub fn csr_to_dense(
     let (shape, size) = matrix("out", out)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         out.py(), read: [indptr: I, indices: I, slots: T], write: [out: T],
-        sparsefmt::csr_to_dense(indptr, indices, slots, shape, out)
+        sparsefmt::csr_to_dense(Csr::new(indptr, indices, shape)?, slots, MatrixMut::new("out", out, shape.0, shape.1)?)
     )))
 }
 

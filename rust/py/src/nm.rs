@@ -4,7 +4,8 @@ use crate::arrays::{by_index, by_width, index_size, input, layout, output};
 use crate::borrow::{In, Out, done};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sparsefmt::nm::{self, Finding, Order, Overfull, Pattern, Ranked};
+use sparsefmt::Csr;
+use sparsefmt::nm::{self, Finding, NmRows, Order, Overfull, Pattern, Ranked};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 type Report = (usize, usize, usize, usize);
@@ -15,6 +16,11 @@ fn report(overfull: Option<Overfull>) -> Report {
 
 fn pattern(py: Python<'_>, n: usize, m: usize) -> PyResult<Pattern> {
     done(py, Pattern::new(n, m))
+}
+
+/// A view of borrowed codes.
+fn nm_of<'a>(py: Python<'_>, codes: &'a In<'_, u8>, pattern: Pattern, shape: (usize, usize)) -> PyResult<NmRows<'a>> {
+    done(py, NmRows::new(codes.matrix()?, pattern, shape))
 }
 
 /// The bytes per item of a matrix.
@@ -118,8 +124,9 @@ pub fn nm_decode(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, out
     by_width!(size("slots", slots)?, T => {
         let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
         let mut out = Out::<T>::new("out", out, 2)?;
-        let (codes, slots, out) = (codes.matrix()?, slots.matrix()?, out.matrix()?);
-        done(py, py.detach(|| nm::decode(codes, slots, pattern, out)))
+        let nm = nm_of(py, &codes, pattern, (out.shape[0], out.shape[1]))?;
+        let (slots, out) = (slots.matrix()?, out.matrix()?);
+        done(py, py.detach(|| nm::decode(nm, slots, out)))
     })
 }
 
@@ -129,8 +136,8 @@ pub fn nm_check(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, cols
     let (py, pattern) = (codes.py(), pattern(codes.py(), n, m)?);
     by_width!(size("slots", slots)?, T => {
         let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
-        let (codes, slots) = (codes.matrix()?, slots.matrix()?);
-        Ok(match done(py, py.detach(|| nm::check(codes, slots, pattern, cols)))? {
+        let (nm, slots) = (nm_of(py, &codes, pattern, (codes.shape[0], cols))?, slots.matrix()?);
+        Ok(match done(py, py.detach(|| nm::check(nm, slots)))? {
             None => (0, 0, 0, 0),
             Some(Finding::Code { row, group, code }) => (1, row, group, code as usize),
             Some(Finding::Padding { row }) => (2, row, 0, 0),
@@ -153,8 +160,9 @@ pub fn nm_row_counts(
     by_width!(size("slots", slots)?, T => by_index!(index_size("counts", counts)?, I => {
         let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
         let mut counts = output::<I>("counts", counts)?;
-        let (codes, slots, counts) = (codes.matrix()?, slots.matrix()?, counts.as_slice_mut()?);
-        done(py, py.detach(|| nm::row_counts(codes, slots, pattern, cols, counts)))
+        let nm = nm_of(py, &codes, pattern, (codes.shape[0], cols))?;
+        let (slots, counts) = (slots.matrix()?, counts.as_slice_mut()?);
+        done(py, py.detach(|| nm::row_counts(nm, slots, counts)))
     }))
 }
 
@@ -176,9 +184,10 @@ pub fn nm_to_csr(
         let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
         let (indptr, mut indices) = (input::<I>("indptr", indptr)?, output::<I>("indices", indices)?);
         let mut out_slots = Out::<T>::new("out_slots", out_slots, 1)?;
-        let (codes, slots, out_slots) = (codes.matrix()?, slots.matrix()?, out_slots.items()?);
+        let nm = nm_of(py, &codes, pattern, (codes.shape[0], cols))?;
+        let (slots, out_slots) = (slots.matrix()?, out_slots.items()?);
         let (indptr, indices) = (indptr.as_slice()?, indices.as_slice_mut()?);
-        done(py, py.detach(|| nm::to_csr(codes, slots, pattern, cols, (indptr, indices, out_slots))))
+        done(py, py.detach(|| nm::to_csr(nm, slots, indptr, indices, out_slots)))
     }))
 }
 
@@ -200,8 +209,8 @@ pub fn csr_to_nm(
         let (indptr, indices) = (input::<I>("indptr", indptr)?, input::<I>("indices", indices)?);
         let slots = In::<T>::new("slots", slots, 1)?;
         let (mut codes, mut out_slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("out_slots", out_slots, 2)?);
-        let csr = (indptr.as_slice()?, indices.as_slice()?, slots.items()?);
-        let (codes, out_slots) = (codes.matrix()?, out_slots.matrix()?);
-        done(py, py.detach(|| nm::from_csr(csr, pattern, cols, codes, out_slots))).map(report)
+        let csr = done(py, Csr::of_cols(indptr.as_slice()?, indices.as_slice()?, cols))?;
+        let (slots, codes, out_slots) = (slots.items()?, codes.matrix()?, out_slots.matrix()?);
+        done(py, py.detach(|| nm::from_csr(csr, slots, pattern, codes, out_slots))).map(report)
     }))
 }

@@ -8,10 +8,10 @@ use numpy::PyReadonlyArrayDyn;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use sparsefmt::affine::Scale;
-use sparsefmt::bsr::Block;
-use sparsefmt::nm::Pattern;
+use sparsefmt::bsr::{Block, Blocks};
+use sparsefmt::nm::{NmRows, Pattern};
 use sparsefmt::product::{self, Coding, Values};
-use sparsefmt::{Matrix, MatrixMut, Result};
+use sparsefmt::{BitRows, Csr, Matrix, MatrixMut, Result};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -129,7 +129,10 @@ pub fn nm_matmul(
     let (codes, values) = (codes.matrix()?, stored.values(py)?);
     // A stream without rows holds the slots of all rows side by side.
     let stride = if stored.shape.len() > 1 { stored.stride() } else { x_groups(x, m)?.saturating_mul(n) };
-    product(x, out, |x, out| product::nm_matmul(codes, pattern, (&values, stride), x, out))
+    product(x, out, |x, out| {
+        let rows = NmRows::new(codes, pattern, (codes.rows(), x.rows()))?;
+        product::nm_matmul(rows, (&values, stride), x, out)
+    })
 }
 
 /// Groups of as many columns as `x` has rows.
@@ -156,7 +159,7 @@ pub fn bits_matmul(
     by_index!(index_size("row_offsets", row_offsets)?, I => {
         let row_offsets = In::<I>::new("row_offsets", row_offsets, 1)?;
         let row_offsets = row_offsets.items()?;
-        product(x, out, |x, out| product::bits_matmul(bits, row_offsets, &values, x, out))
+        product(x, out, |x, out| product::bits_matmul(BitRows::new(bits, row_offsets, x.rows())?, &values, x, out))
     })
 }
 
@@ -193,7 +196,7 @@ pub fn csr_matmul(
     by_index!(index_size("indptr", indptr)?, I => {
         let (indptr, indices) = (In::<I>::new("indptr", indptr, 1)?, In::<I>::new("indices", indices, 1)?);
         let (indptr, indices) = (indptr.items()?, indices.items()?);
-        product(x, out, |x, out| product::csr_matmul(indptr, indices, &values, x, out))
+        product(x, out, |x, out| product::csr_matmul(Csr::of_cols(indptr, indices, x.rows())?, &values, x, out))
     })
 }
 
@@ -218,7 +221,10 @@ pub fn bsr_matmul(
     by_index!(index_size("indptr", indptr)?, I => {
         let (indptr, indices) = (In::<I>::new("indptr", indptr, 1)?, In::<I>::new("indices", indices, 1)?);
         let (indptr, indices) = (indptr.items()?, indices.items()?);
-        product(x, out, |x, out| product::bsr_matmul((indptr, indices), block, &values, x, out))
+        product(x, out, |x, out| {
+            let blocks = Blocks::new(indptr, indices, block, (out.rows(), x.rows()))?;
+            product::bsr_matmul(blocks, &values, x, out)
+        })
     })
 }
 

@@ -3,23 +3,33 @@
 
 use crate::affine::grid::Grid;
 use crate::affine::groups::Grouped;
-use crate::affine::runs::{at_groups, check_length};
-use crate::csr::{out_of_range, scatter, slots_at, span};
-use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
+use crate::affine::runs::at_groups;
+use crate::csr::scatter;
+use crate::views::offsets::out_of_range;
+use crate::views::{BitRows, Csr};
+use crate::{Error, Index, Item, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
 
-/// Codes of 4 or 8 bits.
-#[derive(Clone, Copy)]
-struct Stored<'a> {
+/// Codes of 4 or 8 bits, of all slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
     values: &'a [u8],
     bits: usize,
+    /// Columns per scale.
+    group: usize,
+    grid: Grid<'a>,
 }
 
 impl<'a> Stored<'a> {
-    fn new(values: &'a [u8], bits: u32) -> Result<Self> {
+    /// Views codes of `bits` bits, with a scale of `grid`, which may have one row or one entry in it, for every `group`
+    /// columns.
+    ///
+    /// # Errors
+    /// `bits` is neither 4 nor 8.
+    pub fn new(values: &'a [u8], bits: u32, group: usize, grid: Grid<'a>) -> Result<Self> {
         match bits {
-            4 | 8 => Ok(Self { values, bits: bits as usize }),
+            4 | 8 => Ok(Self { values, bits: bits as usize, group, grid }),
             _ => Err(Error::Parameter { name: "bits", got: bits as usize }),
         }
     }
@@ -43,23 +53,20 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// Decodes rows whose slots are at `offsets`. `spread` fills a row with the codes of its `slots`, and zeros elsewhere.
-fn decode<K: Grouped, I: Index>(
-    offsets: &[I],
+/// Decodes rows of slots. `slots` tells those of a row; `spread` fills a row with the codes of its slots, and zeros
+/// elsewhere.
+fn decode<K: Grouped>(
     stored: Stored<'_>,
-    group: usize,
-    grid: Grid<'_>,
     mut out: MatrixMut<'_, K::Item>,
+    slots: impl Fn(usize) -> Result<Range<usize>> + Sync + Send,
     spread: impl Fn(usize, Range<usize>, &[u8], &mut [u8]) -> Result<()> + Sync + Send,
 ) -> Result<()>
 where
     K::Item: Item,
 {
-    let (rows, cols) = (out.rows(), out.cols());
-    grid.fits(rows, cols, group)?;
-    check_length("offsets", offsets.len(), rows + 1)?;
-    let place = span(offsets, stored.len())?;
-    let group = group.min(cols.max(1));
+    let (rows, cols, grid) = (out.rows(), out.cols(), stored.grid);
+    grid.fits(rows, cols, stored.group)?;
+    let group = stored.group.min(cols.max(1));
     let stream = out.is_streamed();
     let ranges = par::cut(rows, 1, 2 * size_of_val(out.items_mut()));
     let outs = out.split(&ranges);
@@ -68,7 +75,7 @@ where
         let mut buffer = [K::Item::default(); TILE];
         Kernels::nontemporal(stream, |streamed| {
             for (at, row) in rows.enumerate() {
-                let slots = slots_at(offsets, row, &place)?;
+                let slots = slots(row)?;
                 spread(row, slots.clone(), stored.get(slots, &mut room), &mut codes)?;
                 grid.row(row, &mut scale);
                 let group = if scale.len() == 1 { cols } else { group };
@@ -94,28 +101,24 @@ where
     })
 }
 
-/// The inverse of [`super::bits_encode`]: fills `out`. `grid` may have one row, or one entry in it.
+/// The inverse of [`super::bits_encode`]: fills `out`.
 ///
 /// # Errors
 /// As there.
 pub fn bits_decode<K: Grouped, I: Index>(
-    keep: Matrix<'_, u8>,
-    row_offsets: &[I],
-    values: &[u8],
-    group: usize,
-    bits: u32,
-    grid: Grid<'_>,
+    bits: BitRows<'_, I>,
+    stored: Stored<'_>,
     out: MatrixMut<'_, K::Item>,
 ) -> Result<()>
 where
     K::Item: Item,
 {
-    let bytes = out.cols().div_ceil(8);
-    check_length("bits", keep.rows(), out.rows())?;
-    check_length("a row of bits", keep.cols().min(bytes), bytes)?;
-    decode::<K, I>(row_offsets, Stored::new(values, bits)?, group, grid, out, |row, slots, codes, dense| {
-        let set = u8::expand(codes, &keep.row(row)[..bytes], dense, false);
-        if set == slots.len() { Ok(()) } else { Err(Error::Offsets { name: "row_offsets", at: row }) }
+    out.check_shape("out", (bits.rows(), bits.cols()))?;
+    bits.check_slots(stored.len())?;
+    let slots = |row| bits.slots(row);
+    decode::<K>(stored, out, slots, |row, slots, codes, dense| {
+        let set = u8::expand(codes, bits.row(row), dense, false);
+        if set == slots.len() { Ok(()) } else { Err(bits.wrong(row)) }
     })
 }
 
@@ -123,22 +126,17 @@ where
 ///
 /// # Errors
 /// As there; an index is out of range.
-pub fn csr_decode<K: Grouped, I: Index>(
-    indptr: &[I],
-    indices: &[I],
-    values: &[u8],
-    group: usize,
-    bits: u32,
-    grid: Grid<'_>,
-    out: MatrixMut<'_, K::Item>,
-) -> Result<()>
+pub fn csr_decode<K: Grouped, I: Index>(csr: Csr<'_, I>, stored: Stored<'_>, out: MatrixMut<'_, K::Item>) -> Result<()>
 where
     K::Item: Item,
 {
-    let (cols, place) = (out.cols(), span(indptr, indices.len())?);
-    decode::<K, I>(indptr, Stored::new(values, bits)?, group, grid, out, |_, slots, codes, dense| {
+    out.check_shape("out", (csr.rows(), csr.cols()))?;
+    csr.check_slots(stored.len())?;
+    let (cols, place) = (csr.cols(), csr.place());
+    let slots = |row| csr.slots(row);
+    decode::<K>(stored, out, slots, |_, slots, codes, dense| {
         dense.fill(0);
-        let found = indices.get(slots.clone()).ok_or(Error::Changed)?;
+        let found = &csr.indices()[slots.clone()];
         scatter(found, codes, dense).map_err(|(i, index)| out_of_range(slots.start + i - place.start, index, cols))
     })
 }

@@ -3,11 +3,13 @@
 //! All columns of a row are coded, and the codes are gathered by a bit per column: groups of columns have one length,
 //! groups of slots have not, and zeros change no scale.
 
+use super::coded::Coded;
 use crate::affine::grid::Scale;
 use crate::affine::groups::{self, Grouped};
 use crate::affine::runs::{at_groups, check_length};
 use crate::affine::scales::{ScaleMut, make_scales};
-use crate::csr::{lengths, slots_of, span};
+use crate::views::BitRows;
+use crate::views::offsets::{lengths, slots_of, span};
 use crate::{Error, Index, Item, Matrix, MatrixMut, Result, TILE, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
@@ -98,17 +100,14 @@ fn rows_of<'a>(scale: ScaleMut<'a>, ranges: &[Range<usize>], shape: (usize, usiz
 
 /// Codes the slots of `offsets`, absolute places in `values`. `tile` writes the bits of some columns of a row, with
 /// what its task has. Gives false where a value is not finite, or a scale is beyond its dtype or too small for it.
-#[expect(clippy::too_many_arguments, reason = "those of both definitions, and what they do differently")]
 fn encode<K: Grouped, I: Index, X: Send>(
     w: Matrix<'_, K::Item>,
     offsets: &[I],
-    group: usize,
-    bits: u32,
-    scale: ScaleMut<'_>,
-    values: &mut [u8],
+    to: Coded<'_, &mut [u8]>,
     own: impl FnOnce(&[usize]) -> Vec<X>,
     tile: impl Fn(&mut X, usize, Range<usize>, &mut [u8]) -> Result<()> + Sync + Send,
 ) -> Result<bool> {
+    let Coded { group, bits, scale, values } = to;
     let (rows, cols) = (w.rows(), w.cols());
     let per = usize::try_from(bits).unwrap_or(0);
     if per != 4 && per != 8 {
@@ -166,28 +165,22 @@ fn encode<K: Grouped, I: Index, X: Send>(
     Ok(good)
 }
 
-/// Writes the symmetric codes of 4 or 8 bits of the items of `w` whose bit is set, with a scale for every `group`
-/// columns of a row. `row_offsets` are absolute places in `values`: a code of 4 bits that stands second in its byte
-/// leaves the first as it is.
+/// Writes the symmetric codes of the items of `w` whose bit is set. The offsets of `keep` are absolute places of codes: one
+/// of 4 bits that stands second in its byte leaves the first as it is.
 ///
-/// Gives false where a value is not finite, or a scale is beyond its dtype or too small for it;
-/// what was written is unspecified then.
+/// Returns false where a value is not finite, or a scale is beyond its dtype or too small for it; what was written is
+/// unspecified then.
 ///
 /// # Errors
-/// Shapes do not fit, `row_offsets` do not agree with the bits; `group` is 0; `bits` is neither 4 nor 8.
+/// Shapes do not fit, offsets do not agree with the bits; the group is 0; codes have neither 4 nor 8 bits.
 pub fn bits_encode<K: Grouped, I: Index>(
     w: Matrix<'_, K::Item>,
-    keep: Matrix<'_, u8>,
-    row_offsets: &[I],
-    group: usize,
-    bits: u32,
-    scale: ScaleMut<'_>,
-    values: &mut [u8],
+    keep: BitRows<'_, I>,
+    to: Coded<'_, &mut [u8]>,
 ) -> Result<bool> {
-    check_length("bits", keep.rows(), w.rows())?;
-    check_length("a row of bits", keep.cols().min(w.cols().div_ceil(8)), w.cols().div_ceil(8))?;
+    w.check_shape("w", (keep.rows(), keep.cols()))?;
     let own = |counts: &[usize]| vec![(); counts.len()];
-    encode::<K, I, ()>(w, row_offsets, group, bits, scale, values, own, |(), row, columns, out| {
+    encode::<K, I, ()>(w, keep.row_offsets(), to, own, |(), row, columns, out| {
         let start = columns.start / 8;
         out.copy_from_slice(&keep.row(row)[start..start + out.len()]);
         Ok(())
@@ -198,16 +191,12 @@ pub fn bits_encode<K: Grouped, I: Index>(
 ///
 /// # Errors
 /// As [`bits_encode`].
-#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn csr_encode<K: Grouped, I: Index>(
     w: Matrix<'_, K::Item>,
     zero: u64,
     indptr: &[I],
     indices: &mut [I],
-    group: usize,
-    bits: u32,
-    scale: ScaleMut<'_>,
-    values: &mut [u8],
+    to: Coded<'_, &mut [u8]>,
 ) -> Result<bool>
 where
     K::Item: Item,
@@ -217,10 +206,7 @@ where
     encode::<K, I, &mut [I]>(
         w,
         indptr,
-        group,
-        bits,
-        scale,
-        values,
+        to,
         move |counts| par::split_mut(indices, counts.iter().copied()),
         |indices, row, columns, out| {
             let count = K::Item::nonzero_bits(&w.row(row)[columns.clone()], K::Item::mask(zero), out);

@@ -1,10 +1,11 @@
 //! N:M together with symmetric affine codes: one pass over the matrix, in pieces that stay in the second-level cache.
 
+use super::coded::Coded;
 use crate::affine::grid::Grid;
 use crate::affine::groups::{self, Grouped};
 use crate::affine::runs::{check_length, take};
 use crate::affine::scales::{ScaleMut, make_scales};
-use crate::nm::{self, Order, Pattern, Ranked};
+use crate::nm::{self, NmRows, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
@@ -135,30 +136,26 @@ struct Room<'a> {
     singles: Option<&'a mut [f32]>,
 }
 
-/// Packs `w` as N:M (with `order`: the n of largest magnitude of each group) and its slots as symmetric codes of 4 or
-/// 8 bits, with a scale for every `group` columns of a row.
+/// Packs `w` as N:M (with `order`: the n of largest magnitude of each group) and its slots as symmetric codes.
 ///
-/// `codes`, `scale` and `values` have a row for each row of `w`; those of codes and values may be longer than they
-/// need to be and are completed by zeros. Gives false if some groups are overfull, a value is not finite, or a scale
+/// `codes`, scales and values have a row for each row of `w`; those of codes and values may be longer than they
+/// need to be and are completed by zeros. Returns false if some groups are overfull, a value is not finite, or a scale
 /// is beyond its dtype or too small for it; what they hold is unspecified then.
 ///
 /// # Errors
-/// Shapes do not fit; `group` is neither a multiple of m nor the row; `bits` is neither 4 nor 8.
-#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+/// Shapes do not fit; the group is neither a multiple of m nor the row; codes have neither 4 nor 8 bits.
 pub fn nm_encode<K: Grouped>(
     w: Matrix<'_, K::Item>,
     zero: u64,
     order: Option<Order<K::Item>>,
     pattern: Pattern,
-    group: usize,
-    bits: u32,
     mut codes: MatrixMut<'_, u8>,
-    scale: ScaleMut<'_>,
-    mut values: MatrixMut<'_, u8>,
+    to: Coded<'_, MatrixMut<'_, u8>>,
 ) -> Result<bool>
 where
     K::Item: Ranked,
 {
+    let Coded { group, bits, scale, mut values } = to;
     let cut = Cut::new(pattern, (w.rows(), w.cols()), group, bits, true)?;
     let scales = w.cols().div_ceil(cut.group);
     cut.check("codes", (codes.rows(), codes.cols()), cut.code_bytes(w.cols()))?;
@@ -267,26 +264,25 @@ where
     Ok(true)
 }
 
-/// The inverse of [`nm_encode`]: fills `out`. `grid` may have one entry for the matrix, and has no zero points.
+/// The inverse of [`nm_encode`], of a scale for every `group` columns and codes of so many bits: fills `out`. `grid` may
+/// have one entry for the matrix, and has no zero points.
 ///
 /// # Errors
 /// As [`nm_encode`]; a code that names no mask.
 pub fn nm_decode<K: Grouped>(
-    codes: Matrix<'_, u8>,
+    codes: NmRows<'_>,
     values: Matrix<'_, u8>,
-    pattern: Pattern,
-    group: usize,
-    bits: u32,
+    (group, bits): (usize, u32),
     grid: Grid<'_>,
     mut out: MatrixMut<'_, K::Item>,
 ) -> Result<()>
 where
     K::Item: nm::Slot,
 {
-    let shape = (out.rows(), out.cols());
+    let (shape, pattern) = (codes.shape(), codes.pattern());
+    out.check_shape("out", shape)?;
     let cut = Cut::new(pattern, shape, group, bits, false)?;
     grid.fits(shape.0, shape.1, cut.group)?;
-    cut.check("codes", (codes.rows(), codes.cols()), cut.code_bytes(shape.1))?;
     cut.check("values", (values.rows(), values.cols()), cut.value_bytes(shape.1))?;
     let stream = out.is_streamed();
     let out = out.items_mut();

@@ -1,9 +1,11 @@
 //! Blocks to csr and back.
 
-use super::block::{Block, Bsr};
+use super::block::Block;
+use super::blocks::Blocks;
 use super::dense::{copy, row_ranges};
 use super::set::Set;
-use crate::csr::{lengths, slots_of, span};
+use crate::views::Csr;
+use crate::views::offsets::{fits, lengths, slots_of, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
 
@@ -11,25 +13,18 @@ use std::ops::Range;
 ///
 /// # Errors
 /// `indptr` falls or points outside; a block column is out of range.
-pub fn row_counts<T: Item, I: Index, J: Index>(
-    bsr: Bsr<'_, T, I>,
-    (rows, cols): (usize, usize),
-    counts: &mut [J],
-) -> Result<()> {
-    let block = bsr.block;
-    if counts.len() != rows {
-        return Err(Error::Length { name: "counts", got: counts.len(), want: rows });
-    }
-    block.check_rows("indptr", bsr.block_rows(), rows)?;
-    let span = bsr.span()?;
-    let ranges = par::cut_by(bsr.indptr, 1, size_of_val(bsr.blocks));
+pub fn row_counts<T: Item, I: Index, J: Index>(bsr: Blocks<'_, I>, items: &[T], counts: &mut [J]) -> Result<()> {
+    let (block, (rows, cols)) = (bsr.block(), bsr.shape());
+    fits("counts", counts.len(), rows)?;
+    bsr.check_slots(items.len())?;
+    let ranges = par::cut_by(bsr.indptr(), 1, size_of_val(items));
     let outs = par::split_mut(counts, row_ranges(block, &ranges, rows).iter().map(ExactSizeIterator::len));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, counts): (Range<usize>, &mut [J])| {
         counts.fill(J::default());
         let first = block_rows.start * block.r;
         for block_row in block_rows {
-            let rows = block.rows(block_row, rows);
-            for found in bsr.blocks_of(block_row, &span, cols.div_ceil(block.c))? {
+            let rows = bsr.rows(block_row);
+            for found in bsr.stored(block_row, items)? {
                 let (column, items) = found?;
                 let width = block.c.min(cols - column * block.c);
                 for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
@@ -50,17 +45,17 @@ pub fn row_counts<T: Item, I: Index, J: Index>(
 /// `indptr` or `out_indptr` falls, points outside, or does not agree with the number of nonzeros; a block column is
 /// out of range.
 pub fn to_csr<T: Item, I: Index, J: Index>(
-    bsr: Bsr<'_, T, I>,
-    cols: usize,
+    bsr: Blocks<'_, I>,
+    items: &[T],
     out_indptr: &[J],
     out_indices: &mut [J],
     out_slots: &mut [T],
 ) -> Result<()> {
-    let (rows, block) = (out_indptr.len().saturating_sub(1), bsr.block);
-    block.check_rows("indptr", bsr.block_rows(), rows)?;
-    let span_in = bsr.span()?;
+    let (block, (rows, cols)) = (bsr.block(), bsr.shape());
+    bsr.check_slots(items.len())?;
+    fits("out_indptr", out_indptr.len(), rows.saturating_add(1))?;
     let place = span(out_indptr, out_indices.len().min(out_slots.len()))?;
-    let ranges = par::cut_by(bsr.indptr, 1, size_of_val(bsr.blocks));
+    let ranges = par::cut_by(bsr.indptr(), 1, size_of_val(items));
     let lengths = lengths(out_indptr, &row_ranges(block, &ranges, rows), place.len())?;
     let out_indices = par::split_mut(&mut out_indices[place.clone()], lengths.iter().copied());
     let out_slots = par::split_mut(&mut out_slots[place], lengths);
@@ -68,9 +63,9 @@ pub fn to_csr<T: Item, I: Index, J: Index>(
     par::run(tasks, |(block_rows, (indices, slots)): (Range<usize>, (&mut [J], &mut [T]))| {
         let (mut written, mut bits) = (0, [0; TILE / 8]);
         for block_row in block_rows {
-            for (i, row) in block.rows(block_row, rows).enumerate() {
+            for (i, row) in bsr.rows(block_row).enumerate() {
                 let end = written + slots_of(out_indptr, row)?;
-                for found in bsr.blocks_of(block_row, &span_in, cols.div_ceil(block.c))? {
+                for found in bsr.stored(block_row, items)? {
                     let (column, items) = found?;
                     let start = column * block.c;
                     let items = &items[i * block.c..][..block.c.min(cols - start)];
@@ -94,36 +89,21 @@ pub fn to_csr<T: Item, I: Index, J: Index>(
     })
 }
 
-/// The arrays of csr: `indptr` holds absolute positions, one more than rows.
-#[derive(Clone, Copy, Debug)]
-pub struct Csr<'a, T, I> {
-    /// Where rows start.
-    pub indptr: &'a [I],
-    /// Columns.
-    pub indices: &'a [I],
-    /// Items.
-    pub slots: &'a [T],
-    /// The number of columns.
-    pub cols: usize,
+/// The rows of csr with their slots.
+#[derive(Clone, Copy)]
+struct Rows<'a, T, I> {
+    csr: Csr<'a, I>,
+    slots: &'a [T],
 }
 
-impl<'a, T: Item, I: Index> Csr<'a, T, I> {
-    fn rows(&self) -> usize {
-        self.indptr.len().saturating_sub(1)
-    }
-
-    fn positions(&self, row: usize) -> Result<Range<usize>> {
-        let falls = Error::Offsets { name: "indptr", at: row };
-        let bound = self.indices.len().min(self.slots.len()) + 1;
-        match (self.indptr[row].below(bound), self.indptr[row + 1].below(bound)) {
-            (Some(low), Some(high)) if low <= high => Ok(low..high),
-            _ => Err(falls),
-        }
+impl<'a, T: Item, I: Index> Rows<'a, T, I> {
+    fn new(csr: Csr<'a, I>, slots: &'a [T]) -> Result<Self> {
+        csr.check_slots(slots.len())?;
+        Ok(Self { csr, slots })
     }
 
     fn column(&self, at: usize) -> Result<usize> {
-        let column = self.indices[at];
-        column.below(self.cols).ok_or(Error::Index { at, got: column.to_i64(), bound: self.cols })
+        self.csr.indices()[at].below(self.csr.cols()).ok_or_else(|| self.csr.wrong(at))
     }
 
     /// Calls `take` with every block column in which one row has slots, their positions, and the column of the first.
@@ -137,10 +117,10 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
         while at < positions.end {
             let column = self.column(at)?;
             let block = column / c;
-            let last = (block * c).saturating_add(c).min(self.cols) - 1;
+            let last = (block * c).saturating_add(c).min(self.csr.cols()) - 1;
             let whole = at.saturating_add(last - column).saturating_add(1);
             let mut end = at + 1;
-            if whole <= positions.end && in_a_row(&self.indices[at..whole], column) {
+            if whole <= positions.end && in_a_row(&self.csr.indices()[at..whole], column) {
                 end = whole;
             } else {
                 while end < positions.end && self.column(end).is_ok_and(|next| block * c <= next && next <= last) {
@@ -156,7 +136,7 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
     /// Calls `take` with the column of every block of one block row that holds a nonzero slot, ascending. `set` is
     /// empty before and behind, but for an error.
     fn each_stored(&self, rows: &Range<usize>, c: usize, set: &mut Set, mut take: impl FnMut(usize)) -> Result<()> {
-        let one_window = self.cols.div_ceil(c) <= Set::MOST;
+        let one_window = self.csr.cols().div_ceil(c) <= Set::MOST;
         let mut start = 0;
         loop {
             let end = start + Set::MOST;
@@ -164,9 +144,9 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
             // A row whose blocks are all in the set.
             let mut whole = 0..0;
             for row in rows.clone() {
-                let mut positions = self.positions(row)?;
+                let mut positions = self.csr.slots(row)?;
                 // Rows of blocks mostly have the columns of the row above.
-                if one_window && self.indices[positions.clone()] == self.indices[whole.clone()] {
+                if one_window && self.csr.indices()[positions.clone()] == self.csr.indices()[whole.clone()] {
                     continue;
                 }
                 if !one_window {
@@ -174,7 +154,7 @@ impl<'a, T: Item, I: Index> Csr<'a, T, I> {
                     // every window starts at a slot behind the last window.
                     let before = |bound: usize| {
                         let below = |i: &I| (i.to_i64() as usize) / c < bound;
-                        positions.start + self.indices[positions.clone()].partition_point(below)
+                        positions.start + self.csr.indices()[positions.clone()].partition_point(below)
                     };
                     let (low, high) = (before(start), before(end));
                     if high < positions.end {
@@ -220,16 +200,22 @@ fn in_a_row<I: Index>(indices: &[I], first: usize) -> bool {
 ///
 /// # Errors
 /// `indptr` falls or points outside; a column is out of range; `counts` does not have one entry per block row.
-pub fn csr_block_counts<T: Item, I: Index, J: Index>(csr: Csr<'_, T, I>, block: Block, counts: &mut [J]) -> Result<()> {
+pub fn csr_block_counts<T: Item, I: Index, J: Index>(
+    csr: Csr<'_, I>,
+    slots: &[T],
+    block: Block,
+    counts: &mut [J],
+) -> Result<()> {
     block.check_rows("counts", counts.len(), csr.rows())?;
-    let ranges = par::cut_by(csr.indptr, block.r, size_of_val(csr.slots));
+    let stored = Rows::new(csr, slots)?;
+    let ranges = csr.cut(block.r, size_of_val(slots));
     let block_ranges: Vec<_> = ranges.iter().map(|rows| rows.start / block.r..rows.end.div_ceil(block.r)).collect();
     let outs = par::split_mut(counts, block_ranges.iter().map(ExactSizeIterator::len));
     par::run(block_ranges.into_iter().zip(outs).collect(), |(block_rows, counts): (Range<usize>, &mut [J])| {
-        let mut set = Set::new(csr.cols.div_ceil(block.c));
+        let mut set = Set::new(csr.cols().div_ceil(block.c));
         for (block_row, out) in block_rows.zip(counts) {
             let mut count = 0;
-            csr.each_stored(&block.rows(block_row, csr.rows()), block.c, &mut set, |_| count += 1)?;
+            stored.each_stored(&block.rows(block_row, csr.rows()), block.c, &mut set, |_| count += 1)?;
             *out = J::cut(count);
         }
         Ok(())
@@ -243,7 +229,8 @@ pub fn csr_block_counts<T: Item, I: Index, J: Index>(csr: Csr<'_, T, I>, block: 
 /// `indptr` or `out_indptr` falls, points outside, or does not agree with the number of blocks; a column is out of
 /// range.
 pub fn from_csr<T: Item, I: Index, J: Index>(
-    csr: Csr<'_, T, I>,
+    csr: Csr<'_, I>,
+    slots: &[T],
     block: Block,
     out_indptr: &[J],
     out_indices: &mut [J],
@@ -252,15 +239,16 @@ pub fn from_csr<T: Item, I: Index, J: Index>(
     let area = block.area();
     let block_rows = out_indptr.len().saturating_sub(1);
     block.check_rows("out_indptr", block_rows, csr.rows())?;
+    let stored = Rows::new(csr, slots)?;
     let place = span(out_indptr, out_indices.len().min(blocks.len() / area))?;
-    let ranges = par::cut_by(out_indptr, 1, size_of_val(blocks) + size_of_val(csr.slots));
+    let ranges = par::cut_by(out_indptr, 1, size_of_val(blocks) + size_of_val(slots));
     let lengths = lengths(out_indptr, &ranges, place.len())?;
     let indices = par::split_mut(&mut out_indices[place.clone()], lengths.iter().copied());
     let blocks = &mut blocks[place.start * area..place.end * area];
     let blocks = par::split_mut(blocks, lengths.iter().map(|count| count * area));
     let tasks = ranges.into_iter().zip(indices.into_iter().zip(blocks)).collect();
     par::run(tasks, |(block_rows, (mut indices, mut blocks)): (Range<usize>, (&mut [J], &mut [T]))| {
-        let (mut set, mut runs) = (Set::new(csr.cols.div_ceil(block.c)), Vec::new());
+        let (mut set, mut runs) = (Set::new(csr.cols().div_ceil(block.c)), Vec::new());
         for block_row in block_rows {
             let count = slots_of(out_indptr, block_row)?;
             let (Some((columns, more)), Some((out, rest))) =
@@ -271,7 +259,7 @@ pub fn from_csr<T: Item, I: Index, J: Index>(
             (indices, blocks) = (more, rest);
             let rows = block.rows(block_row, csr.rows());
             let mut found = 0;
-            csr.each_stored(&rows, block.c, &mut set, |column| {
+            stored.each_stored(&rows, block.c, &mut set, |column| {
                 if let Some(to) = columns.get_mut(found) {
                     *to = J::cut(column);
                 }
@@ -284,12 +272,12 @@ pub fn from_csr<T: Item, I: Index, J: Index>(
             runs.clear();
             let mut above = 0..0;
             for (i, row) in rows.enumerate() {
-                let (positions, at) = (csr.positions(row)?, i * block.c);
-                if csr.indices[positions.clone()] == csr.indices[above.clone()] {
-                    copy_runs(&runs, &csr.slots[positions], at, out)?;
+                let (positions, at) = (csr.slots(row)?, i * block.c);
+                if csr.indices()[positions.clone()] == csr.indices()[above.clone()] {
+                    copy_runs(&runs, &slots[positions], at, out)?;
                 } else {
                     runs.clear();
-                    let plain = fill_row(csr, positions.clone(), at, block, columns, out, &mut runs)?;
+                    let plain = fill_row(&stored, positions.clone(), at, block, columns, out, &mut runs)?;
                     if !plain {
                         runs.clear();
                     }
@@ -323,7 +311,7 @@ fn copy_runs<T: Item>(runs: &[Run], slots: &[T], at: usize, out: &mut [T]) -> Re
 /// Puts the nonzero slots of one row at offset `at` of the blocks that stand at `columns`, which ascend. Gives whether
 /// `runs`, which comes empty, tells all that is to be done for another row with the same indices.
 fn fill_row<T: Item, I: Index, J: Index>(
-    csr: Csr<'_, T, I>,
+    stored: &Rows<'_, T, I>,
     positions: Range<usize>,
     at: usize,
     block: Block,
@@ -332,10 +320,10 @@ fn fill_row<T: Item, I: Index, J: Index>(
     runs: &mut Vec<Run>,
 ) -> Result<bool> {
     let (mut here, mut beyond, mut plain) = (0, 0, true);
-    csr.each_run(positions.clone(), block.c, |column, run, first| {
+    stored.each_run(positions.clone(), block.c, |column, run, first| {
         let want = J::cut(column);
         let ahead = columns.get(here..).unwrap_or_default().iter().take(8).position(|&c| c == want);
-        let slots = &csr.slots[run.clone()];
+        let slots = &stored.slots[run.clone()];
         here = match ahead.map_or_else(|| columns.binary_search(&want).ok(), |ahead| Some(here + ahead)) {
             Some(here) => here,
             None if slots.iter().any(|slot| slot.is_nonzero(T::mask(u64::MAX))) => return Err(Error::Changed),
@@ -346,13 +334,13 @@ fn fill_row<T: Item, I: Index, J: Index>(
         };
         let start = column * block.c;
         let from = run.start - positions.start;
-        let indices = &csr.indices[run];
+        let indices = &stored.csr.indices()[run];
         // What no run of this row came to before is zero: there zeros of the run may fall on zeros.
         let untouched = column >= beyond;
         beyond = beyond.max(column + 1);
         if untouched && in_a_row(indices, first) {
             let run = Run { from, to: here * block.area() + (first - start), len: slots.len() };
-            copy_runs(std::slice::from_ref(&run), &csr.slots[positions.clone()], at, out)?;
+            copy_runs(std::slice::from_ref(&run), &stored.slots[positions.clone()], at, out)?;
             runs.push(run);
             return Ok(());
         }

@@ -1,8 +1,10 @@
 //! Dense to blocks and back.
 
-use super::block::{Block, Bsr};
-use crate::csr::{ROW_BUFFER, RowBuffer, lengths, slots_of, span};
+use super::block::Block;
+use super::blocks::Blocks;
+use crate::csr::{ROW_BUFFER, RowBuffer};
 use crate::single_pass::{self, Room, Turns};
+use crate::views::offsets::{lengths, slots_of, span};
 use crate::{Error, Index, Item, Kernels, Matrix, MatrixMut, Result, TILE, par};
 use std::ops::Range;
 
@@ -199,21 +201,20 @@ fn copy_block<T: Item>(w: Matrix<'_, T>, rows: &Range<usize>, start: usize, c: u
 ///
 /// # Errors
 /// `indptr` falls or points outside; a block column is out of range.
-pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) -> Result<()> {
-    let (rows, cols, block) = (out.rows(), out.cols(), bsr.block);
-    let across = cols.div_ceil(block.c);
+pub fn to_dense<T: Item, I: Index>(bsr: Blocks<'_, I>, items: &[T], out: MatrixMut<'_, T>) -> Result<()> {
+    let (rows, cols, block) = (out.rows(), out.cols(), bsr.block());
+    out.check_shape("out", bsr.shape())?;
+    bsr.check_slots(items.len())?;
     let buffered = out.is_streamed() && cols * size_of::<T>() <= ROW_BUFFER;
-    block.check_rows("indptr", bsr.block_rows(), rows)?;
-    let span = bsr.span()?;
     let ranges = par::cut(bsr.block_rows(), 1, rows.saturating_mul(cols).saturating_mul(size_of::<T>()));
     let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(block_rows, mut out)| {
         let first = block_rows.start * block.r;
         if !buffered {
             for block_row in block_rows {
-                let rows = block.rows(block_row, rows);
+                let rows = bsr.rows(block_row);
                 out.rows_mut(rows.start - first..rows.end - first).fill(T::default());
-                for found in bsr.blocks_of(block_row, &span, across)? {
+                for found in bsr.stored(block_row, items)? {
                     let (column, items) = found?;
                     for (row, items) in rows.clone().zip(items.chunks_exact(block.c)) {
                         put(items, column * block.c, out.row_mut(row - first));
@@ -226,8 +227,8 @@ pub fn to_dense<T: Item, I: Index>(bsr: Bsr<'_, T, I>, out: MatrixMut<'_, T>) ->
         let buffer = buffer.items();
         Kernels::nontemporal(true, |streamed| {
             for block_row in block_rows {
-                for (i, row) in block.rows(block_row, rows).enumerate() {
-                    for found in bsr.blocks_of(block_row, &span, across)? {
+                for (i, row) in bsr.rows(block_row).enumerate() {
+                    for found in bsr.stored(block_row, items)? {
                         let (column, items) = found?;
                         put(&items[i * block.c..][..block.c], column * block.c, buffer);
                     }

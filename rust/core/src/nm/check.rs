@@ -3,6 +3,7 @@
 use super::codes::Codes;
 use super::layout::{Layout, NO_BITS};
 use super::pattern::Pattern;
+use super::rows::NmRows;
 use super::slots::Slot;
 use crate::{Item, Matrix, Result, par};
 use std::ops::Range;
@@ -37,30 +38,24 @@ pub enum Finding {
 ///
 /// # Errors
 /// They have the wrong shape.
-pub fn check<T: Item + Slot>(
-    codes: Matrix<'_, u8>,
-    slots: Matrix<'_, T>,
-    pattern: Pattern,
-    cols: usize,
-) -> Result<Option<Finding>> {
-    let layout = Layout::new(pattern, cols)?;
-    layout.check(codes.rows(), (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
-    if codes.items().is_empty() && slots.items().is_empty() {
+pub fn check<T: Item + Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>) -> Result<Option<Finding>> {
+    nm.check_slots(&slots)?;
+    if nm.nbytes() == 0 && slots.items().is_empty() {
         return Ok(None);
     }
-    let table = Codes::of(pattern);
-    let ranges = par::cut(codes.rows(), 1, size_of_val(codes.items()).saturating_mul(8));
+    let (layout, table) = (nm.layout(), nm.table());
+    let ranges = par::cut(slots.rows(), 1, nm.nbytes().saturating_mul(8));
     let found = par::map(ranges, |rows: Range<usize>| {
         let (mut padding, mut beyond) = (None, None);
         for row in rows {
-            let (codes, slots) = (codes.row(row), slots.row(row));
-            if let Err((group, code)) = check_codes(&layout, table, codes) {
+            let (codes, slots) = (nm.row(row), slots.row(row));
+            if let Err((group, code)) = check_codes(layout, table, codes) {
                 return [Some(Finding::Code { row, group, code }), padding, beyond];
             }
-            if dirty(&layout, codes, slots) {
+            if dirty(layout, codes, slots) {
                 padding = padding.or(Some(Finding::Padding { row }));
             }
-            if let Some(slot) = first_beyond(&layout, table, codes, slots) {
+            if let Some(slot) = first_beyond(layout, table, codes, slots) {
                 beyond = beyond.or(Some(Finding::Beyond { row, slot }));
             }
         }

@@ -1,45 +1,36 @@
 //! N:M to dense, and to and from csr.
 
 use super::check::{beyond, check_codes};
-use super::codes::Codes;
 use super::encode::{Overfull, Source, pack_rows};
-use super::layout::{Layout, NO_BITS, Tile};
+use super::layout::{NO_BITS, Tile};
 use super::pattern::Pattern;
+use super::rows::NmRows;
 use super::slots::Slot;
-use crate::csr::{lengths, slots_of, span};
+use crate::views::Csr;
+use crate::views::offsets::{fits, lengths, slots_of, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, TILE, par};
 use std::ops::Range;
 
 /// Bytes of bits that are expanded at once: where the output is streamed, the end of each run has to wait for memory.
 const AT_ONCE: usize = 4096;
 
-fn bad_code(pattern: Pattern, row: usize, group: usize, got: u32) -> Error {
-    Error::Code { row, group, got, bound: pattern.count() }
-}
-
 /// Zeroes `out` and puts every slot in its place; slots beyond the last column are ignored.
 ///
 /// # Errors
 /// A code that names no mask; arrays of the wrong shape.
-pub fn decode<T: Slot>(
-    codes: Matrix<'_, u8>,
-    slots: Matrix<'_, T>,
-    pattern: Pattern,
-    out: MatrixMut<'_, T>,
-) -> Result<()> {
-    let layout = Layout::new(pattern, out.cols())?;
-    let rows = out.rows();
-    layout.check(rows, (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
+pub fn decode<T: Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>, out: MatrixMut<'_, T>) -> Result<()> {
+    out.check_shape("out", nm.shape())?;
+    nm.check_slots(&slots)?;
+    let (rows, layout, table, stream) = (out.rows(), nm.layout(), nm.table(), out.is_streamed());
     if layout.cols == 0 {
         return Ok(());
     }
-    let (table, stream) = (Codes::of(pattern), out.is_streamed());
     let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
     let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
     par::run(tasks, |(rows, mut out)| {
         let mut bits = [0; AT_ONCE + 8];
         for (at, row) in rows.enumerate() {
-            let (codes, slots, out) = (codes.row(row), slots.row(row), out.row_mut(at));
+            let (codes, slots, out) = (nm.row(row), slots.row(row), out.row_mut(at));
             let mut from: Option<Tile> = None;
             for tile in layout.tiles() {
                 // Tiles hold whole bytes of bits, so those of several stand side by side.
@@ -47,7 +38,7 @@ pub fn decode<T: Slot>(
                 let before = (tile.start - first.start) / 8;
                 table
                     .unpack(&codes[tile.code..], tile.groups, &mut bits[before..])
-                    .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
+                    .map_err(|(group, code)| nm.wrong(row, tile.first + group, code))?;
                 let end = tile.start + tile.cols;
                 if end == layout.cols || before > AT_ONCE - TILE / 4 {
                     let out = &mut out[first.start..end];
@@ -64,27 +55,21 @@ pub fn decode<T: Slot>(
 ///
 /// # Errors
 /// A code that names no mask; arrays of the wrong shape.
-pub fn row_counts<T: Slot, I: Index>(
-    codes: Matrix<'_, u8>,
-    slots: Matrix<'_, T>,
-    pattern: Pattern,
-    cols: usize,
-    counts: &mut [I],
-) -> Result<()> {
-    let layout = Layout::new(pattern, cols)?;
-    layout.check(counts.len(), (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
-    let table = Codes::of(pattern);
+pub fn row_counts<T: Slot, I: Index>(nm: NmRows<'_>, slots: Matrix<'_, T>, counts: &mut [I]) -> Result<()> {
+    fits("counts", counts.len(), nm.shape().0)?;
+    nm.check_slots(&slots)?;
+    let (layout, table) = (nm.layout(), nm.table());
     let ranges = par::cut(counts.len(), 1, size_of_val(slots.items()));
     let outs = par::split_mut(counts, ranges.iter().map(ExactSizeIterator::len));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, counts)| {
         for (row, count) in rows.zip(counts) {
-            let (codes, slots) = (codes.row(row), &slots.row(row)[..layout.slots]);
-            check_codes(&layout, table, codes).map_err(|(group, code)| bad_code(pattern, row, group, code))?;
+            let (codes, slots) = (nm.row(row), &slots.row(row)[..layout.slots]);
+            check_codes(layout, table, codes).map_err(|(group, code)| nm.wrong(row, group, code))?;
             let mut bits = NO_BITS;
             let nonzero = slots
                 .chunks(TILE)
                 .map(|slots| T::nonzero_bits(slots, T::mask(u64::MAX), &mut bits[..slots.len().div_ceil(8)]));
-            *count = I::cut(nonzero.sum::<usize>() - beyond(&layout, table, codes, slots).count());
+            *count = I::cut(nonzero.sum::<usize>() - beyond(layout, table, codes, slots).count());
         }
         Ok(())
     })
@@ -97,17 +82,16 @@ pub fn row_counts<T: Slot, I: Index>(
 /// A code that names no mask; `indptr` falls, points outside, or does not agree with the number of nonzeros; arrays of
 /// the wrong shape.
 pub fn to_csr<T: Slot, I: Index>(
-    codes: Matrix<'_, u8>,
+    nm: NmRows<'_>,
     slots: Matrix<'_, T>,
-    pattern: Pattern,
-    cols: usize,
-    (indptr, indices, out_slots): (&[I], &mut [I], &mut [T]),
+    indptr: &[I],
+    indices: &mut [I],
+    out_slots: &mut [T],
 ) -> Result<()> {
-    let layout = Layout::new(pattern, cols)?;
-    let rows = indptr.len().saturating_sub(1);
-    layout.check(rows, (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
+    let (rows, layout, table) = (slots.rows(), nm.layout(), nm.table());
+    nm.check_slots(&slots)?;
+    fits("indptr", indptr.len(), rows.saturating_add(1))?;
     let place = span(indptr, indices.len().min(out_slots.len()))?;
-    let table = Codes::of(pattern);
     let ranges = par::cut(rows, 1, size_of_val(slots.items()));
     let lengths = lengths(indptr, &ranges, place.len())?;
     let indices = par::split_mut(&mut indices[place.clone()], lengths.iter().copied());
@@ -117,12 +101,12 @@ pub fn to_csr<T: Slot, I: Index>(
         let mut written = 0;
         for row in rows {
             let end = written + slots_of(indptr, row)?;
-            let (codes, slots) = (codes.row(row), slots.row(row));
+            let (codes, slots) = (nm.row(row), slots.row(row));
             for tile in layout.tiles() {
                 let (mut bits, mut room) = (NO_BITS, [T::default(); TILE]);
                 table
                     .unpack(&codes[tile.code..], tile.groups, &mut bits)
-                    .map_err(|(group, code)| bad_code(pattern, row, tile.first + group, code))?;
+                    .map_err(|(group, code)| nm.wrong(row, tile.first + group, code))?;
                 let (bits, room) = (&mut bits[..tile.cols.div_ceil(8)], &mut room[..tile.cols]);
                 T::expand(&slots[tile.slot..], bits, room, false);
                 let count = T::nonzero_bits(room, T::mask(u64::MAX), bits);
@@ -142,11 +126,9 @@ pub fn to_csr<T: Slot, I: Index>(
 }
 
 /// The rows of csr as a source of tiles.
-struct Csr<'a, T, I> {
-    indptr: &'a [I],
-    indices: &'a [I],
+struct Tiles<'a, T, I> {
+    csr: Csr<'a, I>,
     slots: &'a [T],
-    cols: usize,
     /// The positions of the row at hand that are still to come.
     left: Range<usize>,
     /// Whether the columns of the row at hand ascend, so that a tile is a run of positions.
@@ -154,24 +136,21 @@ struct Csr<'a, T, I> {
     room: [T; TILE],
 }
 
-impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
+impl<T: Slot, I: Index> Source<T> for Tiles<'_, T, I> {
     fn start(&mut self, row: usize) -> Result<()> {
-        let falls = Error::Offsets { name: "indptr", at: row };
-        let low = self.indptr[row].below(self.slots.len() + 1).ok_or(falls.clone())?;
-        let high = self.indptr[row + 1].below(self.slots.len() + 1).ok_or(falls.clone())?;
-        let indices = self.indices.get(low..high).ok_or(falls)?;
-        self.left = low..high;
+        self.left = self.csr.slots(row)?;
+        let (indices, cols) = (&self.csr.indices()[self.left.clone()], self.csr.cols());
         // Without an early end this goes by whole registers.
         self.ascending = indices.windows(2).fold(true, |ascending, pair| ascending & (pair[0] <= pair[1]));
         let outside = if self.ascending {
             [0, indices.len().saturating_sub(1)]
                 .into_iter()
-                .find(|&i| indices.get(i).is_some_and(|c| c.below(self.cols).is_none()))
+                .find(|&i| indices.get(i).is_some_and(|c| c.below(cols).is_none()))
         } else {
-            indices.iter().position(|c| c.below(self.cols).is_none())
+            indices.iter().position(|c| c.below(cols).is_none())
         };
         match outside {
-            Some(i) => Err(Error::Index { at: low + i, got: indices[i].to_i64(), bound: self.cols }),
+            Some(i) => Err(self.csr.wrong(self.left.start + i)),
             None => Ok(()),
         }
     }
@@ -181,11 +160,11 @@ impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
         room.fill(T::default());
         let mut places = self.left.clone();
         if self.ascending {
-            let inside = |column: &I| column.below(self.cols).is_some_and(|column| column < cols.end);
-            places.end = places.start + self.indices[places.clone()].partition_point(inside);
+            let inside = |column: &I| column.below(self.csr.cols()).is_some_and(|column| column < cols.end);
+            places.end = places.start + self.csr.indices()[places.clone()].partition_point(inside);
             self.left.start = places.end;
         }
-        for (column, &slot) in self.indices[places.clone()].iter().zip(&self.slots[places]) {
+        for (column, &slot) in self.csr.indices()[places.clone()].iter().zip(&self.slots[places]) {
             let place = column.to_i64().wrapping_sub(cols.start as i64);
             if let Some(to) = room.get_mut(place as usize) {
                 *to = slot;
@@ -196,22 +175,21 @@ impl<T: Slot, I: Index> Source<T> for Csr<'_, T, I> {
     }
 }
 
-/// Packs the nonzero (by bits) slots of csr; see [`super::encode`]. `indptr` holds `rows + 1` absolute positions.
+/// Packs the nonzero (by bits) slots of csr; see [`super::encode`].
 ///
 /// # Errors
-/// `indptr` falls or points outside; a column is out of range; arrays of the wrong shape.
+/// Offsets fall or point outside; a column is out of range; arrays of the wrong shape.
 pub fn from_csr<T: Slot, I: Index>(
-    (indptr, indices, slots): (&[I], &[I], &[T]),
+    csr: Csr<'_, I>,
+    slots: &[T],
     pattern: Pattern,
-    cols: usize,
     codes: MatrixMut<'_, u8>,
     out_slots: MatrixMut<'_, T>,
 ) -> Result<Option<Overfull>> {
-    let rows = indptr.len().saturating_sub(1);
-    let place = span(indptr, indices.len().min(slots.len()))?;
-    if cols == 0 && !place.is_empty() {
-        return Err(Error::Index { at: place.start, got: indices[place.start].to_i64(), bound: 0 });
+    csr.check_slots(slots.len())?;
+    if csr.cols() == 0 && !csr.place().is_empty() {
+        return Err(csr.wrong(csr.place().start));
     }
-    let source = || Csr { indptr, indices, slots, cols, left: 0..0, ascending: true, room: [T::default(); TILE] };
-    pack_rows(pattern, (rows, cols), codes, out_slots, source)
+    let source = || Tiles { csr, slots, left: 0..0, ascending: true, room: [T::default(); TILE] };
+    pack_rows(pattern, (csr.rows(), csr.cols()), codes, out_slots, source)
 }

@@ -33,16 +33,18 @@ impl Layout {
 
     /// Checks (rows, columns) of the codes and slots of `rows` rows.
     pub(super) fn check(&self, rows: usize, codes: (usize, usize), slots: (usize, usize)) -> Result<()> {
-        let wants = [("codes", codes, self.code_bytes), ("slots", slots, self.slots)];
-        for (name, (got_rows, got), want) in wants {
-            if got_rows != rows {
-                return Err(Error::Length { name, got: got_rows, want: rows });
-            }
-            if got < want {
-                return Err(Error::Length { name, got, want });
-            }
-        }
-        Ok(())
+        self.check_codes(rows, codes)?;
+        self.check_slots(rows, slots)
+    }
+
+    /// Checks (rows, columns) of the codes of `rows` rows.
+    pub(super) fn check_codes(&self, rows: usize, codes: (usize, usize)) -> Result<()> {
+        check("codes", rows, codes, self.code_bytes)
+    }
+
+    /// Checks (rows, columns) of the slots of `rows` rows.
+    pub(super) fn check_slots(&self, rows: usize, slots: (usize, usize)) -> Result<()> {
+        check("slots", rows, slots, self.slots)
     }
 
     /// The tiles of a row.
@@ -55,6 +57,14 @@ impl Layout {
             Tile { first, groups, start, cols, code: first / 8 * pattern.bits() as usize, slot: first * pattern.n }
         })
     }
+}
+
+/// Checks the number of rows, and that they hold `want` items or more.
+fn check(name: &'static str, rows: usize, (got_rows, got): (usize, usize), want: usize) -> Result<()> {
+    if got_rows != rows {
+        return Err(Error::Length { name, got: got_rows, want: rows });
+    }
+    if got < want { Err(Error::Length { name, got, want }) } else { Ok(()) }
 }
 
 /// Consecutive groups of a row.

@@ -23,7 +23,7 @@ pub(crate) use encode::encode_row;
 pub use encode::{Overfull, encode, prune_encode};
 pub use pattern::Pattern;
 pub use prune::{Ranked, prune, select};
-pub(crate) use rows::RowBits;
+pub use rows::NmRows;
 pub use slots::Slot;
 
 pub use sparsefmt_kernels::Order;

@@ -1,28 +1,43 @@
-//! Codes as a bit per column, a row at a time.
+//! A borrowed N:M structure.
 
 use super::codes::Codes;
 use super::layout::Layout;
 use super::pattern::Pattern;
 use crate::{Error, Matrix, Result};
 
-/// The codes of a matrix.
-pub(crate) struct RowBits<'a> {
+/// Borrowed rows of N:M codes; see [`super`] for what a group and its code look like in memory.
+///
+/// # Invariants
+/// Checked by [`NmRows::new`], relied on by every method: a row of bytes holds a code for every group of columns.
+/// Not relied on, checked where used: every code names a mask.
+#[derive(Clone, Copy)]
+pub struct NmRows<'a> {
     codes: Matrix<'a, u8>,
     layout: Layout,
     table: &'static Codes,
 }
 
-impl<'a> RowBits<'a> {
-    /// For `cols` columns, whose slots stand `stride` apart.
-    pub(crate) fn new(codes: Matrix<'a, u8>, pattern: Pattern, cols: usize, stride: usize) -> Result<Self> {
-        let layout = Layout::new(pattern, cols)?;
-        layout.check(codes.rows(), (codes.rows(), codes.cols()), (codes.rows(), stride))?;
+impl<'a> NmRows<'a> {
+    /// Views rows of codes, which may be longer than they need to be, as those of a matrix of `shape`.
+    ///
+    /// # Errors
+    /// There is another number of rows, they are too short, or have more columns than anybody can count.
+    pub fn new(codes: Matrix<'a, u8>, pattern: Pattern, shape: (usize, usize)) -> Result<Self> {
+        let layout = Layout::new(pattern, shape.1)?;
+        layout.check_codes(shape.0, (codes.rows(), codes.cols()))?;
         Ok(Self { codes, layout, table: Codes::of(pattern) })
     }
 
     /// Rows and columns.
-    pub(crate) fn shape(&self) -> (usize, usize) {
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
         (self.codes.rows(), self.layout.cols)
+    }
+
+    /// The pattern.
+    #[must_use]
+    pub fn pattern(&self) -> Pattern {
+        self.layout.pattern
     }
 
     /// Slots of a row.
@@ -35,6 +50,37 @@ impl<'a> RowBits<'a> {
         self.codes.items().len()
     }
 
+    /// What a row holds.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The masks of codes.
+    pub(super) fn table(&self) -> &'static Codes {
+        self.table
+    }
+
+    /// The codes of a row.
+    pub(crate) fn row(&self, row: usize) -> &'a [u8] {
+        self.codes.row(row)
+    }
+
+    /// Checks that rows of `stride` slots hold those of a row.
+    pub(crate) fn check_stride(&self, stride: usize) -> Result<()> {
+        self.layout.check_slots(self.codes.rows(), (self.codes.rows(), stride))
+    }
+
+    /// Checks that there is a row of slots for each row, long enough or longer.
+    pub(crate) fn check_slots<T>(&self, slots: &Matrix<'_, T>) -> Result<()> {
+        self.layout.check_slots(self.codes.rows(), (slots.rows(), slots.cols()))
+    }
+
+    /// The error for the code of a group that names no mask.
+    #[cold]
+    pub(super) fn wrong(&self, row: usize, group: usize, got: u32) -> Error {
+        Error::Code { row, group, got, bound: self.layout.pattern.count() }
+    }
+
     /// Of 2:4, the codes of a row and all that follow.
     pub(crate) fn fours(&self, row: usize) -> Option<&'a [u8]> {
         let Pattern { n, m, .. } = self.layout.pattern;
@@ -43,11 +89,10 @@ impl<'a> RowBits<'a> {
 
     /// Writes the bits of a row, those of virtual columns too; there is room for them in 4 bytes more than columns need.
     pub(crate) fn fill(&self, row: usize, bits: &mut [u8]) -> Result<()> {
-        let codes = self.codes.row(row);
+        let codes = self.row(row);
         for tile in self.layout.tiles() {
-            self.table.unpack(&codes[tile.code..], tile.groups, &mut bits[tile.start / 8..]).map_err(
-                |(group, got)| Error::Code { row, group: tile.first + group, got, bound: self.layout.pattern.count() },
-            )?;
+            let unpacked = self.table.unpack(&codes[tile.code..], tile.groups, &mut bits[tile.start / 8..]);
+            unpacked.map_err(|(group, got)| self.wrong(row, tile.first + group, got))?;
         }
         Ok(())
     }

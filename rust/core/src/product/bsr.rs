@@ -4,10 +4,9 @@ use super::csr_spmm;
 use super::plan::{self, BSR_COLS as WIDTH, Way};
 use super::shapes::check;
 use super::values::{Slots, Values};
-use crate::bsr::{Block, row_ranges};
-use crate::csr::span;
+use crate::bsr::{Block, Blocks, row_ranges};
 use crate::{Error, Index, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{Blocks, Kernels, Strided};
+use sparsefmt_kernels::{Blocks as BlockRun, Kernels, Strided};
 use std::ops::Range;
 
 /// Items that are decoded at once, if they make more than one block.
@@ -18,50 +17,42 @@ const BLOCKS: usize = 256;
 
 /// Blocks with their values.
 struct Rows<'a, I> {
-    indptr: &'a [I],
-    indices: &'a [I],
-    block: Block,
+    blocks: Blocks<'a, I>,
     values: &'a Values<'a>,
-    /// The blocks of all rows.
-    place: Range<usize>,
-    shape: (usize, usize),
 }
 
-/// `out = w @ x` for blocks; `indptr` and `indices` count blocks.
+/// `out = w @ x` for blocks.
 ///
 /// # Errors
-/// `indptr` falls or points outside; an index is out of range; arrays of the wrong shape; a block of more than 2^16
+/// Offsets fall or point outside; an index is out of range; arrays of the wrong shape; a block of more than 2^16
 /// items that are no float32.
 pub fn bsr_matmul<I: Index>(
-    (indptr, indices): (&[I], &[I]),
-    block: Block,
+    w: Blocks<'_, I>,
     values: &Values<'_>,
     x: Matrix<'_, f32>,
     out: MatrixMut<'_, f32>,
 ) -> Result<()> {
-    let (rows, cols, k, area) = (out.rows(), x.rows(), x.cols(), block.area());
+    let ((rows, cols), block, k) = (w.shape(), w.block(), x.cols());
+    let area = block.area();
     check(&x, &out, (rows, cols))?;
     values.check(rows, cols)?;
-    if indptr.len() != rows.div_ceil(block.r) + 1 {
-        return Err(Error::Length { name: "indptr", got: indptr.len(), want: rows.div_ceil(block.r) + 1 });
-    }
     let is_f32 = matches!(values.slots, Slots::F32(_));
     if !plan::takes_blocks(area, is_f32) {
         return Err(Error::Parameter { name: "items of a block", got: area });
     }
-    let place = span(indptr, indices.len().min(values.len() / area))?;
+    w.check_slots(values.len())?;
     if k == 0 {
         return Ok(());
     }
-    let blocks = place.len();
-    let mut ranges = par::cut_by(indptr, 1, blocks.saturating_mul(area).saturating_mul(4 * k));
+    let blocks = w.place().len();
+    let mut ranges = par::cut_by(w.indptr(), 1, blocks.saturating_mul(area).saturating_mul(4 * k));
     let way = plan::bsr_way(cols, blocks, block.c, k, is_f32);
     plan::took(way);
     let packs = way == Way::BsrSpmm;
     if packs {
         ranges = par::joined(ranges);
     }
-    let w = Rows { indptr, indices, block, values, place, shape: (rows, cols) };
+    let w = Rows { blocks: w, values };
     let outs = out.split(&row_ranges(block, &ranges, rows));
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let mut room = vec![0.0; if is_f32 { 0 } else { w.most() * area }];
@@ -91,7 +82,7 @@ impl<I: Index> Rows<'_, I> {
     fn most(&self) -> usize {
         match self.values.slots {
             Slots::F32(_) => BLOCKS,
-            _ => (RUN / self.block.area()).clamp(1, BLOCKS),
+            _ => (RUN / self.blocks.block().area()).clamp(1, BLOCKS),
         }
     }
 
@@ -104,19 +95,18 @@ impl<I: Index> Rows<'_, I> {
         stride: usize,
         room: &mut [f32],
     ) -> Result<()> {
-        let (block, area, (rows, cols)) = (self.block, self.block.area(), self.shape);
-        let (bound, most) = (cols.div_ceil(block.c), self.most());
+        let (block, cols, most) = (self.blocks.block(), self.blocks.shape().1, self.most());
+        let area = block.area();
         let mut starts = [0; BLOCKS];
         let first = range.start;
         for line in range {
             let sums = &mut sums[(line - first) * block.r * stride..];
-            let lines = block.rows(line, rows);
-            let mut blocks = crate::csr::slots_at(self.indptr, line, &self.place)?;
+            let lines = self.blocks.rows(line);
+            let mut blocks = self.blocks.blocks(line)?;
             while !blocks.is_empty() {
                 let mut found = 0;
                 for at in blocks.clone().take(most) {
-                    let wrong = || Error::Index { at, got: self.indices[at].to_i64(), bound };
-                    let start = self.indices[at].below(bound).ok_or_else(wrong)? * block.c;
+                    let start = self.blocks.column(at)? * block.c;
                     // One that sticks out goes alone.
                     let is_inside = start + block.c <= cols;
                     if is_inside || found == 0 {
@@ -137,7 +127,7 @@ impl<I: Index> Rows<'_, I> {
                     }
                 };
                 let depth = starts.first().map_or(0, |start| block.c.min(cols - start));
-                let w = Blocks { items, area, across: block.c, depth, rows: lines.len(), starts };
+                let w = BlockRun { items, area, across: block.c, depth, rows: lines.len(), starts };
                 for at in (0..x.width).step_by(WIDTH) {
                     let x = Strided { first: x.first + at, width: WIDTH.min(x.width - at), ..*x };
                     Kernels::active().bsr_spmm_row(&w, &x, &mut sums[at..], stride);

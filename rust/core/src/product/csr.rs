@@ -6,7 +6,7 @@ use super::plan::{self, Way};
 use super::shapes::check;
 use super::values::Values;
 use super::{csr_panel, csr_spmm, masked};
-use crate::csr::span;
+use crate::views::Csr;
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Strided;
 use std::ops::Range;
@@ -14,27 +14,25 @@ use std::ops::Range;
 /// Columns of `x` at a time.
 const WIDTH: usize = 64;
 
-/// `out = w @ x` for the slots of each row, at `indptr[r]..indptr[r + 1]`.
+/// `out = w @ x` for compressed rows.
 ///
 /// # Errors
-/// `indptr` falls or points outside; an index is out of range; arrays of the wrong shape.
+/// Offsets fall or point outside; an index is out of range; arrays of the wrong shape.
 pub fn csr_matmul<I: Index>(
-    indptr: &[I],
-    indices: &[I],
+    csr: Csr<'_, I>,
     values: &Values<'_>,
     x: Matrix<'_, f32>,
     mut out: MatrixMut<'_, f32>,
 ) -> Result<()> {
-    let rows = indptr.len().saturating_sub(1);
-    check(&x, &out, (rows, x.rows()))?;
-    values.check(rows, x.rows())?;
-    let place = span(indptr, indices.len().min(values.len()))?;
-    let (k, cols, slots) = (x.cols(), x.rows(), place.len());
+    let (rows, cols, k, slots) = (csr.rows(), csr.cols(), x.cols(), csr.place().len());
+    check(&x, &out, (rows, cols))?;
+    values.check(rows, cols)?;
+    csr.check_slots(values.len())?;
     if k == 0 {
         return Ok(());
     }
-    let w = Rows { indptr, indices, values, place, cols };
-    let ranges = par::cut_by(indptr, 1, slots.saturating_mul(8).saturating_mul(k));
+    let w = Rows { csr, values };
+    let ranges = csr.cut(1, slots.saturating_mul(8).saturating_mul(k));
     let mut way = plan::csr((rows, cols), slots, k);
     if way == Way::CsrPanel {
         if csr_panel::run(&w, ranges.clone(), &x, &mut out)? {
@@ -45,7 +43,7 @@ pub fn csr_matmul<I: Index>(
     }
     match way {
         Way::CsrGemv | Way::CsrSpmm | Way::CsrRows => plan::took(way),
-        _ => return masked::csr_matmul(indptr, indices, values, x, out),
+        _ => return masked::csr_matmul(csr, values, x, out),
     }
     match way {
         Way::CsrGemv => return one(&w, ranges, x.items(), out),

@@ -3,7 +3,6 @@
 
 use super::csr_rows::Rows;
 use super::panel::{Room, shared, stored};
-use crate::csr::slots_at;
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{DEPTH, Kernels, PanelPositions, PanelRows, PanelValues};
 use std::ops::Range;
@@ -19,15 +18,15 @@ pub(super) fn run<I: Index>(
     x: &Matrix<'_, f32>,
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
-    let Some(indices) = I::narrow(w.indices) else { return Ok(false) };
-    let k = x.cols();
+    let Some(indices) = I::narrow(w.csr.indices()) else { return Ok(false) };
+    let (k, cols) = (x.cols(), w.csr.cols());
     let ranges = shared(ranges);
     let outs = par::split_mut(out.items_mut(), ranges.iter().map(|range| range.len() * k));
     let done = par::map(ranges.into_iter().zip(outs).collect(), |(range, sums): (Range<usize>, &mut [f32])| {
         let (mut room, mut decoded) = (Room::new(), Vec::new());
         let most = MOST[usize::from(stored(w.values).is_none())];
         for (start, sums) in range.clone().step_by(most).zip(sums.chunks_mut(most * k)) {
-            let slots = (start..start + sums.len() / k).map(|row| slots_at(w.indptr, row, &w.place));
+            let slots = (start..start + sums.len() / k).map(|row| w.csr.slots(row));
             let mut slots = slots.collect::<Result<Vec<_>>>()?;
             let (mut indices, before) = (indices, slots[0].start);
             let values = match stored(w.values) {
@@ -49,7 +48,7 @@ pub(super) fn run<I: Index>(
                     width = room.pack(x, k, first);
                     // Behind the last column there are places of a panel too, but no columns.
                     let last = |(&start, &end)| indices.get(start..end).unwrap_or_default();
-                    let beyond = |index: &i32| !usize::try_from(*index).is_ok_and(|index| index < w.cols);
+                    let beyond = |index: &i32| !usize::try_from(*index).is_ok_and(|index| index < cols);
                     if x.len() < DEPTH * k && cursors.iter().zip(&ends).flat_map(last).any(beyond) {
                         return Ok(false);
                     }
@@ -77,11 +76,11 @@ fn decode<I: Index>(w: &Rows<'_, I>, start: usize, slots: &[Range<usize>], decod
         let values = &mut decoded[slots.start - first.start..slots.end - first.start];
         w.values.widen(row, slots.start, values)?;
         if let Some(scales) = w.values.scales {
-            let indices = &w.indices[slots.clone()];
-            if indices.iter().any(|index| index.below(w.cols).is_none()) {
+            let indices = &w.csr.indices()[slots.clone()];
+            if indices.iter().any(|index| index.below(w.csr.cols()).is_none()) {
                 return Ok(false);
             }
-            scales.apply_each(row, indices.iter().map(|index| index.below(w.cols).unwrap_or(0)), values);
+            scales.apply_each(row, indices.iter().map(|index| index.below(w.csr.cols()).unwrap_or(0)), values);
         }
     }
     Ok(true)

@@ -1,21 +1,16 @@
 //! Compressed rows with their values, decoded a run at a time.
 
 use super::values::{Slots, Values};
-use crate::csr::slots_at;
-use crate::{Error, Index, Result};
-use std::ops::Range;
+use crate::views::Csr;
+use crate::{Index, Result};
 
 /// Slots whose values are decoded at once.
 pub(super) const RUN: usize = 1024;
 
 /// Compressed rows with their values.
 pub(super) struct Rows<'a, I> {
-    pub(super) indptr: &'a [I],
-    pub(super) indices: &'a [I],
+    pub(super) csr: Csr<'a, I>,
     pub(super) values: &'a Values<'a>,
-    /// The slots of all rows.
-    pub(super) place: Range<usize>,
-    pub(super) cols: usize,
 }
 
 impl<I: Index> Rows<'_, I> {
@@ -27,25 +22,21 @@ impl<I: Index> Rows<'_, I> {
         room: &mut [f32; RUN],
         mut work: impl FnMut(&[I], &[f32]) -> std::result::Result<(), usize>,
     ) -> Result<()> {
-        let slots = slots_at(self.indptr, row, &self.place)?;
+        let slots = self.csr.slots(row)?;
         if let Slots::F32(items) = self.values.slots {
-            let part = &self.indices[slots.clone()];
-            return work(part, &items[slots.clone()]).map_err(|at| self.wrong(slots.start + at));
+            let part = &self.csr.indices()[slots.clone()];
+            return work(part, &items[slots.clone()]).map_err(|at| self.csr.wrong(slots.start + at));
         }
         for start in slots.clone().step_by(RUN) {
             let run = start..slots.end.min(start + RUN);
-            let part = &self.indices[run.clone()];
+            let part = &self.csr.indices()[run.clone()];
             let room = &mut room[..run.len()];
             self.values.widen(row, run.start, room)?;
             if let Some(scales) = self.values.scales {
-                scales.apply_each(row, part.iter().map(|index| index.below(self.cols).unwrap_or(0)), room);
+                scales.apply_each(row, part.iter().map(|index| index.below(self.csr.cols()).unwrap_or(0)), room);
             }
-            work(part, room).map_err(|at| self.wrong(run.start + at))?;
+            work(part, room).map_err(|at| self.csr.wrong(run.start + at))?;
         }
         Ok(())
-    }
-
-    fn wrong(&self, at: usize) -> Error {
-        Error::Index { at, got: self.indices[at].to_i64(), bound: self.cols }
     }
 }

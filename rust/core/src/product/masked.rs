@@ -1,12 +1,12 @@
 //! Structures that are a bit for every column and the values of the set ones, side by side: nm, bitmask, dense.
 
-use super::masked_rows::{Bits, Csr, Dense, Masked, Nm};
+use super::masked_rows::{Dense, Masked, Nm};
 use super::plan::{self, Way};
 use super::shapes::{MAX_COLS_NARROW, check};
 use super::values::Values;
 use super::{amx_gemm, gemv, integers, panel, spmm_narrow};
-use crate::csr::span;
-use crate::nm::{Pattern, RowBits};
+use crate::nm::NmRows;
+use crate::views::{BitRows, Csr};
 use crate::{Error, Index, Matrix, MatrixMut, Result};
 
 fn matmul(
@@ -62,26 +62,27 @@ fn stored_slots(w: &impl Masked) -> Result<usize> {
 /// # Errors
 /// A code that names no mask; arrays of the wrong shape.
 pub fn nm_matmul(
-    codes: Matrix<'_, u8>,
-    pattern: Pattern,
+    rows: NmRows<'_>,
     (values, stride): (&Values<'_>, usize),
     x: Matrix<'_, f32>,
     out: MatrixMut<'_, f32>,
 ) -> Result<()> {
-    let rows = RowBits::new(codes, pattern, x.rows(), stride)?;
-    let last = codes.rows().checked_sub(1).map_or(0, |last| last.saturating_mul(stride).saturating_add(rows.slots()));
+    rows.check_stride(stride)?;
+    let last = rows.shape().0.checked_sub(1);
+    let last = last.map_or(0, |last| last.saturating_mul(stride).saturating_add(rows.slots()));
     matmul(&Nm { rows, stride }, values, last, &x, out)
 }
 
 /// `out = w @ x` for N:M codes and `x` of bfloat16, if tiles multiply it.
 pub(super) fn nm_bf16(
-    (codes, pattern): (Matrix<'_, u8>, Pattern),
+    rows: NmRows<'_>,
     (values, stride): (&Values<'_>, usize),
     x: Matrix<'_, u16>,
     out: &mut MatrixMut<'_, f32>,
 ) -> Result<bool> {
-    let w = Nm { rows: RowBits::new(codes, pattern, x.rows(), stride)?, stride };
-    if plan::masked((codes.rows(), x.rows()), stored_slots(&w)?, x.cols()) != Way::AmxGemm {
+    rows.check_stride(stride)?;
+    let w = Nm { rows, stride };
+    if plan::masked(rows.shape(), stored_slots(&w)?, x.cols()) != Way::AmxGemm {
         return Ok(false);
     }
     let ran = amx_gemm::run(&w, values, amx_gemm::Right::Bf16(x), out)?;
@@ -94,35 +95,25 @@ pub(super) fn nm_bf16(
 /// `out = w @ x` for a bit per element.
 ///
 /// # Errors
-/// `row_offsets` does not agree with the bits; arrays of the wrong shape.
+/// The offsets do not agree with the bits; arrays of the wrong shape.
 pub fn bits_matmul<I: Index>(
-    bits: Matrix<'_, u8>,
-    row_offsets: &[I],
+    bits: BitRows<'_, I>,
     values: &Values<'_>,
     x: Matrix<'_, f32>,
     out: MatrixMut<'_, f32>,
 ) -> Result<()> {
-    let (rows, cols) = (bits.rows(), x.rows());
-    if row_offsets.len() != rows + 1 {
-        return Err(Error::Length { name: "row_offsets", got: row_offsets.len(), want: rows + 1 });
-    }
-    if bits.cols() < cols.div_ceil(8) {
-        return Err(Error::Length { name: "a row of bits", got: bits.cols(), want: cols.div_ceil(8) });
-    }
-    let place = span(row_offsets, values.len())?;
-    matmul(&Bits { bits, row_offsets, place: place.clone(), cols }, values, place.end, &x, out)
+    bits.check_slots(values.len())?;
+    matmul(&bits, values, bits.place().end, &x, out)
 }
 
 /// `out = w @ x` for rows of ascending indices; see [`super::csr_matmul`].
 pub(super) fn csr_matmul<I: Index>(
-    indptr: &[I],
-    indices: &[I],
+    csr: Csr<'_, I>,
     values: &Values<'_>,
     x: Matrix<'_, f32>,
     out: MatrixMut<'_, f32>,
 ) -> Result<()> {
-    let (cols, place) = (x.rows(), span(indptr, indices.len().min(values.len()))?);
-    matmul(&Csr { indptr, indices, place: place.clone(), cols }, values, place.end, &x, out)
+    matmul(&csr, values, csr.place().end, &x, out)
 }
 
 /// `out = w @ x` where every element is stored.

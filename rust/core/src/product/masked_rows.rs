@@ -1,8 +1,8 @@
 //! Rows that are a bit for every column and the slots of the set ones: nm, bitmask, csr, dense.
 
-use crate::csr::slots_at;
-use crate::nm::RowBits;
-use crate::{Error, Index, Matrix, Result};
+use crate::nm::NmRows;
+use crate::views::{BitRows, Csr};
+use crate::{Index, Result};
 use sparsefmt_kernels::prefetch_near;
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub(super) trait Masked: Sync {
 }
 
 pub(super) struct Nm<'a> {
-    pub(super) rows: RowBits<'a>,
+    pub(super) rows: NmRows<'a>,
     pub(super) stride: usize,
 }
 
@@ -49,57 +49,42 @@ impl Masked for Nm<'_> {
     }
 }
 
-pub(super) struct Bits<'a, I> {
-    pub(super) bits: Matrix<'a, u8>,
-    pub(super) row_offsets: &'a [I],
-    pub(super) place: Range<usize>,
-    pub(super) cols: usize,
-}
-
-impl<I: Index> Masked for Bits<'_, I> {
+impl<I: Index> Masked for BitRows<'_, I> {
     fn shape(&self) -> (usize, usize) {
-        (self.bits.rows(), self.cols)
+        (self.rows(), self.cols())
     }
     fn bits(&self, row: usize, bits: &mut [u8]) -> Result<()> {
-        let count = self.cols.div_ceil(8);
-        bits[..count].copy_from_slice(&self.bits.row(row)[..count]);
+        let from = self.row(row);
+        bits[..from.len()].copy_from_slice(from);
         Ok(())
     }
     fn slots(&self, row: usize) -> Result<Range<usize>> {
-        slots_at(self.row_offsets, row, &self.place)
+        self.slots(row)
     }
     fn nbytes(&self) -> usize {
-        self.bits.items().len()
+        self.bytes().len()
     }
 }
 
 /// Rows of ascending indices, as bits.
-pub(super) struct Csr<'a, I> {
-    pub(super) indptr: &'a [I],
-    pub(super) indices: &'a [I],
-    pub(super) place: Range<usize>,
-    pub(super) cols: usize,
-}
-
 impl<I: Index> Masked for Csr<'_, I> {
     fn shape(&self) -> (usize, usize) {
-        (self.indptr.len() - 1, self.cols)
+        (self.rows(), self.cols())
     }
     fn bits(&self, row: usize, bits: &mut [u8]) -> Result<()> {
         bits.fill(0);
         let slots = self.slots(row)?;
-        for (at, index) in self.indices[slots.clone()].iter().enumerate() {
-            let wrong = || Error::Index { at: slots.start + at, got: index.to_i64(), bound: self.cols };
-            let column = index.below(self.cols).ok_or_else(wrong)?;
+        for (at, index) in slots.clone().zip(&self.indices()[slots]) {
+            let column = index.below(self.cols()).ok_or_else(|| self.wrong(at))?;
             bits[column / 8] |= 1 << (column % 8);
         }
         Ok(())
     }
     fn slots(&self, row: usize) -> Result<Range<usize>> {
-        slots_at(self.indptr, row, &self.place)
+        self.slots(row)
     }
     fn nbytes(&self) -> usize {
-        size_of_val(self.indices)
+        size_of_val(self.indices())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::masked;
 use super::plan::{self, Way};
 use super::values::Values;
-use crate::nm::{Pattern, RowBits};
+use crate::nm::{NmRows, Pattern};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Kernels, NM24_BF16_GROUPS, Nm24Bf16Rows, Pairs};
 use std::ops::Range;
@@ -37,8 +37,8 @@ pub fn nm24_bf16_matmul(
     x: Matrix<'_, u16>,
     mut out: MatrixMut<'_, f32>,
 ) -> Result<bool> {
-    let pattern = Pattern::new(2, 4)?;
-    let rows = RowBits::new(codes, pattern, x.rows(), values.cols())?;
+    let rows = NmRows::new(codes, Pattern::new(2, 4)?, (codes.rows(), x.rows()))?;
+    rows.check_stride(values.cols())?;
     let wants = [
         ("rows of out", out.rows(), codes.rows()),
         ("rows of slots", values.rows(), codes.rows()),
@@ -56,7 +56,7 @@ pub fn nm24_bf16_matmul(
         return Ok(true);
     }
     if let Some(items) = Values::shorts(values.items(), "bfloat16")
-        && masked::nm_bf16((codes, pattern), (&items, values.cols()), x, &mut out)?
+        && masked::nm_bf16(rows, (&items, values.cols()), x, &mut out)?
     {
         return Ok(true);
     }
