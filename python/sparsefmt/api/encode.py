@@ -4,7 +4,8 @@ from typing import Literal
 
 from sparsefmt.base.coerce import is_device_array
 from sparsefmt.tensor.base import Packed
-from sparsefmt.tensor.sparse import SparseTensor, backends
+from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import backends
 
 
 def encode(

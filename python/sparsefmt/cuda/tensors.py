@@ -20,7 +20,8 @@ from sparsefmt.cuda.transfer import to_device, to_host
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.encoding.format_text import parse as parse_format
 from sparsefmt.tensor.cpu import CPU
-from sparsefmt.tensor.sparse import SparseTensor, backends
+from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import backends
 
 
 def move(t: SparseTensor, device: str) -> SparseTensor:

@@ -1,7 +1,6 @@
 """The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
@@ -9,9 +8,7 @@ from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.tensor.arithmetic import decoded
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import Stored, T
 
 _OWNERS = {
     "data": (Csr, Csc, Coo, Bsr),
@@ -22,7 +19,7 @@ _OWNERS = {
 }
 
 
-def named(t: "SparseTensor", name: str) -> Array:
+def named(t: Stored, name: str) -> Array:
     """`t.data` and the like, read-only.
 
     Raises:
@@ -43,7 +40,7 @@ def named(t: "SparseTensor", name: str) -> Array:
     return values
 
 
-def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
+def reordered(t: T, axes: object) -> T:
     """Raises FormatError unless `axes` reverse the axes of `t`."""
     if axes not in (None, tuple(range(t.ndim))[::-1], list(range(t.ndim))[::-1]):
         msg = f"transpose: axes = {axes!r}; packed tensors reverse all axes or none; use t.to_dense().transpose(...)"
@@ -51,7 +48,7 @@ def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
     return t
 
 
-def text(t: "SparseTensor") -> str:
+def text(t: Stored) -> str:
     """One line."""
     place = "" if t.device == "cpu" else f", {t.device}"
     return (
@@ -60,7 +57,7 @@ def text(t: "SparseTensor") -> str:
     )
 
 
-def html(t: "SparseTensor") -> str:
+def html(t: Stored) -> str:
     """A small table for notebooks."""
     lines = {
         "format": t.format,

@@ -1,26 +1,21 @@
 """The packed tensor: a structure, its values, and the shape."""
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.coerce import checked_shape, is_device_array, matrix_shape
-from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import BackendError, FormatError
-from sparsefmt.codecs.base import Codec
-from sparsefmt.structures.base import Structure
 from sparsefmt.tensor import arithmetic, change, parts, rows, sums
-from sparsefmt.tensor.backend import Backend, ToScipy
-from sparsefmt.tensor.base import Packed, operand, refused
+from sparsefmt.tensor.backend import ToScipy
+from sparsefmt.tensor.base import operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
 from sparsefmt.tensor.storage import Storage, storage
+from sparsefmt.tensor.stored import Stored, backends
 from sparsefmt.tensor.transposed import Transposed
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
-class SparseTensor(Packed):
+class SparseTensor(Stored):
     """A tensor packed as a structure (where values are) times a codec (how each is stored). Immutable.
 
     Made by `sparsefmt.encode`, `load`, `from_scipy`. It is no array in disguise: `numpy.asarray(t)` raises TypeError,
@@ -42,81 +37,12 @@ class SparseTensor(Packed):
     array([[0., 2., 0., 3.]])
     """
 
-    structure: Structure
-    values: Codec
-    shape: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        parts: tuple[tuple[object, type], ...] = ((self.structure, Structure), (self.values, Codec))
-        for part, kind in parts:
-            if not isinstance(part, kind):
-                msg = f"want a {kind.__name__.lower()}, got {type(part).__name__}"
-                raise FormatError(msg)
-        shape = checked_shape(self.shape)
-        object.__setattr__(self, "shape", shape)
-        if matrix_shape(shape) != self.structure.shape:
-            msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
-            raise FormatError(msg)
-        self.values.fits(self.structure)
-        self.structure.check_slots(self.values.lift(self.structure))
-
-    @classmethod
-    def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
-        """Builds one from parts that were made here and need no check."""
-        t = object.__new__(cls)
-        for name, value in (("structure", structure), ("values", values), ("shape", shape)):
-            object.__setattr__(t, name, value)
-        return t
+    __slots__ = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._on_gpu:  # the copy is made on the CPU
             return self.to("cpu").__reduce__()
         return unpickled, (exported(self.structure), exported(self.values), self.shape, self.dtype.name)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements, stored or not."""
-        return math.prod(self.shape)
-
-    @property
-    def dtype(self) -> Dtype:
-        """The dtype of the array that `to_dense` gives."""
-        return self.values.dtype
-
-    @property
-    def format(self) -> str:
-        """The canonical format text; `encode(w, t.format)` gives the same format."""
-        return "/".join(filter(None, (self.structure.text, self.values.text)))
-
-    @property
-    def slots(self) -> int:
-        """Number of stored values, explicit zeros and filling included (SciPy's `nnz`)."""
-        return self.structure.slots
-
-    @property
-    def nnz(self) -> int:
-        """Number of elements that are not zero by value (-0.0 is zero)."""
-        return self.backend().nnz(self)
-
-    @property
-    def density(self) -> float:
-        """`nnz / size`; 0.0 for an empty tensor."""
-        return self.nnz / self.size if self.size else 0.0
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays, padding included."""
-        return self.structure.nbytes + self.values.nbytes
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Stored bits per element of the dense tensor; 0.0 for an empty tensor."""
-        return 8 * self.nbytes / self.size if self.size else 0.0
 
     def storage(self) -> Storage:
         """Where the bytes go: values, metadata, scales, codebook, padding; and how near the metadata is to the bound.
@@ -127,20 +53,6 @@ class SparseTensor(Packed):
         (64, 0, 64)
         """
         return storage(self.structure, self.values, self.shape)
-
-    @property
-    def device(self) -> str:
-        """Where the arrays are: "cpu", "cuda:0", ..."""
-        first = next(iter(self.values.arrays().values()))
-        return "cpu" if isinstance(first, np.ndarray) else f"cuda:{first.device.id}"
-
-    @property
-    def _on_gpu(self) -> bool:
-        return not isinstance(getattr(self.values, self.values.array_names[0]), np.ndarray)
-
-    def backend(self, x: object = None) -> "Backend[SparseTensor]":
-        """What packs and unpacks it where its arrays are, or what multiplies it by `x`."""
-        return backends["cuda" if self._on_gpu or is_device_array(x) else "cpu"]
 
     def __repr__(self) -> str:
         return parts.text(self)
@@ -235,13 +147,6 @@ class SparseTensor(Packed):
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
         return self.backend(x).rmatmul(self, x)
-
-    def replaced(
-        self, structure: Structure | None = None, values: Codec | None = None, shape: tuple[int, ...] | None = None
-    ) -> "SparseTensor":
-        """The same with other parts, which fit together and are not checked."""
-        parts = (self.structure if structure is None else structure, self.values if values is None else values)
-        return SparseTensor.from_checked(*parts, self.shape if shape is None else shape)
 
     def __getitem__(self, key: Any) -> "SparseTensor":  # noqa: ANN401
         """Rows `t[i]`, `t[a:b]`, `t[ids]`, `t[mask]` along the first axis, packed as they are; the others stay packed.
@@ -364,7 +269,6 @@ class SparseTensor(Packed):
         return parts.html(self)
 
 
-backends: dict[str, Backend[SparseTensor]] = {}  # by the first part of a device
 lent: dict[str, ToScipy[SparseTensor]] = {}  # what layers above lend to methods
 
 
