@@ -3,6 +3,7 @@
 from typing import Literal
 
 from sparsefmt.base.coerce import is_device_array
+from sparsefmt.tensor.backend import Backend
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.sparse import SparseTensor
 from sparsefmt.tensor.stored import backends
@@ -47,5 +48,5 @@ def encode(
     if isinstance(w, Packed):
         msg = "w is packed already; use t.convert(fmt)"
         raise TypeError(msg)
-    backend = backends["cuda" if is_device_array(w) else "cpu"]
+    backend: Backend[SparseTensor] = backends["cuda" if is_device_array(w) else "cpu"]
     return backend.encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)

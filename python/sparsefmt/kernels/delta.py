@@ -41,7 +41,7 @@ def same_length(*found: Array) -> None:
 
 @kernel
 def delta_steps(old: Array, new: Array, floats: int, steps: Array) -> int:
-    """Writes the step of every item; gives the number of those that are not 0."""
+    """Writes the step of every item; returns the number of those that are not 0."""
     same_length(old, new, steps)
     steps[...] = keys(new, floats) - keys(old, floats)
     return int(np.count_nonzero(steps))
@@ -60,7 +60,7 @@ def delta_gaps(
 ) -> tuple[int, int]:
     """Writes the steps that are not 0, and the gaps between them, if there is room for all, and the offsets of rows.
 
-    Reads both inputs once. Gives how many bytes of gaps and how many steps there are; without room for them, `gaps`
+    Reads both inputs once. Returns how many bytes of gaps and how many steps there are; without room for them, `gaps`
     and `steps` hold anything.
     """
     same_length(old, new)

@@ -150,7 +150,7 @@ def merge_mix(
     rule: tuple[int, ...],
     out: Array,
 ) -> int:
-    """Writes one merged stretch; gives the position in it of the first item that is NaN or infinite, or -1.
+    """Writes one merged stretch; returns the position in it of the first item that is NaN or infinite, or -1.
 
     `dtypes`: of `base`, of each model, of `out`. `masks`: uint8 for each model, or empty. `numbers`: weights (models,)
     float32; factors (models, 2) float32, what kept values are multiplied and then divided by; total (3,) float32, see

@@ -27,7 +27,7 @@ def nm_update(
         codes: as of `nm_encode`.
         slots: as of `nm_encode`.
 
-    Gives (0, 0, 0, 0); or, with nothing written, (how many groups have more than n, row and group and nonzeros of the
+    Returns (0, 0, 0, 0); or, with nothing written, (how many groups have more than n, row and group and nonzeros of the
     first).
     """
     column = (group * m)[:, None] + np.arange(m)

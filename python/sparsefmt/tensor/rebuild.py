@@ -17,7 +17,7 @@ Parts = tuple[str, dict[str, Any], dict[str, Any]]
 def built(
     structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str
 ) -> tuple[Structure, Codec, tuple[int, ...]]:
-    """Builds and checks parts from (kind, arrays, parameters), as pickles and files give them.
+    """Builds and checks parts from (kind, arrays, parameters), as pickles and files hold them.
 
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.

@@ -19,6 +19,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor import change
 from sparsefmt.tensor.stored import T
 
 _WAY = "only rows can be taken: t[i], t[a:b], t[ids]; for more use t.to_scipy() or t.to_dense()"
@@ -107,7 +108,7 @@ def rows_of(t: T, ids: Array) -> T:
         return _of_blocks(t, s, ids)
     found = _direct(s, ids)
     if found is None:
-        return rows_of(t.convert("csr"), ids).convert(s.text)
+        return change.convert(rows_of(change.convert(t, "csr"), ids), s.text)
     structure, at = found
     return t.replaced(structure, taken(t.values, s, structure, at, ids), structure.shape)
 
@@ -169,11 +170,12 @@ def _of_blocks(t: T, s: Bsr, ids: Array) -> T:
     if len(unique) and unique[-1] == (rows - 1) // r and rows % r:
         height -= r - rows % r
     small = _lines(t, s, unique, (height, cols))
-    again = rows_of(small.convert("csr"), inverse * r + ids % r)
+    again = rows_of(change.convert(small, "csr"), inverse * r + ids % r)
     try:
-        return again.convert(s.text)
+        return change.convert(again, s.text)
     except CodecError:  # a codebook without 0.0, and blocks that have to be filled up
-        return again.replaced(values=Raw(again.values.decode(again.structure), check=False)).convert(s.text)
+        decoded = again.replaced(values=Raw(again.values.decode(again.structure), check=False))
+        return change.convert(decoded, s.text)
 
 
 def _within(runs: Array) -> Array:

@@ -23,7 +23,7 @@ class SparseTensor(Stored):
 
     Args:
         structure: where the values are; a matrix, leading axes of `shape` flattened to rows.
-        values: the slots, in the layout that `structure.slot_shape` gives.
+        values: the slots, in the layout that `structure.slot_shape` tells.
         shape: of the tensor, rank 1 or more.
 
     Raises:
@@ -113,7 +113,8 @@ class SparseTensor(Stored):
         """
         if device == "cpu" and not self._on_gpu:
             return self
-        return backends["cuda"].move(self, device)
+        moved: SparseTensor = backends["cuda"].move(self, device)
+        return moved
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """The same as `sparsefmt.to_scipy(t)`."""
@@ -273,7 +274,7 @@ lent: dict[str, ToScipy[SparseTensor]] = {}  # what layers above lend to methods
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
-    """Builds and checks a tensor from (kind, arrays, parameters) of its parts, as files give them.
+    """Builds and checks a tensor from (kind, arrays, parameters) of its parts, as files hold them.
 
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.

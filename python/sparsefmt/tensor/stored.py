@@ -57,7 +57,7 @@ class Stored(Packed):
 
     @property
     def dtype(self) -> Dtype:
-        """The dtype of the array that `to_dense` gives."""
+        """The dtype of the array that `to_dense` returns."""
         return self.values.dtype
 
     @property

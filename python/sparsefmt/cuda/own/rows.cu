@@ -55,7 +55,7 @@ FN u16 value_of(const Values& v, long long slot, int row, int col, int row_step)
     return BF16 ? float_bf16(value) : float_f16(value);
 }
 
-// Decodes columns first .. first + 255 of a csr row into shared memory; gives the slot behind them.
+// Decodes columns first .. first + 255 of a csr row into shared memory; returns the slot behind them.
 FN long long decode_csr(const Index* indices, long long slot, long long end, int first, int row, int row_step, int target,
                         const Values& v) {
     const int lane = thread() & 31;
