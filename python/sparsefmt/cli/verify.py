@@ -11,8 +11,9 @@ from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED
 from sparsefmt.checkpoint.verify import verify as compare_all
 from sparsefmt.cli import options
-from sparsefmt.cli.progress import progress, table
+from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import executor
+from sparsefmt.cli.tables import table
 
 HEADINGS = ["name", "format", "status", "equal", "max abs error", "rel. error", "worst group", "energy gone"]
 

@@ -94,7 +94,7 @@ def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
         found = stored[name]
         dtype = VIEWS[found.dtype].name if found.dtype in VIEWS else found.dtype
         return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
-    entry = schema.parse(catalog.entries[name])
+    entry = catalog.entry(name)
     keys = catalog.owned.get(name, [name])
     return Entry(entry.shape, entry.dtype, sum(stored[k].end - stored[k].start for k in keys), kinds(entry), shard)
 
