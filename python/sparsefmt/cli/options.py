@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.base.errors import CheckpointError, CodecError, FormatError
+from sparsefmt.checkpoint.remote import located
 from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.encoding.format_text import parse
 
@@ -120,9 +121,22 @@ def say_left_out(report: TransformReport) -> None:
         click.echo(f"not copied: {', '.join(report.not_copied)}")
 
 
-def path_argument(name: str, metavar: str) -> Callable[[F], F]:
-    """A path; what is there is checked when it is opened."""
-    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))
+class Place(click.ParamType):
+    """A path, or a URL that fsspec knows."""
+
+    name = "path"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, or what stands for one behind a URL."""
+        try:
+            return located(value)
+        except CheckpointError as e:
+            self.fail(str(e), param, ctx)
+
+
+def path_argument(name: str, metavar: str, *, remote: bool = False) -> Callable[[F], F]:
+    """A path, with `remote` also a URL; what is there is checked when it is opened."""
+    return click.argument(name, metavar=metavar, type=Place() if remote else click.Path(path_type=Path))
 
 
 format_option = click.option(
