@@ -1,5 +1,6 @@
 """Checkpoints behind URLs: in memory, and in S3 of moto's server on loopback; bytes over the wire are counted."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -51,10 +52,8 @@ class Counted:
             pass
         finally:
             for end in (source, target):
-                try:
+                with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 end.close()
 
     def close(self) -> None:
@@ -153,7 +152,7 @@ def test_one_file(root: str, folder: Path, tmp_path: Path) -> None:
     sf.transform(file, f"{root}/one.safetensors", pack("nm2:4"))
     sf.transform(file, tmp_path / "one.safetensors", pack("nm2:4"))
     assert contents(root) == {"one.safetensors": (tmp_path / "one.safetensors").read_bytes()}
-    with pytest.raises(sf.FormatError, match="only .safetensors files"):
+    with pytest.raises(sf.FormatError, match=r"only \.safetensors files"):
         sf.open_checkpoint(put(folder, f"{root}/m") + "/config.json")
     with pytest.raises(FileNotFoundError):
         sf.open_checkpoint(f"{root}/none.safetensors")

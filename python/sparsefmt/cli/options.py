@@ -121,22 +121,19 @@ def say_left_out(report: TransformReport) -> None:
         click.echo(f"not copied: {', '.join(report.not_copied)}")
 
 
-class Place(click.ParamType):
-    """A path, or a URL that fsspec knows."""
-
-    name = "path"
-
-    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path, or what stands for one behind a URL."""
-        try:
-            return located(value)
-        except CheckpointError as e:
-            self.fail(str(e), param, ctx)
+def checked_place(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+    """A path, or what stands for one behind a URL."""
+    try:
+        return located(value)
+    except CheckpointError as e:
+        raise click.BadParameter(str(e), ctx, param) from e
 
 
 def path_argument(name: str, metavar: str, *, remote: bool = False) -> Callable[[F], F]:
     """A path, with `remote` also a URL; what is there is checked when it is opened."""
-    return click.argument(name, metavar=metavar, type=Place() if remote else click.Path(path_type=Path))
+    if remote:
+        return click.argument(name, metavar=metavar, callback=checked_place)
+    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))
 
 
 format_option = click.option(

@@ -50,10 +50,9 @@ def check_far(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
     if str(source) == str(out) or (remote(source) and f"{out}/".startswith(f"{source}/")):
         msg = f"OUT {out} is IN {source}, or inside it; write to another path"
         raise click.UsageError(msg)
-    if not folder and not out.name.endswith(suffixes if remote(out) is None else (".safetensors",)):
-        msg = (
-            f"OUT {out}: want a file that ends in {' or '.join(suffixes if remote(out) is None else ['.safetensors'])}"
-        )
+    allowed = suffixes if remote(out) is None else (".safetensors",)
+    if not folder and not out.name.endswith(allowed):
+        msg = f"OUT {out}: want a file that ends in {' or '.join(allowed)}"
         raise click.UsageError(msg)
     if out.exists() and not force:
         msg = f"OUT {out} exists; --force replaces it"
