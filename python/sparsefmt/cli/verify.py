@@ -48,8 +48,8 @@ def checked_limit(ctx: click.Context, param: click.Parameter, value: float | Non
 
 
 @click.command(help=HELP)
-@options.path_argument("source", "IN")
-@options.path_argument("out", "OUT")
+@options.path_argument("source", "IN", remote=True)
+@options.path_argument("out", "OUT", remote=True)
 @options.json_option
 @options.include_option
 @options.exclude_option
