@@ -20,6 +20,7 @@ from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.io import schema
 from sparsefmt.io.dtypes import PAIRED, is_paired, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
+from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 
 CHUNK = 32 << 20  # bytes of rows that are worked on at a time
@@ -118,7 +119,8 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
             return replace(whole_plan(name, t), held=0)
         if step.target is None and step.rows(entry) == 1:
             return dense_plan(source, name, entry, row_bytes, chunk, changed=True)
-    align = None if step is None else step.rows(entry)
+    along = isinstance(t, SparseTensor) and is_moved(t)
+    align = None if step is None or along else step.rows(entry)
     if step is None or align is None:
         return single_plan(source, name, step, entry, budget)
     if isinstance(t, SparseTensor):
