@@ -1,5 +1,6 @@
-"""What the site has beside the pages of docs/: pages of the API, of commands, of messages, of records, and those of the
-root. MkDocs calls these functions; see mkdocs.yml.
+"""What the site has beside the pages of docs/: the API, commands, messages, records, and pages of the root.
+
+MkDocs calls these functions; see mkdocs.yml.
 """
 
 import importlib
