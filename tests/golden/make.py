@@ -1,7 +1,7 @@
 """Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
-In v2 are the codecs that version 2 of an entry brought, in v3 tensors that are packed along another axis. Files of a version are never written again once it is
-released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 to FOLDER/v3.
+In v2 are the codecs that version 2 of an entry brought, in v3 tensors that are packed along another axis. Files of a
+version are never written again once it is released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 to FOLDER/v3.
 """
 
 import sys

@@ -167,7 +167,9 @@ def test_axes_that_are_none() -> None:
 
 def test_files_say_the_axis_and_refuse_others(tmp_path: Path) -> None:
     path = tmp_path / "t.safetensors"
-    sf.save(path, {"t": sf.encode(np.ones((2, 4, 3), np.int8), "nm4:4", axis=1), "u": sf.encode(np.ones((2, 4)), "csr")})
+    sf.save(
+        path, {"t": sf.encode(np.ones((2, 4, 3), np.int8), "nm4:4", axis=1), "u": sf.encode(np.ones((2, 4)), "csr")}
+    )
     raw = path.read_bytes()
     assert raw.count(b'\\"version\\":3') == 1
     assert raw.count(b'\\"axis\\":1') == 1
