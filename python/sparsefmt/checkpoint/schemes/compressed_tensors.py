@@ -12,6 +12,7 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import compressed_tensors as ct
+from sparsefmt.interop.integer_grid import single
 from sparsefmt.interop.marlin24 import from_marlin24
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -84,11 +85,12 @@ def _scaled(t: SparseTensor, scale: Array, dtype: Dtype) -> SparseTensor:
         msg = f"sparse weights with {grid.shape[1]} scales a row are not read; want one per row or tensor"
         raise CheckpointError(msg)
     values = t.values.decode(t.structure)
+    wide = single(grid)
     if grid.size == 1:
-        factor: Array = grid.astype(np.float32).reshape(-1)
+        factor: Array = wide.reshape(-1)
     else:
         row, _ = t.structure.coords()
-        factor = grid.astype(np.float32)[row, 0].reshape(values.shape)
+        factor = wide[row, 0].reshape(values.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         made = (values.astype(np.float32) * factor).astype(dtype)
     return SparseTensor(t.structure, Raw(made), t.shape)
@@ -97,7 +99,11 @@ def _scaled(t: SparseTensor, scale: Array, dtype: Dtype) -> SparseTensor:
 def _pack_quantized(layer: Layer, context: Context) -> Weight:
     entries = context.entries
     shape = ct.stored_shape(_read(layer, "weight_shape", context))
-    words = entries[layer.parts["weight_packed"]].shape[-1]
+    stored = entries[layer.parts["weight_packed"]].shape
+    if len(stored) != 2:
+        msg = f"{layer.prefix}: want a matrix, got weight_packed of shape {stored}"
+        raise CheckpointError(msg)
+    words = stored[1]
     bits = _bits(layer, context, shape, words)
     scale = layer.key("weight_scale", entries)
     dtype = weight_dtype(context, scale)
