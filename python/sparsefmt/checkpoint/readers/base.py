@@ -71,6 +71,10 @@ class Source(ABC):
         check_rows(name, value.shape, low, high)
         return decoded_rows(value, low, high)
 
+    def origin(self, name: str) -> str:
+        """How the file holds a tensor, where that is not as the tensor is read; else empty."""
+        return ""
+
     def check(self) -> None:
         """Checks that the file is still the one that was opened.
 

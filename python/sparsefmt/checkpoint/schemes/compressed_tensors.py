@@ -1,8 +1,6 @@
 """Checkpoints of compressed-tensors: sparse bitmasks, packed and plain integers, marlin-24, scaled float8, NVFP4."""
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -196,10 +194,3 @@ def _across_words(bits: int, cols: int, words: int) -> bool | None:
         return False  # one word: both are the same
     msg = f"{bits} bits and {cols} columns: {words} words a row fit codes within words and codes across words"
     raise CheckpointError(msg + "; sparsefmt.interop.from_pack_quantized takes across_words=")
-
-
-def scheme_text(settings: Mapping[str, Any]) -> str:
-    """What the settings call the format, for people."""
-    sparsity = settings.get("sparsity_config")
-    names = [settings.get("format"), sparsity.get("format") if isinstance(sparsity, Mapping) else None]
-    return " + ".join(json.dumps(n).strip('"') for n in names if n and n != "dense") or NAME
