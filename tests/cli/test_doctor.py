@@ -68,7 +68,7 @@ def test_living_forms_are_not_called_dead(tmp_path: Path) -> None:
     done = run("doctor", tmp_path, "--json")
     found = json.loads(done.output)
     assert done.exit_code == 0
-    assert "no longer" not in done.output
+    assert "still reads" not in done.output
     assert [f["where"] for f in found if "dtype bfloat16" in f["says"]] == ["config.json"]
 
 

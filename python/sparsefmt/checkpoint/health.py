@@ -87,9 +87,7 @@ def _whole(c: Checkpoint) -> Iterator[Finding]:
     for text in c.left_out:
         yield Finding("warning", text.partition(" ")[0], f"is not part of the model: {text}", "check the index")
     if dead := dead_formats(c):
-        says = (
-            f"it is in {c.reader}, with {dead}, which vLLM, transformers and compressed-tensors itself no longer read"
-        )
+        says = f"it is in {c.reader}, with {dead}, which neither vLLM nor transformers nor its own project still reads"
         helps = "sparsefmt unpack OLD OUT makes a dense checkpoint, sparsefmt convert OLD OUT one of this package"
         yield Finding("warning", c.path.name, says, helps)
     elif c.reader not in ("safetensors", "npy", "npz"):

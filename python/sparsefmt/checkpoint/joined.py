@@ -37,7 +37,7 @@ def apart(c: Checkpoint) -> Iterator[Said]:
             "warning",
             "config.json",
             says,
-            "if the weights are dense, sparsefmt unpack writes a config.json without it",
+            "if they are dense, sparsefmt unpack writes a config.json without it",
         )
 
 

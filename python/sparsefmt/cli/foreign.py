@@ -11,7 +11,8 @@ from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.verify import Row
 from sparsefmt.cli.errors import ERRORS, error_cells, error_json
 from sparsefmt.cli.failures import printable
-from sparsefmt.cli.progress import size, table
+from sparsefmt.cli.progress import size
+from sparsefmt.cli.tables import table
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "stored as"]
 

@@ -13,7 +13,8 @@ from sparsefmt.checkpoint.verify import MISSING, verify
 from sparsefmt.cli import options
 from sparsefmt.cli.errors import ERRORS, error_cells, error_json
 from sparsefmt.cli.foreign import foreign, foreign_json
-from sparsefmt.cli.progress import size, table
+from sparsefmt.cli.progress import size
+from sparsefmt.cli.tables import table
 from sparsefmt.io.report import TensorInfo
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]
