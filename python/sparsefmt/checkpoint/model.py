@@ -19,6 +19,7 @@ from sparsefmt.checkpoint.readers.registry import READERS, open_file, reader_for
 from sparsefmt.checkpoint.remote import located, remote
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
+from sparsefmt.checkpoint.show import html
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -94,6 +95,9 @@ class Checkpoint(Mapping[str, Value]):
     def __repr__(self) -> str:
         files = f"{len(self.sources)} file{'s'[: len(self.sources) > 1]}"
         return f"<sparsefmt checkpoint {str(self.path)!r}: {len(self)} tensors, {self.nbytes} bytes in {files}>"
+
+    def _repr_html_(self) -> str:
+        return html(self.path.name or str(self.path), self.entries)
 
     def _owner(self, name: str) -> Source:
         try:

@@ -37,6 +37,7 @@ class Facts:
         patterns: how often each pattern of an N:M group occurs.
         bound: bits of a group if all patterns are equally likely.
         codes: how often each code of a codec occurs.
+        steps: of a delta: how many values moved by 1, 2 to 3, 4 to 7, ... representable values.
         warnings: sentences.
     """
 
@@ -61,6 +62,7 @@ class Facts:
     patterns: Array | None = None
     bound: float = 0.0
     codes: Array | None = None
+    steps: Array | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
