@@ -196,3 +196,10 @@ def test_a_browser_shows_a_delta_and_a_merge(tmp_path: Path) -> None:
     assert body[body.index('class="open"') :].count("<svg") == 2
     assert "where values changed" in body
     assert "All 3 tensors, most conflicts first" in dom
+
+
+def test_an_original_of_zeros_is_an_infinite_error_and_no_fault(tmp_path: Path) -> None:
+    tensors = {"b": np.full(300, 0.25, np.float32)}
+    line = data_of(sf.report.html(tensors, tmp_path / "r.html", against={"b": np.zeros(300, np.float32)}))[0]
+    assert line["error"] is None
+    assert line["before"] is not None

@@ -134,7 +134,7 @@ class Errors:
         if error.size:
             starts = np.arange(0, error.shape[1], self.group)
             both = [np.add.reduceat(squares, starts, axis=1) for squares in (error, signal)]
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the original is all zero
                 ratio = np.where(both[0] > 0, np.sqrt(both[0] / np.maximum(both[1], _TINY)), 0.0)
             at = int(np.argmax(ratio))
             if ratio.flat[at] > self.worst[0]:
@@ -156,7 +156,7 @@ def _runs(squares: Array, count: int = 64) -> Array:
         return np.zeros(0)
     edges = _edges(squares.shape[1], count)
     both = np.add.reduceat(squares, edges[:-1], axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the original is all zero
         return np.where(both[0] > 0, np.sqrt(both[0] / np.maximum(both[1], _TINY)), 0.0)
 
 
