@@ -1,7 +1,7 @@
 """Arithmetic that keeps zeros zero: casts, signs and scalars. Coded values are decoded first: the results are raw."""
 
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +10,12 @@ from sparsefmt.base.errors import BackendError, DtypeError, FormatError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor.stored import Stored, T
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
 
 
-def decoded(t: Stored) -> Array:
+def decoded(t: "SparseTensor") -> Array:
     """The values of all slots.
 
     Raises:
@@ -25,7 +27,7 @@ def decoded(t: Stored) -> Array:
     return t.values.decode(t.structure)
 
 
-def _with(t: T, before: Array, after: Array) -> T:
+def _with(t: "SparseTensor", before: Array, after: Array) -> "SparseTensor":
     """The tensor with other values; what was +0 stays +0, as slots outside the shape must."""
     dtype = native(after.dtype)
     if isinstance(t.structure, Nm) and dtype.kind == "c":
@@ -37,10 +39,10 @@ def _with(t: T, before: Array, after: Array) -> T:
         after[empty] = 0
     if t.structure.padded:  # to a width that depends on that of items
         after = streams.widened(t.structure, np.ascontiguousarray(t.structure.body(after)), 8 * dtype.itemsize)
-    return t.replaced(t.structure, Raw(after), t.shape)
+    return t.replaced(values=Raw(after))
 
 
-def astype(t: T, dtype: Any, casting: Any, copy: bool) -> T:  # noqa: ANN401
+def astype(t: "SparseTensor", dtype: Any, casting: Any, copy: bool) -> "SparseTensor":  # noqa: ANN401
     """See `SparseTensor.astype`."""
     target = native(np.dtype(dtype))
     if target == t.dtype:
@@ -56,19 +58,19 @@ def astype(t: T, dtype: Any, casting: Any, copy: bool) -> T:  # noqa: ANN401
         return _with(t, before, before.astype(target))
 
 
-def copied(t: T) -> T:
+def copied(t: "SparseTensor") -> "SparseTensor":
     """The same in memory of its own."""
-    return t.replaced(t.structure.map(lambda a: a.copy()), t.values.map(lambda a: a.copy()), t.shape)
+    return t.replaced(t.structure.map(lambda a: a.copy()), t.values.map(lambda a: a.copy()))
 
 
-def absolute(t: T) -> T:
+def absolute(t: "SparseTensor") -> "SparseTensor":
     """Magnitudes."""
     before = decoded(t)
     with np.errstate(all="ignore"):
         return _with(t, before, np.abs(before))
 
 
-def negative(t: T) -> T:
+def negative(t: "SparseTensor") -> "SparseTensor":
     """Every sign changed."""
     if t.dtype.kind == "b":
         msg = "bool has no negative; use t.astype(numpy.int8)"
@@ -83,7 +85,7 @@ def is_scalar(x: object) -> bool:
     return isinstance(x, numbers.Number | np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0)
 
 
-def scaled(t: T, x: Any, *, divide: bool = False) -> T:  # noqa: ANN401
+def scaled(t: "SparseTensor", x: Any, *, divide: bool = False) -> "SparseTensor":  # noqa: ANN401
     """`t * x` or `t / x` for a scalar."""
     x = x[()] if isinstance(x, np.ndarray) else x
     if not np.isfinite(x) or (divide and x == 0):

@@ -1,14 +1,19 @@
 """Other formats of the same tensor, and its transpose where that is a tensor."""
 
+from typing import TYPE_CHECKING
+
 from sparsefmt.base.errors import CodecError
 from sparsefmt.encoding import routes
 from sparsefmt.encoding.format_text import Format, parse, parse_codec
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, column_order
-from sparsefmt.tensor.stored import T
+from sparsefmt.tensor.layout import is_moved
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
 
 
-def convert(t: T, fmt: str) -> T:
+def convert(t: "SparseTensor", fmt: str) -> "SparseTensor":
     """See `SparseTensor.convert`."""
     target = parse(fmt)
     own = t.values.text or "raw"
@@ -22,7 +27,7 @@ def convert(t: T, fmt: str) -> T:
     return t.backend().convert(t, fmt, target)
 
 
-def along_route(t: T, target: Format) -> T:
+def along_route(t: "SparseTensor", target: Format) -> "SparseTensor":
     """Converts on the CPU; arrays that do not change are shared."""
     way = routes.route(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
@@ -31,10 +36,12 @@ def along_route(t: T, target: Format) -> T:
     return t.replaced(structure, t.values.lower(structure, slots))
 
 
-def flipped(t: T) -> T | None:
+def flipped(t: "SparseTensor") -> "SparseTensor | None":
     """The transpose of csr, csc and coo whose values mean the same anywhere, and of rank 1; None for others."""
     if t.ndim == 1:
         return t
+    if t.ndim == 2 and is_moved(t):
+        return t.replaced(shape=(t.shape[1], t.shape[0]))
     if t.ndim != 2 or not t.values.anywhere or t.device != "cpu":
         return None
     s, shape = t.structure, (t.shape[1], t.shape[0])

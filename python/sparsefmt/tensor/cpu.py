@@ -14,8 +14,7 @@ from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor import change, decode, products
-from sparsefmt.tensor.sparse import SparseTensor
-from sparsefmt.tensor.stored import backends
+from sparsefmt.tensor.sparse import SparseTensor, backends
 
 
 class Cpu:

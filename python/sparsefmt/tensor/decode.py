@@ -1,5 +1,7 @@
 """From packed to dense: into a new array, or one of the caller's."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from sparsefmt.base.alloc import empty
@@ -7,10 +9,13 @@ from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.base.matrix import blocks, copy_rows
-from sparsefmt.tensor.stored import Stored
+from sparsefmt.tensor.layout import turned
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
 
 
-def to_dense(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
+def to_dense(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Array:
     """See `SparseTensor.to_dense`; for tensors on the CPU."""
     if out is None:
         out = empty(t.shape, t.dtype, f"the dense array of shape {t.shape}", max_bytes)
@@ -19,19 +24,20 @@ def to_dense(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     if not t.size:
         return out
     (rows, cols), step = t.structure.shape, t.structure.row_step
-    if is_plain(out):
-        t.values.decode_rows(t.structure, 0, rows, out.reshape(rows, cols))
+    view = turned(out, t.axis)
+    if is_plain(view):
+        t.values.decode_rows(t.structure, 0, rows, view.reshape(rows, cols))
         return out
     buffer = empty(0, t.dtype)
     for low, high in blocks(rows, cols * t.dtype.itemsize, step):
         if high - low != len(buffer):
             buffer = empty((high - low, cols), t.dtype, "a block of rows")
         t.values.decode_rows(t.structure, low, high, buffer)
-        copy_rows(out, low, high, buffer, back=True)
+        copy_rows(view, low, high, buffer, back=True)
     return out
 
 
-def transposed(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
+def transposed(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Array:
     """The dense transpose, C-contiguous, or in `out`; for tensors on the CPU."""
     shape = t.shape[::-1]
     if out is None:
@@ -44,7 +50,7 @@ def transposed(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     return out
 
 
-def _check_out(t: Stored, out: Array) -> None:
+def _check_out(t: "SparseTensor", out: Array) -> None:
     if not isinstance(out, np.ndarray) or out.shape != t.shape:
         got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
         msg = f"out: want an array of shape {t.shape}, got {got}"

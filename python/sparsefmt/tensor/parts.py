@@ -1,14 +1,21 @@
 """The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
 
-from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.checksum import checksum
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.tensor import show
 from sparsefmt.tensor.arithmetic import decoded
-from sparsefmt.tensor.stored import Stored, T
+from sparsefmt.tensor.layout import is_moved
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
 
 _OWNERS = {
     "data": (Csr, Csc, Coo, Bsr),
@@ -19,7 +26,7 @@ _OWNERS = {
 }
 
 
-def named(t: Stored, name: str) -> Array:
+def named(t: "SparseTensor", name: str) -> Array:
     """`t.data` and the like, read-only.
 
     Raises:
@@ -40,7 +47,7 @@ def named(t: Stored, name: str) -> Array:
     return values
 
 
-def reordered(t: T, axes: object) -> T:
+def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
     """Raises FormatError unless `axes` reverse the axes of `t`."""
     if axes not in (None, tuple(range(t.ndim))[::-1], list(range(t.ndim))[::-1]):
         msg = f"transpose: axes = {axes!r}; packed tensors reverse all axes or none; use t.to_dense().transpose(...)"
@@ -48,25 +55,25 @@ def reordered(t: T, axes: object) -> T:
     return t
 
 
-def text(t: Stored) -> str:
+def text(t: "SparseTensor") -> str:
     """One line."""
+    along = f" along axis {t.axis}" if is_moved(t) else ""
     place = "" if t.device == "cpu" else f", {t.device}"
     return (
-        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}, {t.slots} slots, {t.nbytes} bytes, "
+        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}{along}, {t.slots} slots, {t.nbytes} bytes, "
         f"{t.bits_per_weight:.2f} bits per weight{place}>"
     )
 
 
-def html(t: Stored) -> str:
-    """A small table for notebooks."""
-    lines = {
-        "format": t.format,
-        "dtype": str(t.dtype),
-        "shape": str(t.shape),
-        "slots": f"{t.slots:,}",
-        "bytes": f"{t.nbytes:,}",
-        "bits per weight": f"{t.bits_per_weight:.2f}",
-        "device": t.device,
-    }
-    rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in lines.items())
-    return f"<table><caption>packed tensor</caption>{rows}</table>"
+def html(t: "SparseTensor") -> str:
+    """What a notebook shows."""
+    return show.html(t)
+
+
+def token(t: "SparseTensor") -> tuple[object, ...]:
+    """What tells a tensor from others, in every process: format, shape, dtype, and the XXH3-128 of each array."""
+    if t.device != "cpu":
+        return token(t.to("cpu"))
+    arrays = (a for part in (t.structure, t.values) for a in part.arrays().values())
+    sums = tuple(checksum(np.ascontiguousarray(a).reshape(-1).view(np.uint8)) for a in arrays)
+    return "sparsefmt", t.format, t.shape, t.axis, t.dtype.name, sums

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +19,15 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
-from sparsefmt.tensor import change
-from sparsefmt.tensor.stored import T
+from sparsefmt.tensor.layout import along_last, inner, is_moved, outer
+
+if TYPE_CHECKING:
+    from sparsefmt.tensor.sparse import SparseTensor
 
 _WAY = "only rows can be taken: t[i], t[a:b], t[ids]; for more use t.to_scipy() or t.to_dense()"
 
 
-def take(t: T, key: Any) -> T:  # noqa: ANN401
+def take(t: "SparseTensor", key: Any) -> "SparseTensor":  # noqa: ANN401
     """`t[key]` along the first axis.
 
     Raises:
@@ -88,8 +90,12 @@ def _ids(key: object, rows: int) -> Array:
     return np.where(ids < 0, ids + rows, ids)
 
 
-def _matrix_rows(t: T, ids: Array, lead: tuple[int, ...]) -> T:
+def _matrix_rows(t: "SparseTensor", ids: Array, lead: tuple[int, ...]) -> "SparseTensor":
     """The tensor of shape (*lead, *t.shape[1:]) from these indices along the first axis."""
+    if is_moved(t):
+        if t.axis == 0:
+            return _matrix_rows(along_last(t), ids, lead)
+        return outer(_matrix_rows(inner(t), ids, lead), t.axis - 1 + len(lead))
     per = math.prod(t.shape[1:-1])
     shape = (*lead, *t.shape[1:])
     if math.prod(shape[:-1]) > 2**63 - 1:
@@ -101,14 +107,14 @@ def _matrix_rows(t: T, ids: Array, lead: tuple[int, ...]) -> T:
     return made.replaced(shape=shape)
 
 
-def rows_of(t: T, ids: Array) -> T:
+def rows_of(t: "SparseTensor", ids: Array) -> "SparseTensor":
     """Rows of a matrix, in any order, some of them often; bit for bit, in its format."""
     s = t.structure
     if isinstance(s, Bsr):
         return _of_blocks(t, s, ids)
     found = _direct(s, ids)
     if found is None:
-        return change.convert(rows_of(change.convert(t, "csr"), ids), s.text)
+        return rows_of(t.convert("csr"), ids).convert(s.text)
     structure, at = found
     return t.replaced(structure, taken(t.values, s, structure, at, ids), structure.shape)
 
@@ -153,7 +159,7 @@ def _runs(start: Array, stop: Array) -> tuple[Array, Array]:
     return offsets, at
 
 
-def _of_blocks(t: T, s: Bsr, ids: Array) -> T:
+def _of_blocks(t: "SparseTensor", s: Bsr, ids: Array) -> "SparseTensor":
     """Rows of blocks: first the rows of blocks that are touched, then, where they are not whole, by way of csr."""
     (rows, cols), r = s.shape, s.block[0]
     lines = ids // r
@@ -170,12 +176,11 @@ def _of_blocks(t: T, s: Bsr, ids: Array) -> T:
     if len(unique) and unique[-1] == (rows - 1) // r and rows % r:
         height -= r - rows % r
     small = _lines(t, s, unique, (height, cols))
-    again = rows_of(change.convert(small, "csr"), inverse * r + ids % r)
+    again = rows_of(small.convert("csr"), inverse * r + ids % r)
     try:
-        return change.convert(again, s.text)
+        return again.convert(s.text)
     except CodecError:  # a codebook without 0.0, and blocks that have to be filled up
-        decoded = again.replaced(values=Raw(again.values.decode(again.structure), check=False))
-        return change.convert(decoded, s.text)
+        return again.replaced(values=Raw(again.values.decode(again.structure), check=False)).convert(s.text)
 
 
 def _within(runs: Array) -> Array:
@@ -183,7 +188,7 @@ def _within(runs: Array) -> Array:
     return _runs(np.zeros(len(runs), np.int64), runs)[1]
 
 
-def _lines(t: T, s: Bsr, lines: Array, shape: tuple[int, int]) -> T:
+def _lines(t: "SparseTensor", s: Bsr, lines: Array, shape: tuple[int, int]) -> "SparseTensor":
     """Whole rows of blocks."""
     r = s.block[0]
     indptr, at = _runs(s.indptr[lines], s.indptr[lines + 1])

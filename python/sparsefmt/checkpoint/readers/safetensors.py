@@ -1,6 +1,6 @@
 """Safetensors files, with packed or plain tensors or both."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
+from sparsefmt.checkpoint.remote import RemoteFile, remote
 from sparsefmt.checkpoint.snapshot import check_unchanged
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import PAIRED, VIEWS
@@ -29,11 +30,12 @@ class Safetensors(Source):
 
     def __init__(self, path: Path) -> None:
         with container.naming(str(path)):
-            self._file = container.File(path)
+            far = remote(path)
+            self._file = container.File(path) if far is None else RemoteFile(far)
             try:
                 super().__init__(path, self._file.status)
-                self._catalog = Catalog(container.container(path, self._file))
-                self.entries = {name: stored_entry(self._catalog, name, path.name) for name in self._catalog.names}
+                self._catalog = Catalog(container.container(path, self._file, mapped=far is None))
+                self.entries = Entries(self._catalog, path.name)
             except BaseException:
                 self._file.close()
                 raise
@@ -44,7 +46,9 @@ class Safetensors(Source):
     @cached_property
     def keys(self) -> Mapping[str, str]:
         """The keys of all arrays."""
-        plain = {key: key for key in self._catalog.file.stored}
+        plain = dict(zip(self._catalog.file.stored, self._catalog.file.stored, strict=True))
+        if not self._catalog.owned:
+            return plain
         return plain | {key: name for name, keys in self._catalog.owned.items() for key in keys}
 
     def read(self, name: str) -> Value:
@@ -79,12 +83,41 @@ class Safetensors(Source):
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
-        check_unchanged(self.path, self.identity, self._file.fileno())
+        check_unchanged(self.path, self.identity, self._file.fileno() if remote(self.path) is None else None)
 
     def close(self) -> None:
         """Closes the file; arrays that were mapped stay valid."""
         self._latest = None
         self._file.close()
+
+
+class Entries(Mapping[str, Entry]):
+    """What the header says of every tensor: of packed ones checked at once, of plain ones made when it is asked for."""
+
+    def __init__(self, catalog: Catalog, shard: str) -> None:
+        self._catalog, self._shard = catalog, shard
+        self._made = {name: stored_entry(catalog, name, shard) for name in catalog.entries}
+
+    def __getitem__(self, name: str) -> Entry:
+        found = self._made.get(name)
+        if found is None:
+            if name not in self:
+                raise KeyError(name)
+            found = self._made[name] = stored_entry(self._catalog, name, self._shard)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made or (name in self._catalog.file.stored and name in self._plain)
+
+    @cached_property
+    def _plain(self) -> set[str]:
+        return set(self._catalog.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._catalog.names)
+
+    def __len__(self) -> int:
+        return len(self._catalog.names)
 
 
 def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
@@ -94,7 +127,7 @@ def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
         found = stored[name]
         dtype = VIEWS[found.dtype].name if found.dtype in VIEWS else found.dtype
         return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
-    entry = schema.parse(catalog.entries[name])
+    entry = catalog.entry(name)
     keys = catalog.owned.get(name, [name])
     return Entry(entry.shape, entry.dtype, sum(stored[k].end - stored[k].start for k in keys), kinds(entry), shard)
 
