@@ -16,10 +16,7 @@ pub fn coo_to_dense(
     let (shape, size) = matrix("out", out)?;
     by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
         out.py(), read: [row: I, col: I, slots: T], write: [out: T],
-        {
-            let out = MatrixMut::new("out", out, shape.0, shape.1)?;
-            sparsefmt::coo_to_dense(Coo::new(row, col, shape)?, slots, first_row, out)
-        }
+        sparsefmt::coo_to_dense(Coo::new(row, col, shape)?, slots, first_row, MatrixMut::new("out", out, shape.0, shape.1)?)
     )))
 }
 
@@ -73,7 +70,7 @@ pub fn coo_to_csr(
     )))
 }
 
-/// Returns what is wrong with coo first, and where.
+/// Gives what is wrong with coo first, and where.
 #[pyfunction]
 pub fn coo_check(row: &Bound<'_, PyAny>, col: &Bound<'_, PyAny>, shape: (usize, usize)) -> PyResult<(u8, usize)> {
     by_index!(index_size("row", row)?, I => detached!(

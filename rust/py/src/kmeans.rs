@@ -1,10 +1,9 @@
 //! Kernels of `sparsefmt.kernels.kmeans`.
 
 use crate::arrays::{by_size, detached, input, output, raised};
-use crate::borrow::stoppable;
 use pyo3::prelude::*;
 
-/// Fits the optimal codebook; returns its cost.
+/// Fits the optimal codebook; gives its cost.
 #[pyfunction]
 pub fn kmeans_fit(
     values: &Bound<'_, PyAny>,
@@ -18,7 +17,7 @@ pub fn kmeans_fit(
     let (values, weights) = (values.as_slice()?, weights.as_slice()?);
     let mut codebook = output::<f64>("codebook", codebook)?;
     let codebook = codebook.as_slice_mut()?;
-    stoppable(py, |stop| sparsefmt::kmeans_fit(values, weights, k, zero != 0, codebook, stop))
+    py.detach(|| sparsefmt::kmeans_fit(values, weights, k, zero != 0, codebook)).map_err(|e| raised(py, &e))
 }
 
 /// Counts values.
