@@ -44,6 +44,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.nm_radix import NmRadix
 from sparsefmt.tensor.sparse import SparseTensor
 from sparsefmt.tensor.storage import Storage
 from sparsefmt.tensor.transposed import Transposed
@@ -72,6 +73,7 @@ __all__ = [
     "FormatError",
     "MergeError",
     "Nm",
+    "NmRadix",
     "PatternError",
     "SizeError",
     "SparseTensor",

@@ -61,7 +61,7 @@ class Recipe:
         Raises:
             FormatError: they do not.
         """
-        fixed = self._kind == "nm"
+        fixed = self._chooses
         if self.prune and not fixed and self.density is None:
             msg = f"prune with {self.fmt} needs density: the share of weights to keep"
             raise FormatError(msg)
@@ -73,8 +73,9 @@ class Recipe:
             raise FormatError(msg)
 
     @property
-    def _kind(self) -> str:
-        return parse(self.fmt).structure.kind
+    def _chooses(self) -> bool:
+        """Whether `encode` itself chooses what is kept."""
+        return parse(self.fmt).structure.prunes
 
     def pack(self, name: str, value: Value) -> Value:
         """Packs a tensor; gives it back as it is where `skip` says so.
@@ -101,7 +102,7 @@ class Recipe:
         if not self.prune:
             return self._converted(value) if isinstance(value, SparseTensor) else encode(value, self.fmt)
         w = value.to_dense() if isinstance(value, SparseTensor) else value
-        if self._kind == "nm":
+        if self._chooses:
             return encode(w, self.fmt, prune=True)
         return encode(self._pruned(w), self.fmt)
 

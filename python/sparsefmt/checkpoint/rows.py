@@ -11,7 +11,7 @@ from sparsefmt.encoding.format_text import Format
 from sparsefmt.structures.base import Structure, Window
 from sparsefmt.tensor.sparse import SparseTensor
 
-BY_ROWS = ("dense", "nm", "bitmask", "csr", "coo", "bsr")
+BY_ROWS = ("dense", "nm", "nm_radix", "bitmask", "csr", "coo", "bsr")
 """Structures whose arrays follow the rows."""
 
 OFFSETS = ("indptr", "row_offsets")
@@ -20,7 +20,7 @@ OFFSETS = ("indptr", "row_offsets")
 NUMBERS = ("row",)
 """Their arrays that hold numbers of rows."""
 
-FIXED = ("dense", "nm")
+FIXED = ("dense", "nm", "nm_radix")
 """Structures whose size follows from the shape alone."""
 
 BYTE_ROWS = 8

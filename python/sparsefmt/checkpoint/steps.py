@@ -72,7 +72,7 @@ class Pack(Step):
 
     def rows(self, entry: Entry) -> int | None:
         """Where values and scales do not depend on other rows."""
-        whole = not joins(self.target) or (self.recipe.prune and self.target.structure.kind != "nm")
+        whole = not joins(self.target) or (self.recipe.prune and not self.target.structure.prunes)
         return None if whole else row_step(self.target)
 
     def fixed(self, entry: Entry) -> bool:

@@ -65,6 +65,7 @@ class Nm(Structure):
     template: ClassVar[str] = "nm{N}:{M}[@64]"
     example: ClassVar[str] = "nm2:4"
     array_names: ClassVar[tuple[str, ...]] = ("codes",)
+    prunes: ClassVar[bool] = True
 
     codes: Array
     n: int
