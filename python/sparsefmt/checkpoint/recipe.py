@@ -122,6 +122,7 @@ class Recipe:
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
-        if self._kind == "bsr":
-            return block(w, parse(self.fmt).params["block"], density)
+        target = parse(self.fmt)
+        if target.structure.kind == "bsr":
+            return block(w, target.params["block"], density)
         return magnitude(w, density)

@@ -38,6 +38,8 @@ class NmRadix(Structure):
     template: ClassVar[str] = "nm{N}:{M}@radix"
     example: ClassVar[str] = "nm2:4@radix"
     array_names: ClassVar[tuple[str, ...]] = ("words",)
+    by_rows: ClassVar[bool] = True
+    fixed_size: ClassVar[bool] = True
     prunes: ClassVar[bool] = True
     inner: ClassVar[type[Structure] | None] = Nm
 
@@ -201,7 +203,7 @@ def _same(s: Nm | NmRadix, params: Params) -> bool:
 
 
 @edge(Nm, NmRadix, cost=1)
-def nm_to_radix(s: Nm, slots: Array, params: Params) -> tuple[NmRadix, Array]:
+def nm_to_radix(s: Nm, slots: Array, params: Params) -> tuple[Structure, Array]:
     """Packs the codes into words; PatternError where another pattern cannot hold the nonzero slots of a group."""
     if not _same(s, params):
         return csr_to_radix(*nm_to_csr(s, slots, {}), params)
@@ -209,7 +211,7 @@ def nm_to_radix(s: Nm, slots: Array, params: Params) -> tuple[NmRadix, Array]:
 
 
 @edge(NmRadix, Nm, cost=1)
-def radix_to_nm(s: NmRadix, slots: Array, params: Params) -> tuple[Nm, Array]:
+def radix_to_nm(s: NmRadix, slots: Array, params: Params) -> tuple[Structure, Array]:
     """Unpacks the words into codes; PatternError where another pattern cannot hold the nonzero slots of a group."""
     made = s.to_nm()
     if _same(s, params) and params["align"] == 1:
@@ -224,13 +226,13 @@ def radix_to_nm(s: NmRadix, slots: Array, params: Params) -> tuple[Nm, Array]:
 
 
 @edge(Csr, NmRadix, cost=9, lines=(4, 0))
-def csr_to_radix(s: Csr, slots: Array, params: Params) -> tuple[NmRadix, Array]:
+def csr_to_radix(s: Csr, slots: Array, params: Params) -> tuple[Structure, Array]:
     """Packs the nonzero slots; PatternError where a group has too many."""
     made, packed = csr_to_nm(s, slots, NmRadix.inner_params(params))
-    return NmRadix.from_nm(made), packed
+    return NmRadix.wrapped(made), packed
 
 
 @edge(NmRadix, Csr, cost=9, lines=(4, 0))
-def radix_to_csr(s: NmRadix, slots: Array, params: Params) -> tuple[Csr, Array]:
+def radix_to_csr(s: NmRadix, slots: Array, params: Params) -> tuple[Structure, Array]:
     """Lists the nonzero slots."""
     return nm_to_csr(s.to_nm(), slots, params)
