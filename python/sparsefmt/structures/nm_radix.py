@@ -11,6 +11,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.kernels import nm_radix as kernels
+from sparsefmt.kernels.nm import width
 from sparsefmt.structures.base import Params, Structure, Window, as_bytes
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.edges import edge
@@ -148,7 +149,7 @@ class NmRadix(Structure):
     def to_nm(self, low: int = 0, high: int | None = None) -> Nm:
         """Rows `low..high` with a code per group; slots stay as they are."""
         words = self.words[low:high]
-        bits = self.groups * kernels.width(self.n, self.m)
+        bits = self.groups * width(self.n, self.m)
         codes = empty((len(words), -(-bits // 8)), np.uint8, "codes")
         if codes.size:
             kernels.nm_radix_unpack(words, self.n, self.m, self.groups, self.per, codes)
