@@ -73,6 +73,10 @@ def test_completion(cli: Cli, shell: str) -> None:
 
     from sparsefmt.cli.app import app
 
-    asked = {"_SPARSEFMT_COMPLETE": f"{shell}_complete", "COMP_WORDS": "sparsefmt insp", "COMP_CWORD": "1"}
+    asked = {
+        "_SPARSEFMT_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "sparsefmt insp",
+        "COMP_CWORD": "insp" if shell == "fish" else "1",
+    }
     done = CliRunner().invoke(app, [], prog_name="sparsefmt", env=asked)
     assert "inspect" in done.stdout
