@@ -216,6 +216,19 @@ def spread(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
     return np.broadcast_to(a, shape)
 
 
+def reshaped(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
+    """`a.reshape(shape)`, for shapes without items whose other lengths may be too large for an array.
+
+    Raises:
+        SizeError: NumPy cannot count the bytes of such an array.
+    """
+    try:
+        return a.reshape(shape)
+    except ValueError as e:
+        msg = f"{what} of shape {shape} cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
 def set_cache_bytes(n: int | None) -> None:
     """Sets how many bytes of freed memory are kept for the next large arrays, which saves their page faults.
 
