@@ -83,3 +83,10 @@ def test_sums_of_shapes_that_numpy_does_not_hold() -> None:
     with pytest.raises(sf.SizeError, match="the sums"):
         t.sum(axis=2)
     assert t.sum(axis=0, keepdims=True).shape == (1, 2**31, 0)
+
+
+def test_scales_that_numpy_does_not_hold() -> None:
+    none = np.empty(0, np.int64)
+    t = sf.from_parts(sf.Coo(none, none, (2**61, 0)), np.empty(0, np.float32), (2**61, 0))
+    with pytest.raises(sf.SizeError):
+        sf.quantize(t, "int4:g4")

@@ -21,7 +21,7 @@ from sparsefmt.checkpoint.steps import Step
 transform_module = sys.modules["sparsefmt.checkpoint.transform"]  # the name in the package is the function
 
 FORMATS = (
-    "dense", "csr", "csc", "coo", "bsr4x3", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm2:4/int4:g8",
+    "dense", "csr", "csc", "coo", "gap", "bsr4x3", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm2:4/int4:g8",
     "nm2:4@64/int8", "dense/int4:g8:asym", "dense/int8", "dense/int8:tensor", "csr/int8", "bitmask/int4:g8",
     "dense/kmeans4:row", "nm2:4/kmeans16", "nm4:6/int4",
 )  # fmt: skip
@@ -90,9 +90,9 @@ def test_by_rows_as_whole(file: Path, tmp_path: Path, fmt: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "source", ["csr", "bitmask", "nm2:4", "nm2:4@64", "dense/int8", "nm2:4/int4:g8", "coo", "bsr4x3"]
+    "source", ["csr", "bitmask", "nm2:4", "nm2:4@64", "dense/int8", "nm2:4/int4:g8", "coo", "gap", "bsr4x3"]
 )
-@pytest.mark.parametrize("target", ["dense", "csr", "bitmask@64", "nm2:4", "coo", "bsr2x2", "csc"])
+@pytest.mark.parametrize("target", ["dense", "csr", "bitmask@64", "nm2:4", "coo", "gap", "bsr2x2", "csc"])
 def test_conversion_by_rows(
     file: Path, tmp_path: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,3 +310,25 @@ def test_a_large_plain_tensor_is_copied_by_chunks(tmp_path: Path, monkeypatch: p
     sf.save(tmp_path / "m.safetensors", {"w": np.arange(4096.0), "v": np.ones((3, 5), np.int8)})
     transform(tmp_path / "m.safetensors", tmp_path / "o.safetensors", unpack())
     assert np.array_equal(sf.load(tmp_path / "o.safetensors")["w"], np.arange(4096.0))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_shards_by_size(tmp_path: Path, whole: bool) -> None:
+    """A file, or a folder, into shards of at most so many bytes; each is a job."""
+    source = folder_of(tmp_path / "m")
+    if whole:
+        source = source / "model-00001-of-00003.safetensors"
+    with ThreadPoolExecutor(2) as pool:
+        report = transform(source, tmp_path / "o", pack("csr"), select="*.a", executor=pool, max_shard_bytes=10_000)
+    transform(source, tmp_path / "p", pack("csr"), select="*.a", max_shard_bytes=10_000)
+    assert contents(tmp_path / "o") == contents(tmp_path / "p")
+    names = sorted(p.name for p in (tmp_path / "o").glob("*.safetensors"))
+    assert len(names) == report.shards > 1
+    assert names[0] == f"model-00001-of-{len(names):05}.safetensors"
+    for name in names:
+        found = sf.load(tmp_path / "o" / name)
+        assert len(found) == 1 or sum(t.nbytes for t in found.values()) <= 10_000
+    with sf.open_checkpoint(source) as a, sf.open_checkpoint(tmp_path / "o") as b:
+        assert set(a) == set(b)
+    one = transform(source, tmp_path / "one", unpack(), max_shard_bytes=1 << 30)
+    assert one.shards == (1 if whole else 3)
