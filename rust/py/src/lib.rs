@@ -17,6 +17,7 @@ mod csc;
 mod csr;
 mod delta;
 mod gap;
+mod gap_items;
 mod header;
 mod kmeans;
 mod matrix_market;
@@ -53,7 +54,7 @@ mod _native {
         dense_to_bsr_within,
     };
     #[pymodule_export]
-    use super::checksum::{xxh3_128, xxh3_blocks};
+    use super::checksum::{xxh3_128, xxh3_blocks, xxh3_rows};
     #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
@@ -72,6 +73,8 @@ mod _native {
     use super::gap::{
         csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
     };
+    #[pymodule_export]
+    use super::gap_items::{gaps_put, gaps_take};
     #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
