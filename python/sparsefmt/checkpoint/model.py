@@ -16,6 +16,7 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS, open_file, reader_for
+from sparsefmt.checkpoint.remote import located, remote
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
 from sparsefmt.tensor.sparse import SparseTensor
@@ -221,7 +222,9 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
     are left out and listed in `.left_out`. Without one, all weight files of the folder belong to it.
 
     Args:
-        path: of a .safetensors, .npy, .npz or .mtx file, of another kind that a reader knows, or of a folder.
+        path: of a .safetensors, .npy, .npz or .mtx file, of another kind that a reader knows, or of a folder. A URL
+            (s3://bucket/model, memory://...; extra `remote`) of a safetensors file or a folder of them: header and
+            tensors are read by ranges.
         reader: the name of the reader; default: the one that takes the file.
         file: in a folder: the name of the weight file, or of the index, where there are several.
 
@@ -243,11 +246,11 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
     ...     print(sorted(c), c.entries["w"].format, c.rows("w", 1, 2))
     ['b', 'w'] nm [[0. 1. 0. 0.]]
     """
-    path = Path(path)
+    path = located(path)
     if not path.is_dir() and file is not None:
         msg = f"file={file!r} chooses a file of a folder, but {path} is none"
         raise CheckpointError(msg)
-    if not path.is_dir() or any(found.sniff(path) for found in READERS.values()):
+    if not path.is_dir() or (remote(path) is None and any(found.sniff(path) for found in READERS.values())):
         name = reader_for(path, reader)
         raw = Checkpoint(path, name, (READERS[name].open(path),))
         return raw if reader is not None else _translated(raw)

@@ -18,7 +18,7 @@ from sparsefmt.checkpoint.rows import NUMBERS, OFFSETS, cut, ranges
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.io import schema
-from sparsefmt.io.dtypes import PAIRED, stored_as
+from sparsefmt.io.dtypes import PAIRED, is_paired, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -80,7 +80,7 @@ def whole_plan(name: str, value: Value, *, changed: bool = False) -> Plan:
 
         return Plan(name, slots, chunks, entry.to_json(), first, value.format, changed, before, value.nbytes)
     stored, dtype = stored_as(value.dtype)
-    slot = (name, stored, (*value.shape, 2) if dtype.name == PAIRED else value.shape)
+    slot = (name, stored, (*value.shape, 2) if is_paired(dtype) else value.shape)
     return Plan(
         name, [slot], lambda: ((name, c) for c in in_chunks(value, dtype)), paired(value.dtype, value.shape),
         changed=changed, before=value.nbytes, held=value.nbytes,
@@ -89,7 +89,7 @@ def whole_plan(name: str, value: Value, *, changed: bool = False) -> Plan:
 
 def paired(dtype: Dtype, shape: tuple[int, ...]) -> dict[str, Any] | None:
     """The entry that complex128 needs, which the container has only as pairs."""
-    return schema.Entry(shape, PAIRED, {}).to_json() if dtype.name == PAIRED else None
+    return schema.Entry(shape, PAIRED, {}).to_json() if is_paired(dtype) else None
 
 
 def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CHUNK, budget: int = 0) -> Plan:
@@ -142,7 +142,7 @@ def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: i
         for low, high in ranges(rows, row_bytes, 1, chunk):
             yield name, source.rows(name, low, high)
 
-    shape = (*entry.shape, 2) if dtype.name == PAIRED else entry.shape
+    shape = (*entry.shape, 2) if is_paired(dtype) else entry.shape
     stored = stored_as(dtype)[0]
     return Plan(
         name, [(name, stored, shape)], chunks, paired(dtype, entry.shape), changed=changed, before=dense_bytes(entry)

@@ -12,7 +12,8 @@ from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.verify import MEASURED, MISSING, Row, verify
 from sparsefmt.cli import options
-from sparsefmt.cli.progress import size, table
+from sparsefmt.cli.progress import size
+from sparsefmt.cli.tables import table
 from sparsefmt.io.report import TensorInfo
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]

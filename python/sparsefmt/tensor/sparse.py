@@ -11,8 +11,8 @@ from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.structures.base import Structure
-from sparsefmt.tensor import arithmetic, change, parts, rows, sums
-from sparsefmt.tensor.backend import Backend, ToScipy
+from sparsefmt.tensor import arithmetic, change, join, parts, rows, sums
+from sparsefmt.tensor.backend import Backend, Lent, ToScipy
 from sparsefmt.tensor.base import Packed, operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
 from sparsefmt.tensor.storage import Storage, storage
@@ -328,6 +328,7 @@ class SparseTensor(Packed):
         return made
 
     rmatmat = rmatvec
+    joined, __dask_tokenize__ = staticmethod(join.concatenate), parts.token  # for numpy.concatenate, and Dask
 
     def tocsr(self) -> "SparseTensor":
         """`t.convert("csr")`."""
@@ -364,8 +365,8 @@ class SparseTensor(Packed):
         return parts.html(self)
 
 
-backends: dict[str, Backend[SparseTensor]] = {}  # by the first part of a device
-lent: dict[str, ToScipy[SparseTensor]] = {}  # what layers above lend to methods
+backends: dict[str, Backend[SparseTensor]] = Lent({"cpu": "sparsefmt.tensor.cpu", "cuda": "sparsefmt.cuda.tensors"})
+lent: dict[str, ToScipy[SparseTensor]] = Lent({"to_scipy": "sparsefmt.interop.scipy"})
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
