@@ -257,6 +257,16 @@ def stream_padding(stream: _Array, bits: int, count: int) -> int: ...
 # merge
 def merge_finite(items: _Array, dtype: str) -> int: ...
 def merge_gram(base: _Array, models: tuple[_Array, ...], dtypes: tuple[str, ...], kind: int, sums: _Array) -> None: ...
+def merge_between(
+    base: _Array,
+    model: _Array,
+    dtypes: tuple[str, ...],
+    basis: int,
+    low: int,
+    high: int,
+    every: int,
+    keys: _Array,
+) -> tuple[int, int, int]: ...
 def merge_histogram(
     base: _Array, model: _Array, dtypes: tuple[str, ...], kind: int, shift: int, prefix: int, counts: _Array
 ) -> None: ...

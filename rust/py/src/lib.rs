@@ -82,7 +82,7 @@ mod _native {
     #[pymodule_export]
     use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
-    use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
+    use super::merge::{merge_between, merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
