@@ -17,6 +17,7 @@ from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS, open_file, reader_for
 from sparsefmt.checkpoint.remote import located, remote
+from sparsefmt.checkpoint.schemes.settings import settings_text
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
 from sparsefmt.tensor.sparse import SparseTensor
@@ -183,6 +184,19 @@ class Checkpoint(Mapping[str, Value]):
             raise CheckpointError(msg)
         return value
 
+    @property
+    def scheme(self) -> str:
+        """What quantised its weights and how, as config.json has it: "gptq: 4 bits, groups of 128"; else empty."""
+        return settings_text(settings_of(self.config))
+
+    def origin(self, name: str) -> str:
+        """How its file holds a tensor: the arrays of a weight, the type of a GGUF block; empty: as it is read.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+        return self._owner(name).origin(name)
+
     def explain(self, name: str) -> str:
         """Says what a tensor is, and why it is not packed where its file holds codes that no format here takes.
 
@@ -192,7 +206,9 @@ class Checkpoint(Mapping[str, Value]):
         value, source = self[name], self._owner(name)
         kind = value.format if isinstance(value, SparseTensor) else f"plain {value.dtype}"
         note = getattr(source, "notes", {}).get(name, "")
-        return f"{name}: {kind}, read by {self.reader}" + (f"; not packed: {note}" if note else "")
+        stored = source.origin(name)
+        origin = f" from {stored}" if stored else ""
+        return f"{name}: {kind}, read by {self.reader}{origin}" + (f"; not packed: {note}" if note else "")
 
     def check(self) -> None:
         """Checks that all files are still those that were opened; to be called after reading.
