@@ -178,3 +178,24 @@ def test_importing_never_imports_cupy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_tensors_that_are_packed_along_another_axis(emulated: Any, axis: int) -> None:
+    w = sparse((6, 20), np.float32)
+    t = sf.encode(w, "nm2:4", prune=True, axis=axis)
+    moved = t.to("cuda")
+    assert (moved.axis, moved.shape) == (axis, w.shape)
+    assert sf.equal(moved, t)
+    assert np.array_equal(moved.to_dense().get(), t.to_dense())
+    assert np.array_equal(moved.T.to_dense().get(), t.to_dense().T)
+    assert sf.equal(moved.convert("csr"), t.convert("csr"))
+    on_device = sf.encode(emulated.asarray(w), "nm2:4", prune=True, axis=axis)
+    assert on_device.device == "cuda:0"
+    assert sf.equal(on_device, t)
+    x = np.arange(40, dtype=np.float32).reshape(20, 2)
+    for product in (moved @ emulated.asarray(x), sf.cuda.matmul(moved, emulated.asarray(x))):
+        np.testing.assert_allclose(product.get(), t.to_dense() @ x, rtol=1e-5)
+    np.testing.assert_allclose((emulated.asarray(w.T) @ moved).get(), w.T @ t.to_dense(), rtol=1e-5)
+    out = emulated.empty(w.shape, np.float32)
+    assert np.array_equal(moved.to_dense(out).get(), t.to_dense())

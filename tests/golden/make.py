@@ -1,7 +1,7 @@
 """Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
-In v2 are the codecs that version 2 of an entry brought. Files of a version are never written again once it is
-released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 and FOLDER/v2.
+In v2 are the codecs that version 2 of an entry brought, in v3 tensors that are packed along another axis. Files of a
+version are never written again once it is released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 to FOLDER/v3.
 """
 
 import sys
@@ -55,6 +55,19 @@ def uneven(name: str) -> np.ndarray:
     return (np.abs(value) if name.startswith("uint") else value).astype(dtype_of(name))
 
 
+def third(folder: Path) -> None:
+    """Writes the files of version 3."""
+    for axis in range(3):
+        tensors = {fmt: sf.encode(cube("float16"), fmt, axis=axis) for fmt in (*CODED_STRUCTURES, "nm2:4/int4:g4")}
+        sf.save(folder / f"axis-{axis}.safetensors", tensors)
+
+
+def cube(name: str) -> np.ndarray:
+    """Element (i, j, k) is (i + 3 j + 5 k) mod 7 - 3 where (i + j + k) mod 4 is 0, else 0."""
+    i, j, k = np.indices((3, 5, 2))
+    return np.where((i + j + k) % 4 == 0, (i + 3 * j + 5 * k) % 7 - 3, 0).astype(name)
+
+
 def second(folder: Path) -> None:
     """Writes the files of version 2."""
     for codec in CODECS_2:
@@ -85,7 +98,7 @@ def file_name(fmt: str) -> str:
 
 
 if __name__ == "__main__":
-    for version, write in (("v1", first), ("v2", second)):
+    for version, write in (("v1", first), ("v2", second), ("v3", third)):
         made = Path(sys.argv[1], version)
         made.mkdir(exist_ok=True)
         write(made)

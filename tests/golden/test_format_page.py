@@ -61,8 +61,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
     """One packed tensor."""
-    assert entry["version"] == (2 if entry["values"]["kind"] in ("int2", "int3", "int5", "int6", "int7") else 1)
-    shape, kind, params = entry["shape"], entry["structure"]["kind"], entry["structure"]["params"]
+    since = 2 if entry["values"]["kind"] in ("int2", "int3", "int5", "int6", "int7") else 1
+    assert entry["version"] == (3 if "axis" in entry else since)
+    shape, kind, params = list(entry["shape"]), entry["structure"]["kind"], entry["structure"]["params"]
+    if "axis" in entry:
+        shape.append(shape.pop(entry["axis"]))
     rows, cols = math.prod(shape[:-1]), shape[-1]
     w = np.zeros((rows, cols), getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
 
@@ -117,7 +120,8 @@ def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
                 for k, i in enumerate(i for i in range(m) if mask >> i & 1):
                     if g * m + i < cols:
                         put(r, g * m + i, (r * groups * n) + g * n + k, r, g * n + k)
-    return w.reshape(shape)
+    w = w.reshape(shape)
+    return np.moveaxis(w, -1, entry["axis"]) if "axis" in entry else w
 
 
 def code(stream: np.ndarray, bits: int, i: int) -> int:

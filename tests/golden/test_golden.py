@@ -85,6 +85,25 @@ def uneven(name: str) -> np.ndarray:
     return (abs(w) if name.startswith("uint") else w + 0.0).astype(getattr(ml_dtypes, name, name))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_golden_file_of_an_axis(axis: int, tmp_path: Path) -> None:
+    path = Path(__file__).parent / "v3" / f"axis-{axis}.safetensors"
+    w = np.zeros((3, 5, 2), np.float16)
+    for i, j, k in np.ndindex(w.shape):
+        if (i + j + k) % 4 == 0:
+            w[i, j, k] = (i + 3 * j + 5 * k) % 7 - 3
+    loaded = sf.load(path)
+    assert len(loaded) == 9
+    for t in loaded.values():
+        assert isinstance(t, sf.SparseTensor)
+        assert t.axis == axis
+        assert "/" in t.format or (t.to_dense() == w).all()
+    for tensors in (loaded, {fmt: sf.encode(w, fmt, axis=axis) for fmt in loaded}):
+        again = tmp_path / "again.safetensors"
+        sf.save(again, tensors)
+        assert again.read_bytes() == path.read_bytes()
+
+
 def test_every_codec_is_there() -> None:
     texts = {str(t.values.text) for path in CODED for t in sf.load(path).values() if isinstance(t, sf.SparseTensor)}
     assert {"int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row"} < texts

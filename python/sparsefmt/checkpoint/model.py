@@ -20,6 +20,7 @@ from sparsefmt.checkpoint.remote import located, remote
 from sparsefmt.checkpoint.schemes.settings import settings_text
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
+from sparsefmt.checkpoint.show import html
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -95,6 +96,9 @@ class Checkpoint(Mapping[str, Value]):
     def __repr__(self) -> str:
         files = f"{len(self.sources)} file{'s'[: len(self.sources) > 1]}"
         return f"<sparsefmt checkpoint {str(self.path)!r}: {len(self)} tensors, {self.nbytes} bytes in {files}>"
+
+    def _repr_html_(self) -> str:
+        return html(self.path.name or str(self.path), self.entries)
 
     def _owner(self, name: str) -> Source:
         try:
@@ -285,7 +289,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
 def _translated(raw: Checkpoint) -> Checkpoint:
     """Weights that are several arrays each as tensors; the checkpoint itself where it has none."""
     marked = any(name.endswith(MARKS) for name in raw)
-    if raw.reader != "safetensors" or not (marked or raw.is_folder):
+    if raw.reader != "safetensors" or not (marked or (raw.is_folder and settings_of(raw.config))):
         return raw
     context = Context(raw.entries, raw.array, settings_of(raw.config), raw.metadata, named_dtype(raw.config))
     scheme, weights = find_weights(context)

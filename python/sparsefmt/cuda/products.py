@@ -15,6 +15,7 @@ from sparsefmt.cuda.decode import Decode
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, on
 from sparsefmt.cuda.sparse24 import CuSparseLt
 from sparsefmt.product.dtypes import result_dtypes
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -138,6 +139,7 @@ def matmul(
         FormatError: shapes do not fit.
         DtypeError: a dtype that has no product, or `out` or `bias` of another one.
     """
+    t = along_last(t)
     plain = out is None and bias is None and activation is None and dtype is None and x_dtype is None and engine is None
     if plain and (done := fast.ready(t, x)) is not None:
         return done

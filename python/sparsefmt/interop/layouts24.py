@@ -14,6 +14,7 @@ from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import contiguous, cupy
 from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor.layout import refuse
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 NIBBLES = (0x4, 0x8, 0x9, 0xC, 0xD, 0xE)
@@ -39,6 +40,7 @@ def _parts(t: SparseTensor, what: str) -> tuple[Nm, Any]:
         FormatError: another structure, or a codec whose codes are no numbers.
     """
     t = as_tensor(t, gpu=True)
+    refuse(t, what)
     s, codec = t.structure, t.values
     if not isinstance(s, Nm) or (s.n, s.m) != (2, 4):
         msg = f'{what}: want nm2:4, got {s.text}; convert first: t.convert("nm2:4")'

@@ -1,6 +1,5 @@
 """The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,9 @@ from sparsefmt.kernels.checksum import checksum
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.tensor import show
 from sparsefmt.tensor.arithmetic import decoded
+from sparsefmt.tensor.layout import is_moved
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -56,26 +57,17 @@ def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
 
 def text(t: "SparseTensor") -> str:
     """One line."""
+    along = f" along axis {t.axis}" if is_moved(t) else ""
     place = "" if t.device == "cpu" else f", {t.device}"
     return (
-        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}, {t.slots} slots, {t.nbytes} bytes, "
+        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}{along}, {t.slots} slots, {t.nbytes} bytes, "
         f"{t.bits_per_weight:.2f} bits per weight{place}>"
     )
 
 
 def html(t: "SparseTensor") -> str:
-    """A small table for notebooks."""
-    lines = {
-        "format": t.format,
-        "dtype": str(t.dtype),
-        "shape": str(t.shape),
-        "slots": f"{t.slots:,}",
-        "bytes": f"{t.nbytes:,}",
-        "bits per weight": f"{t.bits_per_weight:.2f}",
-        "device": t.device,
-    }
-    rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in lines.items())
-    return f"<table><caption>packed tensor</caption>{rows}</table>"
+    """What a notebook shows."""
+    return show.html(t)
 
 
 def token(t: "SparseTensor") -> tuple[object, ...]:
@@ -84,4 +76,4 @@ def token(t: "SparseTensor") -> tuple[object, ...]:
         return token(t.to("cpu"))
     arrays = (a for part in (t.structure, t.values) for a in part.arrays().values())
     sums = tuple(checksum(np.ascontiguousarray(a).reshape(-1).view(np.uint8)) for a in arrays)
-    return "sparsefmt", t.format, t.shape, t.dtype.name, sums
+    return "sparsefmt", t.format, t.shape, t.axis, t.dtype.name, sums
