@@ -65,3 +65,18 @@ def test_a_dry_run_as_json(cli: Cli, tmp_path: Path) -> None:
     made = json.loads(cli.ok(*words, "--exclude", "s", "--dry-run", "--json"))
     assert made == {"dry_run": True, "formats": {"a": "csr", "b": "bitmask", "s": "plain"}}
     assert not out.exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(cli: Cli, shell: str) -> None:
+    from click.testing import CliRunner
+
+    from sparsefmt.cli.app import app
+
+    asked = {
+        "_SPARSEFMT_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "sparsefmt insp",
+        "COMP_CWORD": "insp" if shell == "fish" else "1",
+    }
+    done = CliRunner().invoke(app, [], prog_name="sparsefmt", env=asked)
+    assert "inspect" in done.stdout

@@ -135,7 +135,7 @@ def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> N
     Raises:
         UsageError: they do.
     """
-    fixed = parse(fmt).structure.kind == "nm"
+    fixed = parse(fmt).structure.prunes
     if prune and not fixed and density is None:
         msg = f"--prune with --format {fmt} needs --density: the share of weights to keep"
         raise click.UsageError(msg)
