@@ -216,6 +216,26 @@ def spread(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
     return np.broadcast_to(a, shape)
 
 
+def reshaped(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
+    """`a.reshape(shape)`, for shapes without items whose other lengths may be too large for an array.
+
+    Raises:
+        SizeError: NumPy cannot count the bytes of such an array.
+    """
+    try:
+        return a.reshape(shape)
+    except ValueError as e:
+        msg = f"{what} of shape {shape} cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
+def check_countable(shape: tuple[int, ...], itemsize: int, what: str) -> None:
+    """Raises SizeError where NumPy cannot make an array of that shape, were it as empty as it may be."""
+    if math.prod(n for n in shape if n) * itemsize >= 1 << 63:
+        msg = f"{what} of shape {shape} would have items of {itemsize} bytes, more than NumPy counts"
+        raise SizeError(msg)
+
+
 def set_cache_bytes(n: int | None) -> None:
     """Sets how many bytes of freed memory are kept for the next large arrays, which saves their page faults.
 
