@@ -1,5 +1,6 @@
 """Exchange with other libraries."""
 
+from sparsefmt.interop import dask
 from sparsefmt.interop.anndata import read_matrix, write_anndata
 from sparsefmt.interop.binsparse import from_binsparse, to_binsparse
 from sparsefmt.interop.compressed_tensors import (
@@ -20,6 +21,7 @@ from sparsefmt.interop.matrix_market_text import write_matrix_market
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
 __all__ = [
+    "dask",
     "from_awq",
     "from_binsparse",
     "from_block_scales",

@@ -68,7 +68,8 @@ class Packed:
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         """`numpy.take` and the like; every other function is refused by name."""
-        if func in _FUNCTIONS and args and isinstance(args[0], Packed):
+        first = args[0][0] if func is np.concatenate and args and len(args[0]) else args[0] if args else None
+        if func in _FUNCTIONS and isinstance(first, Packed):
             try:
                 return _FUNCTIONS[func](*args, **kwargs)
             except AttributeError:  # a view of a transpose has less
@@ -134,6 +135,7 @@ _FUNCTIONS: dict[Any, Any] = {
     np.ndim: lambda t: t.ndim,
     np.size: lambda t: t.size,
     np.copy: lambda t: t.copy(),
+    np.concatenate: lambda tensors, axis=0: tensors[0].joined(tensors, axis),
 }
 
 

@@ -3,8 +3,11 @@
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.checksum import checksum
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
@@ -73,3 +76,12 @@ def html(t: "SparseTensor") -> str:
     }
     rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in lines.items())
     return f"<table><caption>packed tensor</caption>{rows}</table>"
+
+
+def token(t: "SparseTensor") -> tuple[object, ...]:
+    """What tells a tensor from others, in every process: format, shape, dtype, and the XXH3-128 of each array."""
+    if t.device != "cpu":
+        return token(t.to("cpu"))
+    arrays = (a for part in (t.structure, t.values) for a in part.arrays().values())
+    sums = tuple(checksum(np.ascontiguousarray(a).reshape(-1).view(np.uint8)) for a in arrays)
+    return "sparsefmt", t.format, t.shape, t.dtype.name, sums

@@ -11,7 +11,7 @@ from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.structures.base import Structure
-from sparsefmt.tensor import arithmetic, change, parts, rows, sums
+from sparsefmt.tensor import arithmetic, change, join, parts, rows, sums
 from sparsefmt.tensor.backend import Backend, ToScipy
 from sparsefmt.tensor.base import Packed, operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
@@ -328,6 +328,7 @@ class SparseTensor(Packed):
         return made
 
     rmatmat = rmatvec
+    joined, __dask_tokenize__ = staticmethod(join.concatenate), parts.token  # for numpy.concatenate, and Dask
 
     def tocsr(self) -> "SparseTensor":
         """`t.convert("csr")`."""
