@@ -6,7 +6,7 @@ from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array, items, zero_mask
 from sparsefmt.base.errors import CodecError, FormatError, PatternError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.kernels.nm_update import nm_update
+from sparsefmt.kernels.nm import nm_update
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
