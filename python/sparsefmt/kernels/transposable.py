@@ -26,8 +26,8 @@ def transposable_blocks(score: Array, n: int, m: int, keep: Array, potential: Ar
         n: 1..m.
         m: up to 32.
         keep: (blocks, m, m) uint8, 1 is kept.
-        potential: (blocks, m) float64 u. No mask keeps more than `n * sum(u)` plus, of each column of `score - u`, the n
-            largest; but for rounding, the masks here keep that.
+        potential: (blocks, m) float64 u. No mask keeps more than `n * sum(u)` plus, of each column of `score - u`, the
+            n largest; but for rounding, the masks here keep that.
     """
     if n == m:
         keep[...], potential[...] = 1, 0

@@ -88,8 +88,10 @@ def _relaxed(cost: Array, size: Array, room: int) -> tuple[float, Array]:
 
 
 def _hulls(cost: Array, size: Array, choice: Array) -> tuple[Array, Array, Array]:
-    """The steps along the lower convex hulls of size and cost, from `choice` on while costs fall: slopes, which class,
-    and to which item; those of a class in order."""
+    """The steps along the lower convex hulls of size and cost, from `choice` on while costs fall.
+
+    Gives slopes, classes, and the items stepped to; the steps of a class stand in order.
+    """
     lines, at = np.arange(len(cost)), choice.copy()
     slopes, classes, items = [], [], []
     while len(lines):
