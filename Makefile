@@ -1,4 +1,4 @@
-# make demo, test, slow, lint, bench, scaling, clean, help: each target sets up what it needs in .venv.
+# make demo, test, slow, lint, bench, scaling, docs, clean, help: each target sets up what it needs in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,7 +15,7 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint bench scaling gpu-kit build clean lock
+.PHONY: help demo test slow lint bench scaling gpu-kit build docs clean lock lock-docs
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -41,6 +41,11 @@ scaling: .venv/built  ## compare threads and instruction sets, write benches/rec
 gpu-kit: .venv/ready  ## what a machine with a GPU and no network needs for benches/gpu/kit.sh, in gpu-kit/
 	@$(BIN)/python tools/gpu_kit.py
 
+docs: .venv/built build/docs-ready  ## the site of docs/, in build/site; a warning or a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=python:$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])') \
+		build/docs-env/bin/mkdocs build --strict --quiet
+	@echo "wrote build/site/index.html"
+
 build: .venv/built  ## the environment and the release extension
 
 clean:  ## remove what the other targets made, downloads excepted
@@ -54,6 +59,18 @@ lock:  ## renew requirements/dev.lock from the newest versions that pyproject.to
 	.venv-lock/bin/pip install -q -r .venv-lock/wanted
 	{ echo "# Made by 'make lock' (pip freeze, Python 3.11); installs on Python 3.11 to 3.13."; \
 		.venv-lock/bin/pip freeze; } > requirements/dev.lock
+	rm -rf .venv-lock
+
+# Apart from .venv, whose lock is for tests: the site needs other versions of some of its packages.
+build/docs-ready: requirements/docs.lock
+	@rm -rf build/docs-env && mkdir -p build && $(PYTHON) -m venv build/docs-env
+	@build/docs-env/bin/python -m pip install -q -r requirements/docs.lock
+	@touch $@
+
+lock-docs:  ## renew requirements/docs.lock
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q mkdocs-material mkdocstrings-python
+	{ echo "# What 'make docs' needs beside requirements/dev.lock; made by 'make lock-docs'."; \
+		.venv-lock/bin/pip freeze; } > requirements/docs.lock
 	rm -rf .venv-lock
 
 .venv/ready: requirements/dev.lock

@@ -21,7 +21,7 @@ from sparsefmt.checkpoint.steps import Step
 transform_module = sys.modules["sparsefmt.checkpoint.transform"]  # the name in the package is the function
 
 FORMATS = (
-    "dense", "csr", "csc", "coo", "bsr4x3", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm2:4/int4:g8",
+    "dense", "csr", "csc", "coo", "gap", "bsr4x3", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm2:4/int4:g8",
     "nm2:4@64/int8", "dense/int4:g8:asym", "dense/int8", "dense/int8:tensor", "csr/int8", "bitmask/int4:g8",
     "dense/kmeans4:row", "nm2:4/kmeans16", "nm4:6/int4",
 )  # fmt: skip
@@ -90,9 +90,9 @@ def test_by_rows_as_whole(file: Path, tmp_path: Path, fmt: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "source", ["csr", "bitmask", "nm2:4", "nm2:4@64", "dense/int8", "nm2:4/int4:g8", "coo", "bsr4x3"]
+    "source", ["csr", "bitmask", "nm2:4", "nm2:4@64", "dense/int8", "nm2:4/int4:g8", "coo", "gap", "bsr4x3"]
 )
-@pytest.mark.parametrize("target", ["dense", "csr", "bitmask@64", "nm2:4", "coo", "bsr2x2", "csc"])
+@pytest.mark.parametrize("target", ["dense", "csr", "bitmask@64", "nm2:4", "coo", "gap", "bsr2x2", "csc"])
 def test_conversion_by_rows(
     file: Path, tmp_path: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,5 +61,32 @@ def test_dead_formats_are_named(tmp_path: Path) -> None:
     assert "sparsefmt unpack" in done.output
 
 
+def test_living_forms_are_not_called_dead(tmp_path: Path) -> None:
+    t = sf.encode(np.ones((8, 64), np.float16), "dense/int4:g32")
+    settings = sf.interop.save_compressed_tensors(tmp_path / "model.safetensors", {"a.weight": t})
+    (tmp_path / "config.json").write_text(json.dumps({"dtype": "bfloat16", "quantization_config": settings}))
+    done = run("doctor", tmp_path, "--json")
+    found = json.loads(done.output)
+    assert done.exit_code == 0
+    assert "still reads" not in done.output
+    assert [f["where"] for f in found if "dtype bfloat16" in f["says"]] == ["config.json"]
+
+
+def test_parts_that_no_reader_joins(tmp_path: Path) -> None:
+    parts = {"a.weight": np.ones((4, 4), np.uint8), "a.weight_scale": np.ones((4, 1), np.float32)}
+    sf.save(tmp_path / "m.safetensors", parts)
+    done = run("doctor", tmp_path / "m.safetensors")
+    assert done.exit_code == 1
+    assert "error: a.weight_scale: stands beside 'a.weight'" in done.output
+
+
+def test_settings_without_such_weights(tmp_path: Path) -> None:
+    sf.save(tmp_path / "model.safetensors", {"a.weight": np.ones((4, 4), np.float32)})
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    done = run("doctor", tmp_path)
+    assert done.exit_code == 1
+    assert "config.json says gptq: 4 bits, but no weight here" in done.output
+
+
 def test_a_missing_path_is_one() -> None:
     assert run("doctor", "nowhere.safetensors").exit_code == 4

@@ -171,7 +171,7 @@ def test_a_browser_sorts_filters_and_opens(model: tuple[dict[str, Any], dict[str
     page = sf.report.html(packed, tmp_path / "r.html", against=dense)
     dom = browsed(page, "filter=layer&sort=nbytes&open=" + quote("layer.4.weight"))
     assert "6 of 9 tensors" in dom
-    body = dom[dom.index("<tbody>", dom.index('id="tensors"')) :]
+    body = dom[dom.index("<tbody>", dom.index('id="tensors"')) :].replace("<wbr>", "")
     order = re.findall(r'<button type="button" aria-expanded="\w+">(layer\.\d\.weight)</button>', body)
     sizes = [packed[name].nbytes for name in order]
     assert len(order) == 6
@@ -180,3 +180,26 @@ def test_a_browser_sorts_filters_and_opens(model: tuple[dict[str, Any], dict[str
     opened = body[body.index('class="open"') :]
     assert opened.count("<svg") == 6
     assert "bound 2.585" in opened
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_a_browser_shows_a_delta_and_a_merge(tmp_path: Path) -> None:
+    old = {f"l.{i}.weight": np.zeros((8, 8), np.float32) for i in range(3)}
+    new = {name: a + np.float32(i) for i, (name, a) in enumerate(old.items())}
+    line = {"cosines": [0.5], "lengths": [1.0, 2.0], "conflicts": 0.25, "kept": []}
+    lines = [{"name": name, **line} for name in old]
+    page = sf.report.html(sf.delta.diff(old, new), tmp_path / "r.html", merge=lines)
+    dom = browsed(page, "sort=nnz&open=l.2.weight").replace("<wbr>", "")
+    body = dom[dom.index("<tbody>", dom.index('id="tensors"')) :]
+    order = re.findall(r'<button type="button" aria-expanded="\w+">(l\.\d\.weight)</button>', body)
+    assert order == ["l.1.weight", "l.2.weight", "l.0.weight"]
+    assert body[body.index('class="open"') :].count("<svg") == 2
+    assert "where values changed" in body
+    assert "All 3 tensors, most conflicts first" in dom
+
+
+def test_an_original_of_zeros_is_an_infinite_error_and_no_fault(tmp_path: Path) -> None:
+    tensors = {"b": np.full(300, 0.25, np.float32)}
+    line = data_of(sf.report.html(tensors, tmp_path / "r.html", against={"b": np.zeros(300, np.float32)}))[0]
+    assert line["error"] is None
+    assert line["before"] is not None

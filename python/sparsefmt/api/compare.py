@@ -9,8 +9,8 @@ import numpy as np
 
 from sparsefmt.api.difference import Difference, GroupError
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.coerce import as_array, matrix_shape
-from sparsefmt.base.dtypes import Array, Dtype, native
+from sparsefmt.base.coerce import as_array, is_plain, matrix_shape
+from sparsefmt.base.dtypes import Array, Dtype, name_of, native
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import blocks, copy_rows
 from sparsefmt.structures.csr import Csc
@@ -81,14 +81,32 @@ def compare(t: object, w: object) -> Comparison:
     GroupError(row=0, cols=(0, 4), rel_frobenius=0.5)
     """
     ours, theirs = _operand(t, "t"), _operand(w, "w")
+    return measured(ours, theirs, group_of(ours))
+
+
+def group_of(t: "SparseTensor | Array") -> int:
+    """Columns of a group: those of a scale, or 128."""
+    cols = matrix_shape(t.shape or (1,))[1]
+    grouped = getattr(t.values, "group", -1) if isinstance(t, SparseTensor) else -1
+    return max(min(grouped or cols if grouped >= 0 else GROUP, cols), 1)
+
+
+def measured(ours: "SparseTensor | Array", theirs: "SparseTensor | Array", group: int) -> Comparison:
+    """The same of operands that are checked, for groups of that many columns.
+
+    Raises:
+        FormatError: another shape.
+    """
     if ours.shape != theirs.shape:
         msg = f"compare: shapes {ours.shape} and {theirs.shape} do not fit"
         raise FormatError(msg)
     shape = matrix_shape(ours.shape or (1,))
-    found = Difference(_dtype(ours), _dtype(theirs), shape[1], _group(ours, shape[1]))
+    found = Difference(_dtype(ours), _dtype(theirs), shape[1], group)
     both_packed = isinstance(ours, SparseTensor) and isinstance(theirs, SparseTensor)
     if both_packed and math.prod(shape) > _EMPTY * (ours.slots + theirs.slots):  # type: ignore[union-attr]
         _compare_slots(ours, theirs, found)  # type: ignore[arg-type]
+    elif all(isinstance(side, np.ndarray) and is_plain(side) and side.nbytes <= _BUDGET for side in (ours, theirs)):
+        found.add_rows(0, ours.reshape(shape), theirs.reshape(shape))
     else:
         for low, x, y in _row_blocks(ours, theirs, shape):
             found.add_rows(low, x, y)
@@ -124,13 +142,7 @@ def _operand(x: object, name: str) -> "SparseTensor | Array":
 
 def _dtype(x: "SparseTensor | Array") -> Dtype:
     """In the byte order of this machine; those of ml_dtypes that no format holds can be compared too."""
-    return x.dtype if isinstance(x, SparseTensor) or hasattr(ml_dtypes, x.dtype.name) else native(x.dtype)
-
-
-def _group(x: "SparseTensor | Array", cols: int) -> int:
-    """Columns of a group: those of a scale, or 128."""
-    grouped = getattr(x.values, "group", -1) if isinstance(x, SparseTensor) else -1
-    return max(min(grouped or cols if grouped >= 0 else GROUP, cols), 1)
+    return x.dtype if isinstance(x, SparseTensor) or hasattr(ml_dtypes, name_of(x.dtype)) else native(x.dtype)
 
 
 def _row_blocks(

@@ -80,16 +80,16 @@ class Difference:
         same = self._same(x, y, wide_x, wide_y)
         unequal = int(same.size - np.count_nonzero(same))
         finite_y = _finite(wide_y)
-        self._signal.add(finite_y, finite_y)
+        usual = self._signal.add(finite_y, finite_y)
         if not unequal:  # so the three sums are one
-            self._packed.add(finite_y, finite_y)
-            self._both.add(finite_y, finite_y)
+            self._packed.add(finite_y, finite_y, usual=usual)
+            self._both.add(finite_y, finite_y, usual=usual)
             return None
         self.unequal += unequal
         self.zeroed += int(np.count_nonzero(~same & (wide_x == 0)))
         finite_x = _finite(wide_x)
-        self._packed.add(finite_x, finite_x)
-        self._both.add(finite_x, finite_y)
+        usual &= self._packed.add(finite_x, finite_x)
+        self._both.add(finite_x, finite_y, usual=usual)
         with np.errstate(all="ignore"):
             gap = self._gap(x, y, wide_x, wide_y)
             gap[same] = 0
@@ -138,6 +138,12 @@ def _finite(a: Array) -> Array:
     return a.view(np.float64)
 
 
+def _least(a: Array, by: int) -> float:
+    """The least item of `a / 2**by` that is not 0, or 1."""
+    least = float(a.min()) if by == 0 else 0.0
+    return min(least, 1.0) if least > 0 else float(np.min(scaled(a, by), where=a > 0, initial=1.0))
+
+
 def worst_group(size: Array, original: Array, begins: Array) -> tuple[int, float]:
     """The run with the largest relative error, the first of equals, and that error.
 
@@ -156,9 +162,7 @@ def worst_group(size: Array, original: Array, begins: Array) -> tuple[int, float
         return int(np.argmax(np.isinf(over))), math.inf
     widths = np.diff(np.append(begins, size.size))
     ranges = [exponent(a) for a in (over, under)]
-    least = min(
-        float(np.min(scaled(m, e), where=m > 0, initial=1.0)) for m, e in zip((over, under), ranges, strict=True)
-    )
+    least = min(_least(m, e) for m, e in zip((over, under), ranges, strict=True))
     by: tuple[Array | int, Array | int] = ranges[0], ranges[1]
     if least < _TINY:  # every run is scaled by its own largest item
         by = np.frexp(over)[1], np.frexp(under)[1]

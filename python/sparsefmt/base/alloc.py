@@ -71,6 +71,11 @@ def keep(nbytes: int) -> None:
     _trim()
 
 
+def cache_bytes() -> int:
+    """How many bytes of freed blocks are kept at most."""
+    return _limit
+
+
 def kept() -> int:
     """How many bytes of freed blocks wait for another use."""
     return _size(_warm) + _size(_cold)

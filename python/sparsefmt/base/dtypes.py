@@ -42,6 +42,12 @@ def native(dtype: Dtype) -> Dtype:
     return found
 
 
+@functools.lru_cache(256)
+def name_of(dtype: Dtype) -> str:
+    """`dtype.name`, which NumPy puts together anew every time."""
+    return dtype.name
+
+
 def dtype_named(name: object) -> Dtype:
     """The dtype of that name.
 

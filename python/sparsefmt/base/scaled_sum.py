@@ -8,6 +8,7 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 
 _SAFE = 400  # powers of two whose squares, and sums of 2^200 of them, are normal numbers
+_LEAST, _MOST = 2.0 ** (-2 * _SAFE), 2.0 ** (2 * _SAFE)
 
 
 def exponent(a: Array) -> int:
@@ -32,12 +33,32 @@ class ScaledSum:
     value: float = 0.0
     power: int = 0
 
-    def add(self, x: Array, y: Array, power: int = 0) -> None:
-        """Adds `sum(x * y) * 2**power` of finite float64 arrays of one shape."""
+    def add(self, x: Array, y: Array, power: int = 0, *, usual: bool = False) -> bool:
+        """Adds `sum(x * y) * 2**power` of finite float64 arrays of one shape.
+
+        Args:
+            x: the one.
+            y: the other, or x itself.
+            power: of two.
+            usual: neither needs to be scaled, as sums of their squares have shown.
+
+        Returns:
+            Whether x and y did not need to be scaled; False where that was not looked into.
+        """
+        if usual:
+            self._add(float(np.add.reduce(x * y, axis=None)), power)
+            return True
+        if x is y:  # the sum itself shows in which range its largest term is
+            with np.errstate(over="ignore", under="ignore"):
+                total = float(np.add.reduce(x * x, axis=None))
+            if x.size * _LEAST <= total <= _MOST:
+                self._add(total, power)
+                return True
         by_x = exponent(x)
         by_y = by_x if y is x else exponent(y)
         left = scaled(x, by_x)
         self._add(float(np.add.reduce(left * (left if y is x else scaled(y, by_y)), axis=None)), by_x + by_y + power)
+        return False
 
     def _add(self, value: float, power: int) -> None:
         if value == 0:

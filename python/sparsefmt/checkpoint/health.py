@@ -3,20 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from sparsefmt.base.errors import SparsefmtError
+from sparsefmt.checkpoint.joined import Level, apart, dead_formats, other_dtypes
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import matrix_of
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.tensor.sparse import SparseTensor
 
-Level = Literal["error", "warning", "note"]
-_DEAD = {
-    "compressed-tensors": "vLLM and transformers no longer read its sparse and marlin-24 forms",
-}
 _BLOCK = 1 << 22  # bytes of rows that are looked at together
 _SMALL_SCALE = 2.0**-13  # twice the smallest normal float16
 
@@ -89,15 +86,18 @@ def left_behind(path: Path) -> Iterator[Finding]:
 def _whole(c: Checkpoint) -> Iterator[Finding]:
     for text in c.left_out:
         yield Finding("warning", text.partition(" ")[0], f"is not part of the model: {text}", "check the index")
-    if c.reader in _DEAD:
-        helps = "sparsefmt unpack makes a dense checkpoint, sparsefmt convert one of this package"
-        yield Finding("warning", c.path.name, f"it is in {c.reader}; {_DEAD[c.reader]}", helps)
+    if dead := dead_formats(c):
+        says = f"it is in {c.reader}, with {dead}, which neither vLLM nor transformers nor its own project still reads"
+        helps = "sparsefmt unpack OLD OUT makes a dense checkpoint, sparsefmt convert OLD OUT one of this package"
+        yield Finding("warning", c.path.name, says, helps)
     elif c.reader not in ("safetensors", "npy", "npz"):
         yield Finding("note", c.path.name, f"it is read as {c.reader}", "sparsefmt convert makes safetensors of it")
     metadata = dict(c.metadata)
     if c.is_folder and metadata and "format" not in metadata:
         says = "its metadata has no format, which transformers refuses"
         yield Finding("warning", c.path.name, says, 'sparsefmt convert adds format "pt"')
+    for level, where, says, helps in (*apart(c), *other_dtypes(c)):
+        yield Finding(level, where, says, helps)
     lower: dict[str, str] = {}
     for name in c:
         other = lower.setdefault(name.lower(), name)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sparsefmt.checkpoint.plan import CHUNK, Plan, plan_tensor
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import open_file
 from sparsefmt.checkpoint.recipe import PRUNED
+from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import Function, Pack, Step
 from sparsefmt.checkpoint.writer import ShardWriter
@@ -122,16 +123,29 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
         if source.identity != job.identity:
             msg = f"{job.source} changed after the plan was made; start again"
             raise CheckpointError(msg)
+        far = remote(job.out)
+        here = job if far is None else replace(job, out=scratch(stack) / job.out.name)
         try:
-            manifest = written(job, source, planned(job, source, stack), advance)
+            manifest = written(here, source, planned(here, source, stack), advance)
         except Exception:
             source.check()  # what failed may have failed because the file changed
             raise
         source.check()
+        if far is not None:
+            far.put(here.out)
+    text = json.dumps(manifest.to_json())
+    if far is not None:
+        job.manifest.write_bytes(text.encode())
+        return manifest
     temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(manifest.to_json()))
+    temporary.write_text(text)
     temporary.replace(job.manifest)
     return manifest
+
+
+def scratch(stack: contextlib.ExitStack) -> Path:
+    """A folder of this machine for a shard that is to be uploaded."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparsefmt-")))
 
 
 def opened(job: Job) -> Source:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.checkpoint.model import missing_name, open_checkpoint
+from sparsefmt.checkpoint.remote import is_url
 from sparsefmt.io.read import load as load_file
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -47,7 +48,9 @@ def load(
     >>> sf.load(path.parent).keys()
     dict_keys(['w'])
     """
-    if not isinstance(path, str | os.PathLike) or not Path(path).is_dir():
+    if is_url(path):
+        mmap = False
+    elif not isinstance(path, str | os.PathLike) or not Path(path).is_dir():
         return load_file(path, names, mmap)
     if names is not None:
         names = [names] if isinstance(names, str) else list(names)
@@ -60,6 +63,10 @@ def load(
         found: dict[str, SparseTensor | Array] = {}
         for source in model.sources:
             if here := [name for name in model.names(source) if name in wanted]:
-                found |= load_file(source.path, here, mmap)
+                found |= (
+                    load_file(source.path, here, mmap)
+                    if mmap or not is_url(path)
+                    else {n: source.read(n) for n in here}
+                )
         model.check()
         return {name: found[name] for name in chosen}

@@ -16,8 +16,11 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS, open_file, reader_for
+from sparsefmt.checkpoint.remote import located, remote
+from sparsefmt.checkpoint.schemes.settings import settings_text
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
+from sparsefmt.checkpoint.show import html
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -93,6 +96,9 @@ class Checkpoint(Mapping[str, Value]):
     def __repr__(self) -> str:
         files = f"{len(self.sources)} file{'s'[: len(self.sources) > 1]}"
         return f"<sparsefmt checkpoint {str(self.path)!r}: {len(self)} tensors, {self.nbytes} bytes in {files}>"
+
+    def _repr_html_(self) -> str:
+        return html(self.path.name or str(self.path), self.entries)
 
     def _owner(self, name: str) -> Source:
         try:
@@ -182,6 +188,19 @@ class Checkpoint(Mapping[str, Value]):
             raise CheckpointError(msg)
         return value
 
+    @property
+    def scheme(self) -> str:
+        """What quantised its weights and how, as config.json has it: "gptq: 4 bits, groups of 128"; else empty."""
+        return settings_text(settings_of(self.config))
+
+    def origin(self, name: str) -> str:
+        """How its file holds a tensor: the arrays of a weight, the type of a GGUF block; empty: as it is read.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+        return self._owner(name).origin(name)
+
     def explain(self, name: str) -> str:
         """Says what a tensor is, and why it is not packed where its file holds codes that no format here takes.
 
@@ -191,7 +210,9 @@ class Checkpoint(Mapping[str, Value]):
         value, source = self[name], self._owner(name)
         kind = value.format if isinstance(value, SparseTensor) else f"plain {value.dtype}"
         note = getattr(source, "notes", {}).get(name, "")
-        return f"{name}: {kind}, read by {self.reader}" + (f"; not packed: {note}" if note else "")
+        stored = source.origin(name)
+        origin = f" from {stored}" if stored else ""
+        return f"{name}: {kind}, read by {self.reader}{origin}" + (f"; not packed: {note}" if note else "")
 
     def check(self) -> None:
         """Checks that all files are still those that were opened; to be called after reading.
@@ -221,7 +242,9 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
     are left out and listed in `.left_out`. Without one, all weight files of the folder belong to it.
 
     Args:
-        path: of a .safetensors, .npy, .npz or .mtx file, of another kind that a reader knows, or of a folder.
+        path: of a .safetensors, .npy, .npz or .mtx file, of another kind that a reader knows, or of a folder. A URL
+            (s3://bucket/model, memory://...; extra `remote`) of a safetensors file or a folder of them: header and
+            tensors are read by ranges.
         reader: the name of the reader; default: the one that takes the file.
         file: in a folder: the name of the weight file, or of the index, where there are several.
 
@@ -243,11 +266,11 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
     ...     print(sorted(c), c.entries["w"].format, c.rows("w", 1, 2))
     ['b', 'w'] nm [[0. 1. 0. 0.]]
     """
-    path = Path(path)
+    path = located(path)
     if not path.is_dir() and file is not None:
         msg = f"file={file!r} chooses a file of a folder, but {path} is none"
         raise CheckpointError(msg)
-    if not path.is_dir() or any(found.sniff(path) for found in READERS.values()):
+    if not path.is_dir() or (remote(path) is None and any(found.sniff(path) for found in READERS.values())):
         name = reader_for(path, reader)
         raw = Checkpoint(path, name, (READERS[name].open(path),))
         return raw if reader is not None else _translated(raw)

@@ -14,11 +14,11 @@ from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
 from sparsefmt.base.errors import CheckpointError, PatternError, SizeError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
-from sparsefmt.checkpoint.rows import NUMBERS, OFFSETS, cut, ranges
+from sparsefmt.checkpoint.rows import cut, ranges
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.io import schema
-from sparsefmt.io.dtypes import PAIRED, stored_as
+from sparsefmt.io.dtypes import PAIRED, is_paired, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -80,7 +80,7 @@ def whole_plan(name: str, value: Value, *, changed: bool = False) -> Plan:
 
         return Plan(name, slots, chunks, entry.to_json(), first, value.format, changed, before, value.nbytes)
     stored, dtype = stored_as(value.dtype)
-    slot = (name, stored, (*value.shape, 2) if dtype.name == PAIRED else value.shape)
+    slot = (name, stored, (*value.shape, 2) if is_paired(dtype) else value.shape)
     return Plan(
         name, [slot], lambda: ((name, c) for c in in_chunks(value, dtype)), paired(value.dtype, value.shape),
         changed=changed, before=value.nbytes, held=value.nbytes,
@@ -89,7 +89,7 @@ def whole_plan(name: str, value: Value, *, changed: bool = False) -> Plan:
 
 def paired(dtype: Dtype, shape: tuple[int, ...]) -> dict[str, Any] | None:
     """The entry that complex128 needs, which the container has only as pairs."""
-    return schema.Entry(shape, PAIRED, {}).to_json() if dtype.name == PAIRED else None
+    return schema.Entry(shape, PAIRED, {}).to_json() if is_paired(dtype) else None
 
 
 def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CHUNK, budget: int = 0) -> Plan:
@@ -112,18 +112,17 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
         if row_bytes > chunk or not entry.shape:
             return replace(whole_plan(name, source.read(name)), held=0)
         return dense_plan(source, name, entry, row_bytes, chunk, changed=False)
+    if entry.is_packed and step is not None and step.target is None and step.rows(entry) == 1:
+        return dense_plan(source, name, entry, row_bytes, chunk, changed=True)  # read, and checked, only once
     t = source.read(name) if entry.is_packed else None
-    if isinstance(t, SparseTensor):
-        if step is None:
-            return replace(whole_plan(name, t), held=0)
-        if step.target is None and step.rows(entry) == 1:
-            return dense_plan(source, name, entry, row_bytes, chunk, changed=True)
+    if isinstance(t, SparseTensor) and step is None:
+        return replace(whole_plan(name, t), held=0)
     align = None if step is None else step.rows(entry)
     if step is None or align is None:
         return single_plan(source, name, step, entry, budget)
     if isinstance(t, SparseTensor):
         align = math.lcm(align, t.structure.row_step)
-        if step.target is not None and step.target.structure.kind in ("csr", "coo", "bsr"):
+        if step.target is not None and not step.target.structure.fixed_size:
             row_bytes = max(t.nbytes // max(rows, 1), 1)  # nothing dense is made
             if t.nbytes <= chunk:
                 return single_plan(source, name, step, entry, budget)
@@ -142,7 +141,7 @@ def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: i
         for low, high in ranges(rows, row_bytes, 1, chunk):
             yield name, source.rows(name, low, high)
 
-    shape = (*entry.shape, 2) if dtype.name == PAIRED else entry.shape
+    shape = (*entry.shape, 2) if is_paired(dtype) else entry.shape
     stored = stored_as(dtype)[0]
     return Plan(
         name, [(name, stored, shape)], chunks, paired(dtype, entry.shape), changed=changed, before=dense_bytes(entry)
@@ -207,7 +206,7 @@ def rows_plan(
             return plan_tensor(source, name, None)
         sizes, sample = found
     items, made = packed_items(name, sample)
-    total = sizes.pop("")
+    total = max(sizes.pop(""), *sizes.values())
     canonical = index_dtype(*shape, total)
     dtypes: dict[str, Dtype] = {}
     slots: list[Slot] = []
@@ -236,11 +235,11 @@ def rows_plan(
             for item in packed_items(name, result)[0]:
                 kind = item.key.rpartition(".")[2]
                 a = item.array
-                if kind in OFFSETS:
+                if kind in result.structure.offset_arrays:
                     start = base.get(item.key, 0)
                     a = (a if not start and not low else a[1:]).astype(dtypes[item.key]) + dtypes[item.key].type(start)
                     base[item.key] = int(a[-1])
-                elif kind in NUMBERS:
+                elif kind in result.structure.number_arrays:
                     a = a.astype(dtypes[item.key]) + dtypes[item.key].type(low)
                 for chunk in in_chunks(a, dtypes[item.key]):
                     yield item.key, chunk
@@ -260,7 +259,7 @@ def measured_sizes(
             return None
         sizes[""] += result.structure.slots
         for item in packed_items(name, result)[0]:
-            repeated = low > 0 and item.key.rpartition(".")[2] in OFFSETS
+            repeated = low > 0 and item.key.rpartition(".")[2] in result.structure.offset_arrays
             sizes[item.key] = sizes.get(item.key, 0) + len(item.array) - repeated
         sample = result if sample is None else sample
     return None if sample is None else (sizes, sample)

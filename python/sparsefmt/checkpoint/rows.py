@@ -11,32 +11,20 @@ from sparsefmt.encoding.format_text import Format
 from sparsefmt.structures.base import Structure, Window
 from sparsefmt.tensor.sparse import SparseTensor
 
-BY_ROWS = ("dense", "nm", "bitmask", "csr", "coo", "bsr")
-"""Structures whose arrays follow the rows."""
-
-OFFSETS = ("indptr", "row_offsets")
-"""Their arrays that count slots from the first row on."""
-
-NUMBERS = ("row",)
-"""Their arrays that hold numbers of rows."""
-
-FIXED = ("dense", "nm")
-"""Structures whose size follows from the shape alone."""
-
 BYTE_ROWS = 8
 """So many rows of codes of any width end on a byte."""
 
 
 def joins(target: Format) -> bool:
     """Whether a tensor in this format is the same as its ranges of rows put together."""
-    if target.structure.kind not in BY_ROWS:
+    if not target.structure.by_rows:
         return False
     if target.codec is None or target.codec.kind == "raw":
         return True
     group, bits = target.options.get("group"), getattr(target.codec, "bits", None)
     if not target.options.get("row", group is not None and group >= 0):  # k-means, else scales
         return False
-    return target.structure.kind in FIXED or bits == 8
+    return target.structure.fixed_size or bits == 8
 
 
 def row_step(target: Format) -> int:
@@ -56,7 +44,7 @@ def cut(t: SparseTensor, low: int, high: int) -> SparseTensor | None:
 
     None where the codes of a row begin inside a byte, or the structure does not follow the rows.
     """
-    if t.structure.kind not in BY_ROWS:
+    if not t.structure.by_rows:
         return None
     if (low, high) == (0, t.structure.shape[0]):
         return SparseTensor.from_checked(t.structure, t.values, t.structure.shape)

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeAlias
 
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.recipe import Recipe
-from sparsefmt.checkpoint.rows import FIXED, joins, row_step
+from sparsefmt.checkpoint.rows import joins, row_step
 from sparsefmt.encoding.format_text import Format, parse
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -77,7 +77,7 @@ class Pack(Step):
 
     def fixed(self, entry: Entry) -> bool:
         """For plain tensors; a skipped one has another size, and N:M fails before it is written."""
-        return self.target.structure.kind in FIXED and not self.recipe.skip and not entry.is_packed
+        return self.target.structure.fixed_size and not self.recipe.skip and not entry.is_packed
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ class Convert(Step):
 
     def rows(self, entry: Entry) -> int | None:
         """Where both formats follow the rows; coded values must do so in both."""
-        structure, _, codec = entry.format.partition("/")
+        codec = entry.format.partition("/")[2]
         target = self.target
-        if codec not in ("", "raw") and target.structure.kind not in FIXED:
+        if codec not in ("", "raw") and not target.structure.fixed_size:
             return None
-        return row_step(target) if joins(target) and structure != "csc" else None
+        return row_step(target) if joins(target) else None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
@@ -15,14 +16,17 @@ from typing import Any, TypeAlias
 
 from sparsefmt.base.errors import CheckpointError, SparsefmtError
 from sparsefmt.checkpoint.entry import Entry
-from sparsefmt.checkpoint.folder import copy_side_files, drop_settings, put_in_place, write_index
+from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
 from sparsefmt.checkpoint.jobs import Advance, Job, Manifest, TensorLine, run_jobs, workers
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.plan import CHUNK
 from sparsefmt.checkpoint.readers.registry import READERS
+from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.steps import Function, Step
+from sparsefmt.checkpoint.upload import NOTES, finish, side_files
+from sparsefmt.checkpoint.upload import prepare as prepare_notes
 
 Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
 
@@ -76,8 +80,9 @@ def transform(
     a run that was killed goes on from there.
 
     Args:
-        src: a path, or an open checkpoint.
-        dst: path of the result; the folder that holds it must exist.
+        src: a path, a URL, or an open checkpoint.
+        dst: path of the result; the folder that holds it must exist. To a URL shards are uploaded one by one, the
+            index last, by way of the temporary folder of this machine, which must hold a shard per worker.
         step: `pack`, `unpack`, `convert` or `quantize` of `sparsefmt.checkpoint`, or a function that takes a name and
             a tensor (one array or SparseTensor at a time, whole) and returns tensors by name. It must be picklable
             where it runs in other processes.
@@ -105,7 +110,7 @@ def transform(
     [('w', 'csr', 8192, 644)]
     """
     model = src if isinstance(src, Checkpoint) else open_checkpoint(src)
-    out = Path(dst)
+    out = located(dst)
     try:
         check_paths(model.path, out, overwrite=overwrite)
         chosen = selected(model, step, select)
@@ -117,12 +122,13 @@ def transform(
 
 def check_paths(source: Path, out: Path, *, overwrite: bool) -> None:
     """Refuses a result that would fall on the input, or on something else."""
-    if out.exists() and source.exists() and out.samefile(source):
+    near = (remote(source) is None) == (remote(out) is None)
+    if near and out.exists() and source.exists() and out.samefile(source):
         msg = f"the result would replace its input, {source}; write to another path"
         raise CheckpointError(msg)
     if out.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
-    if not out.absolute().parent.is_dir():
+    if remote(out) is None and not out.absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(out.absolute().parent))
 
 
@@ -160,6 +166,9 @@ def run(
     resume: bool,
 ) -> TransformReport:
     """Makes the jobs, runs them, and puts the result in its place."""
+    far = remote(out)
+    if far is not None:
+        return run_far(model, far, out, step, chosen, executor, progress, resume=resume)
     parts = out.absolute().parent / f".{out.name}.parts"
     made, old, notes = parts / "new", parts / "old", parts / "manifests"
     if old.exists() and not out.exists():  # a run was killed between two renames
@@ -184,6 +193,44 @@ def run(
             msg = f"{done} of {len(jobs)} shards are done; the same command goes on from there"
             raise KeyboardInterrupt(msg) from None
         raise
+    return reported(model, out, jobs, manifests, not_copied)
+
+
+def run_far(
+    model: Checkpoint,
+    far: RemotePath,
+    out: Path,
+    step: Step | Function,
+    chosen: frozenset[str],
+    executor: Executor | None,
+    progress: Advance | None,
+    *,
+    resume: bool,
+) -> TransformReport:
+    """The same where the result is behind a URL: shards go to their place one by one, the index last."""
+    home = out if model.is_folder else out.parent
+    notes = far / NOTES if model.is_folder else far.parent / f".{out.name}.parts"
+    jobs = planned_jobs(model, out, step, chosen, home, home / (notes.name), executor)
+    prepare_notes(notes, fingerprint(model, step, jobs), resume=resume)
+    try:
+        manifests = run_jobs(jobs, executor=executor, resume=resume, progress=progress)
+        model.check()
+    except SparsefmtError:
+        notes.remove()
+        raise
+    not_copied: tuple[str, ...] = ()
+    if model.is_folder:
+        with tempfile.TemporaryDirectory(prefix="sparsefmt-") as staged:
+            not_copied = finish_folder(model, jobs, manifests, Path(staged))
+            finish(Path(staged), far)
+    notes.remove()
+    return reported(model, out, jobs, manifests, not_copied)
+
+
+def reported(
+    model: Checkpoint, out: Path, jobs: list[Job], manifests: list[Manifest], not_copied: tuple[str, ...]
+) -> TransformReport:
+    """What was done."""
     tensors = tuple(line for manifest in manifests for line in manifest.tensors)
     kept = sum(manifest.kept for manifest in manifests)
     return TransformReport(out, tensors, len(jobs), kept, model.left_out, not_copied)
@@ -256,10 +303,11 @@ def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest],
         weight_map = {key: job.out.name for job, m in zip(jobs, manifests, strict=True) for key in m.arrays}
         total = sum(t.nbytes for m in manifests for t in m.tensors)
         write_index(made, weight_map, total, layout.index.name if layout.index is not None else INDEX)
-    left = copy_side_files(model.path, made)
+    left = side_files(model.path, made)
     if model.reader not in READERS:  # the weights are no longer in the form that the settings describe
         left = (*left, *drop_settings(made / "config.json"))
-    shutil.copymode(model.path, made)
+    if remote(model.path) is None:
+        shutil.copymode(model.path, made)
     return left
 
 

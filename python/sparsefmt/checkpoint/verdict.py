@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, items
 from sparsefmt.base.scaled_sum import ScaledSum, root_ratio
 from sparsefmt.checkpoint.entry import Value
@@ -15,6 +16,7 @@ from sparsefmt.tensor.sparse import SparseTensor
 EXACT, PRUNED, QUANTIZED, DIFFERS = "exact", "pruned", "quantized", "differs"
 BLOCK = 8 << 20  # bytes of rows that are looked at at a time
 _SPARSE = 64  # elements per stored value from which on two packed tensors are looked at by position
+_FEW = 1 << 16  # bytes that are best compared as one object
 _MOST = 2**62  # positions that int64 numbers
 
 
@@ -55,7 +57,8 @@ class Verdict:
     def add(self, original: Array, packed: Array, rounding: Rounding | None, row: Array, col: Array) -> None:
         """Adds elements of one shape and dtype, with what broadcasts to their rows and columns."""
         zero, was_zero = packed == 0, original == 0
-        unequal = (bits(original) != bits(packed)).any(-1) & ~(zero & was_zero)
+        differs = bits(original) != bits(packed)
+        unequal = (differs.any(-1) if differs.ndim > zero.ndim else differs) & ~(zero & was_zero)
         self.left += packed.size - int(np.count_nonzero(zero))
         self.had += original.size - int(np.count_nonzero(was_zero))
         rounded = np.zeros_like(unequal)
@@ -76,13 +79,15 @@ class Verdict:
 
 
 def bits(a: Array) -> Array:
-    """The items as (..., n) unsigned integers; two of 8 bytes for a complex128."""
+    """The items as unsigned integers; a complex128 as two of 8 bytes along another axis."""
     flat = np.ascontiguousarray(a)
-    return flat.view(np.uint64).reshape(*a.shape, 2) if a.dtype.itemsize == 16 else items(flat)[..., None]
+    return flat.view(np.uint64).reshape(*a.shape, 2) if a.dtype.itemsize == 16 else items(flat)
 
 
 def same_bytes(a: Array, b: Array) -> bool:
     """Whether two contiguous arrays hold the same bytes."""
+    if a.nbytes < _FEW:
+        return a.tobytes() == b.tobytes()
     x, y = a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)
     whole = x.size // 8 * 8
     return np.array_equal(x[:whole].view(np.uint64), y[:whole].view(np.uint64)) and np.array_equal(x[whole:], y[whole:])
@@ -97,13 +102,25 @@ def is_sparse(original: Value, packed: Value) -> bool:
 
 def identical(original: Value, packed: Value) -> bool:
     """Whether all bytes are equal, at the speed of reading both."""
+    if isinstance(original, np.ndarray) and isinstance(packed, np.ndarray) and is_plain(original) and is_plain(packed):
+        return same_bytes(original, packed)
     return not is_sparse(original, packed) and all(same_bytes(a, b) for _, a, b in blocks_of(original, packed))
 
 
-def judge(original: Value, packed: Value) -> Verdict:
-    """Finds out what became of the elements of a tensor of the same shape and dtype."""
+def small(original: Value, packed: Value) -> bool:
+    """Whether both are one block, so that they are best decoded once."""
+    rows, cols = matrix_of(original.shape)
+    return rows * cols * original.dtype.itemsize <= BLOCK and not is_sparse(original, packed)
+
+
+def whole(value: Value) -> Array:
+    """All rows of a tensor, native and contiguous."""
+    return block(value, 0, matrix_of(value.shape)[0])
+
+
+def judge(original: Value, packed: Value, rounding: Rounding | None) -> Verdict:
+    """Finds out what became of the elements of a tensor of the same shape and dtype, which the codec may round."""
     found = Verdict()
-    rounding = Rounding.of(packed) if isinstance(packed, SparseTensor) else None
     if isinstance(original, SparseTensor) and isinstance(packed, SparseTensor) and is_sparse(original, packed):
         for x, y, row, col in aligned(original, packed):
             found.add(x, y, rounding, row, col)

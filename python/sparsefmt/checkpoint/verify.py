@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsefmt.api.compare import compare, snr_db
+from sparsefmt.api.compare import group_of, measured, snr_db
 from sparsefmt.api.encode import encode
 from sparsefmt.api.equal import equal
 from sparsefmt.base.errors import CheckpointError, FormatError
@@ -19,7 +19,7 @@ from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
 from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.checkpoint.rounding import Rounding
-from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED, identical, judge
+from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED, identical, judge, small, whole
 from sparsefmt.tensor.sparse import SparseTensor
 
 MISSING, EXTRA, OTHER = "missing", "extra", "other shape or dtype"
@@ -216,15 +216,18 @@ def compared(original: Checkpoint, theirs: str, source: Source, name: str, *, pr
         if a.dtype in OPAQUE:
             return bytes_row(name, theirs_value, value)
         fmt = value.format if isinstance(value, SparseTensor) else b.format
-        if identical(theirs_value, value):
+        first, second = theirs_value, value
+        if small(theirs_value, value):
+            first, second = whole(theirs_value), whole(value)
+        if identical(first, second):
             return Row(name, EXACT, fmt)
-        found = judge(theirs_value, value)
+        found = judge(first, second, Rounding.of(value) if isinstance(value, SparseTensor) else None)
         if not found.unequal:
             return Row(name, EXACT, fmt)
         status = found.status
         if status == DIFFERS and isinstance(value, SparseTensor) and encoded_again(theirs_value, value):
             status = QUANTIZED
-        error = compare(value, theirs_value)
+        error = measured(second, first, group_of(value))
     allowed = not strict and status in (PRUNED, QUANTIZED) and (pruned or not found.zeroed)
     kept = 1 - error.unequal / error.elements
     worst = error.worst_group.rel_frobenius if error.worst_group else 0.0

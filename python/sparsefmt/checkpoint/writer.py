@@ -172,7 +172,7 @@ class ShardWriter:
             raise CheckpointError(msg)
         at, left = self.data + place.start + place.done, memoryview(data.data)
         with naming_file(self.path):
-            while left:
+            while left and not is_zero(left):  # zeros stay a hole of the file
                 written = os.pwrite(self._number, left, at)
                 at, left = at + written, left[written:]
         place.done += data.size
@@ -211,6 +211,12 @@ class ShardWriter:
             os.fsync(self._number)
             os.replace(self.temporary, target)
             sync_folder(target.parent)
+
+
+def is_zero(data: memoryview) -> bool:
+    """Whether a chunk is large and holds zero bytes alone; the first page answers where it does not."""
+    page = 4096
+    return len(data) > page and not any(data[:page]) and data[:-page] == data[page:]
 
 
 def flat_bytes(a: Array) -> Array:

@@ -1,28 +1,35 @@
-"""The group of commands."""
+"""The group of commands; each is loaded when it is asked for."""
 
+from importlib import import_module
 from typing import Any
 
 import click
 
-from sparsefmt.cli.apply import apply
-from sparsefmt.cli.convert import convert
-from sparsefmt.cli.diff import diff
-from sparsefmt.cli.doctor import doctor
 from sparsefmt.cli.failures import EXIT_CODES, failure
-from sparsefmt.cli.formats import formats
-from sparsefmt.cli.inspect import inspect
-from sparsefmt.cli.log import log
-from sparsefmt.cli.merge import merge
-from sparsefmt.cli.pack import pack
-from sparsefmt.cli.plan import plan
-from sparsefmt.cli.prune import prune
-from sparsefmt.cli.report import report
-from sparsefmt.cli.unpack import unpack
-from sparsefmt.cli.verify import verify
+
+COMMANDS = (
+    *("pack", "unpack", "convert", "prune", "plan", "merge", "diff", "apply", "log"),
+    *("inspect", "verify", "report", "doctor", "formats"),
+)
+"""Each is a module of this room, and a function of the same name in it."""
 
 
 class App(click.Group):
-    """A group whose errors are one line and an exit code."""
+    """A group whose errors are one line and an exit code, and whose commands are loaded one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads a command."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            command: click.Command = getattr(import_module(f"sparsefmt.cli.{cmd_name}"), cmd_name)
+            command.params.append(
+                click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+            )
+            self.add_command(command)
+        return super().get_command(ctx, cmd_name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401
         """Parses the arguments of the group."""
@@ -51,15 +58,3 @@ class App(click.Group):
 @click.version_option(package_name="sparsefmt", message="%(package)s %(version)s")
 def app() -> None:
     """Packs sparse weights: small on disk, fast to load, exact to read back."""
-
-
-COMMANDS = (
-    *(pack, unpack, convert, prune, plan, merge, diff, apply, log),
-    *(inspect, verify, report, doctor, formats),
-)
-
-for command in COMMANDS:
-    command.params.append(
-        click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
-    )
-    app.add_command(command)

@@ -16,8 +16,8 @@ from sparsefmt.cli.runs import run_step
 
 
 @click.command()
-@options.path_argument("source", "IN")
-@options.path_argument("out", "OUT")
+@options.path_argument("source", "IN", remote=True)
+@options.path_argument("out", "OUT", remote=True)
 @options.optional_format_option
 @click.option("--quantize", "codec", metavar="CODEC", callback=options.checked_codec, help="The codec of the values.")
 @click.option("--skip", is_flag=True, help="Leave tensors as they are that have not the pattern, instead of stopping.")

@@ -24,6 +24,8 @@ Exit codes:
 
 def printable(text: str) -> str:
     """One line of `text` without characters that steer a terminal."""
+    if text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
+        return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from sparsefmt.cli.progress import table
+from sparsefmt.cli.tables import table
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.structures.registry import STRUCTURES
@@ -16,4 +16,4 @@ def formats() -> None:
     for template, codec in shown.items():
         text = (codec.__doc__ or "").partition("\n")[0]
         rows.append([f"{{structure}}/{template}", f"nm2:4/{codec.examples()[0]}", f"Lossy. {text}"])
-    table(["format", "example", "what is stored"], rows, left=3)
+    table(["format", "example", "what is stored"], rows, left=3, text=True)

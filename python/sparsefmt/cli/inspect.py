@@ -1,22 +1,23 @@
 """`sparsefmt inspect`."""
 
 import json
-import math
 from pathlib import Path
 
 import click
 
 import sparsefmt as sf
 from sparsefmt.base.dtypes import dtype_named
-from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.base.errors import DtypeError
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.verify import MEASURED, MISSING, Row, verify
+from sparsefmt.checkpoint.verify import MISSING, verify
 from sparsefmt.cli import options
-from sparsefmt.cli.progress import size, table
+from sparsefmt.cli.errors import ERRORS, error_cells, error_json
+from sparsefmt.cli.foreign import foreign, foreign_json
+from sparsefmt.cli.progress import size
+from sparsefmt.cli.tables import table
 from sparsefmt.io.report import TensorInfo
 
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]
-ERRORS = ["rel. error", "worst group", "max abs error", "SNR dB"]
 
 
 @click.command()
@@ -29,10 +30,13 @@ ERRORS = ["rel. error", "worst group", "max abs error", "SNR dB"]
     help="Measure the error of every tensor against that of ORIGINAL, of any kind that pack reads.",
 )
 def inspect(file: Path, as_json: bool, against: Path | None) -> None:
-    """Lists the tensors of FILE, a safetensors file or a folder of them, with totals.
+    """Lists the tensors of FILE, a safetensors file or a folder of them, or of any kind that pack reads, with totals.
 
     Bits per weight and density are stored bits and stored values per element. Where a tensor has integer or k-means
     codes, the codec is named, and the shape, dtype and range of its scales or codebook.
+
+    Of files and checkpoints of others the format and the scheme are named, and of each weight what it is read as and
+    the arrays or blocks that hold it.
 
     --against adds the Frobenius norm of the error relative to that of the original, the same of the worst group of
     columns (those of a scale, else 128), the largest absolute error, and the signal-to-noise ratio in dB.
@@ -40,11 +44,10 @@ def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     file.stat()  # a missing file is named as such, whatever its ending
     model = open_checkpoint(file)
     paths = [source.path for source in model.sources]
-    other = [f for f in paths if f.suffix != ".safetensors"]
-    if other:
-        msg = f"{other[0]}: inspect reads safetensors files; pack it first"
-        raise FormatError(msg)
     errors = None if against is None else {row.name: row for row in verify(open_checkpoint(against), model)}
+    if model.reader != "safetensors":
+        click.echo(json.dumps(foreign_json(model, errors), indent=2)) if as_json else foreign(model, errors)
+        return
     found = [(shard, name, info) for shard in paths for name, info in sf.inspect(shard).items()]
     dense = sum(dense_bytes(info) for *_, info in found)
     stored = sum(info.nbytes for *_, info in found)
@@ -96,26 +99,6 @@ def entries(info: TensorInfo) -> str:
     shape = "x".join(map(str, found.shape))
     points = " and zero points" if found.asymmetric else ""
     return f"{shape} {found.dtype} {found.low:.3g}..{found.high:.3g}{points}"
-
-
-def error_cells(found: Row) -> list[str]:
-    """The errors of the columns `ERRORS`; the finding where nothing can be measured."""
-    if found.status not in MEASURED:
-        return [found.status, "", "", ""]
-    return [f"{found.relative:.3g}", f"{found.worst:.3g}", f"{found.max_abs:.3g}", f"{found.snr:.2f}"]
-
-
-def error_json(found: Row) -> dict[str, object]:
-    """The same as JSON; what is not finite becomes text."""
-    if found.status not in MEASURED:
-        return {"status": found.status}
-    numbers = {
-        "relative_frobenius_error": found.relative,
-        "worst_group_error": found.worst,
-        "max_abs_error": found.max_abs,
-        "snr_db": found.snr,
-    }
-    return {"status": found.status, **{k: v if math.isfinite(v) else str(v) for k, v in numbers.items()}}
 
 
 def dense_bytes(info: TensorInfo) -> int:

@@ -8,7 +8,8 @@ import click
 
 from sparsefmt.cli import options
 from sparsefmt.cli.diff import nbytes
-from sparsefmt.cli.progress import size, table
+from sparsefmt.cli.progress import size
+from sparsefmt.cli.tables import table
 from sparsefmt.delta.formats import load
 from sparsefmt.delta.model import Delta
 

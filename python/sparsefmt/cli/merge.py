@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from sparsefmt.cli import options
-from sparsefmt.cli.progress import progress, size, table
+from sparsefmt.cli.progress import progress, size
+from sparsefmt.cli.tables import table
 from sparsefmt.merge.choices import PRESETS
 from sparsefmt.merge.method import Method
 from sparsefmt.merge.packed import DenseRoom, write_packed

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.base.errors import CheckpointError, CodecError, FormatError
+from sparsefmt.checkpoint.remote import located
 from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.encoding.format_text import parse
 
@@ -120,8 +121,18 @@ def say_left_out(report: TransformReport) -> None:
         click.echo(f"not copied: {', '.join(report.not_copied)}")
 
 
-def path_argument(name: str, metavar: str) -> Callable[[F], F]:
-    """A path; what is there is checked when it is opened."""
+def checked_place(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+    """A path, or what stands for one behind a URL."""
+    try:
+        return located(value)
+    except CheckpointError as e:
+        raise click.BadParameter(str(e), ctx, param) from e
+
+
+def path_argument(name: str, metavar: str, *, remote: bool = False) -> Callable[[F], F]:
+    """A path, with `remote` also a URL; what is there is checked when it is opened."""
+    if remote:
+        return click.argument(name, metavar=metavar, callback=checked_place)
     return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))
 
 

@@ -22,8 +22,8 @@ from sparsefmt.encoding.format_text import parse
 
 
 @click.command(epilog=RULE)
-@options.path_argument("source", "IN")
-@options.path_argument("out", "OUT")
+@options.path_argument("source", "IN", remote=True)
+@options.path_argument("out", "OUT", remote=True)
 @options.optional_format_option
 @planned.plan_option
 @planned.text_option

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.checkpoint.remote import remote
+
 
 def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
     """Refuses an OUT that cannot or should not be written, before any work.
@@ -14,6 +16,9 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
         FileNotFoundError: IN, or the folder of OUT, does not exist.
     """
     source.stat()
+    if remote(source) is not None or remote(out) is not None:
+        check_far(source, out, suffixes, force=force)
+        return
     if out.exists() and out.samefile(source):
         msg = f"IN and OUT are the same, {source}; write to another path, then move it"
         raise click.UsageError(msg)
@@ -37,6 +42,21 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
         raise click.UsageError(msg)
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))
+
+
+def check_far(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
+    """The same where one of the two is behind a URL."""
+    folder = source.is_dir()
+    if str(source) == str(out) or (remote(source) and f"{out}/".startswith(f"{source}/")):
+        msg = f"OUT {out} is IN {source}, or inside it; write to another path"
+        raise click.UsageError(msg)
+    allowed = suffixes if remote(out) is None else (".safetensors",)
+    if not folder and not out.name.endswith(allowed):
+        msg = f"OUT {out}: want a file that ends in {' or '.join(allowed)}"
+        raise click.UsageError(msg)
+    if out.exists() and not force:
+        msg = f"OUT {out} exists; --force replaces it"
+        raise click.UsageError(msg)
 
 
 def check_new(out: Path, sources: tuple[Path, ...], *, force: bool) -> None:

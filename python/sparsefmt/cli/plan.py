@@ -11,8 +11,9 @@ import numpy as np
 import sparsefmt as sf
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import calibrating, options
-from sparsefmt.cli.progress import progress, size, table
+from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.prune import packed_format
+from sparsefmt.cli.tables import table
 from sparsefmt.plan import allocate, energy_table, format_table, measure
 from sparsefmt.prune import Moments, compensated, in_order, pattern_of
 

@@ -1,18 +1,18 @@
-"""A progress bar on stderr, and tables on stdout."""
+"""A progress bar on stderr, and sizes for people."""
 
-import io
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
 from rich.text import Text
 
 from sparsefmt.cli.failures import printable
 
 Advance = Callable[[str, int], None]
+_PAUSE = 0.1  # seconds between two updates
 
 
 @contextmanager
@@ -25,30 +25,21 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[at]}"),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
+    if quiet or not sys.stderr.isatty():
+        yield lambda name, nbytes: None
+        return
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, at="")
+        waiting, shown = 0, 0.0
 
         def advance(name: str, nbytes: int) -> None:
-            bar.update(task, advance=nbytes, at=Text(printable(name)).markup)
+            nonlocal waiting, shown
+            waiting += nbytes
+            if (now := time.monotonic()) - shown >= _PAUSE:  # a tensor may take less time than a line on a terminal
+                bar.update(task, advance=waiting, at=Text(printable(name)).markup)
+                waiting, shown = 0, now
 
         yield advance
-
-
-def table(headings: list[str], rows: list[list[str]], left: int = 1) -> None:
-    """Prints a table; the first `left` columns and those of text are on the left. Wide where stdout is no terminal."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for i, heading in enumerate(headings):
-        made.add_column(heading, justify="left" if i < left else "right", overflow="fold", no_wrap=i > 0)
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    if sys.stdout.isatty():
-        Console(highlight=False).print(made)
-        return
-    console = Console(file=io.StringIO(), width=10_000, highlight=False)
-    with console.capture() as captured:
-        console.print(made)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def size(nbytes: float) -> str:

@@ -19,16 +19,22 @@ from sparsefmt.cli.progress import progress
     help="Measure what packing took, against ORIGINAL, of any kind that pack reads.",
 )
 @click.option("--plan", type=click.Path(path_type=Path), metavar="PLAN.json", help="Show what this plan chose.")
+@click.option(
+    "--merge", type=click.Path(path_type=Path), metavar="FILE", help="Show what `sparsefmt merge --report FILE` wrote."
+)
 @options.force_option
-def report(model: Path, out: Path, against: Path | None, plan: Path | None, force: bool) -> None:
+def report(model: Path, out: Path, against: Path | None, plan: Path | None, merge: Path | None, force: bool) -> None:
     """Writes one HTML file about MODEL: a summary, all tensors in a table, and drawings of each.
 
+    MODEL may be a delta: what changed, where, and by how many steps.
     The file loads nothing from elsewhere and opens from disk. A link such as report.html#filter=attention&sort=error
     keeps what is looked at.
     """
     if out.exists() and not force:
         msg = f"{out} exists; --force replaces it"
         raise click.UsageError(msg)
-    with sf.open_checkpoint(model) as c, progress(c.nbytes) as advance:
-        path = sf.report.html(c, out, against=against, plan=plan, progress=advance)
+    with sf.open_checkpoint(model) as c:
+        total = c.nbytes
+    with progress(total) as advance:
+        path = sf.report.html(model, out, against=against, plan=plan, merge=merge, progress=advance)
     click.echo(f"wrote {path}, {path.stat().st_size:,} bytes")

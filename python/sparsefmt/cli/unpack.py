@@ -17,8 +17,8 @@ from sparsefmt.cli.runs import run_step
 
 
 @click.command()
-@options.path_argument("source", "IN")
-@options.path_argument("out", "OUT")
+@options.path_argument("source", "IN", remote=True)
+@options.path_argument("out", "OUT", remote=True)
 @options.include_option
 @options.exclude_option
 @options.run_options

@@ -11,8 +11,9 @@ from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED
 from sparsefmt.checkpoint.verify import verify as compare_all
 from sparsefmt.cli import options
-from sparsefmt.cli.progress import progress, table
+from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import executor
+from sparsefmt.cli.tables import table
 
 HEADINGS = ["name", "format", "status", "equal", "max abs error", "rel. error", "worst group", "energy gone"]
 
@@ -47,8 +48,8 @@ def checked_limit(ctx: click.Context, param: click.Parameter, value: float | Non
 
 
 @click.command(help=HELP)
-@options.path_argument("source", "IN")
-@options.path_argument("out", "OUT")
+@options.path_argument("source", "IN", remote=True)
+@options.path_argument("out", "OUT", remote=True)
 @options.json_option
 @options.include_option
 @options.exclude_option

@@ -246,7 +246,10 @@ def from_pack_quantized(
     point = None
     if zero_point is not None:
         turned = np.ascontiguousarray(word_array("weight_zero_point", zero_point).T)
-        point = (unpack_stream if across_words else unpack_words)(turned, bits, rows).T.reshape(scale.shape)
+        point = (unpack_stream if across_words else unpack_words)(turned, bits, rows).T
+        if point.shape != scale.shape:
+            msg = f"weight_zero_point: {zero_point.shape} holds points of shape {point.shape}, the scales {scale.shape}"
+            raise FormatError(msg)
     return integer_grid.ordered(Grid(codes, bits, scale, point, group, scale.dtype if dtype is None else dtype), g_idx)
 
 

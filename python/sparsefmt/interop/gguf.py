@@ -29,6 +29,7 @@ _NAMES |= {22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39:
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _TEXT, _LIST = 8, 9
 _MAX_RANK = 4
+_SHOWN = 80  # characters of a name in a message
 _MAX_DEPTH = 4
 _BLOCK_BYTES = 1 << 20
 
@@ -80,6 +81,11 @@ class _Reader:
         raw = bytes(self.take(self.number("<Q", what), what))
         return raw.decode("utf-8", "replace")
 
+    def name(self, what: str) -> tuple[str, str]:
+        """A text, and how messages quote it."""
+        text = self.text(what)
+        return text, repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
     def value(self, kind: int, what: str, depth: int = 0) -> Any:  # noqa: ANN401
         if kind in _SCALARS:
             return self.number(_SCALARS[kind], what)
@@ -128,8 +134,8 @@ def read_header(data: Array) -> Header:
     count, keys = reader.number("<Q", "the counts"), reader.number("<Q", "the counts")
     fields: dict[str, Any] = {}
     for _ in range(keys):
-        key = reader.text("a key")
-        fields[key] = reader.value(reader.number("<I", f"{key!r}"), f"{key!r}")
+        key, shown = reader.name("a key")
+        fields[key] = reader.value(reader.number("<I", shown), shown)
     found = [_tensor_info(reader) for _ in range(count)]
     align = fields.get("general.alignment", 32)
     if type(align) is not int or not 0 < align <= 1 << 20 or align & (align - 1):
@@ -137,36 +143,38 @@ def read_header(data: Array) -> Header:
         raise CorruptFileError(msg)
     base = -(-reader.at // align) * align
     tensors: dict[str, Stored] = {}
-    for name, shape, kind, offset in found:
+    for (name, shown), shape, kind, offset in found:
         if name in tensors:
-            msg = f"tensor {name!r} stands in the header twice"
+            msg = f"tensor {shown} stands in the header twice"
             raise CorruptFileError(msg)
         start = base + offset
-        end = start + (_nbytes(name, shape, kind) if kind in BLOCKS or kind in PLAIN else 0)
+        end = start + (_nbytes(shown, shape, kind) if kind in BLOCKS or kind in PLAIN else 0)
         if end > len(data):
-            msg = f"tensor {name!r} ends at byte {end}, the file at {len(data)}; it is cut off or damaged"
+            msg = f"tensor {shown} ends at byte {end}, the file at {len(data)}; it is cut off or damaged"
             raise CorruptFileError(msg)
         tensors[name] = Stored(shape, kind, start, end)
     return Header(fields, tensors)
 
 
-def _tensor_info(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
-    name = reader.text("the name of a tensor")
-    rank = reader.number("<I", f"tensor {name!r}")
+def _tensor_info(reader: _Reader) -> tuple[tuple[str, str], tuple[int, ...], int, int]:
+    """Name and how messages quote it, shape, type, and where it begins."""
+    name = reader.name("the name of a tensor")
+    what = f"tensor {name[1]}"
+    rank = reader.number("<I", what)
     if not 0 <= rank <= _MAX_RANK:
-        msg = f"tensor {name!r} has rank {rank}; want 0..{_MAX_RANK}"
+        msg = f"{what} has rank {rank}; want 0..{_MAX_RANK}"
         raise CorruptFileError(msg)
-    lengths = [reader.number("<Q", f"tensor {name!r}") for _ in range(rank)]
-    kind, offset = reader.number("<I", f"tensor {name!r}"), reader.number("<Q", f"tensor {name!r}")
+    lengths = [reader.number("<Q", what) for _ in range(rank)]
+    kind, offset = reader.number("<I", what), reader.number("<Q", what)
     return name, tuple(reversed(lengths)), kind, offset
 
 
-def _nbytes(name: str, shape: tuple[int, ...], kind: int) -> int:
+def _nbytes(shown: str, shape: tuple[int, ...], kind: int) -> int:
     if kind in PLAIN:
         return math.prod(shape) * DTYPES[PLAIN[kind]].itemsize
     block = BLOCKS[kind]
     if not shape or shape[-1] % block.elements:
-        msg = f"tensor {name!r} of shape {shape}: {block.name} wants rows of a multiple of {block.elements}"
+        msg = f"tensor {shown} of shape {shape}: {block.name} wants rows of a multiple of {block.elements}"
         raise CorruptFileError(msg)
     return math.prod(shape) // block.elements * block.nbytes
 

@@ -97,7 +97,7 @@ def from_awq(
 
 def _awq_columns(codes: Array) -> Array:
     """Nibbles in the order of the outputs."""
-    return codes.reshape(len(codes), -1, 8)[:, :, list(_AWQ_ORDER)].reshape(codes.shape)
+    return codes.reshape(len(codes), codes.shape[1] // 8, 8)[:, :, list(_AWQ_ORDER)].reshape(codes.shape)
 
 
 def _scales_shape(scales: Array) -> tuple[int, int]:
@@ -114,7 +114,7 @@ def _value(
     """Codes (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
     (groups, _), inputs = scales.shape, codes.shape[1]
     group = -(-inputs // groups)
-    if -(-inputs // group) != groups:
+    if not group or -(-inputs // group) != groups:
         msg = f"scales: {groups} groups do not divide {inputs} inputs"
         raise FormatError(msg)
     scale = np.ascontiguousarray(scales.T)

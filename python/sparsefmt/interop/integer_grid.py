@@ -33,13 +33,21 @@ class Grid(NamedTuple):
     dtype: Dtype
 
 
+def single(scale: Array) -> Array:
+    """Scales in float32; what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return scale.astype(np.float32)
+
+
 def obstacle(grid: Grid) -> str:
     """Why no codec here holds the grid exactly; empty: one does."""
     if f"int{grid.bits}" not in CODECS:
         return f"there is no codec of {grid.bits} bits"
-    scale = grid.scale.astype(np.float64)
+    scale = single(grid.scale)
     if not (np.isfinite(scale) & (scale > 0)).all():
         return "a scale is zero, negative or not finite"
+    if grid.scale.dtype == np.float64 and not (scale == grid.scale).all():
+        return "a scale of float64 is no float32"
     point = grid.zero_point
     if point is not None and point.size and not (int(point.min()) >= 0 and int(point.max()) < 2**grid.bits):
         return f"a zero point is outside 0..{2**grid.bits - 1}"
@@ -52,7 +60,7 @@ def packed(structure: Structure, grid: Grid) -> SparseTensor:
     Raises:
         FormatError: the grid does not fit the structure.
     """
-    scale = grid.scale if grid.scale.dtype in (np.float16, np.float32) else grid.scale.astype(np.float32)
+    scale = grid.scale if grid.scale.dtype in (np.float16, np.float32) else single(grid.scale)
     kind = CODECS[f"int{grid.bits}"]
     if grid.zero_point is None:
         twos = grid.codes ^ np.uint8(1 << (grid.bits - 1))  # offset binary to two's complement
@@ -92,7 +100,7 @@ def dense_values(grid: Grid) -> Array:
 
     shift = point if isinstance(point, int) else over_columns(point)
     with np.errstate(over="ignore", invalid="ignore"):
-        product = (grid.codes.astype(np.int32) - shift).astype(np.float32) * over_columns(grid.scale.astype(np.float32))
+        product = (grid.codes.astype(np.int32) - shift).astype(np.float32) * over_columns(single(grid.scale))
         return np.asarray(product.astype(grid.dtype))
 
 

@@ -1,5 +1,6 @@
 """Files and archives of NumPy arrays; archives are read by the names of their members."""
 
+import errno
 import io
 import math
 import os
@@ -18,6 +19,7 @@ from sparsefmt.base.errors import DtypeError, FormatError, SparsefmtError
 
 _SUFFIX = ".npy"
 _LONGEST_HEADER = 1 << 16
+_LONGEST_SENTENCE = 500  # zipfile quotes the file
 _PART = 1 << 22  # bytes that are read at once
 
 
@@ -137,13 +139,19 @@ class _Reading:
             msg = f"{self._where}: {e}"
             raise type(e)(msg) from e
         # whatever the decoders of zipfile raise for damage: they are many, and RuntimeError for a password
-        if isinstance(e, Exception) and not isinstance(e, MemoryError) and not (isinstance(e, OSError) and e.errno):
+        if isinstance(e, Exception) and not isinstance(e, MemoryError) and not _of_the_system(e):
             msg = f"{self._where}: {_sentence(e)}"
             raise FormatError(msg) from e
 
 
+def _of_the_system(e: Exception) -> bool:
+    """Whether the system refused; a directory that points before the file makes it call an argument invalid."""
+    return isinstance(e, OSError) and e.errno not in (None, errno.EINVAL)
+
+
 def _sentence(e: Exception) -> str:
     text = str(e).rstrip(".") or type(e).__name__
+    text = text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]}..."
     return text if isinstance(e, FormatError) else f"damaged, or of an unknown kind: {text}"
 
 

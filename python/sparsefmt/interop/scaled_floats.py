@@ -6,6 +6,7 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import blocks
+from sparsefmt.interop.integer_grid import single
 
 _FP4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 E2M1 = np.concatenate([_FP4, -_FP4])
@@ -49,7 +50,7 @@ def from_block_scales(
         msg = f"scale: want shape {want} for blocks of {block[0]}x{block[1]}, got {scale.shape}"
         raise FormatError(msg)
     out = empty(weight.shape, dtype, "the values of scaled float8")
-    wide = np.repeat(scale.astype(np.float32), block[1], axis=1)[:, :cols]
+    wide = np.repeat(single(scale), block[1], axis=1)[:, :cols]
     with np.errstate(over="ignore", invalid="ignore"):
         for low, high in blocks(rows, cols * 4, 1, _BLOCK_BYTES):
             out[low:high] = weight[low:high].astype(np.float32) * wide[np.arange(low, high) // block[0]]

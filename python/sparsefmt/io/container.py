@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -133,6 +134,27 @@ def reading(path: str | os.PathLike[str], *, mapped: bool = True) -> Iterator[Co
         yield container(path, file, mapped=mapped)
 
 
+class Readable(Protocol):
+    """What a header and arrays are read from."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def status(self) -> os.stat_result:
+        """As it was when it was opened."""
+
+    def fileno(self) -> int:
+        """The number of the open file; negative where there is none."""
+
+    def read_into(self, buffer: memoryview, start: int) -> None:
+        """Fills `buffer` with the bytes from `start` on."""
+
+    def close(self) -> None:
+        """Lets go of it."""
+
+
 class File:
     """A regular file that is open to be read at any place; it is closed with its last user at the latest.
 
@@ -192,7 +214,7 @@ class File:
         self.close()
 
 
-def container(path: str | os.PathLike[str], file: File, *, mapped: bool = True) -> Container:
+def container(path: str | os.PathLike[str], file: Readable, *, mapped: bool = True) -> Container:
     """Reads the header of an open file, which must stay open for what is not mapped.
 
     Raises:
@@ -213,7 +235,7 @@ def parsed(text: bytes, data: int, size: int) -> tuple[dict[str, Stored], dict[s
     return {n: Stored(dtype, tuple(shape), data + a, data + b) for n, dtype, shape, a, b in stored}, metadata
 
 
-def _header(file: File) -> tuple[int, bytes]:
+def _header(file: Readable) -> tuple[int, bytes]:
     """Where the data starts, and the text of the header."""
     size = file.size
     if size < LENGTH:
@@ -236,7 +258,7 @@ def _header(file: File) -> tuple[int, bytes]:
     return LENGTH + length, bytes(text)
 
 
-def _map(file: File) -> Callable[[int, int], Array]:
+def _map(file: Readable) -> Callable[[int, int], Array]:
     """Views of the file, which is mapped when the first one is wanted."""
     found: list[Array] = []
 
@@ -248,7 +270,7 @@ def _map(file: File) -> Callable[[int, int], Array]:
     return fetch
 
 
-def _mapped(file: File) -> Array:
+def _mapped(file: Readable) -> Array:
     if file.fileno() < 0:  # it would map zeros
         msg = "the file is closed; read its arrays before"
         raise CorruptFileError(msg)
@@ -259,7 +281,7 @@ def _mapped(file: File) -> Array:
     return np.frombuffer(mapped, np.uint8)
 
 
-def copying(file: File) -> Callable[[int, int], Array]:
+def copying(file: Readable) -> Callable[[int, int], Array]:
     """Copies of ranges of the file, from any thread."""
 
     def fetch(start: int, end: int) -> Array:

@@ -1,5 +1,7 @@
 """The dtypes of the container, and what NumPy calls them."""
 
+import functools
+
 import ml_dtypes
 import numpy as np
 
@@ -32,6 +34,7 @@ PAIRED = "complex128"
 _STORED = {dtype.name: stored for stored, dtype in VIEWS.items()} | {PAIRED: "F64"}
 
 
+@functools.lru_cache(256)
 def stored_as(dtype: Dtype) -> tuple[str, Dtype]:
     """The container's name of a dtype, and the dtype in native byte order.
 
@@ -43,6 +46,11 @@ def stored_as(dtype: Dtype) -> tuple[str, Dtype]:
         msg = f"dtype {dtype} cannot be saved; have {', '.join(_STORED)}"
         raise DtypeError(msg)
     return stored, DTYPES[PAIRED] if dtype.name == PAIRED else VIEWS[stored]
+
+
+def is_paired(dtype: Dtype) -> bool:
+    """Whether it is complex128, of which the container has only pairs."""
+    return dtype.kind == "c" and dtype.itemsize == 16
 
 
 def has_odd_bools(a: Array) -> bool:

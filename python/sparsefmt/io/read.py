@@ -33,6 +33,19 @@ class Catalog:
                 raise CorruptFileError(msg)
             plain.difference_update(self.owned[name])
         self.names = sorted(plain | set(self.entries))
+        self._parsed: dict[str, schema.Entry] = {}
+
+    def entry(self, name: str) -> schema.Entry:
+        """What the JSON says of a packed tensor, checked once.
+
+        Raises:
+            VersionError: a version or a kind that this package does not know.
+            CorruptFileError: it is malformed.
+        """
+        found = self._parsed.get(name)
+        if found is None:
+            found = self._parsed[name] = schema.parse(self.entries[name])
+        return found
 
     def tensor(self, name: str) -> SparseTensor | Array:
         """One tensor, every index, code, offset and padding checked.
@@ -45,7 +58,7 @@ class Catalog:
         try:
             if name not in self.entries:
                 return self.file.array(name)
-            return self._packed(name, schema.parse(self.entries[name]))
+            return self._packed(name, self.entry(name))
         except CorruptFileError as e:
             msg = f"tensor {name!r}: {e}"
             raise type(e)(msg) from None

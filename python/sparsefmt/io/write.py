@@ -11,14 +11,14 @@ import numpy as np
 
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.coerce import is_plain
-from sparsefmt.base.dtypes import Array, Dtype, index_dtype
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype, name_of
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.base.foreign import foreign_array
 from sparsefmt.base.matrix import BLOCK_BYTES
 from sparsefmt.io import schema
 from sparsefmt.io.atomic import replacing
 from sparsefmt.io.container import LENGTH, MAX_HEADER
-from sparsefmt.io.dtypes import PAIRED, has_odd_bools, stored_as
+from sparsefmt.io.dtypes import PAIRED, has_odd_bools, is_paired, stored_as
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -38,7 +38,7 @@ class Item:
     @property
     def shape(self) -> tuple[int, ...]:
         """As the container has it."""
-        return (*self.array.shape, 2) if self.dtype.name == PAIRED else self.array.shape
+        return (*self.array.shape, 2) if is_paired(self.dtype) else self.array.shape
 
     @property
     def nbytes(self) -> int:
@@ -151,16 +151,17 @@ def packed_items(name: str, t: SparseTensor) -> tuple[list[Item], schema.Entry]:
     items: list[Item] = []
     entries: dict[str, schema.PartEntry] = {}
     canonical = index_dtype(*t.structure.shape, t.structure.slots)
+    aligned = t.structure.params().get("align") == ALIGNMENT
     for role, part in (("structure", t.structure), ("values", t.values)):
         dtypes = {}
         for array_name, a in part.arrays().items():
             is_index = role == "structure" and a.dtype.kind == "i"
             stored, dtype = stored_as(canonical if is_index else a.dtype)
-            first = t.structure.params().get("align") == ALIGNMENT and a.nbytes % ALIGNMENT == 0
+            first = aligned and a.nbytes % ALIGNMENT == 0
             items.append(Item(schema.key(name, role, array_name), a, dtype, stored, first))
-            dtypes[array_name] = dtype.name
+            dtypes[array_name] = name_of(dtype)
         entries[role] = schema.PartEntry(part.kind, part.params(), dtypes)
-    return items, schema.Entry(t.shape, t.dtype.name, entries)
+    return items, schema.Entry(t.shape, name_of(t.dtype), entries)
 
 
 def plain_array(name: str, t: object) -> Array:

@@ -37,6 +37,7 @@ class Facts:
         patterns: how often each pattern of an N:M group occurs.
         bound: bits of a group if all patterns are equally likely.
         codes: how often each code of a codec occurs.
+        steps: of a delta: how many values moved by 1, 2 to 3, 4 to 7, ... representable values.
         warnings: sentences.
     """
 
@@ -61,6 +62,7 @@ class Facts:
     patterns: Array | None = None
     bound: float = 0.0
     codes: Array | None = None
+    steps: Array | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -132,7 +134,7 @@ class Errors:
         if error.size:
             starts = np.arange(0, error.shape[1], self.group)
             both = [np.add.reduceat(squares, starts, axis=1) for squares in (error, signal)]
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the original is all zero
                 ratio = np.where(both[0] > 0, np.sqrt(both[0] / np.maximum(both[1], _TINY)), 0.0)
             at = int(np.argmax(ratio))
             if ratio.flat[at] > self.worst[0]:
@@ -154,7 +156,7 @@ def _runs(squares: Array, count: int = 64) -> Array:
         return np.zeros(0)
     edges = _edges(squares.shape[1], count)
     both = np.add.reduceat(squares, edges[:-1], axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the original is all zero
         return np.where(both[0] > 0, np.sqrt(both[0] / np.maximum(both[1], _TINY)), 0.0)
 
 

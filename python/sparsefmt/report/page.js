@@ -12,6 +12,11 @@ function text(tag, content, cls) {
   if (cls) node.className = cls;
   return node;
 }
+function broken(node) { // long names break behind dots first
+  const parts = node.textContent.split(".");
+  node.replaceChildren(...parts.flatMap((p, i) => i ? [document.createElement("wbr"), p] : [p]).map((p, i, all) => typeof p === "string" && i < all.length - 1 ? p + "." : p));
+  return node;
+}
 function number(x, digits) { return x === null || x === undefined ? "" : x.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }); }
 function percent(x) { return x === null || x === undefined ? "" : (100 * x).toPrecision(3) + " %"; }
 
@@ -53,28 +58,29 @@ function bars(counts, other, caption, left, right) {
 function densityMap(t) {
   const rows = t.cells.length, cols = rows ? t.cells[0].length : 0, w = 300;
   const cw = w / Math.max(cols, 1), ch = Math.min(cw, 300 / Math.max(rows, 1));
-  const s = svg(w, Math.max(ch * rows, 4), "density over the matrix");
+  const s = svg(w, Math.max(ch * rows, 4), t.steps ? "changes over the matrix" : "density over the matrix");
   t.cells.forEach((line, r) => line.forEach((count, c) => {
     const size = t.rows[r] * t.cols[c], share = size ? count / size : 0;
-    const node = rect(s, c * cw, r * ch, cw, ch, "b", `cell ${r}, ${c}: ${number(count, 0)} of ${number(size, 0)} stored and not zero`);
+    const node = rect(s, c * cw, r * ch, cw, ch, "b", `cell ${r}, ${c}: ${number(count, 0)} of ${number(size, 0)} ${t.steps ? "changed" : "stored and not zero"}`);
     node.style.opacity = share.toFixed(3);
   }));
-  return figure(s, "where values are not zero: each cell is a part of the matrix, full colour is a full cell");
+  return figure(s, t.steps ? "where values changed: each cell is a part of the matrix, full colour is a cell of which all changed" : "where values are not zero: each cell is a part of the matrix, full colour is a full cell");
 }
 function details(t) {
-  const row = document.createElement("tr"), cell = document.createElement("td"), plots = text("div", "", "plots");
+  const row = document.createElement("tr"), wide = document.createElement("td"), cell = document.createElement("div"), plots = text("div", "", "plots");
   row.className = "open"; row.id = "open-" + t.index;
-  cell.colSpan = document.querySelectorAll("#tensors th").length;
+  wide.colSpan = document.querySelectorAll("#tensors th").length;
   cell.append(text("h3", t.name));
   for (const w of t.warnings) cell.append(text("p", w, "warn"));
   if (t.worst) cell.append(text("p", `worst group: ${percent(t.worst[0])} at row ${t.worst[1]}, from column ${t.worst[2]} on`));
   plots.append(densityMap(t));
-  plots.append(bars(t.hist, t.before, t.before ? "values that are not zero (blue), and those of the original (orange)" : "values that are not zero", "-" + t.limit.toPrecision(3), t.limit.toPrecision(3)));
+  if (t.steps) plots.append(bars(t.steps, null, "how many values moved by 1, by 2 to 3, by 4 to 7 ... representable values", "1", "2^" + (t.steps.length - 1)));
+  else plots.append(bars(t.hist, t.before, t.before ? "values that are not zero (blue), and those of the original (orange)" : "values that are not zero", "-" + t.limit.toPrecision(3), t.limit.toPrecision(3)));
   if (t.rowerr) plots.append(bars(t.rowerr, null, "relative error along the rows, largest " + percent(Math.max(...t.rowerr)), "first row", "last row"));
   if (t.colerr) plots.append(bars(t.colerr, null, "relative error along the columns, largest " + percent(Math.max(...t.colerr)), "first column", "last column"));
   if (t.patterns) plots.append(bars(t.patterns, null, `use of the patterns: ${t.entropy.toFixed(3)} bits a group, bound ${t.bound.toFixed(3)}`, "pattern 0", "last"));
   if (t.codes) plots.append(bars(t.codes, null, "use of the codes", "code 0", "last"));
-  cell.append(plots); row.append(cell);
+  cell.append(plots); wide.append(cell); row.append(wide);
   return row;
 }
 function toggle(t, line, button) {
@@ -82,6 +88,20 @@ function toggle(t, line, button) {
   button.setAttribute("aria-expanded", String(!open));
   if (open) open.remove(); else line.after(details(t));
 }
+const CELLS = {
+  size: t => [t.shape.join(" × "), "text"],
+  format: t => [t.format, "text"],
+  dtype: t => [t.dtype, "text"],
+  nbytes: t => [number(t.nbytes, 0)],
+  nnz: t => [number(t.nnz, 0)],
+  bits: t => [number(t.bits, 2)],
+  density: t => [percent(t.density)],
+  error: t => [percent(t.error)],
+  snr: t => [number(t.snr, 1)],
+  worstValue: t => [percent(t.worstValue)],
+  farthest: t => [t.farthest ? "up to " + number(t.farthest, 0) : ""],
+};
+const keys = [...document.querySelectorAll("#tensors th")].map(head => head.dataset.key).filter(key => key !== "name");
 function draw() {
   const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = data.filter(t => wanted.every(w => (t.name + " " + t.format + " " + t.dtype + " " + t.shape).toLowerCase().includes(w)));
@@ -93,11 +113,11 @@ function draw() {
     return (x < y ? -1 : 1) * (order.down ? -1 : 1);
   });
   body.replaceChildren(...rows.map(t => {
-    const line = document.createElement("tr"), first = document.createElement("td"), button = text("button", t.name);
+    const line = document.createElement("tr"), first = document.createElement("td"), button = broken(text("button", t.name));
     button.type = "button"; button.setAttribute("aria-expanded", "false");
     button.addEventListener("click", () => toggle(t, line, button));
     first.append(button); line.append(first);
-    for (const [content, cls] of [[t.shape.join(" × "), "text"], [t.format, "text"], [number(t.nbytes, 0)], [number(t.bits, 2)], [percent(t.density)], [percent(t.error)], [number(t.snr, 1)], [t.worst ? percent(t.worst[0]) : ""]]) line.append(text("td", content, cls));
+    for (const key of keys) line.append(text("td", ...CELLS[key](t)));
     return line;
   }));
   shown.textContent = `${rows.length} of ${data.length} tensors`;
@@ -125,7 +145,7 @@ function fromLink() {
   if (head) head.querySelector("button").click(); else draw();
   if (wanted.has("open")) openTensor(wanted.get("open"));
 }
-data.forEach((t, i) => { t.index = i; t.worstValue = t.worst ? t.worst[0] : null; t.size = t.shape.reduce((a, b) => a * b, 1); });
+data.forEach((t, i) => { t.index = i; t.worstValue = t.worst ? t.worst[0] : null; t.farthest = t.steps && t.nnz ? 2 ** t.steps.length - 1 : 0; t.size = t.shape.reduce((a, b) => a * b, 1); });
 search.addEventListener("input", draw);
 window.addEventListener("hashchange", fromLink);
 fromLink();

@@ -22,8 +22,20 @@ COLUMNS = (
 )
 """Key in the data, heading, and whether the first click sorts downwards."""
 
+DELTA_COLUMNS = (
+    ("name", "tensor", False),
+    ("size", "shape", True),
+    ("dtype", "dtype", False),
+    ("format", "kept as", False),
+    ("nbytes", "bytes", True),
+    ("nnz", "changed values", True),
+    ("density", "share changed", True),
+    ("farthest", "steps", True),
+)
+"""The same for a delta."""
+
 _SHOWN = 8  # warnings before the rest is folded
-_TEXT = ("name", "size", "format")
+_TEXT = ("name", "size", "format", "dtype")
 
 
 def kind_of(name: str) -> str:
@@ -33,7 +45,13 @@ def kind_of(name: str) -> str:
 
 
 def render(
-    title: str, facts: Sequence[Facts], *, notes: Iterable[str] = (), sections: Iterable[tuple[str, str]] = ()
+    title: str,
+    facts: Sequence[Facts],
+    *,
+    notes: Iterable[str] = (),
+    sections: Iterable[tuple[str, str]] = (),
+    about: str | None = None,
+    columns: Sequence[tuple[str, str, bool]] = COLUMNS,
 ) -> str:
     """The page.
 
@@ -42,6 +60,8 @@ def render(
         facts: of all tensors.
         notes: sentences that stand above all.
         sections: headings and HTML of further parts.
+        about: the HTML of the summary; None: that of a model.
+        columns: of the table, as in `COLUMNS`.
     """
     assets = files("sparsefmt.report")
     style, script = (assets.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
@@ -49,7 +69,7 @@ def render(
     head = "".join(
         f'<th scope="col" data-key="{key}" data-down="{int(down)}" aria-sort="none"'
         f'{" class=text" if key in _TEXT else ""}><button type="button">{escape(text)}</button></th>'
-        for key, text, down in COLUMNS
+        for key, text, down in columns
     )
     more = "".join(f"<h2>{escape(heading)}</h2>{content}" for heading, content in sections)
     return f"""<!doctype html>
@@ -64,7 +84,7 @@ def render(
 <main>
 <h1>{escape(title)}</h1>
 {"".join(f"<p>{escape(n)}</p>" for n in notes)}
-{summary(facts)}
+{summary(facts) if about is None else about}
 {more}
 <h2 id="all">All tensors</h2>
 <p class="no-print"><label for="filter">Filter by name, format, dtype or shape: </label>
@@ -88,6 +108,7 @@ def line(f: Facts) -> dict[str, Any]:
         "format": f.format,
         "nbytes": f.nbytes,
         "bits": round(f.bits_per_weight, 4),
+        "nnz": f.nnz,
         "density": _short(f.density),
         "error": _short(f.rel_error),
         "snr": _short(f.snr),
@@ -105,6 +126,7 @@ def line(f: Facts) -> dict[str, Any]:
         "entropy": _short(f.entropy),
         "bound": _short(f.bound),
         "codes": _list(f.codes),
+        "steps": _list(f.steps),
     }
 
 
@@ -126,7 +148,7 @@ def summary(facts: Sequence[Facts]) -> str:
     before, after = sum(f.dense_nbytes for f in facts), sum(f.nbytes for f in facts)
     size, nnz = sum(f.size for f in facts), sum(f.nnz for f in facts)
     packed = [f for f in facts if f.format != "plain"]
-    cards = [
+    shown = [
         (f"{after:,}", f"bytes, of {before:,} dense"),
         (f"{after / before:.1%}" if before else "-", "of the dense bytes"),
         (f"{8 * after / size:.2f}" if size else "-", "bits per weight"),
@@ -135,8 +157,8 @@ def summary(facts: Sequence[Facts]) -> str:
     ]
     lossy = [f for f in facts if f.rel_error]
     if any(f.rel_error is not None for f in facts):
-        cards.append((f"{len(lossy)}", "tensors changed"))
-    out = ['<h2>Summary</h2><ul class="cards">', *(f"<li><b>{a}</b>{b}</li>" for a, b in cards), "</ul>"]
+        shown.append((f"{len(lossy)}", "tensors changed"))
+    out = ["<h2>Summary</h2>", cards(shown)]
     kinds: dict[str, list[int]] = {}
     for f in facts:
         both = kinds.setdefault(kind_of(f.name), [0, 0, 0])
@@ -158,9 +180,7 @@ def summary(facts: Sequence[Facts]) -> str:
     if lossy:
         out.append("<h3>The tensors that changed most</h3><ol>")
         out += [
-            f'<li><button type="button" data-open="{i}">{escape(f.name)}</button>: {f.rel_error:.2%}'
-            + (f", worst group {f.worst_group[0]:.1%}" if f.worst_group else "")
-            + "</li>"
+            opener(i, f.name, f"{f.rel_error:.2%}" + (f", worst group {f.worst_group[0]:.1%}" if f.worst_group else ""))
             for i, f in worst
             if f.rel_error
         ]
@@ -171,6 +191,16 @@ def summary(facts: Sequence[Facts]) -> str:
         if rest := warned[_SHOWN:]:
             out += [f'<details><summary>{len(rest)} more</summary><ul class="warn">', *rest, "</ul></details>"]
     return "".join(out)
+
+
+def cards(shown: Iterable[tuple[str, str]]) -> str:
+    """Numbers that stand out, each with what it counts."""
+    return f'<ul class="cards">{"".join(f"<li><b>{escape(a)}</b>{escape(b)}</li>" for a, b in shown)}</ul>'
+
+
+def opener(number: int, name: str, text: str) -> str:
+    """A line whose button opens a tensor, by its place in the data."""
+    return f'<li><button type="button" data-open="{number}">{escape(name)}</button><span>{escape(text)}</span></li>'
 
 
 def rows_table(name: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

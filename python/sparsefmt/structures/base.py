@@ -45,6 +45,18 @@ class Structure(Part):
     keeps_slots: ClassVar[bool] = False
     """Whether any set of elements can be its slots, zeros too, and nothing else is: conversions may pass through it."""
 
+    by_rows: ClassVar[bool] = False
+    """Whether a matrix is its ranges of rows put together: arrays one behind the other but for the next two kinds."""
+
+    offset_arrays: ClassVar[tuple[str, ...]] = ()
+    """Of `by_rows`: arrays of rows + 1 offsets that count on from range to range."""
+
+    number_arrays: ClassVar[tuple[str, ...]] = ()
+    """Of `by_rows`: arrays that hold numbers of rows."""
+
+    fixed_size: ClassVar[bool] = False
+    """Whether the sizes of all arrays follow from the shape alone."""
+
     fills_with_zero: bool = False
     """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
 

@@ -48,6 +48,8 @@ class Bitmask(Structure):
     example: ClassVar[str] = "bitmask"
     keeps_slots: ClassVar[bool] = True
     array_names: ClassVar[tuple[str, ...]] = ("bits", "row_offsets")
+    by_rows: ClassVar[bool] = True
+    offset_arrays: ClassVar[tuple[str, ...]] = ("row_offsets",)
 
     bits: Array
     row_offsets: Array

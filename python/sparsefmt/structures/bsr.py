@@ -52,6 +52,8 @@ class Bsr(Structure):
     template: ClassVar[str] = "bsr{R}x{C}"
     example: ClassVar[str] = "bsr16x16"
     array_names: ClassVar[tuple[str, ...]] = ("indptr", "indices")
+    by_rows: ClassVar[bool] = True
+    offset_arrays: ClassVar[tuple[str, ...]] = ("indptr",)
 
     indptr: Array
     indices: Array

@@ -54,6 +54,8 @@ class Coo(Structure):
     example: ClassVar[str] = "coo"
     keeps_slots: ClassVar[bool] = True
     array_names: ClassVar[tuple[str, ...]] = ("row", "col")
+    by_rows: ClassVar[bool] = True
+    number_arrays: ClassVar[tuple[str, ...]] = ("row",)
 
     row: Array
     col: Array

@@ -135,6 +135,8 @@ class Csr(Compressed):
     pattern: ClassVar[str] = "csr"
     template: ClassVar[str] = "csr"
     example: ClassVar[str] = "csr"
+    by_rows: ClassVar[bool] = True
+    offset_arrays: ClassVar[tuple[str, ...]] = ("indptr",)
     axis: ClassVar[int] = 0
 
     def packed_rows(self) -> CsrRows:

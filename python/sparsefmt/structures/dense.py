@@ -20,6 +20,8 @@ class Dense(Structure):
     pattern: ClassVar[str] = "dense"
     template: ClassVar[str] = "dense"
     example: ClassVar[str] = "dense"
+    by_rows: ClassVar[bool] = True
+    fixed_size: ClassVar[bool] = True
 
     shape: tuple[int, int]
     check: InitVar[bool] = True

@@ -50,6 +50,8 @@ class Gap(Structure):
     template: ClassVar[str] = "gap"
     example: ClassVar[str] = "gap"
     array_names: ClassVar[tuple[str, ...]] = ("gaps", "byte_offsets", "row_offsets")
+    by_rows: ClassVar[bool] = True
+    offset_arrays: ClassVar[tuple[str, ...]] = ("byte_offsets", "row_offsets")
 
     gaps: Array
     byte_offsets: Array

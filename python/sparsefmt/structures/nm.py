@@ -65,6 +65,8 @@ class Nm(Structure):
     template: ClassVar[str] = "nm{N}:{M}[@64]"
     example: ClassVar[str] = "nm2:4"
     array_names: ClassVar[tuple[str, ...]] = ("codes",)
+    by_rows: ClassVar[bool] = True
+    fixed_size: ClassVar[bool] = True
 
     codes: Array
     n: int

@@ -4,6 +4,8 @@ There are two: the CPU (`tensor/cpu.py`) and NVIDIA GPUs (`cuda/tensors.py`). Me
 their arrays; neither knows the other.
 """
 
+import importlib
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from sparsefmt.base.dtypes import Array
@@ -52,3 +54,20 @@ class ToScipy(Protocol[T_contra]):
 
     def __call__(self, t: T_contra, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """See `sparsefmt.to_scipy`."""
+
+
+class Lent(dict[str, T]):
+    """What modules above put in here when they are loaded; each is loaded when its entry is asked for first.
+
+    Args:
+        homes: the module that brings each entry.
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        super().__init__()
+        self._homes = homes
+
+    def __missing__(self, key: str) -> T:
+        """Loads the module, which makes the entry."""
+        importlib.import_module(self._homes[key])
+        return self[key]

@@ -1,6 +1,5 @@
 """The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from sparsefmt.kernels.checksum import checksum
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.tensor import show
 from sparsefmt.tensor.arithmetic import decoded
 
 if TYPE_CHECKING:
@@ -64,18 +64,8 @@ def text(t: "SparseTensor") -> str:
 
 
 def html(t: "SparseTensor") -> str:
-    """A small table for notebooks."""
-    lines = {
-        "format": t.format,
-        "dtype": str(t.dtype),
-        "shape": str(t.shape),
-        "slots": f"{t.slots:,}",
-        "bytes": f"{t.nbytes:,}",
-        "bits per weight": f"{t.bits_per_weight:.2f}",
-        "device": t.device,
-    }
-    rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in lines.items())
-    return f"<table><caption>packed tensor</caption>{rows}</table>"
+    """What a notebook shows."""
+    return show.html(t)
 
 
 def token(t: "SparseTensor") -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.structures.base import Structure
 from sparsefmt.tensor import arithmetic, change, join, parts, rows, sums
-from sparsefmt.tensor.backend import Backend, ToScipy
+from sparsefmt.tensor.backend import Backend, Lent, ToScipy
 from sparsefmt.tensor.base import Packed, operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
 from sparsefmt.tensor.storage import Storage, storage
@@ -365,8 +365,8 @@ class SparseTensor(Packed):
         return parts.html(self)
 
 
-backends: dict[str, Backend[SparseTensor]] = {}  # by the first part of a device
-lent: dict[str, ToScipy[SparseTensor]] = {}  # what layers above lend to methods
+backends: dict[str, Backend[SparseTensor]] = Lent({"cpu": "sparsefmt.tensor.cpu", "cuda": "sparsefmt.cuda.tensors"})
+lent: dict[str, ToScipy[SparseTensor]] = Lent({"to_scipy": "sparsefmt.interop.scipy"})
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import FormatError
+from sparsefmt.base.dtypes import Array, native
+from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
 from sparsefmt.tensor.sparse import SparseTensor
@@ -30,6 +30,8 @@ class Source(ABC):
 
     metadata: Mapping[str, str] = MappingProxyType({})
     """Texts that the file holds beside its tensors."""
+
+    _latest: tuple[str, Value] | None = None  # whose rows were read last: they are asked for block by block
 
     def __init__(self, path: Path, status: os.stat_result) -> None:
         self.path = path
@@ -63,9 +65,15 @@ class Source(ABC):
         Raises:
             FormatError: the rows are out of range.
         """
-        value = self.read(name)
+        if self._latest is None or self._latest[0] != name:
+            self._latest = name, self.read(name)
+        value = self._latest[1]
         check_rows(name, value.shape, low, high)
         return decoded_rows(value, low, high)
+
+    def origin(self, name: str) -> str:
+        """How the file holds a tensor, where that is not as the tensor is read; else empty."""
+        return ""
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened.
@@ -76,8 +84,9 @@ class Source(ABC):
         if self._regular:  # a pipe is read once
             check_unchanged(self.path, self.identity)
 
-    def close(self) -> None:  # noqa: B027  # most hold nothing
+    def close(self) -> None:
         """Lets go of the file; arrays that were mapped stay valid."""
+        self._latest = None
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +121,19 @@ def check_rows(name: str, shape: tuple[int, ...], low: int, high: int) -> None:
     if not 0 <= low <= high <= rows:
         msg = f"{name}: rows {low}..{high} are out of range for shape {shape}, which has {rows} rows"
         raise FormatError(msg)
+
+
+def as_said(value: Value, entry: Entry) -> Value:
+    """The tensor, if it has the shape and dtype that the header of its file says.
+
+    Raises:
+        CorruptFileError: it has others.
+    """
+    if (tuple(value.shape), native(value.dtype).name) != (entry.shape, entry.dtype):
+        said = f"its header says {entry.dtype} of shape {entry.shape}"
+        msg = f"{said}, its data are {value.dtype} of shape {tuple(value.shape)}"
+        raise CorruptFileError(msg)
+    return value
 
 
 def decoded_rows(value: Value, low: int, high: int) -> Array:

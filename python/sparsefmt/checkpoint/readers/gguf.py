@@ -58,6 +58,11 @@ class Gguf(Source):
             self.notes[name] = reason
         return value
 
+    def origin(self, name: str) -> str:
+        """The type as ggml calls it, where it is no dtype of NumPy."""
+        stored = self._tensors[name]
+        return "" if stored.type in DTYPE_NAMES else stored.type_name
+
     def rows(self, name: str, low: int, high: int) -> Array:
         """Rows, decoded, without the others."""
         stored = self._tensors[name]

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.dtypes import DTYPES
-from sparsefmt.base.errors import BackendError, FormatError
+from sparsefmt.base.errors import BackendError, CorruptFileError, FormatError, SizeError, SparsefmtError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
-from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.base import Source, as_said
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.interop import groups
 from sparsefmt.interop.anndata import read_matrix
@@ -38,8 +39,23 @@ def sniff(path: Path) -> bool:
 
 def open(path: Path) -> Source:
     """Walks through the groups, once."""
-    with reading(path):
+    with reading(path), _decoding():
         return Hierarchical(path)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Turns what h5py and zarr raise for damage, of any class, into a typed error."""
+    try:
+        yield
+    except (SparsefmtError, KeyboardInterrupt, FileNotFoundError, PermissionError):
+        raise
+    except MemoryError as e:
+        msg = f"it claims more than the system has memory for: {e}"
+        raise SizeError(msg) from e
+    except Exception as e:
+        msg = f"damaged, or of an unknown kind: {' '.join(str(e).split())[:500] or type(e).__name__}"
+        raise CorruptFileError(msg) from e
 
 
 def _root(path: Path) -> Any:  # noqa: ANN401
@@ -84,13 +100,15 @@ class Hierarchical(Source):
         """The matrix, in memory."""
         with reading(self.path):
             try:
-                return self._reads[name]()
+                with _decoding():
+                    return as_said(self._reads[name](), self.entries[name])
             except FormatError as e:
                 msg = f"{name}: {e}"
                 raise type(e)(msg) from e
 
     def close(self) -> None:
         """Closes the file."""
+        super().close()
         if hasattr(self._root, "close"):
             self._root.close()
 
@@ -153,7 +171,8 @@ def _described(node: Any) -> tuple[tuple[int, ...], str, int, str]:  # noqa: ANN
     text = str(types.get("values") if isinstance(types, dict) else "")
     inner = text.removeprefix("iso[").removesuffix("]") if text.startswith("iso[") else text
     names = {"bint8": "bool", "complex[float32]": "complex64", "complex[float64]": "complex128"}
-    dtype_name = names.get(inner, inner if inner in DTYPES else "float64")
+    stored = np.dtype(groups.child(node, "values").dtype).newbyteorder("=").name
+    dtype_name = names.get(inner, inner if inner in DTYPES else stored)
     shape = tuple(n for n in lengths if type(n) is int) if isinstance(lengths, list) else ()
     kind = str(found.get("format"))
     return shape, dtype_name, nbytes, PLAIN if kind.startswith("D") and "C" not in kind[1:3] else _structure(kind)

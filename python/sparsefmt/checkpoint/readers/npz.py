@@ -37,6 +37,7 @@ class Npz(Source):
 
     def close(self) -> None:
         """Closes the archive."""
+        super().close()
         self._archive.close()
 
 

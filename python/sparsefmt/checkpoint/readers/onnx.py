@@ -10,7 +10,7 @@ from sparsefmt.base.coerce import checked_shape, plain
 from sparsefmt.base.dtypes import DTYPES, Array, index_dtype
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
-from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.base import Source, as_said
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets
@@ -65,14 +65,16 @@ class Onnx(Source):
         """The initialiser."""
         with reading(self.path):
             if name in self._dense:
-                return _array(self._dense[name], self.path)
+                return as_said(_array(self._dense[name], self.path), self.entries[name])
             found = self._sparse[name]
-            return _coo(_array(found.values, self.path), _array(found.indices, self.path), tuple(found.dims))
+            made = _coo(_array(found.values, self.path), _array(found.indices, self.path), tuple(found.dims))
+            return as_said(made, self.entries[name])
 
 
 def _entry(shape: tuple[int, ...], tensor: Any, extra: int, fmt: str, shard: str) -> Entry:  # noqa: ANN401
     from onnx.helper import tensor_dtype_to_np_dtype
 
+    shape = checked_shape(shape)
     dtype = np.dtype(tensor_dtype_to_np_dtype(tensor.data_type))
     count = int(np.prod(tuple(tensor.dims), dtype=object))
     return Entry(shape, dtype.name, count * (dtype.itemsize + extra), fmt, shard)

@@ -6,6 +6,7 @@ from typing import cast
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.readers import gguf, hierarchical, matrix_market, npy, npz, onnx, safetensors
 from sparsefmt.checkpoint.readers.base import Reader, Source
+from sparsefmt.checkpoint.remote import remote
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
 
@@ -35,6 +36,12 @@ def reader_for(path: Path, reader: str | None = None) -> str:
             msg = f"reader {reader!r} is unknown; have {', '.join(READERS)}"
             raise FormatError(msg)
         return reader
+    if remote(path) is not None:
+        if path.suffix == ".safetensors":
+            return "safetensors"
+        path.stat()
+        msg = f"{path}: behind a URL only .safetensors files and folders of them are read; fetch it first"
+        raise FormatError(msg)
     for name, found in READERS.items():
         if found.sniff(path):
             return name

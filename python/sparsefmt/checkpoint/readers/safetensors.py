@@ -8,6 +8,7 @@ from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
+from sparsefmt.checkpoint.remote import RemoteFile, remote
 from sparsefmt.checkpoint.snapshot import check_unchanged
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import PAIRED, VIEWS
@@ -29,10 +30,11 @@ class Safetensors(Source):
 
     def __init__(self, path: Path) -> None:
         with container.naming(str(path)):
-            self._file = container.File(path)
+            far = remote(path)
+            self._file = container.File(path) if far is None else RemoteFile(far)
             try:
                 super().__init__(path, self._file.status)
-                self._catalog = Catalog(container.container(path, self._file))
+                self._catalog = Catalog(container.container(path, self._file, mapped=far is None))
                 self.entries = {name: stored_entry(self._catalog, name, path.name) for name in self._catalog.names}
             except BaseException:
                 self._file.close()
@@ -79,7 +81,7 @@ class Safetensors(Source):
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
-        check_unchanged(self.path, self.identity, self._file.fileno())
+        check_unchanged(self.path, self.identity, self._file.fileno() if remote(self.path) is None else None)
 
     def close(self) -> None:
         """Closes the file; arrays that were mapped stay valid."""
@@ -94,7 +96,7 @@ def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
         found = stored[name]
         dtype = VIEWS[found.dtype].name if found.dtype in VIEWS else found.dtype
         return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
-    entry = schema.parse(catalog.entries[name])
+    entry = catalog.entry(name)
     keys = catalog.owned.get(name, [name])
     return Entry(entry.shape, entry.dtype, sum(stored[k].end - stored[k].start for k in keys), kinds(entry), shard)
 

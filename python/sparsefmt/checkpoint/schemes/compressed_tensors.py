@@ -1,8 +1,6 @@
 """Checkpoints of compressed-tensors: sparse bitmasks, packed and plain integers, marlin-24, scaled float8, NVFP4."""
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import compressed_tensors as ct
+from sparsefmt.interop.integer_grid import single
 from sparsefmt.interop.marlin24 import from_marlin24
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -84,11 +83,12 @@ def _scaled(t: SparseTensor, scale: Array, dtype: Dtype) -> SparseTensor:
         msg = f"sparse weights with {grid.shape[1]} scales a row are not read; want one per row or tensor"
         raise CheckpointError(msg)
     values = t.values.decode(t.structure)
+    wide = single(grid)
     if grid.size == 1:
-        factor: Array = grid.astype(np.float32).reshape(-1)
+        factor: Array = wide.reshape(-1)
     else:
         row, _ = t.structure.coords()
-        factor = grid.astype(np.float32)[row, 0].reshape(values.shape)
+        factor = wide[row, 0].reshape(values.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         made = (values.astype(np.float32) * factor).astype(dtype)
     return SparseTensor(t.structure, Raw(made), t.shape)
@@ -97,7 +97,11 @@ def _scaled(t: SparseTensor, scale: Array, dtype: Dtype) -> SparseTensor:
 def _pack_quantized(layer: Layer, context: Context) -> Weight:
     entries = context.entries
     shape = ct.stored_shape(_read(layer, "weight_shape", context))
-    words = entries[layer.parts["weight_packed"]].shape[-1]
+    stored = entries[layer.parts["weight_packed"]].shape
+    if len(stored) != 2:
+        msg = f"{layer.prefix}: want a matrix, got weight_packed of shape {stored}"
+        raise CheckpointError(msg)
+    words = stored[1]
     bits = _bits(layer, context, shape, words)
     scale = layer.key("weight_scale", entries)
     dtype = weight_dtype(context, scale)
@@ -190,10 +194,3 @@ def _across_words(bits: int, cols: int, words: int) -> bool | None:
         return False  # one word: both are the same
     msg = f"{bits} bits and {cols} columns: {words} words a row fit codes within words and codes across words"
     raise CheckpointError(msg + "; sparsefmt.interop.from_pack_quantized takes across_words=")
-
-
-def scheme_text(settings: Mapping[str, Any]) -> str:
-    """What the settings call the format, for people."""
-    sparsity = settings.get("sparsity_config")
-    names = [settings.get("format"), sparsity.get("format") if isinstance(sparsity, Mapping) else None]
-    return " + ".join(json.dumps(n).strip('"') for n in names if n and n != "dense") or NAME

@@ -49,7 +49,7 @@ def _weight(layer: Layer, context: Context) -> Weight:
 
         shape = (outputs, 32 * words.shape[0] // max(bits, 1))
         return Weight(name, keys, shape, dtype.name, f"dense/int{bits}", build, dropped(layer))
-    if words.shape[1] * 8 != outputs or context.settings.get("version", "gemm").lower() != "gemm":
+    if words.shape[1] * 8 != outputs or str(context.settings.get("version", "gemm")).lower() != "gemm":
         version = context.settings.get("version", "unknown")
         msg = (
             f"{layer.prefix}: qweight {words.shape} with {outputs} outputs is neither GPTQ nor AWQ of version GEMM "

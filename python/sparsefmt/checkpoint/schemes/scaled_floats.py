@@ -7,6 +7,7 @@ import numpy as np
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import PLAIN, Value
 from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
+from sparsefmt.interop.integer_grid import single
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
 NAME = "scaled floats"
@@ -82,7 +83,7 @@ def _nvfp4(layer: Layer, context: Context) -> Weight:
     dtype = context.dtype or weight_dtype(context, context.entries[layer.parts["weight_scale"]])
 
     def build(parts: Mapping[str, np.ndarray]) -> tuple[Value, str]:
-        factor = parts[second].astype(np.float32)
+        factor = single(parts[second])
         if second == "weight_global_scale":  # compressed-tensors divides by it, ModelOpt multiplies
             with np.errstate(divide="ignore"):
                 factor = np.float32(1) / factor

@@ -18,6 +18,8 @@ MARKS = ("_scale", "_scale_inv", "qweight", ".bitmask", "weight_packed")
 """Ends of keys that only such checkpoints have."""
 
 _SETTINGS = ("quantization_config", "compression_config")
+_SCALES = ("weight_scale", "weight_scale_inv", "scales", "scale_packed")
+_BY_GROUP = ("scales", "scale_packed")  # whose first axis is that of the groups
 _KNOWN_METHODS = ("compressed-tensors", "gptq", "awq", "fp8", "modelopt", "modelopt_fp4", "fbgemm_fp8")
 
 
@@ -76,6 +78,17 @@ class Translated(Source):
         check_rows(name, self._weights[name].shape, low, high)
         return decoded_rows(self.read(name), low, high)
 
+    def origin(self, name: str) -> str:
+        """The arrays of a weight, and what its scales are for: "qweight, qzeros, scales (float16, groups of 128)"."""
+        weight = self._weights.get(name)
+        if weight is None:
+            return self._raw.origin(name)
+        entries: Mapping[str, Entry] = getattr(self._arrays, "entries", self._raw.entries)
+        words = []
+        for role, key in weight.keys.items():
+            words.append(f"{role} ({_spread(entries[key], role, weight.shape)})" if role in _SCALES else role)
+        return ", ".join(words)
+
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
         self._raw.check()
@@ -84,6 +97,17 @@ class Translated(Source):
         """Closes the file."""
         self._latest = None
         self._raw.close()
+
+
+def _spread(scale: Entry, role: str, shape: tuple[int, ...]) -> str:
+    """Dtype of scales, and what one of them is for."""
+    if scale.size == 1:
+        return f"{scale.dtype}, one for all"
+    if len(scale.shape) == 2 and role == "weight_scale_inv":
+        rows, cols = (-(-n // max(count, 1)) for n, count in zip(shape, scale.shape, strict=True))
+        return f"{scale.dtype}, blocks of {rows}x{cols}"
+    groups = 1 if len(scale.shape) < 2 else scale.shape[0 if role in _BY_GROUP else 1]
+    return f"{scale.dtype}, " + (f"groups of {-(-shape[-1] // groups)}" if groups > 1 else "one per row")
 
 
 def _array(value: Value, key: str) -> Array:

@@ -1,0 +1,1 @@
+"""Files of others, made wrong on purpose: seeds, and what changes them."""
