@@ -90,7 +90,8 @@ def _joined(blocks: Array, shape: tuple[int, ...]) -> Array:
 
 def _solved(s: Array, n: int, m: int) -> tuple[Array, Array, Array]:
     """Scores, masks and potentials, block by block."""
-    blocks = _cut(np.ascontiguousarray(s, np.float64) * (_LOWER if s.max(initial=0) > _HIGH else 1), m)
+    wide = np.ascontiguousarray(s, np.float64)
+    blocks = _cut(wide * _LOWER if wide.max(initial=0) > _HIGH else wide, m)
     keep, potential = np.empty(blocks.shape, np.uint8), np.empty(blocks.shape[:2])
     transposable_blocks(blocks, n, m, keep, potential)
     return blocks, keep.view(bool), potential

@@ -51,10 +51,9 @@ impl<'a> Places<'a> {
     /// Ranges of about equal length, no row in two of them, and the rows from each one's first to the next one's; a
     /// single one if rows fall.
     fn pieces(self, rows: usize) -> Vec<(Range<usize>, Range<usize>)> {
-        let mut ranges = par::cut(self.rows.len(), 1, self.rows.len().saturating_mul(WORK));
-        if ranges.len() > 1 && !self.rows.is_sorted() {
-            ranges = vec![0..self.rows.len()];
-        }
+        let count = self.rows.len();
+        let work = if self.rows.is_sorted() { count.saturating_mul(WORK) } else { 0 };
+        let ranges = par::cut(count, 1, work);
         let mut pieces: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         for range in ranges {
             let (mut start, mut row) = (0, 0);
