@@ -310,3 +310,25 @@ def test_a_large_plain_tensor_is_copied_by_chunks(tmp_path: Path, monkeypatch: p
     sf.save(tmp_path / "m.safetensors", {"w": np.arange(4096.0), "v": np.ones((3, 5), np.int8)})
     transform(tmp_path / "m.safetensors", tmp_path / "o.safetensors", unpack())
     assert np.array_equal(sf.load(tmp_path / "o.safetensors")["w"], np.arange(4096.0))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_shards_by_size(tmp_path: Path, whole: bool) -> None:
+    """A file, or a folder, into shards of at most so many bytes; each is a job."""
+    source = folder_of(tmp_path / "m")
+    if whole:
+        source = source / "model-00001-of-00003.safetensors"
+    with ThreadPoolExecutor(2) as pool:
+        report = transform(source, tmp_path / "o", pack("csr"), select="*.a", executor=pool, max_shard_bytes=10_000)
+    transform(source, tmp_path / "p", pack("csr"), select="*.a", max_shard_bytes=10_000)
+    assert contents(tmp_path / "o") == contents(tmp_path / "p")
+    names = sorted(p.name for p in (tmp_path / "o").glob("*.safetensors"))
+    assert len(names) == report.shards > 1
+    assert names[0] == f"model-00001-of-{len(names):05}.safetensors"
+    for name in names:
+        found = sf.load(tmp_path / "o" / name)
+        assert len(found) == 1 or sum(t.nbytes for t in found.values()) <= 10_000
+    with sf.open_checkpoint(source) as a, sf.open_checkpoint(tmp_path / "o") as b:
+        assert set(a) == set(b)
+    one = transform(source, tmp_path / "one", unpack(), max_shard_bytes=1 << 30)
+    assert one.shards == (1 if whole else 3)

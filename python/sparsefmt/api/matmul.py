@@ -12,6 +12,7 @@ from sparsefmt.product import multiply, packed
 from sparsefmt.product.dtypes import result_dtypes
 from sparsefmt.product.plan import estimates
 from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.layout import along_last, is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 from sparsefmt.tensor.transposed import Transposed
 
@@ -74,6 +75,7 @@ def _product(a: Any, b: Any, out: Array | None, compute: str | None) -> Array:  
         and isinstance(b, np.ndarray)
         and 1 <= b.ndim <= 2
         and a.ndim == 2
+        and not is_moved(a)
         and b.shape[0] == a.shape[1]
         and out.shape == (a.shape[0], *b.shape[1:])
         and out.dtype == result_dtypes(a.dtype, b.dtype, a.shape[1])[0]
@@ -133,7 +135,12 @@ def _add(made: Array, bias: object, a: object) -> None:
 
 def _quantised(a: object, b: object) -> Array:
     """`a @ b` with the columns of b rounded to 8 bits."""
-    if not isinstance(a, SparseTensor) or a.ndim != 2 or not multiply.takes_integers(a.structure, a.values):
+    if (
+        not isinstance(a, SparseTensor)
+        or a.ndim != 2
+        or is_moved(a)
+        or not multiply.takes_integers(a.structure, a.values)
+    ):
         what = a.format if isinstance(a, SparseTensor) else type(a).__name__
         msg = (
             'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, a scale per '
@@ -174,7 +181,7 @@ def explain_matmul(t: SparseTensor, x: object) -> str:
     >>> print(sf.explain_matmul(t, np.ones(256, np.float32)).splitlines()[0])
     csr of float32, shape (256, 256), @ (256,) float32 -> float32
     """
-    array = as_array(x, "x")
+    array, t = as_array(x, "x"), along_last(t)
     if array.shape[-2 if array.ndim > 1 else 0] != t.shape[-1]:
         msg = f"t @ x: shapes {t.shape} and {array.shape} do not fit"
         raise FormatError(msg)

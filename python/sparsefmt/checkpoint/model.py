@@ -289,7 +289,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
 def _translated(raw: Checkpoint) -> Checkpoint:
     """Weights that are several arrays each as tensors; the checkpoint itself where it has none."""
     marked = any(name.endswith(MARKS) for name in raw)
-    if raw.reader != "safetensors" or not (marked or raw.is_folder):
+    if raw.reader != "safetensors" or not (marked or (raw.is_folder and settings_of(raw.config))):
         return raw
     context = Context(raw.entries, raw.array, settings_of(raw.config), raw.metadata, named_dtype(raw.config))
     scheme, weights = find_weights(context)

@@ -20,7 +20,8 @@ from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
 from sparsefmt.checkpoint.jobs import Advance, Job, Manifest, TensorLine, run_jobs, workers
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
-from sparsefmt.checkpoint.plan import CHUNK
+from sparsefmt.checkpoint.plan import CHUNK, dense_bytes
+from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
@@ -71,6 +72,7 @@ def transform(
     resume: bool = True,
     overwrite: bool = False,
     progress: Advance | None = None,
+    max_shard_bytes: int | None = None,
 ) -> TransformReport:
     """Writes what a step makes of a checkpoint: a file for a file, a folder for a folder.
 
@@ -92,6 +94,9 @@ def transform(
         resume: go on from finished parts of the same input and the same step.
         overwrite: replace the files of an older `dst`; others in it stay.
         progress: called with a name and the bytes of it that are done.
+        max_shard_bytes: the most bytes of tensors in a shard of the result, which is a folder then; tensors count as
+            many as they take dense, or packed if that is more; a larger tensor has a shard of its own. Each shard is a
+            job, so that one large file is spread over workers too. Default: the shards of the input.
 
     Returns:
         A report with a line per tensor.
@@ -114,7 +119,7 @@ def transform(
     try:
         check_paths(model.path, out, overwrite=overwrite)
         chosen = selected(model, step, select)
-        return run(model, out, step, chosen, executor, progress, resume=resume)
+        return run(model, out, step, chosen, executor, progress, resume=resume, most=max_shard_bytes)
     finally:
         if model is not src:
             model.close()
@@ -164,22 +169,25 @@ def run(
     progress: Advance | None,
     *,
     resume: bool,
+    most: int | None,
 ) -> TransformReport:
     """Makes the jobs, runs them, and puts the result in its place."""
     far = remote(out)
     if far is not None:
-        return run_far(model, far, out, step, chosen, executor, progress, resume=resume)
+        return run_far(model, far, out, step, chosen, executor, progress, resume=resume, most=most)
     parts = out.absolute().parent / f".{out.name}.parts"
     made, old, notes = parts / "new", parts / "old", parts / "manifests"
     if old.exists() and not out.exists():  # a run was killed between two renames
         old.rename(out)
-    jobs = planned_jobs(model, out, step, chosen, made, notes, executor)
+    folder = model.is_folder or most is not None
+    jobs = planned_jobs(model, out, step, chosen, made, notes, executor, most)
     prepare(parts, fingerprint(model, step, jobs), resume=resume)
     try:
         manifests = run_jobs(jobs, executor=executor, resume=resume, progress=progress)
         model.check()
         not_copied: tuple[str, ...] = ()
-        if model.is_folder:
+        if folder:
+            sweep(made)
             not_copied = finish_folder(model, jobs, manifests, made)
             put_in_place(made, out, old)
         else:
@@ -206,11 +214,13 @@ def run_far(
     progress: Advance | None,
     *,
     resume: bool,
+    most: int | None,
 ) -> TransformReport:
     """The same where the result is behind a URL: shards go to their place one by one, the index last."""
-    home = out if model.is_folder else out.parent
-    notes = far / NOTES if model.is_folder else far.parent / f".{out.name}.parts"
-    jobs = planned_jobs(model, out, step, chosen, home, home / (notes.name), executor)
+    folder = model.is_folder or most is not None
+    home = out if folder else out.parent
+    notes = far / NOTES if folder else far.parent / f".{out.name}.parts"
+    jobs = planned_jobs(model, out, step, chosen, home, home / notes.name, executor, most)
     prepare_notes(notes, fingerprint(model, step, jobs), resume=resume)
     try:
         manifests = run_jobs(jobs, executor=executor, resume=resume, progress=progress)
@@ -219,7 +229,7 @@ def run_far(
         notes.remove()
         raise
     not_copied: tuple[str, ...] = ()
-    if model.is_folder:
+    if folder:
         with tempfile.TemporaryDirectory(prefix="sparsefmt-") as staged:
             not_copied = finish_folder(model, jobs, manifests, Path(staged))
             finish(Path(staged), far)
@@ -244,23 +254,44 @@ def planned_jobs(
     made: Path,
     notes: Path,
     executor: Executor | None,
+    most: int | None,
 ) -> list[Job]:
     """A job per shard; a shard without a tensor to write has none."""
     threads = max((os.cpu_count() or 1) // workers(executor), 1) if executor is not None else 0
     keeps = not isinstance(step, Step) or step.keeps_others
     jobs = []
     whole = None if model.reader in READERS else model.path.absolute()
+    found: list[tuple[str, Source, tuple[str, ...]]] = []
     for source in model.sources:
-        names = tuple(n for n in model.names(source) if keeps or n in chosen)
-        name = source.path.name if model.is_folder else out.name
-        if names or not model.is_folder:
-            jobs.append(
-                Job(
-                    source.path.absolute(), source.identity, model.reader, names, chosen & frozenset(names), step,
-                    made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(), whole,
-                )
-            )  # fmt: skip
+        names = [n for n in model.names(source) if keeps or n in chosen]
+        if most is not None:
+            found += (("", source, group) for group in grouped(source, names, most))
+        elif names or not model.is_folder:
+            found.append((source.path.name if model.is_folder else out.name, source, tuple(names)))
+    for i, (given, source, group) in enumerate(found, 1):
+        name = given or ("model.safetensors" if len(found) == 1 else f"model-{i:05}-of-{len(found):05}.safetensors")
+        jobs.append(
+            Job(
+                source.path.absolute(), source.identity, model.reader, group, chosen & frozenset(group), step,
+                made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(), whole,
+            )
+        )  # fmt: skip
     return jobs
+
+
+def grouped(source: Source, names: list[str], most: int) -> list[tuple[str, ...]]:
+    """Tensors in order, as many to a shard as fit; a larger one stands alone."""
+    groups: list[list[str]] = []
+    size = 0
+    for name in names:
+        entry = source.entries[name]
+        nbytes = max(entry.nbytes, dense_bytes(entry))
+        if not groups or size + nbytes > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(name)
+        size += nbytes
+    return [tuple(group) for group in groups]
 
 
 def fingerprint(model: Checkpoint, step: Step | Function, jobs: list[Job]) -> str:
@@ -291,18 +322,25 @@ def prepare(parts: Path, want: str, *, resume: bool) -> None:
         shutil.rmtree(parts)
     for folder in (parts / "new", parts / "manifests"):
         folder.mkdir(parents=True, exist_ok=True)
-    for stray in (parts / "new").glob(".*.tmp"):  # of a run that was killed
-        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+    sweep(parts / "new")
     note.write_text(want)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what runs and workers that were killed left."""
+    for stray in folder.glob(".*.tmp"):
+        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
 
 
 def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:
     """Writes the index, and copies the side files; returns what was left out."""
     layout = model.layout
-    if layout is not None and (len(jobs) > 1 or layout.index is not None):
+    if len(jobs) > 1 or (layout is not None and layout.index is not None):
         weight_map = {key: job.out.name for job, m in zip(jobs, manifests, strict=True) for key in m.arrays}
         total = sum(t.nbytes for m in manifests for t in m.tensors)
-        write_index(made, weight_map, total, layout.index.name if layout.index is not None else INDEX)
+        write_index(made, weight_map, total, layout.index.name if layout is not None and layout.index else INDEX)
+    if layout is None:
+        return ()
     left = side_files(model.path, made)
     if model.reader not in READERS:  # the weights are no longer in the form that the settings describe
         left = (*left, *drop_settings(made / "config.json"))

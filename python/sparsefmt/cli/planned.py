@@ -1,5 +1,6 @@
 """`sparsefmt pack --plan` and `--text`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,10 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
         msg = f"no tensor is left: {plan} names none that --include and --exclude choose"
         raise click.UsageError(msg)
     if asked.dry_run:
+        if asked.as_json:
+            would = {name: formats.get(name, "plain") for name in model}
+            click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
+            return
         for name in model:
             click.echo(f"{name}: {formats.get(name, 'as it is')}")
         return

@@ -94,7 +94,7 @@ class Catalog:
         }
         structure, values = ((entry.parts[r].kind, parts[r], entry.parts[r].params) for r in schema.PARTS)
         try:
-            made = rebuild(structure, values, entry.shape, entry.dtype)
+            made = rebuild(structure, values, entry.shape, entry.dtype, -1 if entry.axis is None else entry.axis)
         except CodecError as e:
             raise CorruptFileError(str(e)) from None
         for part, role in ((made.structure, "structure"), (made.values, "values")):

@@ -1,6 +1,6 @@
 """Safetensors files, with packed or plain tensors or both."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Safetensors(Source):
             try:
                 super().__init__(path, self._file.status)
                 self._catalog = Catalog(container.container(path, self._file, mapped=far is None))
-                self.entries = {name: stored_entry(self._catalog, name, path.name) for name in self._catalog.names}
+                self.entries = Entries(self._catalog, path.name)
             except BaseException:
                 self._file.close()
                 raise
@@ -46,7 +46,9 @@ class Safetensors(Source):
     @cached_property
     def keys(self) -> Mapping[str, str]:
         """The keys of all arrays."""
-        plain = {key: key for key in self._catalog.file.stored}
+        plain = dict(zip(self._catalog.file.stored, self._catalog.file.stored, strict=True))
+        if not self._catalog.owned:
+            return plain
         return plain | {key: name for name, keys in self._catalog.owned.items() for key in keys}
 
     def read(self, name: str) -> Value:
@@ -87,6 +89,35 @@ class Safetensors(Source):
         """Closes the file; arrays that were mapped stay valid."""
         self._latest = None
         self._file.close()
+
+
+class Entries(Mapping[str, Entry]):
+    """What the header says of every tensor: of packed ones checked at once, of plain ones made when it is asked for."""
+
+    def __init__(self, catalog: Catalog, shard: str) -> None:
+        self._catalog, self._shard = catalog, shard
+        self._made = {name: stored_entry(catalog, name, shard) for name in catalog.entries}
+
+    def __getitem__(self, name: str) -> Entry:
+        found = self._made.get(name)
+        if found is None:
+            if name not in self:
+                raise KeyError(name)
+            found = self._made[name] = stored_entry(self._catalog, name, self._shard)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made or (name in self._catalog.file.stored and name in self._plain)
+
+    @cached_property
+    def _plain(self) -> set[str]:
+        return set(self._catalog.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._catalog.names)
+
+    def __len__(self) -> int:
+        return len(self._catalog.names)
 
 
 def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
