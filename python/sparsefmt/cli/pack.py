@@ -86,7 +86,7 @@ def pack(
         asked = planned.Request(
             source, out, fmt, plan, text, density, rules, include, exclude, dry_run=dry_run, as_json=as_json
         )
-        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=conv_axis)
+        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=conv_axis != 1)
         return
     check_pruning(fmt, prune, density, skip)
     check_out(source, out, (".safetensors",), force=run.force)
