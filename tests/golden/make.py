@@ -1,7 +1,8 @@
 """Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
-In v2 are the codecs that version 2 of an entry brought, in v3 tensors that are packed along another axis. Files of a
-version are never written again once it is released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 to FOLDER/v3.
+In v2 are the codecs and the structure that version 2 of an entry brought, in v3 tensors that are packed along another
+axis. Files of a version are never written again once it is released: `python tests/golden/make.py FOLDER` writes
+FOLDER/v1 to FOLDER/v3.
 """
 
 import sys
@@ -21,6 +22,7 @@ CLASSES = {
 }
 CODECS = ("int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row", "kmeans256")
 CODECS_2 = ("int2:g4:asym", "int3", "int3:g3:asym", "int5:asym:f32", "int6:tensor", "int7:g8")
+RADIX = ("nm2:4@radix", "nm4:8@radix", "nm11:11@radix")
 CODED_STRUCTURES = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask@64", "nm2:4", "nm2:4@64")
 CODED_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "int8", "int32", "uint16")
 SHAPE = (3, 11)
@@ -71,6 +73,9 @@ def second(folder: Path) -> None:
         coded = {s: sf.encode(uneven("float16"), f"{s}/{codec}") for s in CODED_STRUCTURES}
         coded |= {name: sf.encode(uneven(name), f"nm2:4/{codec}") for name in CODED_DTYPES if "float" in name}
         sf.save(folder / f"values-{codec.replace(':', '-')}.safetensors", coded)
+    words = {f"{fmt} {name}": sf.encode(dense(name), fmt, zero="bits") for fmt in RADIX for name in CODED_DTYPES}
+    words |= {f"nm2:4@radix/{c}": sf.encode(uneven("float16"), f"nm2:4@radix/{c}") for c in ("int4:g4", "kmeans5")}
+    sf.save(folder / "nm-radix.safetensors", words)
 
 
 def first(folder: Path) -> None:

@@ -11,7 +11,8 @@ import sparsefmt as sf
 ALL = sorted((Path(__file__).parent / "v1").glob("*.safetensors"))
 FILES = [path for path in ALL if not path.name.startswith("values-")]
 CODED = [path for path in ALL if path.name.startswith("values-")]
-CODED_2 = sorted((Path(__file__).parent / "v2").glob("*.safetensors"))
+CODED_2 = sorted((Path(__file__).parent / "v2").glob("values-*.safetensors"))
+RADIX = Path(__file__).parent / "v2" / "nm-radix.safetensors"
 
 
 def expected(name: str) -> np.ndarray:
@@ -83,6 +84,22 @@ def uneven(name: str) -> np.ndarray:
             if c % 4 in (r, r + 1):
                 w[r, c] = ((5 * r + c) % 7 - 3) * ((64 + 7 * r + c) / 64 if "float" in name else 1)
     return (abs(w) if name.startswith("uint") else w + 0.0).astype(getattr(ml_dtypes, name, name))
+
+
+def test_golden_file_of_words_of_mixed_radix(tmp_path: Path) -> None:
+    loaded, packed = sf.load(RADIX), {}
+    assert len(loaded) == 26
+    for name, t in loaded.items():
+        assert isinstance(t, sf.SparseTensor)
+        assert name.partition(" ")[0] == t.format
+        dtype, raw = t.dtype.name, t.values.kind == "raw"
+        packed[name] = sf.encode(expected(dtype) if raw else uneven(dtype), t.format, zero="bits" if raw else "value")
+        if raw:
+            assert t.to_dense().tobytes() == expected(dtype).tobytes()
+    for tensors in (loaded, packed):
+        again = tmp_path / "again.safetensors"
+        sf.save(again, tensors)
+        assert again.read_bytes() == RADIX.read_bytes()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

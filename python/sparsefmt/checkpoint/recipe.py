@@ -64,7 +64,7 @@ class Recipe:
         Raises:
             FormatError: they do not.
         """
-        fixed = self._kind == "nm"
+        fixed = self._chooses
         if self.prune and not fixed and self.density is None:
             msg = f"prune with {self.fmt} needs density: the share of weights to keep"
             raise FormatError(msg)
@@ -76,8 +76,9 @@ class Recipe:
             raise FormatError(msg)
 
     @property
-    def _kind(self) -> str:
-        return parse(self.fmt).structure.kind
+    def _chooses(self) -> bool:
+        """Whether `encode` itself chooses what is kept."""
+        return parse(self.fmt).structure.prunes
 
     def pack(self, name: str, value: Value) -> Value:
         """Packs a tensor; gives it back as it is where `skip` says so.
@@ -110,7 +111,7 @@ class Recipe:
         if isinstance(value, SparseTensor) and is_moved(value):
             return outer(replace(self, conv_axis=None)._packed(inner(value)), value.axis)
         w = value.to_dense() if isinstance(value, SparseTensor) else value
-        if self._kind == "nm":
+        if self._chooses:
             return encode(w, self.fmt, prune=True, axis=self._axis(w))
         return encode(self._pruned(w), self.fmt, axis=self._axis(w))
 
@@ -137,6 +138,7 @@ class Recipe:
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
-        if self._kind == "bsr":
-            return block(w, parse(self.fmt).params["block"], density, axis=self._axis(w))
+        target = parse(self.fmt)
+        if target.structure.kind == "bsr":
+            return block(w, target.params["block"], density, axis=self._axis(w))
         return magnitude(w, density)

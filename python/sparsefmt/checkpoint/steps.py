@@ -73,7 +73,7 @@ class Pack(Step):
     def rows(self, entry: Entry) -> int | None:
         """Where values and scales do not depend on other rows, and rows are those of the array."""
         moved = self.recipe.along(len(entry.shape)) not in (-1, len(entry.shape) - 1)
-        whole = moved or not joins(self.target) or (self.recipe.prune and self.target.structure.kind != "nm")
+        whole = moved or not joins(self.target) or (self.recipe.prune and not self.target.structure.prunes)
         return None if whole else row_step(self.target)
 
     def fixed(self, entry: Entry) -> bool:

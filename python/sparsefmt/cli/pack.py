@@ -97,6 +97,10 @@ def pack(
     check_chosen(model, chosen, wanted & set(beside), skip=skip)
     recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())), conv_axis=conv_axis)
     if dry_run:
+        would = {name: ruled.get(name, fmt) if name in chosen else "plain" for name in model}
+        if as_json:
+            click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
+            return
         for name in model:
             click.echo(f"{name}: {ruled.get(name, fmt) if name in chosen else 'as it is'}")
         return
@@ -131,7 +135,7 @@ def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> N
     Raises:
         UsageError: they do.
     """
-    fixed = parse(fmt).structure.kind == "nm"
+    fixed = parse(fmt).structure.prunes
     if prune and not fixed and density is None:
         msg = f"--prune with --format {fmt} needs --density: the share of weights to keep"
         raise click.UsageError(msg)

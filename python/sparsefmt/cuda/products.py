@@ -94,7 +94,7 @@ def choose(t: SparseTensor, x: DeviceArray, dtype: Dtype | None, engine: str | N
         found: Choice = held[key]
         return found
     matrix = as_matrix(t)
-    result = result_dtypes(t.dtype, x.dtype)[0] if dtype is None else dtype
+    result = result_dtypes(t.dtype, x.dtype, matrix.structure.shape[1])[0] if dtype is None else dtype
     if engine is not None:
         made = engines.forced(engine, matrix, x, result)
     else:
@@ -297,7 +297,7 @@ def rmatmul(t: SparseTensor, x: object) -> DeviceArray:
         if len(t.shape) == 1:
             flat = contiguous(a).reshape(-1, a.shape[-1]).T
             return matmul(t, flat).reshape(a.shape[:-1])
-        result = result_dtypes(t.dtype, a.dtype)[0]
+        result = result_dtypes(t.dtype, a.dtype, t.shape[0])[0]
         left = contiguous(a).reshape(-1, a.shape[-1])
         made = Decode().from_left(as_matrix(t), left, result)
         return made.reshape(*a.shape[:-1], t.shape[1])

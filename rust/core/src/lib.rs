@@ -29,6 +29,7 @@ pub mod matrix_market;
 pub mod merge;
 mod nearest;
 pub mod nm;
+pub mod nm_radix;
 mod packing;
 pub mod par;
 mod philox;

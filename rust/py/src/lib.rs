@@ -22,6 +22,7 @@ mod kmeans;
 mod matrix_market;
 mod merge;
 mod nm;
+mod nm_radix;
 mod packing;
 mod philox;
 mod plan;
@@ -84,6 +85,8 @@ mod _native {
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::nm_radix::{nm_radix_check, nm_radix_pack, nm_radix_unpack};
     #[pymodule_export]
     use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
     #[pymodule_export]
