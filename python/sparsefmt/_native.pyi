@@ -272,6 +272,16 @@ def stream_padding(stream: _Array, bits: int, count: int) -> int: ...
 # merge
 def merge_finite(items: _Array, dtype: str) -> int: ...
 def merge_gram(base: _Array, models: tuple[_Array, ...], dtypes: tuple[str, ...], kind: int, sums: _Array) -> None: ...
+def merge_between(
+    base: _Array,
+    model: _Array,
+    dtypes: tuple[str, ...],
+    basis: int,
+    low: int,
+    high: int,
+    every: int,
+    keys: _Array,
+) -> tuple[int, int, int]: ...
 def merge_histogram(
     base: _Array, model: _Array, dtypes: tuple[str, ...], kind: int, shift: int, prefix: int, counts: _Array
 ) -> None: ...
@@ -304,6 +314,7 @@ def philox_words(seed: int, stream: int, start: int, out: _Array) -> None: ...
 # checksum
 def xxh3_128(data: _Array) -> tuple[int, int]: ...
 def xxh3_blocks(sums: _Array, data: _Array) -> None: ...
+def xxh3_rows(data: _Array, length: int, sums: _Array) -> None: ...
 
 # gap
 def csr_gap_counts(indptr: _Array, indices: _Array, counts: _Array) -> None: ...
@@ -316,6 +327,14 @@ def dense_to_gaps(
 ) -> None: ...
 def gap_check(gaps: _Array, byte_offsets: _Array, row_offsets: _Array, cols: int) -> tuple[int, int]: ...
 
+# gap_items
+def gaps_take(
+    gaps: _Array, byte_offsets: _Array, row_offsets: _Array, cols: int, values: _Array, items: _Array
+) -> None: ...
+def gaps_put(
+    gaps: _Array, byte_offsets: _Array, row_offsets: _Array, cols: int, items: _Array, values: _Array
+) -> None: ...
+
 # delta
 def delta_steps(old: _Array, new: _Array, floats: int, steps: _Array) -> int: ...
 def delta_gaps(
@@ -325,17 +344,21 @@ def delta_gaps(
     cols: int,
     byte_offsets: _Array,
     row_offsets: _Array,
+    sums: _Array,
     gaps: _Array,
     steps: _Array,
 ) -> tuple[int, int]: ...
 def add_steps(steps: _Array, floats: int, values: _Array) -> None: ...
 def add_gaps(
+    base: _Array,
     gaps: _Array,
     byte_offsets: _Array,
     row_offsets: _Array,
     steps: _Array,
     floats: int,
     cols: int,
+    wanted: int,
+    sums: _Array,
     values: _Array,
 ) -> None: ...
 

@@ -13,7 +13,10 @@ import numpy as np
 
 import sparsefmt as sf
 
-FORMATS = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm4:8", "nm3:3")
+FORMATS = (
+    *("dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask@64"),
+    *("nm2:4", "nm2:4@64", "nm4:8", "nm3:3", "gap"),
+)
 CLASSES = {
     "bool": ("bool",),
     "integer": ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),

@@ -91,6 +91,16 @@ def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
                         r, c = line * big_r + y, arrays["indices"][i] * big_c + x
                         if r < rows and c < cols:
                             put(r, c, (i * big_r + y) * big_c + x, i, y, x)
+    elif kind == "gap":
+        slot = 0
+        for r in range(rows):
+            c = 0
+            assert slot == arrays["row_offsets"][r]
+            for byte in arrays["gaps"][arrays["byte_offsets"][r] : arrays["byte_offsets"][r + 1]]:
+                c += int(byte)
+                if byte < 255:
+                    put(r, c, slot, slot)
+                    slot, c = slot + 1, c + 1
     elif kind == "bitmask":
         for r in range(rows):
             at = arrays["row_offsets"][r]

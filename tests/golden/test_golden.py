@@ -35,7 +35,7 @@ def expected(name: str) -> np.ndarray:
 
 def test_every_structure_and_class_is_there() -> None:
     names = {path.stem for path in FILES}
-    structures = {"dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask-align64"}
+    structures = {"dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask-align64", "gap"}
     structures_without_complex = {"nm2of4", "nm2of4-align64", "nm4of8", "nm3of3"}
     want = {f"{s}-{kind}" for s in structures | structures_without_complex for kind in ("bool", "integer", "float")}
     assert names == want | {f"{s}-complex" for s in structures} | {"plain"}

@@ -152,6 +152,8 @@ def _row_blocks(
 ) -> Iterator[tuple[int, Array, Array]]:
     """The first row and the items of blocks of both; a block is valid until the next one is asked for."""
     (rows, cols), sides = shape, [_by_rows(a), _by_rows(b)]
+    if not cols:  # rows of nothing may be more than can be walked through
+        return
     steps = [side.structure.row_step for side in sides if isinstance(side, SparseTensor)]
     buffers = [empty(0, _dtype(side)) for side in sides]
     for low, high in blocks(rows, 8 * max(cols, 1), math.lcm(*steps), _BUDGET):

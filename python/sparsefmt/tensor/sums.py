@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparsefmt.base.alloc import zeros
+from sparsefmt.base.alloc import reshaped, zeros
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.tensor.arithmetic import decoded
@@ -62,9 +62,9 @@ def _reduced(t: "SparseTensor", axis: Any, keepdims: bool, dtype: Dtype, f: Call
                 _add(out, at, values)
             else:
                 np.add.at(out, at, values.astype(dtype, copy=False))
-    made = out.reshape(shape).transpose(np.argsort([places[i] for i in keep]).tolist())
+    made = reshaped(out, shape, "the sums").transpose(np.argsort([places[i] for i in keep]).tolist())
     if keepdims:
-        made = made.reshape(tuple(1 if a in gone else n for a, n in enumerate(shown.shape)))
+        made = reshaped(made, tuple(1 if a in gone else n for a, n in enumerate(shown.shape)), "the sums")
     return made if made.ndim else made[()]
 
 
