@@ -65,7 +65,7 @@ _limit = 0
 
 
 def keep(nbytes: int) -> None:
-    """Sets how many bytes of freed blocks are kept at most; gives back what is beyond."""
+    """Sets how many bytes of freed blocks are kept at most; frees what is beyond."""
     global _limit
     _limit = nbytes
     _trim()

@@ -183,7 +183,7 @@ class Structure(Part):
     @classmethod
     @abstractmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
-        """Stores the items of `w` that are nonzero under the mask `zero`; gives the structure and the slots.
+        """Stores the items of `w` that are nonzero under the mask `zero`; returns the structure and the slots.
 
         Raises:
             PatternError: `w` does not have the pattern.
@@ -219,7 +219,7 @@ def check_indices(names: tuple[str, ...], *found: Array) -> None:
 
 
 def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: int) -> tuple[Array, Array]:
-    """Checks that both are 1-d integer arrays and gives them in one dtype, int32 or int64.
+    """Checks that both are 1-d integer arrays and returns them in one dtype, int32 or int64.
 
     int64 stays int64; mixed widths and other integers become what `index_dtype` says for `bounds`.
     """
