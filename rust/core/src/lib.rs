@@ -39,6 +39,7 @@ mod radix;
 mod single_pass;
 mod sort_f32;
 mod stream;
+mod transposable;
 mod triplets;
 pub mod views;
 
@@ -71,4 +72,5 @@ pub use single_pass::{dense_sample, dense_to_csr_within};
 pub use sort_f32::{range_sums, sort_f32};
 pub use sparsefmt_kernels::{Isa, Kernels};
 pub use stream::{pack_stream, stream_padding, unpack_stream};
+pub use transposable::transposable_blocks;
 pub use views::{BitRows, Coo, Csr};
