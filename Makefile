@@ -1,4 +1,4 @@
-# make demo, test, slow, lint, bench, scaling, docs, clean, help: each target sets up what it needs in .venv.
+# make demo, test, slow, lint, bench, scaling, docs, wheels, clean, help: each target sets up what it needs in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,7 +15,7 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint bench scaling gpu-kit build docs clean lock lock-docs
+.PHONY: help demo test slow lint bench scaling gpu-kit build docs wheels clean lock lock-docs
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -46,6 +46,9 @@ docs: .venv/built build/docs-ready  ## the site of docs/, in build/site; a warni
 		build/docs-env/bin/mkdocs build --strict --quiet
 	@echo "wrote build/site/index.html"
 
+wheels: .venv/ready build/wheels-ready  ## wheels for x86-64 and aarch64 and the archive of sources, in dist/
+	@PATH="$(CURDIR)/build/wheels-env/bin:$$PATH" $(PYTHON) tools/wheels.py
+
 build: .venv/built  ## the environment and the release extension
 
 clean:  ## remove what the other targets made, downloads excepted
@@ -65,6 +68,11 @@ lock:  ## renew requirements/dev.lock from the newest versions that pyproject.to
 build/docs-ready: requirements/docs.lock
 	@rm -rf build/docs-env && mkdir -p build && $(PYTHON) -m venv build/docs-env
 	@build/docs-env/bin/python -m pip install -q -r requirements/docs.lock
+	@touch $@
+
+build/wheels-ready: requirements/wheels.lock
+	@rm -rf build/wheels-env && mkdir -p build && $(PYTHON) -m venv build/wheels-env
+	@build/wheels-env/bin/python -m pip install -q -r requirements/wheels.lock
 	@touch $@
 
 lock-docs:  ## renew requirements/docs.lock

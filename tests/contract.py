@@ -1,8 +1,9 @@
 """The contract written a second time, slowly and without the package: what every result must be, bit for bit."""
 
 import re
+from fractions import Fraction
 from itertools import combinations
-from math import comb, prod
+from math import comb, log2, prod
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def block_of(fmt: str) -> tuple[int, int] | None:
 
 def nm_of(fmt: str) -> tuple[int, int] | None:
     """N and M of an nm text."""
-    found = re.fullmatch(r"(?:nm)?(\d+):(\d+)(@64)?", fmt)
+    found = re.fullmatch(r"(?:nm)?(\d+):(\d+)(@64|@radix)?", fmt)
     return (int(found[1]), int(found[2])) if found else None
 
 
@@ -128,7 +129,35 @@ def parts(w: Array, fmt: str, zero: str) -> dict[str, Array]:
         return bsr_parts(a, z, block)
     nm = nm_of(fmt)
     assert nm
+    if fmt.endswith("@radix"):
+        found = nm_parts(a, z, *nm, 1)
+        return {"words": radix_words(found["codes"], -(-cols // nm[1]), *nm), "data": found["data"]}
     return nm_parts(a, z, *nm, 64 if fmt.endswith("@64") else 1)
+
+
+def radix_words(codes: Array, groups: int, n: int, m: int) -> Array:
+    """The words of rows of codes: as many groups to a word as take the fewest bits each, in up to 64 or 128 bits."""
+    count, bits = comb(m, n), (comb(m, n) - 1).bit_length()
+
+    def needed(held: int) -> int:
+        return int(count**held - 1).bit_length()
+
+    def best(most: int) -> int:
+        fitting = [held for held in range(1, most + 1) if needed(held) <= most] if count > 1 else [1]
+        return min(fitting, key=lambda held: (Fraction(needed(held), held), held))
+
+    per = best(64) if needed(best(64)) <= 1.01 * best(64) * log2(count) else best(128)
+    lines = []
+    for row in codes:
+        stream, word, at = int.from_bytes(row.tobytes(), "little"), 0, 0
+        ranks = [stream >> (bits * g) & ((1 << bits) - 1) for g in range(groups)]
+        for first in range(0, groups, per):
+            held = ranks[first : first + per]
+            word |= sum(rank * count**i for i, rank in enumerate(held)) << at
+            at += needed(len(held))
+        lines.append(word.to_bytes(-(-at // 8), "little"))
+    width = len(lines[0]) if lines else -(-(groups // per * needed(per) + needed(groups % per)) // 8)
+    return np.frombuffer(b"".join(lines), np.uint8).reshape(len(codes), width)
 
 
 def gap_bytes(cols: list[int]) -> bytes:

@@ -18,6 +18,7 @@ DTYPES = REAL + COMPLEX
 FORMATS = [
     "dense", "coo", "csr", "csc", "gap", "bitmask", "bitmask@64", "bsr1x1", "bsr2x3", "bsr4x4", "bsr16x16", "bsr1x40",
     "nm1:1", "nm1:4", "nm2:4", "nm2:4@64", "nm4:8", "nm3:5", "nm5:16@64", "nm16:32", "nm1:32", "nm31:32",
+    "nm2:4@radix", "nm4:16@radix",
 ]  # fmt: skip
 
 dtypes = st.sampled_from(DTYPES)

@@ -119,37 +119,65 @@ def seconds(run: Callable[[], object], rounds: int, before: Callable[[], object]
     return median(found)
 
 
-def times(old: Model, new: Model, rounds: int) -> list[Row]:
-    """Ratios to a copy of the same bytes."""
+def times(old: Model, new: Model, few: Model, rounds: int) -> list[Row]:
+    """Ratios to a copy of the same bytes; `few` differs at one weight in a hundred."""
     nbytes = sum(a.nbytes for a in old.values())
     warm = {n: np.empty_like(a) for n, a in old.items()}
     copy = seconds(lambda: [np.copyto(warm[n], a) for n, a in old.items()], rounds)
     delta = sf.delta.diff(old, new)
     rows = [Row("diff, of two copies", seconds(lambda: sf.delta.diff(old, new), rounds) / (2 * copy), TIMES["diff"])]
+
+    def again() -> None:
+        for n, a in old.items():
+            np.copyto(warm[n], a)
+
+    for verify in ("moved", "whole"):
+        found = seconds(lambda v=verify: delta.apply(warm, in_place=True, verify=v), rounds, again)
+        rows.append(Row(f"apply to arrays in place, {verify}, of a copy", found / copy, TIMES["apply in place"]))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base, mine, out = (folder / f"{k}.safetensors" for k in ("base", "mine", "out"))
         sf.save(base, old)
 
-        def copied() -> None:
+        def copied(durable: bool) -> None:
             shutil.copyfile(base, mine)
-            with open(mine, "rb") as file:
-                os.fsync(file.fileno())
+            if durable:
+                with open(mine, "rb") as file:
+                    os.fsync(file.fileno())
 
-        file_copy = seconds(copied, rounds)
+        copies = {durable: seconds(lambda d=durable: copied(d), rounds) for durable in (True, False)}
         files = sf.delta.diff(base, base)
         assert files.stats().changed == 0
         apply = seconds(lambda: delta.apply(base, out=out), rounds)
-        rows.append(Row("apply to a new file, of a copy", apply / file_copy, TIMES["apply to a new file"]))
-        in_place = seconds(lambda: delta.apply(mine, in_place=True), rounds, copied)
-        rows.append(Row("apply in place, of a copy", in_place / file_copy, TIMES["apply in place"]))
+        rows.append(Row("apply to a new file, of a copy", apply / copies[True], TIMES["apply to a new file"]))
+        for verify, durable in (("moved", False), ("whole", False), ("moved", True), ("whole", True)):
+            found = seconds(
+                lambda v=verify, d=durable: delta.apply(mine, in_place=True, verify=v, durable=d),
+                rounds,
+                lambda: copied(True),
+            )
+            what = f"apply to a file in place, {verify}, {'to the disk' if durable else 'in the page cache'}, of a copy"
+            rows.append(Row(what, found / copies[durable], TIMES["apply in place"]))
         store = sf.TaskStore(base)
-        store.add("a", new)
+        store.add("a", few)
         store.precompute(["a"])
         switch = seconds(lambda: store.activate("a"), rounds, store.deactivate)
-        rows.append(Row("switch of a task, of a copy", switch / copy, TIMES["switch"]))
-    print(f"{nbytes:,} bytes; a copy takes {copy * 1e3:.1f} ms, of the file {file_copy * 1e3:.1f} ms")
+        rows.append(Row("switch of a task at 1 %, of a copy", switch / copy, TIMES["switch"]))
+    print(
+        f"{nbytes:,} bytes; a copy takes {copy * 1e3:.1f} ms, of the file {copies[False] * 1e3:.1f} ms, "
+        f"to the disk {copies[True] * 1e3:.1f} ms"
+    )
     return rows
+
+
+def one_in(model: Model, every: int) -> Model:
+    """The model with one weight in so many, by chance, one step further."""
+    rng, made = np.random.default_rng(2), {}
+    for name, a in model.items():
+        bits = a.reshape(-1).view(f"u{a.itemsize}").copy()
+        bits[rng.random(bits.size, np.float32) < 1 / every] ^= 1
+        made[name] = bits.view(a.dtype).reshape(a.shape)
+    return made
 
 
 def pair(cache: Path) -> tuple[Model, Model]:
@@ -192,7 +220,8 @@ def main() -> int:
     if not args.sizes_only:
         layers, width = (2, 96) if args.quick else (args.timed_layers, args.timed_width)
         model = masters(layers, width)
-        rows += times(rounded(model), rounded(updated(model, RATES[0])), 1 if args.quick else args.rounds)
+        old = rounded(model)
+        rows += times(old, rounded(updated(model, RATES[0])), one_in(old, 100), 1 if args.quick else args.rounds)
     if args.pair:
         old, new = pair(args.pair)
         changed = sf.delta.diff(old, new).stats()

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from sparsefmt.structures.csr import Csc, Csr
     from sparsefmt.structures.dense import Dense
     from sparsefmt.structures.nm import Nm
+    from sparsefmt.structures.nm_radix import NmRadix
     from sparsefmt.tensor.sparse import SparseTensor
     from sparsefmt.tensor.storage import Storage
     from sparsefmt.tensor.transposed import Transposed
@@ -73,6 +74,7 @@ _HOMES = {
     "FormatError": "sparsefmt.base.errors",
     "MergeError": "sparsefmt.base.errors",
     "Nm": "sparsefmt.structures.nm",
+    "NmRadix": "sparsefmt.structures.nm_radix",
     "PatternError": "sparsefmt.base.errors",
     "SizeError": "sparsefmt.base.errors",
     "SparseTensor": "sparsefmt.tensor.sparse",
@@ -142,6 +144,7 @@ __all__ = [
     "FormatError",
     "MergeError",
     "Nm",
+    "NmRadix",
     "PatternError",
     "SizeError",
     "SparseTensor",

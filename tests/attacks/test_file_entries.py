@@ -144,11 +144,11 @@ def odd_arrays(a: Array) -> list[Array]:
     return [o for o in odd if (o.dtype, o.shape) != (a.dtype, a.shape)]
 
 
-@pytest.mark.parametrize("version", [0, 3, -1, 10**30])
+@pytest.mark.parametrize("version", [0, 4, -1, 10**30])
 def test_other_versions(tmp_path: Path, refused: Check, version: int) -> None:
     arrays, _ = entry("csr")
     raw = container({**arrays, "p": np.ones(2, np.float32)}, {"w": {"version": version, "structure": 3}})
-    refused(raw, sf.VersionError, "tensor 'w'.*reads versions 1 to 2; upgrade sparsefmt")
+    refused(raw, sf.VersionError, "tensor 'w'.*reads versions 1 to 3; upgrade sparsefmt")
     path = tmp_path / "f"
     assert sf.load(path, ["p"])["p"].shape == (2,)
 

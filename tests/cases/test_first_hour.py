@@ -203,7 +203,7 @@ REFUSED = [
     lambda t: t == t, lambda t: t != t, lambda t: t < 1, lambda t: t >= t, lambda t: t == np.ones((12, 16)),
     lambda t: np.ones((12, 16)) == t, lambda t: t == 1, lambda t: t == 1, lambda t: np.array_equal(t, t),
     lambda t: np.array_equal(t.to_dense(), t), lambda t: np.allclose(t, t.to_dense()), lambda t: np.exp(t),
-    lambda t: np.mean(t), lambda t: np.concatenate([t, t]), lambda t: iter(t), lambda t: list(t),
+    lambda t: np.mean(t), lambda t: np.stack([t, t]), lambda t: iter(t), lambda t: list(t),
     lambda t: t.reshape(2, -1), lambda t: t.diagonal(), lambda t: t @ t, lambda t: bool(t), lambda t: np.asarray(t),
     lambda t: np.take(t, [0], 0, None, "wrap"), lambda t: t[:, 1:3],
 ]  # fmt: skip

@@ -49,6 +49,20 @@ def test_pieces_give_the_checksum_of_the_whole(n: int, most: int) -> None:
     assert pieces.hexdigest() == xxhash.xxh3_128_hexdigest(data)
 
 
+@pytest.mark.parametrize(("n", "length"), [(0, 5), (1, 5), (10, 5), (300_001, 1000), (3_000_000, 131_072)])
+def test_rows(n: int, length: int) -> None:
+    data = np.frombuffer(random_bytes(n), np.uint8)
+    got, want = (np.zeros((-(-n // length), 2), np.uint64) for _ in range(2))
+    checksum.xxh3_rows(data, length, got)
+    definition(checksum.xxh3_rows)(data, length, want)
+    assert got.tobytes() == want.tobytes()
+    assert all(tuple(got[r]) == checksum.xxh3_128(data[r * length : (r + 1) * length]) for r in range(len(got)))
+    for refused, sums in ((0, got), (length, np.zeros((len(got) + 1, 2), np.uint64))):
+        for call in (checksum.xxh3_rows, definition(checksum.xxh3_rows)):
+            with pytest.raises(FormatError):
+                call(data, refused, sums)
+
+
 @pytest.mark.parametrize("blocks", [0, 1, 2, 33])
 def test_sums_of_blocks(blocks: int) -> None:
     data = np.frombuffer(random_bytes(1024 * blocks), np.uint8)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from sparsefmt.base.dtypes import INFINITIES
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import clustered, kmeans, stream
 from sparsefmt.kernels import codebook as codebooks
@@ -310,8 +311,8 @@ def test_one_pass_over_nm_equals_its_definition(
 ) -> None:
     rng, (rows, cols), (n, m) = np.random.default_rng(seed), shape, nm
     w = rng.integers(0, 2**16, shape, np.uint16)
-    if dtype in codebooks.INFINITIES and rng.random() < 0.8:
-        w &= np.uint16(~(codebooks.INFINITIES[dtype] & -codebooks.INFINITIES[dtype]) & 0xFFFF)  # finite
+    if dtype in INFINITIES and rng.random() < 0.8:
+        w &= np.uint16(~(INFINITIES[dtype] & -INFINITIES[dtype]) & 0xFFFF)  # finite
     if not prune:
         w *= (np.arange(cols) % m < n).astype(np.uint16)
     limits = np.sort(rng.integers(0, 2**16, k - 1, np.uint16))

@@ -96,6 +96,11 @@ def test_statistics_equal_their_definitions(seed: int, count: int, kind: str, ba
         definition(merge.merge_histogram)(base, models[0], names[:2], basis, shift, prefix, want)
         merge.merge_histogram(base, models[0], names[:2], basis, shift, prefix, got)
         assert np.array_equal(want, got)
+    for low, high, every in ((0, 0x7F800002, 1), (0x3F000000, 0x40000000, 1), (1, 0x3F800000, 3), (0, 1, 64)):
+        want, got = np.zeros(count, np.uint32), np.zeros(count, np.uint32)
+        seen = definition(merge.merge_between)(base, models[0], names[:2], basis, low, high, every, want)
+        assert merge.merge_between(base, models[0], names[:2], basis, low, high, every, got) == seen
+        assert np.array_equal(want, got)
     blocks, pairs = -(-count // merge.BLOCK), len(models) * (len(models) + 1) // 2
     sums = [np.zeros((blocks, pairs)) for _ in range(2)]
     definition(merge.merge_gram)(base, models, names[:-1], basis, sums[0])

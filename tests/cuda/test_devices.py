@@ -178,3 +178,42 @@ def test_importing_never_imports_cupy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_tensors_that_are_packed_along_another_axis(emulated: Any, axis: int) -> None:
+    w = sparse((6, 20), np.float32)
+    t = sf.encode(w, "nm2:4", prune=True, axis=axis)
+    moved = t.to("cuda")
+    assert (moved.axis, moved.shape) == (axis, w.shape)
+    assert sf.equal(moved, t)
+    assert np.array_equal(moved.to_dense().get(), t.to_dense())
+    assert np.array_equal(moved.T.to_dense().get(), t.to_dense().T)
+    assert sf.equal(moved.convert("csr"), t.convert("csr"))
+    on_device = sf.encode(emulated.asarray(w), "nm2:4", prune=True, axis=axis)
+    assert on_device.device == "cuda:0"
+    assert sf.equal(on_device, t)
+    x = np.arange(40, dtype=np.float32).reshape(20, 2)
+    for product in (moved @ emulated.asarray(x), sf.cuda.matmul(moved, emulated.asarray(x))):
+        np.testing.assert_allclose(product.get(), t.to_dense() @ x, rtol=1e-5)
+    np.testing.assert_allclose((emulated.asarray(w.T) @ moved).get(), w.T @ t.to_dense(), rtol=1e-5)
+    out = emulated.empty(w.shape, np.float32)
+    assert np.array_equal(moved.to_dense(out).get(), t.to_dense())
+
+
+@pytest.mark.parametrize(("dtype", "top", "cols"), [("uint8", 255, 33_026), ("int8", -128, 131_072)])
+def test_sums_of_bytes_never_wrap_on_gpus(emulated: Any, dtype: str, top: int, cols: int) -> None:
+    """int32 up to the last length that fits, then int64, as on the CPU."""
+    for length, want in ((cols - 1, np.int32), (cols, np.int64)):
+        w = np.full((2, length), top, dtype)
+        for fmt in ("csr", "bitmask"):
+            t = sf.encode(w, fmt).to("cuda")
+            x = emulated.asarray(w[0])
+            assert "int64" in sf.cuda.explain(t, x) or want == np.int32
+            for product in (t @ x, x @ t.T):
+                assert product.dtype == want
+                assert product.get().tolist() == [top * top * length] * 2
+        tall = sf.encode(np.ascontiguousarray(w.T), "csr").to("cuda")
+        product = emulated.asarray(w[0]) @ tall
+        assert product.dtype == want
+        assert product.get().tolist() == [top * top * length] * 2

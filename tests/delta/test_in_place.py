@@ -86,16 +86,16 @@ def test_an_interruption_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     class Killed(BaseException):
         pass
 
-    real = journal._move_tensor
+    real = journal.renewed
 
-    def stop(*args: Any) -> None:  # noqa: ANN401
+    def stop(*args: Any) -> Any:  # noqa: ANN401
         calls[0] += 1
         if calls[0] == 4:
             raise Killed
-        real(*args)
+        return real(*args)
 
     if where_to_stop == "half":
-        monkeypatch.setattr(journal, "_move_tensor", stop)
+        monkeypatch.setattr(journal, "renewed", stop)
     elif where_to_stop == "end":
         monkeypatch.setattr(journal, "_sync", lambda path: stop_now())
     else:

@@ -1,7 +1,8 @@
 """Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
-In v2 are the codecs that version 2 of an entry brought. Files of a version are never written again once it is
-released: `python tests/golden/make.py FOLDER` writes FOLDER/v1 and FOLDER/v2.
+In v2 are the codecs and the structure that version 2 of an entry brought, in v3 tensors that are packed along another
+axis. Files of a version are never written again once it is released: `python tests/golden/make.py FOLDER` writes
+FOLDER/v1 to FOLDER/v3.
 """
 
 import sys
@@ -12,7 +13,10 @@ import numpy as np
 
 import sparsefmt as sf
 
-FORMATS = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm4:8", "nm3:3")
+FORMATS = (
+    *("dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask@64"),
+    *("nm2:4", "nm2:4@64", "nm4:8", "nm3:3", "gap"),
+)
 CLASSES = {
     "bool": ("bool",),
     "integer": ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -21,6 +25,7 @@ CLASSES = {
 }
 CODECS = ("int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row", "kmeans256")
 CODECS_2 = ("int2:g4:asym", "int3", "int3:g3:asym", "int5:asym:f32", "int6:tensor", "int7:g8")
+RADIX = ("nm2:4@radix", "nm4:8@radix", "nm11:11@radix")
 CODED_STRUCTURES = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask@64", "nm2:4", "nm2:4@64")
 CODED_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "int8", "int32", "uint16")
 SHAPE = (3, 11)
@@ -52,12 +57,28 @@ def uneven(name: str) -> np.ndarray:
     return (np.abs(value) if name.startswith("uint") else value).astype(dtype_of(name))
 
 
+def third(folder: Path) -> None:
+    """Writes the files of version 3."""
+    for axis in range(3):
+        tensors = {fmt: sf.encode(cube("float16"), fmt, axis=axis) for fmt in (*CODED_STRUCTURES, "nm2:4/int4:g4")}
+        sf.save(folder / f"axis-{axis}.safetensors", tensors)
+
+
+def cube(name: str) -> np.ndarray:
+    """Element (i, j, k) is (i + 3 j + 5 k) mod 7 - 3 where (i + j + k) mod 4 is 0, else 0."""
+    i, j, k = np.indices((3, 5, 2))
+    return np.where((i + j + k) % 4 == 0, (i + 3 * j + 5 * k) % 7 - 3, 0).astype(name)
+
+
 def second(folder: Path) -> None:
     """Writes the files of version 2."""
     for codec in CODECS_2:
         coded = {s: sf.encode(uneven("float16"), f"{s}/{codec}") for s in CODED_STRUCTURES}
         coded |= {name: sf.encode(uneven(name), f"nm2:4/{codec}") for name in CODED_DTYPES if "float" in name}
         sf.save(folder / f"values-{codec.replace(':', '-')}.safetensors", coded)
+    words = {f"{fmt} {name}": sf.encode(dense(name), fmt, zero="bits") for fmt in RADIX for name in CODED_DTYPES}
+    words |= {f"nm2:4@radix/{c}": sf.encode(uneven("float16"), f"nm2:4@radix/{c}") for c in ("int4:g4", "kmeans5")}
+    sf.save(folder / "nm-radix.safetensors", words)
 
 
 def first(folder: Path) -> None:
@@ -82,7 +103,7 @@ def file_name(fmt: str) -> str:
 
 
 if __name__ == "__main__":
-    for version, write in (("v1", first), ("v2", second)):
+    for version, write in (("v1", first), ("v2", second), ("v3", third)):
         made = Path(sys.argv[1], version)
         made.mkdir(exist_ok=True)
         write(made)

@@ -61,8 +61,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
     """One packed tensor."""
-    assert entry["version"] == (2 if entry["values"]["kind"] in ("int2", "int3", "int5", "int6", "int7") else 1)
-    shape, kind, params = entry["shape"], entry["structure"]["kind"], entry["structure"]["params"]
+    shape, kind, params = list(entry["shape"]), entry["structure"]["kind"], entry["structure"]["params"]
+    newer = kind == "nm_radix" or entry["values"]["kind"] in ("int2", "int3", "int5", "int6", "int7")
+    assert entry["version"] == (3 if "axis" in entry else 2 if newer else 1)
+    if "axis" in entry:
+        shape.append(shape.pop(entry["axis"]))
     rows, cols = math.prod(shape[:-1]), shape[-1]
     w = np.zeros((rows, cols), getattr(ml_dtypes, entry["dtype"], entry["dtype"]))
 
@@ -88,6 +91,16 @@ def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
                         r, c = line * big_r + y, arrays["indices"][i] * big_c + x
                         if r < rows and c < cols:
                             put(r, c, (i * big_r + y) * big_c + x, i, y, x)
+    elif kind == "gap":
+        slot = 0
+        for r in range(rows):
+            c = 0
+            assert slot == arrays["row_offsets"][r]
+            for byte in arrays["gaps"][arrays["byte_offsets"][r] : arrays["byte_offsets"][r + 1]]:
+                c += int(byte)
+                if byte < 255:
+                    put(r, c, slot, slot)
+                    slot, c = slot + 1, c + 1
     elif kind == "bitmask":
         for r in range(rows):
             at = arrays["row_offsets"][r]
@@ -102,12 +115,36 @@ def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
         masks = sorted(sum(1 << i for i in chosen) for chosen in combinations(range(m), n))
         bits = math.ceil(math.log2(len(masks)))
         for r in range(rows):
+            codes = radix_codes(arrays["words"][r], groups, len(masks)) if kind == "nm_radix" else None
             for g in range(groups):
-                mask = masks[code(arrays["structure.codes"][r], bits, g)]
+                mask = masks[codes[g] if codes else code(arrays["structure.codes"][r], bits, g)]
                 for k, i in enumerate(i for i in range(m) if mask >> i & 1):
                     if g * m + i < cols:
                         put(r, g * m + i, (r * groups * n) + g * n + k, r, g * n + k)
-    return w.reshape(shape)
+    w = w.reshape(shape)
+    return np.moveaxis(w, -1, entry["axis"]) if "axis" in entry else w
+
+
+def radix_codes(words: np.ndarray, groups: int, count: int) -> list[int]:
+    """The codes of a row of words."""
+
+    def bits(held: int) -> int:
+        return (count**held - 1).bit_length()
+
+    def fewest(most: int) -> int:
+        return min((bits(p) / p, p) for p in range(1, most + 1) if bits(p) <= most)[1]
+
+    per = 1
+    if count > 1:
+        per = fewest(64)
+        per = per if bits(per) / per <= 1.01 * math.log2(count) else fewest(128)
+    found = []
+    for first in range(0, groups, per):
+        held = min(per, groups - first)
+        word = int.from_bytes(words.tobytes(), "little") >> (first // per * bits(per)) & ((1 << bits(held)) - 1)
+        assert word < count**held
+        found += [word // count**i % count for i in range(held)]
+    return found
 
 
 def code(stream: np.ndarray, bits: int, i: int) -> int:

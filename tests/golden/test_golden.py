@@ -11,7 +11,8 @@ import sparsefmt as sf
 ALL = sorted((Path(__file__).parent / "v1").glob("*.safetensors"))
 FILES = [path for path in ALL if not path.name.startswith("values-")]
 CODED = [path for path in ALL if path.name.startswith("values-")]
-CODED_2 = sorted((Path(__file__).parent / "v2").glob("*.safetensors"))
+CODED_2 = sorted((Path(__file__).parent / "v2").glob("values-*.safetensors"))
+RADIX = Path(__file__).parent / "v2" / "nm-radix.safetensors"
 
 
 def expected(name: str) -> np.ndarray:
@@ -34,7 +35,7 @@ def expected(name: str) -> np.ndarray:
 
 def test_every_structure_and_class_is_there() -> None:
     names = {path.stem for path in FILES}
-    structures = {"dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask-align64"}
+    structures = {"dense", "coo", "csr", "csc", "bsr2x4", "bitmask", "bitmask-align64", "gap"}
     structures_without_complex = {"nm2of4", "nm2of4-align64", "nm4of8", "nm3of3"}
     want = {f"{s}-{kind}" for s in structures | structures_without_complex for kind in ("bool", "integer", "float")}
     assert names == want | {f"{s}-complex" for s in structures} | {"plain"}
@@ -83,6 +84,41 @@ def uneven(name: str) -> np.ndarray:
             if c % 4 in (r, r + 1):
                 w[r, c] = ((5 * r + c) % 7 - 3) * ((64 + 7 * r + c) / 64 if "float" in name else 1)
     return (abs(w) if name.startswith("uint") else w + 0.0).astype(getattr(ml_dtypes, name, name))
+
+
+def test_golden_file_of_words_of_mixed_radix(tmp_path: Path) -> None:
+    loaded, packed = sf.load(RADIX), {}
+    assert len(loaded) == 26
+    for name, t in loaded.items():
+        assert isinstance(t, sf.SparseTensor)
+        assert name.partition(" ")[0] == t.format
+        dtype, raw = t.dtype.name, t.values.kind == "raw"
+        packed[name] = sf.encode(expected(dtype) if raw else uneven(dtype), t.format, zero="bits" if raw else "value")
+        if raw:
+            assert t.to_dense().tobytes() == expected(dtype).tobytes()
+    for tensors in (loaded, packed):
+        again = tmp_path / "again.safetensors"
+        sf.save(again, tensors)
+        assert again.read_bytes() == RADIX.read_bytes()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_golden_file_of_an_axis(axis: int, tmp_path: Path) -> None:
+    path = Path(__file__).parent / "v3" / f"axis-{axis}.safetensors"
+    w = np.zeros((3, 5, 2), np.float16)
+    for i, j, k in np.ndindex(w.shape):
+        if (i + j + k) % 4 == 0:
+            w[i, j, k] = (i + 3 * j + 5 * k) % 7 - 3
+    loaded = sf.load(path)
+    assert len(loaded) == 9
+    for t in loaded.values():
+        assert isinstance(t, sf.SparseTensor)
+        assert t.axis == axis
+        assert "/" in t.format or (t.to_dense() == w).all()
+    for tensors in (loaded, {fmt: sf.encode(w, fmt, axis=axis) for fmt in loaded}):
+        again = tmp_path / "again.safetensors"
+        sf.save(again, tensors)
+        assert again.read_bytes() == path.read_bytes()
 
 
 def test_every_codec_is_there() -> None:

@@ -103,8 +103,8 @@ def test_the_oldest_version_that_knows_a_width_is_written(bits: int, tmp_path: P
     (tmp_path / "w").write_bytes(said(raw, 3 - version))
     with pytest.raises(sf.CorruptFileError, match=rf"it has version {3 - version}, but its parts are of version"):
         sf.load(tmp_path / "w")
-    (tmp_path / "w").write_bytes(said(raw, 3))
-    with pytest.raises(sf.VersionError, match="it has version 3, this sparsefmt reads versions 1 to 2"):
+    (tmp_path / "w").write_bytes(said(raw, 4))
+    with pytest.raises(sf.VersionError, match="it has version 4, this sparsefmt reads versions 1 to 3"):
         sf.load(tmp_path / "w")
 
 

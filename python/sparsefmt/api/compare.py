@@ -14,6 +14,7 @@ from sparsefmt.base.dtypes import Array, Dtype, name_of, native
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import blocks, copy_rows
 from sparsefmt.structures.csr import Csc
+from sparsefmt.tensor.layout import same
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 EXACT, PRUNED, DIFFERS = "exact", "pruned", "differs"
@@ -81,12 +82,13 @@ def compare(t: object, w: object) -> Comparison:
     GroupError(row=0, cols=(0, 4), rel_frobenius=0.5)
     """
     ours, theirs = _operand(t, "t"), _operand(w, "w")
-    return measured(ours, theirs, group_of(ours))
+    group = group_of(ours)
+    return measured(*same(ours, theirs), group)
 
 
 def group_of(t: "SparseTensor | Array") -> int:
     """Columns of a group: those of a scale, or 128."""
-    cols = matrix_shape(t.shape or (1,))[1]
+    cols = t.structure.shape[1] if isinstance(t, SparseTensor) else matrix_shape(t.shape or (1,))[1]
     grouped = getattr(t.values, "group", -1) if isinstance(t, SparseTensor) else -1
     return max(min(grouped or cols if grouped >= 0 else GROUP, cols), 1)
 
@@ -150,6 +152,8 @@ def _row_blocks(
 ) -> Iterator[tuple[int, Array, Array]]:
     """The first row and the items of blocks of both; a block is valid until the next one is asked for."""
     (rows, cols), sides = shape, [_by_rows(a), _by_rows(b)]
+    if not cols:  # rows of nothing may be more than can be walked through
+        return
     steps = [side.structure.row_step for side in sides if isinstance(side, SparseTensor)]
     buffers = [empty(0, _dtype(side)) for side in sides]
     for low, high in blocks(rows, 8 * max(cols, 1), math.lcm(*steps), _BUDGET):

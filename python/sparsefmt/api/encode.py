@@ -1,9 +1,10 @@
 """From an array to a packed tensor."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from sparsefmt.base.coerce import is_device_array
+from sparsefmt.base.coerce import as_array, is_device_array
 from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.layout import checked_axis, outer, turned
 from sparsefmt.tensor.sparse import SparseTensor, backends
 
 
@@ -15,6 +16,7 @@ def encode(
     score: object = None,
     zero: Literal["value", "bits"] = "value",
     codebook: object = None,
+    axis: int = -1,
 ) -> SparseTensor:
     """Packs an array.
 
@@ -24,8 +26,10 @@ def encode(
         fmt: a format text, e.g. "nm2:4", "csr", "bsr16x16", "bitmask"; see `sparsefmt.formats`.
         prune: nm only: keep the N largest of every M columns instead of raising PatternError. Equals
             `sparsefmt.prune.nm`, then `encode`, in one pass.
-        score: with `prune`: (rows, cols) or the shape of w, larger is kept; default the magnitude.
+        score: with `prune`: (rows, cols) of the matrix or the shape of w, larger is kept; default the magnitude.
         zero: "value": -0.0 is a zero and may become +0, as in SciPy; "bits": only +0 is a zero.
+        axis: the one that columns, and so groups of N:M and of scales, run along; default the last. Of a convolution
+            (out, in, height, width), 1 groups input channels. The matrix is that of `numpy.moveaxis(w, axis, -1)`.
         codebook: for kmeans: (K,) or, with `:row`, (rows, K), ascending; default: the best for `w`.
 
     Returns:
@@ -46,5 +50,15 @@ def encode(
     if isinstance(w, Packed):
         msg = "w is packed already; use t.convert(fmt)"
         raise TypeError(msg)
-    backend = backends["cuda" if is_device_array(w) else "cpu"]
-    return backend.encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
+    on_gpu = is_device_array(w)
+    if type(axis) is int and axis == -1:
+        return backends["cuda" if on_gpu else "cpu"].encode(
+            w, fmt, prune=prune, score=score, zero=zero, codebook=codebook
+        )
+    a: Any = w if on_gpu else as_array(w)
+    at = checked_axis(axis, a.ndim)
+    if score is not None:
+        score = score if is_device_array(score) else as_array(score, "score")
+        score = turned(score, at) if score.shape == a.shape else score  # type: ignore[attr-defined]
+    made = encode(turned(a, at), fmt, prune=prune, score=score, zero=zero, codebook=codebook)
+    return outer(made, at)

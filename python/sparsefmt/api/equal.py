@@ -7,7 +7,7 @@ from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 
 def equal(a: SparseTensor, b: SparseTensor) -> bool:
-    """Whether two tensors have the same format, shape, dtype and stored bits.
+    """Whether two tensors have the same format, shape, axis, dtype and stored bits.
 
     Args:
         a: a tensor.
@@ -18,7 +18,7 @@ def equal(a: SparseTensor, b: SparseTensor) -> bool:
     True
     """
     a, b = (as_tensor(t, gpu=True).to("cpu") for t in (a, b))
-    if (a.format, a.shape, a.dtype) != (b.format, b.shape, b.dtype):
+    if (a.format, a.shape, a.axis, a.dtype) != (b.format, b.shape, b.axis, b.dtype):
         return False
     pairs = [
         (x, getattr(q, name))

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.coerce import as_array, is_plain
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.kernels.settings import cpu_features
 from sparsefmt.product import multiply, packed
 from sparsefmt.product.dtypes import result_dtypes
 from sparsefmt.product.plan import estimates
 from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.layout import along_last, is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 from sparsefmt.tensor.transposed import Transposed
 
@@ -37,7 +38,7 @@ def matmul(a: object, b: object, *, out: Array | None = None, bias: object = Non
         `out`, or a new array of the dtype that `SparseTensor.__matmul__` tells.
 
     Raises:
-        FormatError: shapes do not fit, or `out` is of no use.
+        FormatError: shapes do not fit, or `out` does not hold the result.
         DtypeError: dtypes do not fit.
         TypeError: not just one of the two is packed.
 
@@ -59,58 +60,41 @@ def matmul(a: object, b: object, *, out: Array | None = None, bias: object = Non
     if out is None:
         return made
     if made is not out:
-        _check_out(out, made, a, b)
+        fault = _fault(out, made.shape, made.dtype, a if isinstance(a, Packed) else b)
+        if fault is not None:
+            raise fault
         np.copyto(out, made)
     return out
 
 
 def _product(a: Any, b: Any, out: Array | None, compute: str | None) -> Array:  # noqa: ANN401
+    """The product; `out` itself if it was filled in place."""
     if compute == "int8":
         return _quantised(a, b)
-    direct = (
-        isinstance(a, SparseTensor)
-        and a.device == "cpu"
-        and isinstance(out, np.ndarray)
-        and isinstance(b, np.ndarray)
-        and 1 <= b.ndim <= 2
-        and a.ndim == 2
-        and b.shape[0] == a.shape[1]
-        and out.shape == (a.shape[0], *b.shape[1:])
-        and out.dtype == result_dtypes(a.dtype, b.dtype, a.shape[1])[0]
-        and is_plain(out)
-        and out.flags.writeable
-        and not np.may_share_memory(out, b)
-    )
-    if direct:
-        assert isinstance(out, np.ndarray)
-        _check_apart(out, a)
-        return multiply.matmul(a.structure, a.values, b, out)
+    if isinstance(out, np.ndarray) and isinstance(b, np.ndarray) and 1 <= b.ndim <= 2:
+        fits = isinstance(a, SparseTensor) and a.device == "cpu" and a.ndim == 2 and not is_moved(a)
+        if fits and b.shape[0] == a.shape[1] and is_plain(out) and not np.may_share_memory(out, b):
+            plan = multiply.planned(a.structure, a.values, b)
+            if plan is not None and _fault(out, (a.shape[0], *b.shape[1:]), plan.dtypes[0], a) is None:
+                return multiply.matmul(a.structure, a.values, b, out, plan)
     made: Array = a @ b
     return made
 
 
-def _check_out(out: object, made: Array, a: object, b: object) -> None:
-    if not isinstance(out, np.ndarray) or out.shape != made.shape:
+def _fault(out: object, shape: tuple[int, ...], dtype: Dtype, t: Any) -> Exception | None:  # noqa: ANN401
+    """What is wrong with `out` for a result of that shape and dtype, if something is."""
+    if not isinstance(out, np.ndarray) or out.shape != shape:
         got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
-        msg = f"out: want an array of shape {made.shape}, got {got}"
-        raise FormatError(msg)
-    if out.dtype != made.dtype:
-        msg = f"out: want {made.dtype}, got {out.dtype}"
-        raise DtypeError(msg)
+        return FormatError(f"out: want an array of shape {shape}, got {got}")
+    if out.dtype != dtype:
+        return DtypeError(f"out: want {dtype}, got {out.dtype}")
     if not out.flags.writeable:
-        msg = "out: the array is read-only"
-        raise FormatError(msg)
-    t: Any = a if isinstance(a, Packed) else b
-    _check_apart(out, t.T if isinstance(t, Transposed) else t)
-
-
-def _check_apart(out: Array, t: SparseTensor) -> None:
-    for part in (t.structure, t.values):
-        for name in part.array_names:
-            held = getattr(part, name)
-            if isinstance(held, np.ndarray) and np.may_share_memory(out, held):
-                msg = "out: the array shares memory with the tensor"
-                raise FormatError(msg)
+        return FormatError("out: the array is read-only")
+    held = t.T if isinstance(t, Transposed) else t
+    arrays = (getattr(part, name) for part in (held.structure, held.values) for name in part.array_names)
+    if any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in arrays):
+        return FormatError("out: the array shares memory with the tensor")
+    return None
 
 
 def _add(made: Array, bias: object, a: object) -> None:
@@ -133,7 +117,12 @@ def _add(made: Array, bias: object, a: object) -> None:
 
 def _quantised(a: object, b: object) -> Array:
     """`a @ b` with the columns of b rounded to 8 bits."""
-    if not isinstance(a, SparseTensor) or a.ndim != 2 or not multiply.takes_integers(a.structure, a.values):
+    if (
+        not isinstance(a, SparseTensor)
+        or a.ndim != 2
+        or is_moved(a)
+        or not multiply.takes_integers(a.structure, a.values)
+    ):
         what = a.format if isinstance(a, SparseTensor) else type(a).__name__
         msg = (
             'compute="int8" wants a matrix of nm, bitmask or dense with symmetric int8 or int4 codes, a scale per '
@@ -144,10 +133,11 @@ def _quantised(a: object, b: object) -> Array:
     if x.ndim > 2 or x.shape[0] != a.shape[1]:
         msg = f'matmul(compute="int8"): shapes {a.shape} and {x.shape} do not fit'
         raise FormatError(msg)
-    if result_dtypes(a.dtype, x.dtype)[1] != np.float32:
+    result, compute = result_dtypes(a.dtype, x.dtype)
+    if compute != np.float32:
         msg = f'compute="int8" sums in float32, but {a.dtype} with {x.dtype} gives float64'
         raise DtypeError(msg)
-    made = packed.in_integers(a.structure, a.values, x[:, None] if x.ndim == 1 else x)
+    made = packed.in_integers(a.structure, a.values, x[:, None] if x.ndim == 1 else x, result)
     if made is None:
         msg = 'compute="int8" wants finite numbers; x holds NaN or an infinity'
         raise FormatError(msg)
@@ -174,16 +164,15 @@ def explain_matmul(t: SparseTensor, x: object) -> str:
     >>> print(sf.explain_matmul(t, np.ones(256, np.float32)).splitlines()[0])
     csr of float32, shape (256, 256), @ (256,) float32 -> float32
     """
-    array = as_array(x, "x")
+    array, t = as_array(x, "x"), along_last(t)
     if array.shape[-2 if array.ndim > 1 else 0] != t.shape[-1]:
         msg = f"t @ x: shapes {t.shape} and {array.shape} do not fit"
         raise FormatError(msg)
-    result = result_dtypes(t.dtype, array.dtype, t.shape[-1])[0]
     columns, calls = multiply.columns_of(array.shape)
     best, *others = estimates(t.structure, t.values, columns, array.dtype, calls)
     rows, cols = t.structure.shape
     lines = [
-        f"{t.format} of {t.dtype}, shape {t.shape}, @ {array.shape} {array.dtype} -> {result}",
+        f"{t.format} of {t.dtype}, shape {t.shape}, @ {array.shape} {array.dtype} -> {best.dtypes[0]}",
         f"  {best.way} ({_machine()})",
         f"  moves {best.nbytes:,} bytes, where float32 has {rows * cols * 4:,}; {best.flops:,} flops of "
         f"{2 * rows * cols * columns:,}, about {_time(best.seconds)}",

@@ -14,6 +14,7 @@ from sparsefmt.codecs.registry import CODECS
 from sparsefmt.encoding.format_text import parse
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor.layout import checked_axis, moved
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 Part = tuple[str, Mapping[str, object]] | tuple[str, Mapping[str, object], Mapping[str, Any]]
@@ -25,7 +26,7 @@ def decode(t: SparseTensor, out: Array | None = None, *, max_bytes: int | None =
 
 
 def from_parts(
-    structure: Structure | Part, values: Codec | Part | object, shape: tuple[int, ...] | None = None
+    structure: Structure | Part, values: Codec | Part | object, shape: tuple[int, ...] | None = None, axis: int = -1
 ) -> SparseTensor:
     """Builds a tensor from arrays that exist already, and checks that they fit together.
 
@@ -37,6 +38,7 @@ def from_parts(
             `t.values` gives them: ("int8", {"codes": ..., "scale": ...}, {"group": 128, "dtype": "float16"}); or the
             values of another tensor.
         shape: of the tensor; leading axes are flattened to rows. May be left out where `structure` is one.
+        axis: the one that columns run along, as in `encode`.
 
     Returns:
         A tensor that shares the arrays where their dtype and layout allow. Nobody may write to them then.
@@ -57,8 +59,12 @@ def from_parts(
             raise FormatError(msg)
         shape = structure.shape
     shape = checked_shape(shape)
-    s = structure if isinstance(structure, Structure) else _structure(_part(structure, "structure"), shape)
-    return SparseTensor(s, values if isinstance(values, Codec) else _values(values, s), shape)
+    s = (
+        structure
+        if isinstance(structure, Structure)
+        else _structure(_part(structure, "structure"), moved(shape, checked_axis(axis, len(shape))))
+    )
+    return SparseTensor(s, values if isinstance(values, Codec) else _values(values, s), shape, axis)
 
 
 def _part(part: object, what: str) -> tuple[str, dict[str, Array], dict[str, Any]]:

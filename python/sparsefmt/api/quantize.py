@@ -13,6 +13,7 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.descent import Chosen, choose_codes
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.format_text import parse_codec
+from sparsefmt.tensor.layout import inner, turned
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 _DAMP = 0.01  # of the mean variance, added to each; see sparsefmt.prune.compensated
@@ -73,7 +74,7 @@ def quantize(t: SparseTensor, codec: str, *, moments: InputMoments | None = None
         raise CodecError(msg)
     if moments is not None and issubclass(kind, Affine) and values.dtype.name not in INTEGERS and t.structure.slots:
         codes = _chosen(t, values, kind, options, np.asarray(moments.second, np.float64))
-    return SparseTensor.from_checked(t.structure, codes, t.shape)
+    return t.replaced(values=codes)
 
 
 def _chosen(t: SparseTensor, values: Array, kind: type[Affine], options: Options, h: Array) -> Affine:
@@ -84,7 +85,7 @@ def _chosen(t: SparseTensor, values: Array, kind: type[Affine], options: Options
         raise FormatError(msg)
     if not h.any():
         return kind.encode(t.structure, values, options)
-    flat = t.to_dense().reshape(shape)
+    flat = inner(t).to_dense().reshape(shape)
     row, col = t.structure.coords()
     keep = np.zeros(shape, bool)
     keep[row, col] = True
@@ -137,7 +138,7 @@ def cluster(t: SparseTensor, k: int | str, *, weights: object = None, codebook: 
     if weights is not None:
         options["weights"] = slot_weights(t, weights)
     options["codebook"] = codebook
-    return SparseTensor.from_checked(t.structure, kind.encode(t.structure, values, options), t.shape)
+    return t.replaced(values=kind.encode(t.structure, values, options))
 
 
 def slot_weights(t: SparseTensor, weights: object) -> Array:
@@ -150,7 +151,7 @@ def slot_weights(t: SparseTensor, weights: object) -> Array:
     if a.shape != t.shape or a.dtype.kind == "c":
         msg = f"weights: want real numbers of shape {t.shape}, got {a.dtype} of shape {a.shape}"
         raise FormatError(msg)
-    wide = a.reshape(t.structure.shape).astype(np.float64)
+    wide = turned(a, t.axis).reshape(t.structure.shape).astype(np.float64)
     if not (np.isfinite(wide) & (wide >= 0)).all():
         msg = "weights: want finite numbers >= 0"
         raise FormatError(msg)
@@ -168,4 +169,4 @@ def dequantize(t: SparseTensor) -> SparseTensor:
     t = as_tensor(t)
     if isinstance(t.values, Raw):
         return t
-    return SparseTensor.from_checked(t.structure, Raw(t.values.decode(t.structure), check=False), t.shape)
+    return t.replaced(values=Raw(t.values.decode(t.structure), check=False))

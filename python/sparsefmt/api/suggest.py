@@ -111,4 +111,4 @@ def random(
         flat[at] = rng.standard_normal(len(at)) + 1j * rng.standard_normal(len(at))
     else:
         flat[at] = rng.standard_normal(len(at)).astype(kind)
-    return encode(flat.reshape(shape), fmt, prune=parse(fmt).structure.kind == "nm")
+    return encode(flat.reshape(shape), fmt, prune=parse(fmt).structure.prunes)

@@ -65,7 +65,7 @@ _limit = 0
 
 
 def keep(nbytes: int) -> None:
-    """Sets how many bytes of freed blocks are kept at most; gives back what is beyond."""
+    """Sets how many bytes of freed blocks are kept at most; frees what is beyond."""
     global _limit
     _limit = nbytes
     _trim()
@@ -214,6 +214,26 @@ def spread(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
         msg = f"{what} of shape {shape} would have {math.prod(shape)} items of {a.itemsize} bytes"
         raise SizeError(msg)
     return np.broadcast_to(a, shape)
+
+
+def reshaped(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
+    """`a.reshape(shape)`, for shapes without items whose other lengths may be too large for an array.
+
+    Raises:
+        SizeError: NumPy cannot count the bytes of such an array.
+    """
+    try:
+        return a.reshape(shape)
+    except ValueError as e:
+        msg = f"{what} of shape {shape} cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
+def check_countable(shape: tuple[int, ...], itemsize: int, what: str) -> None:
+    """Raises SizeError where NumPy cannot make an array of that shape, were it as empty as it may be."""
+    if math.prod(n for n in shape if n) * itemsize >= 1 << 63:
+        msg = f"{what} of shape {shape} would have items of {itemsize} bytes, more than NumPy counts"
+        raise SizeError(msg)
 
 
 def set_cache_bytes(n: int | None) -> None:

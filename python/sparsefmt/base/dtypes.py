@@ -14,6 +14,15 @@ Dtype: TypeAlias = np.dtype[Any]
 INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
+INFINITIES = {
+    "float16": 0x7C00,
+    "bfloat16": 0x7F80,
+    "float8_e4m3fn": 0x7F,
+    "float8_e5m2": 0x7C,
+    "float32": 0x7F800000,
+    "float64": 0x7FF0000000000000,
+}
+"""The bits of the infinity of each float, of the NaN of float8_e4m3fn, which has none."""
 DTYPES: dict[str, Dtype] = {
     name: np.dtype(getattr(ml_dtypes, name) if hasattr(ml_dtypes, name) else name)
     for name in INTEGERS + FLOATS + COMPLEX

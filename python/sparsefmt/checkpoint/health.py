@@ -12,6 +12,7 @@ from sparsefmt.checkpoint.joined import Level, apart, dead_formats, other_dtypes
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import matrix_of
 from sparsefmt.codecs.raw import Raw
+from sparsefmt.io.temporary import remove_dead
 from sparsefmt.tensor.sparse import SparseTensor
 
 _BLOCK = 1 << 22  # bytes of rows that are looked at together
@@ -75,8 +76,10 @@ def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) ->
 
 
 def left_behind(path: Path) -> Iterator[Finding]:
-    """Temporary files of writers that did not finish."""
+    """Temporary files of writers that did not finish; those that are known to be dead are removed."""
     folder = path if path.is_dir() else path.parent
+    for removed in sorted(remove_dead(folder)):
+        yield Finding("note", removed.name, "was a temporary file of a writer that was killed", "it has been removed")
     for found in sorted(folder.iterdir()):
         if found.name.startswith(".sparsefmt-") and found.name.endswith(".tmp"):
             says = f"a temporary file of {found.stat().st_size:,} bytes, of a writer that did not finish"

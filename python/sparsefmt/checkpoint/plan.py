@@ -20,6 +20,7 @@ from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.io import schema
 from sparsefmt.io.dtypes import PAIRED, is_paired, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
+from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 
 CHUNK = 32 << 20  # bytes of rows that are worked on at a time
@@ -117,7 +118,8 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
     t = source.read(name) if entry.is_packed else None
     if isinstance(t, SparseTensor) and step is None:
         return replace(whole_plan(name, t), held=0)
-    align = None if step is None else step.rows(entry)
+    along = isinstance(t, SparseTensor) and is_moved(t)
+    align = None if step is None or along else step.rows(entry)
     if step is None or align is None:
         return single_plan(source, name, step, entry, budget)
     if isinstance(t, SparseTensor):

@@ -12,6 +12,7 @@ from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.encoding.format_text import parse
 from sparsefmt.prune import block, magnitude
+from sparsefmt.tensor.layout import inner, is_moved, outer
 from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
@@ -40,6 +41,7 @@ class Recipe:
         exact: refuse a codec that a tensor does not have yet.
         recode: keep the structure of packed tensors, whatever `fmt` says of it.
         rules: another format for some names.
+        conv_axis: the axis that groups of tensors of rank 3 and 4 run along; None: the last.
     """
 
     fmt: str
@@ -49,6 +51,7 @@ class Recipe:
     exact: bool = False
     recode: bool = False
     rules: Mapping[str, str] = field(default_factory=dict, hash=False)
+    conv_axis: int | None = None
 
     def of(self, name: str) -> "Recipe":
         """The recipe for one tensor."""
@@ -61,7 +64,7 @@ class Recipe:
         Raises:
             FormatError: they do not.
         """
-        fixed = self._kind == "nm"
+        fixed = self._chooses
         if self.prune and not fixed and self.density is None:
             msg = f"prune with {self.fmt} needs density: the share of weights to keep"
             raise FormatError(msg)
@@ -73,8 +76,9 @@ class Recipe:
             raise FormatError(msg)
 
     @property
-    def _kind(self) -> str:
-        return parse(self.fmt).structure.kind
+    def _chooses(self) -> bool:
+        """Whether `encode` itself chooses what is kept."""
+        return parse(self.fmt).structure.prunes
 
     def pack(self, name: str, value: Value) -> Value:
         """Packs a tensor; gives it back as it is where `skip` says so.
@@ -99,11 +103,24 @@ class Recipe:
 
     def _packed(self, value: Value) -> SparseTensor:
         if not self.prune:
-            return self._converted(value) if isinstance(value, SparseTensor) else encode(value, self.fmt)
+            return (
+                self._converted(value)
+                if isinstance(value, SparseTensor)
+                else encode(value, self.fmt, axis=self._axis(value))
+            )
+        if isinstance(value, SparseTensor) and is_moved(value):
+            return outer(replace(self, conv_axis=None)._packed(inner(value)), value.axis)
         w = value.to_dense() if isinstance(value, SparseTensor) else value
-        if self._kind == "nm":
-            return encode(w, self.fmt, prune=True)
-        return encode(self._pruned(w), self.fmt)
+        if self._chooses:
+            return encode(w, self.fmt, prune=True, axis=self._axis(w))
+        return encode(self._pruned(w), self.fmt, axis=self._axis(w))
+
+    def along(self, ndim: int) -> int:
+        """The axis that groups of a tensor of that rank run along."""
+        return -1 if self.conv_axis is None or ndim not in (3, 4) else self.conv_axis
+
+    def _axis(self, w: Value) -> int:
+        return w.axis if isinstance(w, SparseTensor) else self.along(len(w.shape))
 
     def _converted(self, t: SparseTensor) -> SparseTensor:
         structure, _, codec = self.fmt.partition("/")
@@ -121,6 +138,7 @@ class Recipe:
 
     def _pruned(self, w: Array) -> Array:
         density = self.density or 0.0
-        if self._kind == "bsr":
-            return block(w, parse(self.fmt).params["block"], density)
+        target = parse(self.fmt)
+        if target.structure.kind == "bsr":
+            return block(w, target.params["block"], density, axis=self._axis(w))
         return magnitude(w, density)

@@ -71,8 +71,9 @@ class Pack(Step):
         return self.recipe.pack(name, value)
 
     def rows(self, entry: Entry) -> int | None:
-        """Where values and scales do not depend on other rows."""
-        whole = not joins(self.target) or (self.recipe.prune and self.target.structure.kind != "nm")
+        """Where values and scales do not depend on other rows, and rows are those of the array."""
+        moved = self.recipe.along(len(entry.shape)) not in (-1, len(entry.shape) - 1)
+        whole = moved or not joins(self.target) or (self.recipe.prune and not self.target.structure.prunes)
         return None if whole else row_step(self.target)
 
     def fixed(self, entry: Entry) -> bool:
@@ -149,7 +150,14 @@ class Quantize(Step):
         return row_step(target) if entry.format == PLAIN and joins(target) else None
 
 
-def pack(fmt: str, *, prune: bool = False, density: float | None = None, skip: bool = False) -> Pack:
+def pack(
+    fmt: str,
+    *,
+    prune: bool = False,
+    density: float | None = None,
+    skip: bool = False,
+    conv_axis: int | None = None,
+) -> Pack:
     """A step that packs plain tensors: 2-d ones of floating or complex numbers with at least 1,024 elements.
 
     Args:
@@ -157,6 +165,8 @@ def pack(fmt: str, *, prune: bool = False, density: float | None = None, skip: b
         prune: zero what the format cannot keep: N:M by magnitude, bsr by block, others by magnitude.
         density: the share of weights (bsr: of blocks) to keep; for all but N:M.
         skip: leave tensors plain that have not the pattern, or that the codec does not hold.
+        conv_axis: the axis that groups of tensors of rank 3 and 4 run along, 1 for the input channels of convolutions;
+            default the last one.
 
     Raises:
         FormatError: the format is unknown, or the arguments contradict each other.
@@ -165,7 +175,7 @@ def pack(fmt: str, *, prune: bool = False, density: float | None = None, skip: b
     'nm'
     """
     parse(fmt)
-    recipe = Recipe(fmt, prune, density, skip)
+    recipe = Recipe(fmt, prune, density, skip, conv_axis=conv_axis)
     recipe.check()
     return Pack(recipe)
 

@@ -20,6 +20,7 @@ from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
 from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.checkpoint.rounding import Rounding
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED, identical, judge, small, whole
+from sparsefmt.tensor.layout import same
 from sparsefmt.tensor.sparse import SparseTensor
 
 MISSING, EXTRA, OTHER = "missing", "extra", "other shape or dtype"
@@ -216,6 +217,7 @@ def compared(original: Checkpoint, theirs: str, source: Source, name: str, *, pr
         if a.dtype in OPAQUE:
             return bytes_row(name, theirs_value, value)
         fmt = value.format if isinstance(value, SparseTensor) else b.format
+        theirs_value, value = same(theirs_value, value)
         first, second = theirs_value, value
         if small(theirs_value, value):
             first, second = whole(theirs_value), whole(value)

@@ -13,10 +13,12 @@ from sparsefmt.checkpoint.verify import MISSING, verify
 from sparsefmt.cli import options
 from sparsefmt.cli.errors import ERRORS, error_cells, error_json
 from sparsefmt.cli.foreign import foreign, foreign_json
-from sparsefmt.cli.progress import size
+from sparsefmt.cli.headers import headers, headers_json
+from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.tables import table
 from sparsefmt.io.report import TensorInfo
 
+LARGE = 10 * 10**9  # bytes beyond which headers alone are read
 COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"]
 
 
@@ -29,7 +31,13 @@ COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"
     metavar="ORIGINAL",
     help="Measure the error of every tensor against that of ORIGINAL, of any kind that pack reads.",
 )
-def inspect(file: Path, as_json: bool, against: Path | None) -> None:
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Read headers only: no densities, no ranges of scales. The default for more than 10 GB.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet: bool) -> None:
     """Lists the tensors of FILE, a safetensors file or a folder of them, or of any kind that pack reads, with totals.
 
     Bits per weight and density are stored bits and stored values per element. Where a tensor has integer or k-means
@@ -44,11 +52,21 @@ def inspect(file: Path, as_json: bool, against: Path | None) -> None:
     file.stat()  # a missing file is named as such, whatever its ending
     model = open_checkpoint(file)
     paths = [source.path for source in model.sources]
-    errors = None if against is None else {row.name: row for row in verify(open_checkpoint(against), model)}
+    if quick and against is not None:
+        msg = "--quick reads headers only, --against all data; leave out one of them"
+        raise click.UsageError(msg)
+    errors = None
+    if against is not None:
+        with progress(model.nbytes, quiet=quiet) as advance:
+            errors = {row.name: row for row in verify(open_checkpoint(against), model, progress=advance)}
     if model.reader != "safetensors":
         click.echo(json.dumps(foreign_json(model, errors), indent=2)) if as_json else foreign(model, errors)
         return
-    found = [(shard, name, info) for shard in paths for name, info in sf.inspect(shard).items()]
+    if quick or (against is None and model.nbytes > LARGE):
+        click.echo(json.dumps(headers_json(model), indent=2)) if as_json else headers(model)
+        return
+    with progress(model.nbytes, quiet=quiet) as advance:
+        found = [(s, name, info) for s in paths for name, info in sf.inspect(s, progress=advance).items()]
     dense = sum(dense_bytes(info) for *_, info in found)
     stored = sum(info.nbytes for *_, info in found)
     files = sum(f.stat().st_size for f in paths)

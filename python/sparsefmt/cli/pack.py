@@ -36,6 +36,13 @@ from sparsefmt.encoding.format_text import parse
     "--density", type=click.FloatRange(0, 1), help="With --prune: the share of weights (bsr: of blocks) to keep."
 )
 @click.option("--skip", is_flag=True, help="Leave tensors plain that have not the pattern, instead of stopping.")
+@click.option(
+    "--conv-axis",
+    type=click.IntRange(-1, 3),
+    default=1,
+    show_default=True,
+    help="The axis that groups of tensors of rank 3 and 4 run along: 1, the input channels; -1, the last.",
+)
 @options.rule_option
 @options.include_option
 @options.exclude_option
@@ -54,6 +61,7 @@ def pack(
     prune: bool,
     density: float | None,
     skip: bool,
+    conv_axis: int,
     rules: tuple[tuple[str, str], ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -87,8 +95,12 @@ def pack(
     wanted = {name for name in named if selection.packs(model.entries[name])} | set(ruled)
     chosen = wanted - set(beside)
     check_chosen(model, chosen, wanted & set(beside), skip=skip)
-    recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())))
+    recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())), conv_axis=conv_axis)
     if dry_run:
+        would = {name: ruled.get(name, fmt) if name in chosen else "plain" for name in model}
+        if as_json:
+            click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
+            return
         for name in model:
             click.echo(f"{name}: {ruled.get(name, fmt) if name in chosen else 'as it is'}")
         return
@@ -123,7 +135,7 @@ def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> N
     Raises:
         UsageError: they do.
     """
-    fixed = parse(fmt).structure.kind == "nm"
+    fixed = parse(fmt).structure.prunes
     if prune and not fixed and density is None:
         msg = f"--prune with --format {fmt} needs --density: the share of weights to keep"
         raise click.UsageError(msg)

@@ -39,7 +39,7 @@ class Affine(Codec):
     `scale` (rows, groups) float16 or float32 lies on the dense matrix: `scale[row, column // group]`; see `Scales`.
     `zero_point` uint8 of the same shape for asymmetric codes, else None. `codes` of 8 bits have the shape of the
     slots, int8 (asymmetric: uint8); those of fewer bits are one stream, two's complement (asymmetric: unsigned); see
-    `Codes`. Rounding and clamping belong to the value: a product multiplies what `to_dense` gives.
+    `Codes`. Rounding and clamping belong to the value: a product multiplies what `to_dense` returns.
     """
 
     array_names: ClassVar[tuple[str, ...]] = ("codes", "scale", "zero_point")

@@ -71,7 +71,7 @@ class Layout(Protocol):
 class Codec(Part):
     """How the values of slots are stored.
 
-    Structures move items by width, and an item whose bits are all zero is an empty slot to them. `lift` gives the
+    Structures move items by width, and an item whose bits are all zero is an empty slot to them. `lift` returns the
     slots in that form, `lower` takes them back; a codec whose code for zero is another one shifts it there.
     """
 
@@ -132,7 +132,7 @@ class Codec(Part):
     @property
     @abstractmethod
     def lifted_bits(self) -> int:
-        """Bits per slot as `lift` gives them."""
+        """Bits per slot as `lift` returns them."""
 
     @abstractmethod
     def fits(self, structure: Layout) -> None:
@@ -148,7 +148,7 @@ class Codec(Part):
 
     @abstractmethod
     def lower(self, structure: Layout, slots: Array) -> Self:
-        """The same codec for another structure with other slots, given as `lift` gives them.
+        """The same codec for another structure with other slots, given as `lift` returns them.
 
         Raises:
             CodecError: the structure needs a zero that the codec has not.

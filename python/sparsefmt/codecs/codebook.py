@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsefmt.base.alloc import counted, empty, zeros
 from sparsefmt.base.coerce import as_array, plain, whole
-from sparsefmt.base.dtypes import COMPLEX, Array, Dtype, items
+from sparsefmt.base.dtypes import COMPLEX, INFINITIES, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.base.matrix import blocks
 from sparsefmt.base.packed_rows import NmRows
@@ -16,9 +16,9 @@ from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
 from sparsefmt.codecs.scales import not_finite
 from sparsefmt.kernels.clustered import nm_lut_decode
-from sparsefmt.kernels.codebook import INFINITIES, assign, decode_lut, keys16, lookup
+from sparsefmt.kernels.codebook import assign, decode_lut, keys16, lookup
 
-SIXTEEN = ("int16", "uint16", *INFINITIES)
+SIXTEEN = ("int16", "uint16", "float16", "bfloat16")
 _SLOTS = 1 << 18  # codes worked on at a time, so that they stay in the cache
 
 

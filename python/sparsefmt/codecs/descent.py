@@ -113,7 +113,7 @@ def _scales(
 
 
 def sweep_codes(codes: Array, t: Array, keep: Array, h: Array, wide: Array, bounds: tuple[Array, Array]) -> int:
-    """Brings every column of `codes` to its best, in place; gives how many codes changed."""
+    """Brings every column of `codes` to its best, in place; returns how many codes changed."""
     diagonal, changed = np.diagonal(h), 0
     g = matmul(codes * wide - t, h)
     for low in range(0, codes.shape[1], 64):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty, repeated, spread, zeros
+from sparsefmt.base.alloc import check_countable, empty, repeated, spread, zeros
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.codecs.base import Layout, Options
@@ -243,7 +243,9 @@ def make_scales(
 
     Raises:
         CodecError: a scale is beyond the dtype or too small for it, or integers that have no code.
+        SizeError: NumPy does not hold as many scales as float64.
     """
+    check_countable(low.shape, 8, "scales")
     with np.errstate(all="ignore"):
         span = high - low if asym else np.maximum(-low, high)
     if whole:

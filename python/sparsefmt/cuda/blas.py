@@ -51,7 +51,7 @@ def quads(w: DeviceArray, x: DeviceArray, out: DeviceArray) -> bool:
 
 
 def computed_in(dtype: Dtype) -> Dtype:
-    """The dtype that `widened` gives."""
+    """The dtype that `widened` returns."""
     return DTYPES["float64"] if dtype.name in ("float64", "int32", "int64", "uint32", "uint64") else DTYPES["float32"]
 
 

@@ -22,7 +22,7 @@ LookUp = Callable[[DeviceArray, DeviceArray], None]
 
 
 def encode(s: Structure, values: DeviceArray, dtype: Dtype, options: Options, pack: Pack) -> Codebook:
-    """Fits a codebook to the values of the body, or takes `options["codebook"]`; gives every slot its nearest entry.
+    """Fits a codebook to the values of the body, or takes `options["codebook"]`; assigns every slot its nearest entry.
 
     Raises:
         Refused: values that are not finite; a codebook per row, which the CPU fits.

@@ -268,7 +268,7 @@ def lift(s: Structure, codec: Codec) -> DeviceArray:
 
 
 def lower(s: Structure, slots: DeviceArray, codec: Codec) -> Codec:
-    """The same codec with other slots, given as `lift` gives them."""
+    """The same codec with other slots, given as `lift` returns them."""
     if isinstance(codec, Raw):
         data = widened(s, slots, 8 * slots.itemsize)
         return Carried(data, False, codec.meaning) if isinstance(codec, Carried) else Raw(data, check=False)

@@ -87,7 +87,7 @@ def explain(t: SparseTensor, x: object, *, dtype: str | Dtype | None = None, eng
     with on(a):
         matrix, flat = as_matrix(t), columns(a)
         wanted = None if dtype is None else dtype_named(str(dtype))
-        result = result_dtypes(t.dtype, a.dtype)[0] if wanted is None else wanted
+        result = result_dtypes(t.dtype, a.dtype, t.shape[-1])[0] if wanted is None else wanted
         if engine is not None:
             chosen = engines.forced(engine, matrix, flat, result)
         else:

@@ -322,7 +322,7 @@ class Plan:
     def run(
         self, a: DeviceArray, b: DeviceArray, d: DeviceArray, alpha: DeviceArray | None, *, search: bool = False
     ) -> None:
-        """Multiplies on the current stream. `search` tries all algorithms (d holds nothing of use then)."""
+        """Multiplies on the current stream. `search` tries all algorithms (d is unspecified then)."""
         h, (one, zero) = self.handle, self._scalars
         stream = ctypes.c_void_p(cupy().cuda.get_current_stream().ptr)
         room = empty(self.workspace, np.uint8, "the workspace of cuSPARSELt") if self.workspace else None

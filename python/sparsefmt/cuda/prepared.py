@@ -13,7 +13,7 @@ _lock = threading.RLock()
 
 
 def prepared(t: SparseTensor, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """What `make` gives, made when first asked for and kept under `key` while `t` lives.
+    """What `make` returns, made when first asked for and kept under `key` while `t` lives.
 
     It is complete on return, whatever stream made it, so that every stream may read it.
     """

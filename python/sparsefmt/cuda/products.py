@@ -15,6 +15,7 @@ from sparsefmt.cuda.decode import Decode
 from sparsefmt.cuda.device import DeviceArray, assign, carrier, contiguous, cupy, on
 from sparsefmt.cuda.sparse24 import CuSparseLt
 from sparsefmt.product.dtypes import result_dtypes
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -93,7 +94,7 @@ def choose(t: SparseTensor, x: DeviceArray, dtype: Dtype | None, engine: str | N
         found: Choice = held[key]
         return found
     matrix = as_matrix(t)
-    result = result_dtypes(t.dtype, x.dtype)[0] if dtype is None else dtype
+    result = result_dtypes(t.dtype, x.dtype, matrix.structure.shape[1])[0] if dtype is None else dtype
     if engine is not None:
         made = engines.forced(engine, matrix, x, result)
     else:
@@ -138,6 +139,7 @@ def matmul(
         FormatError: shapes do not fit.
         DtypeError: a dtype that has no product, or `out` or `bias` of another one.
     """
+    t = along_last(t)
     plain = out is None and bias is None and activation is None and dtype is None and x_dtype is None and engine is None
     if plain and (done := fast.ready(t, x)) is not None:
         return done
@@ -295,7 +297,7 @@ def rmatmul(t: SparseTensor, x: object) -> DeviceArray:
         if len(t.shape) == 1:
             flat = contiguous(a).reshape(-1, a.shape[-1]).T
             return matmul(t, flat).reshape(a.shape[:-1])
-        result = result_dtypes(t.dtype, a.dtype)[0]
+        result = result_dtypes(t.dtype, a.dtype, t.shape[0])[0]
         left = contiguous(a).reshape(-1, a.shape[-1])
         made = Decode().from_left(as_matrix(t), left, result)
         return made.reshape(*a.shape[:-1], t.shape[1])

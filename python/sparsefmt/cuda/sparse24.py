@@ -128,7 +128,7 @@ class CuSparseLt:
     def bind(self, t: SparseTensor, x: DeviceArray, dtype: Dtype) -> Callable[[DeviceArray, DeviceArray], bool] | None:
         """`multiply` without bias, bound to this thread, device, shape and order, with next to no work per call.
 
-        None where something must be padded or copied. The function gives False where it cannot serve any more: the
+        None where something must be padded or copied. The function returns False where it cannot serve any more: the
         plan was dropped, or an address is none that the library takes. It does not keep `t` alive.
         """
         kind, _ = operand_dtype(t, x.dtype, dtype)

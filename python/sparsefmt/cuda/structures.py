@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsefmt.base.dtypes import FLOATS, Dtype, index_dtype, zero_mask
+from sparsefmt.base.dtypes import FLOATS, INFINITIES, Dtype, index_dtype, zero_mask
 from sparsefmt.base.errors import BackendError
 from sparsefmt.cuda import launch
 from sparsefmt.cuda.device import DeviceArray, assign, clear, cupy, empty, zeros
@@ -16,7 +16,6 @@ from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
 
 KINDS = ("nm", "bitmask", "csr")
-_INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF0000000000000}
 CHUNK = 256  # columns that a warp of the kernels for nm2:4 takes
 
 
@@ -67,7 +66,7 @@ def nm_encode(
         how = 2 if keys is not None else int(prune)
         order = {"ORDER": 2 if dtype.name in FLOATS else int(dtype.kind == "i")} if how == 1 else {}
         if order.get("ORDER") == 2:
-            order["INFINITY_BITS"] = _INFINITY[dtype.name]
+            order["INFINITY_BITS"] = INFINITIES[dtype.name]
         macros = {**nm_macros(made), **launch.item(w.dtype), **order}
         threads = w.shape[0] * -(-made.groups // 8)
         args = (*w.shape, zero, how, codes, codes.shape[1], slots, slots.shape[1], over)
@@ -108,7 +107,7 @@ def csr_encode(w: DeviceArray, zero: int) -> tuple[Csr, DeviceArray]:
 
 
 def accumulated(counted: DeviceArray, *bounds: int) -> tuple[DeviceArray, int]:
-    """Turns [0, counts...] into offsets of the canonical dtype; gives them and their total."""
+    """Turns [0, counts...] into offsets of the canonical dtype; returns them and their total."""
     offsets = cupy().cumsum(counted)
     total = int(offsets[-1])
     return offsets.astype(index_dtype(*bounds, total), copy=False), total

@@ -20,6 +20,7 @@ from sparsefmt.cuda.transfer import to_device, to_host
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.encoding.format_text import parse as parse_format
 from sparsefmt.tensor.cpu import CPU
+from sparsefmt.tensor.layout import turned
 from sparsefmt.tensor.sparse import SparseTensor, backends
 
 
@@ -35,16 +36,16 @@ def move(t: SparseTensor, device: str) -> SparseTensor:
         first = next(iter(t.values.arrays().values()))
         with on(first):
             values = _codec_to_host(t.values)
-            return SparseTensor.from_checked(t.structure.map(to_host), values, t.shape)
+            return SparseTensor.from_checked(t.structure.map(to_host), values, t.shape, t.axis)
     number = parse(device)
     if t.device == f"cuda:{number}":
         return t
     with cupy().cuda.Device(number):
         if t.device == "cpu":
-            made = SparseTensor.from_checked(t.structure.map(to_device), _codec_to_device(t.values), t.shape)
+            made = SparseTensor.from_checked(t.structure.map(to_device), _codec_to_device(t.values), t.shape, t.axis)
         else:
             values = t.values.map(lambda a: a.copy())
-            made = SparseTensor.from_checked(t.structure.map(lambda a: a.copy()), values, t.shape)
+            made = SparseTensor.from_checked(t.structure.map(lambda a: a.copy()), values, t.shape, t.axis)
     return made
 
 
@@ -134,10 +135,11 @@ def to_dense(t: SparseTensor, out: DeviceArray | None, max_bytes: int | None) ->
         if not t.size:
             return out
         rows, cols = t.structure.shape
-        made = out if out.flags.c_contiguous else empty((rows, cols), dtype, "the dense array")
+        view = turned(out, t.axis)
+        made = view if view.flags.c_contiguous else empty((rows, cols), dtype, "the dense array")
         Rows(t).fill(0, rows, made.reshape(rows, cols))
-        if made is not out:
-            assign(out, made.reshape(t.shape))
+        if made is not view:
+            assign(view, made.reshape(view.shape))
         return out
 
 
@@ -166,7 +168,7 @@ def convert(t: SparseTensor, fmt: str, target: Format) -> SparseTensor:
         try:
             slots = codecs.lift(t.structure, t.values)
             structure, moved = restructure(t.structure, slots, target.structure, target.params)
-            return SparseTensor.from_checked(structure, codecs.lower(structure, moved, t.values), t.shape)
+            return SparseTensor.from_checked(structure, codecs.lower(structure, moved, t.values), t.shape, t.axis)
         except Refused:  # the CPU knows why
             return move(move(t, "cpu").convert(fmt), t.device)
 

@@ -1,15 +1,18 @@
 """From the old version to the new one, checked at both ends."""
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
-from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, moved
-from sparsefmt.kernels.checksum import checksum
+from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, moved, renewed
+from sparsefmt.delta.sums import Sums, digest
+from sparsefmt.kernels.checksum import as_bytes
+from sparsefmt.kernels.delta import ALL, MOVED, NOTHING
 
 
 def refuse(name: str, found: str, want: str, new: str | None) -> DeltaError:
@@ -20,46 +23,77 @@ def refuse(name: str, found: str, want: str, new: str | None) -> DeltaError:
     return DeltaError(f"{where} is version {found}, the delta leads from {want}; apply it to that base")
 
 
-def base_of(change: Change, value: object, name: str) -> Array:
-    """`value`, checked to be the old version.
+Verify = Literal["whole", "moved"]
+"""What an apply in place compares: all bytes of every tensor, or nothing but the items that move."""
+
+
+def fitting(change: Change, value: object, name: str) -> Array:
+    """`value` as an array, checked to have the shape and the dtype of the old version.
 
     Raises:
-        DeltaError: it is another one.
+        DeltaError: it has others.
     """
     a = checked(value, name)
     if a.dtype.name != change.dtype or a.shape != change.shape:
         where = f"tensor {name!r}" if name else "the array"
         msg = f"{where} is {a.dtype} of shape {a.shape}, the delta leads from {change.dtype} of shape {change.shape}"
         raise DeltaError(msg)
-    found = checksum(a)
+    return a
+
+
+def base_of(change: Change, value: object, name: str) -> Array:
+    """`value`, checked to be the old version.
+
+    Raises:
+        DeltaError: it is another one.
+    """
+    a = fitting(change, value, name)
+    found = digest(a)
     if found != change.old:
         raise refuse(name, found, change.old, change.new)
     return a
 
 
-def check_result(change: Change, a: Array, name: str) -> None:
-    """Raises DeltaError where `a` is not the new version."""
-    found = checksum(a)
-    if found != change.new:
+def check_sums(change: Change, sums: Sums, wanted: int, name: str) -> None:
+    """Raises DeltaError where what was read is not the old version, or what became of it is not the new one."""
+    if wanted == ALL:
+        want, (before, after) = (change.old, change.new), sums.whole
+    else:
+        want, (before, after) = change.marks or ("", ""), sums.marks
+    if before != want[0]:
+        raise refuse(name, before, *want)
+    if after != want[1]:
         where = f"tensor {name!r}" if name else "the array"
-        msg = f"{where} became version {found}, the delta promises {change.new}; the delta is damaged"
+        msg = f"{where} became version {after}, the delta promises {want[1]}; the delta is damaged"
         raise DeltaError(msg)
 
 
-def apply(parts: Parts, kind: str, old: Any, out: Any, in_place: bool) -> Any:  # noqa: ANN401
+def sums_for(change: Change, verify: Verify) -> int:
+    """What to take checksums of.
+
+    Raises:
+        FormatError: there is no such way to verify.
+    """
+    if verify not in ("whole", "moved"):
+        msg = f'verify = {str(verify)[:20]!r}; allowed "whole" and "moved"'
+        raise FormatError(msg)
+    return ALL if verify == "whole" or change.marks is None else MOVED
+
+
+def apply(parts: Parts, kind: str, old: Any, out: Any, in_place: bool, verify: Verify) -> Any:  # noqa: ANN401
     """See `Delta.apply`."""
     if kind == "array":
-        return _to_array(parts, old, out, in_place)
+        return _to_array(parts, old, out, in_place, verify)
     if not isinstance(old, Mapping):
         msg = f"the delta is of a dict of tensors, got {type(old).__name__}"
         raise DeltaError(msg)
     if out is not None:
         msg = "out= is for arrays and paths"
         raise FormatError(msg)
-    return _to_mapping(parts, old, in_place)
+    return _to_mapping(parts, old, in_place, verify)
 
 
-def _to_array(parts: Parts, old: object, out: Array | None, in_place: bool) -> Array:
+def _to_array(parts: Parts, old: object, out: Array | None, in_place: bool, verify: Verify) -> Array:
     if parts.wholes:
         whole = parts.wholes[ARRAY]
         _check_whole(whole, old, "")
@@ -68,43 +102,55 @@ def _to_array(parts: Parts, old: object, out: Array | None, in_place: bool) -> A
             raise DeltaError(msg)
         return np.array(_new(whole, ""))
     change = parts.changes[ARRAY]
-    base = base_of(change, old, "")
+    base = fitting(change, old, "")
     if in_place:
-        _in_place(change, old, base, "")
+        _in_place(change, old, base, "", verify)
         return base
     if out is None:
         return _new_version(change, base, "")
     if not isinstance(out, np.ndarray) or out.dtype != base.dtype or out.shape != base.shape or not is_plain(out):
         msg = f"out: want a writable contiguous array of {base.dtype} and shape {base.shape}"
         raise FormatError(msg)
-    moved(change, base, out)
-    check_result(change, out, "")
+    if np.may_share_memory(out, base):
+        out[...] = _new_version(change, base, "")
+    else:
+        check_sums(change, renewed(change, as_bytes(base), as_bytes(out)), ALL, "")
     return out
 
 
 def _new_version(change: Change, base: Array, name: str) -> Array:
-    made = moved(change, base)
-    if change.pieces:
-        check_result(change, made, name)
+    made = empty(base.shape, base.dtype, "the new version")
+    check_sums(change, renewed(change, as_bytes(base), as_bytes(made)), ALL, name)
     return made
 
 
-def _in_place(change: Change, old: object, base: Array, name: str) -> None:
-    """Moves the array itself; puts it back where the result is not what is promised."""
+def _in_place(change: Change, old: object, base: Array, name: str, verify: Verify) -> None:
+    """Moves the array itself; puts it back where it was not the old version, or the result is not what is promised."""
+    wanted = sums_for(change, verify)
     if base is not old or not base.flags.writeable:
         msg = f"tensor {name!r} cannot be changed in place: it is read-only, or of another byte order"
         raise DeltaError(msg)
     if not change.pieces:
-        return
-    if base.flags.c_contiguous:
-        moved(change, base, base)
+        base_of(change, base, name)
+    elif base.flags.c_contiguous:
+        values = as_bytes(base)
+        sums = renewed(change, values, values, wanted)
         try:
-            check_result(change, base, name)
+            check_sums(change, sums, wanted, name)
         except DeltaError:
-            moved(change.inverse(), base, base)
+            put_back(change, base)
             raise
     else:
         base[...] = _new_version(change, base, name)
+
+
+def put_back(change: Change, base: Array) -> None:
+    """Moves an array back, whatever it was: steps and their inverses cancel out for all bits."""
+    if base.flags.c_contiguous:
+        values = as_bytes(base)
+        renewed(change.inverse(), values, values, NOTHING)
+    else:
+        base[...] = moved(change.inverse(), base)
 
 
 def _new(whole: Whole, name: str) -> Array:
@@ -115,7 +161,7 @@ def _new(whole: Whole, name: str) -> Array:
 
 
 def _check_whole(whole: Whole, old: object, name: str) -> None:
-    found = None if old is None else checksum(checked(old, name))
+    found = None if old is None else digest(checked(old, name))
     if found != whole.old_sum:
         raise refuse(name, str(found), str(whole.old_sum), None if found is None else whole.new_sum)
 
@@ -132,23 +178,27 @@ def check_names(parts: Parts, names: set[str]) -> None:
         raise DeltaError(msg)
 
 
-def _to_mapping(parts: Parts, old: Mapping[str, object], in_place: bool) -> Mapping[str, object]:
+def _to_mapping(parts: Parts, old: Mapping[str, object], in_place: bool, verify: Verify) -> Mapping[str, object]:
     check_names(parts, set(old))
-    bases = {name: base_of(c, old[name], name) for name, c in parts.changes.items()}
+    bases = {name: fitting(c, old[name], name) for name, c in parts.changes.items()}
     for name, whole in parts.wholes.items():
         if whole.old_sum is not None:
             _check_whole(whole, old[name], name)
     news = {name: _new(w, name) for name, w in parts.wholes.items() if w.new_sum is not None}
     if in_place:
-        return _mapping_in_place(parts, old, bases, news)
+        return _mapping_in_place(parts, old, bases, news, verify)
     made: dict[str, object] = {}
     for name, change in parts.changes.items():
-        made[name] = _new_version(change, bases[name], name) if change.pieces else old[name]
+        if change.pieces:
+            made[name] = _new_version(change, bases[name], name)
+        else:
+            base_of(change, bases[name], name)
+            made[name] = old[name]
     return made | {name: np.array(a) for name, a in news.items()}
 
 
 def _mapping_in_place(
-    parts: Parts, old: Mapping[str, object], bases: dict[str, Array], news: dict[str, Array]
+    parts: Parts, old: Mapping[str, object], bases: dict[str, Array], news: dict[str, Array], verify: Verify
 ) -> Mapping[str, object]:
     if parts.wholes and not isinstance(old, MutableMapping):
         msg = "tensors come or go, and the mapping cannot be changed"
@@ -156,11 +206,12 @@ def _mapping_in_place(
     done: list[str] = []
     try:
         for name, change in parts.changes.items():
-            _in_place(change, old[name], bases[name], name)
-            done.append(name)
+            if change.pieces or verify == "whole":
+                _in_place(change, old[name], bases[name], name, verify)
+                done.append(name)
     except BaseException:
         for name in done:
-            moved(parts.changes[name].inverse(), bases[name], bases[name])
+            put_back(parts.changes[name], bases[name])
         raise
     if isinstance(old, MutableMapping):
         for name, whole in parts.wholes.items():

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparsefmt.base import dtypes
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import pieces
+from sparsefmt.delta.grid import is_float, part_dtype, spans
 from sparsefmt.delta.pieces import Piece
+from sparsefmt.delta.sums import Sums, rows_of
 from sparsefmt.io.dtypes import PASSED
-from sparsefmt.kernels.checksum import Checksum
+from sparsefmt.kernels.checksum import as_bytes
+from sparsefmt.kernels.delta import ALL, NOTHING
 
 DTYPES: dict[str, Dtype] = {**dtypes.DTYPES, **{dtype.name: dtype for dtype in PASSED.values()}}
 """Every dtype that a tensor can have, by name."""
@@ -22,8 +26,9 @@ DTYPES: dict[str, Dtype] = {**dtypes.DTYPES, **{dtype.name: dtype for dtype in P
 class Change:
     """A tensor of one shape and dtype in both versions, and the steps from the old bits to the new.
 
-    `old` and `new` are the checksums (XXH3-128, 32 hexadecimal digits) of its bytes; equal where nothing changed, and
-    then there are no `pieces`, of which only those with steps are here, in order.
+    `old` and `new` are the checksums of its bytes (see `sums.digest`); equal where nothing changed, and then there are
+    no `pieces`, of which only those with steps are here, in order. `marks` are those of the items that differ, before
+    and after; None where they are not known, as after `then`.
     """
 
     dtype: str
@@ -31,11 +36,12 @@ class Change:
     old: str
     new: str
     pieces: tuple[Piece, ...] = ()
+    marks: tuple[str, str] | None = None
 
     @property
     def itemsize(self) -> int:
         """Bytes of a step."""
-        return pieces.part_dtype(DTYPES[self.dtype]).itemsize
+        return part_dtype(DTYPES[self.dtype]).itemsize
 
     @property
     def count(self) -> int:
@@ -55,7 +61,8 @@ class Change:
     def inverse(self) -> "Change":
         """The way back."""
         back = tuple(replace(p, steps=pieces.inverse(p.steps)) for p in self.pieces)
-        return replace(self, old=self.new, new=self.old, pieces=back)
+        marks = None if self.marks is None else self.marks[::-1]
+        return replace(self, old=self.new, new=self.old, pieces=back, marks=marks)
 
     def then(self, other: "Change") -> "Change":
         """This, then `other`, whose old version is the new one of this."""
@@ -67,7 +74,8 @@ class Change:
             one = a or b
             if steps is not None and one is not None:
                 found.append(replace(one, steps=steps))
-        return Change(self.dtype, self.shape, self.old, other.new, tuple(found))
+        marks = other.marks if not self.pieces else self.marks if not other.pieces else None
+        return Change(self.dtype, self.shape, self.old, other.new, tuple(found), marks)
 
 
 def _nonzero(piece: Piece) -> int:
@@ -118,28 +126,52 @@ def checked(value: object, name: str) -> Array:
 
 def compared(old: Array, new: Array) -> Change:
     """The change between arrays of one shape and dtype; reads each once."""
-    dtype = old.dtype
-    before, after = np.ascontiguousarray(old), np.ascontiguousarray(new)
-    a, b, floats = pieces.bits(before), pieces.bits(after), pieces.is_float(dtype)
-    sums, found = (Checksum(), Checksum()), []
-    for at, (start, stop) in enumerate(pieces.spans(len(a), a.itemsize)):
-        both = a[start:stop], b[start:stop]
-        for total, part in zip(sums, both, strict=True):
-            total.update(part)
-        steps = pieces.difference(*both, floats)
-        if steps is not None:
+    dtype, itemsize = old.dtype, part_dtype(old.dtype).itemsize
+    a, b, floats = as_bytes(old), as_bytes(new), is_float(old.dtype)
+    sums, found = Sums(), []
+    for at, (start, stop) in enumerate(spans(len(a) // itemsize, itemsize)):
+        part = slice(start * itemsize, stop * itemsize)
+        steps, rows = pieces.difference(a[part], b[part], itemsize, floats)
+        if steps is None:
+            sums.same(rows[:, :2])
+        else:
+            sums.add(rows)
             found.append(Piece(at, start, stop - start, steps))
-    return Change(dtype.name, old.shape, sums[0].hexdigest(), sums[1].hexdigest(), tuple(found))
+    return Change(dtype.name, old.shape, *sums.whole, tuple(found), sums.marks)
 
 
-def moved(change: Change, base: Array, out: Array | None = None) -> Array:
-    """The new version of `base`, in `out` (contiguous, may be `base` itself) or a new array."""
-    made = np.array(base, order="C", copy=True) if out is None else out
-    if out is not None and out is not base:
-        out[...] = base
-    values, floats = pieces.bits(made), pieces.is_float(made.dtype)
-    for p in change.pieces:
-        pieces.move(p.steps, floats, values[p.start : p.start + p.count])
+def renewed(change: Change, base: Array, out: Array, wanted: int = ALL) -> Sums:
+    """Makes `out` the new version of `base`; both are the flat bytes of the tensor, and may be the same.
+
+    Returns:
+        The checksums that were taken on the way, as far as they are `wanted`: NOTHING, MOVED or ALL.
+    """
+    width, floats, sums = change.itemsize, is_float(named(change.dtype)), Sums()
+    steps, done = {p.at: p for p in change.pieces}, list[Piece]()
+    try:
+        for at, (start, stop) in enumerate(spans(change.count, width)):
+            part = slice(start * width, stop * width)
+            if at in steps:
+                anchor = pieces.NO_BYTES if base is out else base[part]
+                sums.add(pieces.move(steps[at].steps, floats, out[part], anchor, wanted))
+                done.append(steps[at])
+                continue
+            if base is not out:
+                out[part] = base[part]
+            if wanted == ALL:
+                sums.same(rows_of(base[part], width))
+    except BaseException:
+        if base is out:  # interrupted
+            for p in done:
+                pieces.move(pieces.inverse(p.steps), floats, out[p.start * width : (p.start + p.count) * width])
+        raise
+    return sums
+
+
+def moved(change: Change, base: Array) -> Array:
+    """The new version of `base`, a checked array, in a new one."""
+    made = empty(base.shape, base.dtype, "the new version")
+    renewed(change, as_bytes(base), as_bytes(made), NOTHING)
     return made
 
 

@@ -11,7 +11,7 @@ from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, compare
 from sparsefmt.delta.disk import Arrays, is_path, opened
 from sparsefmt.delta.model import Delta, Level
 from sparsefmt.delta.rewrite import Progress
-from sparsefmt.kernels.checksum import checksum
+from sparsefmt.delta.sums import digest
 
 
 def diff(
@@ -87,7 +87,7 @@ def _same_kind(old: object, new: object, name: str) -> bool:
 def _one(old: Array | None, new: Array | None, reversible: bool, alike: bool = True) -> Change | Whole:
     if alike and old is not None and new is not None and (old.dtype, old.shape) == (new.dtype, new.shape):
         return compared(old, new)
-    sums = [None if a is None else checksum(a) for a in (old, new)]
+    sums = [None if a is None else digest(a) for a in (old, new)]
     kept = [
         None if a is None else np.array(a) for a in (old if reversible else None, new)
     ]  # the caller may write to it

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,8 +12,9 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, DeltaError, VersionError
 from sparsefmt.delta.change import Change, Whole, named, shape_of
 from sparsefmt.delta.disk import Layout, checked_layout
+from sparsefmt.delta.grid import BYTES, grid, spans
 from sparsefmt.delta.model import LEVELS, Delta, Level
-from sparsefmt.delta.pieces import BYTES, Piece, grid, spans
+from sparsefmt.delta.pieces import Piece
 from sparsefmt.delta.planes import flat, piece
 from sparsefmt.delta.units import CODERS, Heading, compressed, decompressed, grouped
 from sparsefmt.io import load, save
@@ -31,11 +33,18 @@ def write(path: str | os.PathLike[str], delta: Delta) -> None:
     head, tensors = _head(delta), _wholes(delta)
     pieces = [(name, c, p) for name, c in delta.changes.items() for p in c.pieces]
     if delta.level == "store":
-        head["tensors"] = [[*_named(n, c), c.old, c.new, [p.at for p in c.pieces]] for n, c in delta.changes.items()]
+        head["tensors"] = [
+            [*_named(n, c), c.old, c.new, c.marks, [p.at for p in c.pieces]] for n, c in delta.changes.items()
+        ]
         tensors |= {f"steps.{p.at}.{name}": p.steps for name, _, p in pieces}
     else:
-        head["tensors"] = [[*_named(n, c), [[p.at, _slots(p)] for p in c.pieces]] for n, c in delta.changes.items()]
+        head["tensors"] = [
+            [*_named(n, c), c.marks is not None, [[p.at, _slots(p)] for p in c.pieces]]
+            for n, c in delta.changes.items()
+        ]
         digests = "".join(c.old + c.new for c in delta.changes.values())
+        marks = "".join("".join(c.marks or ()) for c in delta.changes.values())
+        tensors["marks"] = np.frombuffer(bytes.fromhex(marks), np.uint8).reshape(-1, 2, _DIGEST // 2)
         tensors["digests"] = np.frombuffer(bytes.fromhex(digests), np.uint8).reshape(-1, 2, _DIGEST)
         units, head["units"] = _units(delta.level, [p for _, _, p in pieces])
         tensors["units"] = np.frombuffer(units, np.uint8)
@@ -149,8 +158,9 @@ def _whole(tensors: Mapping[str, Any], name: str, old: str, new: str, has_old: b
 
 def _stored(tensors: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Change]:
     found = {}
-    for name, dtype, shape, old, new, which in head["tensors"]:
-        blank = Change(named(dtype).name, shape_of(shape), str(old), str(new))
+    for name, dtype, shape, old, new, marks, which in head["tensors"]:
+        seen = None if marks is None else (str(marks[0]), str(marks[1]))
+        blank = Change(named(dtype).name, shape_of(shape), str(old), str(new), marks=seen)
         places = list(spans(blank.count, blank.itemsize))
         made = []
         for at in which:
@@ -164,15 +174,18 @@ def _stored(tensors: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Ch
         if list(which) != sorted(set(which)):
             msg = f"tensor {name!r}: pieces {which} are out of order"
             raise DeltaError(msg)
-        found[name] = Change(blank.dtype, blank.shape, blank.old, blank.new, tuple(made))
+        found[name] = replace(blank, pieces=tuple(made))
     return found
 
 
 def _coded(tensors: Mapping[str, Any], head: Mapping[str, Any], level: str) -> dict[str, Change]:
     digests, blanks, heads = tensors["digests"], dict[str, Change](), list[tuple[str, Heading]]()
-    for i, (name, dtype, shape, which) in enumerate(head["tensors"]):
+    marks = iter(tensors["marks"])
+    for i, (name, dtype, shape, marked, which) in enumerate(head["tensors"]):
         old, new = (digests[i, k].tobytes().hex() for k in (0, 1))
-        blank = blanks[name] = Change(named(dtype).name, shape_of(shape), old, new)
+        before, after = (m.tobytes().hex() for m in next(marks, ())) if marked else ("", "")
+        seen = (before, after) if marked else None
+        blank = blanks[name] = Change(named(dtype).name, shape_of(shape), old, new, marks=seen)
         places = list(spans(blank.count, blank.itemsize))
         for at, slots in which:
             start, stop = places[at]
@@ -183,7 +196,7 @@ def _coded(tensors: Mapping[str, Any], head: Mapping[str, Any], level: str) -> d
     made: dict[str, list[Piece]] = {name: [] for name in blanks}
     for name, p in _pieces(tensors["units"].tobytes(), head["units"], heads, level):
         made[name].append(p)
-    return {n: Change(c.dtype, c.shape, c.old, c.new, tuple(made[n])) for n, c in blanks.items()}
+    return {n: replace(c, pieces=tuple(made[n])) for n, c in blanks.items()}
 
 
 def _pieces(

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from mmap import mmap
 from pathlib import Path
 
@@ -17,16 +16,18 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import check_names
-from sparsefmt.delta.change import Change, Parts, named
+from sparsefmt.delta.apply import Verify, check_names, check_sums, refuse, sums_for
+from sparsefmt.delta.change import Change, Parts, renewed
 from sparsefmt.delta.disk import Arrays, opened
-from sparsefmt.delta.planes import gaps_between, places_of
-from sparsefmt.delta.rewrite import Progress, check_base
+from sparsefmt.delta.pieces import row_marks, taken
+from sparsefmt.delta.rewrite import Progress, check_base, check_kind
+from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
-from sparsefmt.kernels.checksum import Checksum, checksum
-from sparsefmt.kernels.gap import gap_bytes
+from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
+from sparsefmt.kernels.delta import ALL, MOVED
+from sparsefmt.kernels.gap_items import gaps_put
 
-MAGIC = b"sparsefmt undo 1\n"
+MAGIC = b"sparsefmt undo 2\n"
 _END = 16
 
 
@@ -36,7 +37,9 @@ def journal_of(path: str | os.PathLike[str]) -> Path:
     return where / ".sparsefmt-undo" if where.is_dir() else where.parent / f".{where.name}.sparsefmt-undo"
 
 
-def change_in_place(parts: Parts, path: str | os.PathLike[str], progress: Progress) -> Path:
+def change_in_place(
+    parts: Parts, path: str | os.PathLike[str], progress: Progress, verify: Verify = "whole", durable: bool = True
+) -> Path:
     """Turns the files of a checkpoint into the new version.
 
     Raises:
@@ -51,33 +54,39 @@ def change_in_place(parts: Parts, path: str | os.PathLike[str], progress: Progre
         raise DeltaError(msg)
     with opened(where) as base:
         check_names(parts, set(base))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda name: check_base(parts.changes[name], base[name], name), parts.changes))
-        moved = {name: c for name, c in parts.changes.items() if c.pieces}
-        if not moved:
+        for name, change in parts.changes.items():
+            check_kind(change, base[name], name)
+            if sums_for(change, verify) == ALL:
+                check_base(change, base[name], name)
+        changed = {name: c for name, c in parts.changes.items() if c.pieces}
+        if not changed:
             return where
         try:
-            _write_journal(journal, moved, base)
+            _write_journal(journal, changed, base, durable)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 journal.unlink()
             raise
-        offsets = {name: base.files[base.where[name]].stored[name].start for name in moved}
-        homes = {name: base.files[base.where[name]].path for name in moved}
+        offsets = {name: base.files[base.where[name]].stored[name].start for name in changed}
+        homes = {name: base.files[base.where[name]].path for name in changed}
         with contextlib.suppress(DeltaError):
             base.model.check()
     try:
-        _move(moved, homes, offsets, progress)
+        _move(changed, homes, offsets, progress, durable)
     except BaseException:
         recover(where)
         raise
     journal.unlink()
-    sync_folder(journal.parent)
+    if durable:
+        sync_folder(journal.parent)
     return where
 
 
-def _write_journal(journal: Path, moved: dict[str, Change], base: Arrays) -> None:
-    """Everything that will be overwritten: for each piece a line of JSON, gaps between items, old items."""
+def _write_journal(journal: Path, changed: dict[str, Change], base: Arrays, durable: bool) -> None:
+    """Everything that will be overwritten: for each piece a line of JSON, offsets of rows, gaps, old items.
+
+    Where the whole base was not compared, the marks of these items are, before anything changes.
+    """
     total = Checksum()
     with open(journal, "xb") as file:
 
@@ -86,66 +95,63 @@ def _write_journal(journal: Path, moved: dict[str, Change], base: Arrays) -> Non
             total.update(data)
 
         put(MAGIC)
-        for name, change in moved.items():
-            a = base[name]
-            values, home = pieces.bits(a), base.files[base.where[name]]
+        for name, change in changed.items():
+            data, home, marks = as_bytes(base[name]), base.files[base.where[name]], list[Array]()
             for p in change.pieces:
-                where = pieces.places(pieces.as_gaps(p.steps)[0])
-                gaps = gap_bytes(gaps_between(where)).tobytes()
-                old = values[p.start : p.start + p.count][where].tobytes()
+                gap = pieces.as_gaps(p.steps)[0]
+                start, stop = (n * change.itemsize for n in (p.start, p.start + p.count))
+                old = taken(gap, data[start:stop], change.itemsize)
+                marks.append(row_marks(gap, old))
                 head = {
                     "file": Path(home.path).name,
-                    "offset": home.stored[name].start + p.start * values.itemsize,
-                    "itemsize": values.itemsize,
-                    "gaps": len(gaps),
-                    "items": len(where),
+                    "offset": home.stored[name].start + start,
+                    "bytes": stop - start,
+                    "shape": gap.shape,
+                    "offsets": gap.row_offsets.itemsize,
+                    "gaps": len(gap.gaps),
+                    "items": len(old),
+                    "itemsize": change.itemsize,
                 }
-                put(json.dumps(head).encode() + b"\n" + gaps + old)
+                put(json.dumps(head).encode() + b"\n")
+                for a in (gap.byte_offsets, gap.row_offsets, gap.gaps, old):
+                    put(a.tobytes())
+            if change.marks is not None and (found := mark_of(marks)) != change.marks[0]:
+                raise refuse(name, found, *change.marks)
         put(b"{}\n")
         file.write(bytes.fromhex(total.hexdigest()))
         file.flush()
-        os.fsync(file.fileno())
-    sync_folder(journal.parent)
+        if durable:
+            os.fsync(file.fileno())
+    if durable:
+        sync_folder(journal.parent)
 
 
-def _move(moved: dict[str, Change], homes: dict[str, str], offsets: dict[str, int], progress: Progress) -> None:
+def _move(
+    changed: dict[str, Change], homes: dict[str, str], offsets: dict[str, int], progress: Progress, durable: bool
+) -> None:
     """Changes the mapped files, checks the new versions, and waits for the disk."""
     for home in dict.fromkeys(homes.values()):
-        with open(home, "r+b") as file, mapped(file.fileno()) as data:
-            for name in [n for n in moved if homes[n] == home]:
-                change = moved[name]
+        with open(home, "r+b") as file, mapped(file.fileno(), durable) as data:
+            for name in [n for n in changed if homes[n] == home]:
+                change = changed[name]
                 size = change.count * change.itemsize
                 raw = data[offsets[name] : offsets[name] + size]
-                _move_tensor(change, raw, name)
+                wanted = ALL if change.marks is None else MOVED  # the old version has been compared
+                check_sums(change, renewed(change, raw, raw, wanted), wanted, name)
                 progress(name, size)
             del raw
-        _sync(home)
-
-
-def _move_tensor(change: Change, raw: Array, name: str) -> None:
-    values = raw.view(f"u{change.itemsize}") if raw.ctypes.data % change.itemsize == 0 else None
-    floats = pieces.is_float(named(change.dtype))
-    for p in change.pieces:
-        if values is not None:
-            pieces.move(p.steps, floats, values[p.start : p.start + p.count])
-        else:
-            window = raw[p.start * change.itemsize : (p.start + p.count) * change.itemsize]
-            part = np.array(window).view(f"u{change.itemsize}")
-            pieces.move(p.steps, floats, part)
-            window[...] = part.view(np.uint8)
-    made = checksum(raw)
-    if made != change.new:
-        msg = f"tensor {name!r} became version {made}, the delta promises {change.new}; the delta is damaged"
-        raise DeltaError(msg)
+        if durable:
+            _sync(home)
 
 
 @contextlib.contextmanager
-def mapped(number: int) -> Iterator[Array]:
+def mapped(number: int, durable: bool = True) -> Iterator[Array]:
     """The bytes of an open file, writable, in place."""
     memory = mmap(number, 0)
     try:
         yield np.frombuffer(memory, np.uint8)
-        memory.flush()
+        if durable:
+            memory.flush()
     finally:
         with contextlib.suppress(BufferError):  # views that still live close it when they go
             memory.close()
@@ -189,25 +195,27 @@ def recover(path: str | os.PathLike[str]) -> bool:
 
 
 def _put_back(journal: Path, body: bytes) -> None:
-    touched = set[str]()
-    while True:
-        line, _, body = body.partition(b"\n")
-        head = json.loads(line)
-        if not head:
-            break
-        gaps, old = body[: head["gaps"]], body[head["gaps"] : head["gaps"] + head["items"] * head["itemsize"]]
-        body = body[len(gaps) + len(old) :]
-        where = places_of(gaps, head["items"])
+    touched, at = set[str](), 0
+
+    def take(dtype: str, count: int) -> Array:
+        nonlocal at
+        found = np.frombuffer(body, dtype, count, at).copy()
+        at += found.nbytes
+        return found
+
+    while head := json.loads(body[at : body.index(b"\n", at)]):
+        at = body.index(b"\n", at) + 1
+        rows, cols = head["shape"]
+        byte_offsets, row_offsets = (take(f"i{head['offsets']}", rows + 1) for _ in range(2))
+        gaps, old = take("u1", head["gaps"]), take(f"u{head['itemsize']}", head["items"])
         home = str(journal.parent / Path(head["file"]).name)
-        span = (int(where[-1]) + 1) * head["itemsize"]
         with open(home, "r+b") as file, mapped(file.fileno()) as whole:
-            window = whole[head["offset"] : head["offset"] + span]
-            if len(window) < span:
+            window = whole[head["offset"] : head["offset"] + head["bytes"]]
+            if len(window) < head["bytes"]:
                 msg = f"{home} is shorter than its journal says; {journal} is not of this checkpoint"
                 raise DeltaError(msg)
-            rows = window.reshape(-1, head["itemsize"])
-            rows[where] = np.frombuffer(old, np.uint8).reshape(-1, head["itemsize"])
-            del window, rows, whole
+            gaps_put(gaps, byte_offsets, row_offsets, cols, old, window)
+            del window, whole
         touched.add(home)
     for home in touched:
         _sync(home)

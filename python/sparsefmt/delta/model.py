@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import apply, compose, measure, patch
+from sparsefmt.delta.apply import Verify
 from sparsefmt.delta.change import Change, Parts, Whole
 from sparsefmt.delta.disk import Layout, is_path
 from sparsefmt.delta.journal import change_in_place
@@ -101,16 +102,24 @@ class Delta:
         out: Any = None,  # noqa: ANN401
         in_place: bool = False,
         *,
+        verify: Verify = "whole",
+        durable: bool = True,
         progress: Progress | None = None,
     ) -> Any:  # noqa: ANN401
         """The new version of `old`, bit for bit.
 
         Args:
             old: the version that this leads from: an array, a dict of arrays, or the path of a checkpoint. Its bytes
-                are checked against the checksum in the delta before anything is written.
+                are compared with the checksum in the delta.
             out: for an array: one of its shape and dtype to fill; for a path: where the new checkpoint goes.
             in_place: change `old` itself: an array and the arrays of a dict where they are; the files of a
                 checkpoint with a journal, so that after a crash they are the old version or the new.
+            verify: in place: "whole" compares all bytes of every tensor; "moved" nothing but the items that move,
+                before and after, and reads no other: another version is noticed wherever it differs there, and
+                the delta cannot be applied twice, but damage elsewhere stays unseen. After `compose` and for deltas of
+                other formats "moved" compares the whole.
+            durable: in place, for a path: wait until journal and files have reached the disk. Without, a process that
+                is killed still leaves the old version or the new, a machine that loses its power may not.
             progress: for a path: called with the name and the bytes of each tensor that is done.
 
         Returns:
@@ -123,10 +132,18 @@ class Delta:
             OSError: files cannot be read or written; `old` is as it was.
         """
         if is_path(old):
-            return self._to_files(old, out, in_place, progress)
-        return apply.apply(self.parts, self.kind, old, out, in_place)
+            return self._to_files(old, out, in_place, progress, verify, durable)
+        return apply.apply(self.parts, self.kind, old, out, in_place, verify)
 
-    def _to_files(self, old: Any, out: Any, in_place: bool, progress: Progress | None) -> Path:  # noqa: ANN401
+    def _to_files(
+        self,
+        old: Any,  # noqa: ANN401
+        out: Any,  # noqa: ANN401
+        in_place: bool,
+        progress: Progress | None,
+        verify: Verify,
+        durable: bool,
+    ) -> Path:
         if self.kind == "array":
             msg = f"the delta is of an array, {old} is a path"
             raise DeltaError(msg)
@@ -135,7 +152,7 @@ class Delta:
             raise FormatError(msg)
         told = progress or (lambda name, nbytes: None)
         if in_place:
-            return change_in_place(self.parts, old, told)
+            return change_in_place(self.parts, old, told, verify, durable)
         return rewrite(self.parts, None if self.layouts is None else self.layouts[1], old, out, told)
 
     def invert(self) -> "Delta":

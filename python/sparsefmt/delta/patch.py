@@ -8,7 +8,8 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.apply import base_of
 from sparsefmt.delta.change import ARRAY, Change, Parts, moved
-from sparsefmt.delta.pieces import as_gaps, part_dtype, places
+from sparsefmt.delta.grid import part_dtype
+from sparsefmt.delta.pieces import as_gaps, places
 
 Patch = tuple[str, tuple[int, ...], str, Array, Array]
 

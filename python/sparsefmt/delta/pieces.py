@@ -1,18 +1,21 @@
 """Steps between two arrays, piece by piece: each a packed integer matrix in the smallest exact form."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, Dtype, index_dtype
+from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.kernels.delta import add_gaps, add_steps, delta_gaps, delta_steps, largest_step
+from sparsefmt.delta.grid import grid
+from sparsefmt.kernels.checksum import as_bytes, xxh3_128
+from sparsefmt.kernels.delta import NOTHING, ROW_SUMS, add_gaps, delta_gaps, delta_steps, largest_step
+from sparsefmt.kernels.gap_items import gaps_take
 from sparsefmt.kernels.items import every_bit
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask
@@ -21,42 +24,10 @@ from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.gap import Gap
 from sparsefmt.tensor.sparse import SparseTensor
 
-BYTES = 8 << 20
-"""Of the values that a piece covers."""
-ROW = 1 << 16
-"""Values in a row of a piece at most: rows are what threads share."""
 DENSEST = 8  # a slot in so many values, or more, are fewer bytes as bits than as gaps
 
 _NARROW = tuple((kind, bits) for bits in range(2, 9) if (kind := f"int{bits}") in CODECS)
 """Codecs that hold small integers exactly, and their bits, ascending."""
-
-
-def part_dtype(dtype: Dtype) -> Dtype:
-    """The dtype of the real numbers that a value consists of."""
-    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.name in COMPLEX else dtype
-
-
-def is_float(dtype: Dtype) -> int:
-    """1 if steps follow the order of floats, 0 if they are differences of the bits as integers."""
-    return int(dtype.name in FLOATS or dtype.name in COMPLEX)
-
-
-def bits(a: Array) -> Array:
-    """The items of a contiguous array, complex ones by parts, as flat unsigned integers, in place."""
-    return a.reshape(-1).view(f"u{part_dtype(a.dtype).itemsize}")
-
-
-def spans(count: int, itemsize: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of every piece of `count` items."""
-    per = BYTES // itemsize
-    for start in range(0, count, per):
-        yield start, min(start + per, count)
-
-
-def grid(count: int) -> tuple[int, int]:
-    """The rows and columns that `count` items of a piece are laid out in; the last row may be short."""
-    rows = -(-count // ROW)
-    return rows, -(-count // rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,43 +122,72 @@ def dense_steps(t: SparseTensor) -> Array:
     return found.view(f"u{found.itemsize}")
 
 
-def difference(old: Array, new: Array, floats: int) -> SparseTensor | None:
-    """The steps from `old` to `new`, flat unsigned items of a piece; None where there are none."""
-    count, itemsize = len(old), old.itemsize
+def difference(old: Array, new: Array, itemsize: int, floats: int) -> tuple[SparseTensor | None, Array]:
+    """The steps from `old` to `new`, the flat bytes of a piece, None where there are none; and the sums of its rows."""
+    count = len(old) // itemsize
     rows, cols = grid(count)
-    room = count // DENSEST + 1
+    room, width = count // DENSEST + 1, np.dtype(f"u{itemsize}")
     dtype = index_dtype(rows, cols, count)
-    byte_offsets, row_offsets = empty(rows + 1, dtype, "offsets"), empty(rows + 1, dtype, "offsets")
-    gaps, steps = empty(room + count // 255, np.uint8, "gaps"), empty(room, old.dtype, "steps")
-    total, found = delta_gaps(old, new, floats, cols, byte_offsets, row_offsets, gaps, steps)
+    byte_offsets, row_offsets = np.empty(rows + 1, dtype), np.empty(rows + 1, dtype)
+    sums = np.empty((rows, ROW_SUMS), np.uint64)
+    gaps, steps = np.empty(room + count // 255, np.uint8), np.empty(room, width)  # little of them is ever touched
+    total, found = delta_gaps(old, new, floats, cols, byte_offsets, row_offsets, sums, gaps, steps)
     if not found:
-        return None
+        return None, sums
     if total <= len(gaps) and found <= len(steps):
         gap = Gap(gaps[:total].copy(), byte_offsets, row_offsets, (rows, cols), check=False)
-        return packed(gap, steps[:found].copy(), count)
-    dense = np.zeros(rows * cols, old.dtype)
-    delta_steps(old, new, floats, dense[:count])
+        return packed(gap, steps[:found].copy(), count), sums
+    dense = np.zeros(rows * cols, width)
+    a, b = (np.frombuffer(v.tobytes(), width) if v.ctypes.data % itemsize else v.view(width) for v in (old, new))
+    delta_steps(a, b, floats, dense[:count])
     largest = largest_step(dense)
     kind = smallest(count, found, total, largest, itemsize)
     structure, kept = kind.encode(Matrix(dense.reshape(rows, cols)), every_bit(dense), {"align": 1})
-    return SparseTensor.from_checked(structure, narrow(structure, kept.reshape(-1)), structure.shape)
+    return SparseTensor.from_checked(structure, narrow(structure, kept.reshape(-1)), structure.shape), sums
 
 
-def move(t: SparseTensor, floats: int, values: Array) -> None:
-    """Moves flat unsigned `values` by the steps of their piece, in place.
+NO_BYTES = np.zeros(0, np.uint8)
+
+
+def move(t: SparseTensor, floats: int, values: Array, base: Array = NO_BYTES, wanted: int = NOTHING) -> Array:
+    """Moves `values`, the flat bytes of a piece, by its steps, in place; first they become `base`, if that is given.
+
+    Returns:
+        The sums of the rows, as far as they are `wanted`, see `add_gaps`.
 
     Raises:
         DeltaError: the piece is of another width or shape.
     """
-    rows, cols = grid(len(values))
-    if t.shape != (rows, cols) or t.dtype != np.dtype(f"i{values.itemsize}"):
-        msg = f"a piece of {len(values)} items wants steps of {(rows, cols)} int{8 * values.itemsize}, got {t!r}"
+    itemsize = t.dtype.itemsize
+    count = len(values) // itemsize
+    rows, cols = grid(count)
+    if t.shape != (rows, cols) or t.dtype.kind != "i" or len(values) % itemsize:
+        msg = f"a piece of {len(values)} bytes wants steps of {(rows, cols)}, got {t!r}"
         raise DeltaError(msg)
-    if isinstance(t.structure, (Gap, Csr)):
-        gap, steps = as_gaps(t)
-        add_gaps(gap.gaps, gap.byte_offsets, gap.row_offsets, steps, floats, cols, values)
-    else:
-        add_steps(dense_steps(t).reshape(-1)[: len(values)], floats, values)
+    gap, steps = as_gaps(t)
+    sums = np.zeros((rows, ROW_SUMS), np.uint64)
+    add_gaps(base, gap.gaps, gap.byte_offsets, gap.row_offsets, steps, floats, cols, wanted, sums, values)
+    return sums
+
+
+def taken(gap: Gap, values: Array, itemsize: int) -> Array:
+    """The items of `values`, the flat bytes of a piece, at the places of `gap`, unsigned."""
+    items = np.empty(gap.slots, f"u{itemsize}")
+    gaps_take(gap.gaps, gap.byte_offsets, gap.row_offsets, gap.shape[1], values, items)
+    return items
+
+
+def gap_at(where: Array, count: int) -> Gap:
+    """The gaps that lead to ascending places in a piece of `count` items."""
+    rows, cols = grid(count)
+    indptr = np.searchsorted(where, np.arange(rows + 1) * cols).astype(np.int32)
+    return Gap.from_csr(Csr(indptr, (where % cols).astype(np.int32), (rows, cols), check=False))
+
+
+def row_marks(gap: Gap, items: Array) -> Array:
+    """The low words of the checksums of the items of every row."""
+    ends, data = gap.row_offsets * items.itemsize, as_bytes(items)
+    return np.array([xxh3_128(data[a:b])[1] for a, b in pairwise(ends)], np.uint64)
 
 
 def inverse(t: SparseTensor) -> SparseTensor:
@@ -204,7 +204,6 @@ def total(first: SparseTensor | None, second: SparseTensor | None) -> SparseTens
         msg = f"steps of {first!r} do not add to those of {second!r}"
         raise DeltaError(msg)
     (a, x), (b, y) = as_gaps(first), as_gaps(second)
-    cols = first.shape[1]
     place = np.concatenate([places(a), places(b)])
     where, index = np.unique(place, return_inverse=True)
     steps = np.zeros(len(where), x.dtype)
@@ -214,9 +213,7 @@ def total(first: SparseTensor | None, second: SparseTensor | None) -> SparseTens
     if not kept.any():
         return None
     where, steps = where[kept], steps[kept]
-    indptr = np.searchsorted(where, np.arange(first.shape[0] + 1) * cols).astype(np.int32)
-    gap = Gap.from_csr(Csr(indptr, (where % cols).astype(np.int32), first.structure.shape, check=False))
-    return packed(gap, steps, first.size)
+    return packed(gap_at(where, first.size), steps, first.size)
 
 
 def places(gap: Gap) -> Array:

@@ -11,10 +11,8 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
-from sparsefmt.delta.pieces import Piece, as_gaps, grid, packed, places
+from sparsefmt.delta.pieces import Piece, as_gaps, gap_at, packed, places
 from sparsefmt.kernels.gap import ESCAPE, gap_bytes
-from sparsefmt.structures.csr import Csr
-from sparsefmt.structures.gap import Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +41,13 @@ def piece(f: Flat) -> Piece:
     Raises:
         DeltaError: places do not ascend inside the piece, or a step is 0.
     """
-    rows, cols = grid(f.count)
     if len(f.where) and (int(f.where[-1]) >= f.count or (np.diff(f.where) <= 0).any() or f.where[0] < 0):
         msg = f"steps lie outside a piece of {f.count} items, or are out of order"
         raise DeltaError(msg)
     if not len(f.steps) or not f.steps.all():
         msg = "a piece holds no step, or one that is 0"
         raise DeltaError(msg)
-    indptr = np.searchsorted(f.where, np.arange(rows + 1) * cols).astype(np.int32)
-    csr = Csr(indptr, (f.where % cols).astype(np.int32), (rows, cols), check=False)
-    return Piece(f.at, f.start, f.count, packed(Gap.from_csr(csr), f.steps, f.count))
+    return Piece(f.at, f.start, f.count, packed(gap_at(f.where, f.count), f.steps, f.count))
 
 
 def gaps_between(where: Array) -> Array:

@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import check_names, refuse
+from sparsefmt.delta.apply import check_names, check_sums, refuse
 from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.disk import Arrays, Layout, new_layout, opened
-from sparsefmt.kernels.checksum import Checksum, checksum
+from sparsefmt.delta.grid import is_float, spans
+from sparsefmt.delta.sums import Sums, digest, rows_of
+from sparsefmt.kernels.checksum import as_bytes
+from sparsefmt.kernels.delta import ALL
 
 Progress = Callable[[str, int], None]
 
@@ -79,24 +83,19 @@ def _write(path: Path, shard: Mapping[str, Any], parts: Parts, base: Arrays, pro
 def _stream(writer: ShardWriter, key: str, change: Change, base: Array) -> int:
     """Writes the new version of a tensor piece by piece, and checks the old and the new one on the way."""
     check_kind(change, base, key)
-    values, floats = pieces.bits(np.ascontiguousarray(base)), pieces.is_float(base.dtype)
-    steps, sums = {p.at: p.steps for p in change.pieces}, (Checksum(), Checksum())
-    for at, (start, stop) in enumerate(pieces.spans(len(values), values.itemsize)):
-        part = values[start:stop]
-        sums[0].update(part)
+    width, floats, values = change.itemsize, is_float(base.dtype), as_bytes(base)
+    steps, sums, room = {p.at: p.steps for p in change.pieces}, Sums(), np.empty(0, np.uint8)
+    for at, (start, stop) in enumerate(spans(change.count, width)):
+        part = values[start * width : stop * width]
         if at in steps:
-            part = part.copy()
-            pieces.move(steps[at], floats, part)
-        if steps:
-            sums[1].update(part)
+            room = room if len(room) >= len(part) else empty(len(part), np.uint8, "a piece of a tensor")
+            sums.add(pieces.move(steps[at], floats, room[: len(part)], part, ALL))
+            part = room[: len(part)]
+        else:
+            sums.same(rows_of(part, width))
         writer.write(key, part)
-    found, made = (s.hexdigest() for s in sums)
-    if found != change.old:
-        raise refuse(key, found, change.old, change.new)
-    if steps and made != change.new:
-        msg = f"tensor {key!r} became version {made}, the delta promises {change.new}; the delta is damaged"
-        raise DeltaError(msg)
-    return values.nbytes
+    check_sums(change, sums, ALL, key)
+    return len(values)
 
 
 def check_kind(change: Change, base: Array, key: str) -> None:
@@ -112,6 +111,6 @@ def check_kind(change: Change, base: Array, key: str) -> None:
 def check_base(change: Change, base: Array, key: str) -> None:
     """Raises DeltaError where the array is not the old version."""
     check_kind(change, base, key)
-    found = checksum(base)
+    found = digest(base)
     if found != change.old:
         raise refuse(key, found, change.old, change.new)

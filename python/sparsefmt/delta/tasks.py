@@ -13,19 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
 from sparsefmt.base.errors import DeltaError, FormatError
-from sparsefmt.delta import vectors
+from sparsefmt.delta import placed, vectors
 from sparsefmt.delta.disk import Arrays, opened
+from sparsefmt.delta.placed import Placed
+from sparsefmt.delta.sums import digest
 from sparsefmt.delta.vectors import Exact, Vector
 from sparsefmt.io.atomic import replacing
-from sparsefmt.kernels.checksum import checksum
 
 CACHE_BYTES = 256 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 Key = tuple[tuple[str, float], ...]
-Patch = dict[str, tuple[Array, Array]]
-"""By tensor: flat places, ascending, and the values there."""
+Patch = dict[str, tuple[Placed, ...]]
+"""By tensor: what goes where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class TaskStore(Mapping[str, Array]):
     def _remember(self) -> None:
         """Checks the base against what the store was made for; writes that down the first time."""
         note = self._folder / "base.json"
-        now = {name: checksum(self._base[name]) for name in self._base}
+        now = {name: digest(self._base[name]) for name in self._base}
         if note.exists():
             found = json.loads(note.read_text())
             changed = sorted(n for n in found["tensors"].keys() | now.keys() if found["tensors"].get(n) != now.get(n))
@@ -296,29 +298,27 @@ class TaskStore(Mapping[str, Array]):
     def _merged(self, key: Key) -> Patch:
         found = {name: self._vector(name) for name, _ in key}
         if len(key) == 1 and key[0][1] == 1 and isinstance(only := found[key[0][0]], Exact):
-            return {tensor: only.values(tensor, self._base[tensor]) for tensor in only.names}
+            changes = only.delta.changes
+            return {name: tuple(placed.of_change(changes[name], self._base[name])) for name in only.names}
         patch: Patch = {}
         for tensor in dict.fromkeys(t for v in found.values() for t in v.names):
             parts = [(found[n], weight) for n, weight in key if tensor in found[n].names]
-            patch[tensor] = _summed(tensor, self._base[tensor], parts)
+            base = self._base[tensor]
+            patch[tensor] = tuple(placed.of_places(*_summed(tensor, base, parts), base))
         return patch
 
     def _switch(self, key: Key, patch: Patch) -> None:
         for tensor in dict.fromkeys([*self._current, *patch]):
-            base = self._base[tensor]
             weight = self._weights.get(tensor)
             if weight is None:
-                weight = self._weights[tensor] = Weight(np.array(base, order="C"))
+                base = self._base[tensor]
+                weight = self._weights[tensor] = Weight(empty(base.shape, base.dtype, f"tensor {tensor!r}"))
+                weight.array[...] = base
             with weight.turn:
                 while weight.readers:
                     weight.turn.wait()
-                flat = weight.array.reshape(-1)
-                if tensor in self._current:
-                    where = self._current[tensor][0]
-                    flat[where] = base.reshape(-1)[where]
-                if tensor in patch:
-                    where, values = patch[tensor]
-                    flat[where] = values
+                placed.put(self._current.get(tensor, ()), weight.array, back=True)
+                placed.put(patch.get(tensor, ()), weight.array, back=False)
         self._active, self._current = key, patch
 
 
@@ -332,7 +332,7 @@ def _key(tasks: str | Mapping[str, float]) -> Key:
 
 
 def _nbytes(patch: Patch) -> int:
-    return sum(where.nbytes + values.nbytes for where, values in patch.values())
+    return sum(part.nbytes for parts in patch.values() for part in parts)
 
 
 def _summed(name: str, base: Array, parts: list[tuple[Vector, float]]) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ from sparsefmt.delta.files import KEY as DELTA_KEY
 from sparsefmt.delta.files import read, write
 from sparsefmt.delta.model import Delta
 from sparsefmt.delta.pieces import as_gaps, places
+from sparsefmt.delta.sums import digest
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
 from sparsefmt.kernels.checksum import checksum
@@ -129,7 +130,7 @@ def make(
         else:
             trimmed = tau if density is None else magnitude(tau, density)
             tensors[name] = encode(trimmed, fmt or "gap")
-        sums[name] = checksum(checked(base[name], name))
+        sums[name] = digest(checked(base[name], name))
     return Lossy(tensors, sums, None if dare is None else seed, 1.0 if dare is None else dare)
 
 

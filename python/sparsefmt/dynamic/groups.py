@@ -8,6 +8,7 @@ from sparsefmt.base.errors import CodecError, FormatError, PatternError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.kernels.nm_update import nm_update
 from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor.layout import refuse
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 _ALL = np.empty((0, 0), np.uint8)
@@ -39,6 +40,7 @@ class LivePacked:
 
     def __init__(self, t: SparseTensor) -> None:
         t = as_tensor(t)
+        refuse(t, "updating groups in place")
         s = t.structure
         if not isinstance(s, Nm):
             msg = f"want a tensor in nmN:M, got {t.format}"

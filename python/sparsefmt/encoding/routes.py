@@ -51,7 +51,7 @@ def route(source: Structure, target: type[Structure], params: Params, itemsize: 
 
 
 def own_params(s: Structure) -> Params:
-    """The parameters of a structure in the form that `Structure.parse` gives."""
+    """The parameters of a structure in the form that `Structure.parse` returns."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in s.params().items()}
 
 

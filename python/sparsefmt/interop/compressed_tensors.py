@@ -13,15 +13,14 @@ from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import pack_words, unpack_stream, unpack_words, word_array
-from sparsefmt.interop.layouts24 import NIBBLES, from_nibbles24
+from sparsefmt.interop.layouts24 import packed_pairs, pair_table
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.sparse import SparseTensor
 
-# The nibble of positions that NVIDIA and `from_nibbles24` use, by the mask of four bits that is stored here.
-_MASKS = (0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100)
-_NIBBLE_OF_MASK = np.zeros(16, np.uint8)
-_NIBBLE_OF_MASK[list(_MASKS)] = NIBBLES
-_MASK_OF_CODE = np.array([*_MASKS, 0, 0], np.uint8)
+_MASKS = (0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100)  # by code of nm2:4
+_CODE_OF_MASK = np.full(16, 255, np.uint8)
+_CODE_OF_MASK[list(_MASKS)] = np.arange(6)
+_PAIRS = pair_table(_CODE_OF_MASK)
 
 
 def stored_shape(shape: Array) -> tuple[int, int]:
@@ -76,18 +75,22 @@ def from_sparse24_bitmask(compressed: Array, bitmask: Array, shape: Array) -> Sp
     if compressed.shape != (rows, cols // 2):
         msg = f"compressed: want shape {(rows, cols // 2)}, got {compressed.shape}"
         raise FormatError(msg)
-    masks = np.stack([bits & np.uint8(15), bits >> np.uint8(4)], axis=2).reshape(rows, -1)
-    if masks[:, cols // 4 :].any():
-        msg = f"bitmask: a bit is set at or beyond column {cols}"
+    if cols % 8:
+        if (bits[:, -1] >> np.uint8(4)).any():
+            msg = f"bitmask: a bit is set at or beyond column {cols}"
+            raise FormatError(msg)
+        bits = np.array(bits)
+        bits[:, -1] |= np.uint8(_MASKS[0] << 4)  # whose code is 0, as padding has it
+    six = np.take(_PAIRS, bits)
+    if (six == 255).any():
+        row, byte = (int(i) for i in np.argwhere(six == 255)[0])
+        halves = [int(bits[row, byte]) & 15, int(bits[row, byte]) >> 4]
+        half = 0 if halves[0].bit_count() != 2 else 1
+        low, count = 8 * byte + 4 * half, halves[half].bit_count()
+        msg = f"bitmask: row {row}, columns {low}..{low + 3} have {count} bits set, want 2"
         raise FormatError(msg)
-    nibbles = _NIBBLE_OF_MASK[masks]
-    if not (nibbles[:, : cols // 4] != 0).all():
-        row, group = (int(i) for i in np.argwhere(nibbles[:, : cols // 4] == 0)[0])
-        count = int(masks[row, group]).bit_count()
-        msg = f"bitmask: row {row}, columns {4 * group}..{4 * group + 3} have {count} bits set, want 2"
-        raise FormatError(msg)
-    pairs = nibbles[:, 0::2] | (nibbles[:, 1::2] << np.uint8(4))
-    return from_nibbles24(compressed, np.ascontiguousarray(pairs[:, : -(-cols // 8)]), cols)
+    structure = packed_pairs(six, (rows, cols))
+    return SparseTensor(structure, Raw(plain(compressed, compressed.dtype)), (rows, cols))
 
 
 def to_sparse24_bitmask(t: SparseTensor) -> tuple[Array, Array, Array]:
@@ -241,16 +244,20 @@ def from_pack_quantized(
         raise FormatError(msg)
     if across_words is None:
         across_words = 32 % bits != 0 and words.shape[1] == -(-cols * bits // 32) != -(-cols // (32 // bits))
-    codes = (unpack_stream if across_words else unpack_words)(words, bits, cols)
+    unpack = unpack_stream if across_words else unpack_words
     scale, group = scale_grid(scale, (rows, cols))
     point = None
     if zero_point is not None:
         turned = np.ascontiguousarray(word_array("weight_zero_point", zero_point).T)
-        point = (unpack_stream if across_words else unpack_words)(turned, bits, rows).T
+        point = unpack(turned, bits, rows).T
         if point.shape != scale.shape:
             msg = f"weight_zero_point: {zero_point.shape} holds points of shape {point.shape}, the scales {scale.shape}"
             raise FormatError(msg)
-    return integer_grid.ordered(Grid(codes, bits, scale, point, group, scale.dtype if dtype is None else dtype), g_idx)
+    grid = Grid(words, bits, scale, point, group, scale.dtype if dtype is None else dtype)
+    direct = integer_grid.words_as_codes(words, cols, grid) if g_idx is None else None
+    if direct is not None:
+        return direct, ""
+    return integer_grid.ordered(grid._replace(codes=unpack(words, bits, cols)), g_idx)
 
 
 def from_int_quantized(

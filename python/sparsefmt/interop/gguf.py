@@ -14,8 +14,8 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import CorruptFileError, FormatError, VersionError
-from sparsefmt.base.matrix import blocks
 from sparsefmt.interop import integer_grid
+from sparsefmt.interop.chunks import in_chunks
 from sparsefmt.interop.gguf_blocks import BLOCKS, BlockType, nibbles
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.tensor.sparse import SparseTensor
@@ -226,9 +226,12 @@ def read_tensor(data: Array, stored: Stored, low: int = 0, high: int | None = No
 
 def _values(packed: Array, block: BlockType, shape: tuple[int, ...]) -> Array:
     out = empty((len(packed), block.elements), np.dtype(np.float32), "the values of a GGUF tensor")
-    with np.errstate(over="ignore", invalid="ignore"):
-        for low, high in blocks(len(packed), 4 * block.elements, 1, _BLOCK_BYTES):
+
+    def decode(low: int, high: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
             out[low:high] = block.decode(packed[low:high])
+
+    in_chunks(len(packed), max(_BLOCK_BYTES // (4 * block.elements), 1), decode)
     return out.reshape(shape)
 
 

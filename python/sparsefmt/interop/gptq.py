@@ -2,13 +2,16 @@
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
+from sparsefmt.interop.chunks import in_chunks
 from sparsefmt.interop.integer_grid import Grid
-from sparsefmt.interop.integer_words import unpack_stream, unpack_words, word_array
+from sparsefmt.interop.integer_words import unpack_stream, word_array
 from sparsefmt.tensor.sparse import SparseTensor
 
+_CHUNK = 1 << 15  # words that are unpacked together
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where output i of 8 stands in a word, low nibble first
 
 
@@ -56,10 +59,15 @@ def from_gptq(
         msg = f"qweight: want (inputs * {bits} / 32, {outputs}), got {words.shape}"
         raise FormatError(msg)
     inputs = words.shape[0] * 32 // bits
-    codes = unpack_stream(np.ascontiguousarray(words.T), bits, inputs)
     zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
-    point = zeros.T.astype(np.int32) + int(zeros_minus_one)
-    return _value(codes, scales, np.ascontiguousarray(point), g_idx, bits, dtype)
+    point = np.ascontiguousarray(zeros.T.astype(np.int32) + int(zeros_minus_one))
+    turned = np.ascontiguousarray(words.T)
+    grid = _grid(turned, inputs, scales, point, bits, dtype)
+    if integer_grid.is_in_order(grid, inputs, g_idx):
+        direct = integer_grid.words_as_codes(turned, inputs, grid)
+        if direct is not None:
+            return direct, ""
+    return integer_grid.ordered(grid._replace(codes=unpack_stream(turned, bits, inputs)), g_idx)
 
 
 def from_awq(
@@ -91,13 +99,21 @@ def from_awq(
         msg = f"qweight: want (inputs, {outputs} / 8), got {words.shape}"
         raise FormatError(msg)
     zeros = word_array("qzeros", qzeros, (groups, outputs // 8))
-    codes, point = (_awq_columns(unpack_words(a, 4, outputs)) for a in (words, zeros))
-    return _value(np.ascontiguousarray(codes.T), scales, np.ascontiguousarray(point.T.astype(np.int32)), None, 4, dtype)
+    codes, point = (_awq_rows(a) for a in (words, zeros))
+    return integer_grid.value(_grid(codes, codes.shape[1], scales, point.astype(np.int32), 4, dtype))
 
 
-def _awq_columns(codes: Array) -> Array:
-    """Nibbles in the order of the outputs."""
-    return codes.reshape(len(codes), codes.shape[1] // 8, 8)[:, :, list(_AWQ_ORDER)].reshape(codes.shape)
+def _awq_rows(words: Array) -> Array:
+    """(outputs, inputs): the nibbles of words (inputs, outputs / 8), in the order of the outputs."""
+    turned = np.ascontiguousarray(words.T)
+    out = empty((turned.shape[0], 8, turned.shape[1]), np.uint8, "codes")
+
+    def unpack(low: int, high: int) -> None:
+        for i, place in enumerate(_AWQ_ORDER):
+            out[low:high, i] = (turned[low:high] >> np.uint32(4 * place)) & np.uint32(15)
+
+    in_chunks(len(turned), max(_CHUNK // max(turned.shape[1], 1), 1), unpack)
+    return out.reshape(8 * turned.shape[0], turned.shape[1])
 
 
 def _scales_shape(scales: Array) -> tuple[int, int]:
@@ -108,15 +124,12 @@ def _scales_shape(scales: Array) -> tuple[int, int]:
     return groups, outputs
 
 
-def _value(
-    codes: Array, scales: Array, point: Array, g_idx: Array | None, bits: int, dtype: Dtype | None
-) -> tuple[SparseTensor | Array, str]:
-    """Codes (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
-    (groups, _), inputs = scales.shape, codes.shape[1]
+def _grid(codes: Array, inputs: int, scales: Array, point: Array, bits: int, dtype: Dtype | None) -> Grid:
+    """Codes of (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
+    groups = len(scales)
     group = -(-inputs // groups)
     if not group or -(-inputs // group) != groups:
         msg = f"scales: {groups} groups do not divide {inputs} inputs"
         raise FormatError(msg)
     scale = np.ascontiguousarray(scales.T)
-    grid = Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype if dtype is None else dtype)
-    return integer_grid.ordered(grid, g_idx)
+    return Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype if dtype is None else dtype)

@@ -4,13 +4,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
+from sparsefmt.interop.chunks import in_chunks
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.sparse import SparseTensor
+
+_CHUNK = 1 << 17  # elements that are decoded together
 
 
 class Grid(NamedTuple):
@@ -54,20 +58,26 @@ def obstacle(grid: Grid) -> str:
     return ""
 
 
-def packed(structure: Structure, grid: Grid) -> SparseTensor:
+def packed(structure: Structure, grid: Grid, *, stream: bool = False) -> SparseTensor:
     """The tensor with these codes; `obstacle(grid)` must be empty.
+
+    `stream`: the codes of the grid are bytes (rows, row bytes) of 4 or 8 bits a code, low bits first, without gaps.
 
     Raises:
         FormatError: the grid does not fit the structure.
     """
     scale = grid.scale if grid.scale.dtype in (np.float16, np.float32) else single(grid.scale)
     kind = CODECS[f"int{grid.bits}"]
-    if grid.zero_point is None:
-        twos = grid.codes ^ np.uint8(1 << (grid.bits - 1))  # offset binary to two's complement
-        arrays = {"codes": _stream(twos, grid.bits, np.int8), "scale": scale}
+    middle, whole = (1 << (grid.bits - 1), np.int8) if grid.zero_point is None else (0, np.uint8)
+    if stream:
+        flips = np.uint8(middle | middle << 4 if grid.bits == 4 else middle)
+        codes = (grid.codes.reshape(-1) ^ flips).reshape(structure.shape if grid.bits == 8 else -1)
+        arrays = {"codes": codes.view(whole) if grid.bits == 8 else codes, "scale": scale}
     else:
-        points = grid.zero_point.astype(np.uint8)
-        arrays = {"codes": _stream(grid.codes, grid.bits, np.uint8), "scale": scale, "zero_point": points}
+        twos = grid.codes ^ np.uint8(middle) if middle else grid.codes  # offset binary to two's complement
+        arrays = {"codes": _stream(twos, grid.bits, whole), "scale": scale}
+    if grid.zero_point is not None:
+        arrays["zero_point"] = grid.zero_point.astype(np.uint8)
     params = {"group": {0: "row", -1: "tensor"}.get(grid.group, grid.group)}
     codec: Codec = kind.from_parts({k: np.ascontiguousarray(a) for k, a in arrays.items()}, params, grid.dtype)
     return SparseTensor(structure, codec, structure.shape)
@@ -86,22 +96,32 @@ def _stream(codes: Array, bits: int, whole: type) -> Array:
     return np.packbits(spread.reshape(-1), bitorder="little")
 
 
-def dense_values(grid: Grid) -> Array:
-    """(rows, columns) of the values of codes of a dense matrix: products in float32, rounded once to the dtype."""
+def dense_values(grid: Grid, order: Array | None = None) -> Array:
+    """(rows, columns) of the values of codes of a dense matrix: products in float32, rounded once to the dtype.
+
+    `order` is the group of every column; None: they are in order.
+    """
     rows, cols = grid.codes.shape
     point: Array | int = 1 << (grid.bits - 1) if grid.zero_point is None else grid.zero_point.astype(np.int32)
     spread = {0: cols, -1: cols}.get(grid.group, grid.group)
 
-    def over_columns(a: Array) -> Array:
-        if a.shape[1] * spread < cols:
-            msg = f"scale: {a.shape[1]} groups of {spread} columns do not cover {cols} columns"
-            raise FormatError(msg)
-        return np.broadcast_to(np.repeat(a, spread, axis=1)[:, :cols], (rows, cols))
+    groups = grid.scale.shape[1]
+    if groups * spread < cols:
+        msg = f"scale: {groups} groups of {spread} columns do not cover {cols} columns"
+        raise FormatError(msg)
+    at = np.arange(cols) // max(spread, 1) if order is None else order
+    out = empty((rows, cols), grid.dtype, "the values of integer codes")
+    scale = np.broadcast_to(single(grid.scale), (rows, groups))
 
-    shift = point if isinstance(point, int) else over_columns(point)
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = (grid.codes.astype(np.int32) - shift).astype(np.float32) * over_columns(single(grid.scale))
-        return np.asarray(product.astype(grid.dtype))
+    def decode(low: int, high: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            wide = grid.codes[low:high].astype(np.float32)  # small integers: differences are exact
+            wide -= point if isinstance(point, int) else np.take(point[low:high], at, axis=1).astype(np.float32)
+            wide *= np.take(scale[low:high], at, axis=1)
+            out[low:high] = wide
+
+    in_chunks(rows, max(_CHUNK // max(cols, 1), 1), decode)
+    return out
 
 
 def dense_structure(shape: tuple[int, int]) -> Structure:
@@ -113,6 +133,17 @@ def value(grid: Grid) -> tuple[SparseTensor | Array, str]:
     """A dense matrix of codes as a packed tensor, or as its values with the reason."""
     reason = obstacle(grid)
     return (dense_values(grid), reason) if reason else (packed(dense_structure(grid.codes.shape), grid), "")
+
+
+def words_as_codes(words: Array, cols: int, grid: Grid) -> SparseTensor | None:
+    """The tensor whose codes are the bytes of words (rows, words), as they are; None where they have gaps or obstacles.
+
+    `grid` says all but the codes.
+    """
+    if grid.bits not in (4, 8) or words.shape[1] * 32 != cols * grid.bits or obstacle(grid):
+        return None
+    held = grid._replace(codes=words.view(np.uint8))
+    return packed(dense_structure((len(words), cols)), held, stream=True)
 
 
 def float_dtype(name: str, default: Dtype) -> Dtype:
@@ -127,17 +158,24 @@ def ordered(grid: Grid, g_idx: Array | None) -> tuple[SparseTensor | Array, str]
     Raises:
         FormatError: it has another length, or names groups that are not there.
     """
-    if g_idx is None:
+    if is_in_order(grid, grid.codes.shape[1], g_idx):
         return value(grid)
-    cols, groups = grid.codes.shape[1], grid.scale.shape[1]
+    return dense_values(grid, g_idx), "the groups of its columns are not in order (act order)"
+
+
+def is_in_order(grid: Grid, cols: int, g_idx: Array | None) -> bool:
+    """Whether column `c` has the scale of group `c // group`, as g_idx says of every column; None: so it is.
+
+    Raises:
+        FormatError: g_idx has another length, or names groups that are not there.
+    """
+    if g_idx is None:
+        return True
+    groups = grid.scale.shape[1]
     if g_idx.shape != (cols,) or g_idx.dtype.kind not in "iu":
         msg = f"g_idx: want {cols} integers, got {g_idx.dtype} of shape {g_idx.shape}"
         raise FormatError(msg)
     if cols and not (int(g_idx.min()) >= 0 and int(g_idx.max()) < groups):
         msg = f"g_idx: want 0..{groups - 1}, got {int(g_idx.min())}..{int(g_idx.max())}"
         raise FormatError(msg)
-    if (g_idx == np.arange(cols) // max(grid.group if grid.group > 0 else cols, 1)).all():
-        return value(grid)
-    point = None if grid.zero_point is None else grid.zero_point[:, g_idx]
-    each = Grid(grid.codes, grid.bits, grid.scale[:, g_idx], point, 1, grid.dtype)
-    return dense_values(each), "the groups of its columns are not in order (act order)"
+    return bool((g_idx == np.arange(cols) // max(grid.group if grid.group > 0 else cols, 1)).all())

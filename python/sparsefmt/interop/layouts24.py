@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.coerce import is_device_array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import contiguous, cupy
 from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor.layout import refuse
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 NIBBLES = (0x4, 0x8, 0x9, 0xC, 0xD, 0xE)
@@ -39,6 +41,7 @@ def _parts(t: SparseTensor, what: str) -> tuple[Nm, Any]:
         FormatError: another structure, or a codec whose codes are no numbers.
     """
     t = as_tensor(t, gpu=True)
+    refuse(t, what)
     s, codec = t.structure, t.values
     if not isinstance(s, Nm) or (s.n, s.m) != (2, 4):
         msg = f'{what}: want nm2:4, got {s.text}; convert first: t.convert("nm2:4")'
@@ -67,7 +70,7 @@ def _ranks(s: Nm) -> Any:  # noqa: ANN401
 
 
 def _packed(ranks: Any, shape: tuple[int, int]) -> Nm:  # noqa: ANN401
-    """The structure of these codes."""
+    """The structure of these codes, all below 6."""
     xp, (rows, groups) = _module(ranks), ranks.shape
     runs = -(-groups // 8)
     wide = xp.zeros((rows, runs * 8), np.uint32)
@@ -78,7 +81,7 @@ def _packed(ranks: Any, shape: tuple[int, int]) -> Nm:  # noqa: ANN401
         word |= each[:, :, i] << np.uint32(3 * i)
     stored = xp.stack([(word >> np.uint32(8 * i)) & np.uint32(255) for i in range(3)], axis=2).astype(np.uint8)
     stored = xp.ascontiguousarray(stored.reshape(rows, runs * 3)[:, : -(-groups * 3 // 8)])
-    return Nm(stored, 2, 4, shape, check=xp is np)
+    return Nm(stored, 2, 4, shape, check=False)
 
 
 def _built(values: Any, nibbles: Any, cols: int) -> SparseTensor:  # noqa: ANN401
@@ -101,6 +104,32 @@ def _built(values: Any, nibbles: Any, cols: int) -> SparseTensor:  # noqa: ANN40
     if xp is np:
         return SparseTensor(structure, codec, (rows, cols))
     return SparseTensor.from_checked(structure, codec, (rows, cols))
+
+
+def pair_table(code_of: Array) -> Array:
+    """By a byte of two groups, low half first: both codes in 6 bits, or 255 where `code_of` has 255 for a half."""
+    low, high = code_of[np.arange(256) & 15], code_of[np.arange(256) >> 4]
+    return np.where((low == 255) | (high == 255), np.uint8(255), low | (high << np.uint8(3)))
+
+
+def packed_pairs(six: Array, shape: tuple[int, int]) -> Nm:
+    """The structure of pairs of codes (rows, pairs), 6 bits each, all below 6, 0 behind the last group.
+
+    Four pairs are three bytes.
+    """
+    rows, pairs = six.shape
+    if pairs % 4:
+        wide = np.zeros((rows, -(-pairs // 4) * 4), np.uint8)
+        wide[:, :pairs] = six
+        six = wide
+    a, b, c, d = (six[:, i::4] for i in range(4))
+    stored = np.empty((rows, six.shape[1] // 4, 3), np.uint8)
+    stored[:, :, 0] = a | (b << np.uint8(6))
+    stored[:, :, 1] = (b >> np.uint8(2)) | (c << np.uint8(4))
+    stored[:, :, 2] = (c >> np.uint8(4)) | (d << np.uint8(2))
+    groups = -(-shape[1] // 4)
+    flat = stored.reshape(rows, six.shape[1] // 4 * 3)
+    return Nm(np.ascontiguousarray(flat[:, : -(-groups * 3 // 8)]), 2, 4, shape, check=False)
 
 
 def _table(xp: Any) -> Any:  # noqa: ANN401

@@ -94,8 +94,7 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
         raise FormatError(msg)
     order = code_order(bits)
     stream = unpack_words(words, bits, outputs * _TILE).reshape(-1, len(order))
-    tiles = np.empty_like(stream)
-    tiles[:, order] = stream
+    tiles = np.take(stream, np.argsort(order), axis=1)
     kept = tiles.reshape(inputs // 32, outputs // _TILE, _TILE, _TILE).transpose(0, 2, 1, 3)
     codes = np.ascontiguousarray(kept.reshape(inputs // 2, outputs).T)
     plain_scale = np.empty_like(scale).reshape(-1, _SCALES)

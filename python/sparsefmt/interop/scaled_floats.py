@@ -5,14 +5,16 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.base.errors import FormatError
-from sparsefmt.base.matrix import blocks
+from sparsefmt.interop.chunks import in_chunks
 from sparsefmt.interop.integer_grid import single
 
 _FP4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 E2M1 = np.concatenate([_FP4, -_FP4])
 """The values of FP4 (E2M1) by code."""
 
+_PAIRS = np.stack([E2M1[np.arange(256) & 15], E2M1[np.arange(256) >> 4]], axis=1).view(np.complex64).reshape(-1)
 _BLOCK_BYTES = 1 << 20
+_PIECE = 1 << 16  # elements that are looked up together
 
 
 def from_block_scales(
@@ -50,10 +52,26 @@ def from_block_scales(
         msg = f"scale: want shape {want} for blocks of {block[0]}x{block[1]}, got {scale.shape}"
         raise FormatError(msg)
     out = empty(weight.shape, dtype, "the values of scaled float8")
-    wide = np.repeat(single(scale), block[1], axis=1)[:, :cols]
-    with np.errstate(over="ignore", invalid="ignore"):
-        for low, high in blocks(rows, cols * 4, 1, _BLOCK_BYTES):
-            out[low:high] = weight[low:high].astype(np.float32) * wide[np.arange(low, high) // block[0]]
+    codes, factor = np.ascontiguousarray(weight).view(np.uint8), single(scale)
+    every = np.arange(256, dtype=np.uint8).view(weight.dtype).astype(np.float32)
+    raw = out.view(f"u{out.itemsize}")
+    tall = min(block[0], max(_PIECE // max(cols, 1), 1))
+    pieces = [
+        (i, top, min(top + tall, (i + 1) * block[0], rows))
+        for i in range(len(factor))
+        for top in range(i * block[0], min((i + 1) * block[0], rows), tall)
+    ]
+
+    def decode(low: int, high: int) -> None:
+        """What each of the 256 codes is under a scale, then a look at the table per value."""
+        for i, top, bottom in pieces[low:high]:
+            with np.errstate(over="ignore", invalid="ignore"):
+                tables = (factor[i][:, None] * every).astype(dtype).view(raw.dtype)
+            for j, left in enumerate(range(0, cols, block[1])):
+                part = slice(top, bottom), slice(left, left + block[1])
+                raw[part] = np.take(tables[j], codes[part])
+
+    in_chunks(len(pieces), 16, decode)
     return out
 
 
@@ -85,10 +103,13 @@ def from_nvfp4(weight: Array, scale: Array, scale_2: Array, dtype: Dtype = DTYPE
         raise FormatError(msg)
     rows, cols = len(weight), 2 * weight.shape[1]
     out = empty((rows, cols), dtype, "the values of FP4")
-    with np.errstate(over="ignore", invalid="ignore"):
-        for low, high in blocks(rows, cols * 4, 1, _BLOCK_BYTES):
+    at = np.arange(cols) // 16
+
+    def decode(low: int, high: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
             factor = scale[low:high].astype(np.float32) * np.float32(scale_2.reshape(-1)[0])
-            for half in (0, 1):
-                codes = (weight[low:high] >> np.uint8(4 * half)) & np.uint8(15)
-                out[low:high, half::2] = E2M1[codes] * np.repeat(factor, 8, axis=1)[:, : codes.shape[1]]
+            both = np.take(_PAIRS, weight[low:high]).view(np.float32)
+            out[low:high] = both * np.take(factor, at, axis=1)
+
+    in_chunks(rows, max(_BLOCK_BYTES // max(4 * cols, 1), 1), decode)
     return out

@@ -18,6 +18,7 @@ from sparsefmt.structures.base import Structure, as_index_pair
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, check_compressed, compressed_error
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor, lent
 from sparsefmt.tensor.transposed import Transposed
 
@@ -322,7 +323,7 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
 
     if isinstance(t, Transposed):
         return t.to_scipy(copy=copy)
-    t = as_tensor(t)
+    t = along_last(as_tensor(t))
     source = t if _has_scipy_form(t) else t.convert("coo" if t.ndim > 2 else "csr")
     data = source.values.decode(source.structure)
     if data.dtype.name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):

@@ -14,6 +14,7 @@ from sparsefmt.interop.scipy import from_scipy_parts
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 _VIEWED = {"bfloat16": np.int16, "float8_e4m3fn": np.uint8, "float8_e5m2": np.uint8}
@@ -101,7 +102,7 @@ def to_torch(t: object, *, dense: bool = False) -> Any:  # noqa: ANN401
         raise BackendError(msg) from e
     if isinstance(t, np.ndarray):
         return _tensor(t, torch)
-    held = as_tensor(t)
+    held = along_last(as_tensor(t))
     s = held.structure
     if dense or held.ndim != 2 or not isinstance(s, Coo | Csr | Csc | Bsr) or _is_ragged(s):
         if isinstance(s, Coo) and not dense and held.ndim != 2:

@@ -3,20 +3,21 @@
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.io.temporary import Temporary, remove_dead
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A new file to write, which takes the place of `path` when the block ends without an error.
 
-    The bytes go to a temporary file in the same folder, reach the disk, and are renamed. Whoever has the old file
+    The bytes go to a temporary file in the same folder, reach the disk, and are renamed. Temporary files of writers
+    that were killed are removed first. Whoever has the old file
     open or mapped keeps it. A file that is replaced hands on its mode, and its owner and extended attributes where the
     system permits; a new one honours the umask. A symbolic link is followed. Errors of the system name the file.
 
@@ -40,19 +41,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if mode is not None and not stat.S_ISREG(mode):
         msg = f"{target} is neither a file nor free"
         raise FormatError(msg)
-    temporary = target.parent / f".sparsefmt-{secrets.token_hex(8)}.tmp"
-    number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    remove_dead(target.parent)
+    temporary = Temporary(target.parent)
     try:
-        with open(number, "wb") as file:
+        with open(temporary.number, "wb") as file:
             if old is not None:
-                _hand_on(old, target, number)
+                _hand_on(old, target, temporary.number)
             yield file
             file.flush()
-            os.fsync(number)
-        os.replace(temporary, target)
+            os.fsync(temporary.number)
+            temporary.replace(target)
     except BaseException as e:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.discard()
         if isinstance(e, OSError) and e.filename is None and e.errno is not None:  # a full disk
             raise OSError(e.errno, e.strerror or os.strerror(e.errno), str(target)) from e
         raise

@@ -19,6 +19,7 @@ from sparsefmt.base.coerce import is_aligned
 from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import CorruptFileError, DtypeError, FormatError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
+from sparsefmt.io.flood import check_flood
 from sparsefmt.io.foreign import SNIFFED, kind_of
 from sparsefmt.kernels.header import parse_header
 
@@ -230,7 +231,9 @@ def parsed(text: bytes, data: int, size: int) -> tuple[dict[str, Stored], dict[s
 
     Raises:
         CorruptFileError: it contradicts itself or the size.
+        SizeError: it says more than its data can be about, or would take more memory than allowed.
     """
+    check_flood(text, size - data)
     stored, metadata = parse_header(np.frombuffer(text, np.uint8), size - data)
     return {n: Stored(dtype, tuple(shape), data + a, data + b) for n, dtype, shape, a, b in stored}, metadata
 

@@ -9,6 +9,7 @@ from sparsefmt.base.errors import CodecError, CorruptFileError, DtypeError, Form
 from sparsefmt.io import schema
 from sparsefmt.io.container import Container, reading
 from sparsefmt.io.dtypes import PAIRED
+from sparsefmt.io.flood import check_entries
 from sparsefmt.tensor.sparse import SparseTensor, rebuild
 
 
@@ -17,13 +18,16 @@ class Catalog:
 
     Raises:
         CorruptFileError: the JSON is malformed, or a packed and a plain tensor claim the same name or array.
+        SizeError: the JSON has more parts than the arrays can be about.
     """
 
     def __init__(self, file: Container) -> None:
         self.file = file
         text = file.metadata.get(schema.KEY)
-        self.entries = {} if text is None else schema.load(text)
         keys = sorted(file.stored)
+        if text is not None:
+            check_entries(text, keys)
+        self.entries = {} if text is None else schema.load(text)
         plain = set(keys)
         self.owned: dict[str, list[str]] = {}
         for name in sorted(filter(lambda n: schema.has_parts(self.entries[n]), self.entries)):
@@ -94,7 +98,7 @@ class Catalog:
         }
         structure, values = ((entry.parts[r].kind, parts[r], entry.parts[r].params) for r in schema.PARTS)
         try:
-            made = rebuild(structure, values, entry.shape, entry.dtype)
+            made = rebuild(structure, values, entry.shape, entry.dtype, -1 if entry.axis is None else entry.axis)
         except CodecError as e:
             raise CorruptFileError(str(e)) from None
         for part, role in ((made.structure, "structure"), (made.values, "values")):
@@ -126,7 +130,7 @@ def load(
         VersionError: a tensor written by a later version, or of an unknown structure or codec.
         CorruptFileError: the file is no safetensors file or contradicts itself.
         DtypeError: a plain tensor of F4 or F6, which NumPy does not have; leave it out with `names`.
-        SizeError: with mmap=False, more than `sparsefmt.set_max_bytes` allows.
+        SizeError: with mmap=False, more than `sparsefmt.set_max_bytes` allows; a header far beyond what the data need.
         OSError: it cannot be read.
 
     Source: docs/format.md.

@@ -1,6 +1,7 @@
 """What a file holds, tensor by tensor."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,13 +81,16 @@ class TensorInfo:
         return {**found, "codec": codec, "entries": {**entries, "shape": list(self.entries.shape)}}
 
 
-def inspect(path: str | os.PathLike[str]) -> dict[str, TensorInfo]:
+def inspect(
+    path: str | os.PathLike[str], *, progress: Callable[[str, int], None] | None = None
+) -> dict[str, TensorInfo]:
     """Reads a file, checks it as `sparsefmt.load` does, and tells what it holds.
 
     The whole file is read once (for the densities), a tensor at a time.
 
     Args:
         path: of a safetensors file, packed by `save` or plain from anywhere.
+        progress: called with the name and the bytes of every tensor that was read.
 
     Returns:
         One report per tensor, sorted by name.
@@ -108,7 +112,12 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, TensorInfo]:
     """
     with reading(path) as file:
         catalog = Catalog(file)
-        return {name: _info(catalog, name) for name in catalog.names}
+        found = {}
+        for name in catalog.names:
+            found[name] = _info(catalog, name)
+            if progress is not None:
+                progress(name, found[name].nbytes)
+        return found
 
 
 def _info(catalog: Catalog, name: str) -> TensorInfo:

@@ -4,6 +4,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from sparsefmt.base.dtypes import DTYPES
@@ -13,11 +14,14 @@ from sparsefmt.codecs.registry import CODECS
 from sparsefmt.io.dtypes import PAIRED
 from sparsefmt.kernels.header import parse_json
 from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor.layout import moved
 
 KEY = "sparsefmt"
 METADATA = "__metadata__"
-VERSION = 2
-"""The newest version of an entry; each has the oldest that knows its parts: 2 for int2, int3, int5, int6, int7."""
+VERSION = 3
+"""The newest version of an entry; each has the oldest that knows what it says: 2 for int2, int3, int5, int6, int7,
+3 for an axis."""
+_AXIS_SINCE = 3
 PARTS = ("structure", "values")
 _MAX_RANK, _MAX_LENGTH = 64, 2**63 - 1
 _STRUCTURE_DTYPES = ("uint8", "int32", "int64")
@@ -39,17 +43,21 @@ class Entry:
     shape: tuple[int, ...]
     dtype: str
     parts: dict[str, PartEntry]
+    axis: int | None = None
+    """The axis that columns run along, counted from the front; None: the last."""
 
     @property
     def version(self) -> int:
         """The oldest version that knows its parts."""
         registries: dict[str, Mapping[str, type[Part]]] = {"structure": STRUCTURES, "values": CODECS}
-        return max((registries[role][p.kind].since for role, p in self.parts.items()), default=1)
+        since = 1 if self.axis is None else _AXIS_SINCE
+        return max([since, *(registries[role][p.kind].since for role, p in self.parts.items())])
 
     def to_json(self) -> dict[str, Any]:
         """What stands in the file."""
         parts = {name: {"kind": p.kind, "params": p.params, "arrays": p.arrays} for name, p in self.parts.items()}
-        return {"version": self.version, "shape": list(self.shape), "dtype": self.dtype, **parts}
+        axis = {} if self.axis is None else {"axis": self.axis}
+        return {"version": self.version, "shape": list(self.shape), "dtype": self.dtype, **axis, **parts}
 
 
 def key(name: str, part: str, array: str) -> str:
@@ -123,8 +131,8 @@ def parse(value: object) -> Entry:
     if not 1 <= version <= VERSION:
         msg = f"it has version {str(version)[:40]}, this sparsefmt reads versions 1 to {VERSION}; upgrade sparsefmt"
         raise VersionError(msg)
-    plain = not has_parts(value)
-    _fields(value, ("version", "shape", "dtype", *(() if plain else PARTS)), "its entry")
+    plain, has_axis = not has_parts(value), version >= _AXIS_SINCE and "axis" in value
+    _fields(value, ("version", "shape", "dtype", *(() if plain else (*(("axis",) * has_axis), *PARTS))), "its entry")
     dtype = value["dtype"]
     if not isinstance(dtype, str):
         msg = f"dtype is {type(dtype).__name__}, want a text"
@@ -135,7 +143,8 @@ def parse(value: object) -> Entry:
         msg = f"it has no structure and no values, which only {PAIRED} has; got {dtype}"
         raise CorruptFileError(msg)
     parts = {} if plain else {name: _part(name, value[name]) for name in PARTS}
-    made = Entry(_shape(value["shape"], 0 if plain else 1), dtype, parts)
+    shape = _shape(value["shape"], 0 if plain else 1)
+    made = Entry(shape, dtype, parts, None if plain or not has_axis else _axis(value["axis"], shape))
     if made.version != version:
         msg = f"it has version {version}, but its parts are of version {made.version}"
         raise CorruptFileError(msg)
@@ -165,6 +174,16 @@ def _shape(shape: object, least: int) -> tuple[int, ...]:
         msg = f"shape {shape} has more than 2^63-1 rows"
         raise CorruptFileError(msg)
     return tuple(shape)
+
+
+def _axis(axis: object, shape: tuple[int, ...]) -> int:
+    if not isinstance(axis, int) or not _is_int(axis) or not 0 <= axis < len(shape) - 1:
+        msg = f"axis {str(axis)[:40]!r}: want an integer in 0..{len(shape) - 2}; the last axis is not named"
+        raise CorruptFileError(msg)
+    if prod(moved(shape, axis)[:-1]) > _MAX_LENGTH:
+        msg = f"shape {shape} has more than 2^63-1 rows along axis {axis}"
+        raise CorruptFileError(msg)
+    return axis
 
 
 def _part(role: str, value: object) -> PartEntry:

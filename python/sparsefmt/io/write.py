@@ -20,6 +20,7 @@ from sparsefmt.io.atomic import replacing
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import PAIRED, has_odd_bools, is_paired, stored_as
 from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 
 _MOST_PAIRED = 63  # axes of an array whose items take an axis of two in the file
@@ -161,7 +162,7 @@ def packed_items(name: str, t: SparseTensor) -> tuple[list[Item], schema.Entry]:
             items.append(Item(schema.key(name, role, array_name), a, dtype, stored, first))
             dtypes[array_name] = name_of(dtype)
         entries[role] = schema.PartEntry(part.kind, part.params(), dtypes)
-    return items, schema.Entry(t.shape, name_of(t.dtype), entries)
+    return items, schema.Entry(t.shape, name_of(t.dtype), entries, t.axis if is_moved(t) else None)
 
 
 def plain_array(name: str, t: object) -> Array:

@@ -25,7 +25,7 @@ def dense_to_bits(w: Array, zero: int, bits: Array, counts: Array) -> None:
 def dense_to_bits_within(w: Array, zero: int, bits: Array, row_offsets: Array, slots: Array) -> int:
     """As `dense_to_bits`, with the offsets of all rows, and the nonzero items if there is room for all.
 
-    Gives the number of nonzero items; without room for them, `slots` holds anything.
+    Returns the number of nonzero items; without room for them, `slots` holds anything.
     """
     dense_to_bits(w, zero, bits, row_offsets[1:])
     row_offsets[0] = 0

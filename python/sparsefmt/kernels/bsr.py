@@ -41,7 +41,7 @@ def dense_to_bsr(w: Array, zero: int, indptr: Array, indices: Array, blocks: Arr
 def dense_to_bsr_within(w: Array, zero: int, indptr: Array, indices: Array, blocks: Array) -> int:
     """Writes the offsets of all block rows, and block columns and blocks as `dense_to_bsr` if there is room for all.
 
-    Gives the number of blocks; without room for them, `indices` and `blocks` hold anything.
+    Returns the number of blocks; without room for them, `indices` and `blocks` hold anything.
     """
     tiles = blocked(w, blocks.shape[1], blocks.shape[2])
     keep = nonzero(tiles, zero).any(axis=(2, 3))

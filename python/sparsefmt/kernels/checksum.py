@@ -196,6 +196,20 @@ def xxh3_128(data: Array) -> Pair:
     return finish(sums, data[whole:].tobytes(), data[-STRIPE:].tobytes(), n)
 
 
+@kernel
+def xxh3_rows(data: Array, length: int, sums: Array) -> None:
+    """Writes the two words of the XXH3-128 of every `length` bytes of `data` to `sums`, uint64; the last may be fewer.
+
+    Raises:
+        FormatError: `length` is 0, or there are not two sums for each.
+    """
+    if length < 1 or sums.size != 2 * -(-len(data) // length):
+        msg = f"{sums.size} words of sums do not fit {len(data)} bytes in rows of {length}"
+        raise FormatError(msg)
+    for row, pair in enumerate(sums.reshape(-1, 2)):
+        pair[...] = xxh3_128(data[row * length : (row + 1) * length])
+
+
 def as_bytes(buffer: object) -> Array:
     """The bytes of an array or of anything with a contiguous buffer, flat uint8; copied only where not contiguous."""
     if isinstance(buffer, np.ndarray):

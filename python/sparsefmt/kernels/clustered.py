@@ -27,7 +27,7 @@ def nm_nearest_encode(
 
     `values` (rows, bytes) uint8 has a stream of `bits` per code in each row; then zeros.
 
-    Gives the sum of 1 where a group has too many nonzeros or a value is not finite (the arrays hold nothing of use
+    Returns the sum of 1 where a group has too many nonzeros or a value is not finite (the arrays are unspecified
     then) and 2 where a slot is all zero bits (which counts only without 1).
     """
     slots = raw_slots(w, zero, bool(prune), dtype, n, m, codes)

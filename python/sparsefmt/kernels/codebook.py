@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import INFINITIES, Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.items import check_items, check_length
 from sparsefmt.kernels.registry import kernel
 from sparsefmt.kernels.stream import pack_stream
-
-INFINITIES = {"float16": 0x7C00, "bfloat16": 0x7F80}  # the bits that what is not finite has
 
 
 @kernel
@@ -32,7 +30,7 @@ def nearest16(slots: Array, dtype: str, limits: Array, codes: Array, bits: int, 
     """Writes `codes[number of limits below the key of the slot]` for the flat uint16 `slots` as a stream.
 
     `limits` (n,) uint16 ascending keys (see `keys16`), `codes` (n + 1,) uint8; `stream` uint8 as of `pack_stream`.
-    Gives 1 where a slot is NaN or infinite, else 0.
+    Returns 1 where a slot is NaN or infinite, else 0.
     """
     check_length("codes", len(codes), len(limits) + 1)
     check_items("limits", np.append(True, limits[1:] >= limits[:-1])[: len(limits)], "ascending")

@@ -38,7 +38,7 @@ def dense_to_csr(w: Array, zero: int, indptr: Array, indices: Array, slots: Arra
 def dense_to_csr_within(w: Array, zero: int, indptr: Array, indices: Array, slots: Array) -> int:
     """Writes the offsets of all rows, and the columns and items of the nonzero items if there is room for all.
 
-    Gives the number of nonzero items; without room for them, `indices` and `slots` hold anything.
+    Returns the number of nonzero items; without room for them, `indices` and `slots` hold anything.
     """
     keep = nonzero(w, zero)
     indptr[0] = 0

@@ -81,7 +81,7 @@ def _stored(name: str, entry: object) -> Stored:
 def parse_header(text: Array, data_bytes: int) -> tuple[list[Stored], dict[str, str]]:
     """Parses the JSON `text` (uint8) of a safetensors header that is followed by `data_bytes` bytes of data.
 
-    Gives name, dtype, shape, start and end of every array, ordered by place, and the metadata. The arrays fill the
+    Returns name, dtype, shape, start and end of every array, ordered by place, and the metadata. The arrays fill the
     data without holes and overlaps, and each has as many bytes as its dtype and shape (of rank 64 at most) say.
 
     Raises:

@@ -142,7 +142,7 @@ def fit_zero(v: Array, w: Array, k: int) -> tuple[list[float], list[int]]:
 
 @kernel
 def kmeans_fit(values: Array, weights: Array, k: int, zero: int, codebook: Array) -> float:
-    """Writes the k entries, ascending, that minimise the sum of weights * (value - nearest entry)^2; gives the sum.
+    """Writes the k entries, ascending, that minimise the sum of weights * (value - nearest entry)^2; returns the sum.
 
     `values` (D,) float64: finite, strictly ascending; `weights` (D,) float64: finite, >= 0; `codebook` (k,) float64,
     k in 1..256. The optimum is global up to the rounding of float64 (sums of squares are taken from the weighted

@@ -2,7 +2,7 @@
 
 Values are seen as unsigned integers of 8 bytes, two for a complex number. `kind` is (field, symmetry, sides): the
 places in `FIELDS` and `SYMMETRIES`, and the sides of the diagonal that earlier parts of the text had entries on (1
-below, 2 above). What reads gives (0 or a fault, line, place, sides): the line, counted from 1, is that of the fault,
+below, 2 above). What reads returns (0 or a fault, line, place, sides): the line, counted from 1, is that of the fault,
 or the last one; the place is the byte of `text` where that line begins, or the number of entries found where the fault
 is `FEWER` or none. The first fault in the order of the file counts.
 """
@@ -202,7 +202,7 @@ def _decimal_text(bits: int) -> str:
 
 @kernel
 def matrix_market_text(row: Array, col: Array, values: Array, kind: int, out: Array) -> int:
-    """Writes `row col [value]` lines, counted from 1, or only values where `row` is empty; gives the bytes used."""
+    """Writes `row col [value]` lines, counted from 1, or only values where `row` is empty; returns the bytes used."""
     items = values.reshape(-1, 2) if kind == COMPLEX else values.reshape(-1, 1)
     lines = []
     for entry in range(len(row) if kind == PATTERN else len(items)):

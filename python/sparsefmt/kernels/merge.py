@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.philox import philox_words
 from sparsefmt.kernels.registry import kernel
 
@@ -193,6 +194,34 @@ def merge_histogram(
     else:
         key >>= shift
     counts += np.bincount(key, minlength=len(counts))
+
+
+GROUP, TURN = 32, 37
+
+
+@kernel
+def merge_between(
+    base: Array, model: Array, dtypes: tuple[str, ...], basis: int, low: int, high: int, every: int, found: Array
+) -> tuple[int, int, int]:
+    """Writes the magnitudes of a task vector from `low` to below `high`, in order, to `found` (uint32) if room is left.
+
+    Of every run r of `GROUP` * `every` elements only the `GROUP` from `GROUP` * (`TURN` r mod `every`) on are read.
+    Gives how many of these are `high` or more, how many there were to write, and how many were looked at.
+
+    Raises:
+        FormatError: `every` is 0.
+    """
+    if every < 1:
+        msg = f"every = {every} is out of range"
+        raise FormatError(msg)
+    key = keys(difference(base, model, dtypes, basis))
+    place = np.arange(len(key))
+    run = place // (GROUP * every)
+    key = key[place // GROUP % every == TURN * run % every].astype(np.int64)
+    within = key[(key >= low) & (key < high)]
+    if len(within) <= len(found):
+        found[: len(within)] = within
+    return int(np.count_nonzero(key >= high)), len(within), len(key)
 
 
 def difference(base: Array, model: Array, dtypes: tuple[str, ...], basis: int) -> Array:

@@ -12,7 +12,7 @@ from math import comb
 
 import numpy as np
 
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import INFINITIES, Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.items import every_bit, nonzero
 from sparsefmt.kernels.registry import kernel
@@ -98,8 +98,8 @@ def write(w: Array, keep: Array, n: int, codes: Array, slots: Array) -> None:
 def nm_encode(w: Array, zero: int, n: int, m: int, codes: Array, slots: Array) -> Report:
     """Packs the nonzero items of `w` (rows, cols).
 
-    Gives (0, 0, 0, 0), or (number of groups with more than n nonzeros, row and group and nonzeros of the first one);
-    `codes` and `slots` hold nothing of use then.
+    Returns (0, 0, 0, 0), or (number of groups with more than n nonzeros, row and group and nonzeros of the first one);
+    `codes` and `slots` are unspecified then.
     """
     keep = nonzero(grouped(w, m), zero)
     count = keep.sum(axis=-1)
@@ -117,17 +117,9 @@ def magnitude_keys(w: Array, order: str) -> Array:
     Floats: the bits without the sign, NaN as infinity (float8_e4m3fn, which has no infinity: NaN above all).
     Signed integers: the absolute value as unsigned, so int8 -128 ranks as 128.
     """
-    infinity = {
-        "float16": 0x7C00,
-        "bfloat16": 0x7F80,
-        "float8_e4m3fn": 0x7F,
-        "float8_e5m2": 0x7C,
-        "float32": 0x7F800000,
-        "float64": 0x7FF0000000000000,
-    }
-    if order in infinity:
+    if order in INFINITIES:
         unsigned = w.dtype.type
-        return np.asarray(np.minimum(w & unsigned(every_bit(w) >> 1), unsigned(infinity[order])))
+        return np.asarray(np.minimum(w & unsigned(every_bit(w) >> 1), unsigned(INFINITIES[order])))
     if order.startswith("int"):
         return np.asarray(np.abs(w.view(order)).view(w.dtype))
     return w
@@ -203,7 +195,7 @@ def nm_decode(codes: Array, slots: Array, n: int, m: int, out: Array) -> None:
 def nm_check(codes: Array, slots: Array, n: int, m: int, cols: int) -> tuple[int, int, int, int]:
     """Finds what is wrong with the codes and slots of N:M.
 
-    Gives (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
+    Returns (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
     a bit behind the last code, or an item behind the last slot, is not zero; (BEYOND, row, slot, 0): a slot beyond
     the last column is not zero. CODE is looked for in all rows first, then PADDING, then BEYOND.
     """
@@ -258,7 +250,7 @@ def nm_to_csr(
 def csr_to_nm(
     indptr: Array, indices: Array, slots: Array, n: int, m: int, cols: int, codes: Array, out_slots: Array
 ) -> Report:
-    """Packs the nonzero (by bits) slots of csr; gives what `nm_encode` gives."""
+    """Packs the nonzero (by bits) slots of csr; returns what `nm_encode` does."""
     rows = len(indptr) - 1
     w = np.zeros((rows, cols), slots.dtype)
     place = slice(int(indptr[0]), int(indptr[-1]))

@@ -10,7 +10,7 @@ from sparsefmt.kernels.registry import kernel
 
 @kernel
 def zstd_compress(data: Array, level: int, out: Array) -> int:
-    """Writes a zstd frame of `data` (flat uint8) with its content size to the front of `out`; gives its length.
+    """Writes a zstd frame of `data` (flat uint8) with its content size to the front of `out`; returns its length.
 
     What is defined is what the frame holds, not how small it is: the definition stores, the extension compresses.
 
@@ -32,7 +32,7 @@ def zstd_bound(size: int) -> int:
 
 @kernel
 def zstd_decompress(frame: Array, out: Array) -> int:
-    """Writes what the zstd frame (flat uint8) holds to the front of `out`; gives its length.
+    """Writes what the zstd frame (flat uint8) holds to the front of `out`; returns its length.
 
     Raises:
         FormatError: it is no zstd frame, is cut or damaged, or holds more than `out`.
@@ -165,7 +165,7 @@ class Decoder:
 
 @kernel
 def adaptive_encode(values: Array, out: Array) -> int:
-    """Codes flat uint64 `values` to the front of `out` (uint8) if there is room; gives the bytes that they need.
+    """Codes flat uint64 `values` to the front of `out` (uint8) if there is room; returns the bytes that they need.
 
     Each v is the bit length of v + 1, in ones and a zero, then the bits below the leading one, the high ones first.
     The ones and zeros, and the first three of the bits, are coded by the frequencies of those before in the same

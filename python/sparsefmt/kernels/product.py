@@ -1,9 +1,9 @@
 """Definitions of the kernels for products: `out = w @ x` in float32, for packed `w`, straight from what is stored.
 
-`x` is (cols, k) float32, `out` (rows, k) float32. Every kernel gives 0, or 1 and leaves `out` alone where `x` holds NaN
-or an infinity, because leaving zeros out has a meaning for finite numbers only. Sums of floats have no exact meaning:
-an implementation may add in any order that does not depend on the number of threads, so that it is off by at most
-(slots of the row + 2) * eps(float32) * sum of absolute products.
+`x` is (cols, k) float32, `out` (rows, k) float32. Every kernel returns 0, or 1 and leaves `out` alone where `x` holds
+NaN or an infinity, because leaving zeros out has a meaning for finite numbers only. Sums of floats have no exact
+meaning: an implementation may add in any order that does not depend on the number of threads, so that it is off by at
+most (slots of the row + 2) * eps(float32) * sum of absolute products.
 
 Slots come with `how`, `scale` and `zero_point`. `how` is (dtype, bits, group): bits 0 for items of that dtype as they
 are; else codes in a stream of so many bits (LSB first; 8: bytes), and value = (code - zero point) * scale in float32,
@@ -171,7 +171,7 @@ def bsr_matmul(
 def nm24_bf16_matmul(codes: Array, slots: Array, x: Array, out: Array) -> int:
     """Multiplies 2:4 of bfloat16 (items of 2 bytes) by `x` (cols, k) of bfloat16 (items too), in float32.
 
-    Gives 2, and leaves `out` alone, where that is not faster than `nm_matmul`; this definition never is. Subnormal
+    Returns 2, and leaves `out` alone, where that is not faster than `nm_matmul`; this definition never is. Subnormal
     numbers may count as zeros. Codes are not checked.
     """
     return 2

@@ -31,7 +31,7 @@ def native_form(a: object) -> object:
 def kernel(definition: Callable[P, R]) -> Callable[P, R]:
     """Replaces `definition` by the function of the same name in the extension, for NumPy arrays.
 
-    The body of the definition is the meaning: every implementation gives its bytes. Arrays other than NumPy's
+    The body of the definition is the meaning: every implementation writes its bytes. Arrays other than NumPy's
     (CuPy) are served by the definition itself.
     """
     compiled: Any = getattr(extension, definition.__name__, None)

@@ -66,7 +66,7 @@ class _Bits:
 
 
 def _frequencies(data: bytes, most: int) -> tuple[list[int], int, int]:
-    """The frequencies that a table description gives, the logarithm of their sum, and its bytes."""
+    """The frequencies that a table description holds, the logarithm of their sum, and its bytes."""
     bits, at = int.from_bytes(data[:512], "little"), 4
     log = (bits & 15) + 5
     if log > most:
@@ -200,7 +200,7 @@ class _Frame:
         return out + self._stream(body[start:], size - len(out)), end
 
     def _choose(self, which: int, mode: int, data: bytes) -> int:
-        """Sets a table of codes; gives the bytes of its description."""
+        """Sets a table of codes; returns the bytes of its description."""
         used = 0
         if mode == 0:
             self.tables[which] = _table(*_PREDEFINED[which])

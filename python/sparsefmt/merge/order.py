@@ -91,20 +91,27 @@ def shares(sources: Sequence[Source], wanted: Sequence[tuple[int, Cut]], each: E
     counts = list(each(count, [(source, bins) for source in sources])) if partial else []
     places: dict[tuple[int, Cut], list[int]] = {}
     for column, (model, cut) in enumerate(partial):
-        left = cut.ties
-        column_places = []
-        for source, found in zip(sources, counts, strict=True):
-            here = int(found[column][0])
-            if here <= left:
-                column_places.append(1 << 62)
-            elif left == 0:
-                column_places.append(0)
-            else:
-                column_places.append(locate(source.stack(), model, cut.key, left))
-            left -= min(here, left)
-        places[model, cut] = column_places
-    whole = {True: [1 << 62] * len(sources), False: [0] * len(sources)}
-    return [places.get((m, cut)) or whole[cut.ties > 0] for m, cut in wanted]
+        places[model, cut] = spread(sources, model, cut, [int(found[column][0]) for found in counts])
+    return [places.get((m, cut)) or evenly(len(sources), cut) for m, cut in wanted]
+
+
+def evenly(count: int, cut: Cut) -> list[int]:
+    """The positions where all ties are within the rank, or none is."""
+    return [1 << 62 if cut.ties > 0 else 0] * count
+
+
+def spread(sources: Sequence[Source], model: int, cut: Cut, counts: Sequence[int]) -> list[int]:
+    """The positions where some ties are within the rank; `counts` are the ties of each tensor."""
+    left, places = cut.ties, []
+    for source, here in zip(sources, counts, strict=True):
+        if here <= left:
+            places.append(1 << 62)
+        elif left == 0:
+            places.append(0)
+        else:
+            places.append(locate(source.stack(), model, cut.key, left))
+        left -= min(here, left)
+    return places
 
 
 def locate(stack: Stack, model: int, key: int, ties: int) -> int:

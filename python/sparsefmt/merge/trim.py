@@ -10,7 +10,8 @@ import numpy as np
 from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.choices import Choices
 from sparsefmt.merge.method import NO_BAND, NOTHING, Band, Each, Source
-from sparsefmt.merge.order import Cut, cuts, shares
+from sparsefmt.merge.order import Cut, cuts
+from sparsefmt.merge.window import ranked
 
 
 def exact_floor(density: float, size: int) -> int:
@@ -36,8 +37,7 @@ def bands(sources: Sequence[Source], kept: Sequence[Kept], each: Each) -> list[t
     wanted = []
     for model, (skip, last) in enumerate(kept):
         wanted += [(model, rank) for rank in (skip, last) if 0 < rank < size and last > skip]
-    found = dict(zip(wanted, cuts(sources, wanted, each), strict=True))
-    places = dict(zip(wanted, shares(sources, [(m, found[m, r]) for m, r in wanted], each), strict=True))
+    found, places = ranked(sources, list(dict.fromkeys(wanted)), each)
 
     def edge(model: int, rank: int, tensor: int) -> tuple[int, int]:
         if rank <= 0:

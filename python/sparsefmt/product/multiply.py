@@ -15,22 +15,31 @@ from sparsefmt.kernels.registry import NATIVE
 from sparsefmt.product import decoded
 from sparsefmt.product.dtypes import rounded
 from sparsefmt.product.packed import batch_of, packed
-from sparsefmt.product.plan import is_plain, kernel_plan, plans
+from sparsefmt.product.plan import Plan, is_plain, kernel_plan, plans
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.csr import Csc, Csr
 
 
-def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None) -> Array:
+def planned(s: Structure, values: Codec, x: Array) -> Plan | None:
+    """The best way to `w @ x`, with the dtypes of the result and of the sums; None for an x without items."""
+    if not x.size:
+        return None
+    columns, calls = columns_of(x.shape)
+    return plans(s, values, columns, x.dtype, calls)[0]
+
+
+def matmul(s: Structure, values: Codec, x: Array, out: Array | None = None, plan: Plan | None = None) -> Array:
     """`w @ x` for x of shape (..., cols, k) or (cols,); into `out`, a plain array of the result, if it is given.
+
+    `plan`: what `planned` returned, where it was asked before.
 
     NaN and infinities in x pass through nonzero elements of w only. Sums in float32 are off by at most
     (terms + 2) * 3 eps * sum of absolute products; from integer codes with 16-bit dtypes, also by the rounding of
     each value that `to_dense` does and this does not.
     """
     made = None
-    if x.size:
-        columns, calls = (1, 1) if x.ndim == 1 else columns_of(x.shape)
-        plan = plans(s, values, columns, x.dtype, calls)[0]
+    plan = plan or planned(s, values, x)
+    if plan is not None:
         if plan.kernel is not None:
             made = packed(s, values, x, out, plan.dtypes[0], bf16=plan.bf16)
         elif plan.whole:
@@ -95,5 +104,5 @@ def takes_integers(s: Structure, values: Codec) -> bool:
     fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
     fits = fits and values.slot_bits in FUSED_BITS and (not s.slots or values.product_slots(s) is not None)
     if not NATIVE:  # the definitions take what the kernels take
-        return fits and s.kind in ("nm", "bitmask", "dense")
+        return fits and s.kind in ("nm", "nm_radix", "bitmask", "dense")
     return fits and kernel_plan(s, values, 1, values.dtype, integers=True) is not None

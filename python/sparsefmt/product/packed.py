@@ -12,7 +12,7 @@ from sparsefmt.codecs.base import Codec, Held
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.routes import restructure
 from sparsefmt.kernels import product as kernels
-from sparsefmt.product.dtypes import result_dtypes, rounded
+from sparsefmt.product.dtypes import rounded
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask
 from sparsefmt.structures.bsr import Bsr
@@ -20,6 +20,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.nm_radix import NmRadix
 
 
 def packed(
@@ -68,6 +69,8 @@ def run_kernel(s: Structure, held: Held, x: Array, out: Array) -> int:
     match s:
         case Nm():
             return kernels.nm_matmul(s.codes, s.n, s.m, *held, x, out)
+        case NmRadix():
+            return run_kernel(s.to_nm(), held, x, out)
         case Bitmask():
             return kernels.bits_matmul(s.bits, s.row_offsets, *held, x, out)
         case Dense():
@@ -109,9 +112,8 @@ def _batches(lead: tuple[int, ...], k: int) -> Iterator[slice]:
         yield slice(first, min(first + per, count))
 
 
-def in_integers(s: Structure, values: Codec, x: Array) -> Array | None:
-    """`w @ x` for x (cols, k) with every column of x rounded to 8 bits; None where x is not finite."""
-    result = result_dtypes(values.dtype, x.dtype)[0]
+def in_integers(s: Structure, values: Codec, x: Array, result: Dtype) -> Array | None:
+    """`w @ x` in `result` for x (cols, k) with every column of x rounded to 8 bits; None where x is not finite."""
     out = zeros((s.shape[0], x.shape[1]), np.float32, "the product")
     held = values.product_slots(s)
     if held is not None and out.size:

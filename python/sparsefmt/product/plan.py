@@ -22,6 +22,7 @@ from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc
 from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.nm_radix import NmRadix
 
 _KNOWN = 64  # products of a matrix whose plans are kept
 _FLOAT32, _BFLOAT16 = DTYPES["float32"], DTYPES["bfloat16"]
@@ -121,7 +122,11 @@ def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Pla
     read = (s.nbytes + values.nbytes) * cost.STREAM / threads
     work = cost.work(way, s, values, k, operations * calls) * (1.0 if way == "amx_gemm" else slower) / threads
     route = cost.START_ROUTE.get(s.kind, 0.0) + (cost.TURN * s.slots if isinstance(s, Csc) else 0.0)
-    before = {"coo": "rows counted, then ", "csc": "converted to csr, then "}.get(s.kind, "")
+    before = {
+        "coo": "rows counted, then ",
+        "csc": "converted to csr, then ",
+        "nm_radix": "words unpacked to codes, then ",
+    }.get(s.kind, "")
     text = f"{before}packed {_kernel_kind(s)} kernel {way}: {_HOW[way].format(products=products)}"
     both = calls == 1 and isinstance(s, Nm) and (s.n, s.m) == (2, 4) and values.kind == "raw" and x == _BFLOAT16
     return Plan(
@@ -138,7 +143,7 @@ def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Pla
 def kernel_plan(s: Structure, values: Codec, k: int, x: Dtype, *, integers: bool = False) -> Planned | None:
     """What the extension plans for `k` columns of dtype `x`; None where no kernel takes the matrix."""
     kind, pair = _kernel_kind(s), (0, 0)
-    if isinstance(s, Nm):
+    if isinstance(s, Nm | NmRadix):
         pair = s.n, s.m
     elif isinstance(s, Bsr):
         pair = s.block
@@ -151,6 +156,8 @@ def kernel_plan(s: Structure, values: Codec, k: int, x: Dtype, *, integers: bool
 
 
 def _kernel_kind(s: Structure) -> str:
+    if isinstance(s, NmRadix):
+        return Nm.kind
     return "csr" if isinstance(s, Coo | Csc) else s.kind
 
 

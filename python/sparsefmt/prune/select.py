@@ -1,5 +1,6 @@
 """Which values to keep: N of every M, the largest of a tensor or of each row, the heaviest blocks."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal
 
@@ -15,9 +16,10 @@ from sparsefmt.prune.blocks import areas, block_keys
 from sparsefmt.prune.largest import keep_largest, largest, modulus, row_wise
 from sparsefmt.structures.nm import check_nm, prune_block, ranges
 from sparsefmt.tensor.cpu import score_matrix
+from sparsefmt.tensor.layout import back, checked_axis, turned
 
 
-def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:
+def nm(w: object, n: int = 2, m: int = 4, score: object = None, *, axis: int = -1) -> Array:
     """Keeps the `n` highest-scoring values in every run of `m` columns and zeroes the rest.
 
     Larger magnitude first, equal magnitude: lower column; NaN ranks as infinity, int8 -128 as 128, complex by
@@ -29,6 +31,8 @@ def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:
         n: how many to keep, 1..m.
         m: the length of a run, up to 32.
         score: the shape of w or (rows, cols), real, larger is kept; default the magnitude of w.
+        axis: the one that runs of `m` lie along; default the last. Of a convolution (out, in, height, width), 1 groups
+            input channels.
 
     Returns:
         A new array of the shape and dtype of w; what is kept is kept bit for bit, the rest is +0.
@@ -43,6 +47,11 @@ def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:
     array([[ 4.,  0., -3.,  0.]])
     """
     n, m = check_nm(n, m)
+    if axis != -1:
+        shape, ranks = as_array(w).shape, None if score is None else as_array(score, "score")
+        if ranks is not None and ranks.shape == shape:
+            ranks = turned(ranks, checked_axis(axis, ranks.ndim))
+        return _along(w, axis, lambda a: nm(a, n, m, ranks))
     matrix = Matrix(as_array(w))
     scores = score_matrix(score, matrix.array.shape)
     out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
@@ -56,6 +65,13 @@ def nm(w: object, n: int = 2, m: int = 4, score: object = None) -> Array:
             chosen = modulus(part.view(matrix.dtype)) if scores is None else scores[start:end]
             kept[start:end] = prune_block(part, chosen, n, m, start)
     return out
+
+
+def _along(w: object, axis: int, prune: Callable[[Array], Array]) -> Array:
+    """Prunes the array with `axis` as its last, and puts it back."""
+    a = as_array(w)
+    at = checked_axis(axis, a.ndim)
+    return np.ascontiguousarray(back(prune(turned(a, at)), at))
 
 
 def kept_count(density: object, size: int) -> int:
@@ -78,7 +94,7 @@ def kept_count(density: object, size: int) -> int:
     return share.numerator * size // share.denominator
 
 
-def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tensor") -> Array:
+def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tensor", *, axis: int = -1) -> Array:
     """Keeps the largest values and zeroes the rest.
 
     The count is exact: `floor(density * size)`, with the density as the fraction that it was written as (0.29 of 100
@@ -88,6 +104,7 @@ def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tens
         w: array-like (..., cols). Not modified.
         density: the share to keep, 0..1.
         scope: "tensor": of the whole; "row": of each row (leading axes counted as rows).
+        axis: the one that rows lie along, as for `nm`.
 
     Returns:
         A new array of the shape and dtype of w; what is kept is kept bit for bit, the rest is +0.
@@ -102,6 +119,8 @@ def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tens
     if scope not in ("tensor", "row"):
         msg = f'scope = {scope!r}; want "tensor" or "row"'
         raise FormatError(msg)
+    if axis != -1:
+        return _along(w, axis, lambda a: magnitude(a, density, scope))
     matrix = Matrix(as_array(w))
     rows, cols = matrix.shape
     out = empty(matrix.array.shape, matrix.dtype, "the pruned array")
@@ -113,7 +132,7 @@ def magnitude(w: object, density: float, scope: Literal["tensor", "row"] = "tens
     return out
 
 
-def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25) -> Array:
+def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25, *, axis: int = -1) -> Array:
     """Keeps the heaviest blocks whole and zeroes the rest.
 
     The weight of a block is the sum of its squared magnitudes, in float64 of any exponent, so that none is too large
@@ -124,6 +143,7 @@ def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25) -
         w: array-like (..., cols); leading axes are counted as rows. Not modified.
         block: rows and columns of a block.
         density: the share of blocks to keep, 0..1; `floor(density * blocks)` are kept.
+        axis: the one that columns of blocks lie along, as for `nm`.
 
     Returns:
         A new array of the shape and dtype of w; what is kept is kept bit for bit, the rest is +0.
@@ -136,6 +156,13 @@ def block(w: object, block: tuple[int, int] = (16, 16), density: float = 0.25) -
     array([[0., 0., 3., 3.],
            [0., 0., 3., 3.]])
     """
+    if axis != -1:
+        sizes = block
+        return _along(w, axis, lambda a: _blocks(a, sizes, density))
+    return _blocks(w, block, density)
+
+
+def _blocks(w: object, block: tuple[int, int], density: float) -> Array:
     try:
         r, c = (whole(size, "block", 1, 2**31 - 1) for size in block)
     except (TypeError, ValueError):

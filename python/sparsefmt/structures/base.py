@@ -60,6 +60,12 @@ class Structure(Part):
     fills_with_zero: bool = False
     """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
 
+    prunes: ClassVar[bool] = False
+    """Whether `sparsefmt.encode` can choose what it keeps: it has a fixed number of slots, wherever the values are."""
+
+    inner: "ClassVar[type[Structure] | None]" = None
+    """A structure with the same slots in the same order, which is packed first; `wrapped` makes it of that one."""
+
     shape: tuple[int, int]
     """(rows, cols) of the matrix."""
 
@@ -84,6 +90,16 @@ class Structure(Part):
             FormatError: they make no sense.
         """
         return {}
+
+    @classmethod
+    def inner_params(cls, params: Params) -> Params:
+        """The parameters of `inner`, where there is one."""
+        return params
+
+    @classmethod
+    def wrapped(cls, s: "Structure") -> "Structure":
+        """This structure made of `inner`, where there is one; slots stay as they are."""
+        return s
 
     @classmethod
     def from_parts(cls, arrays: dict[str, Array], params: Params, shape: tuple[int, int]) -> Self:
@@ -167,7 +183,7 @@ class Structure(Part):
     @classmethod
     @abstractmethod
     def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
-        """Stores the items of `w` that are nonzero under the mask `zero`; gives the structure and the slots.
+        """Stores the items of `w` that are nonzero under the mask `zero`; returns the structure and the slots.
 
         Raises:
             PatternError: `w` does not have the pattern.
@@ -203,7 +219,7 @@ def check_indices(names: tuple[str, ...], *found: Array) -> None:
 
 
 def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: int) -> tuple[Array, Array]:
-    """Checks that both are 1-d integer arrays and gives them in one dtype, int32 or int64.
+    """Checks that both are 1-d integer arrays and returns them in one dtype, int32 or int64.
 
     int64 stays int64; mixed widths and other integers become what `index_dtype` says for `bounds`.
     """

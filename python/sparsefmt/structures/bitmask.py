@@ -164,7 +164,7 @@ class Bitmask(Structure):
 
     @staticmethod
     def _encode_at_once(w: Matrix, zero: int, bits: Array) -> tuple[Array, Array] | None:
-        """Fills bits, and gives offsets and slots, in one reading: as `Csr`, where a guess of their number is right."""
+        """Fills bits and returns offsets and slots in one reading: as `Csr`, where a guess of their number is right."""
         rows, cols = w.shape
         block = large_block(w)
         if block is None:

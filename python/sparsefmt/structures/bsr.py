@@ -81,7 +81,7 @@ class Bsr(Structure):
 
     @classmethod
     def from_parts(cls, arrays: dict[str, Array], params: Params, shape: tuple[int, int]) -> Self:
-        """Builds and checks it; the block may come as a list, as JSON gives it."""
+        """Builds and checks it; the block may come as a list, as JSON holds it."""
         return cls(**arrays, block=as_block(params.get("block")), shape=shape)  # type: ignore[arg-type]
 
     def params(self) -> Params:

@@ -134,7 +134,7 @@ class Coo(Structure):
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""
-        start, end = (int(i) for i in np.searchsorted(self.row, np.array([low, high], self.row.dtype)))
+        start, end = (int(i) for i in np.searchsorted(self.row, np.array([low, high], np.int64)))
         coo_to_dense(self.row[start:end], self.col[start:end], slots[start:end], low, out)
 
 

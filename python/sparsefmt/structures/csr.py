@@ -67,13 +67,13 @@ def expanded(offsets: Array, slots: int) -> Array:
 
 
 def accumulate(counted: Array) -> int:
-    """Turns [0, counts...] into offsets in place; gives the total."""
+    """Turns [0, counts...] into offsets in place; returns the total."""
     np.add.accumulate(counted, 0, None, counted)
     return int(counted[-1])
 
 
 def offsets(counted: Array, *bounds: int, per: int = 1) -> tuple[Array, int]:
-    """Like `accumulate`; gives the offsets in the canonical dtype, and their total.
+    """Like `accumulate`; returns the offsets in the canonical dtype, and their total.
 
     `per` is the number of slots that a count stands for.
     """

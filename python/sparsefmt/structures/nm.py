@@ -67,6 +67,7 @@ class Nm(Structure):
     array_names: ClassVar[tuple[str, ...]] = ("codes",)
     by_rows: ClassVar[bool] = True
     fixed_size: ClassVar[bool] = True
+    prunes: ClassVar[bool] = True
 
     codes: Array
     n: int

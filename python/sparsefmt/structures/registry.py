@@ -8,5 +8,6 @@ from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.gap import Gap
 from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.nm_radix import NmRadix
 
-STRUCTURES: dict[str, type[Structure]] = {s.kind: s for s in (Dense, Coo, Csr, Csc, Bsr, Bitmask, Nm, Gap)}
+STRUCTURES: dict[str, type[Structure]] = {s.kind: s for s in (Dense, Coo, Csr, Csc, Bsr, Bitmask, Nm, NmRadix, Gap)}

@@ -39,7 +39,7 @@ def _with(t: "SparseTensor", before: Array, after: Array) -> "SparseTensor":
         after[empty] = 0
     if t.structure.padded:  # to a width that depends on that of items
         after = streams.widened(t.structure, np.ascontiguousarray(t.structure.body(after)), 8 * dtype.itemsize)
-    return t.replaced(t.structure, Raw(after), t.shape)
+    return t.replaced(values=Raw(after))
 
 
 def astype(t: "SparseTensor", dtype: Any, casting: Any, copy: bool) -> "SparseTensor":  # noqa: ANN401
@@ -60,7 +60,7 @@ def astype(t: "SparseTensor", dtype: Any, casting: Any, copy: bool) -> "SparseTe
 
 def copied(t: "SparseTensor") -> "SparseTensor":
     """The same in memory of its own."""
-    return t.replaced(t.structure.map(lambda a: a.copy()), t.values.map(lambda a: a.copy()), t.shape)
+    return t.replaced(t.structure.map(lambda a: a.copy()), t.values.map(lambda a: a.copy()))
 
 
 def absolute(t: "SparseTensor") -> "SparseTensor":

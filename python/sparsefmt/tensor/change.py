@@ -7,6 +7,7 @@ from sparsefmt.encoding import routes
 from sparsefmt.encoding.format_text import Format, parse, parse_codec
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, column_order
+from sparsefmt.tensor.layout import is_moved
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -39,6 +40,8 @@ def flipped(t: "SparseTensor") -> "SparseTensor | None":
     """The transpose of csr, csc and coo whose values mean the same anywhere, and of rank 1; None for others."""
     if t.ndim == 1:
         return t
+    if t.ndim == 2 and is_moved(t):
+        return t.replaced(shape=(t.shape[1], t.shape[0]))
     if t.ndim != 2 or not t.values.anywhere or t.device != "cpu":
         return None
     s, shape = t.structure, (t.shape[1], t.shape[0])

@@ -1,5 +1,7 @@
 """Tensors on the CPU: packing, unpacking, converting, multiplying."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sparsefmt.base.coerce import as_array, matrix_shape
@@ -34,7 +36,10 @@ class Cpu:
             raise FormatError(msg)
         matrix = Matrix(a)
         mask = zero_mask(matrix.dtype, zero)
-        if prune and target.structure is not Nm:
+        outer, inner = target.structure, target.structure.inner
+        if inner is not None:
+            target = replace(target, structure=inner, params=outer.inner_params(target.params))
+        if prune and not outer.prunes:
             msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
             raise FormatError(msg)
         structure: Structure
@@ -42,14 +47,14 @@ class Cpu:
         options = {**target.options, "codebook": codebook} if codebook is not None else target.options
         both = fused.encode(matrix, mask, target, options, prune, ranks)
         if both is not None:
-            return SparseTensor.from_checked(*both, a.shape)
+            return SparseTensor.from_checked(outer.wrapped(both[0]), both[1], a.shape)
         if prune:
             structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
         else:
             structure, slots = target.structure.encode(matrix, mask, target.params)
         values = slots.view(matrix.dtype)
         codec = Raw if target.codec is None else target.codec
-        return SparseTensor.from_checked(structure, codec.encode(structure, values, options), a.shape)
+        return SparseTensor.from_checked(outer.wrapped(structure), codec.encode(structure, values, options), a.shape)
 
     def move(self, t: SparseTensor, device: str) -> SparseTensor:
         """The tensor itself; a GPU fetches it."""

@@ -9,6 +9,7 @@ from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.base.matrix import blocks, copy_rows
+from sparsefmt.tensor.layout import turned
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -23,15 +24,16 @@ def to_dense(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Arr
     if not t.size:
         return out
     (rows, cols), step = t.structure.shape, t.structure.row_step
-    if is_plain(out):
-        t.values.decode_rows(t.structure, 0, rows, out.reshape(rows, cols))
+    view = turned(out, t.axis)
+    if is_plain(view):
+        t.values.decode_rows(t.structure, 0, rows, view.reshape(rows, cols))
         return out
     buffer = empty(0, t.dtype)
     for low, high in blocks(rows, cols * t.dtype.itemsize, step):
         if high - low != len(buffer):
             buffer = empty((high - low, cols), t.dtype, "a block of rows")
         t.values.decode_rows(t.structure, low, high, buffer)
-        copy_rows(out, low, high, buffer, back=True)
+        copy_rows(view, low, high, buffer, back=True)
     return out
 
 

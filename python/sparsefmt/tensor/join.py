@@ -12,6 +12,8 @@ from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.coo import Coo
 from sparsefmt.tensor.arithmetic import decoded
+from sparsefmt.tensor.layout import inner, is_moved, order, outer
+from sparsefmt.tensor.rows import check_axis
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -41,7 +43,7 @@ def concatenate(tensors: Sequence["SparseTensor"], axis: int = 0) -> "SparseTens
         raise TypeError(msg)
     if len(found) == 1:
         return first
-    at = checked_axis(axis, first.ndim)
+    at = check_axis(axis, first.ndim) if is_moved(first) else checked_axis(axis, first.ndim)
     for i, t in enumerate(found):
         if t.dtype != first.dtype:
             msg = f"concatenate: tensor {i} has dtype {t.dtype}, the first one {first.dtype}; use t.astype(...)"
@@ -52,6 +54,12 @@ def concatenate(tensors: Sequence["SparseTensor"], axis: int = 0) -> "SparseTens
                 f"concatenate: tensor {i} has shape {t.shape}, the first {first.shape}; want the same but for axis {at}"
             )
             raise FormatError(msg)
+    if is_moved(first) or any(map(is_moved, found)):
+        if len({t.axis for t in found}) > 1:
+            msg = f"concatenate: tensors are packed along axes {[t.axis for t in found]}; want one axis"
+            raise FormatError(msg)
+        place = order(first.ndim, first.axis).index(at)
+        return outer(concatenate([inner(t) for t in found], checked_axis(place, first.ndim)), first.axis)
     shape = tuple(sum(t.shape[k] for t in found) if k == at else n for k, n in enumerate(first.shape))
     sideways = at == first.ndim - 1
     raw = (t if t.values.kind == "raw" else t.replaced(values=Raw(decoded(t), check=False)) for t in found)
@@ -67,8 +75,8 @@ def concatenate(tensors: Sequence["SparseTensor"], axis: int = 0) -> "SparseTens
         start += parts.shape[1] if sideways else parts.shape[0]
     merged = [np.concatenate(a) for a in (row, col, data)]
     if sideways:
-        order = np.argsort(merged[0], kind="stable")  # columns rise already
-        merged = [a[order] for a in merged]
+        by_row = np.argsort(merged[0], kind="stable")  # columns rise already
+        merged = [a[by_row] for a in merged]
     made = Coo(merged[0], merged[1], (rows, cols), check=False)
     return first.replaced(made, Raw(merged[2]), shape).convert(first.structure.text)
 

@@ -12,6 +12,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.tensor import show
 from sparsefmt.tensor.arithmetic import decoded
+from sparsefmt.tensor.layout import is_moved
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -56,9 +57,10 @@ def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
 
 def text(t: "SparseTensor") -> str:
     """One line."""
+    along = f" along axis {t.axis}" if is_moved(t) else ""
     place = "" if t.device == "cpu" else f", {t.device}"
     return (
-        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}, {t.slots} slots, {t.nbytes} bytes, "
+        f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}{along}, {t.slots} slots, {t.nbytes} bytes, "
         f"{t.bits_per_weight:.2f} bits per weight{place}>"
     )
 
@@ -74,4 +76,4 @@ def token(t: "SparseTensor") -> tuple[object, ...]:
         return token(t.to("cpu"))
     arrays = (a for part in (t.structure, t.values) for a in part.arrays().values())
     sums = tuple(checksum(np.ascontiguousarray(a).reshape(-1).view(np.uint8)) for a in arrays)
-    return "sparsefmt", t.format, t.shape, t.dtype.name, sums
+    return "sparsefmt", t.format, t.shape, t.axis, t.dtype.name, sums

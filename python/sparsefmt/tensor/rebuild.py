@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sparsefmt.base.coerce import checked_shape, matrix_shape
+from sparsefmt.base.coerce import checked_shape
 from sparsefmt.base.dtypes import Array, dtype_named, items
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.base.part import Part
@@ -10,12 +10,13 @@ from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor import layout
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def built(
-    structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str
+    structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str, axis: int = -1
 ) -> tuple[Structure, Codec, tuple[int, ...]]:
     """Builds and checks parts from (kind, arrays, parameters), as pickles and files give them.
 
@@ -32,7 +33,9 @@ def built(
             msg = f"{kind}: unknown array or parameter {sorted(odd)[0]!r}"
             raise FormatError(msg)
     try:
-        made = STRUCTURES[structure[0]].from_parts(structure[1], structure[2], matrix_shape(shape))
+        made = STRUCTURES[structure[0]].from_parts(
+            structure[1], structure[2], layout.matrix_of(shape, layout.checked_axis(axis, len(shape)))
+        )
         codec = CODECS[values[0]].from_parts(values[1], values[2], dtype_named(dtype))
     except TypeError as e:
         if isinstance(e, FormatError | CodecError):

@@ -19,6 +19,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
+from sparsefmt.tensor.layout import along_last, inner, is_moved, outer
 
 if TYPE_CHECKING:
     from sparsefmt.tensor.sparse import SparseTensor
@@ -91,6 +92,10 @@ def _ids(key: object, rows: int) -> Array:
 
 def _matrix_rows(t: "SparseTensor", ids: Array, lead: tuple[int, ...]) -> "SparseTensor":
     """The tensor of shape (*lead, *t.shape[1:]) from these indices along the first axis."""
+    if is_moved(t):
+        if t.axis == 0:
+            return _matrix_rows(along_last(t), ids, lead)
+        return outer(_matrix_rows(inner(t), ids, lead), t.axis - 1 + len(lead))
     per = math.prod(t.shape[1:-1])
     shape = (*lead, *t.shape[1:])
     if math.prod(shape[:-1]) > 2**63 - 1:

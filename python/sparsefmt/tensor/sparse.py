@@ -6,21 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.coerce import checked_shape, is_device_array, matrix_shape
+from sparsefmt.base.coerce import checked_shape, is_device_array
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.structures.base import Structure
-from sparsefmt.tensor import arithmetic, change, join, parts, rows, sums
+from sparsefmt.tensor import arithmetic, change, join, layout, parts, rows, sums
+from sparsefmt.tensor.aliases import Aliases
 from sparsefmt.tensor.backend import Backend, Lent, ToScipy
-from sparsefmt.tensor.base import Packed, operand, refused
+from sparsefmt.tensor.base import operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
 from sparsefmt.tensor.storage import Storage, storage
 from sparsefmt.tensor.transposed import Transposed
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
-class SparseTensor(Packed):
+class SparseTensor(Aliases):
     """A tensor packed as a structure (where values are) times a codec (how each is stored). Immutable.
 
     Made by `sparsefmt.encode`, `load`, `from_scipy`. It is no array in disguise: `numpy.asarray(t)` raises TypeError,
@@ -30,6 +31,7 @@ class SparseTensor(Packed):
         structure: where the values are; a matrix, leading axes of `shape` flattened to rows.
         values: the slots, in the layout that `structure.slot_shape` gives.
         shape: of the tensor, rank 1 or more.
+        axis: the one that the columns of the matrix run along; default the last. `t.axis` counts from the front.
 
     Raises:
         FormatError: the parts do not fit together.
@@ -45,6 +47,7 @@ class SparseTensor(Packed):
     structure: Structure
     values: Codec
     shape: tuple[int, ...]
+    axis: int = -1
 
     def __post_init__(self) -> None:
         parts: tuple[tuple[object, type], ...] = ((self.structure, Structure), (self.values, Codec))
@@ -54,24 +57,30 @@ class SparseTensor(Packed):
                 raise FormatError(msg)
         shape = checked_shape(self.shape)
         object.__setattr__(self, "shape", shape)
-        if matrix_shape(shape) != self.structure.shape:
-            msg = f"shape {shape} does not fit the matrix of shape {self.structure.shape}"
+        object.__setattr__(self, "axis", layout.checked_axis(self.axis, len(shape)))
+        if layout.matrix_of(shape, self.axis) != self.structure.shape:
+            along = f" along axis {self.axis}" if layout.is_moved(self) else ""
+            msg = f"shape {shape}{along} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
         self.values.fits(self.structure)
         self.structure.check_slots(self.values.lift(self.structure))
 
     @classmethod
-    def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...]) -> "SparseTensor":
+    def from_checked(
+        cls, structure: Structure, values: Codec, shape: tuple[int, ...], axis: int = -1
+    ) -> "SparseTensor":
         """Builds one from parts that were made here and need no check."""
         t = object.__new__(cls)
-        for name, value in (("structure", structure), ("values", values), ("shape", shape)):
+        fields = (("structure", structure), ("values", values), ("shape", shape), ("axis", axis % len(shape)))
+        for name, value in fields:
             object.__setattr__(t, name, value)
         return t
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._on_gpu:  # the copy is made on the CPU
             return self.to("cpu").__reduce__()
-        return unpickled, (exported(self.structure), exported(self.values), self.shape, self.dtype.name)
+        axis = (self.axis,) if layout.is_moved(self) else ()
+        return unpickled, (exported(self.structure), exported(self.values), self.shape, self.dtype.name, *axis)
 
     @property
     def ndim(self) -> int:
@@ -230,18 +239,23 @@ class SparseTensor(Packed):
             SizeError: the product would be larger than allowed.
             BackendError: one of the two is on a GPU and the other is not; see `sparsefmt.cuda.matmul`.
         """
-        return self.backend(x).matmul(self, x)
+        return layout.left(self, x) if layout.is_moved(self) else self.backend(x).matmul(self, x)
 
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
-        return self.backend(x).rmatmul(self, x)
+        return layout.right(self, x) if layout.is_moved(self) else self.backend(x).rmatmul(self, x)
 
     def replaced(
-        self, structure: Structure | None = None, values: Codec | None = None, shape: tuple[int, ...] | None = None
+        self,
+        structure: Structure | None = None,
+        values: Codec | None = None,
+        shape: tuple[int, ...] | None = None,
+        axis: int | None = None,
     ) -> "SparseTensor":
-        """The same with other parts, which fit together and are not checked."""
+        """The same with other parts, which fit together and are not checked; another shape lies along its last axis."""
         parts = (self.structure if structure is None else structure, self.values if values is None else values)
-        return SparseTensor.from_checked(*parts, self.shape if shape is None else shape)
+        kept = self.axis if shape is None else -1
+        return SparseTensor.from_checked(*parts, self.shape if shape is None else shape, kept if axis is None else axis)
 
     def __getitem__(self, key: Any) -> "SparseTensor":  # noqa: ANN401
         """Rows `t[i]`, `t[a:b]`, `t[ids]`, `t[mask]` along the first axis, packed as they are; the others stay packed.
@@ -330,57 +344,27 @@ class SparseTensor(Packed):
     rmatmat = rmatvec
     joined, __dask_tokenize__ = staticmethod(join.concatenate), parts.token  # for numpy.concatenate, and Dask
 
-    def tocsr(self) -> "SparseTensor":
-        """`t.convert("csr")`."""
-        return self.convert("csr")
-
-    def tocsc(self) -> "SparseTensor":
-        """`t.convert("csc")`."""
-        return self.convert("csc")
-
-    def tocoo(self) -> "SparseTensor":
-        """`t.convert("coo")`."""
-        return self.convert("coo")
-
-    def tobsr(self, blocksize: tuple[int, int] = (16, 16)) -> "SparseTensor":
-        """`t.convert("bsr16x16")`."""
-        return self.convert(f"bsr{blocksize[0]}x{blocksize[1]}")
-
-    def asformat(self, format: str | None) -> "SparseTensor":
-        """`t.convert(format)`; None: itself."""
-        return self if format is None else self.convert(format)
-
     def transpose(self, axes: object = None) -> "SparseTensor | Transposed":
         """`t.T`; other orders of axes are refused."""
         return parts.reordered(self, axes).T
-
-    getnnz = lambda t: t.nnz  # noqa: E731
-    data = property(lambda t: parts.named(t, "data"), doc="The values of csr, csc, coo and bsr, decoded, read-only.")
-    indices = property(lambda t: parts.named(t, "indices"), doc="The indices of csr, csc and bsr.")
-    indptr = property(lambda t: parts.named(t, "indptr"), doc="The offsets of csr, csc and bsr.")
-    row = property(lambda t: parts.named(t, "row"), doc="The rows of coo; leading axes are flattened.")
-    col = property(lambda t: parts.named(t, "col"), doc="The columns of coo.")
-
-    def _repr_html_(self) -> str:
-        return parts.html(self)
 
 
 backends: dict[str, Backend[SparseTensor]] = Lent({"cpu": "sparsefmt.tensor.cpu", "cuda": "sparsefmt.cuda.tensors"})
 lent: dict[str, ToScipy[SparseTensor]] = Lent({"to_scipy": "sparsefmt.interop.scipy"})
 
 
-def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
+def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str, axis: int = -1) -> SparseTensor:
     """Builds and checks a tensor from (kind, arrays, parameters) of its parts, as files give them.
 
     Raises:
         FormatError: the parts contradict each other, or a kind is unknown.
     """
-    return SparseTensor(*built(structure, values, shape, dtype))
+    return SparseTensor(*built(structure, values, shape, dtype, axis), axis)
 
 
-def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str) -> SparseTensor:
+def unpickled(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str, axis: int = -1) -> SparseTensor:
     """Builds and checks a tensor from what `SparseTensor.__reduce__` gave."""
-    return rebuild(imported(structure), imported(values), shape, dtype)
+    return rebuild(imported(structure), imported(values), shape, dtype, axis)
 
 
 def as_tensor(t: object, *, gpu: bool = False) -> SparseTensor:

@@ -6,6 +6,7 @@ from math import comb, log2, prod
 from sparsefmt.codecs.base import Codec
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.nm_radix import NmRadix
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +51,5 @@ def storage(structure: Structure, values: Codec, shape: tuple[int, ...]) -> Stor
         total=total,
         bits_per_weight=8 * total / size if size else 0.0,
         metadata_bits=structure.metadata_bits / groups if groups else 0.0,
-        bound_bits=log2(comb(structure.m, structure.n)) if isinstance(structure, Nm) else None,
+        bound_bits=log2(comb(structure.m, structure.n)) if isinstance(structure, Nm | NmRadix) else None,
     )

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparsefmt.base.alloc import zeros
+from sparsefmt.base.alloc import reshaped, zeros
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.tensor.arithmetic import decoded
+from sparsefmt.tensor.layout import inner, order
 from sparsefmt.tensor.rows import check_axis
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ def _windows(t: "SparseTensor", keep: list[int]) -> Iterator[tuple[Array, Array]
 
 
 def _reduced(t: "SparseTensor", axis: Any, keepdims: bool, dtype: Dtype, f: Callable[[Array], Array]) -> Any:  # noqa: ANN401
-    gone = _axes(axis, t.ndim)
-    keep = [a for a in range(t.ndim) if a not in gone]
-    shape = tuple(t.shape[a] for a in keep)
+    gone, places = _axes(axis, t.ndim), order(t.ndim, t.axis)
+    shown, t = t, inner(t)
+    keep = [i for i, a in enumerate(places) if a not in gone]
+    shape = tuple(t.shape[i] for i in keep)
     out = zeros(math.prod(shape), dtype, "the sums")
     with np.errstate(all="ignore"):
         for some, at in _windows(t, keep):
@@ -60,7 +62,9 @@ def _reduced(t: "SparseTensor", axis: Any, keepdims: bool, dtype: Dtype, f: Call
                 _add(out, at, values)
             else:
                 np.add.at(out, at, values.astype(dtype, copy=False))
-    made = out.reshape(tuple(1 if a in gone else t.shape[a] for a in range(t.ndim)) if keepdims else shape)
+    made = reshaped(out, shape, "the sums").transpose(np.argsort([places[i] for i in keep]).tolist())
+    if keepdims:
+        made = reshaped(made, tuple(1 if a in gone else n for a, n in enumerate(shown.shape)), "the sums")
     return made if made.ndim else made[()]
 
 

@@ -1,7 +1,7 @@
 //! Checksums of bytes.
 
 use crate::csr::fits;
-use crate::{Error, Result};
+use crate::{Error, Result, par};
 
 const STRIPE: usize = 64;
 const BLOCK: usize = 1024;
@@ -62,6 +62,26 @@ pub fn xxh3_blocks(sums: &mut [u64], data: &[u8]) -> Result<()> {
     }
     *sums = now;
     Ok(())
+}
+
+/// Writes the XXH3-128 of every `length` bytes of `data`, the high word first; the last may be fewer.
+///
+/// # Errors
+/// `length` is 0, or the sums do not fit.
+pub fn xxh3_rows(data: &[u8], length: usize, sums: &mut [u64]) -> Result<()> {
+    if length == 0 {
+        return Err(Error::Parameter { name: "length", got: length });
+    }
+    let rows = data.len().div_ceil(length);
+    fits("sums", sums.len(), 2 * rows)?;
+    let ranges = par::cut(rows, 1, data.len());
+    let outs = par::split_mut(sums, ranges.iter().map(|rows| 2 * rows.len()));
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, sums)| {
+        for (row, sums) in data[rows.start * length..].chunks(length).zip(sums.as_chunks_mut::<2>().0) {
+            *sums = xxh3_128(row).into();
+        }
+        Ok(())
+    })
 }
 
 /// Adds a stripe, keyed by the secret from its word `first` on.

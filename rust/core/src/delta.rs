@@ -1,7 +1,8 @@
 //! Steps between two arrays in the order of their values, modulo the width of an item.
 
-use crate::csr::{fits, lengths, slots_at, span, take_items};
-use crate::gap::{each_column, each_tile, push_gaps};
+use crate::checksum::xxh3_128;
+use crate::csr::{fits, lengths, slots_at, span};
+use crate::gap::{each_column, push_gap};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
 
@@ -25,7 +26,27 @@ pub trait Keyed: Item {
     /// `self + other` modulo the width.
     #[must_use]
     fn plus(self, other: Self) -> Self;
+
+    /// The item in the first bytes, which need no alignment.
+    ///
+    /// # Panics
+    /// There are too few.
+    #[must_use]
+    fn load(bytes: &[u8]) -> Self;
+
+    /// Its bytes into the first of `bytes`.
+    ///
+    /// # Panics
+    /// There are too few.
+    fn store(self, bytes: &mut [u8]);
+
+    /// Writes which bits of the items differ.
+    fn differ(old: &[u8], new: &[u8], bits: &mut [Self]);
 }
+
+/// Words for each row: the checksums of its old and of its new bytes, the high word first, and the low words of those
+/// of the items that differ, before and after.
+pub const ROW_SUMS: usize = 6;
 
 macro_rules! keyed {
     ($t:ty, $signed:ty) => {
@@ -47,6 +68,19 @@ macro_rules! keyed {
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
+            }
+            #[inline(always)]
+            fn load(bytes: &[u8]) -> Self {
+                Self::from_ne_bytes(bytes.as_chunks().0[0])
+            }
+            #[inline(always)]
+            fn store(self, bytes: &mut [u8]) {
+                bytes.as_chunks_mut().0[0] = self.to_ne_bytes();
+            }
+            fn differ(old: &[u8], new: &[u8], bits: &mut [Self]) {
+                for ((bits, old), new) in bits.iter_mut().zip(old.as_chunks().0).zip(new.as_chunks().0) {
+                    *bits = Self::from_ne_bytes(*old) ^ Self::from_ne_bytes(*new);
+                }
             }
         }
     };
@@ -109,37 +143,50 @@ struct Found<T> {
     ends: Vec<(usize, usize)>,
     gaps: Vec<u8>,
     steps: Vec<T>,
+    /// Of the row at hand: the bytes of the items that differ.
+    before: Vec<u8>,
+    after: Vec<u8>,
 }
 
-/// Writes the steps that are not 0, and the gaps between them, if there is room for all, and the offsets of rows of
-/// `cols` items; the last may be short. Gives how many bytes of gaps and how many steps there are. Reads the inputs once.
+/// Writes the steps that are not 0, and the gaps between them, if there is room for all, the offsets of rows of `cols`
+/// items, of which the last may be short, and [`ROW_SUMS`] of each row. `old` and `new` are bytes. Gives how many bytes
+/// of gaps and how many steps there are. Reads the inputs once.
 ///
 /// # Errors
 /// The arrays do not fit together.
 pub fn delta_gaps<T: Keyed, I: Index>(
-    (old, new): (&[T], &[T]),
+    (old, new): (&[u8], &[u8]),
     floats: bool,
     cols: usize,
     offsets: (&mut [I], &mut [I]),
+    sums: &mut [u64],
     gaps: &mut [u8],
     steps: &mut [T],
 ) -> Result<(usize, usize)> {
     let (byte_offsets, row_offsets) = offsets;
     fits("new", new.len(), old.len())?;
-    let rows = old.len().checked_div(cols).ok_or(Error::Parameter { name: "cols", got: cols })?;
-    let rows = rows + usize::from(rows * cols < old.len());
-    fits("row_offsets", row_offsets.len(), rows + 1)?;
-    fits("byte_offsets", byte_offsets.len(), rows + 1)?;
-    if cols > i32::MAX as usize {
+    fits("old", old.len(), old.len() / size_of::<T>() * size_of::<T>())?;
+    let length = cols.min(i32::MAX as usize) * size_of::<T>();
+    if length == 0 || cols > i32::MAX as usize {
         return Err(Error::Parameter { name: "cols", got: cols });
     }
-    let ranges = par::cut(rows, 1, 2 * size_of_val(old));
-    let found = par::map(ranges, |rows| {
-        let (start, end) = (rows.start * cols, old.len().min(rows.end * cols));
-        let pair = old[start..end].chunks(cols).zip(new[start..end].chunks(cols));
-        by_kind!(floats, FLOATS => rows_of::<T, FLOATS>(pair))
+    let rows = old.len().div_ceil(length);
+    fits("row_offsets", row_offsets.len(), rows + 1)?;
+    fits("byte_offsets", byte_offsets.len(), rows + 1)?;
+    fits("sums", sums.len(), rows * ROW_SUMS)?;
+    let ranges = par::cut(rows, 1, 2 * old.len());
+    let outs = par::split_mut(sums, ranges.iter().map(|rows| rows.len() * ROW_SUMS));
+    let found = par::map(ranges.into_iter().zip(outs).collect(), |(rows, sums): (Range<usize>, &mut [u64])| {
+        let span = rows.start * length..old.len().min(rows.end * length);
+        let pair = old[span.clone()].chunks(length).zip(new[span].chunks(length));
+        let mut found = Found::default();
+        for ((old, new), sums) in pair.zip(sums.as_chunks_mut::<ROW_SUMS>().0) {
+            by_kind!(floats, FLOATS => row_gaps::<T, FLOATS>(old, new, &mut found));
+            let pairs = [xxh3_128(old), xxh3_128(new)];
+            *sums = summed(pairs, &found.before, &found.after);
+        }
+        found
     });
-    let found = found.into_iter().collect::<Result<Vec<_>>>()?;
     let (total, count) = found.iter().fold((0, 0), |(b, s), part| (b + part.gaps.len(), s + part.steps.len()));
     let filled = total <= gaps.len() && count <= steps.len();
     (byte_offsets[0], row_offsets[0]) = (I::default(), I::default());
@@ -158,24 +205,37 @@ pub fn delta_gaps<T: Keyed, I: Index>(
     Ok((total, count))
 }
 
-fn rows_of<'a, T: Keyed, const FLOATS: bool>(pair: impl Iterator<Item = (&'a [T], &'a [T])>) -> Result<Found<T>> {
-    let mut found = Found { ends: Vec::new(), gaps: Vec::new(), steps: Vec::new() };
-    let (mut tile, mut places, mut kept) = ([T::default(); TILE], [0i32; TILE], [T::default(); TILE]);
-    for (old, new) in pair {
-        let mut next = 0;
-        for (i, (old, new)) in old.chunks(TILE).zip(new.chunks(TILE)).enumerate() {
-            let steps = &mut tile[..old.len()];
-            steps_of::<T, FLOATS>(old, new, steps);
-            each_tile(steps, u64::MAX, |_, items, bits| {
-                let count = take_items(items, bits, i * TILE, &mut places, &mut kept);
-                push_gaps(&places[..count], &mut next, &mut found.gaps);
-                found.steps.extend_from_slice(&kept[..count]);
-                Ok(())
-            })?;
+fn summed(whole: [(u64, u64); 2], before: &[u8], after: &[u8]) -> [u64; ROW_SUMS] {
+    [whole[0].0, whole[0].1, whole[1].0, whole[1].1, xxh3_128(before).1, xxh3_128(after).1]
+}
+
+fn row_gaps<T: Keyed, const FLOATS: bool>(old: &[u8], new: &[u8], found: &mut Found<T>) {
+    let (mut tile, mut bits, mut next) = ([T::default(); TILE], [0u8; TILE / 8], 0);
+    let width = size_of::<T>();
+    found.before.clear();
+    found.after.clear();
+    for (i, (old, new)) in old.chunks(TILE * width).zip(new.chunks(TILE * width)).enumerate() {
+        let tile = &mut tile[..old.len() / width];
+        let bits = &mut bits[..tile.len().div_ceil(8)];
+        T::differ(old, new, tile);
+        let count = T::nonzero_bits(tile, T::mask(u64::MAX), bits);
+        found.gaps.reserve(count);
+        found.steps.reserve(count);
+        for (word, eight) in bits.chunks(8).enumerate() {
+            let mut left = eight.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+            while left != 0 {
+                let at = 64 * word + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let (a, b) = (&old[at * width..][..width], &new[at * width..][..width]);
+                push_gap(i * TILE + at - next, &mut found.gaps);
+                next = i * TILE + at + 1;
+                found.steps.push(T::load(b).key::<FLOATS>().minus(T::load(a).key::<FLOATS>()));
+                found.before.extend_from_slice(a);
+                found.after.extend_from_slice(b);
+            }
         }
-        found.ends.push((found.gaps.len(), found.steps.len()));
     }
-    Ok(found)
+    found.ends.push((found.gaps.len(), found.steps.len()));
 }
 
 /// Moves every item of `values` by its step.
@@ -194,44 +254,85 @@ pub fn add_steps<T: Keyed>(steps: &[T], floats: bool, values: &mut [T]) -> Resul
     })
 }
 
-/// Moves the items of `values`, in rows of `cols`, that the gaps name by their steps.
+/// What [`add_gaps`] takes checksums of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summed {
+    /// Nothing.
+    Nothing,
+    /// The items that move.
+    Moved,
+    /// These, and all bytes.
+    All,
+}
+
+/// Moves the items of `values`, bytes in rows of `cols` items, that the gaps name by their steps; first they become
+/// those of `base`, unless that is empty. Writes [`ROW_SUMS`] of each row, as far as they are `wanted`.
 ///
 /// # Errors
 /// The arrays do not fit together, or a place lies beyond the last item; then some may have moved.
+#[expect(clippy::too_many_arguments, reason = "those of its definition")]
 pub fn add_gaps<T: Keyed, I: Index>(
+    base: &[u8],
     gaps: &[u8],
     (byte_offsets, row_offsets): (&[I], &[I]),
     steps: &[T],
     floats: bool,
     cols: usize,
-    values: &mut [T],
+    wanted: Summed,
+    sums: &mut [u64],
+    values: &mut [u8],
 ) -> Result<()> {
     fits("byte_offsets", byte_offsets.len(), row_offsets.len())?;
     let (bytes, slots) = (span(byte_offsets, gaps.len())?, span(row_offsets, steps.len())?);
     fits("steps", steps.len(), slots.len())?;
-    let ranges = par::cut_by(row_offsets, 1, bytes.len() + size_of_val(steps) + 64 * steps.len());
+    fits("sums", sums.len(), (row_offsets.len() - 1) * ROW_SUMS)?;
+    if !base.is_empty() {
+        fits("base", base.len(), values.len())?;
+    }
+    let length = cols.saturating_mul(size_of::<T>());
+    let work = if wanted == Summed::All || !base.is_empty() { values.len() } else { 0 };
+    let ranges = par::cut_by(row_offsets, 1, work + bytes.len() + size_of_val(steps) + 64 * steps.len());
     lengths(row_offsets, &ranges, slots.len())?;
-    let outs = par::split_mut(values, ranges.iter().map(|rows| rows.len().saturating_mul(cols)));
-    par::run(ranges.into_iter().zip(outs).collect(), |(rows, values)| {
+    let outs = par::split_mut(values, ranges.iter().map(|rows| rows.len().saturating_mul(length)));
+    let rows_sums = par::split_mut(sums, ranges.iter().map(|rows| rows.len() * ROW_SUMS));
+    par::run(ranges.into_iter().zip(outs.into_iter().zip(rows_sums)).collect(), |(rows, (values, sums))| {
         let first = rows.start;
-        for row in rows {
-            let start = (row - first).saturating_mul(cols).min(values.len());
-            let end = start.saturating_add(cols).min(values.len());
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (row, sums) in rows.zip(sums.as_chunks_mut::<ROW_SUMS>().0) {
+            let start = (row - first).saturating_mul(length).min(values.len());
+            let end = start.saturating_add(length).min(values.len());
             let out = &mut values[start..end];
+            if !base.is_empty() {
+                out.copy_from_slice(&base[row.saturating_mul(length).min(base.len())..][..out.len()]);
+            }
             let wrong = |name| Error::Offsets { name, at: row };
             let bytes = &gaps[slots_at(byte_offsets, row, &bytes).map_err(|_| wrong("byte_offsets"))?];
             let steps = &steps[slots_at(row_offsets, row, &slots)?];
+            let old = if wanted == Summed::All { xxh3_128(out) } else { (0, 0) };
             let mut at = 0;
+            before.clear();
+            after.clear();
             by_kind!(floats, FLOATS => each_column(bytes, |col| {
-                let bound = out.len();
-                let beyond = Error::Index { at, got: col as i64, bound };
-                let (Some(value), Some(&step)) = (out.get_mut(col), steps.get(at)) else { return Err(beyond) };
-                *value = moved::<T, FLOATS>(*value, step);
+                let beyond = Error::Index { at, got: col as i64, bound: out.len() / size_of::<T>() };
+                let place = col.saturating_mul(size_of::<T>());
+                let item = out.get_mut(place..place.saturating_add(size_of::<T>()));
+                let (Some(item), Some(&step)) = (item, steps.get(at)) else { return Err(beyond) };
+                if wanted != Summed::Nothing {
+                    before.extend_from_slice(item);
+                }
+                moved::<T, FLOATS>(T::load(item), step).store(item);
+                if wanted != Summed::Nothing {
+                    after.extend_from_slice(item);
+                }
                 at += 1;
                 Ok(())
             }))?;
             if at != steps.len() {
                 return Err(wrong("row_offsets"));
+            }
+            if wanted != Summed::Nothing {
+                let new = if wanted == Summed::All { xxh3_128(out) } else { (0, 0) };
+                *sums = summed([old, new], &before, &after);
             }
         }
         Ok(())

@@ -50,18 +50,14 @@ pub(crate) fn put_gaps<I: Index>(indices: &[I], out: &mut [u8]) -> Result<usize>
     Ok(at)
 }
 
-/// Puts the gaps of `indices`, which are above all before, at the end of `out`. `next` is one beyond the last index, and
-/// is moved on.
-pub(crate) fn push_gaps(indices: &[i32], next: &mut i32, out: &mut Vec<u8>) {
-    for &index in indices {
-        let mut gap = index.wrapping_sub(*next) as u32;
-        while gap >= u32::from(ESCAPE) {
-            out.push(ESCAPE);
-            gap -= u32::from(ESCAPE);
-        }
-        out.push(gap as u8);
-        *next = index + 1;
+/// Puts a gap at the end of `out`.
+#[inline(always)]
+pub(crate) fn push_gap(mut gap: usize, out: &mut Vec<u8>) {
+    while gap >= ESCAPE as usize {
+        out.push(ESCAPE);
+        gap -= ESCAPE as usize;
     }
+    out.push(gap as u8);
 }
 
 /// Tells `take` the column of every slot of a row; gives one beyond the last column that a byte reaches.

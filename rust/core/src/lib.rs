@@ -22,6 +22,7 @@ mod csr;
 mod delta;
 mod error;
 mod gap;
+mod gap_items;
 mod item;
 mod kmeans;
 mod matrix;
@@ -29,6 +30,7 @@ pub mod matrix_market;
 pub mod merge;
 mod nearest;
 pub mod nm;
+pub mod nm_radix;
 mod packing;
 pub mod par;
 mod philox;
@@ -45,18 +47,19 @@ pub(crate) const TILE: usize = 2048;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within};
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
-pub use checksum::{xxh3_128, xxh3_blocks};
+pub use checksum::{xxh3_128, xxh3_blocks, xxh3_rows};
 pub use clustered::{Found, nm_lut_decode, nm_nearest_encode};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
 pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};
 pub use count::count_indices;
 pub use csc::{csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
-pub use delta::{Keyed, add_gaps, add_steps, delta_gaps, delta_steps};
+pub use delta::{Keyed, ROW_SUMS, Summed, add_gaps, add_steps, delta_gaps, delta_steps};
 pub use error::{Error, Result};
 pub use gap::{
     csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
 };
+pub use gap_items::{gaps_put, gaps_take};
 pub use item::{Index, Item, Word};
 pub use kmeans::kmeans_fit;
 pub use matrix::{Matrix, MatrixMut};

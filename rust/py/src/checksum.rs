@@ -17,3 +17,9 @@ pub fn xxh3_128(data: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
 pub fn xxh3_blocks(sums: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     detached!(data.py(), read: [data: u8], write: [sums: u64], sparsefmt::xxh3_blocks(sums, data))
 }
+
+/// Writes the checksum of every `length` bytes.
+#[pyfunction]
+pub fn xxh3_rows(data: &Bound<'_, PyAny>, length: usize, sums: &Bound<'_, PyAny>) -> PyResult<()> {
+    detached!(data.py(), read: [data: u8], write: [sums: u64], sparsefmt::xxh3_rows(data, length, sums))
+}

@@ -3,6 +3,7 @@
 use crate::arrays::{by_index, detached, index_size, layout};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use sparsefmt::Summed;
 
 /// Evaluates `$body` with the type `$t` set to the unsigned integer of `$size` bytes.
 macro_rules! by_integer {
@@ -28,6 +29,7 @@ macro_rules! by_integer {
         }
     };
 }
+pub(crate) use by_integer;
 
 /// Writes the step of every item; gives the number of those that are not 0.
 #[pyfunction]
@@ -53,12 +55,15 @@ pub fn delta_gaps(
     cols: usize,
     byte_offsets: &Bound<'_, PyAny>,
     row_offsets: &Bound<'_, PyAny>,
+    sums: &Bound<'_, PyAny>,
     gaps: &Bound<'_, PyAny>,
     steps: &Bound<'_, PyAny>,
 ) -> PyResult<(usize, usize)> {
-    by_integer!(layout("old", old, 1)?.1, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
-        old.py(), read: [old: T, new: T], write: [byte_offsets: I, row_offsets: I, gaps: u8, steps: T],
-        sparsefmt::delta_gaps((old, new), floats != 0, cols, (byte_offsets, row_offsets), gaps, steps)
+    by_integer!(layout("steps", steps, 1)?.1, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
+        old.py(),
+        read: [old: u8, new: u8],
+        write: [byte_offsets: I, row_offsets: I, sums: u64, gaps: u8, steps: T],
+        sparsefmt::delta_gaps((old, new), floats != 0, cols, (byte_offsets, row_offsets), sums, gaps, steps)
     )))
 }
 
@@ -73,17 +78,26 @@ pub fn add_steps(steps: &Bound<'_, PyAny>, floats: usize, values: &Bound<'_, PyA
 
 /// Moves the items that the gaps name by their steps.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "those of its definition")]
 pub fn add_gaps(
+    base: &Bound<'_, PyAny>,
     gaps: &Bound<'_, PyAny>,
     byte_offsets: &Bound<'_, PyAny>,
     row_offsets: &Bound<'_, PyAny>,
     steps: &Bound<'_, PyAny>,
     floats: usize,
     cols: usize,
+    wanted: usize,
+    sums: &Bound<'_, PyAny>,
     values: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    by_integer!(layout("values", values, 1)?.1, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
-        values.py(), read: [gaps: u8, byte_offsets: I, row_offsets: I, steps: T], write: [values: T],
-        sparsefmt::add_gaps(gaps, (byte_offsets, row_offsets), steps, floats != 0, cols, values)
+    let wanted = [Summed::Nothing, Summed::Moved, Summed::All].get(wanted).copied().unwrap_or(Summed::All);
+    by_integer!(layout("steps", steps, 1)?.1, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
+        values.py(),
+        read: [base: u8, gaps: u8, byte_offsets: I, row_offsets: I, steps: T],
+        write: [sums: u64, values: u8],
+        sparsefmt::add_gaps(
+            base, gaps, (byte_offsets, row_offsets), steps, floats != 0, cols, wanted, sums, values
+        )
     )))
 }

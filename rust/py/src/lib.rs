@@ -17,11 +17,13 @@ mod csc;
 mod csr;
 mod delta;
 mod gap;
+mod gap_items;
 mod header;
 mod kmeans;
 mod matrix_market;
 mod merge;
 mod nm;
+mod nm_radix;
 mod packing;
 mod philox;
 mod plan;
@@ -53,7 +55,7 @@ mod _native {
         dense_to_bsr_within,
     };
     #[pymodule_export]
-    use super::checksum::{xxh3_128, xxh3_blocks};
+    use super::checksum::{xxh3_128, xxh3_blocks, xxh3_rows};
     #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]
@@ -73,17 +75,21 @@ mod _native {
         csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
     };
     #[pymodule_export]
+    use super::gap_items::{gaps_put, gaps_take};
+    #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
     use super::kmeans::{histogram16, kmeans_fit, range_sums, sort_f32};
     #[pymodule_export]
     use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
-    use super::merge::{merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
+    use super::merge::{merge_between, merge_finite, merge_gram, merge_histogram, merge_mix, merge_norms};
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
     };
+    #[pymodule_export]
+    use super::nm_radix::{nm_radix_check, nm_radix_pack, nm_radix_unpack};
     #[pymodule_export]
     use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
     #[pymodule_export]

@@ -179,6 +179,28 @@ pub fn merge_histogram(
         .map_err(|e| raised(py, &e))
 }
 
+/// Lists magnitudes between two borders.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn merge_between(
+    base: &Bound<'_, PyAny>,
+    model: &Bound<'_, PyAny>,
+    dtypes: Vec<String>,
+    kind: u64,
+    low: u32,
+    high: u32,
+    every: usize,
+    keys: &Bound<'_, PyAny>,
+) -> PyResult<(usize, usize, usize)> {
+    let py = base.py();
+    let base = Items::new("base", base, dtype_at(&dtypes, 0)?)?;
+    let model = Items::new("model", model, dtype_at(&dtypes, 1)?)?;
+    let mut keys = output::<u32>("keys", keys)?;
+    let (base, model, keys, kind) = (base.stored()?, model.stored()?, keys.as_slice_mut()?, basis(kind)?);
+    py.detach(|| sparsefmt::merge::merge_between(base, model, kind, (low, high), every, keys))
+        .map_err(|e| raised(py, &e))
+}
+
 /// Products of pairs.
 #[pyfunction]
 pub fn merge_gram<'py>(

@@ -14,6 +14,8 @@ from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
+from sparsefmt.tensor.layout import is_moved
+from sparsefmt.tensor.layout import rows as part_of_rows
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -144,7 +146,10 @@ def decoded_rows(value: Value, low: int, high: int) -> Array:
 
 
 def sparse_rows(t: SparseTensor, low: int, high: int) -> Array:
-    """Decodes rows of a packed tensor without decoding the others."""
+    """Decodes rows of a packed tensor without decoding the others; packed along another axis, without most others."""
+    if is_moved(t):
+        part, first = part_of_rows(t, low, high)
+        return part.to_dense().reshape(matrix_of(part.shape))[low - first : high - first]
     (rows, cols), step = t.structure.shape, t.structure.row_step
     start, stop = low // step * step, min(-(-high // step) * step, rows)
     out = empty((stop - start, cols), t.dtype, "rows of a tensor")

@@ -7,6 +7,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.readers import gguf, hierarchical, matrix_market, npy, npz, onnx, safetensors
 from sparsefmt.checkpoint.readers.base import Reader, Source
 from sparsefmt.checkpoint.remote import remote
+from sparsefmt.io.container import checked_path
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
 
@@ -36,6 +37,7 @@ def reader_for(path: Path, reader: str | None = None) -> str:
             msg = f"reader {reader!r} is unknown; have {', '.join(READERS)}"
             raise FormatError(msg)
         return reader
+    checked_path(path)
     if remote(path) is not None:
         if path.suffix == ".safetensors":
             return "safetensors"

@@ -3,11 +3,13 @@
 //! Tiles of [`TILE`] elements stay in the first-level cache: items are widened into them, every step is a plain loop
 //! over a tile, and the result is rounded on its way out.
 
+mod between;
 mod keep;
 mod mix;
 mod stored;
 mod sums;
 
+pub use between::merge_between;
 pub use keep::Keep;
 pub use mix::{Divide, Model, Rule, Vote, Zero, merge_mix};
 pub use stored::{Stored, StoredMut};

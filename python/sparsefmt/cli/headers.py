@@ -1,0 +1,41 @@
+"""What `sparsefmt inspect --quick` says: headers alone are read."""
+
+from typing import Any
+
+import click
+
+from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.cli.foreign import bits, dense_bytes
+from sparsefmt.cli.progress import size
+from sparsefmt.cli.tables import table
+
+
+def headers(model: Checkpoint) -> None:
+    """Prints a row for every tensor, and totals."""
+    rows = []
+    for name, e in model.entries.items():
+        shape = "x".join(map(str, e.shape)) or "scalar"
+        rows.append([name, shape, e.dtype, e.format, f"{e.nbytes:,}", f"{bits(e):.2f}"])
+    stored, dense = model.nbytes, sum(dense_bytes(e) for e in model.entries.values())
+    rows.append(["total", "", "", f"{len(rows)} tensors", f"{stored:,}", ""])
+    table(["name", "shape", "dtype", "format", "bytes", "bits/weight"], rows, left=4)
+    ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"
+    click.echo(f"{size(stored)} stored, {ratio}; headers only: densities and scales were not read")
+
+
+def headers_json(model: Checkpoint) -> dict[str, Any]:
+    """The same as JSON."""
+    tensors = [
+        {
+            "name": name,
+            "shape": list(e.shape),
+            "dtype": e.dtype,
+            "format": e.format,
+            "nbytes": e.nbytes,
+            "bits_per_weight": bits(e),
+            **({"file": e.shard} if model.is_folder else {}),
+        }
+        for name, e in model.entries.items()
+    ]
+    dense = sum(dense_bytes(e) for e in model.entries.values())
+    return {"tensors": tensors, "total": {"tensors": len(tensors), "nbytes": model.nbytes, "dense_nbytes": dense}}

@@ -1,0 +1,107 @@
+"""Files that are not whole yet: without a name where the system can, else with one that tells whether its writer lives.
+
+A writer holds a lock (flock) on its temporary file, which the system takes away when the writer ends, however it does.
+So a file of that name which nobody has locked is of a dead writer, and the next one removes it.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:
+    _LOCKS = False  # nothing is removed there
+else:
+    _LOCKS = True
+
+PREFIX, SUFFIX = ".sparsefmt-", ".held.tmp"
+
+
+class Temporary:
+    """A new file in a folder, to be written through `number`, locked while it is open.
+
+    Args:
+        folder: where it will be put in place.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    __slots__ = ("_folder", "_name", "number")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name: Path | None = None
+        try:
+            self.number = os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+        except (OSError, AttributeError):  # not on every file system
+            self.number = self._named()
+
+    def _free(self) -> Path:
+        return self._folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+
+    def _named(self) -> int:
+        while True:
+            self._name = self._free()
+            number = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            _lock(number, wait=True)
+            if os.fstat(number).st_nlink:  # nobody took it for a dead one's before it was locked
+                return number
+            os.close(number)
+
+    def replace(self, target: Path) -> None:
+        """Gives it the name `target`, in place of what has it."""
+        if self._name is None:
+            _lock(self.number)
+            self._name = self._free()
+            place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:  # with a folder, Python follows the link that stands for the open file
+                os.link(f"/proc/self/fd/{self.number}", self._name.name, dst_dir_fd=place)
+            finally:
+                os.close(place)
+        os.replace(self._name, target)
+        self._name = None
+
+    def discard(self) -> None:
+        """Removes its name, if it has one."""
+        if self._name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._name.unlink()
+
+
+def _lock(number: int, *, wait: bool = False) -> bool:
+    """Locks an open file if nobody else has, or when they let it go; False: not, or the file system has no locks."""
+    if not _LOCKS:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def dead(folder: Path) -> Iterator[Path]:
+    """Temporary files in a folder whose writers have ended; none where the file system has no locks."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+                with contextlib.suppress(OSError):
+                    number = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                    try:
+                        if _lock(number):
+                            yield Path(entry.path)
+                    finally:
+                        os.close(number)
+
+
+def remove_dead(folder: Path) -> list[Path]:
+    """Removes the temporary files of writers that have ended; those that were removed."""
+    removed = []
+    for path in dead(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed

@@ -1,0 +1,150 @@
+"""Ranks of magnitudes in one pass over the tensors, exact.
+
+A sample says between which magnitudes a rank lies. The pass counts what is above, and lists what is between. Where the
+sample misled, or too much lies between, the histograms of `order` find the rank.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsefmt.base.dtypes import Array
+from sparsefmt.kernels.merge import merge_between
+from sparsefmt.merge.method import Each, Source
+from sparsefmt.merge.order import Cut, cuts, evenly, shares, spread
+
+Rank = tuple[int, int]
+"""A model, and a rank of its magnitudes, 1 being the largest."""
+
+LEAST, MOST = 1 << 16, 1 << 21
+"""Elements of a model in a sample."""
+LISTED = 1 << 22
+"""Magnitudes between the borders that are held at most."""
+DEVIATIONS = 6
+END = 0x7F800002
+"""Behind the largest magnitude, see `kernels.merge.keys`."""
+
+
+class Window(NamedTuple):
+    """Magnitudes of a model from `low` to below `high`."""
+
+    model: int
+    low: int
+    high: int
+
+
+class Tally(NamedTuple):
+    """What a tensor holds of a window: how many above it, which magnitudes in it, and how often each."""
+
+    above: int
+    keys: Array
+    counts: Array
+
+
+def between(source: Source, windows: Sequence[Window], every: int) -> list[tuple[int, list[Array]]]:
+    """How many are above each window, and those within, of one tensor."""
+    stack = source.stack()
+    above, found = [0] * len(windows), [list[Array]() for _ in windows]
+    for lo, hi in stack.chunks():
+        base, base_dtype = stack.bits(-1, lo, hi)
+        room = np.empty(hi - lo, np.uint32)
+        for at, (model, low, high) in enumerate(windows):
+            bits, dtype = stack.bits(model, lo, hi)
+            over, count, _ = merge_between(base, bits, (base_dtype, dtype), stack.basis, low, high, every, room)
+            above[at] += over
+            found[at].append(room[:count].copy())
+    return list(zip(above, found, strict=True))
+
+
+def sampled(job: tuple[Source, Sequence[int], int]) -> list[Array]:
+    """Some magnitudes of each of the models."""
+    source, models, every = job
+    return [joined(keys) for _, keys in between(source, [Window(m, 0, END) for m in models], every)]
+
+
+def tallied(job: tuple[Source, Sequence[Window]]) -> list[Tally]:
+    """What one tensor holds of each window."""
+    source, windows = job
+    return [Tally(above, *counted(keys)) for above, keys in between(source, windows, 1)]
+
+
+def joined(keys: Sequence[Array]) -> Array:
+    """All of them."""
+    return np.concatenate(keys) if keys else np.zeros(0, np.uint32)
+
+
+def counted(keys: Sequence[Array]) -> tuple[Array, Array]:
+    """The different ones, ascending, and how often each occurs."""
+    return np.unique(joined(keys), return_counts=True)
+
+
+def window_of(model: int, rank: int, size: int, keys: Array, every: int) -> Window:
+    """Where a rank lies by all accounts; `keys` are a sample, ascending, or everything."""
+    share, count = rank / size, len(keys)
+    margin = 0 if every == 1 else int(DEVIATIONS * math.sqrt(count * share * (1 - share))) + 8
+    at = rank - 1 if every == 1 else int(share * count)
+    first, last = at - margin, at + margin
+    low = 0 if last >= count else int(keys[count - 1 - last])
+    high = END if first < 0 else int(keys[count - 1 - first]) + 1
+    return Window(model, low, high)
+
+
+def ranked(
+    sources: Sequence[Source], ranks: Sequence[Rank], each: Each
+) -> tuple[dict[Rank, Cut], dict[Rank, list[int]]]:
+    """The magnitudes at ranks, and for each tensor the position before which their ties are within the rank."""
+    if not ranks:
+        return {}, {}
+    size = sum(source.stack().size for source in sources)
+    every = -(-size // min(max(128 * math.isqrt(size), LEAST), MOST))
+    models = sorted({model for model, _ in ranks})
+    samples: list[list[Array]] = [[] for _ in models]
+    for some in each(sampled, [(source, models, every) for source in sources]):
+        for parts, keys in zip(samples, some, strict=True):
+            parts.append(keys)
+    sorted_ = {m: np.sort(joined(parts)) for m, parts in zip(models, samples, strict=True)}
+    windows = [window_of(m, rank, size, sorted_[m], every) for m, rank in ranks]
+    del samples, sorted_
+    tallies: list[list[Tally]] = [[] for _ in ranks]
+    held = 0
+    for found in each(tallied, [(source, windows) for source in sources]):
+        held += sum(len(t.keys) for t in found)
+        for column, tally in zip(tallies, found, strict=True):
+            column.append(tally)
+        if held > LISTED:
+            break
+    chosen, places = dict[Rank, Cut](), dict[Rank, list[int]]()
+    for rank, column in zip(ranks, tallies if held <= LISTED else [], strict=False):
+        cut = cut_of(column, rank[1])
+        if cut is not None:
+            chosen[rank] = cut
+            ties = [count_of(t, cut.key) for t in column]
+            partial = 0 < cut.ties < cut.all_ties
+            places[rank] = spread(sources, rank[0], cut, ties) if partial else evenly(len(sources), cut)
+    left = [rank for rank in ranks if rank not in chosen]
+    if left:
+        chosen |= dict(zip(left, cuts(sources, left, each), strict=True))
+        places |= dict(zip(left, shares(sources, [(m, chosen[m, r]) for m, r in left], each), strict=True))
+    return chosen, places
+
+
+def cut_of(column: Sequence[Tally], rank: int) -> Cut | None:
+    """The magnitude at a rank; None where it lies outside the window."""
+    above = sum(t.above for t in column)
+    keys, counts = joined([t.keys for t in column]), np.concatenate([t.counts for t in column])
+    if not above < rank <= above + int(counts.sum()):
+        return None
+    order = np.argsort(keys, kind="stable")[::-1]
+    upto = above + np.cumsum(counts[order])
+    key = int(keys[order[int(np.searchsorted(upto, rank))]])
+    ties = int(counts[keys == key].sum())
+    above += int(counts[keys > key].sum())
+    return Cut(key, above, rank - above, ties)
+
+
+def count_of(tally: Tally, key: int) -> int:
+    """How often a magnitude occurs."""
+    at = int(np.searchsorted(tally.keys, key))
+    return int(tally.counts[at]) if at < len(tally.keys) and int(tally.keys[at]) == key else 0

@@ -1,0 +1,88 @@
+//! Magnitudes between two borders: counted, and listed.
+
+use super::keep::magnitude;
+use super::{Basis, Stored, TILE, read_delta};
+use crate::{Error, Result, par};
+use std::ops::Range;
+
+/// Elements that are looked at together.
+const GROUP: usize = 32;
+/// How far the group that counts moves on from run to run.
+const TURN: usize = 37;
+
+/// The magnitudes of a range, see [`merge_between`].
+#[derive(Default)]
+struct Found {
+    above: usize,
+    seen: usize,
+    keys: Vec<u32>,
+}
+
+impl Found {
+    fn add(&mut self, delta: &[f32], low: u32, high: u32) {
+        self.seen += delta.len();
+        for group in delta.chunks(GROUP) {
+            let (mut above, mut reach) = (0u32, 0u32);
+            for x in group {
+                let key = magnitude(*x);
+                above += u32::from(key >= high);
+                reach += u32::from(key >= low);
+            }
+            self.above += above as usize;
+            if reach > above {
+                self.keys.extend(group.iter().map(|x| magnitude(*x)).filter(|key| (low..high).contains(key)));
+            }
+        }
+    }
+}
+
+/// Writes the magnitudes of a task vector in `low..high`, in order, to the front of `keys` if there is room; gives how
+/// many are `high` or more, how many there were to write, and how many were looked at. Of every run of 32 times `every`
+/// elements only 32 are, see `sparsefmt.kernels.merge`.
+///
+/// # Errors
+/// The arrays have different lengths, or `every` is 0.
+pub fn merge_between(
+    base: Stored<'_>,
+    model: Stored<'_>,
+    basis: Basis,
+    (low, high): (u32, u32),
+    every: usize,
+    keys: &mut [u32],
+) -> Result<(usize, usize, usize)> {
+    if basis == Basis::Difference {
+        base.check("base", model.len())?;
+    }
+    let run = GROUP.checked_mul(every).filter(|&run| run > 0).ok_or(Error::Parameter { name: "every", got: every })?;
+    let work = model.len() / every * 8;
+    let ranges = par::cut(model.len().div_ceil(run), TILE.div_ceil(run), work);
+    let found = par::map(ranges, |runs: Range<usize>| {
+        let (mut anchor, mut delta, mut found) = ([0.0; TILE], [0.0; TILE], Found::default());
+        let mut take = |range: Range<usize>| {
+            let length = range.len();
+            if basis == Basis::Difference {
+                base.widen(range.clone(), &mut anchor[..length]);
+            }
+            read_delta(model, basis, range, &anchor[..length], &mut delta[..length]);
+            found.add(&delta[..length], low, high);
+        };
+        if every == 1 {
+            let end = model.len().min(runs.end * run);
+            (runs.start * run..end).step_by(TILE).for_each(|at| take(at..(at + TILE).min(end)));
+        } else {
+            for at in runs {
+                let start = at * run + GROUP * (TURN * at % every);
+                take(start.min(model.len())..(start + GROUP).min(model.len()));
+            }
+        }
+        found
+    });
+    let (mut above, mut seen, mut within) = (0, 0, 0);
+    for part in found {
+        if let Some(room) = keys.get_mut(within..within + part.keys.len()) {
+            room.copy_from_slice(&part.keys);
+        }
+        (above, seen, within) = (above + part.above, seen + part.seen, within + part.keys.len());
+    }
+    Ok((above, within, seen))
+}

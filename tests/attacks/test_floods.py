@@ -1,0 +1,63 @@
+"""Headers that say far more than a file holds are refused before they are parsed."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import sparsefmt as sf
+
+SIZE = 12_000_000  # bytes of a header
+
+
+def _packed(text: str) -> str:
+    return json.dumps({"__metadata__": {"sparsefmt": text}})
+
+
+FLOODS: dict[str, Callable[[], str]] = {
+    "entries": lambda: _packed('{"tensors":{' + ",".join(f'"w{i}":{{"version":1}}' for i in range(SIZE // 22)) + "}}"),
+    "lists": lambda: _packed('{"tensors":{"w":[' + "[]," * (SIZE // 3) + "1]}}"),
+    "tensors": lambda: (
+        "{" + ",".join(f'"a{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for i in range(SIZE // 40)) + "}"
+    ),
+    "metadata": lambda: json.dumps({"__metadata__": {f"k{i}": "" for i in range(SIZE // 10)}}),
+}
+
+
+@pytest.fixture
+def no_limit() -> Iterator[None]:
+    yield
+    sf.set_max_bytes(None)
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_floods_are_refused_in_linear_time_and_memory(tmp_path: Path, no_limit: None, kind: str) -> None:
+    header = FLOODS[kind]().encode()
+    path = tmp_path / "f"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    start = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(sf.SizeError, match="set a limit of memory with"):
+            sf.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(header)
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - start < 10
+    sf.set_max_bytes(50 << 20)
+    with pytest.raises(sf.SizeError, match=r"allowed 52428800"):
+        sf.load(path)
+
+
+def test_a_limit_of_memory_lets_large_headers_pass(tmp_path: Path, no_limit: None) -> None:
+    count = 260_000
+    header = "{" + ",".join(f'"{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for i in range(count)) + "}"
+    path = tmp_path / "f"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    with pytest.raises(sf.SizeError, match="1040000 fields for 0 bytes"):
+        sf.load(path, ["5"])
+    sf.set_max_bytes(1 << 30)
+    assert sf.load(path, ["5"])["5"].shape == (0,)

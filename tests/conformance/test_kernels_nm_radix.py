@@ -1,0 +1,133 @@
+"""Kernels for words of mixed radix: every implementation gives the bytes of the NumPy definition."""
+
+import json
+from collections.abc import Callable, Iterator
+from math import comb, log2
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels import nm_radix
+from sparsefmt.kernels.nm import pack_codes, unpack_codes, width
+from sparsefmt.kernels.settings import set_num_threads
+
+Array = np.ndarray[Any, Any]
+PATTERNS = [(n, m) for m in range(1, 33) for n in range(1, m + 1)]
+TABLE = Path(__file__).parents[1] / "data" / "joint_packing.json"
+
+
+@pytest.fixture(params=[1, 3], autouse=True, scope="module")
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    set_num_threads(request.param)
+    yield
+    set_num_threads(None)
+
+
+def definition(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The NumPy definition behind a kernel, which is itself where the extension is switched off."""
+    found: Callable[..., Any] = getattr(kernel, "__wrapped__", kernel)
+    return found
+
+
+def bytes_of(n: int, m: int, groups: int) -> int:
+    return -(-nm_radix.row_bits(n, m, groups) // 8)
+
+
+def packed_codes(ranks: Array, n: int, m: int) -> Array:
+    codes = np.zeros((len(ranks), -(-ranks.shape[1] * width(n, m) // 8)), np.uint8)
+    pack_codes(ranks, width(n, m), codes)
+    return codes
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    pattern=st.sampled_from(PATTERNS), rows=st.integers(0, 5), groups=st.integers(0, 150), seed=st.integers(0, 2**32)
+)
+@example(pattern=(2, 4), rows=300, groups=1500, seed=1)
+@example(pattern=(4, 16), rows=40, groups=260, seed=2)
+def test_words_are_those_of_the_definition(pattern: tuple[int, int], rows: int, groups: int, seed: int) -> None:
+    n, m = pattern
+    per = nm_radix.word_groups(n, m)
+    rng = np.random.default_rng(seed)
+    ranks = rng.integers(0, comb(m, n), (rows, groups))
+    ranks[rng.random((rows, groups)) < 0.2] = comb(m, n) - 1
+    codes = packed_codes(ranks, n, m)
+    words = np.full((rows, bytes_of(n, m, groups)), 0xA5, np.uint8)
+    nm_radix.nm_radix_pack(codes, n, m, groups, per, words)
+    if rows * groups < 2000:
+        want = np.full_like(words, 0x5A)
+        definition(nm_radix.nm_radix_pack)(codes, n, m, groups, per, want)
+        assert words.tobytes() == want.tobytes()
+        for row, line in zip(words, ranks, strict=True):
+            assert row.tobytes() == plain_row([int(r) for r in line], n, m)
+    assert nm_radix.nm_radix_check(words, n, m, groups, per) == (0, 0, 0)
+    back = np.full_like(codes, 0xA5)
+    nm_radix.nm_radix_unpack(words, n, m, groups, per, back)
+    assert back.tobytes() == codes.tobytes()
+    assert np.array_equal(unpack_codes(back, width(n, m), groups), ranks)
+
+
+def plain_row(ranks: list[int], n: int, m: int) -> bytes:
+    """A row, word by word, in Python's integers."""
+    per, count, stream, at = nm_radix.word_groups(n, m), comb(m, n), 0, 0
+    for first in range(0, len(ranks), per):
+        held = ranks[first : first + per]
+        stream |= sum(rank * count**i for i, rank in enumerate(held)) << at
+        at += (count ** len(held) - 1).bit_length()
+    return stream.to_bytes(-(-at // 8), "little")
+
+
+@settings(max_examples=150, deadline=None)
+@given(pattern=st.sampled_from(PATTERNS), groups=st.integers(0, 60), data=st.data())
+def test_words_from_outside(pattern: tuple[int, int], groups: int, data: st.DataObject) -> None:
+    """What no writer makes is found, and unpacked to codes that name positions."""
+    n, m = pattern
+    per = nm_radix.word_groups(n, m)
+    row = st.binary(min_size=bytes_of(n, m, groups), max_size=bytes_of(n, m, groups))
+    rows = data.draw(st.lists(row, max_size=3))
+    words = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1 if rows else bytes_of(n, m, groups))
+    arguments = words, n, m, groups, per
+    assert nm_radix.nm_radix_check(*arguments) == definition(nm_radix.nm_radix_check)(*arguments)
+    codes = np.full((len(rows), -(-groups * width(n, m) // 8)), 0xA5, np.uint8)
+    want = codes.copy()
+    nm_radix.nm_radix_unpack(*arguments, codes)
+    definition(nm_radix.nm_radix_unpack)(*arguments, want)
+    assert codes.tobytes() == want.tobytes()
+    assert (unpack_codes(codes, width(n, m), groups) < comb(m, n)).all()
+
+
+def test_words_are_close_to_the_bound() -> None:
+    for n, m in PATTERNS:
+        per, bound = nm_radix.word_groups(n, m), log2(comb(m, n))
+        bits = nm_radix.word_bits(n, m, per) / per
+        assert bits <= 1.01 * bound, (n, m)
+        assert nm_radix.word_bits(n, m, per) <= 128
+    assert nm_radix.word_bits(2, 4, 17) / 17 < 1.002 * log2(6)
+
+
+def test_words_of_one_machine_word_are_the_best_there_are() -> None:
+    """Against a table of words of 8 to 64 bits, made by counting."""
+    for row in json.loads(TABLE.read_text()):
+        n, m = row["n"], row["m"]
+        assert comb(m, n) ** row["groups"] <= 2 ** row["word_bits"]
+        per = nm_radix.word_groups(n, m)
+        assert nm_radix.word_bits(n, m, per) / per <= row["bits_per_group"] + 1e-12
+
+
+@pytest.mark.skipif(not hasattr(nm_radix.nm_radix_pack, "__wrapped__"), reason="only the extension checks this")
+def test_arrays_of_the_wrong_shape_are_refused() -> None:
+    codes, words = np.zeros((2, 8), np.uint8), np.zeros((2, 7), np.uint8)
+    for pack in (nm_radix.nm_radix_pack, lambda a, *how: nm_radix.nm_radix_unpack(how[-1], *how[:-1], a)):
+        with pytest.raises((FormatError, ValueError)):
+            pack(codes, 2, 4, 400, 17, words)  # too few bytes
+        with pytest.raises((FormatError, ValueError)):
+            pack(codes, 2, 4, 16, 60, words)  # 60 groups take more than 128 bits
+        with pytest.raises((FormatError, ValueError)):
+            pack(codes, 2, 4, 16, 0, words)
+        with pytest.raises((FormatError, ValueError)):
+            pack(codes, 2, 4, 16, 17, words[:1])
