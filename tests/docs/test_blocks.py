@@ -28,7 +28,6 @@ ELSEWHERE = {
     "migrating.md": "test_migrating.py",
     "dask.md": "test_scale.py",
     "scale.md": "test_scale.py",
-    "scale.md": "test_scale.py",
 }
 """Pages whose examples another test of this folder runs."""
 
