@@ -63,11 +63,11 @@ def curves(x: Array, labels: Array, hidden: int = 64, steps: int = 21) -> dict[s
     halves = [np.arange(len(labels)) % 3 != left for left in (0, 1)]
     found = {}
     for name, seeds in (("one start", (0, 0)), ("two starts", (0, 1))):
-        ends = [
+        a, b = (
             tuned(start(x.shape[1], hidden, classes, seed), x[half], labels[half])
             for seed, half in zip(seeds, halves, strict=True)
-        ]
-        found[name] = sf.merge.barrier(lambda head: loss(head, x, labels), *ends, steps=steps)
+        )
+        found[name] = sf.merge.barrier(lambda head: loss(head, x, labels), a, b, steps=steps)
     return found
 
 

@@ -7,7 +7,7 @@ bfloat16, as a trainer would serve them.
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 import sparsefmt as sf
 from sparsefmt.delta.units import compressed
 
+LEVELS: tuple[Literal["store", "wire", "archive"], ...] = ("store", "wire", "archive")
 Weights = Mapping[str, np.ndarray[Any, Any]]
 RATE, STEPS, LAST = 2e-6, 4, ("encoder.layer.4.", "encoder.layer.5.", "pooler.")
 
@@ -42,16 +43,16 @@ def ship(weights: Weights) -> list[str]:
     xor = b"".join((old[n].view(np.uint16) ^ new[n].view(np.uint16)).tobytes() for n in new)
     rows = [("the whole file", whole), ("XOR, zstd level 1", len(compressed(xor, 1)))]
     with tempfile.TemporaryDirectory() as folder:
-        for level in ("store", "wire", "archive"):
+        for level in LEVELS:
             path = Path(folder, f"{level}.safetensors")
-            delta = sf.delta.diff(old, new, level=level)  # type: ignore[arg-type]
+            delta = sf.delta.diff(old, new, level=level)
             sf.delta.save(path, delta)
             got = sf.delta.load(path).apply(old)
             if any(got[name].tobytes() != a.tobytes() for name, a in new.items()):
                 msg = f"the delta of level {level} is not exact"
                 raise SystemExit(msg)
             rows.append((f"delta, {level}", path.stat().st_size))
-    stats = delta.stats()
+    stats = sf.delta.diff(old, new).stats()
     head = f"a fine-tuned version: {stats.changed:,} of {stats.values:,} bfloat16 weights changed ({stats.density:.2%})"
     lines = [f"  {name:<20}{size:>12,} bytes{size / stats.changed:>8.2f} per changed weight" for name, size in rows]
     return [head, *lines, "every level gives the new weights back bit for bit"]

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 import sparsefmt as sf
+from sparsefmt.cuda import device
 
 
 class PackedLinear:
@@ -30,11 +31,11 @@ class PackedLinear:
     def __init__(self, weight: Any, bias: Any = None, fmt: str = "nm2:4/int4:g128", engine: str | None = None) -> None:
         packed = weight if isinstance(weight, sf.SparseTensor) else sf.encode(weight, fmt, prune=True)
         self.weight, self.engine = packed.to("cuda"), engine
-        self.bias = None if bias is None else sf.cuda.device.cupy().asarray(bias)
+        self.bias = None if bias is None else device.cupy().asarray(bias)
 
     def __call__(self, x: Any) -> Any:
         """`x` (..., in features), of the dtype of the weights; gives (..., out features), of the library of x."""
-        xp = sf.cuda.device.cupy()
+        xp = device.cupy()
         a = x if isinstance(x, xp.ndarray) else xp.from_dlpack(x)
         rows = a.reshape(-1, a.shape[-1])
         y = sf.cuda.matmul(self.weight, rows.T, bias=self.bias, engine=self.engine).T
@@ -43,7 +44,7 @@ class PackedLinear:
 
     def explain(self, tokens: int, dtype: Any) -> str:
         """Which engine, kernel and tile so many tokens get."""
-        x = sf.cuda.device.cupy().empty((tokens, self.weight.shape[1]), dtype).T
+        x = device.cupy().empty((tokens, self.weight.shape[1]), dtype).T
         return sf.cuda.explain(self.weight, x, engine=self.engine)
 
 
@@ -56,7 +57,7 @@ def error(layer: PackedLinear, x: Any, y: Any, bias: Any) -> float:
 
 def main() -> None:
     """Packs random weights, multiplies, and compares."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, nargs=2, default=(4096, 4096), metavar=("OUT", "IN"))
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--format", default="nm2:4/int4:g128")
@@ -67,7 +68,7 @@ def main() -> None:
     weight, bias = rng.standard_normal(tuple(args.size)).astype(dtype), rng.standard_normal(args.size[0]).astype(dtype)
     layer = PackedLinear(weight, bias, args.format)
     x = rng.standard_normal((args.tokens, args.size[1])).astype(dtype)
-    cupy = sf.cuda.device.cupy()
+    cupy = device.cupy()
     y = cupy.asnumpy(layer(cupy.asarray(x)))
     print(layer.explain(args.tokens, dtype))
     print(f"{layer.weight.bits_per_weight:.2f} bits per weight; relative error {error(layer, x, y, bias):.1e}")

@@ -63,7 +63,7 @@ def prune_model(model: Any, batches: list[Any], pattern: str = "nm2:4") -> Any: 
         done = sf.prune.compensated(weight, pattern, m, target="outputs", bias=bias)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(done.weight))
-            if done.bias is not None:
+            if done.bias is not None and layer.bias is not None:
                 layer.bias.copy_(torch.from_numpy(done.bias))
         print(f"{name}: output error {done.output_error:.4f}")
     return pruned

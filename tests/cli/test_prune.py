@@ -203,3 +203,19 @@ def test_pack_with_text_chooses_codes_by_the_outputs(cli: Cli, encoder: Path) ->
     name = "encoder.layer.1.output.dense.weight"
     assert sf.equal(a[name], b[name])
     assert "missing option '--format', or '--plan'" in cli.fails(2, "pack", encoder, encoder.parent / "other")
+
+
+def test_pack_with_text_takes_the_options_of_pack(cli: Cli, encoder: Path) -> None:
+    pack = ("pack", encoder, encoder.parent / "packed", "--format", "nm2:4", "--text", encoder.parent / "text.txt")
+    assert "12 layers" in cli.ok(*pack, "--dry-run")
+    assert not (encoder.parent / "packed").exists()
+    found = json.loads(cli.ok(*pack, "--json", "--rule", "*query*=nm4:8", "--exclude", "*value*"))
+    assert len(found["prune"]["output_error"]) == 10
+    packed = sf.open_checkpoint(encoder.parent / "packed")
+    at = "encoder.layer.0.attention.self"
+    assert [packed[f"{at}.{p}.weight"].format for p in ("query", "key")] == ["nm4:8", "nm2:4"]
+    assert not isinstance(packed[f"{at}.value.weight"], sf.SparseTensor)
+    assert cli.ok(*pack, "--quiet", "--force") == ""
+    assert "in one process" in cli.fails(2, *pack, "--force", "--workers", "2")
+    assert "--prune makes no sense here" in cli.fails(2, *pack, "--force", "--prune")
+    assert "matches no layer" in cli.fails(2, *pack, "--force", "--rule", "gate*=nm4:8")

@@ -3,26 +3,29 @@
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.tensor.sparse import SparseTensor, as_tensor
+from sparsefmt.tensor.sparse import as_tensor
 
 
-def equal(a: SparseTensor, b: SparseTensor) -> bool:
+def equal(a: object, b: object) -> bool:
     """Whether two tensors have the same format, shape, axis, dtype and stored bits.
 
     Args:
         a: a tensor.
         b: a tensor. Index dtypes may differ.
 
+    Raises:
+        TypeError: one of them is no packed tensor; `numpy.array_equal` compares arrays.
+
     >>> import sparsefmt as sf
     >>> equal(sf.encode(np.eye(4), "csr"), sf.encode(np.eye(4), "coo").convert("csr"))
     True
     """
-    a, b = (as_tensor(t, gpu=True).to("cpu") for t in (a, b))
-    if (a.format, a.shape, a.axis, a.dtype) != (b.format, b.shape, b.axis, b.dtype):
+    s, t = (as_tensor(x, gpu=True).to("cpu") for x in (a, b))
+    if (s.format, s.shape, s.axis, s.dtype) != (t.format, t.shape, t.axis, t.dtype):
         return False
     pairs = [
         (x, getattr(q, name))
-        for p, q in ((a.structure, b.structure), (a.values, b.values))
+        for p, q in ((s.structure, t.structure), (s.values, t.values))
         for name, x in p.arrays().items()
     ]
     return all(_same_bits(x, y) for x, y in pairs)

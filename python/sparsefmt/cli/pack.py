@@ -15,8 +15,9 @@ from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
 from sparsefmt.checkpoint.steps import Pack
 from sparsefmt.cli import options, planned
+from sparsefmt.cli.packed import say_packed
 from sparsefmt.cli.paths import check_out
-from sparsefmt.cli.progress import progress, size
+from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import run_step
 from sparsefmt.encoding.format_text import parse
 
@@ -78,10 +79,14 @@ def pack(
     pattern of the format is an error unless --prune or --skip is given. Tensors that are packed already
     are packed anew. Scales and zero points of quantised weights are no weights: they stay as they are.
     With --plan each tensor gets a format of its own, and is pruned for it by magnitude. With --text the
-    model is run, and codes are chosen by what its outputs lose, as `sparsefmt prune` does.
+    model is run, and what stays is fitted to its outputs, as `sparsefmt prune` does. With both, too;
+    --rule then stands above the plan.
     """
     if plan is not None or text is not None or fmt is None:
-        planned.pack(source, out, fmt, plan, text, density=density, include=include, exclude=exclude, force=run.force)
+        asked = planned.Request(
+            source, out, fmt, plan, text, density, rules, include, exclude, dry_run=dry_run, as_json=as_json
+        )
+        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=conv_axis != 1)
         return
     check_pruning(fmt, prune, density, skip)
     check_out(source, out, (".safetensors",), force=run.force)
@@ -106,27 +111,8 @@ def pack(
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
         report = run_step(model, out, Pack(recipe), chosen, run, advance)
-    packed = [t for t in report.changed if t.format != "plain"]
-    before, after = sum(t.dense for t in packed), sum(t.nbytes for t in packed)
-    if as_json:
-        total = {"tensors": len(report.tensors), "packed": len(packed), "dense_nbytes": before, "nbytes": after}
-        click.echo(json.dumps({**report.to_json(), "total": total}, indent=2))
-        return
-    if run.quiet:
-        return
-    change = f"{size(before)} -> {size(after)}" + (f" ({after / before:.1%})" if before else "")
-    texts = ", ".join(dict.fromkeys([fmt, *ruled.values()]))
-    click.echo(f"packed {len(packed)} of {len(model.entries)} tensors as {texts}: {change}; wrote {out}")
-    if wanted & set(beside):
-        click.echo(f"left as they are, scales and codes of quantised weights: {len(wanted & set(beside))} tensors")
-    if after > before:
-        click.echo(f"warning: the packed tensors are larger than dense ones; {growth(packed[0].format)}")
-    options.say_left_out(report)
-
-
-def growth(fmt: str) -> str:
-    """Why packed tensors grow."""
-    return f"{fmt.partition('/')[0]} pays for fewer nonzeros: prune first, or choose another format"
+    how = "as " + ", ".join(dict.fromkeys([fmt, *ruled.values()]))
+    say_packed(report, how, out, quiet=run.quiet, as_json=as_json, beside=len(wanted & set(beside)))
 
 
 def check_pruning(fmt: str, prune: bool, density: float | None, skip: bool) -> None:

@@ -1,74 +1,113 @@
 """`sparsefmt pack --plan` and `--text`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 import sparsefmt as sf
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.cli import options
-from sparsefmt.cli.calibrating import text_option
+from sparsefmt.checkpoint.select import Selection
+from sparsefmt.cli import calibrating, options
+from sparsefmt.cli.packed import say_packed
 from sparsefmt.cli.paths import check_out
-from sparsefmt.cli.progress import progress, size
-from sparsefmt.cli.prune import prune
+from sparsefmt.cli.progress import progress
+from sparsefmt.cli.prune import Job, prune_model
+from sparsefmt.cli.runs import run_step
 from sparsefmt.plan import Plan
 
 plan_option = click.option(
     "--plan", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A format per tensor; see `plan`."
 )
+text_option = calibrating.text_option
 
 
-def pack(
-    source: Path,
-    out: Path,
-    fmt: str | None,
-    plan: Path | None,
-    text: Path | None,
-    *,
-    density: float | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    force: bool,
-) -> None:
-    """Packs by a plan, or with data.
+class Request(NamedTuple):
+    """What `pack` was asked for."""
+
+    source: Path
+    out: Path
+    fmt: str | None
+    plan: Path | None
+    text: Path | None
+    density: float | None
+    rules: tuple[tuple[str, str], ...]
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    dry_run: bool
+    as_json: bool
+
+
+def pack(asked: Request, run: options.Run, **others: object) -> None:
+    """Packs by a plan, or with data; `others` are options that make no sense then.
 
     Raises:
-        UsageError: neither a format nor a plan, or both.
+        UsageError: neither a format nor a plan, or both, or one of the others is given.
         FormatError: the plan names a tensor that is not there.
     """
-    if fmt is None and plan is None:
+    if asked.fmt is None and asked.plan is None:
         msg = "missing option '--format', or '--plan'"
         raise click.UsageError(msg)
-    if fmt is not None and plan is not None:
+    if asked.fmt is not None and asked.plan is not None:
         msg = "--format and --plan exclude each other"
         raise click.UsageError(msg)
-    if text is not None:
-        given = {"fmt": fmt, "plan": plan, "text": text, "density": density}
-        click.get_current_context().invoke(
-            prune, source=source, out=out, include=include, exclude=exclude, force=force, **given
-        )
-        return
-    if plan is None:
-        return
-    if density is not None or include or exclude:
-        msg = "--plan says which tensors are packed, and how; leave out --density, --include and --exclude"
+    given = [f"--{name.replace('_', '-')}" for name, value in others.items() if value]
+    if given:
+        way = "--text fits what is kept" if asked.text is not None else "--plan says what is pruned, and how"
+        msg = f"{given[0]} makes no sense here: {way}"
         raise click.UsageError(msg)
-    check_out(source, out, (".safetensors",), force=force)
-    formats = Plan.load(plan).formats()
-    model = open_checkpoint(source)
-    keys = {name if name in model else f"{name}.weight": fmt for name, fmt in formats.items()}
-    odd = next((key for key in keys if key not in model), None)
+    if asked.text is not None:
+        _with_text(asked, asked.text, run)
+    elif asked.plan is not None:
+        _by_plan(asked, asked.plan, run)
+
+
+def _with_text(asked: Request, text: Path, run: options.Run) -> None:
+    if run.workers > 1 or run.scheduler is not None or run.file is not None:
+        msg = "with --text the model runs in one process: leave out --workers, --scheduler and --file"
+        raise click.UsageError(msg)
+    job = Job(
+        asked.source, asked.out, asked.fmt, asked.plan, text,
+        density=asked.density, rules=asked.rules, include=asked.include, exclude=asked.exclude,
+        dry_run=asked.dry_run, force=run.force, quiet=run.quiet, threads=run.threads, as_json=asked.as_json,
+    )  # fmt: skip
+    prune_model(job)
+
+
+def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
+    if asked.density is not None:
+        msg = "--density makes no sense here: --plan says what is kept"
+        raise click.UsageError(msg)
+    check_out(asked.source, asked.out, (".safetensors",), force=run.force)
+    model = open_checkpoint(asked.source, file=run.file)
+    formats = {name if name in model else f"{name}.weight": fmt for name, fmt in Plan.load(plan).formats().items()}
+    odd = next((key for key in formats if key not in model), None)
     if odd is not None:
-        msg = f"{plan} names {odd!r}, which {source} has not"
+        msg = f"{plan} names {odd!r}, which {asked.source} has not"
         raise sf.FormatError(msg)
-    with progress(model.nbytes) as advance:
-        report = sf.transform(model, out, ByPlan(keys), select=list(keys), overwrite=force, progress=advance)
-    before, after = (sum(getattr(t, kind) for t in report.changed) for kind in ("dense", "nbytes"))
-    click.echo(f"packed {len(keys)} of {len(model)} tensors by {plan}: {size(before)} -> {size(after)}; wrote {out}")
-    options.say_left_out(report)
+    with options.usage():
+        for glob, fmt in asked.rules:
+            formats |= dict.fromkeys(Selection((glob,)).chosen(model), fmt)
+        named = Selection(asked.include, asked.exclude).chosen(model) if asked.include or asked.exclude else list(model)
+    formats = {name: fmt for name, fmt in formats.items() if name in set(named)}
+    if not formats:
+        msg = f"no tensor is left: {plan} names none that --include and --exclude choose"
+        raise click.UsageError(msg)
+    if asked.dry_run:
+        if asked.as_json:
+            would = {name: formats.get(name, "plain") for name in model}
+            click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
+            return
+        for name in model:
+            click.echo(f"{name}: {formats.get(name, 'as it is')}")
+        return
+    with progress(model.nbytes, quiet=run.quiet) as advance:
+        report = run_step(model, asked.out, ByPlan(formats), set(formats), run, advance)
+    say_packed(report, f"by {plan}", asked.out, quiet=run.quiet, as_json=asked.as_json)
 
 
 @dataclass(frozen=True)
@@ -83,4 +122,4 @@ class ByPlan:
         return Plan({name: self.formats[name]}).apply({name: dense})
 
 
-__all__ = ["pack", "plan_option", "text_option"]
+__all__ = ["Request", "pack", "plan_option", "text_option"]

@@ -1,6 +1,7 @@
 """`sparsefmt prune`."""
 
 import fnmatch
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,36 @@ from sparsefmt.cli.progress import progress, size
 from sparsefmt.plan import Plan, format_bytes
 from sparsefmt.prune.coded import structure_text
 from sparsefmt.prune.estimate import estimate
+from sparsefmt.prune.layerwise import Run as RunResult
 from sparsefmt.prune.layerwise import in_order, run
 from sparsefmt.prune.patterns import pattern_of
 from sparsefmt.prune.result import Compensated
 from sparsefmt.prune.resume import Kept
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command was asked for."""
+
+    source: Path
+    out: Path
+    fmt: str | None
+    plan: Path | None
+    text: Path | None
+    tokens: int = calibrating.TOKENS
+    words: int = 14
+    tokenizer: Path | None = None
+    method: str = "admm"
+    density: float | None = None
+    rules: tuple[tuple[str, str], ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    dry_run: bool = False
+    resume: bool = True
+    force: bool = False
+    quiet: bool = False
+    threads: int | None = None
+    as_json: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,28 +95,16 @@ def packed_format(pattern: str) -> str:
 @calibrating.tokenizer_option
 @calibrating.method_option
 @click.option("--density", type=click.FloatRange(0, 1), help="For blocks and free patterns; default 0.5.")
+@options.rule_option
 @options.include_option
 @options.exclude_option
 @click.option("--dry-run", is_flag=True, help="Print layers, bytes, memory and time, and stop.")
 @click.option("--resume/--no-resume", default=True, help="Go on with layers that an earlier run left behind.")
 @options.force_option
-def prune(
-    source: Path,
-    out: Path,
-    fmt: str | None,
-    plan: Path | None,
-    text: Path | None,
-    tokens: int,
-    words: int,
-    tokenizer: Path | None,
-    method: str,
-    density: float | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    dry_run: bool,
-    resume: bool,
-    force: bool,
-) -> None:
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads; default: all CPUs.")
+@options.json_option
+def prune(**given: Any) -> None:  # noqa: ANN401
     """Prunes and quantizes the linear layers of MODEL so that its outputs stay, and packs it as OUT.
 
     MODEL is a safetensors file or folder of a model that is run here: encoders of BERT's kind. Layer by
@@ -97,67 +112,95 @@ def prune(
     corrected. Memory: the model, the activations of one layer for all tokens, and its moments. A run
     that is cut goes on where it was.
     """
-    if (fmt is None) is (plan is None):
+    prune_model(Job(**given))
+
+
+def prune_model(job: Job) -> None:
+    """What the command does.
+
+    Raises:
+        UsageError: neither a format nor a plan, or both.
+        FormatError: the model cannot be run here.
+    """
+    if (job.fmt is None) is (job.plan is None):
         msg = "want --format or --plan, one of them"
         raise click.UsageError(msg)
-    check_out(source, out, (".safetensors",), force=force)
-    ready = calibrating.prepared(source, text, tokenizer, tokens, words)
-    formats = chosen_formats(ready.model.linear_names(), fmt, plan, include, exclude)
-    shapes = {name: ready.weights[f"{name}.weight"].shape for name in formats}
+    check_out(job.source, job.out, (".safetensors",), force=job.force)
+    if job.threads is not None:
+        sf.set_num_threads(job.threads)
+    ready = calibrating.prepared(job.source, job.text, job.tokenizer, job.tokens, job.words)
+    formats = chosen_formats(ready.model.linear_names(), job)
     count = sum(map(len, ready.tokens))
-    if dry_run:
-        show_estimate(formats, ready.weights, count, method, density)
+    if job.dry_run:
+        show_estimate(formats, ready.weights, count, job.method, job.density)
         return
-    job = {"formats": formats, "method": method, "density": density, "texts": ready.digest, "model": fingerprint(ready)}
-    kept = Kept(out.with_name(out.name + ".layers"), job)
-    before = kept.done(list(formats)) if resume else {}
-    if before:
-        click.echo(f"{len(before)} of {len(formats)} layers were done before")
-    with progress(sum(r * c for r, c in shapes.values())) as advance:
-
-        def layer_done(name: str, done: Compensated) -> None:
-            if name not in before:
-                kept.keep(name, done)
-            advance(name, done.weight.size)
-
-        made = run(
-            ready.weights,
-            list(formats),
-            in_order(ready.model.steps(ready.tokens)),
-            formats,
-            method=method,  # type: ignore[arg-type]
-            density=density,
-            done=before,
-            progress=layer_done,
-        )
+    made = fitted(ready, formats, job)
     packed: dict[str, Any] = {}
     for name, done in made.layers.items():
         fmt_packed = packed_format(formats[name])
         packed[f"{name}.weight"] = done.tensor if done.tensor is not None else sf.encode(done.weight, fmt_packed)
         if done.bias is not None:
             packed[f"{name}.bias"] = done.bias
-
-    report = sf.transform(ready.checkpoint, out, Replaced(packed), select=list(packed), overwrite=force, resume=False)
-    kept.clear()
+    report = sf.transform(
+        ready.checkpoint, job.out, Replaced(packed), select=list(packed), overwrite=job.force, resume=False
+    )
+    layers_of(job.out, {}).clear()
     old = sum(ready.weights[f"{name}.weight"].nbytes for name in made.layers)
     new = sum(packed[f"{name}.weight"].nbytes for name in made.layers)
-    errors = [done.output_error for done in made.layers.values()]
+    errors = {name: done.output_error for name, done in made.layers.items()}
+    if job.as_json:
+        about = {"method": job.method, "tokens": count, "output_error": errors, "dense_nbytes": old, "nbytes": new}
+        click.echo(json.dumps({**report.to_json(), "prune": about}, indent=2))
+        return
+    if job.quiet:
+        return
     click.echo(
-        f"pruned {len(made.layers)} layers with {count} tokens by {method}: {size(old)} -> {size(new)}; wrote {out}"
+        f"pruned {len(made.layers)} layers with {count} tokens by {job.method}: {size(old)} -> {size(new)}; "
+        f"wrote {job.out}"
     )
-    click.echo(f"output error of layers: mean {np.mean(errors):.4f}, largest {max(errors):.4f}")
+    click.echo(f"output error of layers: mean {np.mean([*errors.values()]):.4f}, largest {max(errors.values()):.4f}")
     options.say_left_out(report)
 
 
-def chosen_formats(
-    names: list[str], fmt: str | None, plan: Path | None, include: tuple[str, ...], exclude: tuple[str, ...]
-) -> dict[str, str]:
+def layers_of(out: Path, job: dict[str, Any]) -> Kept:
+    """Where layers that are done are kept until all are."""
+    return Kept(out.with_name(out.name + ".layers"), job)
+
+
+def fitted(ready: calibrating.Prepared, formats: dict[str, str], job: Job) -> RunResult:
+    """Fits the layers, and goes on with those that an earlier run left behind."""
+    about = {"formats": formats, "method": job.method, "density": job.density}
+    kept = layers_of(job.out, {**about, "texts": ready.digest, "model": fingerprint(ready)})
+    before = kept.done(list(formats)) if job.resume else {}
+    if before and not job.quiet and not job.as_json:
+        click.echo(f"{len(before)} of {len(formats)} layers were done before")
+    with progress(sum(ready.weights[f"{name}.weight"].size for name in formats), quiet=job.quiet) as advance:
+
+        def layer_done(name: str, done: Compensated) -> None:
+            if name not in before:
+                kept.keep(name, done)
+            advance(name, done.weight.size)
+
+        return run(
+            ready.weights,
+            list(formats),
+            in_order(ready.model.steps(ready.tokens)),
+            formats,
+            method=job.method,  # type: ignore[arg-type]
+            density=job.density,
+            done=before,
+            progress=layer_done,
+        )
+
+
+def chosen_formats(names: list[str], job: Job) -> dict[str, str]:
     """Layer -> format, in the order in which layers run.
 
     Raises:
         FormatError: a plan that names other layers.
-        UsageError: no layer is chosen.
+        UsageError: no layer is chosen, or a rule matches none.
     """
+    plan, fmt = job.plan, job.fmt
     by_plan = Plan.load(plan).formats() if plan is not None else None
     if by_plan is not None:
         by_plan = {name.removesuffix(".weight"): f for name, f in by_plan.items()}
@@ -165,19 +208,25 @@ def chosen_formats(
         if odd is not None:
             msg = f"{plan} names {odd!r}, which is no linear layer of the model"
             raise sf.FormatError(msg)
+    ruled = {name: text for glob, text in job.rules for name in names if matches(name, (glob,))}
+    idle = next((glob for glob, _ in job.rules if not any(matches(name, (glob,)) for name in names)), None)
+    if idle is not None:
+        msg = f"--rule {idle!r} matches no layer; the model has {', '.join(names[:3])} ..."
+        raise click.UsageError(msg)
     made: dict[str, str] = {}
     for name in names:
-        one = fmt if by_plan is None else by_plan.get(name)
-        matches = [
-            any(fnmatch.fnmatchcase(f"{name}{end}", g) for end in ("", ".weight") for g in globs)
-            for globs in (include, exclude)
-        ]
-        if one is not None and (matches[0] or not include) and not matches[1]:
+        one = ruled.get(name, fmt if by_plan is None else by_plan.get(name))
+        if one is not None and (matches(name, job.include) or not job.include) and not matches(name, job.exclude):
             made[name] = one
     if not made:
         msg = f"no layer is chosen; the model has {', '.join(names[:3])} ..."
         raise click.UsageError(msg)
     return made
+
+
+def matches(name: str, globs: tuple[str, ...]) -> bool:
+    """Whether a glob matches the name of a layer or of its weight."""
+    return any(fnmatch.fnmatchcase(f"{name}{end}", glob) for end in ("", ".weight") for glob in globs)
 
 
 def fingerprint(ready: calibrating.Prepared) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.checkpoint.steps import Step
+from sparsefmt.checkpoint.steps import Function, Step
 from sparsefmt.checkpoint.transform import TransformReport, transform
 from sparsefmt.cli.options import Run
 from sparsefmt.kernels.settings import set_num_threads
 
 
 def run_step(
-    model: Checkpoint, out: Path, step: Step, chosen: set[str], run: Run, advance: Callable[[str, int], None]
+    model: Checkpoint, out: Path, step: Step | Function, chosen: set[str], run: Run, advance: Callable[[str, int], None]
 ) -> TransformReport:
     """Runs a step over the chosen tensors of a checkpoint."""
     if run.threads is not None:

@@ -33,6 +33,8 @@ def pack(structure: Layout, codes: Array, bits: int) -> Array:
         pack_stream(codes.reshape(-1), bits, stream)
         return stream
     rows = zeros(stored_shape(structure, bits), np.uint8, "codes")
+    if not codes.size:  # rows of nothing may be more than can be walked through
+        return rows
     used = -(-codes.shape[1] * bits // 8)
     for row, stream in zip(codes, rows, strict=True):
         pack_stream(row, bits, stream[:used])

@@ -6,7 +6,7 @@ from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array, items, zero_mask
 from sparsefmt.base.errors import CodecError, FormatError, PatternError
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.kernels.nm_update import nm_update
+from sparsefmt.kernels.nm import nm_update
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.layout import refuse
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
@@ -103,13 +103,15 @@ def _places(groups: object, s: Nm) -> tuple[Array, Array]:
     if at.ndim != 2 or at.shape[1] != 2 or at.dtype.kind not in "iu":
         msg = f"groups: want (changed, 2) whole numbers, got {at.dtype} of shape {at.shape}"
         raise FormatError(msg)
-    bad = (at < 0).any(axis=1) | (at[:, 0] >= s.shape[0]) | (at[:, 1] >= s.groups)
-    if bad.any():
-        row, group = at[np.argmax(bad)]
-        msg = f"groups: row {row}, group {group} is beyond the {s.shape[0]} rows of {s.groups} groups"
+    row, group = (np.ascontiguousarray(at[:, i]).astype(np.int64, copy=False) for i in (0, 1))
+    if min(row.min(), group.min()) < 0 or row.max() >= s.shape[0] or group.max() >= s.groups:
+        first = int(np.argmax((row < 0) | (group < 0) | (row >= s.shape[0]) | (group >= s.groups)))
+        where = f"row {row[first]}, group {group[first]}"
+        msg = f"groups: {where} is beyond the {s.shape[0]} rows of {s.groups} groups"
         raise FormatError(msg)
-    flat = at[:, 0].astype(np.int64) * s.groups + at[:, 1].astype(np.int64)
-    if len(flat) > 1 and (np.diff(flat) <= 0).any():
-        flat = np.unique(flat)
-    row, group = np.divmod(flat, s.groups)
+    flat = row * s.groups
+    flat += group
+    if (flat[1:] > flat[:-1]).all():
+        return row, group
+    row, group = np.divmod(np.unique(flat), s.groups)
     return row, group

@@ -84,16 +84,20 @@ def each(work: Callable[[int], None], count: int) -> None:
         pass
 
 
+def each_block(work: Callable[[slice], None], rows: int) -> None:
+    """Calls `work` with one block of rows after the other, BLAS held at one thread."""
+    with one_blas_thread():
+        each(lambda i: work(slice(i * ROWS, min((i + 1) * ROWS, rows))), -(-rows // ROWS))
+
+
 def matmul(a: Array, b: Array) -> Array:
     """`a @ b` for (rows, k) and (k, cols), a block of rows at a time."""
     out = np.empty((a.shape[0], b.shape[1]), np.result_type(a, b))
 
-    def some(i: int) -> None:
-        rows = slice(i * ROWS, (i + 1) * ROWS)
+    def some(rows: slice) -> None:
         np.matmul(a[rows], b, out=out[rows])
 
-    with one_blas_thread():
-        each(some, -(-a.shape[0] // ROWS))
+    each_block(some, a.shape[0])
     return out
 
 

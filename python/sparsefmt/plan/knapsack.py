@@ -4,13 +4,13 @@ The linear relaxation gives a multiplier, a lower bound, and a first choice. Wha
 struck out by
 its reduced cost. The rest is a dynamic programme over the sizes that occur, in units of their greatest common
 divisor, with
-states that cannot beat the best known choice left out, so it is a branch and bound where sizes are many.
+states that cannot beat the best known choice left out, so it is a branch and bound where sizes are many. The work is
+bounded: where so many states are left that the best choice cannot be proven, the bound tells how far it may be.
 
 Source: Pisinger 1995, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83(2); Sinha and Zoltners
 1979.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -18,7 +18,8 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 
-STATES = (1 << 9, 1 << 17)  # a first pass for a good choice, a second for the proof
+WORK = (1 << 18, 1 << 20, 1 << 23)  # states looked at in one search after the other, until the choice is proven
+_EXCHANGES = 64
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,17 @@ def solve(cost: Array, size: Array, budget: int) -> Solution:
     dual = math.fsum(least) - multiplier * room
     best, lines = _filled(cost, size, room, first), np.arange(len(cost))
     above = reduced - least[:, None]
+    best = _exchanged(cost, size, room, best, above, dual)
     bound = dual
-    for most in STATES:
+    for work in WORK:
         known = math.fsum(cost[lines, best])
         slack = 1e-12 * max(abs(known), abs(dual), 1e-300)
         open_ = above < known - dual - slack
         if known - dual <= slack or not open_.any(axis=1).all() or not (open_.sum(axis=1) > 1).any():
             bound = known
             break
+        count = open_.sum(axis=1)
+        most = max(work // int(count[count > 1].sum()), 1)
         best, bound = _searched(_Table(cost, size, above, open_, multiplier), room, best, known, dual, most)
         if bound >= math.fsum(cost[lines, best]) - slack:
             break
@@ -67,35 +71,52 @@ def solve(cost: Array, size: Array, budget: int) -> Solution:
 
 def _relaxed(cost: Array, size: Array, room: int) -> tuple[float, Array]:
     """The multiplier of the linear relaxation, and the largest choice on the hulls that fits."""
-    choice = np.empty(len(cost), np.int64)
-    steps = []
-    for i in range(len(cost)):
-        hull = _hull(cost[i], size[i])
-        choice[i] = hull[0]
-        steps += [((cost[i, b] - cost[i, a]) / (size[i, b] - size[i, a]), i, b) for a, b in itertools.pairwise(hull)]
-    steps.sort(key=lambda s: s[0])
-    used = int(size[np.arange(len(cost)), choice].sum())
-    for slope, i, to in steps:
-        grown = used + int(size[i, to] - size[i, choice[i]])
-        if grown > room:
-            return -slope, choice
-        choice[i], used = to, grown
-    return 0.0, choice
+    there = np.isfinite(cost)
+    smallest = np.where(there, size, np.iinfo(np.int64).max)
+    tied = smallest == smallest.min(axis=1, keepdims=True)
+    choice = np.where(tied, cost, np.inf).argmin(axis=1)
+    slope, line, to = _hulls(cost, size, choice)
+    order = np.lexsort((np.arange(len(slope)), slope))
+    slope, line, to = slope[order], line[order], to[order]
+    lines = np.arange(len(cost))
+    before = _before(line, to, choice)
+    used = int(size[lines, choice].sum()) + np.cumsum(size[line, to] - size[line, before])
+    fits = int(np.searchsorted(used, room, side="right"))
+    for i, j in zip(line[:fits], to[:fits], strict=True):
+        choice[i] = j
+    return (-float(slope[fits]), choice) if fits < len(slope) else (0.0, choice)
 
 
-def _hull(cost: Array, size: Array) -> list[int]:
-    """The items on the lower convex hull of size and cost, sizes rising and costs falling."""
-    order = np.lexsort((np.arange(len(cost)), cost, size))
-    hull: list[int] = []
-    for j in order:
-        if not np.isfinite(cost[j]) or (hull and cost[j] >= cost[hull[-1]]):
-            continue
-        while len(hull) > 1 and (cost[hull[-1]] - cost[hull[-2]]) * (size[j] - size[hull[-1]]) >= (
-            cost[j] - cost[hull[-1]]
-        ) * (size[hull[-1]] - size[hull[-2]]):
-            hull.pop()
-        hull.append(int(j))
-    return hull
+def _hulls(cost: Array, size: Array, choice: Array) -> tuple[Array, Array, Array]:
+    """The steps along the lower convex hulls of size and cost, from `choice` on while costs fall.
+
+    Gives slopes, classes, and the items stepped to; the steps of a class stand in order.
+    """
+    lines, at = np.arange(len(cost)), choice.copy()
+    slopes, classes, items = [], [], []
+    while len(lines):
+        run = size[lines] - size[lines, at][:, None]
+        rise = cost[lines] - cost[lines, at][:, None]
+        with np.errstate(invalid="ignore"):
+            slope = np.where((run > 0) & (rise < 0), rise / np.maximum(run, 1), np.inf)
+        steepest = slope.min(axis=1)
+        far = np.where(slope == steepest[:, None], run, -1).argmax(axis=1)  # of several in a line the last
+        on = steepest < np.inf
+        lines, at = lines[on], far[on]
+        slopes.append(steepest[on])
+        classes.append(lines)
+        items.append(at)
+    return np.concatenate(slopes), np.concatenate(classes), np.concatenate(items)
+
+
+def _before(line: Array, to: Array, choice: Array) -> Array:
+    """The item that each step leaves; steps of a class stand in order."""
+    order = np.argsort(line, kind="stable")
+    before = np.empty_like(to)
+    before[order] = np.concatenate([[0], to[order][:-1]])
+    first = order[np.flatnonzero(np.diff(line[order], prepend=-1))]
+    before[first] = choice[line[first]]
+    return before
 
 
 def _filled(cost: Array, size: Array, room: int, choice: Array) -> Array:
@@ -111,6 +132,32 @@ def _filled(cost: Array, size: Array, room: int, choice: Array) -> Array:
         i, j = divmod(at, cost.shape[1])
         left -= int(size[i, j] - size[i, made[i]])
         made[i] = j
+
+
+def _exchanged(cost: Array, size: Array, room: int, choice: Array, above: Array, dual: float) -> Array:
+    """A choice bettered by exchanges in two classes at once, the most gain first."""
+    made, lines = choice.copy(), np.arange(len(cost))
+    for _ in range(_EXCHANGES):
+        now, held = cost[lines, made], size[lines, made]
+        known = math.fsum(now)
+        slack = 1e-12 * max(abs(known), abs(dual), 1e-300)
+        line, item = np.nonzero(above < known - dual - slack)
+        if not len(line):
+            break
+        grows, costs = size[line, item] - held[line], cost[line, item] - now[line]
+        order = np.lexsort((costs, grows))
+        least = np.minimum.accumulate(costs[order])
+        fresh = np.concatenate([[True], least[1:] < least[:-1]])
+        holder = np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))  # where the least so far stands
+        last = np.searchsorted(grows[order], room - int(held.sum()) - grows, side="right") - 1
+        partner = order[holder[np.maximum(last, 0)]]
+        both = np.where((last >= 0) & (line[partner] != line), costs + costs[partner], np.inf)
+        best = int(np.argmin(both))
+        if not both[best] < -slack:
+            break
+        for k in (best, int(partner[best])):
+            made[line[k]] = item[k]
+    return made
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sparsefmt.base.errors import FormatError, PatternError
 from sparsefmt.kernels.blas import one_blas_thread
 from sparsefmt.prune.coded import code_weights
 from sparsefmt.prune.fit import STEPS, TOLERANCE, check_fit, damped, output_energy, solve_on
-from sparsefmt.prune.masks import admm, sparsegpt, wanda
+from sparsefmt.prune.masks import alternating, sparsegpt, wanda
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Pattern, pattern_of
 from sparsefmt.prune.result import Compensated
@@ -153,6 +153,7 @@ def dense_target(w: Array, m: Moments, h: Array, damp: float) -> Array:
 
 def _kept(want: Array, chosen: Pattern, h: Array, method: str, mask: object, refit: bool) -> tuple[Array, Array]:
     """The mask and the weights on it."""
+    start: Array | None = None
     if mask is not None:
         given = np.asarray(mask)
         if given.dtype != bool or given.shape != want.shape:
@@ -167,9 +168,11 @@ def _kept(want: Array, chosen: Pattern, h: Array, method: str, mask: object, ref
         values, keep = sparsegpt(want, chosen, h, damp=0)
     elif method == "magnitude":
         keep, values = chosen.mask(np.abs(want)), want
+    elif method == "admm" and h.ndim == 2:
+        keep, start = alternating(want, chosen, h)
+        values = want
     else:
-        keep, values = (admm if method == "admm" else wanda)(want, chosen, h), want
+        keep, values = wanda(want, chosen, h), want
     if refit and h.ndim == 2 and not keep.all():
-        flat = solve_on(keep, want.astype(np.float32), h.astype(np.float32), STEPS, TOLERANCE)
-        return keep, flat
+        return keep, solve_on(keep, want.astype(np.float32), h.astype(np.float32), STEPS, TOLERANCE, start)
     return keep, np.where(keep, values, 0)

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels.blas import matmul
+from sparsefmt.kernels.blas import each_block, matmul
 from sparsefmt.prune.moments import Moments
 
 STEPS, TOLERANCE = 80, 1e-3
@@ -80,26 +80,38 @@ def solve_on(keep: Array, t: Array, h: Array, steps: int, tol: float, start: Arr
     """Conjugate gradients on (V - T) H V' restricted to the mask, from `start` or the masked target; all float32."""
     diagonal = np.diagonal(h)
     inverse = np.where(diagonal > 0, 1 / np.where(diagonal > 0, diagonal, 1), 0).astype(np.float32)
-    v = np.where(keep, t if start is None else start, 0)
-    whole = np.sqrt(np.square(np.where(keep, matmul(np.where(keep, t, 0), h), 0)).sum(axis=1)) + np.float32(1e-30)
-    r = np.where(keep, matmul(t - v, h), 0)
+    v = np.where(keep, t if start is None else start, np.float32(0))
+
+    def some(rows: slice) -> None:
+        _descend(v[rows], keep[rows].astype(np.float32), t[rows], h, inverse, steps, tol)
+
+    each_block(some, len(t))
+    return v
+
+
+def _descend(v: Array, on: Array, t: Array, h: Array, inverse: Array, steps: int, tol: float) -> None:
+    """The same for a block of rows, in place; it ends when the last of them is there."""
+    whole = np.sqrt(np.square(((t * on) @ h) * on).sum(axis=1)) + np.float32(1e-30)
+    r = ((t - v) @ h) * on
     z = r * inverse
     p = z.copy()
     rz = np.einsum("ij,ij->i", r, z)
+    q = np.empty_like(v)
     for _ in range(steps):
-        q = np.where(keep, matmul(p, h), 0)
+        if (np.sqrt(np.einsum("ij,ij->i", r, r)) / whole).max(initial=0) < tol:
+            break
+        np.matmul(p, h, out=q)
+        q *= on
         pq = np.einsum("ij,ij->i", p, q)
         step = np.where(pq > 0, rz / np.where(pq > 0, pq, 1), 0).astype(np.float32)[:, None]
         v += step * p
-        r -= step * q
-        if (np.sqrt(np.einsum("ij,ij->i", r, r)) / whole).max(initial=0) < tol:
-            break
-        z = r * inverse
+        q *= step
+        r -= q
+        np.multiply(r, inverse, out=z)
         after = np.einsum("ij,ij->i", r, z)
         p *= np.where(rz > 0, after / np.where(rz > 0, rz, 1), 0).astype(np.float32)[:, None]
         p += z
         rz = after
-    return np.asarray(v)
 
 
 def output_energy(e: Array, h: Array) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels.blas import matmul, one_blas_thread
+from sparsefmt.kernels.blas import each_block, matmul, one_blas_thread
 from sparsefmt.prune.fit import check_fit, damped, second_moments
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Nm, Pattern, pattern_of
@@ -85,6 +85,20 @@ def admm(
         raise FormatError(msg)
     if h.ndim == 1 or isinstance(chosen, Given):
         return wanda(t, chosen, h)
+    return alternating(t, chosen, h, steps=steps, rho=rho, growth=growth, damp=damp)[0]
+
+
+def alternating(
+    t: Array,
+    chosen: Pattern,
+    h: Array,
+    *,
+    steps: int = STEPS,
+    rho: float = RHO,
+    growth: float = GROWTH,
+    damp: float = DAMP,
+) -> tuple[Array, Array]:
+    """`admm` where H is whole: the mask, and weights on it that `refit` may start from."""
     deviation = np.sqrt(np.diagonal(h))
     live = deviation > 0
     scale = np.where(live, deviation, 1)
@@ -95,17 +109,35 @@ def admm(
     vectors, values = vectors.astype(np.float32), np.maximum(values, 0).astype(np.float32)
     back = np.ascontiguousarray(vectors.T)
     pull = matmul(x, scaled).astype(np.float32)
-    z = project(x.astype(np.float32), chosen)
+    x = x.astype(np.float32)
+    z = np.empty_like(x) if isinstance(chosen, Nm) else project(x, chosen)
     u = np.zeros_like(z)
-    for _ in range(steps):
-        a = matmul(pull + np.float32(rho) * (z - u), vectors)
-        a /= values + np.float32(rho)
-        a = matmul(a, back)
-        u += a
-        z = project(u, chosen)
-        u -= z
-        rho *= growth
-    return chosen.mask(np.abs(z))
+
+    def some(rows: slice) -> None:
+        z[rows] = project(x[rows], chosen)
+        step = np.float32(rho)
+        for _ in range(steps):
+            _alternate(z[rows], u[rows], pull[rows], vectors, values, back, step, chosen)
+            step *= np.float32(growth)
+
+    if isinstance(chosen, Nm):  # rows do not depend on each other
+        each_block(some, len(t))
+    else:
+        for k in range(steps):
+            _alternate(z, u, pull, vectors, values, back, np.float32(rho * growth**k), chosen)
+    return chosen.mask(np.abs(z)), z / scale.astype(np.float32)
+
+
+def _alternate(
+    z: Array, u: Array, pull: Array, vectors: Array, values: Array, back: Array, rho: np.float32, chosen: Pattern
+) -> None:
+    """One step, in place."""
+    product = np.matmul if isinstance(chosen, Nm) else matmul
+    a = product(pull + rho * (z - u), vectors)
+    a /= values + rho
+    u += product(a, back)
+    z[...] = project(u, chosen)
+    u -= z
 
 
 def project(a: Array, pattern: Pattern) -> Array:

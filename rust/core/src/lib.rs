@@ -39,6 +39,7 @@ mod radix;
 mod single_pass;
 mod sort_f32;
 mod stream;
+mod transposable;
 mod triplets;
 
 /// The most columns of a row that are worked on at once: their bits and items stay in the first-level cache. A multiple
@@ -70,3 +71,4 @@ pub use single_pass::{dense_sample, dense_to_csr_within};
 pub use sort_f32::{range_sums, sort_f32};
 pub use sparsefmt_kernels::{Isa, Kernels};
 pub use stream::{pack_stream, stream_padding, unpack_stream};
+pub use transposable::transposable_blocks;

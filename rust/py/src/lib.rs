@@ -30,6 +30,7 @@ mod plan;
 mod product;
 mod settings;
 mod stream;
+mod transposable;
 
 use pyo3::prelude::*;
 
@@ -87,6 +88,7 @@ mod _native {
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
+        nm_update,
     };
     #[pymodule_export]
     use super::nm_radix::{nm_radix_check, nm_radix_pack, nm_radix_unpack};
@@ -102,6 +104,8 @@ mod _native {
     use super::settings::{cpu_features, get_num_threads, set_num_threads};
     #[pymodule_export]
     use super::stream::{pack_stream, stream_padding, unpack_stream};
+    #[pymodule_export]
+    use super::transposable::transposable_blocks;
     use pyo3::prelude::*;
 
     #[pymodule_init]

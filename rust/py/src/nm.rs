@@ -4,7 +4,7 @@ use crate::arrays::{by_index, by_width, index_size, input, layout, output};
 use crate::borrow::{In, Out, done};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use sparsefmt::nm::{self, Finding, Order, Overfull, Pattern, Ranked};
+use sparsefmt::nm::{self, Finding, Order, Overfull, Pattern, Places, Ranked};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 type Report = (usize, usize, usize, usize);
@@ -120,6 +120,31 @@ pub fn nm_decode(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, out
         let mut out = Out::<T>::new("out", out, 2)?;
         let (codes, slots, out) = (codes.matrix()?, slots.matrix()?, out.matrix()?);
         done(py, py.detach(|| nm::decode(codes, slots, pattern, out)))
+    })
+}
+
+/// Packs some groups of `w`, and leaves all others.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_update(
+    w: Any<'_, '_>,
+    keep: Any<'_, '_>,
+    zero: u64,
+    n: usize,
+    m: usize,
+    row: Any<'_, '_>,
+    group: Any<'_, '_>,
+    codes: Any<'_, '_>,
+    slots: Any<'_, '_>,
+) -> PyResult<Report> {
+    let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
+    by_width!(size("w", w)?, T => {
+        let (w, keep) = (In::<T>::new("w", w, 2)?, In::<u8>::new("keep", keep, 2)?);
+        let (row, group) = (input::<i64>("row", row)?, input::<i64>("group", group)?);
+        let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
+        let (w, keep, at) = (w.matrix()?, keep.matrix()?, done(py, Places::new(row.as_slice()?, group.as_slice()?))?);
+        let (codes, slots) = (codes.matrix()?, slots.matrix()?);
+        done(py, py.detach(|| nm::update(w, keep, zero, pattern, at, codes, slots))).map(report)
     })
 }
 

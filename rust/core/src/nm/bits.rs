@@ -53,6 +53,16 @@ fn read<const N: usize>(bytes: &[u8], width: u32, fields: &mut [u32]) {
     }
 }
 
+/// Writes the field of `width` bits that starts at bit `at`, and leaves the bits around it. What does not fit is dropped.
+pub(crate) fn write_field(bytes: &mut [u8], at: usize, width: u32, value: u32) {
+    let (first, shift) = (at / 8, at as u32 % 8);
+    let (mask, word) = (((1u64 << width) - 1) << shift, u64::from(value) << shift);
+    let touched = (shift + width).div_ceil(8) as usize;
+    for (i, byte) in bytes.iter_mut().skip(first).take(touched).enumerate() {
+        *byte = *byte & !((mask >> (8 * i)) as u8) | (word >> (8 * i)) as u8;
+    }
+}
+
 /// Writes fields of `width` bits, whose other bits are zero, one behind the other, and completes the last byte by
 /// zeros. What does not fit is dropped.
 pub(crate) fn write_fields(fields: &[u32], width: u32, out: &mut [u8]) {
@@ -108,6 +118,21 @@ fn put(out: &mut [u8], at: usize, word: u64, fill: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_written_and_no_other() {
+        for (width, at) in (0..=32u32).flat_map(|width| [0, 1, 9, 40, 63].map(|at| (width, at * width as usize))) {
+            let mut bytes = [0xA5; 300];
+            let value = (0x9E37_79B9u64 & ((1 << width) - 1)) as u32;
+            write_field(&mut bytes, at, width, value);
+            assert_eq!(field(&bytes, at, width), value, "width {width} at {at}");
+            let kept = |bit: usize| bytes[bit / 8] >> (bit % 8) & 1 == 0xA5 >> (bit % 8) & 1;
+            assert!(
+                (0..2400).filter(|bit| !(at..at + width as usize).contains(bit)).all(kept),
+                "width {width} at {at}"
+            );
+        }
+    }
 
     #[test]
     fn fields_come_back_at_every_width_and_room() {

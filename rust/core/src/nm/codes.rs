@@ -185,6 +185,15 @@ impl Codes {
         }
     }
 
+    /// Completes masks of at most n bits, and gives their codes.
+    pub(super) fn complete_and_rank(&self, masks: &mut [u32], ranks: &mut [u32]) {
+        let over = Kernels::active().complete_words(masks, (self.pattern.n, self.pattern.m));
+        debug_assert!(!over, "a mask of more than n bits");
+        if !Kernels::active().rank_words(masks, &self.ranks, ranks) {
+            ranks.iter_mut().zip(masks).for_each(|(rank, &mut mask)| *rank = self.rank(mask));
+        }
+    }
+
     /// Completes the masks of `groups` groups, side by side in `keep`, into `full`, and writes their codes.
     /// Where some hold more than n bits, tells which, and writes nothing of use.
     pub(crate) fn pack(&self, keep: &[u8], groups: usize, full: &mut [u8], codes: &mut [u8]) -> Option<Over> {

@@ -15,6 +15,7 @@ mod pattern;
 mod prune;
 mod rows;
 mod slots;
+mod update;
 
 pub use check::{Finding, check};
 pub(crate) use coded::decode_row;
@@ -25,5 +26,6 @@ pub use pattern::Pattern;
 pub use prune::{Ranked, prune, select};
 pub(crate) use rows::RowBits;
 pub use slots::Slot;
+pub use update::{Places, update};
 
 pub use sparsefmt_kernels::Order;

@@ -1,0 +1,100 @@
+"""Memory and sentences per second of the served encoder: dense in NumPy, and packed.
+
+`python examples/edge/measure.py [--cache .cache] [--repeat 5] [--record FILE]`: each variant runs in a process of its
+own, packs all-MiniLM-L6-v2 beforehand into a file, loads it, and encodes the thirty sentences of the examples, by
+batches of eight. Memory is what the process had resident at most beyond an interpreter with NumPy and sparsefmt.
+Needs the extra `examples`, and a package registry for the first run.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import numpy as np  # noqa: E402
+from minilm_model import download, linear_names  # noqa: E402
+from serve import Encoder, tokenizer_of  # noqa: E402
+
+import sparsefmt as sf  # noqa: E402
+
+VARIANTS = {"dense float32": None, "dense/int8": "dense/int8", "nm2:4": "nm2:4", "nm2:4/int4:g128": "nm2:4/int4:g128"}
+BATCH = 8
+
+
+def peak() -> int:
+    """Bytes that were resident at most, of this program alone: ru_maxrss also counts what started it."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def pack(model: Path, fmt: str | None, out: Path) -> None:
+    """Writes the model with its linear weights in a format, values pruned by magnitude where it needs that."""
+    weights = dict(sf.load(model))
+    if fmt is not None:
+        for name in linear_names():
+            weights[name] = sf.encode(weights[name], fmt, prune=fmt.startswith("nm"))
+    sf.save(out, weights)
+
+
+def measured(model: str, tokenizer: str, repeat: int) -> dict[str, Any]:
+    """What one variant takes in this process."""
+    t = sf.encode(np.eye(8, dtype=np.float32), "csr")
+    t @ np.ones((8, 8), np.float32)
+    before = peak()
+    encoder = Encoder(sf.load(model), tokenizer_of(tokenizer))
+    lines = (HERE.parent / "minilm_sentences.txt").read_text().splitlines()
+    texts = [line for line in lines if line and not line.startswith("#")]
+    best = float("inf")
+    for _ in range(repeat + 1):
+        start = time.perf_counter()
+        for low in range(0, len(texts), BATCH):
+            encoder(texts[low : low + BATCH])
+        best = min(best, time.perf_counter() - start)
+    return {
+        "weight_bytes": encoder.about()["weight_bytes"],
+        "peak_bytes": peak() - before,
+        "sentences_per_second": len(texts) / best,
+    }
+
+
+def main() -> int:
+    """Measures all variants and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=Path(".cache"))
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--one", nargs=2, metavar=("MODEL", "TOKENIZER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measured(*options.one, options.repeat)))
+        return 0
+    files = download(options.cache)
+    if files is None:
+        print("the model could not be downloaded", file=sys.stderr)
+        return 3
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, fmt in VARIANTS.items():
+            path = Path(folder, "model.safetensors")
+            pack(files.weights, fmt, path)
+            command = [sys.executable, __file__, "--repeat", str(options.repeat), "--one", str(path)]
+            done = subprocess.run([*command, str(files.tokenizer)], capture_output=True, text=True, check=True)
+            found[name] = json.loads(done.stdout)
+    print("| variant | weights, MB | memory, MB | sentences per second |\n|---|---:|---:|---:|")
+    for name, row in found.items():
+        mb = [f"{row[key] / 1e6:.1f}" for key in ("weight_bytes", "peak_bytes")]
+        print(f"| {name} | {' | '.join(mb)} | {row['sentences_per_second']:.1f} |")
+    if options.record:
+        options.record.write_text(json.dumps({"cpu": sf.cpu_features(), "variants": found}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""What commands that pack print."""
+
+import json
+from pathlib import Path
+
+import click
+
+from sparsefmt.checkpoint.transform import TransformReport
+from sparsefmt.cli import options
+from sparsefmt.cli.progress import size
+
+
+def say_packed(report: TransformReport, how: str, out: Path, *, quiet: bool, as_json: bool, beside: int = 0) -> None:
+    """Prints what was packed.
+
+    Args:
+        report: of the run.
+        how: "as csr", "by plan.json".
+        out: what was written.
+        quiet: print nothing.
+        as_json: print JSON instead, quiet or not.
+        beside: how many tensors are scales and codes of quantised weights, and were left.
+    """
+    packed = [t for t in report.changed if t.format != "plain"]
+    before, after = sum(t.dense for t in packed), sum(t.nbytes for t in packed)
+    if as_json:
+        total = {"tensors": len(report.tensors), "packed": len(packed), "dense_nbytes": before, "nbytes": after}
+        click.echo(json.dumps({**report.to_json(), "total": total}, indent=2))
+        return
+    if quiet:
+        return
+    change = f"{size(before)} -> {size(after)}" + (f" ({after / before:.1%})" if before else "")
+    click.echo(f"packed {len(packed)} of {len(report.tensors)} tensors {how}: {change}; wrote {out}")
+    if beside:
+        click.echo(f"left as they are, scales and codes of quantised weights: {beside} tensors")
+    if after > before:
+        click.echo(f"warning: the packed tensors are larger than dense ones; {growth(packed[0].format)}")
+    options.say_left_out(report)
+
+
+def growth(fmt: str) -> str:
+    """Why packed tensors grow."""
+    return f"{fmt.partition('/')[0]} pays for fewer nonzeros: prune first, or choose another format"
