@@ -70,3 +70,9 @@ def test_merging_runs_beside_its_bound(tmp_path: Path) -> None:
     for name in ("linear", "task_arithmetic", "ties, whole model", "dare_ties"):
         assert f"\n{name}" in "\n" + done.stdout
     assert done.stdout.count("MiB anonymous at most  bar 88") == 4
+
+
+def test_checkpoints_are_measured() -> None:
+    done = run("benches/python/checkpoint.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    assert "9 figures" in done.stdout
