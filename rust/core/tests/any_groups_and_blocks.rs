@@ -92,7 +92,7 @@ proptest! {
     ) {
         let (codes, slots) = (matrix(&codes, rows), matrix(&slots, rows));
         for cols in [usize::MAX, 1 << 40].into_iter().filter(|_| rows > 0) {
-            prop_assert!(NmRows::new(codes, pattern, (rows, cols)).is_err());
+            prop_assert!(NmRows::new(codes, pattern, (rows, cols)).and_then(|nm| nm::check(nm, slots)).is_err());
         }
         let Ok(nm) = NmRows::new(codes, pattern, (rows, cols)) else { return Ok(()) };
         let _ = nm::check(nm, slots);
