@@ -186,7 +186,7 @@ pub fn merge_between(
     base: &Bound<'_, PyAny>,
     model: &Bound<'_, PyAny>,
     dtypes: Vec<String>,
-    kind: u64,
+    basis: u64,
     low: u32,
     high: u32,
     every: usize,
@@ -196,7 +196,7 @@ pub fn merge_between(
     let base = Items::new("base", base, dtype_at(&dtypes, 0)?)?;
     let model = Items::new("model", model, dtype_at(&dtypes, 1)?)?;
     let mut keys = output::<u32>("keys", keys)?;
-    let (base, model, keys, kind) = (base.stored()?, model.stored()?, keys.as_slice_mut()?, basis(kind)?);
+    let (base, model, keys, kind) = (base.stored()?, model.stored()?, keys.as_slice_mut()?, self::basis(basis)?);
     py.detach(|| sparsefmt::merge::merge_between(base, model, kind, (low, high), every, keys))
         .map_err(|e| raised(py, &e))
 }
