@@ -59,7 +59,7 @@ def test_demo_without_a_registry(tmp_path: Path) -> None:
 def test_deltas_are_measured() -> None:
     done = run("benches/python/delta.py", "--quick")
     assert done.returncode == 0, done.stderr
-    for what in ("wire, of XOR", "archive, of the bound", "apply in place", "switch of a task"):
+    for what in ("wire, of XOR", "archive, of the bound", "apply to a file in place", "switch of a task"):
         assert what in done.stdout
 
 

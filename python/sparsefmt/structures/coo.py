@@ -91,7 +91,7 @@ class Coo(Structure):
 
     def window(self, low: int, high: int) -> Window:
         """Rows `low..high`."""
-        start, stop = (int(i) for i in np.searchsorted(self.row, np.array([low, high], np.int64)))
+        start, stop = self._first_slot(low), self._first_slot(high)
         row = self.row[start:stop] - self.row.dtype.type(low)
         return Window(Coo(row, self.col[start:stop], (high - low, self.shape[1]), check=False), start, stop, low, 0)
 
@@ -132,9 +132,14 @@ class Coo(Structure):
             start = end
         return cls(row, col, w.shape, check=False), slots
 
+    def _first_slot(self, row: int) -> int:
+        """The first slot at or behind the row; the row is cast, since else all others would be."""
+        dtype = self.row.dtype
+        return len(self.row) if row > np.iinfo(dtype).max else int(np.searchsorted(self.row, dtype.type(row)))
+
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""
-        start, end = (int(i) for i in np.searchsorted(self.row, np.array([low, high], np.int64)))
+        start, end = self._first_slot(low), self._first_slot(high)
         coo_to_dense(self.row[start:end], self.col[start:end], slots[start:end], low, out)
 
 
