@@ -43,22 +43,33 @@ def foreign_json(model: Checkpoint, errors: Mapping[str, Row] | None) -> dict[st
     """The same as JSON."""
     tensors = [
         {
-            "name": name,
-            "shape": list(e.shape),
-            "dtype": e.dtype,
-            "format": e.format,
-            "nbytes": e.nbytes,
-            "bits_per_weight": bits(e),
+            **entry_json(name, e),
             "stored_as": model.origin(name),
             "file": e.shard,
             **({} if errors is None else {"error": error_json(errors[name])}),
         }
         for name, e in model.entries.items()
     ]
-    dense = sum(dense_bytes(e) for e in model.entries.values())
-    total = {"tensors": len(tensors), "nbytes": model.nbytes, "dense_nbytes": dense}
     said = {"reader": model.reader, "scheme": model.scheme, "left_out": list(model.left_out)}
-    return {**said, "tensors": tensors, "total": total}
+    return {**said, "tensors": tensors, "total": total_json(model)}
+
+
+def entry_json(name: str, e: Entry) -> dict[str, Any]:
+    """What a header says of a tensor."""
+    return {
+        "name": name,
+        "shape": list(e.shape),
+        "dtype": e.dtype,
+        "format": e.format,
+        "nbytes": e.nbytes,
+        "bits_per_weight": bits(e),
+    }
+
+
+def total_json(model: Checkpoint) -> dict[str, int]:
+    """The sums over all tensors."""
+    dense = sum(dense_bytes(e) for e in model.entries.values())
+    return {"tensors": len(model.entries), "nbytes": model.nbytes, "dense_nbytes": dense}
 
 
 def bits(e: Entry) -> float:

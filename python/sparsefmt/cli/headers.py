@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.cli.foreign import bits, dense_bytes
+from sparsefmt.cli.foreign import bits, dense_bytes, entry_json, total_json
 from sparsefmt.cli.progress import size
 from sparsefmt.cli.tables import table
 
@@ -26,16 +26,6 @@ def headers(model: Checkpoint) -> None:
 def headers_json(model: Checkpoint) -> dict[str, Any]:
     """The same as JSON."""
     tensors = [
-        {
-            "name": name,
-            "shape": list(e.shape),
-            "dtype": e.dtype,
-            "format": e.format,
-            "nbytes": e.nbytes,
-            "bits_per_weight": bits(e),
-            **({"file": e.shard} if model.is_folder else {}),
-        }
-        for name, e in model.entries.items()
+        {**entry_json(name, e), **({"file": e.shard} if model.is_folder else {})} for name, e in model.entries.items()
     ]
-    dense = sum(dense_bytes(e) for e in model.entries.values())
-    return {"tensors": tensors, "total": {"tensors": len(tensors), "nbytes": model.nbytes, "dense_nbytes": dense}}
+    return {"tensors": tensors, "total": total_json(model)}

@@ -1,6 +1,5 @@
 """`sparsefmt pack`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
 from sparsefmt.checkpoint.steps import Pack
 from sparsefmt.cli import options, planned
-from sparsefmt.cli.packed import say_packed
+from sparsefmt.cli.packed import say_formats, say_packed
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import run_step
@@ -102,12 +101,8 @@ def pack(
     check_chosen(model, chosen, wanted & set(beside), skip=skip)
     recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())), conv_axis=conv_axis)
     if dry_run:
-        would = {name: ruled.get(name, fmt) if name in chosen else "plain" for name in model}
-        if as_json:
-            click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
-            return
-        for name in model:
-            click.echo(f"{name}: {ruled.get(name, fmt) if name in chosen else 'as it is'}")
+        would = {name: ruled.get(name, fmt) for name in model if name in chosen}
+        say_formats(model, would, as_json=as_json)
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
         report = run_step(model, out, Pack(recipe), chosen, run, advance)

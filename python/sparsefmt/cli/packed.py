@@ -1,6 +1,7 @@
 """What commands that pack print."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -8,6 +9,16 @@ import click
 from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.cli import options
 from sparsefmt.cli.progress import size
+
+
+def say_formats(names: Iterable[str], formats: Mapping[str, str], *, as_json: bool) -> None:
+    """Prints what a dry run would pack, and in which format; other tensors stay as they are."""
+    if as_json:
+        would = {name: formats.get(name, "plain") for name in names}
+        click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
+        return
+    for name in names:
+        click.echo(f"{name}: {formats.get(name, 'as it is')}")
 
 
 def say_packed(report: TransformReport, how: str, out: Path, *, quiet: bool, as_json: bool, beside: int = 0) -> None:

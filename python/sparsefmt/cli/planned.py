@@ -1,6 +1,5 @@
 """`sparsefmt pack --plan` and `--text`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.cli import calibrating, options
-from sparsefmt.cli.packed import say_packed
+from sparsefmt.cli.packed import say_formats, say_packed
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress
 from sparsefmt.cli.prune import Job, prune_model
@@ -98,12 +97,7 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
         msg = f"no tensor is left: {plan} names none that --include and --exclude choose"
         raise click.UsageError(msg)
     if asked.dry_run:
-        if asked.as_json:
-            would = {name: formats.get(name, "plain") for name in model}
-            click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
-            return
-        for name in model:
-            click.echo(f"{name}: {formats.get(name, 'as it is')}")
+        say_formats(model, formats, as_json=asked.as_json)
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
         report = run_step(model, asked.out, ByPlan(formats), set(formats), run, advance)

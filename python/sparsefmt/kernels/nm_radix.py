@@ -51,9 +51,8 @@ def row_bits(n: int, m: int, groups: int) -> int:
     return whole * word_bits(n, m, word_groups(n, m)) + word_bits(n, m, rest)
 
 
-def _fields(n: int, m: int, groups: int) -> list[tuple[int, int, int]]:
+def _fields(n: int, m: int, groups: int, per: int) -> list[tuple[int, int, int]]:
     """The first group, the number of groups and the first bit of every word of a row."""
-    per = word_groups(n, m)
     bits = word_bits(n, m, per)
     return [(first, min(per, groups - first), first // per * bits) for first in range(0, groups, per)]
 
@@ -76,7 +75,7 @@ def nm_radix_pack(codes: Array, n: int, m: int, groups: int, per: int, words: Ar
     """
     ranks = unpack_codes(codes, width(n, m), groups).astype(object)
     bits = np.zeros((len(words), 8 * words.shape[1]), np.uint8)
-    for first, count, at in _fields(n, m, groups):
+    for first, count, at in _fields(n, m, groups, per):
         powers = np.array([comb(m, n) ** i for i in range(count)], object)
         word = (ranks[:, first : first + count] * powers).sum(axis=1)
         for i in range(word_bits(n, m, count)):
@@ -89,7 +88,7 @@ def nm_radix_unpack(words: Array, n: int, m: int, groups: int, per: int, codes: 
     """The inverse of `nm_radix_pack`; of a word that is too large, what is left of its last group is taken modulo C."""
     stream, count = _bits_of(words), comb(m, n)
     ranks = np.zeros((len(words), groups), np.int64)
-    for first, held, at in _fields(n, m, groups):
+    for first, held, at in _fields(n, m, groups, per):
         word = _word(stream, at, word_bits(n, m, held))
         for i in range(held):
             ranks[:, first + i] = word % count
@@ -104,11 +103,11 @@ def nm_radix_check(words: Array, n: int, m: int, groups: int, per: int) -> tuple
     Returns (0, 0, 0), or (`WORD`, row, word) of the first word not below C^count, or, where there is none, (`PADDING`,
     row, 0) of the first row with a bit behind its last word.
     """
-    stream, padding = _bits_of(words), None
     if not words.size:
         return 0, 0, 0
+    stream = _bits_of(words)
     found: list[tuple[int, int]] = []
-    for at_word, (_, held, at) in enumerate(_fields(n, m, groups)):
+    for at_word, (_, held, at) in enumerate(_fields(n, m, groups, per)):
         over = _word(stream, at, word_bits(n, m, held)) >= comb(m, n) ** held
         if over.any():
             found.append((int(np.argmax(over)), at_word))
@@ -116,6 +115,5 @@ def nm_radix_check(words: Array, n: int, m: int, groups: int, per: int) -> tuple
         return WORD, *min(found)
     behind = (stream[:, row_bits(n, m, groups) :] != 0).any(axis=1)
     if behind.any():
-        padding = int(np.argmax(behind))
-        return PADDING, padding, 0
+        return PADDING, int(np.argmax(behind)), 0
     return 0, 0, 0
