@@ -147,7 +147,7 @@ pub fn csr_to_gaps<I: Index>(indptr: &[I], indices: &[I], byte_offsets: &[I], ga
 }
 
 /// The offsets of gaps, checked against the arrays that they cut.
-struct Rows<'a, I> {
+pub(crate) struct Rows<'a, I> {
     gaps: &'a [u8],
     byte_offsets: &'a [I],
     row_offsets: &'a [I],
@@ -158,18 +158,24 @@ struct Rows<'a, I> {
 impl<'a, I: Index> Rows<'a, I> {
     /// # Errors
     /// The arrays do not fit together.
-    fn new(gaps: &'a [u8], byte_offsets: &'a [I], row_offsets: &'a [I], slots: usize) -> Result<Self> {
+    pub(crate) fn new(gaps: &'a [u8], byte_offsets: &'a [I], row_offsets: &'a [I], slots: usize) -> Result<Self> {
         fits("byte_offsets", byte_offsets.len(), row_offsets.len())?;
         let (bytes, slots) = (span(byte_offsets, gaps.len())?, span(row_offsets, slots)?);
         Ok(Self { gaps, byte_offsets, row_offsets, bytes, slots })
     }
 
-    fn cut(&self, work: usize) -> Vec<Range<usize>> {
+    /// How many slots all rows have.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Ranges of rows of about equal work, of which `work` comes to the bytes of gaps.
+    pub(crate) fn cut(&self, work: usize) -> Vec<Range<usize>> {
         par::cut_by(self.row_offsets, 1, self.bytes.len() + work)
     }
 
     /// The bytes of a row, and the range of its slots.
-    fn row(&self, row: usize) -> Result<(&'a [u8], Range<usize>)> {
+    pub(crate) fn row(&self, row: usize) -> Result<(&'a [u8], Range<usize>)> {
         let wrong = |_| Error::Offsets { name: "byte_offsets", at: row };
         let bytes = slots_at(self.byte_offsets, row, &self.bytes).map_err(wrong)?;
         Ok((&self.gaps[bytes], slots_at(self.row_offsets, row, &self.slots)?))

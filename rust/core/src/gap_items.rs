@@ -1,48 +1,31 @@
 //! Items of dense bytes at the places that gaps name: taken out, and put in.
 
-use crate::gap::each_column;
-use crate::views::offsets::{fits, lengths, slots_at, span};
+use crate::gap::{Rows, each_column};
+use crate::views::offsets::{fits, lengths};
 use crate::{Error, Index, Keyed, Result, par};
 use std::ops::Range;
 
-/// The bytes of gaps and the slots of a row.
-struct Rows<'a, I> {
+/// The rows of gaps that name as many places as there are items.
+fn rows_of<'a, I: Index>(
     gaps: &'a [u8],
-    byte_offsets: &'a [I],
-    row_offsets: &'a [I],
-    bytes: Range<usize>,
-    slots: Range<usize>,
+    (byte_offsets, row_offsets): (&'a [I], &'a [I]),
+    items: usize,
+) -> Result<Rows<'a, I>> {
+    let all = Rows::new(gaps, byte_offsets, row_offsets, items)?;
+    fits("items", items, all.len())?;
+    Ok(all)
 }
 
-impl<'a, I: Index> Rows<'a, I> {
-    fn new(gaps: &'a [u8], byte_offsets: &'a [I], row_offsets: &'a [I], items: usize) -> Result<Self> {
-        fits("byte_offsets", byte_offsets.len(), row_offsets.len())?;
-        let (bytes, slots) = (span(byte_offsets, gaps.len())?, span(row_offsets, items)?);
-        fits("items", items, slots.len())?;
-        Ok(Self { gaps, byte_offsets, row_offsets, bytes, slots })
-    }
-
-    fn cut(&self) -> Vec<Range<usize>> {
-        par::cut_by(self.row_offsets, 1, 64 * self.slots.len())
-    }
-
-    /// Tells `take` the column of every slot of a row of `slots` items.
-    fn each(&self, row: usize, slots: usize, mut take: impl FnMut(usize, usize) -> Option<()>) -> Result<()> {
-        let wrong = |name| Error::Offsets { name, at: row };
-        let bytes = slots_at(self.byte_offsets, row, &self.bytes).map_err(|_| wrong("byte_offsets"))?;
-        let mut at = 0;
-        each_column(&self.gaps[bytes], |col| {
-            let beyond = Error::Index { at, got: col as i64, bound: slots };
-            take(at, col).ok_or(beyond)?;
-            at += 1;
-            Ok(())
-        })?;
-        if at == slots { Ok(()) } else { Err(wrong("row_offsets")) }
-    }
-
-    fn slots_of(&self, row: usize) -> Result<Range<usize>> {
-        slots_at(self.row_offsets, row, &self.slots)
-    }
+/// Tells `take` the column of every slot of a row of `slots` items, whose gaps are `bytes`.
+fn each(bytes: &[u8], row: usize, slots: usize, mut take: impl FnMut(usize, usize) -> Option<()>) -> Result<()> {
+    let mut at = 0;
+    each_column(bytes, |col| {
+        let beyond = Error::Index { at, got: col as i64, bound: slots };
+        take(at, col).ok_or(beyond)?;
+        at += 1;
+        Ok(())
+    })?;
+    if at == slots { Ok(()) } else { Err(Error::Offsets { name: "row_offsets", at: row }) }
 }
 
 /// Where the bytes of an item of a row lie.
@@ -58,21 +41,22 @@ fn place<T>(col: usize) -> Range<usize> {
 /// The arrays do not fit together, or a place lies beyond the last item.
 pub fn gaps_take<T: Keyed, I: Index>(
     gaps: &[u8],
-    (byte_offsets, row_offsets): (&[I], &[I]),
+    offsets: (&[I], &[I]),
     cols: usize,
     values: &[u8],
     items: &mut [T],
 ) -> Result<()> {
-    let all = Rows::new(gaps, byte_offsets, row_offsets, items.len())?;
+    let all = rows_of(gaps, offsets, items.len())?;
     let length = cols.saturating_mul(size_of::<T>());
-    let ranges = all.cut();
-    let outs = par::split_mut(items, lengths(row_offsets, &ranges, all.slots.len())?);
+    let ranges = all.cut(64 * all.len());
+    let outs = par::split_mut(items, lengths(offsets.1, &ranges, all.len())?);
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut items)| {
         for row in rows {
             let start = row.saturating_mul(length).min(values.len());
             let from = &values[start..start.saturating_add(length).min(values.len())];
-            let mine = items.split_off_mut(..all.slots_of(row)?.len()).ok_or(Error::Changed)?;
-            all.each(row, mine.len(), |at, col| {
+            let (bytes, slots) = all.row(row)?;
+            let mine = items.split_off_mut(..slots.len()).ok_or(Error::Changed)?;
+            each(bytes, row, mine.len(), |at, col| {
                 *mine.get_mut(at)? = T::load(from.get(place::<T>(col))?);
                 Some(())
             })?;
@@ -87,15 +71,15 @@ pub fn gaps_take<T: Keyed, I: Index>(
 /// The arrays do not fit together, or a place lies beyond the last item; then some may have been copied.
 pub fn gaps_put<T: Keyed, I: Index>(
     gaps: &[u8],
-    (byte_offsets, row_offsets): (&[I], &[I]),
+    offsets: (&[I], &[I]),
     cols: usize,
     items: &[T],
     values: &mut [u8],
 ) -> Result<()> {
-    let all = Rows::new(gaps, byte_offsets, row_offsets, items.len())?;
+    let all = rows_of(gaps, offsets, items.len())?;
     let length = cols.saturating_mul(size_of::<T>());
-    let ranges = all.cut();
-    lengths(row_offsets, &ranges, all.slots.len())?;
+    let ranges = all.cut(64 * all.len());
+    lengths(offsets.1, &ranges, all.len())?;
     let outs = par::split_mut(values, ranges.iter().map(|rows| rows.len().saturating_mul(length)));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, values)| {
         let first = rows.start;
@@ -103,8 +87,9 @@ pub fn gaps_put<T: Keyed, I: Index>(
             let start = (row - first).saturating_mul(length).min(values.len());
             let end = start.saturating_add(length).min(values.len());
             let into = &mut values[start..end];
-            let mine = &items[all.slots_of(row)?];
-            all.each(row, mine.len(), |at, col| {
+            let (bytes, slots) = all.row(row)?;
+            let mine = &items[slots];
+            each(bytes, row, mine.len(), |at, col| {
                 mine.get(at)?.store(into.get_mut(place::<T>(col))?);
                 Some(())
             })?;
