@@ -4,11 +4,16 @@
 //! those instructions are written as assembly, as are those of dotprod.
 
 pub(crate) mod affine;
+mod bitmask_dot;
 pub(crate) mod compress;
+mod csr;
 pub(crate) mod lookup;
+mod nm24_gemv;
 pub(crate) mod nm24_pack;
 pub(crate) mod nm_code_table;
 pub(crate) mod nonzero_bits;
+pub(crate) mod panels;
+pub(crate) mod product;
 pub(crate) mod quantize_f16;
 mod registers;
 pub(crate) mod slots;

@@ -2,10 +2,10 @@
 
 use std::arch::aarch64::{
     float32x4_t, int32x4_t, uint8x8_t, uint8x16_t, uint8x16x2_t, uint8x16x4_t, uint16x4_t, uint16x8_t, uint16x8x2_t,
-    uint16x8x4_t, uint32x4_t, uint32x4x4_t, uint64x2_t, vandq_u8, vgetq_lane_u64, vld1_u8, vld1_u16, vld1q_f32,
-    vld1q_u8, vld1q_u16, vld1q_u32, vld1q_u64, vld2q_u8, vld4q_u8, vld4q_u16, vld4q_u32, vpaddq_u8,
-    vreinterpretq_u8_u16, vreinterpretq_u16_u32, vreinterpretq_u64_u8, vst1_u8, vst1q_f32, vst1q_s32, vst1q_u8,
-    vst1q_u16, vst1q_u32, vst1q_u64, vst2q_u8, vst2q_u16, vst4q_u8, vuzp1q_u8, vuzp1q_u16,
+    uint16x8x4_t, uint32x4_t, uint32x4x4_t, uint64x2_t, vandq_u8, vgetq_lane_u64, vld1_u8, vld1q_f32, vld1q_u8,
+    vld1q_u16, vld1q_u32, vld1q_u64, vld2q_u8, vld4q_u8, vld4q_u16, vld4q_u32, vpaddq_u8, vreinterpretq_u8_u16,
+    vreinterpretq_u16_u32, vreinterpretq_u64_u8, vst1_u8, vst1q_f32, vst1q_s32, vst1q_u8, vst1q_u16, vst1q_u32,
+    vst1q_u64, vst2q_u8, vst2q_u16, vst4q_u8, vuzp1q_u8, vuzp1q_u16,
 };
 use std::arch::asm;
 
@@ -39,7 +39,6 @@ load!(load_u32, u32, 4, uint32x4_t, vld1q_u32);
 load!(load_u64, u64, 2, uint64x2_t, vld1q_u64);
 load!(load_f32, f32, 4, float32x4_t, vld1q_f32);
 load!(load_half_u8, u8, 8, uint8x8_t, vld1_u8);
-load!(load_half_u16, u16, 4, uint16x4_t, vld1_u16);
 // Item 2i + r is lane i of register r; below, item 4i + r.
 load!(load_pairs_u8, u8, 32, uint8x16x2_t, vld2q_u8);
 load!(load_fours_u8, u8, 64, uint8x16x4_t, vld4q_u8);
