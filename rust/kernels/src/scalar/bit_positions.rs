@@ -65,7 +65,7 @@ impl Word {
 
     /// Calls `visit` with each byte, its number, and the bits that are set before it.
     #[inline(always)]
-    fn each(self, mut visit: impl FnMut(usize, u8, usize)) {
+    pub(crate) fn each(self, mut visit: impl FnMut(usize, u8, usize)) {
         for (i, byte) in self.bytes.into_iter().enumerate() {
             visit(i, byte, (self.before >> (8 * i)) as usize & 63);
         }

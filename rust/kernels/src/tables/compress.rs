@@ -1,5 +1,7 @@
 //! The part of the table that moves items by a mask of bits, with its length assertions.
 
+#[cfg(target_arch = "aarch64")]
+use crate::aarch64::neon;
 use crate::args::compress::{Pair, Table};
 use crate::scalar;
 use crate::tables::kernels::Kernels;
@@ -25,6 +27,21 @@ pub(crate) const SCALAR: Table = Table {
     positions_i32: scalar::compress::positions_i32,
     positions_i64: scalar::compress::positions_i64,
     count_bits: scalar::compress::count_bits,
+};
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    compress_u8: neon::compress::compress_u8,
+    compress_u16: neon::compress::compress_u16,
+    compress_u32: neon::compress::compress_u32,
+    compress_u64: neon::compress::compress_u64,
+    expand_u8: neon::compress::expand_u8,
+    expand_u16: neon::compress::expand_u16,
+    expand_u32: neon::compress::expand_u32,
+    expand_u64: neon::compress::expand_u64,
+    positions_i32: neon::compress::positions_i32,
+    count_bits: neon::compress::count_bits,
+    ..SCALAR
 };
 
 #[cfg(target_arch = "x86_64")]

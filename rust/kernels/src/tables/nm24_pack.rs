@@ -7,6 +7,9 @@ use crate::tables::kernels::Kernels;
 
 pub(crate) const SCALAR: Table = Table { pack: scalar::nm24_pack::pack };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table { pack: crate::aarch64::neon::nm24_pack::pack };
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table { pack: crate::x86_64::avx2::nm24_pack::pack };
 

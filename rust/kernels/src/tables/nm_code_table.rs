@@ -10,6 +10,12 @@ pub(crate) const SCALAR: Table = Table {
     unpack_nm_codes: scalar::nm_code_table::unpack_nm_codes,
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    pack_nm_codes: crate::aarch64::neon::nm_code_table::pack_nm_codes,
+    unpack_nm_codes: crate::aarch64::neon::nm_code_table::unpack_nm_codes,
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table {
     pack_nm_codes: crate::x86_64::avx2::nm_code_table::pack_nm_codes,

@@ -13,6 +13,14 @@ pub(crate) const SCALAR: Table = Table {
     nonzero_bits_u64: scalar::nonzero_bits::nonzero_bits::<u64>,
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    nonzero_bits_u8: crate::aarch64::neon::nonzero_bits::nonzero_bits_u8,
+    nonzero_bits_u16: crate::aarch64::neon::nonzero_bits::nonzero_bits_u16,
+    nonzero_bits_u32: crate::aarch64::neon::nonzero_bits::nonzero_bits_u32,
+    nonzero_bits_u64: crate::aarch64::neon::nonzero_bits::nonzero_bits_u64,
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table {
     nonzero_bits_u8: avx2::nonzero_bits::nonzero_bits_u8,
