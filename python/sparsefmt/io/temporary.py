@@ -7,6 +7,8 @@ So a file of that name which nobody has locked is of a dead writer, and the next
 import contextlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,11 +85,37 @@ def _lock(number: int, *, wait: bool = False) -> bool:
     return True
 
 
-def dead(folder: Path) -> Iterator[Path]:
-    """Temporary files in a folder whose writers have ended; none where the file system has no locks."""
+@contextlib.contextmanager
+def held_folder(beside: Path, prefix: str, suffix: str) -> Iterator[Path]:
+    """A new folder in another, locked while the block runs, and removed after it.
+
+    Those of the same prefix and suffix whose writers were killed are removed first.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for left in dead(beside, prefix, suffix):
+        shutil.rmtree(left, ignore_errors=True)
+    while True:
+        room = Path(tempfile.mkdtemp(suffix, prefix, beside))
+        with contextlib.suppress(FileNotFoundError):  # somebody took it for a dead one's before it was locked
+            number = os.open(room, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _lock(number, wait=True)
+            if os.fstat(number).st_nlink:
+                break
+            os.close(number)
+    try:
+        yield room
+    finally:
+        os.close(number)
+        shutil.rmtree(room)
+
+
+def dead(folder: Path, prefix: str = PREFIX, suffix: str = SUFFIX) -> Iterator[Path]:
+    """Temporary files, or folders, in a folder whose writers have ended; none where the file system has no locks."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+            if entry.name.startswith(prefix) and entry.name.endswith(suffix):
                 with contextlib.suppress(OSError):
                     number = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
                     try:

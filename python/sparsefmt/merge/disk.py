@@ -13,6 +13,7 @@ from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.io.paths import put_text
 from sparsefmt.kernels.settings import set_num_threads
 from sparsefmt.merge.inputs import Group, float_dtype
 from sparsefmt.merge.method import Facts, Settings
@@ -139,7 +140,7 @@ def run_job(job: MergeJob, advance: Advance | None = None) -> int:
             model.open().check()
         total = writer.nbytes
     temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"size": job.out.stat().st_size, "tensors": [s[0] for s in slots]}))
+    put_text(temporary, json.dumps({"size": job.out.stat().st_size, "tensors": [s[0] for s in slots]}))
     temporary.replace(job.manifest)
     return total
 

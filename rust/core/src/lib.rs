@@ -9,6 +9,7 @@ pub mod affine_rows;
 pub mod affine_segments;
 mod bitmask;
 pub mod bsr;
+mod built;
 mod check;
 mod checksum;
 mod choices;

@@ -19,6 +19,7 @@ mod delta;
 mod gap;
 mod gap_items;
 mod header;
+mod header_text;
 mod kmeans;
 mod matrix_market;
 mod merge;
