@@ -1,6 +1,7 @@
 """Forks while other threads are inside kernels and the number of threads changes: `python -m faults.forks SECONDS`.
 
-Children encode and decode, and must end well and in time.
+Children encode and decode, and must end well and in time. BLAS is to have one thread (OPENBLAS_NUM_THREADS=1): a fork
+ends the threads of OpenBLAS under whoever waits for them.
 """
 
 import contextlib

@@ -14,7 +14,8 @@ from sparsefmt.kernels.registry import NATIVE
 
 def program(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", f"faults.{name}", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=1800, check=False)
+    env = environment() | {"OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=600, check=False)
 
 
 def test_forks_during_use() -> None:
@@ -101,3 +102,14 @@ def test_readers_of_a_folder_that_is_replaced(tmp_path: Path) -> None:
 def test_readers_of_a_folder_that_is_replaced_often(tmp_path: Path) -> None:
     read, _ = replaced(tmp_path, 1000)
     assert read > 100
+
+
+def test_eight_threads_on_the_same_tensors() -> None:
+    done = program("shared", 3)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_eight_threads_on_the_same_tensors_for_long() -> None:
+    done = program("shared", 60)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -20,7 +20,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
     It is made in another beside `out`; those of writers that were killed are removed first.
     """
-    with held_folder(out.absolute().parent, f".{out.name}.", ".tmp") as room:
+    with held_folder(out.absolute().parent) as room:
         made = room / "new"
         made.mkdir()
         yield made

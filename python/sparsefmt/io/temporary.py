@@ -86,18 +86,17 @@ def _lock(number: int, *, wait: bool = False) -> bool:
 
 
 @contextlib.contextmanager
-def held_folder(beside: Path, prefix: str, suffix: str) -> Iterator[Path]:
+def held_folder(beside: Path) -> Iterator[Path]:
     """A new folder in another, locked while the block runs, and removed after it.
 
-    Those of the same prefix and suffix whose writers were killed are removed first.
+    What writers that were killed left there is removed first.
 
     Raises:
         OSError: it cannot be made.
     """
-    for left in dead(beside, prefix, suffix):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_dead(beside)
     while True:
-        room = Path(tempfile.mkdtemp(suffix, prefix, beside))
+        room = Path(tempfile.mkdtemp(SUFFIX, PREFIX, beside))
         with contextlib.suppress(FileNotFoundError):  # somebody took it for a dead one's before it was locked
             number = os.open(room, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             _lock(number, wait=True)
@@ -111,11 +110,11 @@ def held_folder(beside: Path, prefix: str, suffix: str) -> Iterator[Path]:
         shutil.rmtree(room)
 
 
-def dead(folder: Path, prefix: str = PREFIX, suffix: str = SUFFIX) -> Iterator[Path]:
+def dead(folder: Path) -> Iterator[Path]:
     """Temporary files, or folders, in a folder whose writers have ended; none where the file system has no locks."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(prefix) and entry.name.endswith(suffix):
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
                 with contextlib.suppress(OSError):
                     number = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
                     try:
@@ -126,10 +125,10 @@ def dead(folder: Path, prefix: str = PREFIX, suffix: str = SUFFIX) -> Iterator[P
 
 
 def remove_dead(folder: Path) -> list[Path]:
-    """Removes the temporary files of writers that have ended; those that were removed."""
+    """Removes the temporary files and folders of writers that have ended; those that were removed."""
     removed = []
     for path in dead(folder):
         with contextlib.suppress(OSError):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
             removed.append(path)
     return removed
