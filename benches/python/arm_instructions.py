@@ -52,11 +52,17 @@ def counted(way: str) -> dict[str, float]:
     command = [aarch64.QEMU, "-singlestep", "-d", "exec,nochain", "-D", "/dev/stderr", str(path)]
     env = {key: value for key, value in os.environ.items() if not key.startswith("SPARSEFMT")}
     isa = "neon" if way == "neon" else "scalar"
-    counts, started, printed = [], None, []
+    counts: list[int] = []
+    started: int | None = None
     with subprocess.Popen([*command, isa], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as run:
         for number, line in enumerate(run.stderr or ()):
-            if mark in line:
-                counts, started = (counts, number) if started is None else ([*counts, number - started], None)
+            if mark not in line:
+                continue
+            if started is None:
+                started = number
+            else:
+                counts.append(number - started)
+                started = None
         printed = (run.stdout.read() if run.stdout else "").splitlines()
     if run.returncode or len(printed) != len(counts):
         msg = f"{path} printed {len(printed)} kernels and passed {len(counts)} pairs of marks, code {run.returncode}"

@@ -10,7 +10,7 @@ use sparsefmt_kernels::{
 use std::hint::black_box;
 
 /// Elements of most rows.
-const LEN: usize = 2048;
+const LEN: usize = 4096;
 /// Columns of a group that shares a scale.
 const GROUP: usize = 128;
 

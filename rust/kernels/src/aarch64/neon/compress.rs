@@ -83,23 +83,21 @@ fn move_u16(items: &[u16; 8], table: &[[u8; 16]; 256], byte: u8, out: &mut [u16;
 #[inline]
 #[target_feature(enable = "neon")]
 fn move_u32(items: &[u32; 8], table: &[[u8; 32]; 256], byte: u8, out: &mut [u32; 8]) {
-    let items = items.as_chunks::<4>().0;
+    let (items, places) = (items.as_chunks::<4>().0, table[usize::from(byte)].as_chunks::<16>().0);
     let both = uint8x16x2_t(vreinterpretq_u8_u32(load_u32(&items[0])), vreinterpretq_u8_u32(load_u32(&items[1])));
-    for (out, places) in out.as_chunks_mut::<4>().0.iter_mut().zip(table[usize::from(byte)].as_chunks::<16>().0) {
-        store_u32(out, vreinterpretq_u32_u8(vqtbl2q_u8(both, load_u8(places))));
-    }
+    // Both before either is stored: loads and stores go in pairs.
+    let moved = [0, 1].map(|at| vreinterpretq_u32_u8(vqtbl2q_u8(both, load_u8(&places[at]))));
+    out.as_chunks_mut().0.iter_mut().zip(moved).for_each(|(out, moved)| store_u32(out, moved));
 }
 
 /// Four items, for half a byte.
 #[inline]
 #[target_feature(enable = "neon")]
 fn move_u64(items: &[u64; 4], table: &[[u8; 32]; 16], nibble: u8, out: &mut [u64; 4]) {
-    let items = items.as_chunks::<2>().0;
+    let (items, places) = (items.as_chunks::<2>().0, table[usize::from(nibble & 15)].as_chunks::<16>().0);
     let both = uint8x16x2_t(vreinterpretq_u8_u64(load_u64(&items[0])), vreinterpretq_u8_u64(load_u64(&items[1])));
-    for (out, places) in out.as_chunks_mut::<2>().0.iter_mut().zip(table[usize::from(nibble & 15)].as_chunks::<16>().0)
-    {
-        store_u64(out, vreinterpretq_u64_u8(vqtbl2q_u8(both, load_u8(places))));
-    }
+    let moved = [0, 1].map(|at| vreinterpretq_u64_u8(vqtbl2q_u8(both, load_u8(&places[at]))));
+    out.as_chunks_mut().0.iter_mut().zip(moved).for_each(|(out, moved)| store_u64(out, moved));
 }
 
 /// Bits counted by one instruction.
