@@ -1,11 +1,9 @@
 """What pruning and quantising with data leave of a sentence encoder, and how long it takes.
 
 all-MiniLM-L6-v2, all 36 weights of its linear layers. EX: mean cosine of the embeddings of the thirty sentences of
-docs/choosing.md to those of the dense model, the worst, and how many keep their nearest neighbour; EV: the mean
-cosine of
-120 other sentences. Calibration text: news of the Lee corpus, which the PyPI package gensim carries; EV is taken from
-its
-last documents, which calibration never sees. Errors do not depend on the load of the machine; times do.
+docs/choosing.md to those of the dense model, the worst, and how many keep their nearest neighbour; EV: the mean cosine
+of 120 other sentences. Calibration text: news of the Lee corpus, which the PyPI package gensim carries; EV is taken
+from its last documents, which calibration never sees. Errors do not depend on the load of the machine; times do.
 
     python benches/python/prune.py --case 'nm2:4 31k' --record
     python benches/python/prune.py --all --record
