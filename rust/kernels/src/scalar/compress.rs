@@ -2,7 +2,7 @@
 
 use super::bit_positions::Word;
 
-/// Calls `visit` with the place of each set bit among the first `len`, in ascending order; gives their number.
+/// Calls `visit` with the place of each set bit among the first `len`, in ascending order; returns their number.
 fn each(bits: &[u8], len: usize, mut visit: impl FnMut(usize)) -> usize {
     let (words, rest) = bits.as_chunks::<8>();
     let mut last = [0; 8];

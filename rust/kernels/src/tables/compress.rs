@@ -80,8 +80,8 @@ pub(crate) const AVX512: Table = Table {
 macro_rules! items {
     ($compress:ident, $expand:ident, $drain:ident, $t:ty) => {
         /// Moves the items of `src` whose bit (LSB first) is set to the front of `dst`; what `dst` cannot hold is
-        /// dropped. Gives the number of set bits; those behind the last item do not count. The items of `dst` behind
-        /// those that were moved hold nothing of use.
+        /// dropped. Returns the number of set bits; those behind the last item do not count. The items of `dst` behind
+        /// those that were moved are unspecified.
         ///
         /// # Panics
         /// `bits` is not `ceil(src.len() / 8)` long.
@@ -92,7 +92,7 @@ macro_rules! items {
         }
 
         /// Fills `dst` with the items of `src`, in order, where a bit (LSB first) is set, and with zeros elsewhere and
-        /// where `src` is used up. Gives the number of set bits; those behind the last item do not count. With
+        /// where `src` is used up. Returns the number of set bits; those behind the last item do not count. With
         /// `stream` it writes past the caches where it can.
         ///
         /// # Panics
@@ -124,7 +124,7 @@ macro_rules! items {
 macro_rules! positions {
     ($name:ident, $i:ty) => {
         /// Writes `first` plus the place of each set bit (LSB first) to the front of `dst`; what `dst` cannot hold is
-        /// dropped. Gives the number of set bits. The items of `dst` behind them hold nothing of use.
+        /// dropped. Returns the number of set bits. The items of `dst` behind them are unspecified.
         pub fn $name(&self, bits: &[u8], first: $i, dst: &mut [$i]) -> usize {
             // SAFETY: `for_isa` hands out a table only when the CPU has its features.
             unsafe { (self.compress.$name)(bits, first, dst) }
@@ -141,7 +141,7 @@ impl Kernels {
     positions!(positions_i32, i32);
     positions!(positions_i64, i64);
 
-    /// Gives the number of set bits.
+    /// Returns the number of set bits.
     #[must_use]
     pub fn count_bits(&self, bits: &[u8]) -> usize {
         // SAFETY: `for_isa` hands out a table only when the CPU has its features.

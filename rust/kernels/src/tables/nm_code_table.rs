@@ -30,7 +30,7 @@ pub(crate) const AVX512: Table = Table {
 
 impl Kernels {
     /// Completes the masks in `keep` into `full`, and writes their codes one behind the other, LSB first. Tells whether
-    /// a group holds too much; what is written is of no use then.
+    /// a group holds too much; what is written is unspecified then.
     ///
     /// # Panics
     /// `keep` is no multiple of 8 long, `full` is not as long, or `codes` does not hold `width` bits per byte of it.

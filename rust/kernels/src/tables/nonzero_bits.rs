@@ -40,7 +40,7 @@ pub(crate) const AVX512: Table = Table {
 macro_rules! nonzero_bits {
     ($name:ident, $t:ty) => {
         /// Writes one bit per item, LSB first: set where `item & zero != 0`. The last byte is completed by zeros.
-        /// Gives the number of set bits.
+        /// Returns the number of set bits.
         ///
         /// # Panics
         /// `bits` is not `ceil(src.len() / 8)` long.

@@ -50,8 +50,8 @@ pub(crate) const AVX512: Table = Table {
 macro_rules! slots {
     ($pack:ident, $keep:ident, $t:ty) => {
         /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in
-        /// `keep` become zero. Bits are LSB first. What `dst` cannot hold is dropped; gives the number of set bits.
-        /// Items of `dst` behind the last one moved hold nothing of use.
+        /// `keep` become zero. Bits are LSB first. What `dst` cannot hold is dropped; returns the number of set bits.
+        /// Items of `dst` behind the last one moved are unspecified.
         ///
         /// # Panics
         /// `keep` or `full` is not `ceil(src.len() / 8)` long.

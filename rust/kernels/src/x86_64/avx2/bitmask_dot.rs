@@ -1,5 +1,5 @@
-//! Products with one column, straight from packed values, 8 columns at a time: a table tells for each byte of bits which
-//! value goes where.
+//! Products with one column, straight from packed values, 8 columns at a time: a table tells for each byte of bits
+//! which value goes where.
 //!
 //! A run of values is loaded whole where there are so many; the end is left to the portable loops.
 
@@ -34,7 +34,7 @@ pub(super) fn total(sums: [__m256; 4]) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
-/// Bytes that values are asked for before they are used: the prefetchers of the CPU do not look so far.
+/// Bytes that values are prefetched before they are used: the prefetchers of the CPU do not look so far.
 const AHEAD: usize = 2048;
 
 /// Asks for values to come.
