@@ -63,7 +63,7 @@ struct Data {
 impl Data {
     fn new() -> Self {
         let mut next = generator();
-        let words: Vec<u64> = (0..LEN).map(|_| if next() % 2 == 0 { 0 } else { next() | 1 }).collect();
+        let words: Vec<u64> = (0..LEN).map(|_| if next().is_multiple_of(2) { 0 } else { next() | 1 }).collect();
         let bits = words.chunks(8).map(|w| w.iter().enumerate().fold(0, |b, (i, &w)| b | u8::from(w != 0) << i));
         let halves = words.iter().map(|&w| if w == 0 { 0 } else { 0x3000 + (w % 0x1000) as u16 }).collect();
         let singles = words.iter().map(|&w| if w == 0 { 0 } else { 0x3F00_0000 + (w % 0x100_0000) as u32 }).collect();
@@ -84,7 +84,7 @@ impl Data {
             half_scales: vec![0x2000; LEN / GROUP],
             zeros: vec![-8.0; LEN],
             points: vec![8; LEN],
-            indices: (0..LEN as i32).filter(|_| next() % 2 == 0).collect(),
+            indices: (0..LEN as i32).filter(|_| next().is_multiple_of(2)).collect(),
             units: NmCodeTable::new(std::array::from_fn(|byte| byte as u8), code, mask, 6),
             pairs: words[..LEN / 8].iter().map(|&w| mask[(w % 6 + (w >> 8) % 6 * 8) as usize]).collect(),
             no_points: vec![0; LEN],
