@@ -18,7 +18,7 @@ def kill(name: str, trials: int, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", WORK)
 def test_killed_work(name: str, tmp_path: Path) -> None:
-    kill(name, 6, tmp_path)
+    kill(name, 4, tmp_path)
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """What is interrupted: work that makes a file or a folder out of others, in the place of an older one or of none."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,9 +92,9 @@ def pack(folder: Path) -> None:
     ]
     done = CliRunner().invoke(app, ["pack", *arguments])
     if done.exit_code:
-        if isinstance(done.exception, Exception) and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        raise OSError(0, done.output)
+        said = [code for code in errno.errorcode if os.strerror(code) in done.output]
+        named = str(folder) if str(folder) in done.output else None
+        raise OSError(said[0] if said else 0, done.output, named)
 
 
 def quantised(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -107,7 +107,8 @@ def _fill_holes(changed: dict[str, Change], base: Arrays) -> None:
                 os.posix_fallocate(file.fileno(), home.stored[name].start, change.count * change.itemsize)
             except OSError as e:
                 if e.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
-                    raise OSError(e.errno, os.strerror(e.errno), home.path) from e
+                    e.filename = home.path
+                    raise
 
 
 def _write_journal(journal: Path, changed: dict[str, Change], base: Arrays, durable: bool) -> None:

@@ -55,17 +55,30 @@ class Temporary:
             os.close(number)
 
     def replace(self, target: Path) -> None:
-        """Gives it the name `target`, in place of what has it."""
-        if self._name is None:
-            _lock(self.number)
-            self._name = self._free()
-            place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:  # with a folder, Python follows the link that stands for the open file
-                os.link(f"/proc/self/fd/{self.number}", self._name.name, dst_dir_fd=place)
-            finally:
-                os.close(place)
-        os.replace(self._name, target)
+        """Gives it the name `target`, in place of what has it.
+
+        Raises:
+            OSError: there is no room for a name, or it may not be replaced.
+        """
+        try:
+            if self._name is None:
+                self._name = self._linked()
+            os.replace(self._name, target)
+        except OSError as e:
+            e.filename, e.filename2 = str(target), None  # nobody knows the other name
+            raise
         self._name = None
+
+    def _linked(self) -> Path:
+        """The name that it has from now on."""
+        _lock(self.number)
+        name = self._free()
+        place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # with a folder, Python follows the link that stands for the open file
+            os.link(f"/proc/self/fd/{self.number}", name.name, dst_dir_fd=place)
+        finally:
+            os.close(place)
+        return name
 
     def discard(self) -> None:
         """Removes its name, if it has one."""

@@ -37,8 +37,7 @@ static SET: AtomicUsize = AtomicUsize::new(0);
 /// The place of this process.
 fn place() -> Option<&'static Place> {
     let here = std::process::id();
-    for at in TAKEN.load(Ordering::Acquire)..PLACES {
-        let place = &TEAMS[at];
+    for (at, place) in TEAMS.iter().enumerate().skip(TAKEN.load(Ordering::Acquire)) {
         match place.process.compare_exchange(0, here, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 TAKEN.store(at, Ordering::Release);
