@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from sparsefmt.checkpoint.steps import Function, Pack, Step
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
 from sparsefmt.io.write import save
-from sparsefmt.kernels.checksum import Checksum
+from sparsefmt.kernels.checksum import Checksum, checksum
 from sparsefmt.kernels.settings import set_num_threads
+
+EMPTY = checksum(b"")
 
 Advance = Callable[[str, int], None]
 """Called with the name of a tensor and the bytes of it that are done."""
@@ -93,7 +95,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
-        return {"tensors": [asdict(t) for t in self.tensors], "arrays": self.arrays, "size": self.size}
+        lines = [dict(vars(t)) for t in self.tensors]  # not `asdict`, which copies deeply: there may be 100,000 lines
+        return {"tensors": lines, "arrays": self.arrays, "size": self.size}
 
     @classmethod
     def from_file(cls, path: Path, out: Path) -> "Manifest | None":
@@ -228,18 +231,23 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
     with ShardWriter(job.out, slots, metadata, first=first) as writer:
         for plan in plans:
             entry = source.entries.get(plan.name)
-            sums: dict[str, Checksum] = {key: Checksum() for key, *_ in plan.slots}
+            sums: dict[str, Checksum] = {}
             done = 0
             whole = entry.nbytes if entry else 0
             for key, chunk in plan.chunks():
                 data = writer.write(key, chunk)
-                sums[key].update(data)
+                if data.size == writer.places[key].nbytes:  # all of it at once
+                    manifest.arrays[key] = checksum(data)
+                else:
+                    sums.setdefault(key, Checksum()).update(data)
                 if advance is not None and len(plan.slots) == 1 and done + data.size <= whole:
                     advance(plan.name, data.size)
                     done += data.size
             if advance is not None and whole > done:
                 advance(plan.name, whole - done)
             manifest.arrays |= {key: total.hexdigest() for key, total in sums.items()}
+            for key, *_ in plan.slots:  # an array of no bytes has no chunk
+                manifest.arrays.setdefault(key, EMPTY)
             nbytes = sum(writer.places[key].nbytes for key, *_ in plan.slots)
             manifest.tensors.append(TensorLine(plan.name, plan.format, plan.before, nbytes, plan.changed))
     manifest.size = job.out.stat().st_size
