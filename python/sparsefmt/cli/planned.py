@@ -39,6 +39,7 @@ class Request(NamedTuple):
     exclude: tuple[str, ...]
     dry_run: bool
     as_json: bool
+    conv_axis: int
 
 
 def pack(asked: Request, run: options.Run, **others: object) -> None:
@@ -100,7 +101,7 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
         say_formats(model, formats, as_json=asked.as_json)
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
-        report = run_step(model, asked.out, ByPlan(formats), set(formats), run, advance)
+        report = run_step(model, asked.out, ByPlan(formats, asked.conv_axis), set(formats), run, advance)
     say_packed(report, f"by {plan}", asked.out, quiet=run.quiet, as_json=asked.as_json)
 
 
@@ -109,11 +110,12 @@ class ByPlan:
     """A step that packs each tensor in the format that a plan says; other processes can run it."""
 
     formats: dict[str, str]
+    conv_axis: int
 
     def __call__(self, name: str, value: Value) -> Mapping[str, Value]:
         """The packed tensor."""
         dense = value.to_dense() if isinstance(value, sf.SparseTensor) else value
-        return Plan({name: self.formats[name]}).apply({name: dense})
+        return Plan({name: self.formats[name]}).apply({name: dense}, conv_axis=self.conv_axis)
 
 
 __all__ = ["Request", "pack", "plan_option", "text_option"]
