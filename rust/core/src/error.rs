@@ -69,6 +69,9 @@ pub enum Error {
         /// What is allowed.
         want: &'static str,
     },
+    /// Whoever began the work wants it no longer.
+    #[error("stopped")]
+    Stopped,
     /// The system has no memory for working space.
     #[error("no memory for {bytes} bytes of working space")]
     Memory {
