@@ -118,9 +118,9 @@ def _packed(
     key: str,
     tensors: Mapping[str, Any],
     fmt: str,
-    m: Any,
+    m: Any,  # noqa: ANN401
     method: str,
-    conv_axis: int,  # noqa: ANN401
+    conv_axis: int,
 ) -> dict[str, Any]:
     from sparsefmt.api.encode import encode
     from sparsefmt.prune.coded import structure_text
