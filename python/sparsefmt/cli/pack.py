@@ -90,7 +90,7 @@ def pack(
         planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=off)
         return
     check_pruning(fmt, prune, density, skip)
-    check_out(source, out, (".safetensors",), force=run.force)
+    check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(source, file=run.file)
     with options.usage():
         named = Selection(include, exclude, min_size).chosen(model)

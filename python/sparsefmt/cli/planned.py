@@ -67,8 +67,9 @@ def pack(asked: Request, run: options.Run, **others: object) -> None:
 
 
 def _with_text(asked: Request, text: Path, run: options.Run) -> None:
-    if run.workers > 1 or run.scheduler is not None or run.file is not None:
-        msg = "with --text the model runs in one process: leave out --workers, --scheduler and --file"
+    if run.workers > 1 or run.scheduler is not None or run.file is not None or run.max_shard_bytes is not None:
+        others = "--workers, --scheduler, --file and --max-shard-bytes"
+        msg = f"with --text the model runs in one process: leave out {others}"
         raise click.UsageError(msg)
     job = Job(
         asked.source, asked.out, asked.fmt, asked.plan, text,
@@ -82,7 +83,7 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
     if asked.density is not None:
         msg = "--density makes no sense here: --plan says what is kept"
         raise click.UsageError(msg)
-    check_out(asked.source, asked.out, (".safetensors",), force=run.force)
+    check_out(asked.source, asked.out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(asked.source, file=run.file)
     formats = {name if name in model else f"{name}.weight": fmt for name, fmt in Plan.load(plan).formats().items()}
     odd = next((key for key in formats if key not in model), None)
