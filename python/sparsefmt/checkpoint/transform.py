@@ -71,7 +71,8 @@ class TransformReport:
         """As JSON has it."""
         lines = [dict(vars(t)) for t in self.tensors]
         found = {**vars(self), "out": None if self.out is None else str(self.out), "tensors": lines}
-        return {**found, "findings": [row.to_json() for row in self.findings]}
+        rows = found.pop("findings")
+        return {**found, "findings": [row.to_json() for row in rows]} if rows else found
 
 
 def transform(

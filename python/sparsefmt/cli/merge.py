@@ -118,6 +118,8 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
 
     Models are local folders of safetensors, or files; OUT is a folder, or a file that ends in .safetensors.
     """
+    if given["dry_run"] and len(paths) == 1 and not given["method"]:
+        paths = (*paths, "")  # nothing is written
     if len(paths) < 2:
         msg = "want CONFIG and OUT, or with --method MODEL... and OUT"
         raise click.UsageError(msg)
