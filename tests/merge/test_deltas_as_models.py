@@ -168,9 +168,9 @@ CHUNK = 4 << 20
 @pytest.mark.slow
 @pytest.mark.parametrize("fmt", ["", "csr"])
 def test_deltas_merge_in_the_memory_of_a_few_chunks(fmt: str, tmp_path: Path) -> None:
-    """Base and result have 256 MiB; the bar is 64 MiB and three chunks."""
+    """Base and result have 128 MiB; the bar is 64 MiB and three chunks."""
     rng = np.random.default_rng(0)
-    base = np.zeros((1 << 15, 1 << 12), ml_dtypes.bfloat16)
+    base = np.zeros((1 << 14, 1 << 12), ml_dtypes.bfloat16)
     sf.save(tmp_path / "base.safetensors", {"w": base})
     for at in range(2):
         tuned = base.copy()
