@@ -89,8 +89,9 @@ def header_text(places: Mapping[str, Place], metadata: Mapping[str, str]) -> byt
 class ShardWriter:
     """Writes one safetensors file of which all names, dtypes and shapes are known ahead.
 
-    The data streams to a temporary file beside `path`, from a place that leaves room for the header; the header is
-    written last and padded with spaces; then the file takes its place. If the block ends by an error, nothing is left.
+    The data streams to a temporary file in the folder of `path`, from a place that leaves room for the header; the
+    header is written last and padded with spaces; then the file takes its place. If the block ends by an error, or the
+    writer is killed, nothing is left.
     Arrays may come in any order, the chunks of one array in theirs; nothing is held.
 
     Args:
