@@ -67,7 +67,7 @@ def test_memory_lives_as_long_as_it_is_seen() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(sf.FormatError, match="want an object with __dlpack__, got list"):
         sf.interop.from_dlpack([1])
-    with pytest.raises(sf.DtypeError, match="DLPack has no name"):
+    with pytest.raises(sf.DtypeError, match="not supported"):
         sf.interop.to_dlpack(np.array(["a"]))
     with pytest.raises(BufferError, match="on the CPU"):
         sf.interop.to_dlpack(some("int8")).__dlpack__(dl_device=(2, 0))

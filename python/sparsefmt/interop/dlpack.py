@@ -156,7 +156,7 @@ def to_dlpack(a: Array) -> Lent:
         packed tensors may not be written to: consumers that cannot be told so get a copy.
 
     Raises:
-        DtypeError: a dtype that DLPack has no name for, or of foreign byte order.
+        DtypeError: a dtype that no format holds, or of foreign byte order.
 
     Source: DLPack 1.1.
 
@@ -164,8 +164,8 @@ def to_dlpack(a: Array) -> Lent:
     array([1., 2.], dtype=float32)
     """
     dtype = native(a.dtype)
-    if not a.dtype.isnative or (dtype.name not in _BY_NAME and dtype.kind not in _CODES):
-        msg = f"DLPack has no name for {a.dtype}"
+    if not a.dtype.isnative:
+        msg = f"{a.dtype} has another byte order than this machine, which DLPack cannot say"
         raise DtypeError(msg)
     if a.itemsize and any(n % a.itemsize for n in a.strides):
         a = a.copy()
@@ -244,5 +244,5 @@ def _view(tensor: _Tensor, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tupl
     high = sum(max((n - 1) * s, 0) for n, s in zip(shape, steps, strict=True)) + 1
     start = tensor.data + tensor.byte_offset + low * dtype.itemsize
     memory = (ctypes.c_uint8 * ((high - low) * dtype.itemsize)).from_address(start)
-    flat = np.frombuffer(memory, np.uint8).view(dtype)
-    return np.lib.stride_tricks.as_strided(flat[-low:], shape, tuple(s * dtype.itemsize for s in steps)), memory
+    strides = [s * dtype.itemsize for s in steps]
+    return np.ndarray(shape, dtype, memory, -low * dtype.itemsize, strides), memory

@@ -129,7 +129,7 @@ def gguf_decode(blocks: Array, kind: int, out: Array) -> None:
     float32; every product and sum is rounded. A NaN stays one, with other bits perhaps.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        out[...] = _DECODERS[kind](blocks)
+        out[...] = _DECODERS[kind](blocks) if len(blocks) else 0
 
 
 def _scales(blocks: Array, scale: Array) -> tuple[Array, Array]:

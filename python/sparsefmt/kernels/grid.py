@@ -23,7 +23,7 @@ def grid_decode(
     """
     target, shape = DTYPES[dtype], out.shape
     if bits == 4:
-        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), -1)[:, : shape[1]]
+        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), 2 * codes.shape[1])[:, : shape[1]]
     with np.errstate(all="ignore"):
         x = (codes.astype(np.float32) - np.take(point, at, axis=1)) * np.take(scale, at, axis=1)
         x[np.isnan(x)] = 0 if finite else np.nan

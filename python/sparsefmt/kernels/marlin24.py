@@ -63,9 +63,9 @@ def marlin24_meta(units: Array, codes: Array) -> int:
     plain = plain_units(units, outputs, inputs)
     table = np.full(16, 255, np.uint8)
     table[list(NIBBLES)] = np.arange(6)
-    ranks = table[np.stack([plain & 15, plain >> 4], axis=-1).reshape(outputs, -1, 8)]
+    ranks = table[np.stack([plain & 15, plain >> 4], axis=-1).reshape(outputs, inputs // 32, 8)]
     if (ranks == 255).any():
         return 1
     words = (ranks.astype(np.uint32) << np.arange(0, 24, 3, dtype=np.uint32)).sum(axis=2, dtype=np.uint32)
-    codes[...] = words.view(np.uint8).reshape(outputs, -1, 4)[:, :, :3].reshape(codes.shape)
+    codes[...] = words.view(np.uint8).reshape(outputs, inputs // 32, 4)[:, :, :3].reshape(codes.shape)
     return 0

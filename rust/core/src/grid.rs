@@ -3,6 +3,7 @@
 use crate::affine::Number;
 use crate::affine::groups::is_small;
 use crate::nm::Slot;
+use crate::room::filled;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::Kernels;
 use std::ops::Range;
@@ -131,11 +132,11 @@ where
     let way = if tables { way(&runs, grid.at, groups) } else { Way::Single };
     let ranges = par::cut(rows, 1, rows.saturating_mul(cols) * size_of::<K::Item>());
     let outs = out.split(&ranges);
-    par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out)| {
+    par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, K::Item>)| {
         let mut one = [K::Item::default(); 256];
         let single = matches!(way, Way::Single);
-        let mut tables = vec![[K::Item::default(); 16]; if single { 0 } else { groups.max(GROUPS) }];
-        let mut room = Room::new(if matches!(way, Way::Single) { cols } else { 0 });
+        let mut tables = filled([K::Item::default(); 16], if single { 0 } else { groups.max(GROUPS) })?;
+        let mut room = Room::new(if single { cols } else { 0 })?;
         for row in range.clone() {
             let (codes, (scale, point), out) = (codes.row(row), grid.row(row), out.row_mut(row - range.start));
             match &way {
@@ -179,8 +180,8 @@ where
                 }
             }
         }
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Room of a thread: what belongs to every column, and a run of codes and products.
@@ -192,8 +193,8 @@ struct Room {
 }
 
 impl Room {
-    fn new(cols: usize) -> Self {
-        Self { scale: vec![0.0; cols], point: vec![0.0; cols], codes: [0; RUN], x: [0.0; RUN] }
+    fn new(cols: usize) -> Result<Self> {
+        Ok(Self { scale: filled(0.0, cols)?, point: filled(0.0, cols)?, codes: [0; RUN], x: [0.0; RUN] })
     }
 
     /// Puts the scale and the zero point of its group to every column.
