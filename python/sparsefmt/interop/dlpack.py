@@ -163,7 +163,7 @@ def to_dlpack(a: Array) -> Lent:
     >>> np.from_dlpack(to_dlpack(np.float32([1, 2])))
     array([1., 2.], dtype=float32)
     """
-    dtype = native(a.dtype)
+    native(a.dtype)
     if not a.dtype.isnative:
         msg = f"{a.dtype} has another byte order than this machine, which DLPack cannot say"
         raise DtypeError(msg)

@@ -37,8 +37,8 @@ def from_torch(x: Any, fmt: str | None = None) -> SparseTensor | Array:  # noqa:
         A packed tensor, or for a dense x without `fmt` an array; both share the memory of x where they can.
 
     Raises:
-        TypeError: no tensor of torch, or of a layout that has no counterpart (bsc, jagged, mkldnn, what cuSPARSELt packed,
-            batches, dense dimensions of hybrids); the message names the way out.
+        TypeError: no tensor of torch, or of a layout that has no counterpart (bsc, jagged, mkldnn, what cuSPARSELt
+            packed, batches, dense dimensions of hybrids); the message names the way out.
         DtypeError: a dtype that no format holds.
         FormatError: indices that contradict each other.
     """

@@ -15,8 +15,8 @@ pub(super) fn half(block: &[u8], at: usize) -> f32 {
 fn nibbles(bytes: &[u8; 16], high: u32) -> [u8; 32] {
     let mut codes = [0; 32];
     for i in 0..16 {
-        codes[i] = bytes[i] & 15 | (high >> i & 1) as u8 * 16;
-        codes[16 + i] = bytes[i] >> 4 | (high >> (16 + i) & 1) as u8 * 16;
+        codes[i] = bytes[i] & 15 | ((high >> i & 1) as u8) << 4;
+        codes[16 + i] = bytes[i] >> 4 | ((high >> (16 + i) & 1) as u8) << 4;
     }
     codes
 }

@@ -16,6 +16,13 @@ fn load(bytes: &[u8; 16]) -> __m128i {
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(room: &mut [u16; 8], items: __m128i) {
+    // SAFETY: 16 writable bytes; the store needs no alignment.
+    unsafe { _mm_storeu_si128(room.as_mut_ptr().cast(), items) }
+}
+
 /// See [`crate::Kernels::nibble_groups_u16`].
 #[target_feature(enable = "avx2")]
 fn nibble_groups(pairs: &[u8], which: &[u8], tables: &[Planes; 256], out: &mut [u16]) {
@@ -34,10 +41,8 @@ fn nibble_groups(pairs: &[u8], which: &[u8], tables: &[Planes; 256], out: &mut [
             let codes = _mm_unpacklo_epi8(even, odd);
             let (first, second) = (_mm_shuffle_epi8(low, codes), _mm_shuffle_epi8(high, codes));
             let [start, end] = out.as_chunks_mut::<8>().0 else { continue };
-            // SAFETY: 16 writable bytes; the store needs no alignment.
-            unsafe { _mm_storeu_si128(start.as_mut_ptr().cast(), _mm_unpacklo_epi8(first, second)) };
-            // SAFETY: 16 writable bytes; the store needs no alignment.
-            unsafe { _mm_storeu_si128(end.as_mut_ptr().cast(), _mm_unpackhi_epi8(first, second)) };
+            store(start, _mm_unpacklo_epi8(first, second));
+            store(end, _mm_unpackhi_epi8(first, second));
         }
     }
 }
