@@ -1,6 +1,5 @@
 """`sparsefmt merge`."""
 
-import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -17,7 +16,6 @@ from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.tables import table
 from sparsefmt.merge.choices import PRESETS
 from sparsefmt.merge.method import Method
-from sparsefmt.merge.packed import DenseRoom, write_packed
 from sparsefmt.merge.parameters import ALIASES
 from sparsefmt.merge.paths import recipe_of
 from sparsefmt.merge.recipe.values import plain
@@ -155,20 +153,16 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
     check_out(out, planned.models, force=given["force"])
     if given["report_to"] is not None:
         write_report(report(planned), given["report_to"])
-    room = DenseRoom(out) if given["fmt"] else contextlib.nullcontext(out)
     with (
-        room as dense,
         progress(sum(t.nbytes for t in planned.targets)) as advance,
         executor_of(given["workers"], given["scheduler"]) as executor,
     ):
         done = run(
-            recipe, dense, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
-            shard_bytes=out_shard_size, copy_tokenizer=given["copy_tokenizer"], **settings,
+            recipe, out, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
+            shard_bytes=out_shard_size, copy_tokenizer=given["copy_tokenizer"],
+            format=given["fmt"], **settings,
         )  # fmt: skip
-        packed = ""
-        if given["fmt"]:
-            count = write_packed(dense, out, given["fmt"], executor=executor, overwrite=given["force"])
-            packed = f", {count} of them packed as {given['fmt']},"
+    packed = f", {done.packed} of them packed as {given['fmt']}," if given["fmt"] else ""
     kept = f", {done.kept} of them from an earlier run" if done.kept else ""
     click.echo(
         f"merged {done.tensors} tensors{packed} of {len(planned.models)} models by {planned.config.method.name}; "

@@ -194,7 +194,7 @@ def checked_total(weights: Sequence[float]) -> float:
 def rule_of(family: Family, settings: Settings, facts: Facts, basis: int) -> Rule:
     """The rule of the kernel that the choices make."""
     choices = settings.choices
-    normalize = wanted(settings, "normalize", family.normalize)
+    normalize = wanted(settings, "normalize", family.normalize or (family.vote and choices.divides == "vote"))
     if not family.vote:
         return Rule(divide=kernel.BY_TOTAL if normalize else kernel.UNDIVIDED, basis=basis)
     zero = kernel.KEEP_BASE

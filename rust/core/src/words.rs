@@ -82,10 +82,11 @@ const WORDS: usize = 16;
 /// Swaps `shift` bits where `mask` is set of `a` with those above of `b`, in all columns.
 #[inline(always)]
 fn swap(words: &mut [[u32; WORDS]; 8], (a, b): (usize, usize), mask: u32, shift: u32) {
-    for i in 0..WORDS {
-        let moved = (words[a][i] >> shift ^ words[b][i]) & mask;
-        words[b][i] ^= moved;
-        words[a][i] ^= moved << shift;
+    let (upper, lower) = words.split_at_mut(b);
+    for (first, second) in upper[a].iter_mut().zip(&mut lower[0]) {
+        let moved = (*first >> shift ^ *second) & mask;
+        *second ^= moved;
+        *first ^= moved << shift;
     }
 }
 
