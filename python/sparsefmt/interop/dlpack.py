@@ -79,12 +79,12 @@ _held_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_cha
 )
 
 
-@_Deleter
+@_Deleter  # type: ignore[untyped-decorator]
 def _delete(address: int) -> None:
     _lent.pop(address, None)
 
 
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator]
 def _drop(capsule: int) -> None:
     """Lets go of what a capsule holds that nobody took."""
     for name in _FORMS:
@@ -245,4 +245,4 @@ def _view(tensor: _Tensor, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tupl
     start = tensor.data + tensor.byte_offset + low * dtype.itemsize
     memory = (ctypes.c_uint8 * ((high - low) * dtype.itemsize)).from_address(start)
     strides = [s * dtype.itemsize for s in steps]
-    return np.ndarray(shape, dtype, memory, -low * dtype.itemsize, strides), memory
+    return np.ndarray(shape, dtype, memoryview(memory), -low * dtype.itemsize, strides), memory
