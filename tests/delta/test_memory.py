@@ -64,7 +64,7 @@ def versions(folder: Path, one_in: int, mib: int, dtype: str) -> tuple[Path, Pat
 @pytest.mark.slow
 @pytest.mark.parametrize(("level", "one_in", "dtype"), [("store", 64, "uint16"), ("store", 2, "uint16"), ("wire", 16, "uint16"), ("archive", 16, "uint32")])  # fmt: skip  # noqa: E501
 def test_a_delta_of_checkpoints_takes_little_memory(level: str, one_in: int, dtype: str, tmp_path: Path) -> None:
-    old, new = versions(tmp_path, one_in, 384, dtype)
+    old, new = versions(tmp_path, one_in, 160, dtype)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(old), str(new), str(tmp_path), level],
         check=True, capture_output=True, text=True, env={"PATH": "", "TMPDIR": str(tmp_path)},
