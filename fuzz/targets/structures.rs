@@ -19,7 +19,7 @@ fn any<I: Index>(offsets: &[I], more: &[I], indices: &[I], rest: &mut Parts<'_>)
     let sound = matches!(sparsefmt::csr_check(offsets, indices, cols), Ok(None));
     if let (Ok(csr), Some(_)) = (Csr::new(offsets, indices, (rows, cols)), size) {
         let done = MatrixMut::new("out", &mut out, rows, cols).and_then(|out| sparsefmt::csr_to_dense(csr, &items, out));
-        assert!(done.is_ok() || !sound, "{done:?} of what the check calls sound");
+        assert!(done.is_ok() || !sound || i64::try_from(cols).is_err(), "{done:?} of what the check calls sound");
         let (mut places, mut slots) = (indices.to_vec(), items.clone());
         drop(sparsefmt::csr_transpose(csr, &items, more, &mut places, &mut slots));
         let mut bits = vec![0u8; rows * cols.div_ceil(8)];

@@ -178,10 +178,12 @@ impl Layout {
         Ok(())
     }
 
-    /// The first group, the number of groups, the first bit and the number of bits of every word.
+    /// The first group, the number of groups, the first bit and the number of bits of every word; none of a pattern whose
+    /// codes have no bits, of which there may be as many groups as anybody says.
     fn words(self) -> impl Iterator<Item = (usize, usize, usize, u32)> {
         let Self { groups, per, bits, tail } = self;
-        (0..groups.div_ceil(per)).map(move |word| {
+        let count = if bits == 0 { 0 } else { groups.div_ceil(per) };
+        (0..count).map(move |word| {
             let held = per.min(groups - word * per);
             (word * per, held, word * bits as usize, if held == per { bits } else { tail })
         })

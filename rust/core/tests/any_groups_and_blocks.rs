@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sparsefmt::bsr::{self, Block, Blocks};
 use sparsefmt::nm::{self, NmRows, Order, Pattern, Ranked};
-use sparsefmt::{Csr, Error, Index, Matrix, MatrixMut};
+use sparsefmt::{Csr, Error, Index, Matrix, MatrixMut, nm_radix};
 
 fn pattern() -> impl Strategy<Value = Pattern> {
     (1usize..=32).prop_flat_map(|m| (1..=m).prop_map(move |n| Pattern::new(n, m).expect("1 <= n <= m <= 32")))
@@ -188,4 +188,11 @@ fn every_pattern_round_trips_at_many_column_counts() {
             round_trip(Pattern::new(n, m).expect("1 <= n <= m <= 32"), &w, cols);
         }
     }
+}
+
+#[test]
+fn groups_without_bits_take_no_time() {
+    let pattern = Pattern::new(4, 4).expect("fits");
+    let words = Matrix::new("words", &[0u8, 0], 2, 1).expect("fits");
+    assert_eq!(nm_radix::check(words, pattern, 1 << 62, 5), Ok(None));
 }
