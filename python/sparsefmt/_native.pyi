@@ -88,6 +88,40 @@ def affine_dequantize(
 def nm_radix_pack(codes: _Array, n: int, m: int, groups: int, per: int, words: _Array) -> None: ...
 def nm_radix_unpack(words: _Array, n: int, m: int, groups: int, per: int, codes: _Array) -> None: ...
 def nm_radix_check(words: _Array, n: int, m: int, groups: int, per: int) -> tuple[int, int, int]: ...
+def nm_rans_count(codes: _Array, n: int, m: int, groups: int, counts: _Array) -> None: ...
+def nm_rans_pack(
+    codes: _Array,
+    n: int,
+    m: int,
+    groups: int,
+    height: int,
+    classes: _Array,
+    tables: _Array,
+    lengths: _Array,
+    out: _Array,
+) -> int: ...
+def nm_rans_unpack(
+    stream: _Array,
+    offsets: _Array,
+    n: int,
+    m: int,
+    groups: int,
+    height: int,
+    classes: _Array,
+    tables: _Array,
+    codes: _Array,
+) -> int: ...
+def nm_rans_check(
+    stream: _Array,
+    offsets: _Array,
+    rows: int,
+    n: int,
+    m: int,
+    groups: int,
+    height: int,
+    classes: _Array,
+    tables: _Array,
+) -> int: ...
 def nm_affine_encode(
     w: _Array,
     zero: int,

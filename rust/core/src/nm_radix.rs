@@ -189,7 +189,7 @@ impl Layout {
 
 /// A field of up to 128 bits in a stream of bytes, LSB first; bits behind the end read as zero.
 #[inline(always)]
-fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
+pub(crate) fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
     let rest = bytes.get(at / 8..).unwrap_or_default();
     let shift = (at % 8) as u32;
     let mask = if width < 128 { (1 << width) - 1 } else { u128::MAX };
@@ -205,7 +205,7 @@ fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
 }
 
 /// Bits that are written one behind the other, LSB first.
-struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     out: &'a mut [u8],
     at: usize,
     word: u64,
@@ -215,7 +215,7 @@ struct Bits<'a> {
 impl Bits<'_> {
     /// Appends the lowest `bits` bits of `value`, at most 32, whose other bits are zero.
     #[inline(always)]
-    fn put(&mut self, value: u64, bits: u32) {
+    pub(crate) fn put(&mut self, value: u64, bits: u32) {
         self.word |= value << self.fill;
         self.fill += bits;
         if self.fill >= 32 {
@@ -236,14 +236,14 @@ impl Bits<'_> {
     }
 
     /// Completes the rest by zeros.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.spill();
         let from = self.at + (self.fill as usize).div_ceil(8);
         self.out.get_mut(from..).unwrap_or_default().fill(0);
     }
 }
 
-fn bits_in(out: &mut [u8]) -> Bits<'_> {
+pub(crate) fn bits_in(out: &mut [u8]) -> Bits<'_> {
     Bits { out, at: 0, word: 0, fill: 0 }
 }
 

@@ -23,6 +23,7 @@ pub use convert::{decode, from_csr, row_counts, to_csr};
 pub(crate) use encode::encode_row;
 pub use encode::{Overfull, encode, prune_encode};
 pub use pattern::Pattern;
+pub(crate) use pattern::binomial;
 pub use prune::{Ranked, prune, select};
 pub use rows::NmRows;
 pub use slots::Slot;
