@@ -1,4 +1,4 @@
-# make demo, test, slow, lint, bench, scaling, docs, wheels, clean, help: each target sets up what it needs in .venv.
+# make demo, test, slow, lint, aarch64, bench, scaling, docs, wheels, clean, help: each target sets up what it needs in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,10 +15,10 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint bench scaling gpu-kit build docs wheels clean lock lock-docs
+.PHONY: help demo test slow lint aarch64 bench scaling gpu-kit build docs wheels clean lock lock-docs
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 8
 
 demo: .venv/built  ## pack a real model in nine formats, prove every tensor exact, print one table
 	@$(BIN)/python examples/demo.py --cache $(CACHE)
@@ -31,6 +31,9 @@ slow: .venv/built  ## the tests that take minutes: every plan of the GPU kernels
 
 lint: .venv/built  ## only the checks that run no test
 	@$(BIN)/python tools/checks.py --lint
+
+aarch64: .venv/ready  ## clippy and the Rust tests for 64-bit ARM, under qemu; skipped where its tools are missing
+	@$(BIN)/python tools/aarch64.py $(ARGS)
 
 bench: .venv/built  ## time every case, print the table, write benches/record/<machine>/<date>.json
 	@$(BIN)/python benches/python/run.py $(ARGS)

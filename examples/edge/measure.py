@@ -1,30 +1,36 @@
-"""Memory and sentences per second of the served encoder: dense in NumPy, and packed.
+"""Memory and sentences per second of the served encoder: dense in NumPy, packed, and by onnxruntime where it is there.
 
 `python examples/edge/measure.py [--cache .cache] [--repeat 5] [--record FILE]`: each variant runs in a process of its
 own, packs all-MiniLM-L6-v2 beforehand into a file, loads it, and encodes the thirty sentences of the examples, by
 batches of eight. Memory is what the process had resident at most beyond an interpreter with NumPy and sparsefmt.
-Needs the extra `examples`, and a package registry for the first run.
+Cosines are those to the embeddings of the dense model. Needs the extra `examples`, and a package registry for the first
+run; rows of onnxruntime need the packages onnx and onnxruntime.
 """
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent / "benches" / "python")]
 
+import machine  # noqa: E402
 import numpy as np  # noqa: E402
+import onnx_encoder  # noqa: E402
 from minilm_model import download, linear_names  # noqa: E402
 from serve import Encoder, tokenizer_of  # noqa: E402
 
 import sparsefmt as sf  # noqa: E402
 
 VARIANTS = {"dense float32": None, "dense/int8": "dense/int8", "nm2:4": "nm2:4", "nm2:4/int4:g128": "nm2:4/int4:g128"}
+ONNX = {"onnxruntime float32": False, "onnxruntime int8": True}
 BATCH = 8
 
 
@@ -44,24 +50,52 @@ def pack(model: Path, fmt: str | None, out: Path) -> None:
 
 
 def measured(model: str, tokenizer: str, repeat: int) -> dict[str, Any]:
-    """What one variant takes in this process."""
+    """What one variant takes in this process; its embeddings go beside the model."""
     t = sf.encode(np.eye(8, dtype=np.float32), "csr")
     t @ np.ones((8, 8), np.float32)
+    tokenize = tokenizer_of(tokenizer)
     before = peak()
-    encoder = Encoder(sf.load(model), tokenizer_of(tokenizer))
+    if model.endswith(".onnx"):
+        run = onnx_encoder.encoder(Path(model), sf.get_num_threads())
+        encode, nbytes = lambda texts: run(tokenize(texts)), Path(model).stat().st_size
+    else:
+        encode = served = Encoder(sf.load(model), tokenize)
+        nbytes = served.about()["weight_bytes"]
     lines = (HERE.parent / "minilm_sentences.txt").read_text().splitlines()
     texts = [line for line in lines if line and not line.startswith("#")]
     best = float("inf")
     for _ in range(repeat + 1):
         start = time.perf_counter()
-        for low in range(0, len(texts), BATCH):
-            encoder(texts[low : low + BATCH])
+        vectors = [encode(texts[low : low + BATCH]) for low in range(0, len(texts), BATCH)]
         best = min(best, time.perf_counter() - start)
-    return {
-        "weight_bytes": encoder.about()["weight_bytes"],
-        "peak_bytes": peak() - before,
-        "sentences_per_second": len(texts) / best,
-    }
+    np.save(model + ".npy", np.concatenate(vectors))
+    return {"weight_bytes": nbytes, "peak_bytes": peak() - before, "sentences_per_second": len(texts) / best}
+
+
+def variants(weights: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names and files, one after the other."""
+    for name, fmt in VARIANTS.items():
+        path = folder / "model.safetensors"
+        pack(weights, fmt, path)
+        yield name, path
+    if not all(importlib.util.find_spec(package) for package in ("onnx", "onnxruntime")):
+        print("without onnxruntime: pip install onnx onnxruntime", file=sys.stderr)
+        return
+    onnx_encoder.write(sf.load(weights), folder / "model.onnx")
+    for name, quantized in ONNX.items():
+        path = folder / ("quantized.onnx" if quantized else "model.onnx")
+        if quantized:
+            onnx_encoder.quantize(folder / "model.onnx", path)
+        yield name, path
+
+
+def table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The rows as Markdown."""
+    lines = ["| variant | weights, MB | memory, MB | sentences per second | mean cosine |", "|---|---:|---:|---:|---:|"]
+    for name, row in found.items():
+        mb = [f"{row[key] / 1e6:.1f}" for key in ("weight_bytes", "peak_bytes")]
+        lines.append(f"| {name} | {' | '.join(mb)} | {row['sentences_per_second']:.0f} | {row['cosine']:.4f} |")
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -79,20 +113,19 @@ def main() -> int:
     if files is None:
         print("the model could not be downloaded", file=sys.stderr)
         return 3
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, fmt in VARIANTS.items():
-            path = Path(folder, "model.safetensors")
-            pack(files.weights, fmt, path)
+        dense = None
+        for name, path in variants(files.weights, Path(folder)):
             command = [sys.executable, __file__, "--repeat", str(options.repeat), "--one", str(path)]
             done = subprocess.run([*command, str(files.tokenizer)], capture_output=True, text=True, check=True)
             found[name] = json.loads(done.stdout)
-    print("| variant | weights, MB | memory, MB | sentences per second |\n|---|---:|---:|---:|")
-    for name, row in found.items():
-        mb = [f"{row[key] / 1e6:.1f}" for key in ("weight_bytes", "peak_bytes")]
-        print(f"| {name} | {' | '.join(mb)} | {row['sentences_per_second']:.1f} |")
+            vectors = np.load(f"{path}.npy")
+            dense = vectors if dense is None else dense
+            found[name]["cosine"] = float((vectors * dense).sum(axis=1).mean())
+    print(table(found))
     if options.record:
-        options.record.write_text(json.dumps({"cpu": sf.cpu_features(), "variants": found}, indent=1) + "\n")
+        options.record.write_text(json.dumps({**machine.describe(), "variants": found}, indent=1) + "\n")
     return 0
 
 

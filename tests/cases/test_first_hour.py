@@ -251,6 +251,9 @@ def test_transposes_have_the_attributes(fmt: str) -> None:
     assert u.density == t.density
     assert u.bits_per_weight > 0
     assert isinstance(u.format, str)
+    assert u.values.kind == t.values.kind
+    assert u.structure.slots == t.structure.slots
+    assert u.storage().total == u.nbytes
     assert np.array_equal(u.toarray(), t.to_dense().T)
     assert len(u) == 16
 
@@ -266,6 +269,12 @@ def test_inputs_that_are_no_arrays() -> None:
         sf.encode(b"\0\1", "csr")
     with open(__file__, "rb") as file, pytest.raises(TypeError, match=r"sparsefmt\.load"):
         sf.encode(file, "csr")
+    for call in (sf.load, sf.open_checkpoint, sf.inspect, lambda f: sf.save(f, {"w": np.ones(2)})):
+        with (
+            open(__file__, "rb") as file,
+            pytest.raises(TypeError, match="want a path, got BufferedReader"),
+        ):
+            call(file)
     with pytest.raises(TypeError, match=r"to_dense"):
         sf.prune.nm(packed("csr"))
 

@@ -137,6 +137,7 @@ def test_without_torch_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
         sf.to_torch(W)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state")  # torch says so once
 @pytest.mark.parametrize("fmt", ["csr", "csc", "coo", "bsr1x2", "nm2:4", "bitmask", "dense/int8"])
 def test_real_tensors_there_and_back(fmt: str) -> None:
     torch = pytest.importorskip("torch")
@@ -152,3 +153,56 @@ def test_real_tensors_there_and_back(fmt: str) -> None:
             assert sf.equal(back, t)
     parameter = torch.nn.Parameter(torch.ones(2, 4))
     assert sf.encode(parameter, "csr").nnz == 8
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_real_weights_are_taken_everywhere(tmp_path: Path, dtype: str) -> None:
+    """A state_dict with its Parameters, views and transposes, on every call that takes weights."""
+    torch = pytest.importorskip("torch")
+    w = np.array(abs(W), np.dtype(getattr(ml_dtypes, dtype, dtype)))
+    x = sf.to_torch(w)
+    if x.is_floating_point():
+        x = torch.nn.Parameter(x)
+    assert sf.from_torch(x).tobytes() == w.tobytes()
+    assert sf.from_torch(x.T).tobytes() == np.ascontiguousarray(w.T).tobytes()
+    assert sf.from_torch(x[:, 1::2]).tobytes() == np.ascontiguousarray(w[:, 1::2]).tobytes()
+    t = sf.encode(x, "csr")
+    assert sf.equal(t, sf.encode(w, "csr"))
+    assert sf.compare(t, x).max_abs == 0
+    ones = torch.ones(4, dtype=x.dtype)
+    assert np.array_equal(sf.matmul(t, ones), t @ np.ones(4, w.dtype))
+    assert np.array_equal(sf.prune.nm(x), sf.prune.nm(w))
+    assert np.array_equal(sf.prune.magnitude(x, 0.25), sf.prune.magnitude(w, 0.25))
+    assert np.array_equal(sf.prune.block(x, (1, 2), 0.5), sf.prune.block(w, (1, 2), 0.5))
+    state = {"w": x, "w.T": x.T, "scalar": torch.tensor(2.5), "none": torch.zeros(0, 4, dtype=x.dtype)}
+    sf.save(tmp_path / "state.safetensors", state)
+    back = sf.load(tmp_path / "state.safetensors")
+    assert (back["w"].tobytes(), back["w.T"].shape) == (w.tobytes(), (4, 2))
+    assert (back["scalar"].item(), back["none"].shape) == (2.5, (0, 4))
+
+
+def test_real_models_are_saved_and_packed(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.Conv2d(8, 4, 3)).to(torch.bfloat16)
+    path, out = tmp_path / "m.safetensors", tmp_path / "p.safetensors"
+    sf.save(path, model.state_dict())
+    sf.transform(path, out, sf.checkpoint.pack("nm2:4", prune=True, conv_axis=1), select=["*.weight"])
+    with torch.no_grad():
+        model.load_state_dict({name: sf.to_torch(value, dense=True) for name, value in sf.load(out).items()})
+    for name, x in model.state_dict().items():
+        w = np.asarray(sf.load(path)[name])
+        kept = sf.prune.nm(w, axis=1) if name.endswith("weight") else w
+        assert sf.from_torch(x).tobytes() == kept.tobytes()
+
+
+def test_real_layouts_without_a_counterpart_are_refused() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(W)
+    for odd in (x.to_sparse_bsc((1, 2)), x[:, None].to_sparse(1)):
+        with pytest.raises(TypeError, match=r"x\.to_dense\(\)"):
+            sf.from_torch(odd)
+    with pytest.raises(TypeError, match=r"sparsefmt\.from_torch"):
+        sf.encode(x.to_sparse(), "csr")
+    with pytest.raises(TypeError, match="meta"):
+        sf.encode(x.to("meta"), "csr")

@@ -256,7 +256,7 @@ def test_many_rows_in_many_threads(n: int, m: int, dtype: Any) -> None:  # noqa:
 def test_a_column_out_of_range_is_refused() -> None:
     indptr, codes, slots = np.array([0, 1], np.int32), np.zeros((1, 1), np.uint8), np.zeros((1, 2), np.uint8)
     for bad in (-1, 4):
-        with pytest.raises(FormatError, match=f"index {bad} at position 0 is out of range 0..4"):
+        with pytest.raises(FormatError, match=f"index {bad} at position 0 is out of range 0.."):
             nm.csr_to_nm(indptr, np.array([bad], np.int32), np.ones(1, np.uint8), 2, 4, 4, codes, slots)
 
 

@@ -38,7 +38,7 @@ def test_tiles_are_not_planned_elsewhere() -> None:
 @needs_kernels
 def test_each_instruction_set_is_told_and_one_that_is_missing_is_refused() -> None:
     available = sf.cpu_features()["available"]
-    assert list(available) == ["scalar", "avx2", "avx512", "amx"]
+    assert list(available) == ["scalar", "neon", "avx2", "avx512", "amx"]
     if not available["amx"]:
         env = {**os.environ, "SPARSEFMT_ISA": "amx", "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(

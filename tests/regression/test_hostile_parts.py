@@ -189,10 +189,10 @@ def test_parts_that_contradict_each_other_are_refused(name: str) -> None:
 
 def test_messages_say_where_and_what_is_allowed() -> None:
     for name, text in {
-        "csr index too large": r"indices\[1\] = 4 is out of range 0\.\.4",
+        "csr index too large": r"indices\[1\] = 4 is out of range 0\.\.3",
         "csr falls": "indptr falls from 4 to 3 at entry 2",
         "coo twice": r"entry 1 at \(1, 2\) follows \(1, 2\)",
-        "nm code 6": r"codes: row 0, group 0 holds 6, allowed 0\.\.6",
+        "nm code 6": r"codes: row 0, group 0 holds 6, allowed 0\.\.5",
         "bsr right of the last column": r"block 1 .* outside the shape \(5, 5\)",
         "bitmask padding bit": "row 0 has a set bit at or beyond column 4",
         "values too few": r"\(2,\), want \(3,\)",

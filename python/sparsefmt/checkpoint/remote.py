@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
 from sparsefmt.base.errors import CheckpointError, CorruptFileError
+from sparsefmt.io.paths import checked_path
 
 Located: TypeAlias = "str | os.PathLike[str] | RemotePath"
 
@@ -213,9 +214,11 @@ def located(path: Located) -> Path:
 
     Raises:
         CheckpointError: fsspec does not know the URL, or is not installed.
+        TypeError: it is no path, e.g. an open file.
     """
     if isinstance(path, RemotePath):
         return cast(Path, path)
+    checked_path(path)
     if isinstance(path, str) and path.startswith("file://"):
         path = path.removeprefix("file://")
     return cast(Path, RemotePath(str(path))) if is_url(path) else Path(path)

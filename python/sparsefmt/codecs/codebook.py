@@ -194,7 +194,7 @@ class Codebook(Codec):
             for w in structure.windows(_SLOTS):
                 codes = streams.unpack(structure, self.codes, self.bits, w.start, w.stop)
                 if codes.size and int(codes.max()) >= self.k:
-                    msg = f"codes: a slot of row {w.row} or below holds {int(codes.max())}, allowed 0..{self.k}"
+                    msg = f"codes: a slot of row {w.row} or below holds {int(codes.max())}, allowed 0..{self.k - 1}"
                     raise FormatError(msg)
 
     def lift(self, structure: Layout) -> Array:

@@ -179,9 +179,10 @@ def _from_coords(coords: tuple[Array, ...], data: Array, shape: tuple[int, ...])
         raise FormatError(msg)
     for axis, (a, n) in enumerate(zip(coords, shape, strict=True)):
         if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu" or len(a) != len(data):
-            msg = (
-                f"coords[{axis}]: want {len(data)} integers, got {getattr(a, 'dtype', type(a).__name__)} {np.shape(a)}"
-            )
+            got = f"{getattr(a, 'dtype', type(a).__name__)} {np.shape(a)}"
+            odd = np.flatnonzero(a % 1 != 0)[:1] if isinstance(a, np.ndarray) and a.dtype.kind == "f" else ()
+            place = "".join(f"; coords[{axis}][{at}] = {a.flat[at]}" for at in odd)
+            msg = f"coords[{axis}]: want {len(data)} integers, got {got}{place}"
             raise FormatError(msg)
         if len(shape) > 2 or a.dtype not in (np.dtype("i4"), np.dtype("i8")):
             bad = (a < 0) | (a >= n)
@@ -206,7 +207,7 @@ def _from_coords(coords: tuple[Array, ...], data: Array, shape: tuple[int, ...])
 
 
 def _misplaced(coords: tuple[Array, ...], shape: tuple[int, ...], axis: int, at: int) -> FormatError:
-    return FormatError(f"coords[{axis}][{at}] = {int(coords[axis][at])} is out of range 0..{shape[axis]}")
+    return FormatError(f"coords[{axis}][{at}] = {int(coords[axis][at])} is out of range 0..{shape[axis] - 1}")
 
 
 def _dia(m: Any) -> Built:  # noqa: ANN401

@@ -17,6 +17,9 @@ from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
+_CHECKED = {"check_invariants": True}
+"""What is borrowed may have changed since it was checked, and torch reads beyond its arrays where indices say so."""
+
 _VIEWED = {"bfloat16": np.int16, "float8_e4m3fn": np.uint8, "float8_e5m2": np.uint8}
 
 
@@ -108,13 +111,13 @@ def to_torch(t: object, *, dense: bool = False) -> Any:  # noqa: ANN401
         if isinstance(s, Coo) and not dense and held.ndim != 2:
             coords = np.unravel_index(s.row, held.shape[:-1]) if held.ndim > 1 else ()
             at = _tensor(np.stack([*coords, s.col]).astype(np.int64), torch)
-            return torch.sparse_coo_tensor(at, _values(held, torch), held.shape, is_coalesced=True)
+            return torch.sparse_coo_tensor(at, _values(held, torch), held.shape, is_coalesced=True, **_CHECKED)
         return _tensor(held.to_dense(), torch)
     if isinstance(s, Coo):
         at = _tensor(np.stack([s.row, s.col]).astype(np.int64), torch)
-        return torch.sparse_coo_tensor(at, _values(held, torch), held.shape, is_coalesced=True)
+        return torch.sparse_coo_tensor(at, _values(held, torch), held.shape, is_coalesced=True, **_CHECKED)
     make = {"csr": torch.sparse_csr_tensor, "csc": torch.sparse_csc_tensor, "bsr": torch.sparse_bsr_tensor}[s.kind]
-    return make(_tensor(s.indptr, torch), _tensor(s.indices, torch), _values(held, torch), held.shape)
+    return make(_tensor(s.indptr, torch), _tensor(s.indices, torch), _values(held, torch), held.shape, **_CHECKED)
 
 
 def _is_ragged(s: Coo | Csr | Csc | Bsr) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.io.paths import checked_path
 from sparsefmt.io.temporary import Temporary, remove_dead
 
 
@@ -24,12 +25,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
-        FormatError: `path` is neither a file nor free, e.g. a device, or no path at all.
+        FormatError: `path` is neither a file nor free, e.g. a device, or holds a NUL.
+        TypeError: it is no path, e.g. an open file.
     """
-    if "\0" in os.fsdecode(path):
-        msg = f"path {os.fsdecode(path)!r} holds a NUL, which no file name does"
-        raise FormatError(msg)
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(checked_path(path)))
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(target.parent))
     mode, old = None, None

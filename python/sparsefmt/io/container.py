@@ -17,10 +17,11 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import is_aligned
 from sparsefmt.base.dtypes import DTYPES, Array
-from sparsefmt.base.errors import CorruptFileError, DtypeError, FormatError, SizeError
+from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.io.flood import check_flood
 from sparsefmt.io.foreign import SNIFFED, kind_of
+from sparsefmt.io.paths import checked_path
 from sparsefmt.kernels.header import parse_header
 
 MAX_HEADER = 100_000_000  # bytes, the limit of the format
@@ -99,23 +100,6 @@ def naming(path: str) -> Iterator[None]:
     except (CorruptFileError, DtypeError, SizeError) as e:
         msg = f"{path}: {_UNPRINTED.sub(' ', str(e))}"
         raise type(e)(msg) from None
-
-
-def checked_path(path: object) -> str:
-    """A path as text.
-
-    Raises:
-        TypeError: it is none, e.g. an open file or bytes.
-        FormatError: it holds a NUL.
-    """
-    if not isinstance(path, str | os.PathLike):
-        msg = f"want a path, got {type(path).__name__}; of an open file pass its name, bytes write to a file first"
-        raise TypeError(msg)
-    text = os.fsdecode(path)
-    if "\0" in text:
-        msg = f"path {text!r} holds a NUL, which no file name does"
-        raise FormatError(msg)
-    return text
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def check_range(indices: Array, bound: int) -> None:
     bad = (indices < 0) | (indices >= bound)
     if bad.any():
         at = int(np.argmax(bad))
-        msg = f"index {int(indices[at])} at position {at} is out of range 0..{bound}"
+        msg = f"index {int(indices[at])} at position {at} is out of range 0..{bound - 1}"
         raise FormatError(msg)
 
 

@@ -174,7 +174,7 @@ def decoded_positions(codes: Array, n: int, m: int, groups: int) -> Array:
     bad = ranks >= comb(m, n)
     if bad.any():
         row, group = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        msg = f"codes: row {row}, group {group} holds {int(ranks[row, group])}, allowed 0..{comb(m, n)}"
+        msg = f"codes: row {row}, group {group} holds {int(ranks[row, group])}, allowed 0..{comb(m, n) - 1}"
         raise FormatError(msg)
     keep = ungrouped(unrank(ranks, n, m))
     return np.nonzero(keep)[1].reshape(len(codes), groups * n)

@@ -30,9 +30,9 @@ def cpu_features() -> dict[str, Any]:
     """What kernels run on.
 
     Returns:
-        "isa": the instruction set in use ("scalar", "avx2", "avx512", "amx": AVX-512 and products in tiles, or "numpy"
-        where the extension is switched off by `SPARSEFMT_NATIVE=0`); "available": whether this CPU has each, and the
-        system lets it be used; "threads"; "cpus". The environment variable `SPARSEFMT_ISA` forces one.
+        "isa": the instruction set in use ("scalar", "neon", "avx2", "avx512", "amx": AVX-512 and products in tiles, or
+        "numpy" where the extension is switched off by `SPARSEFMT_NATIVE=0`); "available": whether this CPU has each,
+        and the system lets it be used; "threads"; "cpus". The environment variable `SPARSEFMT_ISA` forces one.
 
     >>> sorted(cpu_features())
     ['available', 'cpus', 'isa', 'threads']

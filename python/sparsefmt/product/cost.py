@@ -32,7 +32,8 @@ START_ROUTE = {"coo": 15e-6, "csc": 45e-6}  # the same of bringing slots into ro
 _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
 _PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where values are few enough for a cache, or in order
-SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 2.4, "scalar": 8.0, "numpy": 1e9}  # kernels of other instruction sets
+# Kernels of other instruction sets; those of NEON by the width of its registers, not by a measurement.
+SLOWER = {"amx": 1.0, "avx512": 1.0, "avx2": 2.4, "neon": 4.8, "scalar": 8.0, "numpy": 1e9}
 _TILE_PRODUCT = 1.25e-12  # seconds of a multiplication in a tile
 _TILE_DECODE = 0.31e-9  # seconds in which an element of w becomes part of a tile
 

@@ -27,10 +27,10 @@ def check_sorted(row: Array, col: Array, shape: tuple[int, int]) -> None:
     """
     code, at = coo_kernels.coo_check(row, col, shape)
     if code == checks.ROW_RANGE:
-        msg = f"row[{at}] = {int(row[at])} is out of range 0..{shape[0]}"
+        msg = f"row[{at}] = {int(row[at])} is out of range 0..{shape[0] - 1}"
         raise FormatError(msg)
     if code == checks.RANGE:
-        msg = f"col[{at}] = {int(col[at])} is out of range 0..{shape[1]}"
+        msg = f"col[{at}] = {int(col[at])} is out of range 0..{shape[1] - 1}"
         raise FormatError(msg)
     if code:
         here, before = (int(row[at]), int(col[at])), (int(row[at - 1]), int(col[at - 1]))

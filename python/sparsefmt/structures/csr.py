@@ -32,7 +32,7 @@ def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bou
     if code == checks.END:
         return FormatError(f"indptr ends at {int(indptr[-1])}, but there are {len(indices)} indices")
     if code == checks.RANGE:
-        return FormatError(f"indices[{at}] = {int(indices[at])} is out of range 0..{bound}")
+        return FormatError(f"indices[{at}] = {int(indices[at])} is out of range 0..{bound - 1}")
     return FormatError(
         f"indices[{at}] = {int(indices[at])} follows {int(indices[at - 1])}; want them ascending and unique "
         "(sparsefmt.from_scipy sorts and sums duplicates)"

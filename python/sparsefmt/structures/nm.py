@@ -187,7 +187,7 @@ class Nm(Structure):
     def _raise(self, found: tuple[int, int, int, int]) -> None:
         code, row, at, got = found
         if code == kernels.CODE:
-            msg = f"codes: row {row}, group {at} holds {got}, allowed 0..{comb(self.m, self.n)}"
+            msg = f"codes: row {row}, group {at} holds {got}, allowed 0..{comb(self.m, self.n) - 1}"
             raise FormatError(msg)
         if code == kernels.PADDING:
             msg = f"row {row}: the padding behind its last group is not zero"

@@ -5,8 +5,11 @@ from typing import Any, Protocol, Self
 
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
+from sparsefmt.codecs.base import Codec
+from sparsefmt.structures.base import Structure
 from sparsefmt.tensor.backend import Backend
 from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.storage import Storage
 
 
 class Source(Protocol):
@@ -39,6 +42,17 @@ class Source(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
+
+    @property
+    def structure(self) -> Structure:
+        """Where its values are."""
+
+    @property
+    def values(self) -> Codec:
+        """How they are stored."""
+
+    def storage(self) -> Storage:
+        """Where the bytes go."""
 
     def backend(self, x: object = None) -> Backend[Self]:
         """Where it lies, or where its product with `x` is computed."""
@@ -81,6 +95,8 @@ class Transposed(Packed):
     slots = property(lambda t: t._t.slots, doc="Number of stored values.")
     nnz = property(lambda t: t._t.nnz, doc="Number of elements that are not zero.")
     nbytes = property(lambda t: t._t.nbytes, doc="Bytes of all arrays of the tensor behind the view.")
+    structure = property(lambda t: t._t.structure, doc="Where the values of the tensor behind the view are.")
+    values = property(lambda t: t._t.values, doc="How the values of the tensor behind the view are stored.")
 
     @property
     def density(self) -> float:
@@ -91,6 +107,10 @@ class Transposed(Packed):
     def bits_per_weight(self) -> float:
         """Stored bits per element; 0.0 for an empty tensor."""
         return float(8 * self.nbytes / self.size) if self.size else 0.0
+
+    def storage(self) -> Storage:
+        """Where the bytes of the tensor behind the view go; see `SparseTensor.storage`."""
+        return self._t.storage()
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -38,8 +38,8 @@ pub fn dense_to_bits<T: Item, I: Index>(
 /// Where the rows of a task end, and their bits.
 type Rows<'a, I> = (&'a mut [I], MatrixMut<'a, u8>);
 
-/// As [`dense_to_bits`], and writes the offsets of all rows into `row_offsets`, and the nonzero items into `slots`, row by
-/// row, if there is room for all; else that holds anything. Gives the number of nonzero items. Reads `w` once.
+/// As [`dense_to_bits`], and writes the offsets of all rows into `row_offsets`, and the nonzero items into `slots`,
+/// row by row, if there is room for all; else that holds anything. Returns the number of nonzero items. Reads `w` once.
 ///
 /// # Errors
 /// The arrays do not fit together.

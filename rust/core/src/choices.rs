@@ -1,6 +1,7 @@
 //! Ascending numbers, most of them close to the one before, in half a byte each.
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::room::{filled, refill};
 use sparsefmt_kernels::Kernels;
 
 /// The choices of the columns from one on.
@@ -17,17 +18,10 @@ enum Steps {
     Wide(Vec<u32>),
 }
 
-fn room<T: Copy + Default>(len: usize) -> Result<Vec<T>> {
-    let mut room = Vec::new();
-    room.try_reserve_exact(len).map_err(|_| Error::Memory { bytes: len * size_of::<T>() })?;
-    room.resize(len, T::default());
-    Ok(room)
-}
-
 impl Choices {
     /// Keeps `choice`, the first of which is that of column `low`. `steps` is work space.
     pub(crate) fn new(low: usize, choice: &[u32], steps: &mut Vec<u8>) -> Result<Self> {
-        steps.resize(choice.len().saturating_sub(1), 0);
+        refill(steps, 0, choice.len().saturating_sub(1))?;
         let mut any = 0;
         for ((step, &next), &here) in steps.iter_mut().zip(&choice[1.min(choice.len())..]).zip(choice) {
             any |= next.wrapping_sub(here);
@@ -35,17 +29,17 @@ impl Choices {
         }
         let steps = match any {
             0..16 => {
-                let mut packed = room(steps.len().div_ceil(2))?;
+                let mut packed = filled(0, steps.len().div_ceil(2))?;
                 Kernels::active().pack_nibbles(steps, &mut packed);
                 Steps::Nibbles(packed)
             }
             16..256 => {
-                let mut kept = room(steps.len())?;
+                let mut kept = filled(0, steps.len())?;
                 kept.copy_from_slice(steps);
                 Steps::Bytes(kept)
             }
             _ => {
-                let mut kept = room(choice.len())?;
+                let mut kept = filled(0, choice.len())?;
                 kept.copy_from_slice(choice);
                 Steps::Wide(kept)
             }

@@ -4,6 +4,7 @@ use crate::coo_sort::{Plan, Unsorted};
 use crate::count::count_indices;
 use crate::csr;
 use crate::item::bound;
+use crate::room::{filled, reserved};
 use crate::views::Coo;
 use crate::views::offsets::{fits, lengths, out_of_range, slots_at, span};
 use crate::{Error, Index, Item, MatrixMut, Result, par};
@@ -158,14 +159,14 @@ pub fn coo_order<I: Index>(coo: Coo<'_, I>, order: &mut [i64]) -> Result<()> {
     let (row, col, shape) = (coo.row(), coo.col(), coo.shape());
     let slots = Unsorted { pairs: coo, len: row.len(), slot: |at| at as i64 };
     if let Some(plan) = Plan::new(shape, row.len(), 32) {
-        let mut keys = vec![0i32; row.len()];
+        let mut keys = filled(0i32, row.len())?;
         return slots.sort(&plan, slots.shares(&plan)?, &mut keys, order, |_, _| true);
     }
     if let Some(plan) = Plan::new(shape, row.len(), 63) {
-        let mut keys = vec![0i64; row.len()];
+        let mut keys = filled(0i64, row.len())?;
         return slots.sort(&plan, slots.shares(&plan)?, &mut keys, order, |_, _| true);
     }
-    let mut keys = Vec::with_capacity(row.len());
+    let mut keys = reserved(row.len())?;
     for (i, (&r, &c)) in row.iter().zip(col).enumerate() {
         r.below(bound(shape.0)).ok_or_else(|| out_of_range(i, r, shape.0))?;
         c.below(bound(shape.1)).ok_or_else(|| out_of_range(i, c, shape.1))?;
@@ -208,7 +209,7 @@ pub fn coo_to_csr<T: Item, I: Index>(
         *end = I::cut(sum as usize);
     }
     let (Some(plan), Some(shares)) = (plan, shares) else {
-        let mut order = vec![0; n];
+        let mut order = filled(0, n)?;
         coo_order(coo, &mut order)?;
         for (from, (index, slot)) in order.iter().zip(indices.iter_mut().zip(out_slots)) {
             (*index, *slot) = (col[*from as usize], slots[*from as usize]);

@@ -269,7 +269,7 @@ impl<T> Default for Sorter<T> {
 
 impl<T: Word> Sorter<T> {
     /// Sorts a bucket; `cols` comes with the lower bits of the keys and gets the columns. Asks `check` about every row,
-    /// and where in the bucket it has slots; gives whether it never said no.
+    /// and where in the bucket it has slots; returns whether it never said no.
     fn sort<K: Index>(
         &mut self,
         plan: &Plan,

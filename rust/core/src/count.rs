@@ -1,5 +1,6 @@
 //! Counting indices, by threads with counts of their own.
 
+use crate::room::filled;
 use crate::views::offsets::out_of_range;
 use crate::{Index, Result, par};
 use std::ops::Range;
@@ -74,7 +75,7 @@ pub fn count_indices<I: Index>(indices: &[I], counts: &mut [I]) -> Result<()> {
 
 /// Counts how often each value below `bound` occurs in a range of `indices`.
 pub(crate) fn count_own<I: Index>(indices: &[I], range: Range<usize>, bound: usize) -> Result<Vec<I>> {
-    let mut own = vec![I::default(); bound];
+    let mut own = filled(I::default(), bound)?;
     for (i, &index) in range.clone().zip(&indices[range]) {
         match index.below(bound).and_then(|index| own.get_mut(index)) {
             Some(count) => count.add(1),

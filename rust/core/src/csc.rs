@@ -104,7 +104,7 @@ impl<I: Index> Cursors<I> {
 /// Consecutive columns, with their slices of indices and slots.
 type Columns<'a, T, I> = (Range<usize>, (&'a mut [I], &'a mut [T]));
 
-/// Gives each of the `ranges` of columns its part of `indices` and `slots`.
+/// Hands each of the `ranges` of columns its part of `indices` and `slots`.
 fn columns<'a, T: Item, I: Index>(
     indptr: &[I],
     ranges: Vec<Range<usize>>,

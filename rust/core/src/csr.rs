@@ -12,7 +12,7 @@ const SPARSE: usize = 8;
 /// One slot in as many columns, or more, are put in their places many at once, where that is fast.
 const MANY: usize = 6;
 
-/// Slots that are asked for before they are scattered: prefetchers stop at the end of a page, rows of slots go on.
+/// Slots that are prefetched before they are scattered: prefetchers stop at the end of a page, rows of slots go on.
 const AHEAD: usize = 512;
 
 /// Bytes of the longest row that is put together in the first-level cache before it is written.
@@ -94,8 +94,8 @@ pub fn dense_to_csr<T: Item, I: Index>(
     })
 }
 
-/// Writes `first` plus the place, and the item, of each of `items` whose bit is set; gives their number. What there is
-/// no room for is dropped.
+/// Writes `first` plus the place, and the item, of each of `items` whose bit is set; returns their number. What there
+/// is no room for is dropped.
 #[inline]
 pub(crate) fn take_items<T: Item, I: Index>(
     items: &[T],

@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum Error {
     /// An index outside its range.
-    #[error("index {got} at position {at} is out of range 0..{bound}")]
+    #[error("index {got} at position {at} is out of range 0..{}", *.bound as i128 - 1)]
     Index {
         /// Where in the array.
         at: usize,
@@ -19,7 +19,7 @@ pub enum Error {
         bound: usize,
     },
     /// A code of an N:M group that names no mask.
-    #[error("codes: row {row}, group {group} holds {got}, allowed 0..{bound}")]
+    #[error("codes: row {row}, group {group} holds {got}, allowed 0..{}", i64::from(*.bound) - 1)]
     Code {
         /// The row, counted from the first of the block at hand.
         row: usize,
@@ -69,6 +69,9 @@ pub enum Error {
         /// What is allowed.
         want: &'static str,
     },
+    /// Whoever began the work wants it no longer.
+    #[error("stopped")]
+    Stopped,
     /// The system has no memory for working space.
     #[error("no memory for {bytes} bytes of working space")]
     Memory {

@@ -4,7 +4,7 @@ use sparsefmt_kernels::{CsrRow, Kernels, NonTemporal, Strided};
 
 /// Something that may travel in 32 bits, next to a key of 32 bits.
 pub trait Word: Copy {
-    /// Whether 32 bits hold it; the two functions are of use only then.
+    /// Whether 32 bits hold it; the two functions are called only then.
     const FITS: bool;
 
     /// In 32 bits.
@@ -54,7 +54,7 @@ pub trait Item: Word + Default + PartialEq + Send + Sync + 'static {
     /// Whether a bit of `zero` is set in the item: the zero rule.
     fn is_nonzero(self, zero: Self) -> bool;
 
-    /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); gives the number of set bits.
+    /// One bit per item of `src` into `bits` (`ceil(src.len() / 8)` bytes); returns the number of set bits.
     fn nonzero_bits(src: &[Self], zero: Self, bits: &mut [u8]) -> usize;
 
     /// Moves the items of `src` whose bit is set to the front of `dst`, see `Kernels::compress_u16`.

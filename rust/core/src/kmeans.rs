@@ -6,6 +6,8 @@
 //! `i`) are fixed: threads and instruction sets do not change a bit.
 
 use crate::choices::Choices;
+use crate::room::{filled, reserved};
+use crate::stop::Stop;
 use crate::{Error, Kernels, Result, par};
 use sparsefmt_kernels::Clusters;
 
@@ -24,8 +26,8 @@ struct Sums {
 }
 
 /// Sums with `sums[anchor] = 0` and `sums[i + 1] - sums[i] = terms(i)`, added up outward from the anchor.
-fn anchored(len: usize, anchor: usize, term: impl Fn(usize) -> f64) -> Vec<f64> {
-    let mut sums = vec![0.0; len + 1];
+fn anchored(len: usize, anchor: usize, term: impl Fn(usize) -> f64) -> Result<Vec<f64>> {
+    let mut sums = filled(0.0, len + 1)?;
     let mut sum = 0.0;
     for i in (0..anchor).rev() {
         sum += term(i);
@@ -36,13 +38,13 @@ fn anchored(len: usize, anchor: usize, term: impl Fn(usize) -> f64) -> Vec<f64> 
         sum += term(i);
         sums[i + 1] = sum;
     }
-    sums
+    Ok(sums)
 }
 
 impl Sums {
     /// Sums of w, w x and w x x, where x = v - median and the anchor is the median's place: near the median, where
     /// most of the weight is, sums stay small, whatever outliers there are on either side. `v` is not empty.
-    fn new(v: &[f64], w: &[f64]) -> Self {
+    fn new(v: &[f64], w: &[f64]) -> Result<Self> {
         let half = w.iter().fold(0.0, |sum, w| sum + w) / 2.0;
         let mut sum = 0.0;
         let anchor = w
@@ -53,20 +55,22 @@ impl Sums {
             })
             .count();
         let x = |i: usize| v[i] - v[anchor];
-        Self {
-            w: anchored(v.len(), anchor, |i| w[i]),
-            s: anchored(v.len(), anchor, |i| w[i] * x(i)),
-            q: anchored(v.len(), anchor, |i| w[i] * x(i) * x(i)),
-        }
+        Ok(Self {
+            w: anchored(v.len(), anchor, |i| w[i])?,
+            s: anchored(v.len(), anchor, |i| w[i] * x(i))?,
+            q: anchored(v.len(), anchor, |i| w[i] * x(i) * x(i))?,
+        })
     }
 
     /// The cost of the first `j` values as one cluster, for all `j`.
-    fn as_first(&self) -> Vec<f64> {
+    fn as_first(&self) -> Result<Vec<f64>> {
         let cost = |((w, s), q): ((&f64, &f64), &f64)| {
             let (w, s, q) = (w - self.w[0], s - self.s[0], q - self.q[0]);
             (q - s * s / w.max(f64::MIN_POSITIVE)).max(0.0)
         };
-        self.w.iter().zip(&self.s).zip(&self.q).map(cost).collect()
+        let mut costs = reserved(self.w.len())?;
+        costs.extend(self.w.iter().zip(&self.s).zip(&self.q).map(cost));
+        Ok(costs)
     }
 }
 
@@ -80,27 +84,37 @@ struct Columns {
 }
 
 /// Solves columns, one per item of `after`.
-fn solve(clusters: &Clusters<'_>, columns: Columns, after: &mut [f64], choice: &mut [u32]) {
+fn solve(
+    clusters: &Clusters<'_>,
+    columns: Columns,
+    after: &mut [f64],
+    choice: &mut [u32],
+    stop: &Stop<'_>,
+) -> Result<()> {
+    if after.len() >= MANY {
+        stop.check()?;
+    }
     let Columns { low, first, last, many } = columns;
     let pivots = after.len() / STEP;
     if pivots == 0 {
         if !after.is_empty() {
             Kernels::active().kmeans_dp_leaf(clusters, low, first, last, after, choice);
         }
-        return;
+        return Ok(());
     }
     let at = pivots / 2 * STEP + STEP - 1;
     let both = after.len() >= many;
     let (left, right) = after.split_at_mut(at);
     let (left_choice, right_choice) = choice.split_at_mut(at);
-    let ([cost, right @ ..], [place, right_choice @ ..]) = (right, right_choice) else { return };
+    let ([cost, right @ ..], [place, right_choice @ ..]) = (right, right_choice) else { return Ok(()) };
     let (least, bound) = Kernels::active().kmeans_dp_pivot(clusters, low + at, first, last);
     (*cost, *place) = (least, bound as u32);
-    par::join(
+    let (left, right) = par::join(
         both,
-        || solve(clusters, Columns { last: bound, ..columns }, left, left_choice),
-        || solve(clusters, Columns { low: low + at + 1, first: bound, ..columns }, right, right_choice),
+        || solve(clusters, Columns { last: bound, ..columns }, left, left_choice, stop),
+        || solve(clusters, Columns { low: low + at + 1, first: bound, ..columns }, right, right_choice, stop),
     );
+    left.and(right)
 }
 
 /// Costs of all values after each added cluster, and the choices of each.
@@ -113,20 +127,18 @@ struct Chain {
 impl Chain {
     /// Adds `count` clusters to `base`; the choices of the first start at `least`. Of the last one only the last
     /// column is solved.
-    fn new(base: Vec<f64>, sums: &Sums, least: usize, count: usize) -> Result<Self> {
+    fn new(base: Vec<f64>, sums: &Sums, least: usize, count: usize, stop: &Stop<'_>) -> Result<Self> {
         let n = base.len() - 1;
-        let mut chain = Self { ends: vec![base[n]], choices: Vec::with_capacity(count) };
-        let mut after = vec![0.0; n + 1];
+        let mut chain = Self { ends: vec![base[n]], choices: reserved(count)? };
+        let mut after = filled(0.0, n + 1)?;
         let mut before = base;
-        let (mut choice, mut steps) = (Vec::new(), Vec::new());
-        choice.try_reserve_exact(n + 1).map_err(|_| Error::Memory { bytes: (n + 1) * size_of::<u32>() })?;
-        choice.resize(n + 1, 0);
+        let (mut choice, mut steps) = (filled(0, n + 1)?, Vec::new());
         let many = MANY.max(n / (PIECES * par::threads()));
         for least in least..least + count {
             let low = if chain.choices.len() + 1 == count { n } else { least + 1 };
             let clusters = Clusters { before: &before, w: &sums.w, s: &sums.s, q: &sums.q };
             let columns = Columns { low, first: least, last: n - 1, many };
-            solve(&clusters, columns, &mut after[low..], &mut choice[low..]);
+            solve(&clusters, columns, &mut after[low..], &mut choice[low..], stop)?;
             std::mem::swap(&mut before, &mut after);
             chain.ends.push(before[n]);
             chain.choices.push(Choices::new(low, &choice[low..], &mut steps)?);
@@ -159,32 +171,33 @@ fn means<'a>(v: &'a [f64], w: &'a [f64], borders: &'a [usize]) -> impl DoubleEnd
 }
 
 /// Centres and sizes of `min(k, v.len())` clusters.
-fn fit_free(v: &[f64], w: &[f64], k: usize) -> Result<Vec<(f64, usize)>> {
+fn fit_free(v: &[f64], w: &[f64], k: usize, stop: &Stop<'_>) -> Result<Vec<(f64, usize)>> {
     let n = v.len();
-    let sums = Sums::new(v, w);
+    let sums = Sums::new(v, w)?;
     let count = k.min(n) - 1;
-    let chain = Chain::new(sums.as_first(), &sums, 1, count)?;
+    let chain = Chain::new(sums.as_first()?, &sums, 1, count, stop)?;
     let mut borders = vec![0];
     borders.extend(chain.borders(count, n));
     Ok(means(v, w, &borders).collect())
 }
 
 /// The chain for ascending positive values, the first of which go to the entry 0.0.
-fn side(v: &[f64], w: &[f64], count: usize) -> Result<Chain> {
+fn side(v: &[f64], w: &[f64], count: usize, stop: &Stop<'_>) -> Result<Chain> {
     if v.is_empty() {
         return Ok(Chain { ends: vec![0.0], ..Chain::default() });
     }
-    let base = anchored(v.len(), 0, |i| w[i] * v[i] * v[i]);
-    Chain::new(base, &Sums::new(v, w), 0, count.min(v.len()))
+    let base = anchored(v.len(), 0, |i| w[i] * v[i] * v[i])?;
+    Chain::new(base, &Sums::new(v, w)?, 0, count.min(v.len()), stop)
 }
 
 /// Like [`fit_free`], with 0.0 among the centres: the best split of the other `k - 1` between the two sides.
-fn fit_zero(v: &[f64], w: &[f64], k: usize) -> Result<Vec<(f64, usize)>> {
+fn fit_zero(v: &[f64], w: &[f64], k: usize, stop: &Stop<'_>) -> Result<Vec<(f64, usize)>> {
     let (below, above) = (v.partition_point(|&v| v < 0.0), v.partition_point(|&v| v <= 0.0));
-    let vn: Vec<f64> = v[..below].iter().rev().map(|v| -v).collect();
-    let wn: Vec<f64> = w[..below].iter().rev().copied().collect();
+    let (mut vn, mut wn) = (reserved(below)?, reserved(below)?);
+    vn.extend(v[..below].iter().rev().map(|v| -v));
+    wn.extend(w[..below].iter().rev());
     let (vp, wp) = (&v[above..], &w[above..]);
-    let (negative, positive) = par::join(v.len() >= MANY, || side(&vn, &wn, k - 1), || side(vp, wp, k - 1));
+    let (negative, positive) = par::join(v.len() >= MANY, || side(&vn, &wn, k - 1, stop), || side(vp, wp, k - 1, stop));
     let (negative, positive) = (negative?, positive?);
     let least = vn.len().min((k - 1).saturating_sub(vp.len()));
     let (mut best, mut counts) = (f64::INFINITY, (least, (k - 1 - least).min(vp.len())));
@@ -211,13 +224,20 @@ fn scale_of(a: &[f64]) -> f64 {
 }
 
 /// Writes the `k` entries, ascending, that minimise the sum of `weights * (value - nearest entry)^2`, and
-/// gives that sum. `zero`: 0.0 is one of the entries. Unused entries repeat the last; values of weight 0 are ignored;
+/// returns that sum. `zero`: 0.0 is one of the entries. Unused entries repeat the last; values of weight 0 are ignored;
 /// without any weight all entries are 0.0.
 ///
 /// # Errors
 /// Lengths differ; the codebook has not 1 to 256 entries; `values` are not finite and strictly ascending, or `weights`
-/// not finite and at least 0; no memory for a byte per value and entry.
-pub fn kmeans_fit(values: &[f64], weights: &[f64], k: usize, zero: bool, codebook: &mut [f64]) -> Result<f64> {
+/// not finite and at least 0; no memory for a byte per value and entry; `stop` says so.
+pub fn kmeans_fit(
+    values: &[f64],
+    weights: &[f64],
+    k: usize,
+    zero: bool,
+    codebook: &mut [f64],
+    stop: &Stop<'_>,
+) -> Result<f64> {
     if weights.len() != values.len() {
         return Err(Error::Length { name: "weights", got: weights.len(), want: values.len() });
     }
@@ -239,12 +259,16 @@ pub fn kmeans_fit(values: &[f64], weights: &[f64], k: usize, zero: bool, codeboo
     }
     let (unit, heft) = (scale_of(values), scale_of(weights));
     let scaled = values.iter().zip(weights).map(|(v, w)| (v / unit, w / heft));
-    let (v, w): (Vec<f64>, Vec<f64>) = scaled.filter(|&(_, w)| w > 0.0).unzip();
+    let (mut v, mut w) = (reserved(values.len())?, reserved(values.len())?);
+    scaled.filter(|&(_, w)| w > 0.0).for_each(|(value, weight)| {
+        v.push(value);
+        w.push(weight);
+    });
     codebook.fill(0.0);
     if v.is_empty() {
         return Ok(0.0);
     }
-    let clusters = if zero { fit_zero(&v, &w, k) } else { fit_free(&v, &w, k) }?;
+    let clusters = if zero { fit_zero(&v, &w, k, stop) } else { fit_free(&v, &w, k, stop) }?;
     let (mut cost, mut from) = (0.0, 0);
     for &(centre, size) in &clusters {
         for (v, w) in v[from..from + size].iter().zip(&w[from..]) {

@@ -1,5 +1,6 @@
 //! Codes of 16-bit items by a codebook, in one pass from items to stream.
 
+use crate::nm::{Order, Ranked};
 use crate::{Error, Kernels, Result, par, stream};
 use sparsefmt_kernels::{Entries, Keys};
 
@@ -8,14 +9,11 @@ const RUN: usize = 4096;
 
 /// How the items of a dtype are ordered, if it has 16 bits.
 pub(crate) fn keys(dtype: &str) -> Option<Keys> {
-    let float = |infinity| Keys { flip_negative: 0x7FFF, flip: 0x8000, infinity };
-    match dtype {
-        "float16" => Some(float(0x7C00)),
-        "bfloat16" => Some(float(0x7F80)),
-        "int16" => Some(Keys { flip_negative: 0, flip: 0x8000, infinity: 0 }),
-        "uint16" => Some(Keys { flip_negative: 0, flip: 0, infinity: 0 }),
-        _ => None,
-    }
+    let Order { signed, mask, top } = u16::order(dtype)?;
+    Some(match (signed, mask) {
+        (false, 0x7FFF) => Keys { flip_negative: mask, flip: 0x8000, infinity: top },
+        _ => Keys { flip_negative: 0, flip: if signed { 0x8000 } else { 0 }, infinity: 0 },
+    })
 }
 
 /// Items from which on a table of all of them is soon made, in comparison.

@@ -13,7 +13,7 @@ const LENGTHS: usize = 66;
 /// The range is at least this much when a bit is coded.
 const LEAST: u64 = 1 << 32;
 
-/// Writes a zstd frame of `data`, with its content size, to the front of `out`; gives its length.
+/// Writes a zstd frame of `data`, with its content size, to the front of `out`; returns its length.
 ///
 /// # Errors
 /// There is not enough room.
@@ -25,7 +25,7 @@ pub fn zstd_compress(data: &[u8], level: i32, out: &mut [u8]) -> Result<usize> {
     zstd::bulk::compress_to_buffer(data, out, level).map_err(|_| Error::Memory { bytes: want })
 }
 
-/// Writes what a zstd frame holds to the front of `out`; gives its length.
+/// Writes what a zstd frame holds to the front of `out`; returns its length.
 ///
 /// # Errors
 /// It is no frame, is cut or damaged, or holds more than `out`.
@@ -196,7 +196,7 @@ impl Decoder<'_> {
     }
 }
 
-/// Codes `values` to the front of `out` if there is room; gives the bytes that they need. What is coded how:
+/// Codes `values` to the front of `out` if there is room; returns the bytes that they need. What is coded how:
 /// see the definition in `sparsefmt.kernels.packing`.
 pub fn adaptive_encode(values: &[u64], out: &mut [u8]) -> usize {
     let mut coder = Encoder { low: 0, range: u64::MAX, out: Vec::new(), contexts: Contexts::new() };

@@ -111,7 +111,7 @@ pub(crate) fn pieces(lines: usize, bytes: usize) -> Vec<Range<usize>> {
 }
 
 /// Writes the offsets of all rows into `indptr`, and the columns and items of the nonzero items of `w`, row by row, if
-/// there is room for all; else the two hold anything. Gives the number of nonzero items.
+/// there is room for all; else the two hold anything. Returns the number of nonzero items.
 ///
 /// # Errors
 /// `indptr` does not have an entry more than there are rows.
@@ -162,8 +162,8 @@ pub fn dense_to_csr_within<T: Item, I: Index>(
     Ok(turns.done().asked)
 }
 
-/// Counts the nonzero items in as many blocks of `w` as there are `counts`, spread evenly: block `i * G mod 2^64`, scaled
-/// from 2^64 to the number of blocks, where G is 2^64 over the golden ratio.
+/// Counts the nonzero items in as many blocks of `w` as there are `counts`, spread evenly: block `i * G mod 2^64`,
+/// scaled from 2^64 to the number of blocks, where G is 2^64 over the golden ratio.
 pub fn dense_sample<T: Item, I: Index>(w: Matrix<'_, T>, zero: u64, block: Block, counts: &mut [I]) {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
     let across = w.cols().div_ceil(block.c);

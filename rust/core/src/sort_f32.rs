@@ -1,5 +1,6 @@
 //! float32 in ascending order, and sums of ranges of them.
 
+use crate::room::filled;
 use crate::{Error, Result, par};
 use std::ops::Range;
 
@@ -52,9 +53,7 @@ fn sort_bucket(keys: &mut [u32]) -> Result<()> {
         keys.iter_mut().for_each(|key| *key = bits(*key));
         return Ok(());
     }
-    let mut room = Vec::new();
-    room.try_reserve_exact(keys.len()).map_err(|_| Error::Memory { bytes: size_of_val(keys) })?;
-    room.resize(keys.len(), 0);
+    let mut room = filled(0, keys.len())?;
     distribute(keys, &mut room, |key| (key & ((1 << LOW_BITS) - 1)) as usize, |key| key);
     distribute(&room, keys, |key| (key >> LOW_BITS) as usize & (BUCKETS - 1), bits);
     Ok(())

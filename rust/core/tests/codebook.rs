@@ -2,7 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sparsefmt::{assign, decode_lut, histogram, kmeans_fit, lookup, pack_stream, par, stream_padding, unpack_stream};
+use sparsefmt::{Error, Stop, assign, decode_lut, histogram, kmeans_fit, lookup, pack_stream, par};
+use sparsefmt::{stream_padding, unpack_stream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The least cost of `v` in exactly `k` runs, or fewer; with `zero`, of at most `k` runs one of which may be at 0.
 fn brute_force(v: &[(f64, f64)], k: usize, zero: bool) -> f64 {
@@ -25,6 +27,10 @@ fn brute_force(v: &[(f64, f64)], k: usize, zero: bool) -> f64 {
     best
 }
 
+fn fit(v: &[f64], w: &[f64], k: usize, zero: bool, codebook: &mut [f64]) -> sparsefmt::Result<f64> {
+    kmeans_fit(v, w, k, zero, codebook, &Stop::new(&|| false))
+}
+
 fn ascending(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values.dedup_by(|a, b| a == b);
@@ -39,7 +45,7 @@ proptest! {
         let v = ascending(v);
         let w: Vec<f64> = w[..v.len()].iter().map(|&w| f64::from(w)).collect();
         let mut codebook = vec![f64::NAN; k];
-        let cost = kmeans_fit(&v, &w, k, zero, &mut codebook).expect("arrays that fit");
+        let cost = fit(&v, &w, k, zero, &mut codebook).expect("arrays that fit");
         let pairs: Vec<_> = v.iter().copied().zip(w.iter().copied()).collect();
         let want = brute_force(&pairs, if zero { k - 1 } else { k }, zero);
         prop_assert!((cost - want).abs() <= 1e-12 * (1.0 + want), "{cost} {want} {codebook:?}");
@@ -53,10 +59,10 @@ proptest! {
         zero: bool, sort: bool,
     ) {
         let v = if sort { ascending(v) } else { v };
-        let _ = kmeans_fit(&v, &w, k, zero, &mut vec![0.0; entries]);
-        let _ = kmeans_fit(&v, &vec![1.0; v.len()], k, zero, &mut vec![0.0; k]);
+        let _ = fit(&v, &w, k, zero, &mut vec![0.0; entries]);
+        let _ = fit(&v, &vec![1.0; v.len()], k, zero, &mut vec![0.0; k]);
         let positive: Vec<f64> = v.iter().map(|v| v.abs()).collect();
-        let _ = kmeans_fit(&v, &positive, k, zero, &mut vec![0.0; k]);
+        let _ = fit(&v, &positive, k, zero, &mut vec![0.0; k]);
         let _ = assign(&v, &w, &mut vec![0; v.len()]);
         let _ = assign(&w, &v, &mut vec![0; w.len()]);
     }
@@ -122,11 +128,20 @@ fn threads_do_not_change_a_bit() {
             .map(|threads| {
                 par::set_threads(threads);
                 let mut codebook = vec![0.0; 7];
-                let cost = kmeans_fit(&v, &w, 7, zero, &mut codebook).expect("arrays that fit");
+                let cost = fit(&v, &w, 7, zero, &mut codebook).expect("arrays that fit");
                 (cost.to_bits(), codebook.into_iter().map(f64::to_bits).collect::<Vec<_>>())
             })
             .into();
         assert!(fits.iter().all(|fit| *fit == fits[0]));
     }
     par::set_threads(0);
+}
+
+#[test]
+fn a_fit_stops_when_it_is_told_to() {
+    let v: Vec<f64> = (0..2_000_000).map(f64::from).collect();
+    let (asked, mut codebook) = (AtomicUsize::new(0), vec![0.0; 256]);
+    let ask = || asked.fetch_add(1, Ordering::Relaxed) == 1;
+    let stopped = kmeans_fit(&v, &vec![1.0; v.len()], 256, false, &mut codebook, &Stop::new(&ask));
+    assert_eq!((stopped, asked.into_inner()), (Err(Error::Stopped), 2));
 }

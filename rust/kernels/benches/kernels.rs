@@ -26,7 +26,7 @@ fn items() -> Vec<u16> {
     (0..LEN).map(|_| if next() % 2 == 0 { 0 } else { 0x3000 + (next() % 0x1000) as u16 }).collect()
 }
 
-const ISAS: [&str; 3] = ["scalar", "avx2", "avx512"];
+const ISAS: [&str; 4] = ["scalar", "neon", "avx2", "avx512"];
 
 #[divan::bench(args = ISAS)]
 fn nonzero_bits_u16(bencher: Bencher<'_, '_>, isa: &str) {

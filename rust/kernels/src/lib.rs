@@ -4,11 +4,13 @@
 //! behind them rely on slice lengths only, never on contents. Modules use what stands below them:
 //!
 //! ```text
-//! tables/            a table per family: length assertions and calls;  tables/dispatch.rs chooses
-//! x86_64/ scalar/    the functions, a folder per instruction set
-//! args/              the types they take
+//! tables/                     a table per family: length assertions and calls;  tables/dispatch.rs chooses
+//! x86_64/ aarch64/ scalar/    the functions, a folder per instruction set
+//! args/                       the types they take
 //! ```
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod affinity;
 mod args;
 mod prefetch;

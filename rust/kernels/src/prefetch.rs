@@ -1,6 +1,6 @@
 //! Asking for memory ahead of its use.
 
-/// Bytes that are asked for before their masks are made: prefetchers stop at the end of a page, dense arrays go on.
+/// Bytes that are prefetched before their masks are made: prefetchers stop at the end of a page, dense arrays go on.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const MASKED: usize = 1 << 13;
 

@@ -95,7 +95,7 @@ fn rows_of_2_4_agree() {
                 let rows = [rows(0), rows(1)];
                 let value = |row: &Nm24Row<'_, f32>, slot: usize| f64::from(row.values[slot]);
                 let has = compare(&rows, kernels.nm24_dot_f32(&rows, &x), &codes, &wide, value, &name);
-                assert_eq!(has, kernels.isa() >= Isa::Avx2, "{name}");
+                assert_eq!(has, kernels.isa() != Isa::Scalar, "{name}");
                 for (items, is_half) in [(&halves, true), (&bf16_lanes, false)] {
                     let rows = |at: usize| Nm24Row { codes: &stored[at], values: &items[at][..], scale: &[] };
                     let rows = [rows(0), rows(1)];

@@ -10,7 +10,7 @@ use sparsefmt::affine_rows::{self, Coded, Stored};
 use sparsefmt::nm::{NmRows, Pattern, Ranked};
 use sparsefmt::{BitRows, Csr};
 
-/// Codes the items whose bit is set; gives 1 if that cannot be done.
+/// Codes the items whose bit is set; returns 1 if that cannot be done.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn bits_affine_encode(
@@ -36,7 +36,7 @@ pub fn bits_affine_encode(
     }))
 }
 
-/// Writes the columns and codes of nonzero items; gives 1 if that cannot be done.
+/// Writes the columns and codes of nonzero items; returns 1 if that cannot be done.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn csr_affine_encode(
@@ -114,7 +114,7 @@ pub fn csr_affine_decode(
     }))
 }
 
-/// Packs as N:M with symmetric codes; gives 1 if that cannot be done.
+/// Packs as N:M with symmetric codes; returns 1 if that cannot be done.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn nm_affine_encode(

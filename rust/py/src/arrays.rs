@@ -4,7 +4,7 @@ use numpy::{
     Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use sparsefmt::Error;
 
@@ -96,9 +96,9 @@ pub fn index_size(name: &str, any: &Bound<'_, PyAny>) -> PyResult<usize> {
     Ok(array.dtype().itemsize())
 }
 
-/// Evaluates `$body` with the type `$t` set to the item of `$size` bytes.
-macro_rules! by_width {
-    ($size:expr, $t:ident => $body:expr) => {
+/// Evaluates `$body` with the type `$t` set to the number of `$size` bytes, or `$other` where there is none.
+macro_rules! by_number {
+    ($size:expr, $t:ident => $body:expr, $none:pat => $other:expr) => {
         match $size {
             1 => {
                 type $t = u8;
@@ -116,11 +116,19 @@ macro_rules! by_width {
                 type $t = u64;
                 $body
             }
-            _ => {
-                type $t = [u64; 2];
-                $body
-            }
+            $none => $other,
         }
+    };
+}
+pub(crate) use by_number;
+
+/// Evaluates `$body` with the type `$t` set to the item of `$size` bytes: a number, or 16 bytes.
+macro_rules! by_width {
+    ($size:expr, $t:ident => $body:expr) => {
+        $crate::arrays::by_number!($size, $t => $body, _ => {
+            type $t = [u64; 2];
+            $body
+        })
     };
 }
 pub(crate) use by_width;
@@ -157,9 +165,12 @@ macro_rules! detached {
 }
 pub(crate) use detached;
 
-/// Turns an error of the core into `sparsefmt.FormatError`.
+/// Turns an error of the core into `sparsefmt.FormatError`, or MemoryError.
 pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let text = error.to_string();
+    if matches!(error, Error::Memory { .. }) {
+        return PyMemoryError::new_err(text);
+    }
     match py
         .import("sparsefmt.base.errors")
         .and_then(|m| m.getattr("FormatError"))

@@ -16,11 +16,14 @@ pub fn dense_to_bits(
     let ((rows, stride), _) = matrix("bits", bits)?;
     by_width!(size, T => by_index!(index_size("counts", counts)?, I => detached!(
         w.py(), read: [w: T], write: [bits: u8, counts: I],
-        sparsefmt::dense_to_bits(Matrix::new("w", w, shape.0, shape.1)?, zero, MatrixMut::new("bits", bits, rows, stride)?, counts)
+        {
+            let bits = MatrixMut::new("bits", bits, rows, stride)?;
+            sparsefmt::dense_to_bits(Matrix::new("w", w, shape.0, shape.1)?, zero, bits, counts)
+        }
     )))
 }
 
-/// Writes bits and offsets, and the nonzero items if there is room for all; gives their number.
+/// Writes bits and offsets, and the nonzero items if there is room for all; returns their number.
 #[pyfunction]
 pub fn dense_to_bits_within(
     w: &Bound<'_, PyAny>,
@@ -33,7 +36,10 @@ pub fn dense_to_bits_within(
     let ((rows, stride), _) = matrix("bits", bits)?;
     by_width!(size, T => by_index!(index_size("row_offsets", row_offsets)?, I => detached!(
         w.py(), read: [w: T], write: [bits: u8, row_offsets: I, slots: T],
-        sparsefmt::dense_to_bits_within(Matrix::new("w", w, shape.0, shape.1)?, zero, MatrixMut::new("bits", bits, rows, stride)?, row_offsets, slots)
+        {
+            let bits = MatrixMut::new("bits", bits, rows, stride)?;
+            sparsefmt::dense_to_bits_within(Matrix::new("w", w, shape.0, shape.1)?, zero, bits, row_offsets, slots)
+        }
     )))
 }
 
@@ -107,7 +113,7 @@ pub fn bits_to_indices(
     ))
 }
 
-/// Gives what is wrong with a bitmask first, and where.
+/// Returns what is wrong with a bitmask first, and where.
 #[pyfunction]
 pub fn bits_check(bits: &Bound<'_, PyAny>, row_offsets: &Bound<'_, PyAny>, cols: usize) -> PyResult<(u8, usize)> {
     let ((rows, stride), _) = matrix("bits", bits)?;

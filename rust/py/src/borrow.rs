@@ -4,7 +4,8 @@ use crate::arrays::{Carried, input, layout, output, raised};
 use numpy::{PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use sparsefmt::{Matrix, MatrixMut, Result};
+use sparsefmt::{Matrix, MatrixMut, Result, Stop};
+use std::sync::{Mutex, PoisonError};
 
 /// The shape of an array of items `T` in `rank` axes.
 fn shape<T: Carried>(name: &str, any: &Bound<'_, PyAny>, rank: usize) -> PyResult<Vec<usize>> {
@@ -60,6 +61,22 @@ impl<'py, T: Carried> Out<'py, T> {
     pub fn matrix(&mut self) -> PyResult<MatrixMut<'_, T>> {
         let (py, name, rows, cols) = (self.array.py(), self.name, self.shape[0], self.shape[1]);
         done(py, MatrixMut::new(name, self.items()?, rows, cols))
+    }
+}
+
+/// Runs `work` detached from the interpreter, and stops it when a signal's handler raises, as that of Ctrl-C does.
+pub fn stoppable<R: Send>(py: Python<'_>, work: impl FnOnce(&Stop<'_>) -> Result<R> + Send) -> PyResult<R> {
+    let caught = Mutex::new(None);
+    let ask = || {
+        let raised = Python::attach(|py| py.check_signals()).err();
+        let stops = raised.is_some();
+        *caught.lock().unwrap_or_else(PoisonError::into_inner) = raised;
+        stops
+    };
+    let result = py.detach(|| work(&Stop::new(&ask)));
+    match caught.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(raised) => Err(raised),
+        None => done(py, result),
     }
 }
 

@@ -8,7 +8,7 @@ use sparsefmt::nm::{NmRows, Pattern};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
-/// Packs as N:M with codes into a codebook; gives 1 if that cannot be done, 2 if a slot is zero, 3 for both.
+/// Packs as N:M with codes into a codebook; returns 1 if that cannot be done, 2 if a slot is zero, 3 for both.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
 pub fn nm_nearest_encode(

@@ -50,7 +50,7 @@ pub fn decode_lut(codes: &Bound<'_, PyAny>, table: &Bound<'_, PyAny>, out: &Boun
     })
 }
 
-/// Codes of 16-bit items as a stream; gives 1 where one is not finite.
+/// Codes of 16-bit items as a stream; returns 1 where one is not finite.
 #[pyfunction]
 pub fn nearest16(
     slots: &Bound<'_, PyAny>,

@@ -16,7 +16,10 @@ pub fn coo_to_dense(
     let (shape, size) = matrix("out", out)?;
     by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
         out.py(), read: [row: I, col: I, slots: T], write: [out: T],
-        sparsefmt::coo_to_dense(Coo::new(row, col, shape)?, slots, first_row, MatrixMut::new("out", out, shape.0, shape.1)?)
+        {
+            let out = MatrixMut::new("out", out, shape.0, shape.1)?;
+            sparsefmt::coo_to_dense(Coo::new(row, col, shape)?, slots, first_row, out)
+        }
     )))
 }
 
@@ -70,7 +73,7 @@ pub fn coo_to_csr(
     )))
 }
 
-/// Gives what is wrong with coo first, and where.
+/// Returns what is wrong with coo first, and where.
 #[pyfunction]
 pub fn coo_check(row: &Bound<'_, PyAny>, col: &Bound<'_, PyAny>, shape: (usize, usize)) -> PyResult<(u8, usize)> {
     by_index!(index_size("row", row)?, I => detached!(

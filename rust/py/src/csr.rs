@@ -43,7 +43,7 @@ pub fn dense_to_csr(
     )))
 }
 
-/// Writes offsets, and the columns and items of the nonzero items if there is room for all; gives their number.
+/// Writes offsets, and the columns and items of the nonzero items if there is room for all; returns their number.
 #[pyfunction]
 pub fn dense_to_csr_within(
     w: &Bound<'_, PyAny>,
@@ -87,7 +87,7 @@ pub fn csr_to_dense(
     )))
 }
 
-/// Gives what is wrong with csr first, and where.
+/// Returns what is wrong with csr first, and where.
 #[pyfunction]
 pub fn csr_check(indptr: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, cols: usize) -> PyResult<(u8, usize)> {
     by_index!(index_size("indptr", indptr)?, I => detached!(

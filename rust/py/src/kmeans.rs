@@ -1,9 +1,10 @@
 //! Kernels of `sparsefmt.kernels.kmeans`.
 
 use crate::arrays::{by_size, detached, input, output, raised};
+use crate::borrow::stoppable;
 use pyo3::prelude::*;
 
-/// Fits the optimal codebook; gives its cost.
+/// Fits the optimal codebook; returns its cost.
 #[pyfunction]
 pub fn kmeans_fit(
     values: &Bound<'_, PyAny>,
@@ -17,7 +18,7 @@ pub fn kmeans_fit(
     let (values, weights) = (values.as_slice()?, weights.as_slice()?);
     let mut codebook = output::<f64>("codebook", codebook)?;
     let codebook = codebook.as_slice_mut()?;
-    py.detach(|| sparsefmt::kmeans_fit(values, weights, k, zero != 0, codebook)).map_err(|e| raised(py, &e))
+    stoppable(py, |stop| sparsefmt::kmeans_fit(values, weights, k, zero != 0, codebook, stop))
 }
 
 /// Counts values.

@@ -1,6 +1,6 @@
 //! Kernels of `sparsefmt.kernels.nm`.
 
-use crate::arrays::{by_index, by_width, index_size, input, layout, output};
+use crate::arrays::{by_index, by_number, by_width, index_size, input, layout, output};
 use crate::borrow::{In, Out, done};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -28,34 +28,14 @@ fn size(name: &str, any: Any<'_, '_>) -> PyResult<usize> {
     Ok(layout(name, any, 2)?.1)
 }
 
+/// The error for items that are no numbers.
+fn unranked<R>(size: usize) -> PyResult<R> {
+    Err(PyValueError::new_err(format!("w: items of {size} bytes cannot be ranked")))
+}
+
 fn order<T: Ranked>(name: &str) -> PyResult<Order<T>> {
     let error = || PyValueError::new_err(format!("order: no dtype {name} of {} bytes can be ranked", size_of::<T>()));
     T::order(name).ok_or_else(error)
-}
-
-/// Like `by_width`, for items that can be ranked.
-macro_rules! by_rank {
-    ($size:expr, $t:ident => $body:expr) => {
-        match $size {
-            1 => {
-                type $t = u8;
-                $body
-            }
-            2 => {
-                type $t = u16;
-                $body
-            }
-            4 => {
-                type $t = u32;
-                $body
-            }
-            8 => {
-                type $t = u64;
-                $body
-            }
-            size => Err(PyValueError::new_err(format!("w: items of {size} bytes cannot be ranked"))),
-        }
-    };
 }
 
 /// Packs the nonzero items of `w`.
@@ -90,11 +70,11 @@ pub fn nm_select(keys: Any<'_, '_>, n: usize, m: usize, keep: Any<'_, '_>) -> Py
 #[pyfunction]
 pub fn nm_prune(w: Any<'_, '_>, order: &str, n: usize, m: usize, out: Any<'_, '_>) -> PyResult<()> {
     let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
-    by_rank!(size("w", w)?, T => {
+    by_number!(size("w", w)?, T => {
         let (order, w, mut out) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?, Out::<T>::new("out", out, 2)?);
         let (w, out) = (w.matrix()?, out.matrix()?);
         done(py, py.detach(|| nm::prune(w, order, pattern, out)))
-    })
+    }, size => unranked(size))
 }
 
 /// Packs the n items of largest magnitude of every group, less those that are zero.
@@ -109,12 +89,12 @@ pub fn nm_prune_encode(
     slots: Any<'_, '_>,
 ) -> PyResult<()> {
     let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
-    by_rank!(size("w", w)?, T => {
+    by_number!(size("w", w)?, T => {
         let (order, w) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?);
         let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
         let (w, codes, slots) = (w.matrix()?, codes.matrix()?, slots.matrix()?);
         done(py, py.detach(|| nm::prune_encode(w, zero, order, pattern, codes, slots)))
-    })
+    }, size => unranked(size))
 }
 
 /// Zeroes `out` and puts every slot in its place.

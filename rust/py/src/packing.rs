@@ -3,19 +3,19 @@
 use crate::arrays::{detached, input, output};
 use pyo3::prelude::*;
 
-/// Writes a zstd frame; gives its length.
+/// Writes a zstd frame; returns its length.
 #[pyfunction]
 pub fn zstd_compress(data: &Bound<'_, PyAny>, level: i32, out: &Bound<'_, PyAny>) -> PyResult<usize> {
     detached!(data.py(), read: [data: u8], write: [out: u8], sparsefmt::zstd_compress(data, level, out))
 }
 
-/// Writes what a zstd frame holds; gives its length.
+/// Writes what a zstd frame holds; returns its length.
 #[pyfunction]
 pub fn zstd_decompress(frame: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<usize> {
     detached!(frame.py(), read: [frame: u8], write: [out: u8], sparsefmt::zstd_decompress(frame, out))
 }
 
-/// Codes values if there is room; gives the bytes that they need.
+/// Codes values if there is room; returns the bytes that they need.
 #[pyfunction]
 pub fn adaptive_encode(values: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<usize> {
     let py = values.py();

@@ -91,7 +91,7 @@ impl<'py> Stored<'py> {
     }
 }
 
-/// Borrows `x` and `out`, and calls `work` detached if all of `x` is finite; gives 1 if not.
+/// Borrows `x` and `out`, and calls `work` detached if all of `x` is finite; returns 1 if not.
 fn product(
     x: Any<'_, '_>,
     out: Any<'_, '_>,
@@ -228,7 +228,7 @@ pub fn bsr_matmul(
     })
 }
 
-/// Multiplies 2:4 of bfloat16 by bfloat16; gives 2 where this CPU has no instruction for it.
+/// Multiplies 2:4 of bfloat16 by bfloat16; returns 2 where this CPU has no instruction for it.
 #[pyfunction]
 pub fn nm24_bf16_matmul(codes: Any<'_, '_>, slots: Any<'_, '_>, x: Any<'_, '_>, out: Any<'_, '_>) -> PyResult<usize> {
     let py = x.py();

@@ -7,7 +7,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.readers import gguf, hierarchical, matrix_market, npy, npz, onnx, safetensors
 from sparsefmt.checkpoint.readers.base import Reader, Source
 from sparsefmt.checkpoint.remote import remote
-from sparsefmt.io.container import checked_path
+from sparsefmt.io.paths import checked_path
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
 

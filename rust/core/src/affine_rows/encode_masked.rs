@@ -65,7 +65,7 @@ enum Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Makes the scales of a row and gives them; none if one is not finite.
+    /// Makes the scales of a row and returns them; none if one is not finite.
     fn fill<K: Grouped>(&mut self, row: usize, items: &[K::Item], group: usize, most: f32) -> Option<Scale<'_>> {
         let mut span = [0.0; GROUPS];
         let parts = items.chunks(group.saturating_mul(GROUPS)).enumerate();
@@ -99,7 +99,7 @@ fn rows_of<'a>(scale: ScaleMut<'a>, ranges: &[Range<usize>], shape: (usize, usiz
 }
 
 /// Codes the slots of `offsets`, absolute places in `values`. `tile` writes the bits of some columns of a row, with
-/// what its task has. Gives false where a value is not finite, or a scale is beyond its dtype or too small for it.
+/// what its task has. Returns false where a value is not finite, or a scale is beyond its dtype or too small for it.
 fn encode<K: Grouped, I: Index, X: Send>(
     w: Matrix<'_, K::Item>,
     offsets: &[I],
@@ -165,8 +165,8 @@ fn encode<K: Grouped, I: Index, X: Send>(
     Ok(good)
 }
 
-/// Writes the symmetric codes of the items of `w` whose bit is set. The offsets of `keep` are absolute places of codes: one
-/// of 4 bits that stands second in its byte leaves the first as it is.
+/// Writes the symmetric codes of the items of `w` whose bit is set. The offsets of `keep` are absolute places of
+/// codes: one of 4 bits that stands second in its byte leaves the first as it is.
 ///
 /// Returns false where a value is not finite, or a scale is beyond its dtype or too small for it; what was written is
 /// unspecified then.

@@ -308,7 +308,8 @@ fn copy_runs<T: Item>(runs: &[Run], slots: &[T], at: usize, out: &mut [T]) -> Re
     Ok(())
 }
 
-/// Puts the nonzero slots of one row at offset `at` of the blocks that stand at `columns`, which ascend. Gives whether
+/// Puts the nonzero slots of one row at offset `at` of the blocks that stand at `columns`, which ascend. Returns
+/// whether
 /// `runs`, which comes empty, tells all that is to be done for another row with the same indices.
 fn fill_row<T: Item, I: Index, J: Index>(
     stored: &Rows<'_, T, I>,

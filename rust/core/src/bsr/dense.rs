@@ -127,7 +127,7 @@ pub fn from_dense<T: Item, I: Index>(
 }
 
 /// Writes the offsets of all block rows into `indptr`, and the block columns and the blocks of `w` that hold a nonzero
-/// item, if there is room for all; else the two hold anything. Gives the number of blocks.
+/// item, if there is room for all; else the two hold anything. Returns the number of blocks.
 ///
 /// # Errors
 /// `indptr` does not have one entry more than there are block rows.

@@ -83,7 +83,7 @@ struct Piece<'a> {
 /// Bytes of a piece, about.
 const PIECE: usize = 1 << 20;
 
-/// Cuts the text at the ends of lines and counts; also gives the lines and entries of all of it.
+/// Cuts the text at the ends of lines and counts; also returns the lines and entries of all of it.
 fn pieces(text: &[u8], first_line: u64) -> (Vec<Piece<'_>>, u64, usize) {
     let mut cuts = vec![0];
     while let Some(&last) = cuts.last()
@@ -212,8 +212,8 @@ fn outcome(told: Vec<Told>, sides: usize, lines: u64, entries: usize, want: usiz
 }
 
 /// Reads the entries of a `coordinate` file: `row col [value]`, counted from 1, into `row` and `col`, counted from 0,
-/// and `values`, two of them for a complex number. `kind` is the field, the symmetry, and the sides of the diagonal that
-/// earlier parts of the text had entries on.
+/// and `values`, two of them for a complex number. `kind` is the field, the symmetry, and the sides of the diagonal
+/// that earlier parts of the text had entries on.
 ///
 /// # Errors
 /// [`Error::Length`] where the arrays do not fit together; faults of the text are in the outcome.

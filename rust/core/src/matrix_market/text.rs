@@ -10,8 +10,8 @@ const INDEX: usize = 21;
 /// The same for a number: `-2.2250738585072014e-308`.
 const NUMBER: usize = 25;
 
-/// Writes `row col [value]` lines, counted from 1, or only values where `row` and `col` are empty; gives the bytes used.
-/// A real number is the shortest decimal that reads back as the same float64.
+/// Writes `row col [value]` lines, counted from 1, or only values where `row` and `col` are empty; returns the bytes
+/// used. A real number is the shortest decimal that reads back as the same float64.
 ///
 /// # Errors
 /// [`Error::Length`] where the arrays do not fit together or `out` has no room.

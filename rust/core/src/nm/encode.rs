@@ -33,7 +33,7 @@ pub(super) trait Source<T> {
     fn tile(&mut self, row: usize, cols: Range<usize>, keep: &mut [u8]) -> Result<&[T]>;
 
     /// Packs a tile as 2 of 4 in one go: `false` if there is no kernel for it, or a group is overfull; codes and slots
-    /// hold nothing of use then.
+    /// are unspecified then.
     fn nm24_pack(&mut self, _row: usize, _cols: Range<usize>, _codes: &mut [u8], _slots: &mut [T]) -> bool {
         false
     }
@@ -79,7 +79,7 @@ impl<T: Ranked> Source<T> for Pruned<'_, T> {
 }
 
 /// Packs the nonzero items of `w`. `codes` and `slots` have a row for each of its rows, long enough or longer, and are
-/// completed by zeros. They hold nothing of use if some groups are overfull.
+/// completed by zeros. They are unspecified if some groups are overfull.
 ///
 /// # Errors
 /// `codes` or `slots` has the wrong shape.

@@ -71,7 +71,7 @@ pub fn csr_matmul<I: Index>(
 
 /// One column.
 fn one<I: Index>(w: &Rows<'_, I>, ranges: Vec<Range<usize>>, x: &[f32], out: MatrixMut<'_, f32>) -> Result<()> {
-    let x = Aligned::new(x);
+    let x = Aligned::new(x)?;
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, f32>)| {
         let mut room = [0.0; RUN];

@@ -1,8 +1,9 @@
-//! Compressed rows with so many slots that each block of columns holds some: panels, as for bits. Rows are taken to have
-//! ascending indices, and looked at when all is done.
+//! Compressed rows with so many slots that each block of columns holds some: panels, as for bits. Rows are taken to
+//! have ascending indices, and looked at when all is done.
 
 use super::csr_rows::Rows;
 use super::panel::{Room, shared, stored};
+use crate::room::refill;
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{DEPTH, Kernels, PanelPositions, PanelRows, PanelValues};
 use std::ops::Range;
@@ -10,8 +11,8 @@ use std::ops::Range;
 /// Rows at a time, whose sums stay in the second-level cache; fewer where values are decoded.
 const MOST: [usize; 2] = [1024, 256];
 
-/// `out = w @ x`; gives false where that is not what it wrote, or it wrote nothing: indices are long, do not ascend or are
-/// out of range.
+/// `out = w @ x`; returns false where that is not what it wrote, or it wrote nothing: indices are long, do not ascend
+/// or are out of range.
 pub(super) fn run<I: Index>(
     w: &Rows<'_, I>,
     ranges: Vec<Range<usize>>,
@@ -67,11 +68,11 @@ pub(super) fn run<I: Index>(
     done.into_iter().try_fold(true, |all, done| Ok(all & done?))
 }
 
-/// Writes the values of the slots of rows from `start` on; gives false where an index is out of range.
+/// Writes the values of the slots of rows from `start` on; returns false where an index is out of range.
 fn decode<I: Index>(w: &Rows<'_, I>, start: usize, slots: &[Range<usize>], decoded: &mut Vec<f32>) -> Result<bool> {
     let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(true) };
     decoded.clear();
-    decoded.resize(last.end - first.start, 0.0);
+    refill(decoded, 0.0, last.end - first.start)?;
     for (row, slots) in (start..).zip(slots) {
         let values = &mut decoded[slots.start - first.start..slots.end - first.start];
         w.values.widen(row, slots.start, values)?;

@@ -14,8 +14,8 @@ pub(super) struct Rows<'a, I> {
 }
 
 impl<I: Index> Rows<'_, I> {
-    /// Calls `work` with the indices and values of a row, some at a time; it gives the position of an index that is out
-    /// of range.
+    /// Calls `work` with the indices and values of a row, some at a time; it returns the position of an index that is
+    /// out of range.
     pub(super) fn each_run(
         &self,
         row: usize,

@@ -1,11 +1,11 @@
-//! Compressed rows times some columns, of which each thread brings those it works on together: no more than stay in its
+//! Compressed rows times some columns, of which each thread packs those it works on: no more than stay in its
 //! second-level cache.
 
 use super::csr_rows::{RUN, Rows};
 use crate::{Index, Matrix, MatrixMut, Result, par};
 use std::ops::Range;
 
-/// Bytes of some columns of `x` that a thread brings together.
+/// Bytes of some columns of `x` that a thread packs.
 const MOST_PACKED: usize = 3 << 19;
 
 /// Rows of the result that are cut in columns, so that a thread works on all of them.
@@ -41,12 +41,12 @@ pub(super) fn width(k: usize) -> usize {
     }
 }
 
-/// Whether so many columns of so many rows are not too many to bring together.
+/// Whether so many columns of so many rows are not too many to pack.
 pub(super) fn takes(k: usize, rows: usize) -> bool {
     fits(rows, width(k))
 }
 
-/// Whether `width` columns of so many rows are not too many to bring together.
+/// Whether `width` columns of so many rows are not too many to pack.
 pub(super) fn fits(rows: usize, width: usize) -> bool {
     rows.saturating_mul(4 * width) <= MOST_PACKED
 }
@@ -76,7 +76,7 @@ where
 {
     let (k, rows, threads) = (x.cols(), out.rows(), par::threads());
     if ranges.len() > 1 && k.div_ceil(W).is_multiple_of(threads) && rows <= MOST_ROWS {
-        // Each thread takes some columns of all rows: it brings together what no other one needs.
+        // Each thread takes some columns of all rows: it packs what no other one needs.
         for first in (0..k).step_by(threads * W) {
             let mut pieces: Vec<_> = (0..threads).map(|_| Vec::with_capacity(rows)).collect();
             for row in out.items_mut().chunks_mut(k) {
@@ -101,7 +101,7 @@ where
     })
 }
 
-/// Brings `W` columns of all rows of `x` together, from column `first` on; those that are missing become zeros. Gives
+/// Packs `W` columns of all rows of `x`, from column `first` on; those that are missing become zeros. Returns
 /// where they begin: at a line.
 pub(super) fn gather<const W: usize>(x: &Matrix<'_, f32>, first: usize, packed: &mut Vec<f32>) -> usize {
     packed.clear();

@@ -17,7 +17,7 @@ struct Room {
 /// `out = w @ x` for a vector `x`.
 pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &[f32], out: &mut [f32]) -> Result<()> {
     let (rows, cols) = w.shape();
-    let x = Aligned::new(x);
+    let x = Aligned::new(x)?;
     let ranges = par::cut(rows, 2, w.nbytes() + values.nbytes());
     let outs = par::split_mut(out, ranges.iter().map(ExactSizeIterator::len));
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, out)| {

@@ -26,8 +26,8 @@ pub fn nm24_bf16_is_fast() -> bool {
     Kernels::active().nm24_bf16_is_fast()
 }
 
-/// `out = w @ x` for the codes and values of 2:4, and `x` (cols, k), all of bfloat16; sums in float32. Gives false, and
-/// writes nothing, where `x` is not finite. A code that names no mask gives a wrong number, or an error.
+/// `out = w @ x` for the codes and values of 2:4, and `x` (cols, k), all of bfloat16; sums in float32. Returns false,
+/// and writes nothing, where `x` is not finite. A code that names no mask gives a wrong number, or an error.
 ///
 /// # Errors
 /// Arrays of the wrong shape; a code that names no mask, where tiles multiply.

@@ -2,6 +2,7 @@
 
 use super::masked_rows::Masked;
 use super::values::{Slots, Values};
+use crate::room::{filled, refill};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{DEPTH, DepthBits, Kernels, Panel, PanelPositions, PanelRows, PanelValues};
 use std::ops::Range;
@@ -34,8 +35,8 @@ impl Room {
         Box::new(Self { panel: Panel::ZERO })
     }
 
-    /// Brings together up to [`DEPTH`] rows of `k` items: as many columns as a panel has, from `first` on, or what is
-    /// left; gives their number.
+    /// Packs up to [`DEPTH`] rows of `k` items: as many columns as a panel has, from `first` on, or what is
+    /// left; returns their number.
     pub(super) fn pack(&mut self, x: &[f32], k: usize, first: usize) -> usize {
         let pitch = Kernels::active().panel_width(k - first);
         let width = pitch.min(k - first);
@@ -56,7 +57,7 @@ pub(super) fn stored<'a>(values: &Values<'a>) -> Option<PanelValues<'a>> {
     }
 }
 
-/// Rows whose values are asked for before they are used.
+/// Rows whose values are prefetched before they are used.
 pub(super) const AHEAD: usize = 6;
 
 /// `out = w @ x`.
@@ -92,8 +93,8 @@ pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: &Matrix<'_, f32>, out
     })
 }
 
-/// Ranges of rows, each of which brings all of `x` together again: one for each thread where that would take long beside
-/// the rest, else more, so that a slow thread does less.
+/// Ranges of rows, each of which brings all of `x` together again: one for each thread where that would take long
+/// beside the rest, else more, so that a slow thread does less.
 pub(super) fn shared(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let rows = ranges.last().map_or(0, |last| last.end);
     if rows >= 256 * ranges.len() { ranges } else { par::joined(ranges) }
@@ -114,11 +115,11 @@ pub(super) fn blocks_of<const N: usize>(
     let most = (BIT_BYTES / (blocks * N)).clamp(1, most);
     let most = range.len().div_ceil(range.len().div_ceil(most).max(1));
     let mut at = range.start;
-    let mut line = vec![0; blocks * N + 8];
+    let mut line = filled(0, blocks * N + 8)?;
     for sums in sums.chunks_mut(most * k) {
         let range = at..at + sums.len() / k;
         at = range.end;
-        let mut bits = vec![[0; N]; stride(range.len()) * blocks];
+        let mut bits = filled([0; N], stride(range.len()) * blocks)?;
         for (i, row) in range.clone().enumerate() {
             w.bits(row, &mut line)?;
             clear_behind(&mut line, cols);
@@ -131,8 +132,8 @@ pub(super) fn blocks_of<const N: usize>(
     Ok(())
 }
 
-/// From the bits of some rows for a block of columns to those for the next: not by multiples of 4 KiB, which would all want
-/// the same few places in the first-level cache.
+/// From the bits of some rows for a block of columns to those for the next: not by multiples of 4 KiB, which would all
+/// want the same few places in the first-level cache.
 pub(super) fn stride(rows: usize) -> usize {
     rows | 8
 }
@@ -147,8 +148,8 @@ pub(super) fn check_cursors(w: &impl Masked, rows: Range<usize>, cursors: &[usiz
     Ok(())
 }
 
-/// As many columns as a panel has, from `first` on, or what is left; gives their number, and where the values of each row
-/// end.
+/// As many columns as a panel has, from `first` on, or what is left; returns their number, and where the values of
+/// each row end.
 fn columns(
     rows: &Rows<'_>,
     x: &Matrix<'_, f32>,
@@ -187,7 +188,7 @@ fn decode(
             return Err(Error::Offsets { name: "row_offsets", at: row });
         }
         let start = decoded.len();
-        decoded.resize(start + count, 0.0);
+        refill(decoded, 0.0, start + count)?;
         values.prefetch(slots.end, count);
         values.widen(row, slots.start, &mut decoded[start..])?;
         values.scale_bits(row, 0, bits, &mut decoded[start..]);

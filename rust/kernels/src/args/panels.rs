@@ -7,11 +7,11 @@ pub const DEPTH: usize = 64;
 /// The most columns of a block.
 pub(crate) const WIDEST: usize = 128;
 
-/// Rows whose values are asked for before they are used: rows are too short for the prefetchers of the CPU.
+/// Rows whose values are prefetched before they are used: rows are too short for the prefetchers of the CPU.
 pub(crate) const AHEAD: usize = 8;
 
-/// Items of a block: [`DEPTH`] rows are in use, but any offset of 16 bits, in bytes, is that of a row, so that none needs
-/// a check.
+/// Items of a block: [`DEPTH`] rows are in use, but any offset of 16 bits, in bytes, is that of a row, so that none
+/// needs a check.
 const ITEMS: usize = (1 << 16) / size_of::<f32>() + WIDEST;
 
 /// Columns of a block of the right factor. Rows start [`Kernels::panel_width`] items apart.

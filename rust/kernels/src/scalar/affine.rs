@@ -48,7 +48,7 @@ fn most<T: Float>(a: T, b: T) -> T {
 }
 
 /// [`Float::ROUNDER`] of float32.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) const ROUNDER: f32 = <f32 as Float>::ROUNDER;
 
 const LANES: usize = 32;

@@ -65,13 +65,13 @@ impl Word {
 
     /// Calls `visit` with each byte, its number, and the bits that are set before it.
     #[inline(always)]
-    fn each(self, mut visit: impl FnMut(usize, u8, usize)) {
+    pub(crate) fn each(self, mut visit: impl FnMut(usize, u8, usize)) {
         for (i, byte) in self.bytes.into_iter().enumerate() {
             visit(i, byte, (self.before >> (8 * i)) as usize & 63);
         }
     }
 
-    /// Moves the items whose bit is set to the front of `room`. What is behind them in it is of no use then.
+    /// Moves the items whose bit is set to the front of `room`. What is behind them in it is unspecified then.
     #[inline(always)]
     pub(crate) fn gather<T: Copy>(self, items: &[T; 64], room: &mut [T; 64]) {
         if self.many { self.gather_by::<T, 8>(items, room) } else { self.gather_by::<T, 4>(items, room) }
@@ -110,7 +110,7 @@ impl Word {
     }
 }
 
-/// Moves the items whose bit is set to the front of `room`. What is behind them in it is of no use then.
+/// Moves the items whose bit is set to the front of `room`. What is behind them in it is unspecified then.
 #[inline(always)]
 pub(crate) fn gather<T: Copy>(items: &[T; 8], byte: u8, room: &mut [T; 8]) {
     let places = &PLACES[usize::from(byte)];

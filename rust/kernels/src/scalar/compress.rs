@@ -2,7 +2,7 @@
 
 use super::bit_positions::Word;
 
-/// Calls `visit` with the place of each set bit among the first `len`, in ascending order; gives their number.
+/// Calls `visit` with the place of each set bit among the first `len`, in ascending order; returns their number.
 fn each(bits: &[u8], len: usize, mut visit: impl FnMut(usize)) -> usize {
     let (words, rest) = bits.as_chunks::<8>();
     let mut last = [0; 8];
@@ -25,7 +25,7 @@ pub(crate) fn first(n: usize) -> u64 {
 }
 
 /// Set bits in 64 columns that are faster one by one than byte by byte.
-const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 
 /// See [`crate::Kernels::compress_u16`].
 pub(crate) fn compress<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
@@ -44,7 +44,7 @@ pub(crate) fn compress<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize 
 }
 
 /// The same, item by item.
-fn compress_each<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
+pub(crate) fn compress_each<T: Copy>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
     let mut room = dst.iter_mut();
     each(bits, src.len(), |at| {
         if let Some(to) = room.next() {
@@ -70,7 +70,7 @@ pub(crate) fn expand<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T], _
 }
 
 /// The same, item by item.
-fn expand_each<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
+pub(crate) fn expand_each<T: Copy + Default>(src: &[T], bits: &[u8], dst: &mut [T]) -> usize {
     let mut items = src.iter();
     dst.fill(T::default());
     each(bits, dst.len(), |at| {

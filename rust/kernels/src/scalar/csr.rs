@@ -4,7 +4,7 @@ use super::product::{Index, fma};
 use crate::args::csr_spmm::CsrSpmmTable;
 use crate::prefetch::prefetch_ahead;
 
-/// Slots that are asked for before they are used, as prefetchers do not look so far.
+/// Slots that are prefetched before they are used, as prefetchers do not look so far.
 pub(crate) const AHEAD: usize = 1024;
 
 /// See [`crate::Kernels::csr_dot_i32`].

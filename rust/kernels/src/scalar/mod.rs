@@ -11,6 +11,8 @@ pub(crate) mod lookup;
 pub(crate) mod nearest_centroid;
 pub(crate) mod nm24_bf16;
 pub(crate) mod nm24_pack;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) mod nm24_steps;
 pub(crate) mod nm_code_table;
 pub(crate) mod nonzero_bits;
 pub(crate) mod panels;

@@ -84,6 +84,28 @@ pub(crate) fn dot_integers<const B: usize>(
     (sum, used)
 }
 
+/// See [`crate::Kernels::dot_codes`]; codes of `B` bits, one by one: what the kernels leave at the end.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cold]
+#[inline(never)]
+pub(crate) fn codes_left<const B: usize>(
+    stream: &[u8],
+    start: usize,
+    bits: &[u8],
+    x: &[f32],
+    scale: &[f32],
+) -> (f32, usize) {
+    let (mut sum, mut used) = (0.0, 0);
+    for (i, &x) in x.iter().enumerate() {
+        if bits[i / 8] >> (i % 8) & 1 == 1 {
+            let code = code::<B>(stream, start + used);
+            sum += code.map_or(0.0, |code| f32::from(code) * scale[i / 64] * x);
+            used += 1;
+        }
+    }
+    (sum, used)
+}
+
 /// See [`crate::Kernels::dots_8`].
 #[inline(always)]
 pub(crate) fn dots<const J: usize, const F: bool>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut [f32; J]) {

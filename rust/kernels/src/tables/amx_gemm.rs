@@ -43,7 +43,7 @@ impl Kernels {
     }
 
     /// Spreads items of float16 over the places where `bits` are set, as their two parts, see [`Self::cut_part`]; all
-    /// other places become zeros. Items that are missing count as zeros, those left over are not looked at. Gives the
+    /// other places become zeros. Items that are missing count as zeros, those left over are not looked at. Returns the
     /// largest magnitude, as float16; where it is not finite, the parts mean nothing.
     ///
     /// # Panics
@@ -124,8 +124,8 @@ impl TileSession {
     /// side. Subnormal numbers count as zeros, and sums that are subnormal become zeros.
     ///
     /// # Panics
-    /// There are not 1 to 3 parts, or not one or two tiles for each part of each step; there is no step, or `left` has no
-    /// room for so many.
+    /// There are not 1 to 3 parts, or not one or two tiles for each part of each step; there is no step, or `left` has
+    /// no room for so many.
     pub fn multiply(
         &mut self,
         left: &LeftRows,

@@ -1,5 +1,7 @@
 //! The part of the table that moves items by a mask of bits, with its length assertions.
 
+#[cfg(target_arch = "aarch64")]
+use crate::aarch64::neon;
 use crate::args::compress::{Pair, Table};
 use crate::scalar;
 use crate::tables::kernels::Kernels;
@@ -25,6 +27,21 @@ pub(crate) const SCALAR: Table = Table {
     positions_i32: scalar::compress::positions_i32,
     positions_i64: scalar::compress::positions_i64,
     count_bits: scalar::compress::count_bits,
+};
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    compress_u8: neon::compress::compress_u8,
+    compress_u16: neon::compress::compress_u16,
+    compress_u32: neon::compress::compress_u32,
+    compress_u64: neon::compress::compress_u64,
+    expand_u8: neon::compress::expand_u8,
+    expand_u16: neon::compress::expand_u16,
+    expand_u32: neon::compress::expand_u32,
+    expand_u64: neon::compress::expand_u64,
+    positions_i32: neon::compress::positions_i32,
+    count_bits: neon::compress::count_bits,
+    ..SCALAR
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -63,8 +80,8 @@ pub(crate) const AVX512: Table = Table {
 macro_rules! items {
     ($compress:ident, $expand:ident, $drain:ident, $t:ty) => {
         /// Moves the items of `src` whose bit (LSB first) is set to the front of `dst`; what `dst` cannot hold is
-        /// dropped. Gives the number of set bits; those behind the last item do not count. The items of `dst` behind
-        /// those that were moved hold nothing of use.
+        /// dropped. Returns the number of set bits; those behind the last item do not count. The items of `dst` behind
+        /// those that were moved are unspecified.
         ///
         /// # Panics
         /// `bits` is not `ceil(src.len() / 8)` long.
@@ -75,7 +92,7 @@ macro_rules! items {
         }
 
         /// Fills `dst` with the items of `src`, in order, where a bit (LSB first) is set, and with zeros elsewhere and
-        /// where `src` is used up. Gives the number of set bits; those behind the last item do not count. With
+        /// where `src` is used up. Returns the number of set bits; those behind the last item do not count. With
         /// `stream` it writes past the caches where it can.
         ///
         /// # Panics
@@ -107,7 +124,7 @@ macro_rules! items {
 macro_rules! positions {
     ($name:ident, $i:ty) => {
         /// Writes `first` plus the place of each set bit (LSB first) to the front of `dst`; what `dst` cannot hold is
-        /// dropped. Gives the number of set bits. The items of `dst` behind them hold nothing of use.
+        /// dropped. Returns the number of set bits. The items of `dst` behind them are unspecified.
         pub fn $name(&self, bits: &[u8], first: $i, dst: &mut [$i]) -> usize {
             // SAFETY: `for_isa` hands out a table only when the CPU has its features.
             unsafe { (self.compress.$name)(bits, first, dst) }
@@ -124,7 +141,7 @@ impl Kernels {
     positions!(positions_i32, i32);
     positions!(positions_i64, i64);
 
-    /// Gives the number of set bits.
+    /// Returns the number of set bits.
     #[must_use]
     pub fn count_bits(&self, bits: &[u8]) -> usize {
         // SAFETY: `for_isa` hands out a table only when the CPU has its features.

@@ -1,5 +1,7 @@
 //! The table of each instruction set, and the choice among them.
 
+#[cfg(target_arch = "aarch64")]
+use crate::aarch64::neon;
 use crate::tables::isa::Isa;
 use crate::tables::kernels::Kernels;
 use crate::tables::{
@@ -29,6 +31,27 @@ const SCALAR: Kernels = Kernels {
     slots: slots::SCALAR,
     topk: topk::SCALAR,
 };
+
+#[cfg(target_arch = "aarch64")]
+const NEON: Kernels = Kernels {
+    isa: Isa::Neon,
+    affine: neon::affine::TABLE,
+    compress: compress::NEON,
+    lookup: neon::lookup::TABLE,
+    nm24_pack: nm24_pack::NEON,
+    nm_code_table: nm_code_table::NEON,
+    nonzero_bits: nonzero_bits::NEON,
+    panels: neon::panels::TABLE,
+    product: neon::product::TABLE,
+    quantize_f16: neon::quantize_f16::TABLE,
+    slots: slots::NEON,
+    topk: topk::NEON,
+    ..SCALAR
+};
+
+/// The same where the CPU has `sdot`.
+#[cfg(target_arch = "aarch64")]
+const NEON_DOTPROD: Kernels = Kernels { product: neon::product::DOTPROD, ..NEON };
 
 #[cfg(target_arch = "x86_64")]
 const AVX2: Kernels = Kernels {
@@ -87,7 +110,10 @@ impl Kernels {
             Isa::Avx512 => &AVX512,
             #[cfg(target_arch = "x86_64")]
             Isa::Amx => &AMX,
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => &NEON_DOTPROD,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &NEON,
             _ => &SCALAR,
         })
     }

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Isa {
     /// Portable Rust.
     Scalar,
+    /// 64-bit ARM with NEON; `sdot` where the CPU has it.
+    Neon,
     /// x86-64 with AVX2, FMA, BMI1, BMI2, POPCNT and F16C (Haswell, Zen 1 and later).
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL, VBMI, VBMI2, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later).
@@ -32,13 +34,14 @@ impl std::error::Error for UnknownIsa {}
 
 impl Isa {
     /// All, slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 5] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// The name that `SPARSEFMT_ISA` uses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
@@ -59,6 +62,7 @@ impl Isa {
         };
         match self {
             Self::Scalar => true,
+            Self::Neon => false,
             Self::Avx2 => avx2(),
             Self::Avx512 => {
                 avx2()
@@ -78,7 +82,7 @@ impl Isa {
     #[cfg(not(target_arch = "x86_64"))]
     #[must_use]
     pub fn is_available(self) -> bool {
-        self == Self::Scalar
+        self == Self::Scalar || cfg!(target_arch = "aarch64") && self == Self::Neon
     }
 
     /// The one to use: what `SPARSEFMT_ISA` names, else the best that this CPU has.

@@ -7,6 +7,9 @@ use crate::tables::kernels::Kernels;
 
 pub(crate) const SCALAR: Table = Table { pack: scalar::nm24_pack::pack };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table { pack: crate::aarch64::neon::nm24_pack::pack };
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table { pack: crate::x86_64::avx2::nm24_pack::pack };
 
@@ -21,7 +24,7 @@ impl Kernels {
     /// only the 2 that rank highest, of equal ones the first. Short groups are filled up with zeros: with the lowest
     /// free places among the last two. The code is the rank of the mask of the slots' places among the six.
     ///
-    /// Tells whether a group holds more than 2; `codes` and `slots` hold nothing of use then.
+    /// Tells whether a group holds more than 2; `codes` and `slots` are unspecified then.
     ///
     /// # Panics
     /// `items` are no multiple of 64; not 6 bytes of codes and 32 slots for every 64.

@@ -10,6 +10,12 @@ pub(crate) const SCALAR: Table = Table {
     unpack_nm_codes: scalar::nm_code_table::unpack_nm_codes,
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    pack_nm_codes: crate::aarch64::neon::nm_code_table::pack_nm_codes,
+    unpack_nm_codes: crate::aarch64::neon::nm_code_table::unpack_nm_codes,
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table {
     pack_nm_codes: crate::x86_64::avx2::nm_code_table::pack_nm_codes,
@@ -24,7 +30,7 @@ pub(crate) const AVX512: Table = Table {
 
 impl Kernels {
     /// Completes the masks in `keep` into `full`, and writes their codes one behind the other, LSB first. Tells whether
-    /// a group holds too much; what is written is of no use then.
+    /// a group holds too much; what is written is unspecified then.
     ///
     /// # Panics
     /// `keep` is no multiple of 8 long, `full` is not as long, or `codes` does not hold `width` bits per byte of it.

@@ -13,6 +13,14 @@ pub(crate) const SCALAR: Table = Table {
     nonzero_bits_u64: scalar::nonzero_bits::nonzero_bits::<u64>,
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    nonzero_bits_u8: crate::aarch64::neon::nonzero_bits::nonzero_bits_u8,
+    nonzero_bits_u16: crate::aarch64::neon::nonzero_bits::nonzero_bits_u16,
+    nonzero_bits_u32: crate::aarch64::neon::nonzero_bits::nonzero_bits_u32,
+    nonzero_bits_u64: crate::aarch64::neon::nonzero_bits::nonzero_bits_u64,
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table {
     nonzero_bits_u8: avx2::nonzero_bits::nonzero_bits_u8,
@@ -32,7 +40,7 @@ pub(crate) const AVX512: Table = Table {
 macro_rules! nonzero_bits {
     ($name:ident, $t:ty) => {
         /// Writes one bit per item, LSB first: set where `item & zero != 0`. The last byte is completed by zeros.
-        /// Gives the number of set bits.
+        /// Returns the number of set bits.
         ///
         /// # Panics
         /// `bits` is not `ceil(src.len() / 8)` long.

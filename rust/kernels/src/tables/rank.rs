@@ -32,8 +32,8 @@ impl Kernels {
     }
 
     /// Writes the rank of each of `masks`, which have n bits below m, among all such masks in ascending order. Other
-    /// masks give ranks of no use. Gives false, and writes nothing, where look-ups one by one are as fast, m is up to 16,
-    /// or n is 32.
+    /// masks have unspecified ranks. Returns false, and writes nothing, where look-ups one by one are as fast, m is up
+    /// to 16, or n is 32.
     ///
     /// # Panics
     /// `codes` is not as long as `masks`.
@@ -46,7 +46,7 @@ impl Kernels {
         true
     }
 
-    /// The inverse of [`Kernels::rank_words`]. What is no rank, because it is not below `C(m, n)`, gives 0.
+    /// The inverse of [`Kernels::rank_words`]. What is no rank, because it is not below `C(m, n)`, becomes 0.
     ///
     /// # Panics
     /// `masks` is not as long as `codes`.
@@ -59,8 +59,9 @@ impl Kernels {
         true
     }
 
-    /// Like [`Kernels::rank_words`] for m up to 16; writes the ranks one behind the other, LSB first, and zeros behind the
-    /// last one. Gives false, and writes nothing, where look-ups are as fast, m is above 16, or ranks have no bits.
+    /// Like [`Kernels::rank_words`] for m up to 16; writes the ranks one behind the other, LSB first, and zeros behind
+    /// the last one. Returns false, and writes nothing, where look-ups are as fast, m is above 16, or ranks have no
+    /// bits.
     ///
     /// # Panics
     /// `codes` does not hold as many ranks as there are `masks`.
@@ -73,7 +74,7 @@ impl Kernels {
         true
     }
 
-    /// The inverse of [`Kernels::rank_codes`]. What is no rank, because it is not below `C(m, n)`, gives 0.
+    /// The inverse of [`Kernels::rank_codes`]. What is no rank, because it is not below `C(m, n)`, becomes 0.
     ///
     /// # Panics
     /// `codes` does not hold as many ranks as there are `masks`.

@@ -15,6 +15,18 @@ pub(crate) const SCALAR: Table = Table {
     keep_slots_u64: scalar::slots::keep_slots::<u64>,
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    pack_slots_u8: crate::aarch64::neon::slots::pack_slots_u8,
+    keep_slots_u8: crate::aarch64::neon::slots::keep_slots_u8,
+    pack_slots_u16: crate::aarch64::neon::slots::pack_slots_u16,
+    keep_slots_u16: crate::aarch64::neon::slots::keep_slots_u16,
+    pack_slots_u32: crate::aarch64::neon::slots::pack_slots_u32,
+    keep_slots_u32: crate::aarch64::neon::slots::keep_slots_u32,
+    pack_slots_u64: crate::aarch64::neon::slots::pack_slots_u64,
+    keep_slots_u64: crate::aarch64::neon::slots::keep_slots_u64,
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table {
     pack_slots_u8: crate::x86_64::avx2::slots::pack_slots_u8,
@@ -38,8 +50,8 @@ pub(crate) const AVX512: Table = Table {
 macro_rules! slots {
     ($pack:ident, $keep:ident, $t:ty) => {
         /// Moves the items of `src` whose bit is set in `full` to `dst`, side by side; those whose bit is not set in
-        /// `keep` become zero. Bits are LSB first. What `dst` cannot hold is dropped; gives the number of set bits.
-        /// Items of `dst` behind the last one moved hold nothing of use.
+        /// `keep` become zero. Bits are LSB first. What `dst` cannot hold is dropped; returns the number of set bits.
+        /// Items of `dst` behind the last one moved are unspecified.
         ///
         /// # Panics
         /// `keep` or `full` is not `ceil(src.len() / 8)` long.

@@ -11,6 +11,14 @@ pub(crate) const SCALAR: Table = Table {
     topk_bits_u64: scalar::topk::topk_bits::<u64>,
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) const NEON: Table = Table {
+    topk_bits_u8: crate::aarch64::neon::topk::topk_bits_u8,
+    topk_bits_u16: crate::aarch64::neon::topk::topk_bits_u16,
+    topk_bits_u32: crate::aarch64::neon::topk::topk_bits_u32,
+    ..SCALAR
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) const AVX2: Table = Table {
     topk_bits_u8: crate::x86_64::avx2::topk::topk_bits_u8,

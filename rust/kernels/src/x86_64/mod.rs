@@ -3,7 +3,6 @@
 pub(crate) mod amx;
 pub(crate) mod avx2;
 pub(crate) mod avx512;
-mod nm24_steps;
 mod sorting_networks;
 
 /// Items that are loaded and stored as registers.

@@ -3,7 +3,7 @@
 //!
 //! A value is the exact sum of its parts. Products of parts are exact too, and rounding happens in sums alone, as long
 //! as nothing is subnormal or overflows. That is looked after: numbers beyond what `Limits` allow, NaN and infinities
-//! go another way. What is left out, products of the smallest parts, is at most eps(float32) of each product.
+//! fall back to another way. What is left out, products of the smallest parts, is at most eps(float32) of each product.
 
 mod parts;
 mod rows;
@@ -36,7 +36,7 @@ const SPAN: usize = 512;
 /// Columns of a block.
 const BLOCK: usize = 2 * TILE_WIDTH;
 
-/// `out = w @ x`, if that is the way to go; gives false, and leaves nothing of use in `out`, if not.
+/// `out = w @ x`, if that is the way to go; returns false, and leaves `out` unspecified, if not.
 pub(super) fn run(w: &impl Masked, values: &Values<'_>, x: Right<'_>, out: &mut MatrixMut<'_, f32>) -> Result<bool> {
     match Kernels::active().tiles() {
         Some(unit) => run_on(unit, w, values, x, out),

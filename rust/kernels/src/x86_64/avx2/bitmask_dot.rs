@@ -1,10 +1,10 @@
-//! Products with one column, straight from packed values, 8 columns at a time: a table tells for each byte of bits which
-//! value goes where.
+//! Products with one column, straight from packed values, 8 columns at a time: a table tells for each byte of bits
+//! which value goes where.
 //!
 //! A run of values is loaded whole where there are so many; the end is left to the portable loops.
 
 use super::compress::{BYTE_RANKS, RANKS, load_128, load_256, row};
-use crate::scalar::product as plain;
+use crate::scalar::product::{self as plain, codes_left};
 use half::{bf16, f16};
 use std::arch::x86_64::{
     __m128i, __m256, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_and_si128, _mm_cvtsi64_si128, _mm_cvtss_f32,
@@ -34,7 +34,7 @@ pub(super) fn total(sums: [__m256; 4]) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
-/// Bytes that values are asked for before they are used: the prefetchers of the CPU do not look so far.
+/// Bytes that values are prefetched before they are used: the prefetchers of the CPU do not look so far.
 const AHEAD: usize = 2048;
 
 /// Asks for values to come.
@@ -219,27 +219,6 @@ macro_rules! codes {
 
 codes!(dot_bytes, integers_of_bytes, bytes_at, 8, 1.0);
 codes!(dot_nibbles, integers_of_nibbles, nibbles_at, 4, 16.0);
-
-/// One by one, from code `start` on.
-#[cold]
-#[inline(never)]
-pub(crate) fn codes_left<const B: usize>(
-    stream: &[u8],
-    start: usize,
-    bits: &[u8],
-    x: &[f32],
-    scale: &[f32],
-) -> (f32, usize) {
-    let (mut sum, mut used) = (0.0, 0);
-    for (i, &x) in x.iter().enumerate() {
-        if bits[i / 8] >> (i % 8) & 1 == 1 {
-            let code = plain::code::<B>(stream, start + used);
-            sum += code.map_or(0.0, |code| f32::from(code) * scale[i / 64] * x);
-            used += 1;
-        }
-    }
-    (sum, used)
-}
 
 #[cold]
 #[inline(never)]

@@ -6,7 +6,7 @@
 use super::bitmask_dot::{load, total};
 use super::compress::{load_128, load_256, row as row_of_8};
 use crate::args::nm24_gemv::Nm24Row;
-use crate::x86_64::nm24_steps::{CODES, COLS, Room, Steps, ahead, to_next};
+use crate::scalar::nm24_steps::{CODES, COLS, Room, Steps, ahead, to_next};
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _mm_and_si128, _mm_cvtsi64_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     _mm_setzero_si128, _mm_shuffle_epi8, _mm_slli_epi16, _mm_unpacklo_epi8, _mm_unpacklo_epi64, _mm256_add_epi32,

@@ -17,7 +17,7 @@ fn put(room: &mut [u8], word: u64, width: usize) {
     }
 }
 
-/// The first `width` bytes; what is above them is of no use.
+/// The first `width` bytes; what is above them is unspecified.
 #[inline]
 fn get(bytes: &[u8], width: usize) -> u64 {
     match bytes.first_chunk() {

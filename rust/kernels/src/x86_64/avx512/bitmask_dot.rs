@@ -5,7 +5,8 @@
 use super::registers::{load_f32, load_opaque};
 use crate::args::product::Chunk;
 use crate::scalar::product as plain;
-use crate::x86_64::avx2::bitmask_dot::{ahead, codes_left, integers_left, rest};
+use crate::scalar::product::codes_left;
+use crate::x86_64::avx2::bitmask_dot::{ahead, integers_left, rest};
 use half::{bf16, f16};
 use std::arch::asm;
 use std::arch::x86_64::{

@@ -22,7 +22,7 @@ unsafe fn load(items: &[f32], lanes: u16) -> __m512 {
     unsafe { _mm512_maskz_loadu_ps(lanes, items.as_ptr()) }
 }
 
-/// One column: `R` rows of all blocks, from `row` on. Gives `R`.
+/// One column: `R` rows of all blocks, from `row` on. Returns `R`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn column<const R: usize>(w: &Blocks<'_>, row: usize, x: &[f32], sums: &mut [f32], stride: usize) -> usize {
@@ -59,7 +59,7 @@ fn column<const R: usize>(w: &Blocks<'_>, row: usize, x: &[f32], sums: &mut [f32
     R
 }
 
-/// `R` rows of all blocks, from `row` on, and `V` registers of columns. Gives `R`.
+/// `R` rows of all blocks, from `row` on, and `V` registers of columns. Returns `R`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn tile<const R: usize, const V: usize>(

@@ -7,7 +7,7 @@
 use super::nm24_permutations::{BY_TURNS, HALF_STARTS, IN_BYTES, IN_HALVES, Order, PLACES, STRAIGHT, TURNS};
 use super::registers::{load_f32, load_opaque};
 use crate::args::nm24_gemv::Nm24Row;
-use crate::x86_64::nm24_steps::{CODES, COLS, Room, Steps, ahead, to_next};
+use crate::scalar::nm24_steps::{CODES, COLS, Room, Steps, ahead, to_next};
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi32, _mm256_loadu_si256, _mm512_add_ps,
     _mm512_and_si512, _mm512_broadcast_i64x4, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,

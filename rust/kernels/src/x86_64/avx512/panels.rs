@@ -73,7 +73,7 @@ fn put(room: &mut Offsets, before: u32, offsets: __m512i) {
     unsafe { _mm512_storeu_si512(to.cast(), offsets) };
 }
 
-/// Writes the offsets of the rows of a panel, of `V` registers each, whose bits are set; gives their number.
+/// Writes the offsets of the rows of a panel, of `V` registers each, whose bits are set; returns their number.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
 fn place<const V: usize>(bits: u64, room: &mut Offsets) -> usize {
@@ -86,8 +86,8 @@ fn place<const V: usize>(bits: u64, room: &mut Offsets) -> usize {
     bits.count_ones() as usize
 }
 
-/// The same for the indices of items from number `start` on, as far as they are less than [`DEPTH`] above `first`. Where
-/// there are not [`DEPTH`] of them, the portable loop looks at them.
+/// The same for the indices of items from number `start` on, as far as they are less than [`DEPTH`] above `first`.
+/// Where there are not [`DEPTH`] of them, the portable loop looks at them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn place_near<const V: usize>(indices: &[i32], start: usize, first: usize, room: &mut Offsets) -> usize {
@@ -196,8 +196,8 @@ fn store_sums<const V: usize>(sums: &mut [f32], all: [__m512; V]) {
     }
 }
 
-/// Asks for items from number `at` on: three quarters of [`DEPTH`], which is what is loaded of a row that is half full, or
-/// all if there may be as many.
+/// Asks for items from number `at` on: three quarters of [`DEPTH`], which is what is loaded of a row that is half
+/// full, or all if there may be as many.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn ask<T>(items: &[T], at: usize, count: usize) {
@@ -271,8 +271,8 @@ fn rows<const V: usize, const C: usize, T: Copy + Default>(
     }
 }
 
-/// See [`crate::Kernels::add_panel`]: `V` registers of columns, summed `C` times by turns, so that additions need not wait
-/// for each other.
+/// See [`crate::Kernels::add_panel`]: `V` registers of columns, summed `C` times by turns, so that additions need not
+/// wait for each other.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
 fn add<const V: usize, const C: usize>(w: &PanelRows<'_>, cursors: &mut [usize], x: &Panel, sums: &mut [f32]) {
     match w.values {

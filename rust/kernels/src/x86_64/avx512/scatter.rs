@@ -1,4 +1,5 @@
-//! Items to their columns: the indices of 64 columns, in up to four registers, make a mask, by which items are expanded.
+//! Items to their columns: the indices of 64 columns, in up to four registers, make a mask, by which items are
+//! expanded.
 
 use super::registers::load;
 use crate::prefetch::prefetch_ahead;
@@ -13,7 +14,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi32,
 };
 
-/// Slots that are asked for before they are used: prefetchers stop at the end of a page, rows of slots go on.
+/// Slots that are prefetched before they are used: prefetchers stop at the end of a page, rows of slots go on.
 const AHEAD: usize = 512;
 
 /// The quarters of a register joined by or.
@@ -44,7 +45,7 @@ fn word<T, const STREAM: bool>(some: &[i32; 65], base: i32) -> (u64, usize, bool
         ascend &= _mm512_cmplt_epi32_mask(part, load(next));
         let places = _mm512_sub_epi32(part, base);
         count += _mm512_cmplt_epu32_mask(places, end).count_ones() as usize;
-        // A shift by 32 or more, and one by less than 0, gives 0.
+        // A shift by 32 or more, and one by less than 0, results in 0.
         low = _mm512_or_si512(low, _mm512_sllv_epi32(one, places));
         high = _mm512_or_si512(high, _mm512_sllv_epi32(one, _mm512_sub_epi32(places, half)));
     }

@@ -2,25 +2,26 @@
 //! codes and 64 values each.
 
 use crate::args::nm24_gemv::Nm24Row;
+#[cfg(target_arch = "x86_64")]
 use crate::prefetch::prefetch_ahead;
 
 /// Columns of a step.
-pub(super) const COLS: usize = 128;
+pub(crate) const COLS: usize = 128;
 
 /// Bytes of codes of a step.
-pub(super) const CODES: usize = 12;
+pub(crate) const CODES: usize = 12;
 
 /// What stands behind each other in two rows and `x`: as many steps as are there in all of them.
 #[derive(Clone, Copy)]
-pub(super) struct Steps<'a, T, X, const N: usize> {
-    pub(super) codes: [&'a [[u8; CODES]]; 2],
-    pub(super) values: [&'a [[T; N]]; 2],
-    pub(super) scale: [&'a [[f32; 2]]; 2],
-    pub(super) x: &'a [[X; COLS]],
+pub(crate) struct Steps<'a, T, X, const N: usize> {
+    pub(crate) codes: [&'a [[u8; CODES]]; 2],
+    pub(crate) values: [&'a [[T; N]]; 2],
+    pub(crate) scale: [&'a [[f32; 2]]; 2],
+    pub(crate) x: &'a [[X; COLS]],
 }
 
 impl<'a, T, X, const N: usize> Steps<'a, T, X, N> {
-    pub(super) fn new(rows: &[Nm24Row<'a, T>; 2], x: &'a [X]) -> Self {
+    pub(crate) fn new(rows: &[Nm24Row<'a, T>; 2], x: &'a [X]) -> Self {
         let [a, b] = rows;
         Self {
             codes: [a, b].map(|row| row.codes.as_chunks().0),
@@ -32,7 +33,7 @@ impl<'a, T, X, const N: usize> Steps<'a, T, X, N> {
     }
 
     /// The first steps, at most so many. There may be no scales at all.
-    pub(super) fn first(self, most: usize) -> Self {
+    pub(crate) fn first(self, most: usize) -> Self {
         let Self { codes: [a, b], values: [c, d], x, scale } = self;
         let most = [a.len(), b.len(), c.len(), d.len(), x.len()].into_iter().fold(most, usize::min);
         let scaled = if scale[0].is_empty() { most } else { most.min(scale[0].len()).min(scale[1].len()) };
@@ -46,7 +47,7 @@ impl<'a, T, X, const N: usize> Steps<'a, T, X, N> {
 }
 
 /// Room for a step that is not whole.
-pub(super) struct Room<T, X, const N: usize> {
+pub(crate) struct Room<T, X, const N: usize> {
     codes: [[u8; CODES]; 2],
     values: [[T; N]; 2],
     scale: [[f32; 2]; 2],
@@ -57,7 +58,7 @@ impl<T: Copy + Default, X: Copy + Default, const N: usize> Room<T, X, N> {
     /// Step number `at`, zeros behind the end.
     #[cold]
     #[inline(never)]
-    pub(super) fn new(rows: &[Nm24Row<'_, T>; 2], x: &[X], at: usize) -> Self {
+    pub(crate) fn new(rows: &[Nm24Row<'_, T>; 2], x: &[X], at: usize) -> Self {
         /// Copies what there is.
         fn copy<T: Copy>(to: &mut [T], from: &[T], first: usize, end: usize) {
             let from = from.get(first..end.min(from.len())).unwrap_or_default();
@@ -75,7 +76,7 @@ impl<T: Copy + Default, X: Copy + Default, const N: usize> Room<T, X, N> {
         room
     }
 
-    pub(super) fn steps(&self) -> Steps<'_, T, X, N> {
+    pub(crate) fn steps(&self) -> Steps<'_, T, X, N> {
         Steps {
             codes: self.codes.each_ref().map(std::slice::from_ref),
             values: self.values.each_ref().map(std::slice::from_ref),
@@ -86,13 +87,15 @@ impl<T: Copy + Default, X: Copy + Default, const N: usize> Room<T, X, N> {
 }
 
 /// From the items of one row to those of the next but one, which come up when both rows are done.
-pub(super) fn to_next<T>([a, b]: [&[T]; 2]) -> usize {
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn to_next<T>([a, b]: [&[T]; 2]) -> usize {
     (b.as_ptr() as usize).wrapping_sub(a.as_ptr() as usize).wrapping_mul(2) / size_of::<T>()
 }
 
 /// Asks for the lines of items that come up later.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn ahead<T, const N: usize>(items: &[T; N], far: usize) {
+pub(crate) fn ahead<T, const N: usize>(items: &[T; N], far: usize) {
     for part in items.chunks((64 / size_of::<T>()).min(N)) {
         prefetch_ahead(part, far);
     }
