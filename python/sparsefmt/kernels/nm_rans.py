@@ -119,7 +119,7 @@ def _ways(codes: Array, n: int, m: int, groups: int, steps: Chain) -> list[list[
     ranks = unpack_codes(codes, width(n, m), groups)
     if ranks.size and int(ranks.max()) >= comb(m, n):
         row, group = np.argwhere(ranks >= comb(m, n))[0]
-        msg = f"codes: row {row}, group {group} holds {ranks[row, group]}, allowed 0..{comb(m, n)}"
+        msg = f"codes: row {row}, group {group} holds {ranks[row, group]}, allowed 0..{comb(m, n) - 1}"
         raise FormatError(msg)
 
     def way(keep: list[bool]) -> list[tuple[int, int]]:

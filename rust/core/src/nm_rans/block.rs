@@ -18,6 +18,8 @@ pub(super) struct Encoder<'a> {
     words: Vec<u32>,
     chain: &'a Chain,
     model: &'a Model<'a>,
+    /// Room for the decisions of a column: start and share.
+    shares: [[(u32, u32); LONGEST]; LANES],
 }
 
 /// A decision whose frequency is zero.
@@ -25,15 +27,14 @@ pub(super) struct Excluded;
 
 impl<'a> Encoder<'a> {
     pub(super) fn new(chain: &'a Chain, model: &'a Model<'a>) -> Self {
-        Self { states: [LEAST; LANES], words: Vec::new(), chain, model }
+        Self { states: [LEAST; LANES], words: Vec::new(), chain, model, shares: [[(0, 0); LONGEST]; LANES] }
     }
 
     /// Puts the masks of one column of up to four rows in front of what is there.
     pub(super) fn put(&mut self, group: usize, masks: &[u32]) -> Result<(), Excluded> {
         let kept = self.model.of(group);
-        let mut shares = [[(0u32, 0u32); LONGEST]; LANES];
         let (mut lengths, mut whole) = ([0; LANES], true);
-        for ((&mask, shares), length) in masks.iter().zip(&mut shares).zip(&mut lengths) {
+        for ((&mask, shares), length) in masks.iter().zip(&mut self.shares).zip(&mut lengths) {
             self.chain.walk(mask, |at, bit| {
                 let share = if bit == 1 { (0, kept[at]) } else { (kept[at], ONE - kept[at]) };
                 whole &= share.1 > 0;
@@ -46,7 +47,7 @@ impl<'a> Encoder<'a> {
         }
         for step in (0..lengths.into_iter().max().unwrap_or(0)).rev() {
             for lane in (0..masks.len()).rev().filter(|&lane| step < lengths[lane]) {
-                let (start, share) = shares[lane][step];
+                let (start, share) = self.shares[lane][step];
                 let (mut x, share) = (self.states[lane], u64::from(share));
                 if x >= share << 47 {
                     self.words.push(x as u32);
