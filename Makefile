@@ -15,7 +15,7 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint aarch64 bench scaling gpu-kit build docs wheels clean lock lock-docs
+.PHONY: help demo test slow lint aarch64 aarch64-python bench scaling gpu-kit build docs wheels clean lock lock-docs
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -34,6 +34,9 @@ lint: .venv/built  ## only the checks that run no test
 
 aarch64: .venv/ready  ## clippy and the Rust tests for 64-bit ARM, under qemu; skipped where its tools are missing
 	@$(BIN)/python tools/aarch64.py $(ARGS)
+
+aarch64-python: .venv/ready  ## README and conformance on 64-bit ARM under qemu, with the wheel of make wheels; takes long
+	@$(BIN)/python tools/aarch64_python.py $(ARGS)
 
 bench: .venv/built  ## time every case, print the table, write benches/record/<machine>/<date>.json
 	@$(BIN)/python benches/python/run.py $(ARGS)

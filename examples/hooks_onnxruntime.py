@@ -1,8 +1,7 @@
 """Moments of the inputs of layers of an ONNX model, which onnxruntime runs.
 
 The inputs of every MatMul and Gemm with a constant weight are made outputs of the graph; `sf.prune.calibrate` gathers
-their
-moments batch by batch. Weights of MatMul are (in, out), so they are pruned as their transposes.
+their moments batch by batch. Weights of MatMul are (in, out), so they are pruned as their transposes.
 """
 
 import sys

@@ -1,10 +1,8 @@
 """Pruning a torch model with sparsefmt: forward hooks give the inputs of linear layers.
 
 `prune_model(model, batches)` prunes every torch.nn.Linear to 2:4, one after the other in the order in which they run,
-and
-fits what stays to the outputs of the dense model. Moments are gathered in a stream, so no activations are kept. torch
-is
-imported only here; sparsefmt needs none.
+and fits what stays to the outputs of the dense model. Moments are gathered in a stream, so no activations are kept.
+torch is imported only here; sparsefmt needs none.
 """
 
 import copy

@@ -138,6 +138,17 @@ def test_a_dry_run_writes_nothing(cli: Cli, encoder: Path) -> None:
     assert not (encoder.parent / "out").exists()
 
 
+def test_a_dry_run_says_its_figures_as_json(cli: Cli, encoder: Path) -> None:
+    made = json.loads(cli.ok(*args(encoder, "--format", "nm2:4", "--dry-run", "--json")))
+    assert made["dry_run"]
+    assert {row["format"] for row in made["layers"].values()} == {"nm2:4"}
+    assert (
+        sum(row["nbytes"] for row in made["layers"].values()) == made["prune"]["nbytes"] < made["prune"]["dense_nbytes"]
+    )
+    assert made["prune"]["seconds"] > 0
+    assert made["prune"]["memory_nbytes"] > 0
+
+
 def test_a_plan_is_made_and_used(cli: Cli, encoder: Path) -> None:
     plan = encoder.parent / "plan.json"
     text = ("--text", encoder.parent / "text.txt")

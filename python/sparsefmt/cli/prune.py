@@ -132,7 +132,7 @@ def prune_model(job: Job) -> None:
     formats = chosen_formats(ready.model.linear_names(), job)
     count = sum(map(len, ready.tokens))
     if job.dry_run:
-        show_estimate(formats, ready.weights, count, job.method, job.density)
+        show_estimate(formats, ready.weights, count, job)
         return
     made = fitted(ready, formats, job)
     packed: dict[str, Any] = {}
@@ -240,19 +240,26 @@ def fingerprint(ready: calibrating.Prepared) -> str:
     return digest.hexdigest()
 
 
-def show_estimate(
-    formats: Mapping[str, str], weights: Mapping[str, Any], tokens: int, method: str, density: float | None
-) -> None:
+def show_estimate(formats: Mapping[str, str], weights: Mapping[str, Any], tokens: int, job: Job) -> None:
     """Prints what would be done."""
-    old = new = 0
+    density = 0.5 if job.density is None else job.density
+    rows: dict[str, dict[str, Any]] = {}
     for name, fmt in formats.items():
         w = weights[f"{name}.weight"]
-        nbytes = format_bytes(w.shape, w.dtype, packed_format(fmt), density=0.5 if density is None else density)
-        click.echo(f"{name}  {w.shape[0]}x{w.shape[1]}  {fmt}  {size(w.nbytes)} -> {size(nbytes)}")
-        old, new = old + w.nbytes, new + nbytes
-    found = estimate([weights[f"{n}.weight"].shape for n in formats], tokens, method=method)
-    widest = max(weights[f"{n}.weight"].shape[1] for n in formats)
+        nbytes = format_bytes(w.shape, w.dtype, packed_format(fmt), density=density)
+        rows[name] = {"shape": list(w.shape), "format": fmt, "dense": w.nbytes, "nbytes": nbytes}
+    old, new = (sum(row[key] for row in rows.values()) for key in ("dense", "nbytes"))
+    found = estimate([weights[f"{n}.weight"].shape for n in formats], tokens, method=job.method)
+    want = 4 * max(weights[f"{n}.weight"].shape[1] for n in formats)
+    if job.as_json:
+        total = {"dense_nbytes": old, "nbytes": new, "seconds": found.seconds, "memory_nbytes": found.nbytes}
+        about = {"method": job.method, "tokens": tokens, "tokens_wanted": want, **total}
+        click.echo(json.dumps({"dry_run": True, "layers": rows, "prune": about}, indent=2))
+        return
+    for name, row in rows.items():
+        rows_cols = "x".join(map(str, row["shape"]))
+        click.echo(f"{name}  {rows_cols}  {row['format']}  {size(row['dense'])} -> {size(row['nbytes'])}")
     click.echo(f"{len(formats)} layers, {tokens} tokens: {size(old)} -> {size(new)}")
     click.echo(f"about {found.seconds:.0f} s, {size(found.nbytes)} beside the model")
-    if tokens < 4 * widest:
-        click.echo(f"{tokens} tokens are few for {widest} columns; want at least {4 * widest}")
+    if tokens < want:
+        click.echo(f"{tokens} tokens are few for {want // 4} columns; want at least {want}")

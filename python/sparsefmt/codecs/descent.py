@@ -1,8 +1,7 @@
 """Integer codes chosen by the error of the outputs, not of each weight.
 
 Minimises (Q - T) H (Q - T)' summed over rows, where Q = code * scale. Coordinate descent: one column after the other,
-every
-row takes the best code given all others; between sweeps each row takes the best scales given its codes.
+every row takes the best code given all others; between sweeps each row takes the best scales given its codes.
 """
 
 from dataclasses import dataclass

@@ -17,8 +17,7 @@ class Levels:
     """A weight whose values are held by rank within their group, so that each N:M is a prefix of the next.
 
     `values` (rows, groups, m): the values of a group, the most important first; `columns` (rows, groups, m) uint8:
-    where
-    they belong. Level n reads the first n of both: 1:4 lies inside 2:4 inside 3:4 inside dense.
+    where they belong. Level n reads the first n of both: 1:4 lies inside 2:4 inside 3:4 inside dense.
     """
 
     values: Array

@@ -11,9 +11,8 @@ from sparsefmt.structures.nm import check_nm
 class MaskEMA:
     """An N:M mask that follows the mean of the masks it is shown.
 
-    S = alpha S + (1 - alpha) M_new; the mask is the best N:M mask for S. Equal scores: what is in the mask stays,
-    then the lower
-    column. A threshold at one half would not do: it can keep more or fewer than N.
+    S = alpha S + (1 - alpha) M_new; the mask is the best N:M mask for S. Equal scores: what is in the mask stays, then
+    the lower column. A threshold at one half would not do: it can keep more or fewer than N.
 
     Args:
         mask: (rows, cols) bool to begin with, at most n of every m.

@@ -18,8 +18,7 @@ class LivePacked:
     """A packed N:M tensor whose groups can be written anew, one by one.
 
     Tensors are immutable; this one owns a copy of the arrays, writes to it, and hands it out as a tensor. Whoever
-    multiplies
-    with `tensor` during an update gets old and new groups mixed, never a bad access.
+    multiplies with `tensor` during an update gets old and new groups mixed, never a bad access.
 
     Args:
         t: nm with raw values; copied once.

@@ -58,8 +58,7 @@ def allocate(
 
     Returns:
         `Plan`: `choice` by layer (a list where tables are sequences), `cost`, `size`, `bound` (no choice costs less),
-        `gap`
-        (cost - bound, relative; 0: it is the optimum).
+        `gap` (cost - bound, relative; 0: it is the optimum).
 
     Raises:
         InfeasibleError: the budget cannot be met; it names the nearest one that can.

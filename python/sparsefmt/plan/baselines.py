@@ -1,8 +1,7 @@
 """Tables and densities that cost nothing to make: fallbacks and baselines, labelled as such.
 
 Measured losses beat them all: on a sentence encoder at equal bits, plans by weight energy and by the outputs of each
-layer
-were worse than the same pattern everywhere; see docs/pruning.md.
+layer were worse than the same pattern everywhere; see docs/pruning.md.
 """
 
 from collections.abc import Iterable, Mapping

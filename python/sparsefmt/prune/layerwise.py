@@ -10,13 +10,15 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.blas import matmul
 from sparsefmt.models.site import Site, Steps
-from sparsefmt.prune.compensate import DAMP, Method, compensated
+from sparsefmt.prune.compensate import Method, compensated
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.result import Compensated
 
 Forward = Callable[[Mapping[str, Any], str], Any]
 Target = Literal["stream", "outputs", "weights"]
 _CHUNK = 8192
+# More than for one layer: later layers are fitted to the errors of earlier ones, which follow the noise of the text.
+DAMP = 0.03
 
 
 @dataclass
@@ -67,7 +69,8 @@ def run(
         codec: codes are chosen in the same fit.
         density: for blocks and free patterns.
         refit: whether kept weights are fitted.
-        damp: see `compensated`.
+        damp: the share of the mean variance of inputs that is added to each; more than for one layer, since errors of
+            earlier layers follow the noise of the text.
         done: layers that were pruned before; they are taken as they are.
         progress: called with every layer that is done.
 

@@ -29,9 +29,9 @@ def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int 
     """Columns in an order in which N:M loses little: dealt by norm, then bettered by exchanges.
 
     Every try takes two groups at random and makes the best exchange of one column of each, if it gains. Only the
-    columns of
-    a layer whose inputs are the outputs of a linear layer before it (with what acts on each alone between them) may be
-    permuted freely: `fold` permutes the rows of that one. Elsewhere the order must be stored and applied to the inputs.
+    columns of a layer whose inputs are the outputs of a linear layer before it (with what acts on each alone between
+    them) may be permuted freely: `fold` permutes the rows of that one. Elsewhere the order must be stored and applied
+    to the inputs.
 
     Args:
         w: (rows, cols) real; cols a multiple of m.

@@ -42,7 +42,7 @@ pub(crate) fn count(byte: u8) -> usize {
 /// 64 bits, byte by byte.
 #[derive(Clone, Copy)]
 pub(crate) struct Word {
-    bytes: [u8; 8],
+    pub(crate) bytes: [u8; 8],
     /// How many bits are set before each byte.
     before: u64,
     /// How many are set.
@@ -51,14 +51,21 @@ pub(crate) struct Word {
     many: bool,
 }
 
+/// A one in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 impl Word {
     #[inline(always)]
     pub(crate) fn new(bytes: [u8; 8]) -> Self {
-        const ONES: u64 = 0x0101_0101_0101_0101;
         let word = u64::from_le_bytes(bytes);
         let pairs = word - (word >> 1 & 0x5555_5555_5555_5555);
         let fours = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
-        let counts = (fours + (fours >> 4)) & 0x0F0F_0F0F_0F0F_0F0F;
+        Self::counted(bytes, (fours + (fours >> 4)) & 0x0F0F_0F0F_0F0F_0F0F)
+    }
+
+    /// The same, for the numbers of set bits of its bytes.
+    #[inline(always)]
+    pub(crate) fn counted(bytes: [u8; 8], counts: u64) -> Self {
         let sums = counts.wrapping_mul(ONES);
         Self { bytes, before: sums << 8, count: (sums >> 56) as usize, many: (counts + 3 * ONES) & (8 * ONES) != 0 }
     }

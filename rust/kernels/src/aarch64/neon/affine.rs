@@ -7,12 +7,11 @@ use super::registers::{
 use crate::args::affine::Table;
 use crate::scalar::affine::{self as plain, ROUNDER};
 use std::arch::aarch64::{
-    float32x4_t, int16x8_t, uint8x16x2_t, uint16x8_t, vaddq_f32, vaddq_u8, vaddq_u32, vandq_u32, vbslq_u16, vceqq_f32,
-    vcombine_u16, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_u16, vdupq_n_u32, vget_high_s16, vget_high_u8,
-    vget_low_s16, vget_low_u8, vget_low_u16, vmaxq_f32, vmaxvq_f32, vminq_f32, vminvq_f32, vmovl_s16, vmovn_u32,
-    vmulq_f32, vreinterpretq_f32_u32, vreinterpretq_s8_u8, vreinterpretq_s16_u16, vreinterpretq_u8_s8,
-    vreinterpretq_u32_f32, vshll_high_n_u16, vshll_n_u16, vshlq_n_u8, vshrn_n_u32, vshrq_n_s8, vshrq_n_u32, vsliq_n_u8,
-    vsubl_u8,
+    float32x4_t, int16x8_t, uint8x16x2_t, uint16x8_t, vaddhn_u32, vaddq_f32, vaddq_u8, vaddq_u32, vandq_u32, vbslq_u16,
+    vceqq_f32, vcombine_u16, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_u16, vdupq_n_u32, vget_high_s16,
+    vget_high_u8, vget_low_s16, vget_low_u8, vget_low_u16, vmaxq_f32, vmaxvq_f32, vminq_f32, vminvq_f32, vmovl_s16,
+    vmovn_u32, vmulq_f32, vreinterpretq_f32_u32, vreinterpretq_s8_u8, vreinterpretq_s16_u16, vreinterpretq_u8_s8,
+    vreinterpretq_u32_f32, vshll_high_n_u16, vshll_n_u16, vshlq_n_u8, vshrq_n_s8, vshrq_n_u32, vsliq_n_u8, vsubl_u8,
 };
 
 pub(crate) const TABLE: Table = Table {
@@ -151,7 +150,7 @@ pub(super) fn narrow_lanes_bf16(x: [float32x4_t; 2]) -> uint16x8_t {
     let [low, high] = x.map(|x| {
         let bits = vreinterpretq_u32_f32(x);
         let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
-        vshrn_n_u32::<16>(vaddq_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7FFF)))
+        vaddhn_u32(vaddq_u32(bits, odd), vdupq_n_u32(0x7FFF))
     });
     vcombine_u16(low, high)
 }

@@ -4,9 +4,8 @@
 //! A run of values is loaded whole where there are so many; the end is left to the portable loops.
 
 use super::affine::widen_lanes_bf16;
-use super::compress::{SPREAD_U8, SPREAD_U16, SPREAD_U32};
+use super::compress::{SPREAD_U8, SPREAD_U16, SPREAD_U32, word as counted};
 use super::registers::{load_f32, load_half_u8, load_u8, load_u16, widen};
-use crate::scalar::bit_positions::Word;
 use crate::scalar::product::{self as plain, codes_left};
 use half::{bf16, f16};
 use std::arch::aarch64::{
@@ -88,7 +87,7 @@ macro_rules! dot {
             let (mut sums, mut used, mut done) = ([vdupq_n_f32(0.0); 4], 0, 0);
             for (x, bits) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0) {
                 let Some(room) = values.get(used..).and_then(|rest| rest.first_chunk::<ROOM>()) else { break };
-                let word = Word::new(*bits);
+                let word = counted(*bits);
                 word.each(|i, byte, before| {
                     if let Some(part) = room[before..].first_chunk::<8>() {
                         add(&mut sums[i % 2 * 2..], $spread(part, byte), &x.as_chunks().0[i]);
@@ -156,7 +155,7 @@ macro_rules! floats_of_codes {
             for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
                 let at = start + used;
                 let Some(room) = stream.get(at * $bits / 8..).and_then(|rest| rest.first_chunk()) else { break };
-                let (word, first) = (Word::new(*bits), at * $bits % 8 / 4);
+                let (word, first) = (counted(*bits), at * $bits % 8 / 4);
                 let mut sums = [vdupq_n_f32(0.0); 4];
                 word.each(|i, byte, before| {
                     let codes = $fetch(room, first + before, byte);
@@ -217,7 +216,7 @@ macro_rules! integers {
             for ((x, bits), &scale) in x.as_chunks::<64>().0.iter().zip(bits.as_chunks::<8>().0).zip(scale) {
                 let at = start + used;
                 let Some(room) = stream.get(at * $bits / 8..).and_then(|rest| rest.first_chunk()) else { break };
-                let (word, first) = (Word::new(*bits), at * $bits % 8 / 4);
+                let (word, first) = (counted(*bits), at * $bits % 8 / 4);
                 let (mut sum, mut low) = (vdupq_n_s32(0), vreinterpret_s8_u8(vdup_n_u8(0)));
                 word.each(|i, byte, before| {
                     let codes = $fetch(room, first + before, byte);

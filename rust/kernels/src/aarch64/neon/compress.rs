@@ -7,12 +7,13 @@
 use super::registers::{
     load_half_u8, load_u8, load_u16, load_u32, load_u64, store_half_u8, store_s32, store_u16, store_u32, store_u64,
 };
-use crate::scalar::bit_positions::{PLACES, Word, count};
+use crate::scalar::bit_positions::{PLACES, Word};
 use crate::scalar::compress as plain;
 use std::arch::aarch64::{
-    uint8x16x2_t, vaddlvq_u8, vaddq_s32, vaddq_u8, vcntq_u8, vcombine_u8, vdup_n_u8, vdupq_n_s32, vget_high_u16,
-    vget_low_u16, vmovl_u8, vmovl_u16, vqtbl1_u8, vqtbl1q_u8, vqtbl2q_u8, vreinterpretq_s32_u32, vreinterpretq_u8_u16,
-    vreinterpretq_u8_u32, vreinterpretq_u8_u64, vreinterpretq_u16_u8, vreinterpretq_u32_u8, vreinterpretq_u64_u8,
+    uint8x16x2_t, vaddlvq_u8, vaddq_s32, vaddq_u8, vand_u8, vcnt_u8, vcntq_u8, vcombine_u8, vdup_n_u8, vdupq_n_s32,
+    vget_high_u16, vget_lane_u64, vget_low_u16, vmovl_u8, vmovl_u16, vqtbl1_u8, vqtbl1q_u8, vqtbl2q_u8,
+    vreinterpret_u64_u8, vreinterpretq_s32_u32, vreinterpretq_u8_u16, vreinterpretq_u8_u32, vreinterpretq_u8_u64,
+    vreinterpretq_u16_u8, vreinterpretq_u32_u8, vreinterpretq_u64_u8,
 };
 
 /// Where `tbl` finds nothing.
@@ -82,23 +83,40 @@ fn move_u16(items: &[u16; 8], table: &[[u8; 16]; 256], byte: u8, out: &mut [u16;
 #[inline]
 #[target_feature(enable = "neon")]
 fn move_u32(items: &[u32; 8], table: &[[u8; 32]; 256], byte: u8, out: &mut [u32; 8]) {
-    let items = items.as_chunks::<4>().0;
+    let (items, places) = (items.as_chunks::<4>().0, table[usize::from(byte)].as_chunks::<16>().0);
     let both = uint8x16x2_t(vreinterpretq_u8_u32(load_u32(&items[0])), vreinterpretq_u8_u32(load_u32(&items[1])));
-    for (out, places) in out.as_chunks_mut::<4>().0.iter_mut().zip(table[usize::from(byte)].as_chunks::<16>().0) {
-        store_u32(out, vreinterpretq_u32_u8(vqtbl2q_u8(both, load_u8(places))));
-    }
+    // Both before either is stored: loads and stores go in pairs.
+    let moved = [0, 1].map(|at| vreinterpretq_u32_u8(vqtbl2q_u8(both, load_u8(&places[at]))));
+    out.as_chunks_mut().0.iter_mut().zip(moved).for_each(|(out, moved)| store_u32(out, moved));
 }
 
 /// Four items, for half a byte.
 #[inline]
 #[target_feature(enable = "neon")]
 fn move_u64(items: &[u64; 4], table: &[[u8; 32]; 16], nibble: u8, out: &mut [u64; 4]) {
-    let items = items.as_chunks::<2>().0;
+    let (items, places) = (items.as_chunks::<2>().0, table[usize::from(nibble & 15)].as_chunks::<16>().0);
     let both = uint8x16x2_t(vreinterpretq_u8_u64(load_u64(&items[0])), vreinterpretq_u8_u64(load_u64(&items[1])));
-    for (out, places) in out.as_chunks_mut::<2>().0.iter_mut().zip(table[usize::from(nibble & 15)].as_chunks::<16>().0)
-    {
-        store_u64(out, vreinterpretq_u64_u8(vqtbl2q_u8(both, load_u8(places))));
-    }
+    let moved = [0, 1].map(|at| vreinterpretq_u64_u8(vqtbl2q_u8(both, load_u8(&places[at]))));
+    out.as_chunks_mut().0.iter_mut().zip(moved).for_each(|(out, moved)| store_u64(out, moved));
+}
+
+/// Bits counted by one instruction.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn word(bytes: [u8; 8]) -> Word {
+    Word::counted(bytes, vget_lane_u64::<0>(vreinterpret_u64_u8(vcnt_u8(load_half_u8(&bytes)))))
+}
+
+/// The same, in halves of bytes: calls `visit` with each, its number, and the bits that are set before it.
+#[inline]
+#[target_feature(enable = "neon")]
+fn each_half(word: Word, mut visit: impl FnMut(usize, u8, usize)) {
+    let low = vcnt_u8(vand_u8(load_half_u8(&word.bytes), vdup_n_u8(15)));
+    let low = vget_lane_u64::<0>(vreinterpret_u64_u8(low));
+    word.each(|i, byte, before| {
+        visit(2 * i, byte & 15, before);
+        visit(2 * i + 1, byte >> 4, before + ((low >> (8 * i)) as usize & 7));
+    });
 }
 
 /// Items for 64 columns from any of them on, and those that are moved with them.
@@ -135,12 +153,9 @@ eights!(gather_u32, scatter_u32, u32, move_u32, GATHER_U32, SPREAD_U32);
 #[inline]
 #[target_feature(enable = "neon")]
 fn gather_u64(word: Word, block: &[u64; 64], room: &mut [u64; ROOM]) {
-    word.each(|i, byte, before| {
-        let (low, high) = (byte & 15, byte >> 4);
-        for (at, nibble, before) in [(2 * i, low, before), (2 * i + 1, high, before + count(low))] {
-            if let Some(room) = room[before..].first_chunk_mut() {
-                move_u64(&block.as_chunks().0[at], &GATHER_U64, nibble, room);
-            }
+    each_half(word, |at, nibble, before| {
+        if let Some(room) = room[before..].first_chunk_mut() {
+            move_u64(&block.as_chunks().0[at], &GATHER_U64, nibble, room);
         }
     });
 }
@@ -148,12 +163,9 @@ fn gather_u64(word: Word, block: &[u64; 64], room: &mut [u64; ROOM]) {
 #[inline]
 #[target_feature(enable = "neon")]
 fn scatter_u64(word: Word, items: &[u64; ROOM], block: &mut [u64; 64]) {
-    word.each(|i, byte, before| {
-        let (low, high) = (byte & 15, byte >> 4);
-        for (at, nibble, before) in [(2 * i, low, before), (2 * i + 1, high, before + count(low))] {
-            if let Some(items) = items[before..].first_chunk() {
-                move_u64(items, &SPREAD_U64, nibble, &mut block.as_chunks_mut().0[at]);
-            }
+    each_half(word, |at, nibble, before| {
+        if let Some(items) = items[before..].first_chunk() {
+            move_u64(items, &SPREAD_U64, nibble, &mut block.as_chunks_mut().0[at]);
         }
     });
 }
@@ -167,7 +179,7 @@ macro_rules! items {
             let (bits, tail_bits) = bits.split_at(8 * blocks.len());
             let mut written = 0;
             for (block, bytes) in blocks.iter().zip(bits.as_chunks::<8>().0) {
-                let (room, word) = (dst.get_mut(written..).unwrap_or_default(), Word::new(*bytes));
+                let (room, word) = (dst.get_mut(written..).unwrap_or_default(), word(*bytes));
                 match room.first_chunk_mut() {
                     _ if word.count <= plain::FEW => _ = plain::compress_each(block, bytes, room),
                     Some(room) => $gather(word, block, room),
@@ -190,7 +202,7 @@ macro_rules! items {
             let (bits, tail_bits) = bits.split_at(8 * blocks.len());
             let mut read = 0;
             for (block, bytes) in blocks.iter_mut().zip(bits.as_chunks::<8>().0) {
-                let (left, word) = (src.get(read..).unwrap_or_default(), Word::new(*bytes));
+                let (left, word) = (src.get(read..).unwrap_or_default(), word(*bytes));
                 match left.first_chunk() {
                     _ if word.count <= plain::FEW => _ = plain::expand_each(left, bytes, block),
                     Some(items) => $scatter(word, items, block),
@@ -235,7 +247,7 @@ pub(crate) fn positions_i32(bits: &[u8], first: i32, dst: &mut [i32]) -> usize {
     let (words, tail) = bits.as_chunks::<8>();
     let mut written = 0;
     for (at, bytes) in words.iter().enumerate() {
-        let (room, word) = (dst.get_mut(written..).unwrap_or_default(), Word::new(*bytes));
+        let (room, word) = (dst.get_mut(written..).unwrap_or_default(), word(*bytes));
         let first = first.wrapping_add((64 * at) as i32);
         match room.first_chunk_mut() {
             _ if word.count <= plain::FEW => _ = plain::positions_i32(bytes, first, room),

@@ -1,17 +1,15 @@
 //! Codes of groups that fill bytes: tables of bytes in registers for `tbl`, and fields of bits that meet or part in three
 //! steps, those of two bytes, of four and of eight.
 
-use super::registers::{load_u8, load_u64, store_u8, table};
+use super::registers::{load_half_u8, load_u8, load_u64, store_u8, table};
 use crate::args::nm_code_table::NmCodeTable;
 use std::arch::aarch64::{
-    int16x8_t, int32x4_t, int64x2_t, uint8x16_t, uint8x16x4_t, vandq_u8, vbslq_u16, vbslq_u32, vbslq_u64, vdupq_n_s16,
-    vdupq_n_s32, vdupq_n_s64, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, vdupq_n_u64, vgetq_lane_u64, vmaxvq_u8, vminq_u8,
-    vminvq_u8, vorrq_u8, vqtbl4q_u8, vqtbx4q_u8, vreinterpretq_u8_u16, vreinterpretq_u16_u8, vreinterpretq_u16_u32,
-    vreinterpretq_u32_u16, vreinterpretq_u32_u64, vreinterpretq_u64_u32, vshlq_u16, vshlq_u32, vshlq_u64, vsubq_u8,
+    int16x8_t, int32x4_t, int64x2_t, uint8x16_t, uint8x16x4_t, vandq_u8, vbslq_u16, vbslq_u32, vbslq_u64, vcombine_u8,
+    vdupq_n_s16, vdupq_n_s32, vdupq_n_s64, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, vdupq_n_u64, vgetq_lane_u64,
+    vmaxvq_u8, vminq_u8, vminvq_u8, vorrq_u8, vqtbl4q_u8, vqtbx4q_u8, vreinterpretq_u8_u16, vreinterpretq_u16_u8,
+    vreinterpretq_u16_u32, vreinterpretq_u32_u16, vreinterpretq_u32_u64, vreinterpretq_u64_u32, vshlq_u16, vshlq_u32,
+    vshlq_u64, vsubq_u8,
 };
-
-/// Bytes that one table is used for before the other one is loaded.
-const RUN: usize = 512;
 
 /// How far apart fields of 1, 2 and 4 codes are in twice, four and eight times a byte, less their bits.
 #[derive(Clone, Copy)]
@@ -73,32 +71,28 @@ fn found<const P: usize>(parts: &[uint8x16x4_t; P], mut at: uint8x16_t) -> uint8
     bytes
 }
 
-/// Looks up each byte; returns the highest bit if any of the results has it, beside other bits.
+/// Looks up each byte.
 #[inline(never)]
 #[target_feature(enable = "neon")]
-fn look_up(bytes: &[u8], table: &[u8; 256], out: &mut [u8]) -> u8 {
+fn look_up(bytes: &[u8], table: &[u8; 256], out: &mut [u8]) {
     let ((blocks, tail), (rooms, rest)) = (bytes.as_chunks::<16>(), out.as_chunks_mut::<16>());
-    let (parts, mut all) = (parts::<256, 4>(table), vdupq_n_u8(0));
+    let parts = parts::<256, 4>(table);
     for (block, room) in blocks.iter().zip(rooms) {
-        let bytes = found(&parts, load_u8(block));
-        all = vorrq_u8(all, bytes);
-        store_u8(room, bytes);
+        store_u8(room, found(&parts, load_u8(block)));
     }
-    let mut any = vmaxvq_u8(all);
     for (&byte, out) in tail.iter().zip(rest) {
         *out = table[usize::from(byte)];
-        any |= *out;
     }
-    any
 }
 
-/// Writes the low `width` bytes of `word`, and what is above them where there is room.
+/// Writes the low `width` bytes of `word`, and what is above them where there is room; returns the room behind them.
 #[inline]
-fn put(room: &mut [u8], word: u64, width: usize) {
+fn put(room: &mut [u8], word: u64, width: usize) -> &mut [u8] {
     match room.first_chunk_mut() {
         Some(chunk) => *chunk = word.to_le_bytes(),
         None => room[..width].copy_from_slice(&word.to_le_bytes()[..width]),
     }
+    &mut room[width..]
 }
 
 /// The first `width` bytes; what is above them is to be ignored.
@@ -114,25 +108,21 @@ fn get(bytes: &[u8], width: usize) -> u64 {
 #[target_feature(enable = "neon")]
 pub(crate) fn pack_nm_codes(keep: &[u8], table: &NmCodeTable, full: &mut [u8], codes: &mut [u8]) -> bool {
     let (width, gaps) = (table.width as usize, Gaps::new(table.width, -1));
-    let (mut flags, mut fields) = (0, [0; RUN]);
-    for (run, (keep, full)) in keep.chunks(RUN).zip(full.chunks_mut(RUN)).enumerate() {
-        look_up(keep, &table.full, full);
-        flags = look_up(keep, &table.code, &mut fields[..keep.len()]).max(flags);
-        let mut codes = &mut codes[run * RUN / 8 * width..];
-        let (pairs, last) = fields[..keep.len()].as_chunks::<16>();
-        for pair in pairs {
-            let words = together(vandq_u8(load_u8(pair), vdupq_n_u8(0x7F)), table.width, gaps);
-            put(codes, words[0], width);
-            put(&mut codes[width..], words[1], width);
-            codes = &mut codes[2 * width..];
-        }
-        if let Some(eight) = last.first_chunk::<8>() {
-            let mut both = [0; 16];
-            both[..8].copy_from_slice(eight);
-            put(codes, together(vandq_u8(load_u8(&both), vdupq_n_u8(0x7F)), table.width, gaps)[0], width);
-        }
+    look_up(keep, &table.full, full);
+    let (parts, mut flags, mut codes) = (parts::<256, 4>(&table.code), vdupq_n_u8(0), codes);
+    let (blocks, last) = keep.as_chunks::<16>();
+    for block in blocks {
+        let fields = found(&parts, load_u8(block));
+        flags = vorrq_u8(flags, fields);
+        let words = together(vandq_u8(fields, vdupq_n_u8(0x7F)), table.width, gaps);
+        codes = put(put(codes, words[0], width), words[1], width);
     }
-    flags >= 0x80
+    if let Some(eight) = last.first_chunk::<8>() {
+        let fields = found(&parts, vcombine_u8(load_half_u8(eight), load_half_u8(eight)));
+        flags = vorrq_u8(flags, fields);
+        put(codes, together(vandq_u8(fields, vdupq_n_u8(0x7F)), table.width, gaps)[0], width);
+    }
+    vmaxvq_u8(flags) >= 0x80
 }
 
 /// See [`crate::Kernels::unpack_nm_codes`].

@@ -71,24 +71,39 @@ fn spread(values: &[f32; 16], bits: [u8; 2]) -> [float32x4_t; 4] {
 /// Set bits in 16 columns that are shorter one by one.
 const FEW: usize = 2;
 
-/// See [`crate::Kernels::dots_8`].
+/// `P` of the columns, from `first` on: as many as have their sums in registers.
 #[inline]
 #[target_feature(enable = "neon")]
-fn dots<const J: usize>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut [f32; J]) {
-    let (mut all, mut used) = ([vdupq_n_f32(0.0); J], 0);
-    for (at, (chunk, bits)) in x.iter().zip(bits.as_chunks::<2>().0).enumerate() {
+fn some<const J: usize, const P: usize>(
+    values: &[f32],
+    bits: &[u8],
+    x: &[Chunk<J>],
+    sums: &mut [f32; J],
+    first: usize,
+) {
+    let (mut all, mut used) = ([vdupq_n_f32(0.0); P], 0);
+    let (Some(sums), bits) = (sums[first..].first_chunk_mut::<P>(), bits.as_chunks::<2>().0) else { return };
+    for (chunk, bits) in x.iter().zip(bits) {
+        let Some(x) = chunk.0[first..].first_chunk::<P>() else { return };
         let rest = values.get(used..).unwrap_or_default();
         let found = count(bits[0]) + count(bits[1]);
         match rest.first_chunk() {
             Some(values) if found > FEW => {
                 let values = spread(values, *bits);
-                for (sum, x) in all.iter_mut().zip(&chunk.0) {
+                for (sum, x) in all.iter_mut().zip(x) {
                     for (&values, x) in values.iter().zip(x.as_chunks::<4>().0) {
                         *sum = vfmaq_f32(*sum, values, load_f32(x));
                     }
                 }
             }
-            _ => plain::dots::<J, true>(rest, bits, &x[at..=at], sums),
+            _ => {
+                let mut left = u16::from_le_bytes(*bits);
+                for &value in &rest[..found.min(rest.len())] {
+                    let lane = left.trailing_zeros() as usize % 16;
+                    sums.iter_mut().zip(x).for_each(|(sum, x)| *sum = value.mul_add(x[lane], *sum));
+                    left &= left.wrapping_sub(1);
+                }
+            }
         }
         used += found;
     }
@@ -96,17 +111,19 @@ fn dots<const J: usize>(values: &[f32], bits: &[u8], x: &[Chunk<J>], sums: &mut 
 }
 
 macro_rules! few_columns {
-    ($name:ident, $j:literal) => {
+    ($name:ident, $j:literal, $at_once:literal) => {
         /// See [`crate::Kernels::dots_8`].
         #[target_feature(enable = "neon")]
         fn $name(values: &[f32], bits: &[u8], x: &[Chunk<$j>], sums: &mut [f32; $j]) {
-            dots::<$j>(values, bits, x, sums);
+            for first in (0..$j).step_by($at_once) {
+                some::<$j, $at_once>(values, bits, x, sums, first);
+            }
         }
     };
 }
-few_columns!(dots_4, 4);
-few_columns!(dots_8, 8);
-few_columns!(dots_16, 16);
+few_columns!(dots_4, 4, 4);
+few_columns!(dots_8, 8, 8);
+few_columns!(dots_16, 16, 8);
 
 /// See [`crate::Kernels::csr_dot_i64`].
 #[target_feature(enable = "neon")]
