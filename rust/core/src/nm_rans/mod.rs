@@ -31,7 +31,7 @@ pub struct Layout {
 
 impl Layout {
     fn check(&self, codes: Option<usize>) -> Result<()> {
-        if self.height == 0 || self.height % LANES != 0 {
+        if self.height == 0 || !self.height.is_multiple_of(LANES) {
             return Err(Error::Parameter { name: "height", got: self.height });
         }
         check_bytes(self.pattern, self.groups, codes)
