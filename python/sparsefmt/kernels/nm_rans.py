@@ -123,7 +123,8 @@ def _ways(codes: Array, n: int, m: int, groups: int, steps: Chain) -> list[list[
         raise FormatError(msg)
 
     def way(keep: list[bool]) -> list[tuple[int, int]]:
-        found, at = [], 0
+        found: list[tuple[int, int]] = []
+        at = 0
         while at < len(steps):
             bit = int(keep[len(found)])
             found.append((at, bit))

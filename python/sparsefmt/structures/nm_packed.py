@@ -128,7 +128,8 @@ def add_edges(kind: type[PackedNm], cost: float) -> None:
 
     def from_nm(s: Nm, slots: Array, params: Params) -> tuple[Structure, Array]:
         if not _same(s, params):
-            return from_csr(*nm_to_csr(s, slots, {}), params)
+            made, packed = csr_to_nm(*nm_to_csr(s, slots, {}), kind.inner_params(params))
+            return kind.wrapped(made), packed
         return kind.from_nm(s), np.ascontiguousarray(s.body(slots))
 
     def to_nm(s: PackedNm, slots: Array, params: Params) -> tuple[Structure, Array]:

@@ -169,12 +169,11 @@ class NmRans(PackedNm):
         Raises:
             FormatError: a block that is damaged, or a slot that is not zero.
         """
-        n, m, groups, *how = self._model()
         if self.slots and self.shape[1] % self.m:
             self.to_nm().check_slots(slots)
         elif self.shape[0]:
             offsets = self.block_offsets.astype(np.int64)
-            damaged = kernels.nm_rans_check(self.stream, offsets, self.shape[0], n, m, groups, *how)
+            damaged = kernels.nm_rans_check(self.stream, offsets, self.shape[0], *self._model())
             if damaged:
                 raise FormatError(self._damaged(damaged - 1))
 

@@ -95,7 +95,8 @@ def _shortened(counts: Array, n: int, m: int) -> Array:
     for at, step in enumerate(long):
         to |= {step[bit][0]: short[to[at]][bit][0] for bit in (0, 1)}
     made = np.zeros((len(counts), len(short), 2), np.int64)
-    np.add.at(made, (slice(None), [to[at] for at in range(len(long))]), counts)
+    for at in range(len(long)):
+        made[:, to[at]] += counts[:, at]
     return made
 
 
