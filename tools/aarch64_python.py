@@ -42,7 +42,7 @@ def missing(wheels: Path) -> list[str]:
     if "arm64" not in foreign.split():
         found.append("packages of arm64 (dpkg --add-architecture arm64 && apt-get update)")
     if not list(wheels.glob("sparsefmt-*aarch64.whl")):
-        found.append(f"a wheel for aarch64 in {wheels.relative_to(ROOT)} (make wheels)")
+        found.append(f"a wheel for aarch64 in {wheels} (make wheels)")
     return found
 
 

@@ -2,7 +2,9 @@
 
 `python benches/python/merge.py --mib 1024 --folder DIR` makes a base and three models of that size in bfloat16, four
 shards each, warms the page cache, and prints a line per figure: the ratio to the bound in the same run, its bar and its
-goal, and the peak of anonymous memory beside its bar. `--mergekit` times mergekit's command on the same recipes.
+goal, and the peak of anonymous memory beside its bar. Then every method's CPU seconds beside those of TIES with the
+trims of mergekit: wall times mean little on a machine that others use. `--mergekit` times mergekit's command on the
+same recipes.
 """
 
 import argparse
@@ -31,6 +33,30 @@ FIGURES = (
     ("ties, whole model", {"merge_method": "ties", "base_model": "base"}, "paper", 2, 2.5, 1.5),
     ("dare_ties", {"merge_method": "dare_ties", "base_model": "base"}, "paper", 1, 3.0, 1.8),
 )
+OTHERS: tuple[tuple[str, int, dict[str, Any]], ...] = (
+    ("ties", 3, {"density": 0.2}),
+    ("linear", 3, {}),
+    ("dare_ties", 3, {"density": 0.2}),
+    ("breadcrumbs", 3, {"density": 0.2, "gamma": 0.01}),
+    ("della", 3, {"density": 0.2, "epsilon": 0.15}),
+    ("della_linear", 3, {"density": 0.2, "epsilon": 0.15}),
+    ("slerp", 2, {"t": 0.5}),
+    ("nuslerp", 2, {}),
+    ("nuslerp", 2, {"nuslerp_flatten": False}),
+    ("nuslerp", 2, {"nuslerp_flatten": False, "nuslerp_row_wise": True}),
+    ("multislerp", 3, {}),
+    ("karcher", 3, {}),
+    ("model_stock", 3, {}),
+    ("model_stock", 3, {"filter_wise": True}),
+    ("sce", 3, {}),
+    ("sce", 3, {"select_topk": 0.2}),
+    ("nearswap", 1, {"t": 0.001}),
+    ("ram", 3, {}),
+    ("ramplus_tl", 3, {}),
+    ("arcee_fusion", 1, {}),
+    ("passthrough", 1, {}),
+)
+"""Methods, the number of models beside the base, and parameters."""
 MEMORY_BAR = 64 << 20
 CHUNK_BYTES = 16 * 65536 * 4
 
@@ -105,6 +131,27 @@ print(max(peak[0] - before, 0))
 """
 
 
+def others(folder: Path, out: Path) -> None:
+    """CPU seconds of every method, for each model that it reads, beside those of TIES."""
+    first = 0.0
+    for name, count, parameters in OTHERS:
+        base = "none" if name in ("linear", "slerp", "karcher", "passthrough") else str(folder / "base")
+        found = {
+            "merge_method": name,
+            "models": [{"model": str(folder / m), "parameters": {"weight": 1.0}} for m in NAMES[1 : count + 1]],
+            "parameters": parameters,
+            "dtype": "float32",
+            "out_dtype": "bfloat16",
+        } | ({} if base == "none" else {"base_model": base})
+        start, wall = time.process_time(), time.perf_counter()
+        sf.merge.run(found, out)
+        spent, wall = (time.process_time() - start) / (count + (base != "none")), time.perf_counter() - wall
+        shutil.rmtree(out)
+        first = first or spent
+        text = " ".join(f"{k}={v}" for k, v in parameters.items())
+        print(f"{name + ' ' + text:64} {spent:8.3f} CPU s a model  {spent / first:6.2f} x ties  {wall:8.3f} s in all")
+
+
 def memory(config: dict[str, Any], out: Path, like: str) -> int:
     """The most anonymous bytes that a merge adds to a process of its own."""
     done = subprocess.run(
@@ -133,12 +180,16 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--mergekit", action="store_true")
+    parser.add_argument("--methods-only", action="store_true", help="only the CPU seconds of every method")
     options = parser.parse_args()
     sf.set_num_threads(2)
     if not (options.folder / "base").exists():
         make(options.folder, options.mib)
     missed = False
     out = options.folder / "out"
+    others(options.folder, out)
+    if options.methods_only:
+        return 0
     for name, raw, like, passes, bar, goal in FIGURES:
         config = recipe(options.folder, raw)
         choices = sf.merge.choices.PRESETS[like]

@@ -127,6 +127,35 @@ def test_a_cut_journal_means_that_nothing_was_changed(tmp_path: Path) -> None:
     assert sf.delta.diff(old, new).apply(where, in_place=True)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"sparsefmt undo 1\n" + bytes(80), "of another version"),
+        (b"sparsefmt undo 3\n", "of another version"),
+        (b"my own notes, kept in an odd place", "no journal of sparsefmt"),
+    ],
+)
+def test_a_journal_that_is_not_read_is_not_deleted(content: bytes, said: str, tmp_path: Path) -> None:
+    old, new = models(20)
+    where = folder(tmp_path / "m", old)
+    before = version(where)
+    note = journal.journal_of(where)
+    note.write_bytes(content)
+    for call in (lambda: sf.delta.diff(old, new).apply(where, in_place=True), lambda: sf.delta.recover(where)):
+        with pytest.raises(sf.DeltaError, match=f"{said}.*then remove this file"):
+            call()
+    assert note.read_bytes() == content
+    assert version(where) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"spars", journal.MAGIC])
+def test_a_journal_that_had_just_begun_means_that_nothing_was_changed(content: bytes, tmp_path: Path) -> None:
+    where = folder(tmp_path / "m", models(20)[0])
+    journal.journal_of(where).write_bytes(content)
+    assert not sf.delta.recover(where)
+    assert not journal.journal_of(where).exists()
+
+
 def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = models(50)
     where = folder(tmp_path / "m", old)

@@ -65,6 +65,7 @@ def test_a_dry_run_tells_what_each_tensor_gets(run: Runner) -> None:
     )
     assert "model.norm.weight  float32  16  ties  weights 1 0 0  density 1 0.5 0.33" in done.output
     assert not Path("out").exists()
+    assert run("ties_gradient-f32.yml", "--dry-run").output == done.output
 
 
 def test_a_method_instead_of_a_recipe(run: Runner) -> None:

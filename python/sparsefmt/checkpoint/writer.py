@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS
+from sparsefmt.io.temporary import Temporary
 from sparsefmt.kernels.header import BITS
 
 Slot = tuple[str, str, tuple[int, ...]]
@@ -88,8 +88,9 @@ def header_text(places: Mapping[str, Place], metadata: Mapping[str, str]) -> byt
 class ShardWriter:
     """Writes one safetensors file of which all names, dtypes and shapes are known ahead.
 
-    The data streams to a temporary file beside `path`, from a place that leaves room for the header; the header is
-    written last and padded with spaces; then the file takes its place. If the block ends by an error, nothing is left.
+    The data streams to a temporary file in the folder of `path`, from a place that leaves room for the header; the
+    header is written last and padded with spaces; then the file takes its place. If the block ends by an error, or the
+    writer is killed, nothing is left.
     Arrays may come in any order, the chunks of one array in theirs; nothing is held.
 
     Args:
@@ -98,7 +99,6 @@ class ShardWriter:
         metadata: texts; `writer.metadata` may change until the block ends, within the room that was reserved.
         first: keys of arrays that are to start at a multiple of 64 bytes.
         room: bytes to reserve for metadata that come later.
-        temporary: the temporary file; default: a new name beside `path`.
 
     Raises:
         FormatError: two arrays have one key, or the header is beyond 100 MB.
@@ -123,13 +123,12 @@ class ShardWriter:
         *,
         first: Collection[str] = (),
         room: int = 0,
-        temporary: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.metadata = dict(metadata or {})
         self.places = laid_out(slots, first)
-        self._temporary = temporary
         self._room = room
+        self._temporary: Temporary | None = None
         self._number = -1
 
     def __enter__(self) -> Self:
@@ -137,10 +136,9 @@ class ShardWriter:
         self.data = -(-(LENGTH + length) // ALIGNMENT) * ALIGNMENT
         check_header(self.data - LENGTH)
         target = Path(os.path.realpath(self.path))
-        self._temporary = self._temporary or target.parent / f".sparsefmt-{secrets.token_hex(8)}.tmp"
         with naming_file(self.path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._number = os.open(self._temporary, flags, 0o666)
+            self._temporary = Temporary(target.parent)
+        self._number = self._temporary.number
         return self
 
     @property
@@ -183,14 +181,9 @@ class ShardWriter:
             if kind is None:
                 self._finish()
         finally:
+            if self._temporary is not None:
+                self._temporary.discard()
             os.close(self._number)
-            with contextlib.suppress(FileNotFoundError):
-                self.temporary.unlink()
-
-    @property
-    def temporary(self) -> Path:
-        """The file that is written until it is complete."""
-        return self._temporary or self.path
 
     def _finish(self) -> None:
         for key, p in self.places.items():
@@ -209,7 +202,8 @@ class ShardWriter:
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(self._number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
             os.fsync(self._number)
-            os.replace(self.temporary, target)
+            assert self._temporary is not None
+            self._temporary.replace(target)
             sync_folder(target.parent)
 
 

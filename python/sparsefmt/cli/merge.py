@@ -1,6 +1,5 @@
 """`sparsefmt merge`."""
 
-import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -17,29 +16,12 @@ from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.tables import table
 from sparsefmt.merge.choices import PRESETS
 from sparsefmt.merge.method import Method
-from sparsefmt.merge.packed import DenseRoom, write_packed
 from sparsefmt.merge.parameters import ALIASES
 from sparsefmt.merge.paths import recipe_of
 from sparsefmt.merge.recipe.values import plain
 from sparsefmt.merge.registry import METHODS, method_named
 from sparsefmt.merge.run import SHARD_BYTES, described, plan, run
 from sparsefmt.merge.survey import TensorReport, report
-
-UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
-
-
-def shard_size(ctx: click.Context, param: click.Parameter, value: str) -> int:
-    """Bytes, with K, M, B or G, T as in mergekit."""
-    text = value.strip().lower()
-    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1)
-    try:
-        found = int(float(number) * unit)
-    except ValueError:
-        found = 0
-    if found < 1:
-        msg = f"{value!r}: want bytes such as 5B, 500M or 1000000"
-        raise click.BadParameter(msg, ctx, param)
-    return found
 
 
 def format_text(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -108,7 +90,9 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
 @click.option(
     "--random-seed", "--seed", "seed", default=0, type=click.IntRange(0, 2**64 - 1), help="Of random choices."
 )
-@click.option("--out-shard-size", default=str(SHARD_BYTES), callback=shard_size, metavar="BYTES", help="Default 5B.")
+@click.option(
+    "--out-shard-size", default=str(SHARD_BYTES), callback=options.checked_bytes, metavar="BYTES", help="Default 5B."
+)
 @click.option("--copy-tokenizer/--no-copy-tokenizer", default=True, help="Copy tokenizer files of the base.")
 @click.option(
     "--nan", default="error", type=click.Choice(["error", "keep"]), help="What to do with NaN and infinities."
@@ -134,6 +118,8 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
 
     Models are local folders of safetensors, or files; OUT is a folder, or a file that ends in .safetensors.
     """
+    if given["dry_run"] and len(paths) == 1 and not given["method"]:
+        paths = (*paths, "")  # nothing is written
     if len(paths) < 2:
         msg = "want CONFIG and OUT, or with --method MODEL... and OUT"
         raise click.UsageError(msg)
@@ -155,20 +141,16 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
     check_out(out, planned.models, force=given["force"])
     if given["report_to"] is not None:
         write_report(report(planned), given["report_to"])
-    room = DenseRoom(out) if given["fmt"] else contextlib.nullcontext(out)
     with (
-        room as dense,
         progress(sum(t.nbytes for t in planned.targets)) as advance,
         executor_of(given["workers"], given["scheduler"]) as executor,
     ):
         done = run(
-            recipe, dense, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
-            shard_bytes=out_shard_size, copy_tokenizer=given["copy_tokenizer"], **settings,
+            recipe, out, executor=executor, resume=given["resume"], overwrite=given["force"], progress=advance,
+            shard_bytes=out_shard_size, copy_tokenizer=given["copy_tokenizer"],
+            format=given["fmt"], **settings,
         )  # fmt: skip
-        packed = ""
-        if given["fmt"]:
-            count = write_packed(dense, out, given["fmt"], executor=executor, overwrite=given["force"])
-            packed = f", {count} of them packed as {given['fmt']},"
+    packed = f", {done.packed} of them packed as {given['fmt']}," if given["fmt"] else ""
     kept = f", {done.kept} of them from an earlier run" if done.kept else ""
     click.echo(
         f"merged {done.tensors} tensors{packed} of {len(planned.models)} models by {planned.config.method.name}; "

@@ -1,7 +1,7 @@
 """What became of one tensor."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,14 +58,14 @@ class Change:
         """Bytes of the packed steps."""
         return sum(p.nbytes for p in self.pieces)
 
-    def inverse(self) -> "Change":
-        """The way back."""
-        back = tuple(replace(p, steps=pieces.inverse(p.steps)) for p in self.pieces)
+    def inverse(self, keep: "Keep | None" = None) -> "Change":
+        """The way back; `keep` takes every piece."""
+        back = tuple((keep or as_made)(replace(p, steps=pieces.inverse(p.steps))) for p in self.pieces)
         marks = None if self.marks is None else self.marks[::-1]
         return replace(self, old=self.new, new=self.old, pieces=back, marks=marks)
 
-    def then(self, other: "Change") -> "Change":
-        """This, then `other`, whose old version is the new one of this."""
+    def then(self, other: "Change", keep: "Keep | None" = None) -> "Change":
+        """This, then `other`, whose old version is the new one of this; `keep` takes every piece."""
         mine, theirs = ({p.at: p for p in c.pieces} for c in (self, other))
         found = []
         for at in sorted(mine.keys() | theirs.keys()):
@@ -73,7 +73,7 @@ class Change:
             steps = pieces.total(*(None if p is None else p.steps for p in (a, b)))
             one = a or b
             if steps is not None and one is not None:
-                found.append(replace(one, steps=steps))
+                found.append((keep or as_made)(replace(one, steps=steps)))
         marks = other.marks if not self.pieces else self.marks if not other.pieces else None
         return Change(self.dtype, self.shape, self.old, other.new, tuple(found), marks)
 
@@ -124,8 +124,17 @@ def checked(value: object, name: str) -> Array:
     return a.astype(named(a.dtype.name), copy=False)
 
 
-def compared(old: Array, new: Array) -> Change:
-    """The change between arrays of one shape and dtype; reads each once."""
+Keep = Callable[[Piece], Piece]
+"""Takes a piece when it is made, and gives the one that stays, as one in a file."""
+
+
+def as_made(p: Piece) -> Piece:
+    """Keeps it where it is."""
+    return p
+
+
+def compared(old: Array, new: Array, keep: Keep = as_made) -> Change:
+    """The change between arrays of one shape and dtype; reads each once. `keep` takes every piece as it is made."""
     dtype, itemsize = old.dtype, part_dtype(old.dtype).itemsize
     a, b, floats = as_bytes(old), as_bytes(new), is_float(old.dtype)
     sums, found = Sums(), []
@@ -136,7 +145,7 @@ def compared(old: Array, new: Array) -> Change:
             sums.same(rows[:, :2])
         else:
             sums.add(rows)
-            found.append(Piece(at, start, stop - start, steps))
+            found.append(keep(Piece(at, start, stop - start, steps)))
     return Change(dtype.name, old.shape, *sums.whole, tuple(found), sums.marks)
 
 

@@ -11,6 +11,7 @@ from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, compare
 from sparsefmt.delta.disk import Arrays, is_path, opened
 from sparsefmt.delta.model import Delta, Level
 from sparsefmt.delta.rewrite import Progress
+from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.sums import digest
 
 
@@ -25,7 +26,8 @@ def diff(
     """What leads from `old` to `new`, bit for bit, for every dtype and every pattern of bits.
 
     Each tensor of one shape and dtype in both becomes integer steps between the bits in value order, packed in the
-    smallest exact form; others are kept whole. Reads each input once.
+    smallest exact form; others are kept whole. Reads each input once. Of paths, no more than a few pieces of a tensor
+    are in memory at a time: a large delta lies in a temporary file, in the folder that `tempfile` chooses (TMPDIR).
 
     Args:
         old: an array, a dict of arrays, or the path of a checkpoint (file or folder). Not modified.
@@ -47,7 +49,7 @@ def diff(
     told = progress or (lambda name, nbytes: None)
     if is_path(old) and is_path(new):
         with opened(old) as before, opened(new) as after:
-            parts = _mappings(before, after, reversible, told)
+            parts = _mappings(before, after, reversible, told, Spool())
             return Delta(parts.changes, parts.wholes, "checkpoint", level, (before.layout, after.layout))
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         parts = _mappings(old, new, reversible, told)
@@ -61,14 +63,16 @@ def diff(
     return Delta({}, {ARRAY: one}, "array", level, base=old)
 
 
-def _mappings(old: Mapping[Any, Any], new: Mapping[Any, Any], reversible: bool, told: Progress) -> Parts:
+def _mappings(
+    old: Mapping[Any, Any], new: Mapping[Any, Any], reversible: bool, told: Progress, spool: Spool | None = None
+) -> Parts:
     changes, wholes = dict[str, Change](), dict[str, Whole]()
     for name in [*old, *(n for n in new if n not in old)]:
         if not isinstance(name, str):
             msg = f"a name is no text: {name!r}"
             raise DeltaError(msg)
         a, b = (checked(v[name], name) if name in v else None for v in (old, new))
-        made = _one(a, b, reversible, _same_kind(old, new, name))
+        made = _one(a, b, reversible, _same_kind(old, new, name), spool)
         if isinstance(made, Change):
             changes[name] = made
         else:
@@ -84,11 +88,12 @@ def _same_kind(old: object, new: object, name: str) -> bool:
     return True
 
 
-def _one(old: Array | None, new: Array | None, reversible: bool, alike: bool = True) -> Change | Whole:
+def _one(
+    old: Array | None, new: Array | None, reversible: bool, alike: bool = True, spool: Spool | None = None
+) -> Change | Whole:
     if alike and old is not None and new is not None and (old.dtype, old.shape) == (new.dtype, new.shape):
-        return compared(old, new)
+        return compared(old, new) if spool is None else compared(old, new, spool.piece)
     sums = [None if a is None else digest(a) for a in (old, new)]
-    kept = [
-        None if a is None else np.array(a) for a in (old if reversible else None, new)
-    ]  # the caller may write to it
+    copied = np.array if spool is None else spool.array  # the caller may write to it
+    kept = [None if a is None else copied(a) for a in (old if reversible else None, new)]
     return Whole(kept[0], kept[1], sums[0], sums[1])

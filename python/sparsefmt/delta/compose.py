@@ -5,11 +5,11 @@ from typing import Any
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
-from sparsefmt.delta.change import Change, Parts, Whole, compared, moved
+from sparsefmt.delta.change import Change, Keep, Parts, Whole, as_made, compared, moved
 
 
-def compose(first: Parts, second: Parts) -> Parts:
-    """First `first`, then `second`.
+def compose(first: Parts, second: Parts, keep: Keep = as_made) -> Parts:
+    """First `first`, then `second`; `keep` takes every piece.
 
     Raises:
         DeltaError: the second does not begin where the first ends.
@@ -17,7 +17,7 @@ def compose(first: Parts, second: Parts) -> Parts:
     changes: dict[str, Change] = {}
     wholes: dict[str, Whole] = {}
     for name in [*_names(first), *(n for n in _names(second) if n not in _names(first))]:
-        made = _one(name, _part(first, name), _part(second, name))
+        made = _one(name, _part(first, name), _part(second, name), keep)
         if isinstance(made, Change):
             changes[name] = made
         elif made is not None:
@@ -40,7 +40,7 @@ def _ends(part: Change | Whole | None) -> tuple[str | None, str | None]:
     return (part.old, part.new) if isinstance(part, Change) else (part.old_sum, part.new_sum)
 
 
-def _one(name: str, a: Change | Whole | None, b: Change | Whole | None) -> Change | Whole | None:
+def _one(name: str, a: Change | Whole | None, b: Change | Whole | None, keep: Keep) -> Change | Whole | None:
     between, begins = _ends(a)[1], _ends(b)[0]
     where = f"tensor {name!r}" if name else "the array"
     if between != begins:
@@ -53,7 +53,7 @@ def _one(name: str, a: Change | Whole | None, b: Change | Whole | None) -> Chang
         if (a.dtype, a.shape) != (b.dtype, b.shape):
             msg = f"{where}: {a.dtype} of shape {a.shape} is followed by {b.dtype} of shape {b.shape}"
             raise DeltaError(msg)
-        return a.then(b)
+        return a.then(b, keep)
     if a is None or b is None:
         return b if a is None else a
     return _with_whole(a, b)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from sparsefmt.delta.grid import BYTES, grid, spans
 from sparsefmt.delta.model import LEVELS, Delta, Level
 from sparsefmt.delta.pieces import Piece
 from sparsefmt.delta.planes import flat, piece
+from sparsefmt.delta.spool import HELD, Spool, contents
 from sparsefmt.delta.units import CODERS, Heading, compressed, decompressed, grouped
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
@@ -38,16 +40,17 @@ def write(path: str | os.PathLike[str], delta: Delta) -> None:
         ]
         tensors |= {f"steps.{p.at}.{name}": p.steps for name, _, p in pieces}
     else:
+        counts = [_slots(p) for _, _, p in pieces]
+        each = iter(counts)
         head["tensors"] = [
-            [*_named(n, c), c.marks is not None, [[p.at, _slots(p)] for p in c.pieces]]
+            [*_named(n, c), c.marks is not None, [[p.at, next(each)] for p in c.pieces]]
             for n, c in delta.changes.items()
         ]
         digests = "".join(c.old + c.new for c in delta.changes.values())
         marks = "".join("".join(c.marks or ()) for c in delta.changes.values())
         tensors["marks"] = np.frombuffer(bytes.fromhex(marks), np.uint8).reshape(-1, 2, _DIGEST // 2)
         tensors["digests"] = np.frombuffer(bytes.fromhex(digests), np.uint8).reshape(-1, 2, _DIGEST)
-        units, head["units"] = _units(delta.level, [p for _, _, p in pieces])
-        tensors["units"] = np.frombuffer(units, np.uint8)
+        tensors["units"], head["units"] = _units(delta.level, [p for _, _, p in pieces], counts)
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
     short: dict[str, Any] = {"version": VERSION, "level": delta.level}
     if delta.level == "store":
@@ -81,13 +84,15 @@ def _wholes(delta: Delta) -> dict[str, SparseTensor | Array]:
     return found
 
 
-def _units(level: str, pieces: list[Piece]) -> tuple[bytes, list[Any]]:
-    encode, out, forms = CODERS[level][0], b"", list[Any]()
-    for start, stop in grouped([_slots(p) for p in pieces]):
-        data, made = encode([flat(p) for p in pieces[start:stop]])
-        forms.append([stop - start, len(data), made])
-        out += data
-    return out, forms
+def _units(level: str, pieces: list[Piece], counts: list[int]) -> tuple[Array, list[Any]]:
+    """The coded steps of all pieces, one unit behind the other, and what is needed to read them."""
+    encode, forms = CODERS[level][0], list[Any]()
+    with tempfile.SpooledTemporaryFile(HELD) as out:
+        for start, stop in grouped(counts):
+            data, made = encode([flat(p) for p in pieces[start:stop]])
+            forms.append([stop - start, len(data), made])
+            out.write(data)
+        return contents(out), forms
 
 
 def is_delta(path: str | os.PathLike[str]) -> bool:
@@ -194,21 +199,22 @@ def _coded(tensors: Mapping[str, Any], head: Mapping[str, Any], level: str) -> d
                 raise DeltaError(msg)
             heads.append((name, (at, start, stop - start, slots, blank.itemsize)))
     made: dict[str, list[Piece]] = {name: [] for name in blanks}
-    for name, p in _pieces(tensors["units"].tobytes(), head["units"], heads, level):
-        made[name].append(p)
+    spool = Spool()
+    for name, p in _pieces(tensors["units"], head["units"], heads, level):
+        made[name].append(spool.piece(p))
     return {n: replace(c, pieces=tuple(made[n])) for n, c in blanks.items()}
 
 
 def _pieces(
-    units: bytes, forms: list[Any], heads: list[tuple[str, Heading]], level: str
+    units: Array, forms: list[Any], heads: list[tuple[str, Heading]], level: str
 ) -> Iterator[tuple[str, Piece]]:
-    decode, at = CODERS[level][1], 0
+    decode, at, first = CODERS[level][1], 0, 0
     for count, size, form in forms:
-        mine, heads = heads[:count], heads[count:]
-        data = units[at : at + size]
-        at += size
+        mine = heads[first : first + count]
+        data = units[at : at + size].tobytes()
+        at, first = at + size, first + len(mine)
         for (name, _), f in zip(mine, decode(data, form, [h for _, h in mine]), strict=True):
             yield name, piece(f)
-    if heads or at != len(units):
-        msg = f"the delta is damaged: units hold {at} bytes of {len(units)}, {len(heads)} pieces are missing"
+    if first != len(heads) or at != len(units):
+        msg = f"the delta is damaged: units hold {at} bytes of {len(units)}, {len(heads) - first} pieces are missing"
         raise DeltaError(msg)

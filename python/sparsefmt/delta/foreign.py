@@ -13,9 +13,10 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
-from sparsefmt.delta.change import Change, checked, compared
+from sparsefmt.delta.change import Change, Keep, as_made, checked, compared
 from sparsefmt.delta.disk import flat, is_path, opened
 from sparsefmt.delta.model import Delta
+from sparsefmt.delta.spool import Spool
 from sparsefmt.kernels.blake3 import blake3
 from sparsefmt.kernels.checksum import checksum
 
@@ -145,19 +146,20 @@ class Chain:
         if is_path(old):
             with opened(old) as base:
                 layout = base.layout
-                return Delta(dict(self._changes(base)), {}, "checkpoint", layouts=(layout, layout))
+                found = dict(self._changes(base, Spool().piece))
+                return Delta(found, {}, "checkpoint", layouts=(layout, layout))
         if not isinstance(old, Mapping):
             msg = f"want a dict of arrays or a path, got {type(old).__name__}"
             raise DeltaError(msg)
         return Delta(dict(self._changes(old)), base=old)
 
-    def _changes(self, old: Mapping[str, Any]) -> Iterator[tuple[str, Change]]:
+    def _changes(self, old: Mapping[str, Any], keep: Keep = as_made) -> Iterator[tuple[str, Change]]:
         for name, new in self.arrays(old):
             a, b = checked(old[name], name), checked(new, name)
             if (a.dtype, a.shape) != (b.dtype, b.shape):
                 msg = f"tensor {name!r} became {b.dtype} of shape {b.shape}, the base has {a.dtype} of {a.shape}"
                 raise DeltaError(msg)
-            yield name, compared(a, b)
+            yield name, compared(a, b, keep)
 
     def arrays(self, old: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
         """Name and last version of every tensor, one at a time.

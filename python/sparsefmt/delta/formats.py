@@ -84,6 +84,14 @@ def _write(
         huggingface.write_version(path, delta.parts, base, encoding, checksum, version, base_version)
 
 
+def sniff(path: str | os.PathLike[str]) -> bool:
+    """Whether `load` reads what lies there; looks at names and headers alone."""
+    where = Path(path)
+    if where.is_dir():
+        return any(room.sniff(where) or bool(numbered(where, prefix)) for prefix, room in FOLDERS)
+    return where.suffix == ".safetensors" and where.is_file() and (trl.sniff(where) or files.is_delta(where))
+
+
 def load(path: str | os.PathLike[str]) -> Delta | Chain:
     """A delta from a file or folder.
 

@@ -19,6 +19,7 @@ from sparsefmt.checkpoint.folder import new_folder
 from sparsefmt.delta.change import Parts, checked, moved
 from sparsefmt.delta.disk import flat, opened
 from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, check_sum, xored
+from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
@@ -194,13 +195,13 @@ def write_version(
         base_version = version - 1 if isinstance(version, int) else ""
     shards: list[dict[str, Array]] = [{}]
     sums: list[dict[str, str]] = [{}]
-    held = 0
+    held, spool = 0, Spool()
     for name, change in parts.changes.items():
         if not change.pieces:
             continue
         old = checked(base[name], name)
         before, after = flat(old), flat(moved(change, old))
-        frame = np.frombuffer(compressed(_encoded(before, after, encoding, name), 1), np.uint8)
+        frame = spool.array(np.frombuffer(compressed(_encoded(before, after, encoding, name), 1), np.uint8))
         if held and held + len(frame) > SHARD_BYTES:
             shards, sums, held = [*shards, {}], [*sums, {}], 0
         shards[-1][name], sums[-1][name] = frame, CHECKSUMS[algorithm](after)

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
 from sparsefmt.kernels.delta import ALL, MOVED
 from sparsefmt.kernels.gap_items import gaps_put
 
-MAGIC = b"sparsefmt undo 2\n"
+_ANY = b"sparsefmt undo "
+MAGIC = _ANY + b"2\n"
 _END = 16
 
 
@@ -174,7 +175,7 @@ def recover(path: str | os.PathLike[str]) -> bool:
         path: of the checkpoint, a file or a folder.
 
     Raises:
-        DeltaError: the journal is not of this checkpoint.
+        DeltaError: the journal is not of this checkpoint, or of a version that this one does not read: it stays.
         OSError: the files cannot be written.
 
     >>> recover("there-is-no-such.safetensors")
@@ -182,20 +183,42 @@ def recover(path: str | os.PathLike[str]) -> bool:
     """
     journal = journal_of(path)
     try:
-        data = journal.read_bytes()
+        with open(journal, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            body = mmap(file.fileno(), size, access=ACCESS_READ) if size else None
     except FileNotFoundError:
         return False
-    body, end = data[:-_END], data[-_END:]
-    complete = body.startswith(MAGIC) and checksum(body) == end.hex()
-    if complete:  # else it was cut off, and nothing had been changed
-        _put_back(journal, body[len(MAGIC) :])
+    complete = body is not None and size > len(MAGIC) + _END and _whole(body)
+    if body is not None:
+        _check_version(journal, body[: len(MAGIC)])
+        if complete:  # else it was cut off, and nothing had been changed
+            _put_back(journal, body)
+        body.close()
     journal.unlink()
     sync_folder(journal.parent)
     return complete
 
 
-def _put_back(journal: Path, body: bytes) -> None:
-    touched, at = set[str](), 0
+def _whole(body: mmap) -> bool:
+    """Whether a journal ends as it was meant to."""
+    data = np.frombuffer(body, np.uint8)
+    return checksum(data[:-_END]) == data[-_END:].tobytes().hex()
+
+
+def _check_version(journal: Path, begin: bytes) -> None:
+    """Raises DeltaError where a file is no journal of this version, nor the beginning of one."""
+    if MAGIC.startswith(begin):
+        return
+    what = f"of another version ({begin[:17]!r})" if begin.startswith(_ANY) else "no journal of sparsefmt"
+    msg = (
+        f"{journal} is {what}, so that the old version cannot be put back; undo it with the version of sparsefmt that "
+        "wrote it, or copy the checkpoint anew, then remove this file"
+    )
+    raise DeltaError(msg)
+
+
+def _put_back(journal: Path, body: mmap) -> None:
+    touched, at = set[str](), len(MAGIC)
 
     def take(dtype: str, count: int) -> Array:
         nonlocal at
@@ -203,8 +226,8 @@ def _put_back(journal: Path, body: bytes) -> None:
         at += found.nbytes
         return found
 
-    while head := json.loads(body[at : body.index(b"\n", at)]):
-        at = body.index(b"\n", at) + 1
+    while head := json.loads(body[at : body.find(b"\n", at)]):
+        at = body.find(b"\n", at) + 1
         rows, cols = head["shape"]
         byte_offsets, row_offsets = (take(f"i{head['offsets']}", rows + 1) for _ in range(2))
         gaps, old = take("u1", head["gaps"]), take(f"u{head['itemsize']}", head["items"])

@@ -9,10 +9,11 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import apply, compose, measure, patch
 from sparsefmt.delta.apply import Verify
-from sparsefmt.delta.change import Change, Parts, Whole
+from sparsefmt.delta.change import Change, Keep, Parts, Whole, as_made
 from sparsefmt.delta.disk import Layout, is_path
 from sparsefmt.delta.journal import change_in_place
 from sparsefmt.delta.rewrite import Progress, rewrite
+from sparsefmt.delta.spool import Spool
 
 Kind = Literal["array", "mapping", "checkpoint"]
 Level = Literal["store", "wire", "archive"]
@@ -165,7 +166,8 @@ class Delta:
             if whole.old_sum is not None and whole.old is None:
                 msg = f"tensor {name!r}: the delta holds no old version of it; make it with reversible=True"
                 raise DeltaError(msg)
-        changes = {name: c.inverse() for name, c in self.changes.items()}
+        keep = self._keep()
+        changes = {name: c.inverse(keep) for name, c in self.changes.items()}
         wholes = {name: w.inverse() for name, w in self.wholes.items()}
         layouts = None if self.layouts is None else self.layouts[::-1]
         return replace(self, changes=changes, wholes=wholes, layouts=layouts, base=None)
@@ -179,9 +181,13 @@ class Delta:
         if "array" in (self.kind, other.kind) and self.kind != other.kind:
             msg = f"a delta of {self.kind} does not follow one of {other.kind}"
             raise DeltaError(msg)
-        made = compose.compose(self.parts, other.parts)
+        made = compose.compose(self.parts, other.parts, self._keep())
         ends = None if self.layouts is None or other.layouts is None else (self.layouts[0], other.layouts[1])
         return replace(self, changes=made.changes, wholes=made.wholes, layouts=ends)
+
+    def _keep(self) -> Keep:
+        """Where the pieces of a delta that follows from this one stay."""
+        return Spool().piece if self.kind == "checkpoint" else as_made
 
     def stats(self) -> measure.Stats:
         """How many values changed, by how much, and what that costs."""

@@ -15,6 +15,7 @@ from sparsefmt.checkpoint.folder import new_folder
 from sparsefmt.delta.change import Parts, checked, moved
 from sparsefmt.delta.disk import flat
 from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, check_sum, xored
+from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
 from sparsefmt.io import load, save
 from sparsefmt.kernels.header import parse_json
@@ -102,11 +103,12 @@ def write_version(
     if version is None:
         version = int(number[1]) if number else 1
     arrays: dict[str, Array] = {}
+    spool = Spool()
     records: list[dict[str, Any]] = []
     for i, (name, change) in enumerate((n, c) for n, c in parts.changes.items() if c.pieces):
         old = checked(base[name], name)
         before, after = flat(old), flat(moved(change, old))
-        frame = np.frombuffer(compressed((before ^ after).tobytes(), LEVEL), np.uint8)
+        frame = spool.array(np.frombuffer(compressed((before ^ after).tobytes(), LEVEL), np.uint8))
         key = f"{i:08d}.values"
         arrays[key] = frame
         records.append(

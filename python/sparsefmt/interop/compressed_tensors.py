@@ -15,6 +15,7 @@ from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import pack_words, unpack_stream, unpack_words, word_array
 from sparsefmt.interop.layouts24 import packed_pairs, pair_table
 from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor.layout import along_last, refuse
 from sparsefmt.tensor.sparse import SparseTensor
 
 _MASKS = (0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100)  # by code of nm2:4
@@ -103,13 +104,18 @@ def to_sparse24_bitmask(t: SparseTensor) -> tuple[Array, Array, Array]:
         (rows, cols / 2) of the dtype of `t`, (rows, ceil(cols / 8)) uint8, and int64 of shape (2, 1).
 
     Raises:
-        FormatError: another structure or codec, or columns that are no multiple of 4.
+        FormatError: another rank, structure or codec, packed along another axis than the last, or columns that are no
+            multiple of 4.
 
     >>> import sparsefmt as sf
     >>> to_sparse24_bitmask(sf.encode(np.array([[0, 5., 6, 0]]), "nm2:4"))
     (array([[5., 6.]]), array([[6]], dtype=uint8), array([[1],
            [4]]))
     """
+    refuse(t, "sparse-24-bitmask")
+    if t.ndim != 2:
+        msg = f"sparse-24-bitmask holds matrices, got shape {t.shape}"
+        raise FormatError(msg)
     from_nm = _plain_nm24(t)
     rows, cols = t.structure.shape
     mask = np.packbits(from_nm, axis=1, bitorder="little")
@@ -194,7 +200,7 @@ def to_sparse_bitmask(t: SparseTensor) -> tuple[Array, Array, Array, Array]:
     if t.ndim != 2 or not isinstance(t.values, Raw):
         msg = f"sparse-bitmask holds matrices with raw values, got {t.format} of rank {t.ndim}; use sf.dequantize"
         raise FormatError(msg)
-    held = t.convert("bitmask")
+    held = along_last(t).convert("bitmask")
     arrays = held.structure.arrays()
     shape = np.array(t.shape, np.int64)
     return held.values.decode(held.structure), arrays["bits"], arrays["row_offsets"][:-1].astype(np.int64), shape
@@ -331,7 +337,7 @@ def to_pack_quantized(t: SparseTensor) -> dict[str, Array]:
         int32 (rows, words), the scales, int64 (2,), and int32 zero points packed along the rows if `:asym`.
 
     Raises:
-        FormatError: another rank or codec.
+        FormatError: another rank or codec, or packed along another axis than the last.
 
     Source: compressed-tensors 0.11, `pack_quantized.py`.
 
@@ -342,6 +348,7 @@ def to_pack_quantized(t: SparseTensor) -> dict[str, Array]:
     if t.ndim != 2 or t.values.kind not in ("int4", "int8"):
         msg = f"pack-quantized holds matrices of int4 or int8 codes, got {t.format} of rank {t.ndim}"
         raise FormatError(msg)
+    refuse(t, "pack-quantized")
     dense = t.convert("dense")
     bits = dense.values.slot_bits
     arrays = dense.values.arrays()

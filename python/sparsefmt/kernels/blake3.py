@@ -1,4 +1,4 @@
-"""BLAKE3 of bytes, whole chunks side by side in NumPy.
+"""Definition of BLAKE3 of bytes, whole chunks side by side.
 
 Source: BLAKE3 specification (github.com/BLAKE3-team/BLAKE3-specs), sections 2.2 to 2.5; hash mode, 32 bytes of output.
 """
@@ -6,6 +6,8 @@ Source: BLAKE3 specification (github.com/BLAKE3-team/BLAKE3-specs), sections 2.2
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.registry import kernel
 
 _IV = np.array(
     [0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19], np.uint32
@@ -14,7 +16,7 @@ _ORDER = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8]
 _MIXES = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15), (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13)]
 _MIXES.append((3, 4, 9, 14))
 _START, _END, _PARENT, _ROOT = 1, 2, 4, 8
-_BLOCK, _CHUNK = 64, 1024
+_BLOCK, _CHUNK, _DIGEST = 64, 1024, 32
 _MANY = 1 << 12  # chunks that are worked on together
 
 
@@ -78,6 +80,21 @@ def blake3(data: Array) -> str:
     >>> blake3(np.frombuffer(b"abc", np.uint8))[:16]
     '6437b3ac38465133'
     """
+    out = np.empty(_DIGEST, np.uint8)
+    blake3_hash(data, out)
+    return out.tobytes().hex()
+
+
+@kernel
+def blake3_hash(data: Array, out: Array) -> None:
+    """Writes the BLAKE3 of flat uint8 `data` to `out` (32,) uint8.
+
+    Raises:
+        FormatError: `out` has another length.
+    """
+    if len(out) != _DIGEST:
+        msg = f"out has {len(out)} bytes, want {_DIGEST}"
+        raise FormatError(msg)
     count = -(-max(len(data), 1) // _CHUNK)
     found = [_chunks(data[i * _CHUNK : min(i + _MANY, count - 1) * _CHUNK], i) for i in range(0, count - 1, _MANY)]
     level = np.concatenate([*found, _last(data[(count - 1) * _CHUNK :].tobytes(), count - 1, count == 1)], axis=1)
@@ -87,4 +104,4 @@ def blake3(data: Array) -> str:
         flags = _PARENT | (_ROOT if level.shape[1] == 2 else 0)
         made = _compressed(np.repeat(_IV[:, None], pairs, axis=1), words, np.zeros(pairs, np.uint64), _BLOCK, flags)
         level = np.concatenate([made, level[:, 2 * pairs :]], axis=1)
-    return np.ascontiguousarray(level[:, 0]).astype("<u4").tobytes().hex()
+    out[:] = np.ascontiguousarray(level[:, 0]).astype("<u4").view(np.uint8)

@@ -1,5 +1,6 @@
 """Merging what is in memory: one function for each method."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
@@ -11,6 +12,10 @@ import numpy as np
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.delta.foreign import Chain
+from sparsefmt.delta.formats import load, sniff
+from sparsefmt.delta.formats import save as save_delta
+from sparsefmt.delta.model import Delta
 from sparsefmt.io.write import save
 from sparsefmt.merge.inputs import Group, groups
 from sparsefmt.merge.method import NO_FACTS, Facts, Method, Settings, Source
@@ -18,6 +23,7 @@ from sparsefmt.merge.parameters import check_count, settings_of
 from sparsefmt.merge.paths import merge_paths
 from sparsefmt.merge.registry import method_named
 from sparsefmt.merge.stack import Stack
+from sparsefmt.merge.stepped import tuned
 from sparsefmt.merge.trim import here
 
 COMPUTE = ("float32", "float64", "bfloat16", "float16")
@@ -35,8 +41,11 @@ def arranged(method: Method, models: Sequence[Any], base: Any) -> tuple[Any, lis
     if isinstance(models, Mapping | str | bytes | PathLike) or not isinstance(models, Sequence | np.ndarray):
         msg = f"models is a {type(models).__name__}; give a sequence of models"
         raise MergeError(msg)
-    found = list(models)
-    labels = [f"model {i}" for i in range(len(found))]
+    labels = [f"model {i}" for i in range(len(models))]
+    anchor = own_base(models) if base is None else base
+    found = [tuned(m, anchor, label) if is_delta(m) else m for m, label in zip(models, labels, strict=True)]
+    if base is None and method.base in ("needed", "optional"):
+        base = anchor  # what deltas lead from is what they are merged on
     if method.base == "member" and base is not None:
         at = next((i for i, m in enumerate(found) if m is base), None)
         others = [(m, label) for i, (m, label) in enumerate(zip(found, labels, strict=True)) if i != at]
@@ -47,6 +56,16 @@ def arranged(method: Method, models: Sequence[Any], base: Any) -> tuple[Any, lis
         raise MergeError(msg)
     check_count(method, len(found), base is not None)
     return base, found, labels
+
+
+def is_delta(model: object) -> bool:
+    """Whether a model is given as a delta."""
+    return isinstance(model, Delta | Chain)
+
+
+def own_base(models: Sequence[Any]) -> Any:  # noqa: ANN401
+    """What the first delta was made from in this process, if there is one."""
+    return next((m.base for m in models if isinstance(m, Delta) and m.base is not None), None)
 
 
 def with_masks(settings: Settings, masks: Sequence[Any] | None, group: Group) -> Settings:
@@ -139,8 +158,9 @@ TEXT = """{summary}.
 
     Args:
         models: a sequence of models of one kind: arrays (any shape, floats; lists are taken too), SparseTensors,
-            mappings from names to these, Checkpoints, or paths. None is modified.
-        base: the model that they were tuned from, of the same kind. {base}
+            mappings from names to these, Checkpoints, or paths. None is modified. Any of them may be a delta from the
+            base: a `sparsefmt.delta.Delta` or, among paths, the path of one; its steps are added stretch by stretch.
+        base: the model that they were tuned from, of the same kind; deltas of `diff` bring theirs. {base}
         weights: a number, or one for each model.
         like: "paper", "mergekit", "peft", "official" or "chapter": how the steps are done that are not the same
             everywhere. Single choices: `trim`, `vote`, `zero_vote`, `weighting`, `mean`, `rescale_by`.
@@ -195,7 +215,7 @@ class MethodCall:
         **parameters: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Merges; see the method's own text."""
-        if out is not None or is_paths(models):
+        if out is not None or is_paths(models) or isinstance(base, str | PathLike):
             return self.on_disk(models, base, weights, like, masks, seed, dtype, out_dtype, out, parameters)
         base, found, labels = arranged(self.method, models, base)
         settings = settings_of(self.method, len(found), weights, like, seed, parameters)
@@ -217,19 +237,20 @@ class MethodCall:
         """Merges checkpoints by their paths: into memory, or to `out`."""
         found = [m.path if isinstance(m, Checkpoint) else m for m in models]
         parent = base.path if isinstance(base, Checkpoint) else base
+        given = dict(weights=weights, like=like, masks=masks, seed=seed, dtype=dtype, out_dtype=out_dtype)
+        given |= parameters
+        if out is not None and isinstance(parent, str | PathLike) and any(map(is_delta, found)):
+            with tempfile.TemporaryDirectory(prefix=".sparsefmt-", suffix=".tmp", dir=Path(out).absolute().parent) as d:
+                return self(with_paths(found, parent, Path(d)), base=parent, out=out, **given)
         if out is not None and not is_paths([*found, *([] if parent is None else [parent])]):
-            made = self(
-                models, base=base, weights=weights, like=like, masks=masks, seed=seed, dtype=dtype,
-                out_dtype=out_dtype, **parameters,
-            )  # fmt: skip
-            return saved(made, Path(out))
+            return saved(self(models, base=base, **given), Path(out))
         if out is None:
-            paths = {fspath(m) for m in found} | (set() if parent is None else {fspath(parent)})
-            opened = {path: open_checkpoint(path) for path in paths}
-            return self(
-                [opened[fspath(m)] for m in found], base=None if parent is None else opened[fspath(parent)],
-                weights=weights, like=like, masks=masks, seed=seed, dtype=dtype, out_dtype=out_dtype, **parameters,
-            )  # fmt: skip
+            anchor = open_checkpoint(parent) if isinstance(parent, str | PathLike) else parent
+            opened: dict[str, Any] = {fspath(parent): anchor} if isinstance(parent, str | PathLike) else {}
+            for path in (fspath(m) for m in found if isinstance(m, str | PathLike)):
+                opened[path] = opened.get(path) or (load(path) if sniff(path) else open_checkpoint(path))
+            everything = [opened[fspath(m)] if isinstance(m, str | PathLike) else m for m in found]
+            return self(everything, base=anchor, **given)
         if masks is not None:
             msg = "masks are taken with arrays and mappings in memory, not with paths and out="
             raise MergeError(msg)
@@ -249,6 +270,17 @@ def saved(made: Any, out: Path) -> Path:  # noqa: ANN401
         out.mkdir()
     save(out if out.name.endswith(".safetensors") else out / "model.safetensors", made, metadata={"format": "pt"})
     return out
+
+
+def with_paths(models: Sequence[Any], base: str | PathLike[str], folder: Path) -> list[Any]:
+    """Models with deltas in files of a folder, mapped, instead of those in memory."""
+    found = []
+    for at, model in enumerate(models):
+        if is_delta(model):
+            delta = model.to_delta(base) if isinstance(model, Chain) else model
+            save_delta(folder / f"{at}.safetensors", replace(delta, level="store"))
+        found.append(folder / f"{at}.safetensors" if is_delta(model) else model)
+    return found
 
 
 def is_paths(models: Any) -> bool:  # noqa: ANN401

@@ -14,6 +14,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rescale_by": ("density", "l1", "none"),
     "least": ("none", "one"),
     "small": ("exact", "floor"),
+    "divides": ("method", "vote"),
 }
 
 
@@ -40,6 +41,8 @@ class Choices:
     small: str = "exact"
     """Task vectors of little length: "exact", or "floor": their products count as 1e-6 (model_stock) and their weights
     are even (sce), as in mergekit."""
+    divides: str = "method"
+    """Which methods divide by default: as each has it ("method"), or all that elect signs ("vote")."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,7 +55,7 @@ class Choices:
 PRESETS: dict[str, Choices] = {
     "paper": Choices("model", "mass", "base", "mean", "number", "density"),
     "mergekit": Choices("tensor", "mass", "plus", "vote", "weights", "l1", "one", "floor"),
-    "peft": Choices("tensor", "mass", "plus", "mean", "number", "density"),
+    "peft": Choices("tensor", "mass", "plus", "mean", "number", "density", divides="vote"),
     "official": Choices("threshold", "mass", "majority", "none", "number", "density"),
     "chapter": Choices("percentile", "count", "base", "none", "number", "density"),
 }

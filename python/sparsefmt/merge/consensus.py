@@ -1,7 +1,7 @@
 """The family of task arithmetic: sparsify each task vector, vote on signs, combine. A method names its pieces."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sparsefmt.merge.draw import stream
 from sparsefmt.merge.method import NO_FACTS, Band, Each, Facts, Method, Settings, Source
 from sparsefmt.merge.mixing import EMPTY, Mixer
 from sparsefmt.merge.norms import add_up, blocks_of
+from sparsefmt.merge.remembered import Kept
 from sparsefmt.merge.stack import FlatArray, Stack, compute_dtype
 
 SHARED = {"normalize": None, "rescale": None, "lambda": 1.0, "int8_mask": False}
@@ -94,6 +95,8 @@ class ByRows:
     facts: Facts
     rows: RowMasks
     scales: list[float] | None = None
+    kept: dict[int, Kept] = field(default_factory=dict)
+    """What is left of each task vector, from the pass that sums magnitudes."""
 
     @property
     def granule(self) -> int:
@@ -117,10 +120,12 @@ class ByRows:
         """What a task vector is multiplied by."""
         if not self.rescaled_by("l1"):
             return 1.0
-        sums = [
-            np.abs(np.stack(self.pair(model, lo, hi)).astype(np.float64)).reshape(2, -1, self.granule).sum(axis=2).T
-            for lo, hi in self.stack.chunks(self.granule)
-        ]
+        self.kept[model] = Kept(self.stack.size)
+        sums = []
+        for lo, hi in self.stack.chunks(self.granule):
+            pair = self.pair(model, lo, hi)
+            self.kept[model].put(lo, hi, pair[1])
+            sums.append(np.stack([magnitude_sums(x, self.granule) for x in pair], axis=1))
         before, after = add_up(np.concatenate(sums) if sums else np.zeros((0, 2)))
         return ratio(float(before), float(after))
 
@@ -128,8 +133,10 @@ class ByRows:
         """What a task vector brings to the vote."""
         if self.scales is None:
             self.scales = [self.scale(m) for m in range(len(self.stack.models))]
-        after = self.pair(model, lo, hi)[1]
-        return np.asarray(after * after.dtype.type(self.scales[model]))
+        kept = self.kept[model].get(lo, hi) if model in self.kept else None
+        after = self.pair(model, lo, hi)[1] if kept is None else kept
+        scale = after.dtype.type(self.scales[model])
+        return after if scale == 1 else np.asarray(after * scale)
 
     def write(self, lo: int, hi: int, out: Array) -> None:
         """Writes elements lo to hi."""
@@ -142,6 +149,11 @@ class ByRows:
         total, lam = total_of(self.family, settings), float(settings.shared["lambda"])
         mixer = Mixer(given, rule, weights_of(settings, len(tasks)), total=total, lam=lam, nan="keep")
         mixer.write(0, hi - lo, out)
+
+
+def magnitude_sums(x: Array, granule: int) -> Array:
+    """Sums of magnitudes of every run of `granule`, in float64."""
+    return np.asarray(np.abs(x.astype(np.float64)).reshape(-1, granule).sum(axis=1))
 
 
 def mask_reader(settings: Settings) -> Callable[[int, int], tuple[Array, ...]] | None:
@@ -194,7 +206,7 @@ def checked_total(weights: Sequence[float]) -> float:
 def rule_of(family: Family, settings: Settings, facts: Facts, basis: int) -> Rule:
     """The rule of the kernel that the choices make."""
     choices = settings.choices
-    normalize = wanted(settings, "normalize", family.normalize)
+    normalize = wanted(settings, "normalize", family.normalize or (family.vote and choices.divides == "vote"))
     if not family.vote:
         return Rule(divide=kernel.BY_TOTAL if normalize else kernel.UNDIVIDED, basis=basis)
     zero = kernel.KEEP_BASE

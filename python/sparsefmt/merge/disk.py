@@ -1,8 +1,6 @@
 """Tensors of a merge in files: opened where they are needed, read by stretches, written shard by shard."""
 
-import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,16 +11,18 @@ from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.writer import ShardWriter
-from sparsefmt.kernels.settings import set_num_threads
 from sparsefmt.merge.inputs import Group, float_dtype
 from sparsefmt.merge.method import Facts, Settings
 from sparsefmt.merge.recipe.outline import Output
 from sparsefmt.merge.registry import method_named
-from sparsefmt.merge.stack import Stack
+from sparsefmt.merge.stack import Merger, Stack, chunks_of
+from sparsefmt.merge.stepped import TunedCheckpoint
 
 Advance = Callable[[str, int], None]
 
-_OPEN: dict[tuple[str, tuple[Identity, ...]], Checkpoint] = {}
+Opened = Checkpoint | TunedCheckpoint
+
+_OPEN: dict[tuple[str, tuple[Identity, ...]], Opened] = {}
 _MOST_OPEN = 64
 
 
@@ -33,16 +33,19 @@ class Model:
     label: str
     path: str
     identities: tuple[Identity, ...]
+    base: str | None = None
+    """Where this is a delta, the path of what it leads from, whose files these then are."""
 
     @classmethod
-    def of(cls, label: str, checkpoint: Checkpoint) -> "Model":
+    def of(cls, label: str, checkpoint: Opened) -> "Model":
         """The model of an open checkpoint."""
         path = str(checkpoint.path.absolute())
-        found = cls(label, path, tuple(s.identity for s in checkpoint.sources))
+        base = str(checkpoint.anchor.path.absolute()) if isinstance(checkpoint, TunedCheckpoint) else None
+        found = cls(label, path, tuple(s.identity for s in checkpoint.sources), base)
         _OPEN[path, found.identities] = checkpoint
         return found
 
-    def open(self) -> Checkpoint:
+    def open(self) -> Opened:
         """The checkpoint, opened once in each process.
 
         Raises:
@@ -52,7 +55,9 @@ class Model:
         if key not in _OPEN:
             while len(_OPEN) >= _MOST_OPEN:
                 del _OPEN[next(iter(_OPEN))]
-            checkpoint = open_checkpoint(self.path)
+            checkpoint: Opened = open_checkpoint(self.path if self.base is None else self.base)
+            if self.base is not None and isinstance(checkpoint, Checkpoint):
+                checkpoint = TunedCheckpoint(Path(self.path), checkpoint)
             if tuple(s.identity for s in checkpoint.sources) != self.identities:
                 msg = f"{self.path} changed after the plan was made; start again"
                 raise MergeError(msg)
@@ -110,60 +115,38 @@ class MergeJob:
     manifest: Path
     threads: int = 0
     owner: int = 0
-
-
-def finished(job: MergeJob) -> bool:
-    """Whether an earlier run wrote this shard whole."""
-    try:
-        return bool(json.loads(job.manifest.read_bytes())["size"] == job.out.stat().st_size)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def run_job(job: MergeJob, advance: Advance | None = None) -> int:
-    """Writes a shard; gives the bytes of its tensors.
-
-    Raises:
-        MergeError: what cannot be merged, or models that changed.
-        OSError: the file could not be written.
-    """
-    if job.threads and os.getpid() != job.owner:
-        set_num_threads(job.threads)
-    slots = [(t.output.name, t.dtype, t.shape) for t in job.targets]
-    with ShardWriter(job.out, slots, {"format": "pt"}) as writer:
-        for target, facts in zip(job.targets, job.facts, strict=True):
-            write_tensor(StackAt(job.models, target), facts, writer)
-            if advance is not None:
-                advance(target.output.name, target.nbytes)
-        for model in job.models:
-            model.open().check()
-        total = writer.nbytes
-    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"size": job.out.stat().st_size, "tensors": [s[0] for s in slots]}))
-    temporary.replace(job.manifest)
-    return total
+    fmt: str = ""
+    """The format that matrices are packed in; empty: none."""
 
 
 def write_tensor(source: StackAt, facts: Facts, writer: ShardWriter) -> None:
     """Merges a tensor chunk by chunk into the file."""
     target = source.target
     name, dtype = target.output.name, float_dtype(target.dtype)
-    group = source.group()
-    copied = group.copied()
-    if copied is not None:
-        writer.write(name, np.ascontiguousarray(copied))
+    merger = merger_of(source, facts)
+    if isinstance(merger, np.ndarray):
+        writer.write(name, np.ascontiguousarray(merger))
         return
-    stack = replace(group.stack(target.compute), shape=target.shape)
-    merger = method_named(target.output.method).merge(stack, target.output.settings, facts)
     room: Array | None = None
-    for lo, hi in stack.chunks(merger.granule):
+    for lo, hi in chunks_of(int(np.prod(target.shape, dtype=np.int64)), merger.granule):
         room = room if room is not None and len(room) >= hi - lo else np.empty(hi - lo, dtype)
         merger.write(lo, hi, room[: hi - lo])
         writer.write(name, room[: hi - lo].view(np.uint8))
 
 
+def merger_of(source: StackAt, facts: Facts) -> Merger | Array:
+    """What makes the tensor; the tensor itself where all models agree on integers."""
+    group = source.group()
+    copied = group.copied()
+    if copied is not None:
+        return copied
+    target = source.target
+    stack = replace(group.stack(target.compute), shape=target.shape)
+    return method_named(target.output.method).merge(stack, target.output.settings, facts)
+
+
 def targets_of(
-    outputs: Sequence[Output], opened: dict[str, Checkpoint], dtype: str | None, compute: str, truncate: bool
+    outputs: Sequence[Output], opened: Mapping[str, Opened], dtype: str | None, compute: str, truncate: bool
 ) -> list[Target]:
     """Shapes and dtypes of all results, from headers alone.
 

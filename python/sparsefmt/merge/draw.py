@@ -9,6 +9,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import MergeError
+from sparsefmt.kernels.merge import keys
 from sparsefmt.kernels.philox import philox_words
 
 ALL = 1 << 32
@@ -33,21 +34,56 @@ def keep_probabilities(magnitudes: Array, density: float, epsilon: float) -> Arr
     Source: Deep et al. 2024, arXiv:2406.11617, section 3.1.
     """
     cols = magnitudes.shape[1]
+    rows = np.moveaxis(magnitudes, 1, -1)
+    found = np.empty(rows.shape, np.float32)
+    found.reshape(-1)[row_order(rows)] = np.broadcast_to(by_rank(cols, density, epsilon), found.shape).reshape(-1)
+    return np.moveaxis(found, -1, 1)
+
+
+def by_rank(cols: int, density: float, epsilon: float) -> Array:
+    """The probabilities of a row of so many, smallest magnitude first, in float32."""
     if cols == 1:
-        return np.full(magnitudes.shape, density, np.float32)
-    order = np.argsort(magnitudes, axis=1, kind="stable")
-    ranks = np.empty(magnitudes.shape, np.float32)
-    places = np.arange(cols, dtype=np.float32).reshape(-1, *[1] * (magnitudes.ndim - 2))
-    np.put_along_axis(ranks, order, np.broadcast_to(places, magnitudes.shape), axis=1)
+        return np.full(1, density, np.float32)
+    ranks = np.arange(cols, dtype=np.float32)
     return np.float32(density - epsilon) + ranks / np.float32(cols - 1) * np.float32(2) * np.float32(epsilon)
+
+
+def row_order(magnitudes: Array) -> Array:
+    """Flat places of float32 magnitudes, row after row along the last axis, each ascending; ties keep their order.
+
+    Sorts integers that hold magnitude and place: all of them differ, so that any sort keeps the order of ties.
+    """
+    cols = magnitudes.shape[-1]
+    rows = np.ascontiguousarray(magnitudes).reshape(-1, cols)
+    packed = keys(rows).astype(np.uint64)
+    packed <<= np.uint64(32)
+    packed |= np.arange(cols, dtype=np.uint64)
+    packed.sort(axis=1)
+    packed &= np.uint64(0xFFFFFFFF)
+    packed += (np.arange(len(rows), dtype=np.uint64) * np.uint64(cols))[:, None]
+    return packed.reshape(-1).view(np.int64)
+
+
+def kept_by_rank(magnitudes: Array, density: float, epsilon: float, words: Array) -> tuple[Array, Array]:
+    """What is kept of (rows, cols) float32 magnitudes by drawn words, and the probabilities, both flat."""
+    rows, cols = magnitudes.shape
+    order, chances = row_order(magnitudes), by_rank(cols, density, epsilon)
+    found, keep = np.empty(rows * cols, np.float32), np.empty(rows * cols, bool)
+    found[order] = np.broadcast_to(chances, (rows, cols)).reshape(-1)
+    keep[order] = (words[order].reshape(rows, cols) >= limits_of(chances)).reshape(-1)
+    return keep, found
+
+
+def limits_of(probabilities: Array) -> Array:
+    """Words below these drop their elements."""
+    return np.floor((1 - probabilities.astype(np.float64)) * ALL).astype(np.uint64)
 
 
 def drawn(probabilities: Array, seed: int, stream_: int, start: int) -> Array:
     """Which of the flat elements from `start` on are kept, each with its probability."""
     words = np.empty(probabilities.size, np.uint32)
     philox_words(seed, stream_, start, words)
-    limits = np.floor((1 - probabilities.reshape(-1).astype(np.float64)) * ALL)
-    return np.asarray(words >= limits)
+    return np.asarray(words >= limits_of(probabilities.reshape(-1)))
 
 
 def check_epsilon(densities: Sequence[float], epsilons: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""The models of a merge, whatever they come as: arrays, packed tensors, or mappings from names to them."""
+"""The models of a merge, whatever they come as: arrays, packed tensors, deltas, or mappings from names to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.merge.stack import FlatArray, Reader, Stack
+from sparsefmt.merge.stepped import Stepped, SteppedRows
 from sparsefmt.tensor.sparse import SparseTensor
 
 Value = Any
@@ -52,7 +53,7 @@ def as_value(value: Value, what: str) -> Value:
     Raises:
         MergeError: it is neither.
     """
-    if isinstance(value, SparseTensor):
+    if isinstance(value, SparseTensor | Stepped):
         return value
     if isinstance(value, np.ma.MaskedArray) or hasattr(value, "tocsr"):
         msg = f"{what} is a {type(value).__name__}; give it as an array or a SparseTensor"
@@ -89,6 +90,8 @@ def is_float(value: Value) -> bool:
 
 def reader(value: Value) -> Reader:
     """What reads a value by stretches."""
+    if isinstance(value, Stepped):
+        return SteppedRows(replace(value, base=np.ascontiguousarray(value.base)))
     return PackedRows(value) if isinstance(value, SparseTensor) else FlatArray(np.ascontiguousarray(value))
 
 
@@ -140,7 +143,7 @@ class Group:
         first_label, first = self.all[0]
         if is_float(first):
             return None
-        dense = [(label, v.to_dense() if isinstance(v, SparseTensor) else v) for label, v in self.all]
+        dense = [(label, v.to_dense() if isinstance(v, SparseTensor | Stepped) else v) for label, v in self.all]
         for label, value in dense[1:]:
             if not np.array_equal(value, dense[0][1]):
                 at = f"tensor {self.name}" if self.name else "arrays"

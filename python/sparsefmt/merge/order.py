@@ -42,8 +42,9 @@ def count(job: tuple[Source, Sequence[Bins]]) -> list[Array]:
     found = [np.zeros(1 << (b.shift if b.prefix >= 0 else UPPER), np.int64) for b in wanted]
     for lo, hi in stack.chunks():
         base, base_dtype = stack.bits(-1, lo, hi)
+        held = {model: stack.bits(model, lo, hi) for model in dict.fromkeys(b.model for b in wanted)}
         for bins, counts in zip(wanted, found, strict=True):
-            bits, dtype = stack.bits(bins.model, lo, hi)
+            bits, dtype = held[bins.model]
             merge_histogram(base, bits, (base_dtype, dtype), stack.basis, bins.shift, bins.prefix, counts)
     return found
 

@@ -1,41 +1,98 @@
-"""A merged checkpoint in a packed format."""
+"""A merged shard in a packed format: rows are merged and encoded range by range, and never stand dense."""
 
-import shutil
-import tempfile
-from concurrent.futures import Executor
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
+from sparsefmt.base.alloc import empty
+from sparsefmt.base.dtypes import Array
 from sparsefmt.checkpoint.entry import Entry
+from sparsefmt.checkpoint.jobs import Job, Manifest, written
+from sparsefmt.checkpoint.plan import plan_tensor
+from sparsefmt.checkpoint.readers.base import Source, matrix_of
+from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import pack
-from sparsefmt.checkpoint.transform import transform
+from sparsefmt.merge.disk import MergeJob, StackAt, Target, merger_of
+from sparsefmt.merge.inputs import float_dtype
+from sparsefmt.merge.method import Facts
+from sparsefmt.merge.stack import CHUNK, Merger
+
+CHUNK_BYTES = 4 * CHUNK
+"""Of rows that are merged and encoded at once."""
 
 
-def write_packed(dense: Path, out: Path, fmt: str, *, executor: Executor | None = None, overwrite: bool = False) -> int:
-    """Writes a dense checkpoint again with its matrices in a format that holds them exactly; gives their number.
+@dataclass
+class Made:
+    """How one tensor is made: by its merger, or the copy that all models agree on."""
 
-    Tensors of other ranks, and integers, stay plain.
+    target: Target
+    merger: Merger | None
+    copied: Array | None = field(default=None, repr=False)
 
-    Raises:
-        PatternError: a tensor has not the pattern of the format.
-    """
-    report = transform(dense, out, pack(fmt), select=is_matrix, executor=executor, overwrite=overwrite)
-    return len(report.changed)
+    def flat(self, low: int, high: int) -> Array:
+        """Elements low to high."""
+        if self.merger is None:
+            assert self.copied is not None
+            return self.copied.reshape(-1)[low:high]
+        granule, size = self.merger.granule, int(np.prod(self.target.shape, dtype=np.int64))
+        first, last = low // granule * granule, min(-(-high // granule) * granule, size)
+        out = empty(last - first, float_dtype(self.target.dtype), "rows of a merged tensor")
+        self.merger.write(first, last, out)
+        return out[low - first : high - first]
 
 
-def is_matrix(name: str, entry: Entry) -> bool:
+class Merged(Source):
+    """The tensors of a shard as a file that makes them when they are asked for."""
+
+    def __init__(self, path: Path, sources: Sequence[tuple[StackAt, Facts]]) -> None:
+        self.path = path
+        self.metadata = {"format": "pt"}
+        self._sources = {source.target.output.name: (source, facts) for source, facts in sources}
+        self.entries: Mapping[str, Entry] = {
+            name: Entry(s.target.shape, s.target.dtype, s.target.nbytes) for name, (s, _) in self._sources.items()
+        }
+        self._made = lru_cache(1)(self._opened)  # rows of one tensor are asked for in turn
+
+    def _opened(self, name: str) -> Made:
+        source, facts = self._sources[name]
+        merger = merger_of(source, facts)
+        return Made(source.target, None, merger) if isinstance(merger, np.ndarray) else Made(source.target, merger)
+
+    def read(self, name: str) -> Array:
+        """The merged tensor."""
+        entry = self.entries[name]
+        return self._made(name).flat(0, entry.size).reshape(entry.shape)
+
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """Rows of the merged tensor."""
+        cols = matrix_of(self.entries[name].shape)[1]
+        return self._made(name).flat(low * cols, high * cols).reshape(high - low, cols)
+
+
+def is_matrix(entry: Entry) -> bool:
     """Whether a tensor is one that is packed."""
     return len(entry.shape) == 2 and entry.is_inexact
 
 
-class DenseRoom:
-    """A place beside `out` for the dense result, which goes when the block ends."""
+def write_packed(job: MergeJob) -> Manifest:
+    """Writes a shard whose matrices are packed, exactly; tensors of other ranks, and integers, stay plain.
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    Formats whose rows do not stand for themselves (see `checkpoint.rows.joins`) take a matrix at a time.
 
-    def __enter__(self) -> Path:
-        self.room = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", suffix=".tmp", dir=self.out.absolute().parent))
-        return self.room / (self.out.name if self.out.name.endswith(".safetensors") else "dense")
-
-    def __exit__(self, *raised: object) -> None:
-        shutil.rmtree(self.room)
+    Raises:
+        PatternError: a matrix has not the pattern of the format.
+    """
+    pairs = [(StackAt(job.models, t), f) for t, f in zip(job.targets, job.facts, strict=True)]
+    source, step = Merged(job.out, pairs), pack(job.fmt)
+    chosen = frozenset(name for name, entry in source.entries.items() if is_matrix(entry))
+    plans, budget = [], CHUNK_BYTES
+    for name in source.entries:
+        plan = plan_tensor(source, name, step if name in chosen else None, chunk=CHUNK_BYTES, budget=budget)
+        budget -= plan.held if plan.changed else 0
+        plans.append(plan)
+    names = tuple(source.entries)
+    like = Job(job.out, Identity(0, 0, 0, 0), "merge", names, chosen, step, job.out, job.manifest, CHUNK_BYTES)
+    return written(like, source, plans, None)

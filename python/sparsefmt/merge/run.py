@@ -15,17 +15,20 @@ from typing import Any
 from sparsefmt.base.errors import MergeError, SparsefmtError
 from sparsefmt.checkpoint.folder import put_in_place, write_index
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.delta.formats import sniff
 from sparsefmt.merge.choices import PRESETS, Choices
-from sparsefmt.merge.disk import Advance, MergeJob, Model, StackAt, Target, finished, is_mergeable, run_job, targets_of
+from sparsefmt.merge.disk import Advance, MergeJob, Model, Opened, StackAt, Target, is_mergeable, targets_of
 from sparsefmt.merge.method import NO_FACTS, Facts, Source
 from sparsefmt.merge.recipe.config import Config, find_model, parse, read_config
 from sparsefmt.merge.recipe.outline import Outliner
 from sparsefmt.merge.registry import method_named
+from sparsefmt.merge.shards import Shard, finished, run_job
 from sparsefmt.merge.sidefiles import write_side_files
+from sparsefmt.merge.stepped import TunedCheckpoint
 from sparsefmt.merge.trim import here
 
 SHARD_BYTES = 5_000_000_000
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class MergeReport:
     shards: tuple[str, ...]
     kept: int
     warnings: tuple[str, ...]
+    packed: int = 0
+    """Tensors that were packed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Planned:
 
     config: Config
     models: tuple[Model, ...]
-    opened: Mapping[str, Checkpoint]
+    opened: Mapping[str, Opened]
     targets: tuple[Target, ...]
     choices: Choices
 
@@ -68,13 +73,33 @@ def plan(
     """
     recipe = parse(read_config(config))
     beside = None if isinstance(config, Mapping) else Path(config).absolute().parent
-    opened = {name: open_checkpoint(find_model(name, beside)) for name in recipe.models}
+    opened = opened_models(recipe, beside)
     chosen = PRESETS["mergekit"] if choices is None else choices
     names = {name: list(checkpoint) for name, checkpoint in opened.items()}
     outputs = Outliner(recipe, names, chosen, seed, nan, tie).outputs()
     targets = targets_of(outputs, opened, recipe.out_dtype or recipe.dtype, compute, truncate_vocab)
     models = tuple(Model.of(name, checkpoint) for name, checkpoint in opened.items())
     return Planned(recipe, models, opened, tuple(targets), chosen)
+
+
+def opened_models(recipe: Config, beside: Path | None) -> dict[str, Opened]:
+    """All models of a recipe, deltas on top of its base.
+
+    Raises:
+        MergeError: one is not here, or a delta has no base.
+    """
+    found: dict[str, Opened] = {}
+    for name in recipe.models:  # the base is the first
+        path = find_model(name, beside)
+        if not sniff(path):
+            found[name] = open_checkpoint(path)
+            continue
+        base = None if recipe.base is None else found.get(recipe.base)
+        if not isinstance(base, Checkpoint):
+            msg = f"model {name!r} is a delta, which leads from a base; say which by base_model (--base)"
+            raise MergeError(msg)
+        found[name] = TunedCheckpoint(path, base)
+    return found
 
 
 def run(
@@ -87,6 +112,7 @@ def run(
     progress: Advance | None = None,
     shard_bytes: int = SHARD_BYTES,
     copy_tokenizer: bool = True,
+    format: str | None = None,
     **options: Any,  # noqa: ANN401
 ) -> MergeReport:
     """Merges checkpoints as a mergekit YAML says, in bounded memory.
@@ -101,6 +127,7 @@ def run(
         progress: called with a tensor's name and its bytes when it is done.
         shard_bytes: the most bytes of tensors in a shard; a larger tensor has one of its own.
         copy_tokenizer: whether tokenizer files of the base are copied.
+        format: the format that matrices are packed in, exactly, as they are merged; tensors of other ranks stay plain.
         options: `seed` of random choices; `choices`, by default those of mergekit; `nan`, `compute`, `tie` (a head that
             is tied in one model and not in another is read from the embedding) and `truncate_vocab` (rows that all
             models have).
@@ -112,6 +139,7 @@ def run(
     Raises:
         MergeError: a recipe that is incomplete or asks for what is not here, models that do not fit.
         CheckpointError: a model contradicts itself, or changed meanwhile.
+        PatternError: a matrix has not the pattern of `format`.
         FileExistsError: `out` exists.
 
     Source: the YAML of mergekit 0.1.5, https://github.com/arcee-ai/mergekit.
@@ -126,7 +154,7 @@ def run(
         if target.exists() and target.samefile(model.path):
             msg = f"the result would replace the model {model.path}; write to another path"
             raise MergeError(msg)
-    return merge_to(planned, target, executor, progress, resume, shard_bytes, copy_tokenizer)
+    return merge_to(planned, target, executor, progress, resume, shard_bytes, copy_tokenizer, format or "")
 
 
 def merge_to(
@@ -137,13 +165,14 @@ def merge_to(
     resume: bool,
     shard_bytes: int,
     copy_tokenizer: bool,
+    fmt: str = "",
 ) -> MergeReport:
     """Runs a plan, and puts the result in its place."""
     parts = out.absolute().parent / f".{out.name}.parts"
     made, old, notes = parts / "new", parts / "old", parts / "manifests"
     if old.exists() and not out.exists():  # a run was killed between two renames
         old.rename(out)
-    prepare(parts, fingerprint(planned, shard_bytes), resume)
+    prepare(parts, fingerprint(planned, shard_bytes, fmt), resume)
     try:
         facts = surveyed(planned, executor, notes / "facts")
         single = out.name.endswith(".safetensors")
@@ -155,23 +184,21 @@ def merge_to(
             jobs.append(
                 MergeJob(
                     planned.models, tuple(planned.targets[i] for i in members), tuple(facts[i] for i in members),
-                    made / name, notes / f"{name}.json", threads, os.getpid(),
+                    made / name, notes / f"{name}.json", threads, os.getpid(), fmt,
                 )
             )  # fmt: skip
-        done = [finished(job) for job in jobs]
-        for job, kept in zip(jobs, done, strict=True):
-            if kept and progress is not None:
-                progress(job.out.name, sum(t.nbytes for t in job.targets))
-        run_jobs([job for job, kept in zip(jobs, done, strict=True) if not kept], executor, progress)
+        written = run_jobs(jobs, executor, progress)
         for checkpoint in planned.opened.values():
             checkpoint.check()
         if single:
             os.replace(jobs[0].out, os.path.realpath(out))
             shutil.rmtree(parts)
-            return done_with(planned, out, jobs, sum(done))
+            return done_with(planned, out, jobs, written)
         if len(jobs) > 1:
-            weight_map = {t.output.name: job.out.name for job in jobs for t in job.targets}
-            write_index(made, weight_map, sum(t.nbytes for t in planned.targets))
+            weight_map = {
+                key: job.out.name for job, (shard, _) in zip(jobs, written, strict=True) for key in shard.keys
+            }
+            write_index(made, weight_map, sum(shard.nbytes for shard, _ in written))
         write_side_files(planned.config, planned.opened, planned.targets, made, copy_tokenizer)
         put_in_place(made, out, old)
         shutil.rmtree(parts)
@@ -179,19 +206,23 @@ def merge_to(
         if isinstance(e, SparsefmtError) or not resume:
             shutil.rmtree(parts, ignore_errors=True)
         raise
-    return done_with(planned, out, jobs, sum(done))
+    return done_with(planned, out, jobs, written)
 
 
-def done_with(planned: Planned, out: Path, jobs: Sequence[MergeJob], kept: int) -> MergeReport:
+Done = tuple[Shard, bool]
+"""A finished shard, and whether an earlier run wrote it."""
+
+
+def done_with(planned: Planned, out: Path, jobs: Sequence[MergeJob], shards: Sequence[Done]) -> MergeReport:
     """What was done."""
-    total = sum(t.nbytes for t in planned.targets)
-    names = tuple(job.out.name for job in jobs)
-    return MergeReport(out, len(planned.targets), total, names, kept, planned.config.warnings)
+    total, packed = (sum(getattr(shard, n) for shard, _ in shards) for n in ("nbytes", "packed"))
+    names, kept = tuple(job.out.name for job in jobs), sum(old for _, old in shards)
+    return MergeReport(out, len(planned.targets), total, names, kept, planned.config.warnings, packed)
 
 
-def fingerprint(planned: Planned, shard_bytes: int) -> str:
+def fingerprint(planned: Planned, shard_bytes: int, fmt: str) -> str:
     """What must agree for finished parts to be of use."""
-    plan_ = [VERSION, shard_bytes, [asdict(m) for m in planned.models], [repr(t) for t in planned.targets]]
+    plan_ = [VERSION, shard_bytes, fmt, [asdict(m) for m in planned.models], [repr(t) for t in planned.targets]]
     return hashlib.sha256(json.dumps(plan_, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -247,15 +278,23 @@ def sharded(targets: Sequence[Target], shard_bytes: int) -> list[list[int]]:
     return shards
 
 
-def run_jobs(jobs: Sequence[MergeJob], executor: Executor | None, progress: Advance | None) -> None:
-    """Runs jobs here or on an executor."""
-    if executor is None:
-        for job in jobs:
-            run_job(job, progress)
-        return
-    for job, nbytes in zip(jobs, submitted(run_job, jobs, executor), strict=True):
+def run_jobs(jobs: Sequence[MergeJob], executor: Executor | None, progress: Advance | None) -> list[Done]:
+    """Runs jobs here or on an executor, but those that an earlier run finished."""
+    found = {at: shard for at, job in enumerate(jobs) if (shard := finished(job)) is not None}
+    done = [None if (shard := found.get(at)) is None else (shard, True) for at in range(len(jobs))]
+    left = [at for at in range(len(jobs)) if at not in found]
+    for at in found:
         if progress is not None:
-            progress(job.out.name, nbytes)
+            progress(jobs[at].out.name, sum(t.nbytes for t in jobs[at].targets))
+    if executor is None:
+        for at in left:
+            done[at] = run_job(jobs[at], progress), False
+    else:
+        for at, shard in zip(left, submitted(run_job, [jobs[at] for at in left], executor), strict=True):
+            done[at] = shard, False
+            if progress is not None:
+                progress(jobs[at].out.name, sum(t.nbytes for t in jobs[at].targets))
+    return [one for one in done if one is not None]
 
 
 def mapper(executor: Executor | None) -> Callable[[Callable[..., Any], Sequence[Any]], list[Any]]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.merge.disk import Target
+from sparsefmt.merge.disk import Opened, Target
 from sparsefmt.merge.recipe.config import Config
 
 TOKENIZER = (
@@ -20,7 +19,7 @@ EMBEDDING = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "tok
 
 
 def write_side_files(
-    config: Config, opened: Mapping[str, Checkpoint], targets: Sequence[Target], out: Path, copy_tokenizer: bool
+    config: Config, opened: Mapping[str, Opened], targets: Sequence[Target], out: Path, copy_tokenizer: bool
 ) -> None:
     """Writes config.json of the base or of the first model, as the result is, and copies tokenizer files."""
     donor = opened[config.models[0]]
@@ -33,7 +32,7 @@ def write_side_files(
                 shutil.copyfile(folder / name, out / name)
 
 
-def config_of(config: Config, donor: Checkpoint, targets: Sequence[Target]) -> dict[str, Any]:
+def config_of(config: Config, donor: Opened, targets: Sequence[Target]) -> dict[str, Any]:
     """The configuration, with the dtype, the number of layers and the vocabulary of the result."""
     found = json.loads(json.dumps(dict(donor.config)))
     dtype = config.out_dtype or config.dtype

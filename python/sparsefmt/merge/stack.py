@@ -45,6 +45,13 @@ class FlatArray:
         return self.array.reshape(-1)[lo:hi]
 
 
+def chunks_of(size: int, granule: int = 1) -> Iterator[tuple[int, int]]:
+    """Stretches of so many elements, each a multiple of `granule` but for the last."""
+    step = max(CHUNK // granule, 1) * granule
+    for lo in range(0, size, step):
+        yield lo, min(lo + step, size)
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A tensor of that name in the base, if there is one, and in each model.
@@ -76,9 +83,7 @@ class Stack:
 
         Where `granule` is 1 they begin on blocks, so that sums over blocks do not depend on them.
         """
-        step = max(CHUNK // granule, 1) * granule
-        for lo in range(0, self.size, step):
-            yield lo, min(lo + step, self.size)
+        yield from chunks_of(self.size, granule)
 
     def bits(self, index: int, lo: int, hi: int) -> tuple[Array, str]:
         """Items of a model (or of the base: -1) as the kernels take them, and the name of their dtype."""

@@ -10,7 +10,7 @@ import numpy as np
 from sparsefmt.base.errors import MergeError
 from sparsefmt.merge.choices import Choices
 from sparsefmt.merge.method import NO_BAND, NOTHING, Band, Each, Source
-from sparsefmt.merge.order import Cut, cuts
+from sparsefmt.merge.order import Cut
 from sparsefmt.merge.window import ranked
 
 
@@ -81,7 +81,7 @@ def threshold_bands(
 ) -> list[tuple[Band, ...]]:
     """At least the magnitude at rank int(K n) + 1: that many, and all that tie."""
     ranks = [(m, int(size * k) + 1) for m, k in enumerate(densities) if int(size * k) < size]
-    found = dict(zip([m for m, _ in ranks], cuts(sources, ranks, each), strict=True))
+    found = {m: cut for (m, _), cut in ranked(sources, ranks, each)[0].items()}
     return same(
         sources, [(found[m].key, 1 << 62, *NO_BAND[2:]) if m in found else NO_BAND for m in range(len(densities))]
     )
@@ -97,7 +97,7 @@ def percentile_bands(
             at = (size - 1) * (1 - k)
             places[m] = (at, min(max(int(at), 0), size - 1))
     ranks = [(m, size - i - o) for m, (_, i) in places.items() for o in (0, 1) if i + o < size]
-    found: dict[tuple[int, int], Cut] = dict(zip(ranks, cuts(sources, ranks, each), strict=True))
+    found: dict[tuple[int, int], Cut] = ranked(sources, ranks, each)[0]
     chosen: list[Band] = [NO_BAND] * len(densities)
     for m, (at, i) in places.items():
         low = value(found[m, size - i].key)

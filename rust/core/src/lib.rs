@@ -8,6 +8,7 @@ pub mod affine;
 pub mod affine_rows;
 pub mod affine_segments;
 mod bitmask;
+mod blake3;
 pub mod bsr;
 mod check;
 mod checksum;
@@ -51,6 +52,7 @@ pub mod views;
 pub(crate) const TILE: usize = 2048;
 
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within};
+pub use blake3::blake3_hash;
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
 pub use checksum::{xxh3_128, xxh3_blocks, xxh3_rows};
 pub use clustered::{Found, Nearest, nm_lut_decode, nm_nearest_encode};

@@ -7,6 +7,7 @@ mod affine_rows;
 mod affine_segments;
 mod arrays;
 mod bitmask;
+mod blake3;
 mod borrow;
 mod bsr;
 mod checksum;
@@ -51,6 +52,8 @@ mod _native {
     use super::bitmask::{
         bits_check, bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within,
     };
+    #[pymodule_export]
+    use super::blake3::blake3_hash;
     #[pymodule_export]
     use super::bsr::{
         bsr_block_counts, bsr_row_counts, bsr_to_csr, bsr_to_dense, csr_block_counts, csr_to_bsr, dense_to_bsr,

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.kernels.merge import Rule
 from sparsefmt.merge.method import Facts, Method, Settings, Source
+from sparsefmt.merge.mixing import Mixer
 from sparsefmt.merge.order import cuts
-from sparsefmt.merge.stack import Elementwise, Merger, Stack, row_length
+from sparsefmt.merge.remembered import Kept, Remembered
+from sparsefmt.merge.stack import Merger, Stack, row_length
 from sparsefmt.merge.trim import here, value
 
 
 def softmax(rows: Array) -> Array:
     """The softmax of each row."""
-    grown = np.exp(rows - rows.max(axis=1, keepdims=True))
-    return np.asarray(grown / grown.sum(axis=1, keepdims=True))
+    grown = rows - rows.max(axis=1, keepdims=True)
+    np.exp(grown, out=grown)
+    grown /= grown.sum(axis=1, keepdims=True)
+    return np.asarray(grown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,20 @@ class Importance:
         first, last = lo // cols * cols, -(-hi // cols) * cols
         x, base = (self.stack.values(i, first, last).astype(np.float64).reshape(-1, cols) for i in (0, -1))
         with np.errstate(all="ignore"):
-            p, q = softmax(x) + 1e-8, softmax(base) + 1e-8
-            divergence = np.maximum((p * np.log(p / q)).sum(axis=1, keepdims=True), 0)
-            found = (np.abs(x - base) * divergence).astype(np.float32)
-        return np.asarray(found.reshape(-1)[lo - first : hi - first])
+            found = np.abs(x - base)
+            p, q = softmax(x), softmax(base)
+            p += 1e-8
+            q += 1e-8
+            np.divide(p, q, out=q)
+            np.log(q, out=q)
+            q *= p
+            found *= np.maximum(q.sum(axis=1, keepdims=True), 0)
+            return np.asarray(found.astype(np.float32).reshape(-1)[lo - first : hi - first])
 
 
 def merge(stack: Stack, settings: Settings, facts: Facts) -> Merger:
     """Changes whose importance reaches median + 1.5 (third - first quartile), exactly, whatever the size."""
-    scores = Stack(stack.name, stack.shape, None, (Importance(stack),), ("importance",))
+    scores = Stack(stack.name, stack.shape, None, (Remembered(Importance(stack), Kept(stack.size)),), ("importance",))
     size = stack.size
     if size == 0:
         edge = np.float32(0)
@@ -47,11 +57,10 @@ def merge(stack: Stack, settings: Settings, facts: Facts) -> Merger:
         median, low, high = (np.float32(value(c.key)) for c in cuts([Source(lambda: scores, settings)], ranks, here))
         edge = median + np.float32(1.5) * (high - low)
 
-    def stretch(stack: Stack, lo: int, hi: int) -> Array:
-        taken = scores.values(0, lo, hi) >= edge
-        return np.asarray(stack.values(-1, lo, hi) + np.where(taken, stack.delta(0, lo, hi), 0).astype(stack.dtype))
+    def taken(lo: int, hi: int) -> tuple[Array, ...]:
+        return ((scores.values(0, lo, hi) >= edge).view(np.uint8),)
 
-    return Elementwise(stack, stretch, row_length(stack.shape), settings.nan)
+    return Mixer(stack, Rule(basis=stack.basis), (1.0,), masks=taken, nan=settings.nan, granule=row_length(stack.shape))
 
 
 ARCEE_FUSION = Method(

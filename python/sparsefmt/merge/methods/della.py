@@ -3,8 +3,9 @@
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.kernels.philox import philox_words
 from sparsefmt.merge.consensus import Family, Masks, RowMasks, family_method, streams
-from sparsefmt.merge.draw import check_epsilon, drawn, keep_probabilities
+from sparsefmt.merge.draw import check_epsilon, drawn, keep_probabilities, kept_by_rank
 from sparsefmt.merge.method import Facts, Settings
 from sparsefmt.merge.stack import Stack
 
@@ -24,6 +25,10 @@ def dropped(stack: Stack, settings: Settings, facts: Facts) -> Masks:
         if density >= 1 or density <= 0:
             return np.full(delta.size, density >= 1) if mask is None else mask, None
         magnitudes = np.abs(delta).astype(np.float32, copy=False).reshape(-1, *inner)
+        if mask is None and magnitudes.ndim == 2:
+            words = np.empty(delta.size, np.uint32)
+            philox_words(settings.seed, names[model], start, words)
+            return kept_by_rank(magnitudes, density, epsilons[model], words)
         probabilities = keep_probabilities(magnitudes, density, epsilons[model]).reshape(-1)
         keep = drawn(probabilities, settings.seed, names[model], start) if mask is None else mask
         return keep, probabilities

@@ -6,7 +6,7 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.combination import combine
 from sparsefmt.merge.method import Facts, Method, Settings
 from sparsefmt.merge.norms import gram
-from sparsefmt.merge.stack import Elementwise, Merger, Stack, compute_dtype, row_length
+from sparsefmt.merge.stack import Elementwise, Merger, Stack, row_length
 
 
 def step(products: Array, floor: float) -> Array:
@@ -33,16 +33,17 @@ def merge(stack: Stack, settings: Settings, facts: Facts) -> Merger:
     cols = row_length(stack.shape)
 
     def stretch(stack: Stack, lo: int, hi: int) -> Array:
-        compute = compute_dtype(stack.dtype)
-        tasks = np.stack([stack.delta(i, lo, hi) for i in range(count)]).astype(np.float64).reshape(count, -1, cols)
-        products = np.array([[(a * b).sum(axis=1) for b in tasks] for a in tasks])
-        t = step(products, floor)[:, None].astype(compute)
-        mean = np.zeros(hi - lo, compute)
-        for i in range(count):
-            mean += stack.values(i, lo, hi)
-        mean = (mean / compute.type(count)).reshape(-1, cols)
-        base = stack.values(-1, lo, hi).reshape(-1, cols)
-        return np.asarray(t * mean + (compute.type(1) - t) * base).reshape(-1)
+        base = stack.values(-1, lo, hi).astype(np.float64).reshape(-1, cols)
+        models = [stack.values(i, lo, hi).astype(np.float64).reshape(-1, cols) for i in range(count)]
+        tasks = [stack.delta(i, lo, hi).astype(np.float64).reshape(-1, cols) for i in range(count)]
+        products = np.zeros((count, count, len(base)))
+        for i, a in enumerate(tasks):
+            for j, b in enumerate(tasks[i:], i):
+                products[i, j] = products[j, i] = (a * b).sum(axis=1)
+        # float64 to the end: where vectors nearly cancel, t is large, and rounds what it multiplies
+        t = step(products, floor)[:, None]
+        base += t * (sum(models) / count - base)
+        return np.asarray(base.reshape(-1))
 
     return Elementwise(stack, stretch, cols, settings.nan)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsefmt.base.errors import MergeError
+from sparsefmt.delta.formats import sniff
 from sparsefmt.merge.method import Method
 from sparsefmt.merge.registry import method_named
 
@@ -254,14 +255,14 @@ def find_model(name: str, beside: Path | None) -> Path:
         MergeError: it is not here.
     """
     for path in (Path(name), *([beside / name] if beside is not None else [])):
-        if path.is_dir():
+        if path.is_dir() and not sniff(path):
             if not any(p.suffix == ".safetensors" for p in path.iterdir()):
                 old = sorted(p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".pth"))
                 what = f"holds {old[0]}, a pickle, which is not read" if old else "holds no .safetensors"
                 msg = f"model {name!r} {what}; save it as safetensors first"
                 raise MergeError(msg)
             return path
-        if path.is_file():
+        if path.is_file() or path.is_dir():
             return path
     msg = f"model {name!r} is no local folder; download it first: hf download {name} --local-dir {name}"
     raise MergeError(msg)

@@ -85,16 +85,6 @@ fn look_up(bytes: &[u8], table: &[u8; 256], out: &mut [u8]) {
     }
 }
 
-/// Writes the low `width` bytes of `word`, and what is above them where there is room; returns the room behind them.
-#[inline]
-fn put(room: &mut [u8], word: u64, width: usize) -> &mut [u8] {
-    match room.first_chunk_mut() {
-        Some(chunk) => *chunk = word.to_le_bytes(),
-        None => room[..width].copy_from_slice(&word.to_le_bytes()[..width]),
-    }
-    &mut room[width..]
-}
-
 /// The first `width` bytes; what is above them is to be ignored.
 #[inline]
 fn get(bytes: &[u8], width: usize) -> u64 {
@@ -107,20 +97,27 @@ fn get(bytes: &[u8], width: usize) -> u64 {
 /// See [`crate::Kernels::pack_nm_codes`].
 #[target_feature(enable = "neon")]
 pub(crate) fn pack_nm_codes(keep: &[u8], table: &NmCodeTable, full: &mut [u8], codes: &mut [u8]) -> bool {
-    let (width, gaps) = (table.width as usize, Gaps::new(table.width, -1));
     look_up(keep, &table.full, full);
-    let (parts, mut flags, mut codes) = (parts::<256, 4>(&table.code), vdupq_n_u8(0), codes);
-    let (blocks, last) = keep.as_chunks::<16>();
-    for block in blocks {
+    let (width, gaps) = (table.width as usize % 8, Gaps::new(table.width, -1));
+    let (parts, field) = (parts::<256, 4>(&table.code), vdupq_n_u8(0x7F));
+    let (mut flags, mut done, mut at) = (vdupq_n_u8(0), 0, 0);
+    // Room for whole words, so that nothing is called, which would cost the tables their registers.
+    for block in keep.as_chunks::<16>().0 {
+        let Some(room) = codes.get_mut(at..).and_then(|room| room.first_chunk_mut::<16>()) else { break };
         let fields = found(&parts, load_u8(block));
         flags = vorrq_u8(flags, fields);
-        let words = together(vandq_u8(fields, vdupq_n_u8(0x7F)), table.width, gaps);
-        codes = put(put(codes, words[0], width), words[1], width);
+        let [low, high] = together(vandq_u8(fields, field), table.width, gaps);
+        room[..8].copy_from_slice(&low.to_le_bytes());
+        room[width..][..8].copy_from_slice(&high.to_le_bytes());
+        at += 2 * width;
+        done += 16;
     }
-    if let Some(eight) = last.first_chunk::<8>() {
+    for eight in keep[done..].as_chunks::<8>().0 {
         let fields = found(&parts, vcombine_u8(load_half_u8(eight), load_half_u8(eight)));
         flags = vorrq_u8(flags, fields);
-        put(codes, together(vandq_u8(fields, vdupq_n_u8(0x7F)), table.width, gaps)[0], width);
+        let [word, _] = together(vandq_u8(fields, field), table.width, gaps);
+        codes[at..][..width].copy_from_slice(&word.to_le_bytes()[..width]);
+        at += width;
     }
     vmaxvq_u8(flags) >= 0x80
 }

@@ -1,0 +1,72 @@
+"""Writing the shards of a merge, each by itself, anywhere, with the same bytes."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+
+from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.kernels.settings import set_num_threads
+from sparsefmt.merge.disk import Advance, MergeJob, StackAt, write_tensor
+from sparsefmt.merge.packed import write_packed
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A finished shard: bytes of its arrays, their keys, and how many tensors were packed."""
+
+    nbytes: int
+    keys: tuple[str, ...]
+    packed: int
+
+
+def finished(job: MergeJob) -> Shard | None:
+    """What an earlier run wrote of this shard, if it is whole."""
+    try:
+        found = json.loads(job.manifest.read_bytes())
+        return Shard(**found["shard"]) if found["size"] == job.out.stat().st_size else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def run_job(job: MergeJob, advance: Advance | None = None) -> Shard:
+    """Writes a shard.
+
+    Raises:
+        MergeError: what cannot be merged, or models that changed.
+        OSError: the file could not be written.
+    """
+    if job.threads and os.getpid() != job.owner:
+        set_num_threads(job.threads)
+    shard = packed_shard(job, advance) if job.fmt else plain_shard(job, advance)
+    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"size": job.out.stat().st_size, "shard": asdict(shard)}))
+    temporary.replace(job.manifest)
+    return shard
+
+
+def plain_shard(job: MergeJob, advance: Advance | None) -> Shard:
+    """Writes a shard of plain tensors."""
+    slots = [(t.output.name, t.dtype, t.shape) for t in job.targets]
+    with ShardWriter(job.out, slots, {"format": "pt"}) as writer:
+        for target, facts in zip(job.targets, job.facts, strict=True):
+            write_tensor(StackAt(job.models, target), facts, writer)
+            if advance is not None:
+                advance(target.output.name, target.nbytes)
+        check_models(job)
+        return Shard(writer.nbytes, tuple(s[0] for s in slots), 0)
+
+
+def packed_shard(job: MergeJob, advance: Advance | None) -> Shard:
+    """Writes a shard of packed matrices."""
+    made = write_packed(job)
+    check_models(job)
+    if advance is not None:
+        for target in job.targets:
+            advance(target.output.name, target.nbytes)
+    return Shard(sum(t.nbytes for t in made.tensors), tuple(made.arrays), sum(t.changed for t in made.tensors))
+
+
+def check_models(job: MergeJob) -> None:
+    """Raises CheckpointError where a model changed meanwhile."""
+    for model in job.models:
+        model.open().check()
