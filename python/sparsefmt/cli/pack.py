@@ -96,17 +96,11 @@ def pack(
         fmt = ANY
     if plan is not None or text is not None or fmt is None:
         asked = planned.Request(
-<<<<<<< HEAD
-            source, out, fmt, plan, text, density, rules, include, exclude, dry_run=dry_run, as_json=as_json
-        )
-        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=conv_axis != 1, smallest=smallest)
-=======
             source, out, fmt, plan, text, density, rules, include, exclude,
             dry_run=dry_run, as_json=as_json, conv_axis=conv_axis,
         )  # fmt: skip
         off = text is not None and conv_axis != 1  # the models that are run have no convolutions
-        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=off)
->>>>>>> main
+        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=off, smallest=smallest)
         return
     check_pruning(fmt, prune, density, skip)
     check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
