@@ -70,6 +70,11 @@ class PackedNm(Structure):
         """In groups with fewer nonzeros than N, and beyond the last column."""
         return True
 
+    @property
+    def reads_slots(self) -> bool:  # type: ignore[override]
+        """Beyond the last column."""
+        return self.shape[1] % self.m != 0
+
     @classmethod
     def inner_params(cls, params: Params) -> Params:
         """Those of N:M without alignment."""

@@ -104,7 +104,7 @@ class NmRadix(PackedNm):
         part = NmRadix(self.words[low:high], self.n, self.m, (high - low, self.shape[1]), check=False)
         return Window(part, low, high, low, 0)
 
-    def check_slots(self, slots: Array) -> None:
+    def check_slots(self, slots: Array | None) -> None:
         """Checks that slots beyond the last column are zero.
 
         Raises:

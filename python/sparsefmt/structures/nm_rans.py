@@ -163,7 +163,7 @@ class NmRans(PackedNm):
         part = NmRans(stream, offsets - offsets[0], self.classes, self.tables, self.n, self.m, shape, check=False)
         return Window(part, low, high, low, 0)
 
-    def check_slots(self, slots: Array) -> None:
+    def check_slots(self, slots: Array | None) -> None:
         """Checks the stream, and that slots beyond the last column are zero.
 
         Raises:
