@@ -33,7 +33,7 @@ from safetensors.numpy import load_file, save_file
 import sparsefmt as sf
 from sparsefmt.checkpoint import pack, unpack
 from sparsefmt.checkpoint.folder import write_index
-from sparsefmt.checkpoint.verify import verify
+from sparsefmt.checkpoint.verification import verify
 
 SHARDS, COLS, THREADS, PIECE = 8, 4096, 2, 8 << 20
 

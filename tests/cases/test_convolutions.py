@@ -77,6 +77,19 @@ def test_packed_input_keeps_its_axis(model: Path, tmp_path: Path) -> None:
     assert "verified" in cli.ok("verify", first, second)
 
 
+@pytest.mark.parametrize("axis", ["1", "-1", "0"])
+def test_a_plan_prunes_along_the_axis(model: Path, tmp_path: Path, axis: str) -> None:
+    cli, out, plan = Cli(), tmp_path / "out.safetensors", tmp_path / "plan.json"
+    sf.plan.Plan({"conv2": "nm2:4", "conv3.weight": "nm2:4/int8", "fc": "nm2:4"}).save(plan)
+    cli.ok("pack", model, out, "--plan", plan, *(() if axis == "1" else ("--conv-axis", axis)))
+    weights = sf.load(model)
+    for name, fmt in (("conv2.weight", "nm2:4"), ("conv3.weight", "nm2:4/int8")):
+        t = sf.load(out)[name]
+        assert isinstance(t, sf.SparseTensor)
+        assert sf.equal(t, sf.encode(weights[name], fmt, prune=True, axis=int(axis)))
+    assert sf.equal(sf.load(out)["fc.weight"], sf.encode(weights["fc.weight"], "nm2:4", prune=True))  # type: ignore[arg-type]
+
+
 def test_steps_and_their_ranges_of_rows(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of a few rows, which lie across the axis, change nothing."""
     monkeypatch.setattr(sys.modules["sparsefmt.checkpoint.transform"], "CHUNK", 1 << 10)

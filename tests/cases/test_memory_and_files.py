@@ -66,6 +66,28 @@ def test_integer_sums_never_wrap() -> None:
     assert (sf.encode(np.ones((1, 40_000), bool), "csr") @ np.ones(40_000, bool)).dtype == np.int32
 
 
+TOPS = {"bool": 1, "int8": -128, "uint8": 255, "int16": -32768, "uint16": 65535}
+
+
+@pytest.mark.parametrize("fmt", ["dense", "coo", "csr", "csc", "bsr1x1", "bitmask", "gap", "nm4:4"])
+@pytest.mark.parametrize("a", TOPS)
+def test_integer_sums_on_every_way(a: str, fmt: str) -> None:
+    """One term more than int32 holds of the pair, from both sides, transposed, with few and with many columns."""
+    for b in ("int8", "uint8", "uint16"):
+        small = {"bool", "int8", "uint8"} >= {a, b}
+        cols = min(2**31 // abs(TOPS[a] * TOPS[b]) + 1, 70_000) if small else 40_000
+        want = TOPS[a] * TOPS[b] * cols
+        wide = np.int64 if abs(want) >= 2**31 or not small else np.int32
+        wide = np.uint64 if not small and "int8" not in (a, b) and a != "int16" else wide
+        t, x = sf.encode(np.full((2, cols), TOPS[a], a), fmt), np.full((cols, 3), TOPS[b], b)
+        u = t if fmt in ("csr", "csc", "coo") else sf.encode(np.full((cols, 2), TOPS[a], a), fmt.replace("4:4", "2:2"))
+        u = u.T if u is t else u
+        ways = [t @ x, t @ x[:, 0], t @ x[:, :1], x.T @ t.T, sf.matmul(t, x[:, 0]), x.T @ u, u.T @ x, u.T @ x[:, 0]]
+        for got in ways:
+            assert got.dtype == wide, (b, got.dtype)
+            assert (got == want).all(), (b, got, want)
+
+
 DTYPES = [
     "bool", "int8", "uint16", "float16", "bfloat16", "float8_e4m3fn", "float32", "int64", "float64", "complex64",
     "complex128",

@@ -29,7 +29,7 @@ def test_headers_alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         msg = "data was read"
         raise AssertionError(msg)
 
-    monkeypatch.setattr("sparsefmt.io.report._info", unread)
+    monkeypatch.setattr("sparsefmt.checkpoint.readers.safetensors.tensor_info", unread)
     quick = json.loads(cli.ok("inspect", path, "--json", "--quick"))
     for a, b in zip(full["tensors"], quick["tensors"], strict=True):
         assert {k: b[k] for k in ("name", "shape", "dtype", "nbytes")} == {

@@ -3,7 +3,7 @@
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.select import Selection
-from sparsefmt.checkpoint.steps import Step, convert, pack, quantize, unpack
+from sparsefmt.checkpoint.steps import Step, convert, pack, quantize, unpack, verify
 from sparsefmt.checkpoint.transform import TransformReport, transform
 from sparsefmt.checkpoint.writer import ShardWriter
 
@@ -20,4 +20,5 @@ __all__ = [
     "quantize",
     "transform",
     "unpack",
+    "verify",
 ]

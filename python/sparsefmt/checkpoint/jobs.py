@@ -5,9 +5,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,15 @@ from sparsefmt.checkpoint.recipe import PRUNED
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import Function, Pack, Step
+from sparsefmt.checkpoint.ticks import PAUSE, Advance, Ticker, Watch
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
+from sparsefmt.io.paths import put_text
 from sparsefmt.io.write import save
-from sparsefmt.kernels.checksum import Checksum
+from sparsefmt.kernels.checksum import Checksum, checksum
 from sparsefmt.kernels.settings import set_num_threads
 
-Advance = Callable[[str, int], None]
-"""Called with the name of a tensor and the bytes of it that are done."""
+EMPTY = checksum(b"")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Job:
         chunk: bytes of rows to work on at a time.
         threads: for kernels, in a process other than `owner`; 0: as they are.
         owner: the process that made the plan.
+        nbytes: of the tensors as they are in the source.
+        ticks: whether to note beside the manifest how many of them are done, for whoever waits.
         checkpoint: path of the whole, where tensors take arrays from several of its files; None: the file is enough.
     """
 
@@ -62,6 +65,8 @@ class Job:
     threads: int = 0
     owner: int = 0
     checkpoint: Path | None = None
+    nbytes: int = 0
+    ticks: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
-        return {"tensors": [asdict(t) for t in self.tensors], "arrays": self.arrays, "size": self.size}
+        lines = [dict(vars(t)) for t in self.tensors]  # not `asdict`, which copies deeply: there may be 100,000 lines
+        return {"tensors": lines, "arrays": self.arrays, "size": self.size}
 
     @classmethod
     def from_file(cls, path: Path, out: Path) -> "Manifest | None":
@@ -119,6 +125,8 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
     if job.threads and os.getpid() != job.owner:
         set_num_threads(job.threads)
     with contextlib.ExitStack() as stack:
+        if job.ticks and remote(job.manifest) is None:
+            advance = stack.enter_context(Ticker(job.manifest))
         source = stack.enter_context(opened(job))
         if source.identity != job.identity:
             msg = f"{job.source} changed after the plan was made; start again"
@@ -138,7 +146,7 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
         job.manifest.write_bytes(text.encode())
         return manifest
     temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text)
+    put_text(temporary, text)
     temporary.replace(job.manifest)
     return manifest
 
@@ -228,20 +236,27 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
     with ShardWriter(job.out, slots, metadata, first=first) as writer:
         for plan in plans:
             entry = source.entries.get(plan.name)
-            sums: dict[str, Checksum] = {key: Checksum() for key, *_ in plan.slots}
-            done = 0
+            sums: dict[str, Checksum] = {}
+            done, stored = 0, 0
             whole = entry.nbytes if entry else 0
+            made = sum(writer.places[key].nbytes for key, *_ in plan.slots)
             for key, chunk in plan.chunks():
                 data = writer.write(key, chunk)
-                sums[key].update(data)
-                if advance is not None and len(plan.slots) == 1 and done + data.size <= whole:
-                    advance(plan.name, data.size)
-                    done += data.size
+                if data.size == writer.places[key].nbytes:  # all of it at once
+                    manifest.arrays[key] = checksum(data)
+                else:
+                    sums.setdefault(key, Checksum()).update(data)
+                stored += data.size
+                if advance is not None and data.size < made:
+                    now = whole * stored // made
+                    advance(plan.name, now - done)
+                    done = now
             if advance is not None and whole > done:
                 advance(plan.name, whole - done)
             manifest.arrays |= {key: total.hexdigest() for key, total in sums.items()}
-            nbytes = sum(writer.places[key].nbytes for key, *_ in plan.slots)
-            manifest.tensors.append(TensorLine(plan.name, plan.format, plan.before, nbytes, plan.changed))
+            for key, *_ in plan.slots:  # an array of no bytes has no chunk
+                manifest.arrays.setdefault(key, EMPTY)
+            manifest.tensors.append(TensorLine(plan.name, plan.format, plan.before, made, plan.changed))
     manifest.size = job.out.stat().st_size
     return manifest
 
@@ -274,20 +289,21 @@ def run_jobs(
     found = [Manifest.from_file(job.manifest, job.out) if resume else None for job in jobs]
     for job, manifest in zip(jobs, found, strict=True):
         if manifest is not None and progress is not None:
-            progress(job.source.name, sum(t.nbytes for t in manifest.tensors))
+            progress(job.source.name, job.nbytes)
     todo = [i for i, manifest in enumerate(found) if manifest is None]
     if executor is None:
         for i in todo:
             found[i] = run_job(jobs[i], progress)
     else:
-        for i, manifest in submitted(jobs, todo, executor):
+        watch = None if progress is None else Watch(progress)
+        for i, manifest in submitted(jobs, todo, executor, watch):
             found[i] = manifest
-            if progress is not None:
-                progress(jobs[i].source.name, sum(t.nbytes for t in manifest.tensors))
     return [manifest for manifest in found if manifest is not None]
 
 
-def submitted(jobs: Sequence[Job], todo: Sequence[int], executor: Executor) -> Iterator[tuple[int, Manifest]]:
+def submitted(
+    jobs: Sequence[Job], todo: Sequence[int], executor: Executor, watch: Watch | None
+) -> Iterator[tuple[int, Manifest]]:
     """Runs jobs on an executor, two per worker outstanding; the first failure cancels what has not begun."""
     most = 2 * workers(executor)
     waiting = list(reversed(todo))
@@ -296,11 +312,17 @@ def submitted(jobs: Sequence[Job], todo: Sequence[int], executor: Executor) -> I
         while waiting or running:
             while waiting and len(running) < most:
                 i = waiting.pop()
-                running[executor.submit(run_job, jobs[i])] = i
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+                running[executor.submit(run_job, replace(jobs[i], ticks=watch is not None))] = i
+            done, _ = wait(running, PAUSE if watch is not None else None, return_when=FIRST_COMPLETED)
+            if watch is not None:
+                for i in running.values():
+                    watch.look(jobs[i].source.name, jobs[i].manifest, jobs[i].nbytes)
             for future in done:
                 i = running.pop(future)
-                yield i, future.result()
+                manifest = future.result()
+                if watch is not None:
+                    watch.finish(jobs[i].source.name, jobs[i].manifest, jobs[i].nbytes)
+                yield i, manifest
     except BaseException:
         for future in running:
             future.cancel()

@@ -1,5 +1,6 @@
 """What is done to the tensors of a checkpoint: picklable steps that work on a tensor or on a range of its rows."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.recipe import Recipe
+from sparsefmt.checkpoint.remote import is_url
 from sparsefmt.checkpoint.rows import joins, row_step
 from sparsefmt.encoding.format_text import Format, parse
 from sparsefmt.tensor.sparse import SparseTensor
@@ -150,6 +152,23 @@ class Quantize(Step):
         return row_step(target) if entry.format == PLAIN and joins(target) else None
 
 
+@dataclass(frozen=True)
+class Verify(Step):
+    """Compares with an original, and passes on; see `verify`."""
+
+    original: str
+    strict: bool = False
+    limit: float | None = None
+
+    def selects(self, entry: Entry) -> bool:
+        """All."""
+        return True
+
+    def apply(self, name: str, value: Value) -> Value:
+        """As it is: `sparsefmt.transform` compares whole files before."""
+        return value
+
+
 def pack(
     fmt: str,
     *,
@@ -220,3 +239,22 @@ def quantize(codec: str) -> Quantize:
     """
     parse(f"dense/{codec}")
     return Quantize(codec)
+
+
+def verify(original: str | os.PathLike[str], *, strict: bool = False, limit: float | None = None) -> Verify:
+    """A step that compares every tensor with that of an original, as `sparsefmt verify` does.
+
+    With `dst` None, `sparsefmt.transform` writes nothing; `.findings` of its report have a row per tensor of either,
+    and `.verified` says whether all are what they should be. With a path the checkpoint is copied if they are, and a
+    CheckpointError names those that are not.
+
+    Args:
+        original: path or URL of the original.
+        strict: accept nothing but exact tensors, also where `pack` pruned or rounded.
+        limit: the relative error up to which a tensor is accepted; default: what happened to it decides.
+
+    >>> verify("model").strict
+    False
+    """
+    where = os.fspath(original)
+    return Verify(where if is_url(where) else os.path.abspath(where), strict, limit)

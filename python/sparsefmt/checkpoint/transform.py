@@ -10,24 +10,28 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sparsefmt.base.errors import CheckpointError, SparsefmtError
 from sparsefmt.checkpoint.entry import Entry
+from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
 from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
-from sparsefmt.checkpoint.jobs import Advance, Job, Manifest, TensorLine, run_jobs, workers
+from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs, workers
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.plan import CHUNK, dense_bytes
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
-from sparsefmt.checkpoint.steps import Function, Step
+from sparsefmt.checkpoint.steps import Function, Step, Verify
+from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.upload import NOTES, finish, side_files
 from sparsefmt.checkpoint.upload import prepare as prepare_notes
+from sparsefmt.checkpoint.verification import Row
+from sparsefmt.io.paths import put_text
 
 Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
 
@@ -37,34 +41,44 @@ class TransformReport:
     """What a transform did.
 
     Args:
-        out: path of the result.
+        out: path of the result; None where nothing was written.
         tensors: one line per tensor: name, format, dense bytes, bytes in the file, whether the step worked on it.
         shards: files that were written.
         kept: of these, how many an earlier, interrupted run had finished.
         left_out: shards and tensors of the input that its index does not name.
         not_copied: side files that stayed behind: weights of other kinds, links out of the folder.
+        findings: of the step `verify`: a row per tensor of either checkpoint.
     """
 
-    out: Path
+    out: Path | None
     tensors: tuple[TensorLine, ...]
     shards: int
     kept: int
     left_out: tuple[str, ...]
     not_copied: tuple[str, ...]
+    findings: tuple[Row, ...] = ()
 
     @property
     def changed(self) -> tuple[TensorLine, ...]:
         """The tensors that the step worked on."""
         return tuple(t for t in self.tensors if t.changed)
 
+    @property
+    def verified(self) -> bool:
+        """Whether the step `verify` accepted every tensor."""
+        return not any(row.fails for row in self.findings)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {**asdict(self), "out": str(self.out), "tensors": [asdict(t) for t in self.tensors]}
+        lines = [dict(vars(t)) for t in self.tensors]
+        found = {**vars(self), "out": None if self.out is None else str(self.out), "tensors": lines}
+        rows = found.pop("findings")
+        return {**found, "findings": [row.to_json() for row in rows]} if rows else found
 
 
 def transform(
     src: str | os.PathLike[str] | Checkpoint,
-    dst: str | os.PathLike[str],
+    dst: str | os.PathLike[str] | None,
     step: Step | Function,
     *,
     select: Select = None,
@@ -84,19 +98,23 @@ def transform(
     Args:
         src: a path, a URL, or an open checkpoint.
         dst: path of the result; the folder that holds it must exist. To a URL shards are uploaded one by one, the
-            index last, by way of the temporary folder of this machine, which must hold a shard per worker.
-        step: `pack`, `unpack`, `convert` or `quantize` of `sparsefmt.checkpoint`, or a function that takes a name and
-            a tensor (one array or SparseTensor at a time, whole) and returns tensors by name. It must be picklable
-            where it runs in other processes.
+            index last, by way of the temporary folder of this machine, which must hold a shard per worker. None, with
+            the step `verify`: nothing is written.
+        step: `pack`, `unpack`, `convert`, `quantize` or `verify` of `sparsefmt.checkpoint`, or a function that takes a
+            name and a tensor (one array or SparseTensor at a time, whole) and returns tensors by name. It must be
+            picklable where it runs in other processes.
         select: names and globs, a function of name and entry, or a Selection; default: what the step is made for.
         executor: any `concurrent.futures.Executor`: threads, processes, `distributed.Client.get_executor()`,
             `mpi4py.futures.MPIPoolExecutor`; None: this process. Workers need the same paths.
         resume: go on from finished parts of the same input and the same step.
         overwrite: replace the files of an older `dst`; others in it stay.
-        progress: called with a name and the bytes of it that are done.
+        progress: called with a name and the bytes of it that are done; with an executor a few times a second. If it has
+            a method `worker`, that is called with the process, the shard, and the bytes of it that are done and that
+            there are.
         max_shard_bytes: the most bytes of tensors in a shard of the result, which is a folder then; tensors count as
             many as they take dense, or packed if that is more; a larger tensor has a shard of its own. Each shard is a
-            job, so that one large file is spread over workers too. Default: the shards of the input.
+            job, so that one large file is spread over workers too. Shards of the input are split, not joined; default:
+            as they are.
 
     Returns:
         A report with a line per tensor.
@@ -114,12 +132,24 @@ def transform(
     >>> [(t.name, t.format, t.dense, t.nbytes) for t in report.changed]
     [('w', 'csr', 8192, 644)]
     """
+    if dst is None and not isinstance(step, Verify):
+        msg = "dst: only the step verify writes nothing; give a path"
+        raise CheckpointError(msg)
     model = src if isinstance(src, Checkpoint) else open_checkpoint(src)
-    out = located(dst)
+    out = None if dst is None else located(dst)
     try:
-        check_paths(model.path, out, overwrite=overwrite)
+        if out is not None:
+            check_paths(model.path, out, overwrite=overwrite)
         chosen = selected(model, step, select)
-        return run(model, out, step, chosen, executor, progress, resume=resume, most=max_shard_bytes)
+        if not isinstance(step, Verify):
+            assert out is not None
+            return run(model, out, step, chosen, executor, progress, resume=resume, most=max_shard_bytes)
+        findings = findings_of(model, step, None if select is None else chosen, executor, None if out else progress)
+        if out is None:
+            return TransformReport(None, compared_lines(model, chosen), 0, 0, model.left_out, (), findings)
+        check_findings(findings, step.original)
+        made = run(model, out, step, frozenset(), executor, progress, resume=resume, most=max_shard_bytes)
+        return replace(made, findings=findings)
     finally:
         if model is not src:
             model.close()
@@ -270,10 +300,11 @@ def planned_jobs(
             found.append((source.path.name if model.is_folder else out.name, source, tuple(names)))
     for i, (given, source, group) in enumerate(found, 1):
         name = given or ("model.safetensors" if len(found) == 1 else f"model-{i:05}-of-{len(found):05}.safetensors")
+        nbytes = sum(source.entries[n].nbytes for n in group)
         jobs.append(
             Job(
                 source.path.absolute(), source.identity, model.reader, group, chosen & frozenset(group), step,
-                made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(), whole,
+                made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(), whole, nbytes,
             )
         )  # fmt: skip
     return jobs
@@ -323,7 +354,7 @@ def prepare(parts: Path, want: str, *, resume: bool) -> None:
     for folder in (parts / "new", parts / "manifests"):
         folder.mkdir(parents=True, exist_ok=True)
     sweep(parts / "new")
-    note.write_text(want)
+    put_text(note, want)
 
 
 def sweep(folder: Path) -> None:

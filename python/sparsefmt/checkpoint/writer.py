@@ -3,8 +3,7 @@
 import contextlib
 import json
 import os
-import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,6 +16,8 @@ from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS
+from sparsefmt.io.paths import naming_file
+from sparsefmt.io.temporary import Temporary, remove_dead
 from sparsefmt.kernels.header import BITS
 
 Slot = tuple[str, str, tuple[int, ...]]
@@ -88,8 +89,9 @@ def header_text(places: Mapping[str, Place], metadata: Mapping[str, str]) -> byt
 class ShardWriter:
     """Writes one safetensors file of which all names, dtypes and shapes are known ahead.
 
-    The data streams to a temporary file beside `path`, from a place that leaves room for the header; the header is
-    written last and padded with spaces; then the file takes its place. If the block ends by an error, nothing is left.
+    The data streams to a temporary file in the folder of `path`, from a place that leaves room for the header; the
+    header is written last and padded with spaces; then the file takes its place. If the block ends by an error, or the
+    writer is killed, nothing is left.
     Arrays may come in any order, the chunks of one array in theirs; nothing is held.
 
     Args:
@@ -98,7 +100,6 @@ class ShardWriter:
         metadata: texts; `writer.metadata` may change until the block ends, within the room that was reserved.
         first: keys of arrays that are to start at a multiple of 64 bytes.
         room: bytes to reserve for metadata that come later.
-        temporary: the temporary file; default: a new name beside `path`.
 
     Raises:
         FormatError: two arrays have one key, or the header is beyond 100 MB.
@@ -123,24 +124,20 @@ class ShardWriter:
         *,
         first: Collection[str] = (),
         room: int = 0,
-        temporary: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.metadata = dict(metadata or {})
         self.places = laid_out(slots, first)
-        self._temporary = temporary
         self._room = room
-        self._number = -1
 
     def __enter__(self) -> Self:
         length = len(header_text(self.places, self.metadata)) + self._room
         self.data = -(-(LENGTH + length) // ALIGNMENT) * ALIGNMENT
         check_header(self.data - LENGTH)
         target = Path(os.path.realpath(self.path))
-        self._temporary = self._temporary or target.parent / f".sparsefmt-{secrets.token_hex(8)}.tmp"
         with naming_file(self.path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._number = os.open(self._temporary, flags, 0o666)
+            remove_dead(target.parent)
+            self._temporary = Temporary(target.parent)
         return self
 
     @property
@@ -170,27 +167,26 @@ class ShardWriter:
         if place.done + data.size > place.nbytes:
             msg = f"{self.path}: {key!r} takes {place.nbytes} bytes, got {place.done + data.size}"
             raise CheckpointError(msg)
-        at, left = self.data + place.start + place.done, memoryview(data.data)
-        with naming_file(self.path):
-            while left and not is_zero(left):  # zeros stay a hole of the file
-                written = os.pwrite(self._number, left, at)
-                at, left = at + written, left[written:]
+        chunk_bytes = memoryview(data.data)
+        if not is_zero(chunk_bytes):  # zeros stay a hole of the file
+            with naming_file(self.path):
+                self._put(chunk_bytes, self.data + place.start + place.done)
         place.done += data.size
         return data
+
+    def _put(self, left: memoryview, at: int) -> None:
+        """Writes bytes from `at` on; the system may take fewer at a time."""
+        while left:
+            written = os.pwrite(self._temporary.number, left, at)
+            at, left = at + written, left[written:]
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         try:
             if kind is None:
                 self._finish()
         finally:
-            os.close(self._number)
-            with contextlib.suppress(FileNotFoundError):
-                self.temporary.unlink()
-
-    @property
-    def temporary(self) -> Path:
-        """The file that is written until it is complete."""
-        return self._temporary or self.path
+            os.close(self._temporary.number)
+            self._temporary.discard()
 
     def _finish(self) -> None:
         for key, p in self.places.items():
@@ -204,12 +200,13 @@ class ShardWriter:
             raise CheckpointError(msg)
         target = Path(os.path.realpath(self.path))
         with naming_file(self.path):
-            os.pwrite(self._number, length.to_bytes(LENGTH, "little") + text.ljust(length), 0)
-            os.ftruncate(self._number, self.data + self.nbytes)
+            number = self._temporary.number
+            self._put(memoryview(length.to_bytes(LENGTH, "little") + text.ljust(length)), 0)
+            os.ftruncate(number, self.data + self.nbytes)
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(self._number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
-            os.fsync(self._number)
-            os.replace(self.temporary, target)
+                os.fchmod(number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
+            os.fsync(number)
+            self._temporary.replace(target)
             sync_folder(target.parent)
 
 
@@ -229,14 +226,3 @@ def check_header(length: int) -> None:
     if length > MAX_HEADER:
         msg = f"the header would take {length} bytes, allowed {MAX_HEADER}; write more shards, or fewer tensors"
         raise FormatError(msg)
-
-
-@contextlib.contextmanager
-def naming_file(path: Path) -> Iterator[None]:
-    """Errors of the system that name no file (a full disk) name this one."""
-    try:
-        yield
-    except OSError as e:
-        if e.filename is None or str(e.filename).endswith(".tmp"):
-            e.filename = str(path)
-        raise

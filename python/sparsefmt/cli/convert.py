@@ -45,7 +45,7 @@ def convert(
     if fmt is not None and codec is not None and "/" in fmt:
         msg = f"--format {fmt} names a codec, and --quantize {codec} another one; leave out one of them"
         raise click.UsageError(msg)
-    check_out(source, out, (".safetensors",), force=run.force)
+    check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(source, file=run.file)
     packed = [name for name, entry in model.entries.items() if entry.is_packed]
     if not packed:

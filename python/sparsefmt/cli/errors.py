@@ -2,7 +2,7 @@
 
 import math
 
-from sparsefmt.checkpoint.verify import MEASURED, Row
+from sparsefmt.checkpoint.verification import MEASURED, Row
 
 ERRORS = ["rel. error", "worst group", "max abs error", "SNR dB"]
 """Headings of the columns."""

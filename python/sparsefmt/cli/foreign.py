@@ -8,7 +8,7 @@ import click
 from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.checkpoint.verify import Row
+from sparsefmt.checkpoint.verification import Row
 from sparsefmt.cli.errors import ERRORS, error_cells, error_json
 from sparsefmt.cli.failures import printable
 from sparsefmt.cli.progress import size

@@ -1,20 +1,24 @@
 """`sparsefmt inspect`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import click
 
-import sparsefmt as sf
 from sparsefmt.base.dtypes import dtype_named
 from sparsefmt.base.errors import DtypeError
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.verify import MISSING, verify
+from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.safetensors import Safetensors
+from sparsefmt.checkpoint.remote import remote
+from sparsefmt.checkpoint.verification import MISSING, verify
 from sparsefmt.cli import options
 from sparsefmt.cli.errors import ERRORS, error_cells, error_json
 from sparsefmt.cli.foreign import foreign, foreign_json
 from sparsefmt.cli.headers import headers, headers_json
-from sparsefmt.cli.progress import progress, size
+from sparsefmt.cli.progress import Advance, progress, size
 from sparsefmt.cli.tables import table
 from sparsefmt.io.report import TensorInfo
 
@@ -23,18 +27,18 @@ COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"
 
 
 @click.command()
-@options.path_argument("file", "FILE")
+@options.path_argument("file", "FILE", remote=True)
 @options.json_option
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    callback=options.optional_place,
     metavar="ORIGINAL",
     help="Measure the error of every tensor against that of ORIGINAL, of any kind that pack reads.",
 )
 @click.option(
     "--quick",
     is_flag=True,
-    help="Read headers only: no densities, no ranges of scales. The default for more than 10 GB.",
+    help="Read headers only: no densities, no ranges of scales. The default for more than 10 GB, and for URLs.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet: bool) -> None:
@@ -62,11 +66,11 @@ def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet:
     if model.reader != "safetensors":
         click.echo(json.dumps(foreign_json(model, errors), indent=2)) if as_json else foreign(model, errors)
         return
-    if quick or (against is None and model.nbytes > LARGE):
+    if quick or (against is None and (model.nbytes > LARGE or remote(file) is not None)):
         click.echo(json.dumps(headers_json(model), indent=2)) if as_json else headers(model)
         return
     with progress(model.nbytes, quiet=quiet) as advance:
-        found = [(s, name, info) for s in paths for name, info in sf.inspect(s, progress=advance).items()]
+        found = [(s.path, name, info) for s in model.sources for name, info in infos(s, advance)]
     dense = sum(dense_bytes(info) for *_, info in found)
     stored = sum(info.nbytes for *_, info in found)
     files = sum(f.stat().st_size for f in paths)
@@ -98,6 +102,14 @@ def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet:
     click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {len(paths)} file{'s'[: len(paths) > 1]}")
     if missing:
         click.echo(f"only in {against}: {', '.join(missing)}")
+
+
+def infos(source: Source, advance: Advance) -> Iterator[tuple[str, TensorInfo]]:
+    """What a safetensors file holds, from the file that was opened."""
+    for name in source.entries:
+        info = cast(Safetensors, source).info(name)
+        yield name, info
+        advance(name, info.nbytes)
 
 
 def row(name: str, info: TensorInfo) -> list[str]:

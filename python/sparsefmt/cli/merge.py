@@ -23,22 +23,6 @@ from sparsefmt.merge.registry import METHODS, method_named
 from sparsefmt.merge.run import SHARD_BYTES, described, plan, run
 from sparsefmt.merge.survey import TensorReport, report
 
-UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
-
-
-def shard_size(ctx: click.Context, param: click.Parameter, value: str) -> int:
-    """Bytes, with K, M, B or G, T as in mergekit."""
-    text = value.strip().lower()
-    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1)
-    try:
-        found = int(float(number) * unit)
-    except ValueError:
-        found = 0
-    if found < 1:
-        msg = f"{value!r}: want bytes such as 5B, 500M or 1000000"
-        raise click.BadParameter(msg, ctx, param)
-    return found
-
 
 def format_text(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """A format text, or none."""
@@ -106,7 +90,9 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
 @click.option(
     "--random-seed", "--seed", "seed", default=0, type=click.IntRange(0, 2**64 - 1), help="Of random choices."
 )
-@click.option("--out-shard-size", default=str(SHARD_BYTES), callback=shard_size, metavar="BYTES", help="Default 5B.")
+@click.option(
+    "--out-shard-size", default=str(SHARD_BYTES), callback=options.checked_bytes, metavar="BYTES", help="Default 5B."
+)
 @click.option("--copy-tokenizer/--no-copy-tokenizer", default=True, help="Copy tokenizer files of the base.")
 @click.option(
     "--nan", default="error", type=click.Choice(["error", "keep"]), help="What to do with NaN and infinities."

@@ -75,6 +75,35 @@ class Run:
     threads: int | None = None
     workers: int = 1
     scheduler: str | None = None
+    max_shard_bytes: int | None = None
+
+
+UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
+
+
+def checked_bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Bytes, with K, M, B or G, T; B is a billion, as mergekit has it."""
+    if value is None:
+        return None
+    text = value.strip().lower()
+    text = text.removesuffix("b") if text[-2:-1] in UNITS else text
+    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1)
+    try:
+        found = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        found = 0
+    if found < 1:
+        msg = f"{value!r}: want bytes such as 5B, 5GB, 500M or 1000000"
+        raise click.BadParameter(msg, ctx, param)
+    return found
+
+
+max_shard_option = click.option(
+    "--max-shard-bytes",
+    metavar="BYTES",
+    callback=checked_bytes,
+    help="Write a folder, its shards split into such of at most so many bytes of dense tensors, e.g. 5GB.",
+)
 
 
 def run_options(command: F) -> F:
@@ -100,6 +129,7 @@ def with_run(command: F, *, writes: bool) -> F:
         [
             file_option,
             *([click.option("--force", is_flag=True, help="Replace the files of OUT, if it exists.")] * writes),
+            *([max_shard_option] * writes),
             click.option("--quiet", is_flag=True, help="Print nothing but errors."),
             click.option("--threads", type=click.IntRange(1, 1024), help="Threads of one process; default: all CPUs."),
             click.option("--workers", type=click.IntRange(1, 4096), default=1, help="Processes; default 1."),
@@ -119,6 +149,11 @@ def say_left_out(report: TransformReport) -> None:
         click.echo(f"left out, not in the index: {', '.join(report.left_out)}")
     if report.not_copied:
         click.echo(f"not copied: {', '.join(report.not_copied)}")
+
+
+def optional_place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """The same, or none."""
+    return None if value is None else checked_place(ctx, param, value)
 
 
 def checked_place(ctx: click.Context, param: click.Parameter, value: str) -> Path:

@@ -83,12 +83,14 @@ def pack(
     """
     if plan is not None or text is not None or fmt is None:
         asked = planned.Request(
-            source, out, fmt, plan, text, density, rules, include, exclude, dry_run=dry_run, as_json=as_json
-        )
-        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=conv_axis != 1)
+            source, out, fmt, plan, text, density, rules, include, exclude,
+            dry_run=dry_run, as_json=as_json, conv_axis=conv_axis,
+        )  # fmt: skip
+        off = text is not None and conv_axis != 1  # the models that are run have no convolutions
+        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=off)
         return
     check_pruning(fmt, prune, density, skip)
-    check_out(source, out, (".safetensors",), force=run.force)
+    check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(source, file=run.file)
     with options.usage():
         named = Selection(include, exclude, min_size).chosen(model)

@@ -8,28 +8,32 @@ import click
 from sparsefmt.checkpoint.remote import remote
 
 
-def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
-    """Refuses an OUT that cannot or should not be written, before any work.
+def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool, sharded: bool = False) -> None:
+    """Refuses an OUT that cannot or should not be written, before any work; `sharded`: it becomes a folder of shards.
 
     Raises:
         UsageError: OUT is IN, or inside it or around it; it exists; it is no fit for IN.
         FileNotFoundError: IN, or the folder of OUT, does not exist.
     """
     source.stat()
+    if sharded and out.suffix in suffixes:
+        msg = f"OUT {out}: --max-shard-bytes writes a folder of shards; leave out {out.suffix}"
+        raise click.UsageError(msg)
     if remote(source) is not None or remote(out) is not None:
-        check_far(source, out, suffixes, force=force)
+        check_far(source, out, suffixes, force=force, sharded=sharded)
         return
     if out.exists() and out.samefile(source):
         msg = f"IN and OUT are the same, {source}; write to another path, then move it"
         raise click.UsageError(msg)
-    folder = source.is_dir()
+    folder = source.is_dir() or sharded
     if folder:
         a, b = source.resolve(), out.resolve()
         if a in b.parents or b in a.parents:
             msg = f"OUT {out} is inside IN {source}, or around it; write to another folder"
             raise click.UsageError(msg)
         if out.exists() and not out.is_dir():
-            msg = f"IN is a folder, so OUT must be one, but {out} is a file"
+            why = "IN is a folder" if source.is_dir() else "--max-shard-bytes writes a folder"
+            msg = f"{why}, so OUT must be one, but {out} is a file"
             raise click.UsageError(msg)
     elif not out.name.endswith(suffixes) or out.is_dir():
         msg = f"OUT {out}: want a file that ends in {' or '.join(suffixes)}"
@@ -44,9 +48,9 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
         raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))
 
 
-def check_far(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
+def check_far(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool, sharded: bool) -> None:
     """The same where one of the two is behind a URL."""
-    folder = source.is_dir()
+    folder = source.is_dir() or sharded
     if str(source) == str(out) or (remote(source) and f"{out}/".startswith(f"{source}/")):
         msg = f"OUT {out} is IN {source}, or inside it; write to another path"
         raise click.UsageError(msg)

@@ -39,6 +39,7 @@ class Request(NamedTuple):
     exclude: tuple[str, ...]
     dry_run: bool
     as_json: bool
+    conv_axis: int
 
 
 def pack(asked: Request, run: options.Run, **others: object) -> None:
@@ -66,8 +67,9 @@ def pack(asked: Request, run: options.Run, **others: object) -> None:
 
 
 def _with_text(asked: Request, text: Path, run: options.Run) -> None:
-    if run.workers > 1 or run.scheduler is not None or run.file is not None:
-        msg = "with --text the model runs in one process: leave out --workers, --scheduler and --file"
+    if run.workers > 1 or run.scheduler is not None or run.file is not None or run.max_shard_bytes is not None:
+        others = "--workers, --scheduler, --file and --max-shard-bytes"
+        msg = f"with --text the model runs in one process: leave out {others}"
         raise click.UsageError(msg)
     job = Job(
         asked.source, asked.out, asked.fmt, asked.plan, text,
@@ -81,7 +83,7 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
     if asked.density is not None:
         msg = "--density makes no sense here: --plan says what is kept"
         raise click.UsageError(msg)
-    check_out(asked.source, asked.out, (".safetensors",), force=run.force)
+    check_out(asked.source, asked.out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(asked.source, file=run.file)
     formats = {name if name in model else f"{name}.weight": fmt for name, fmt in Plan.load(plan).formats().items()}
     odd = next((key for key in formats if key not in model), None)
@@ -100,7 +102,7 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
         say_formats(model, formats, as_json=asked.as_json)
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
-        report = run_step(model, asked.out, ByPlan(formats), set(formats), run, advance)
+        report = run_step(model, asked.out, ByPlan(formats, asked.conv_axis), set(formats), run, advance)
     say_packed(report, f"by {plan}", asked.out, quiet=run.quiet, as_json=asked.as_json)
 
 
@@ -109,11 +111,12 @@ class ByPlan:
     """A step that packs each tensor in the format that a plan says; other processes can run it."""
 
     formats: dict[str, str]
+    conv_axis: int
 
     def __call__(self, name: str, value: Value) -> Mapping[str, Value]:
         """The packed tensor."""
         dense = value.to_dense() if isinstance(value, sf.SparseTensor) else value
-        return Plan({name: self.formats[name]}).apply({name: dense})
+        return Plan({name: self.formats[name]}).apply({name: dense}, conv_axis=self.conv_axis)
 
 
 __all__ = ["Request", "pack", "plan_option", "text_option"]

@@ -26,6 +26,7 @@ def run_step(
         return transform(
             model, out, step,
             select=lambda name, _: name in chosen, executor=pool, overwrite=run.force, progress=advance,
+            max_shard_bytes=run.max_shard_bytes,
         )  # fmt: skip
 
 

@@ -28,14 +28,14 @@ def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str
     OUT is .safetensors or .npz (all tensors), .npy (one tensor, dense) or .mtx (one matrix: coordinates
     if it is packed); a folder if IN is one. bfloat16 and float8 go to .safetensors only.
     """
-    check_out(source, out, DENSE_SUFFIXES, force=run.force)
+    check_out(source, out, DENSE_SUFFIXES, force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(source, file=run.file)
     with options.usage():
         chosen = Selection(include, exclude).chosen(model)
     if not chosen:
         raise nothing_selected(model.entries, "is chosen")
     packed = sum(model.entries[name].is_packed for name in chosen)
-    if out.name.endswith(".safetensors") or model.is_folder:
+    if out.name.endswith(".safetensors") or model.is_folder or run.max_shard_bytes is not None:
         if not packed and not include and not exclude:
             raise nothing_packed(model)
         with progress(sum(model.entries[n].nbytes for n in chosen), quiet=run.quiet) as advance:

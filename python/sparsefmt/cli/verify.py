@@ -9,7 +9,7 @@ import click
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED
-from sparsefmt.checkpoint.verify import verify as compare_all
+from sparsefmt.checkpoint.verification import verify as compare_all
 from sparsefmt.cli import options
 from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import executor

@@ -26,7 +26,9 @@ def search(t: SparseTensor, x: DeviceArray, *, dtype: str | Dtype | None = None)
     a = operands(t, x)
     with on(a):
         matrix, flat = as_matrix(t), columns(a)
-        result = result_dtypes(t.dtype, a.dtype)[0] if dtype is None else dtype_named(str(dtype))
+        result = (
+            result_dtypes(t.dtype, a.dtype, matrix.structure.shape[1])[0] if dtype is None else dtype_named(str(dtype))
+        )
         engine = forced(CuSparseLt.name, matrix, flat, result)
         assert isinstance(engine, CuSparseLt)
         out = empty_like((matrix.structure.shape[0], flat.shape[1]), result, "C" if by_rows(flat) else "F")

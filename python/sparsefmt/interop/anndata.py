@@ -13,6 +13,7 @@ from sparsefmt.base.errors import FormatError, VersionError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import groups
 from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
 _KINDS = {"csr_matrix": "csr", "csc_matrix": "csc"}
@@ -100,7 +101,8 @@ def write_anndata(root: Any, t: SparseTensor | Array) -> None:  # noqa: ANN401
         if not isinstance(t.values, Raw):
             msg = f"anndata holds raw values, got {t.format}; use sf.dequantize first"
             raise FormatError(msg)
-        made = t if t.structure.kind in ("csr", "csc") else t.convert("csr")
+        held = along_last(t)
+        made = held if held.structure.kind in ("csr", "csc") else held.convert("csr")
         group = root.create_group("X")
         _mark(group, f"{made.structure.kind}_matrix", "0.1.0")
         group.attrs["shape"] = np.array(t.shape, np.int64) if groups.is_hdf5(root) else list(t.shape)

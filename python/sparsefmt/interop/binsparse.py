@@ -16,6 +16,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets
 from sparsefmt.structures.registry import STRUCTURES
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
 VERSION = "0.1"
@@ -336,6 +337,7 @@ def _tensor_arrays(t: SparseTensor) -> tuple[str, dict[str, Array]]:
     if not isinstance(t.values, Raw) or t.ndim > 2 or t.structure.kind not in ("csr", "csc", "coo"):
         msg = f"binsparse holds csr, csc and coo with raw values up to rank 2, got {t.format} of rank {t.ndim}"
         raise FormatError(msg + '; use sf.dequantize and t.convert("csr")')
+    t = along_last(t)  # as csr, where it was packed along the other axis
     values = {"values": t.values.decode(t.structure)}
     if t.ndim == 1:
         return "VEC", {"indices_0": t.convert("coo").structure.arrays()["col"], **values}

@@ -13,6 +13,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.io.atomic import replacing
 from sparsefmt.kernels import matrix_market as kernels
 from sparsefmt.structures.coo import Coo
+from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
 _LINES = 1 << 16  # written at once
@@ -50,7 +51,7 @@ def write_matrix_market(path: str | os.PathLike[str], t: object) -> None:
         msg = f"a Matrix Market file holds a matrix, rank 2; got shape {held.shape}"
         raise FormatError(msg)
     if isinstance(held, SparseTensor):
-        coo = held.to("cpu").convert("coo")
+        coo = along_last(held.to("cpu")).convert("coo")
         assert isinstance(coo.structure, Coo)
         row, col, data = coo.structure.row, coo.structure.col, coo.values.decode(coo.structure)
         layout, sizes = "coordinate", f"{held.shape[0]} {held.shape[1]} {len(row)}"

@@ -114,13 +114,14 @@ def inspect(
         catalog = Catalog(file)
         found = {}
         for name in catalog.names:
-            found[name] = _info(catalog, name)
+            found[name] = tensor_info(catalog, name)
             if progress is not None:
                 progress(name, found[name].nbytes)
         return found
 
 
-def _info(catalog: Catalog, name: str) -> TensorInfo:
+def tensor_info(catalog: Catalog, name: str) -> TensorInfo:
+    """The report of one tensor, which is read."""
     stored = catalog.file.stored.get(name)
     if stored is not None and stored.dtype not in VIEWS:
         nbytes = stored.end - stored.start

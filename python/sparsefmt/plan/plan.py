@@ -80,16 +80,22 @@ class Plan:
         return dict(self.choice)
 
     def apply(
-        self, tensors: Mapping[str, Any], *, statistics: Mapping[str, Any] | None = None, method: str = "admm"
+        self,
+        tensors: Mapping[str, Any],
+        *,
+        statistics: Mapping[str, Any] | None = None,
+        method: str = "admm",
+        conv_axis: int = -1,
     ) -> dict[str, Any]:
         """Packs the tensors that the plan names, and leaves the others as they are.
 
         Args:
             tensors: arrays by name. A plan may name layers without ".weight".
             statistics: moments by the same names: weights are compensated then, and biases corrected; without, values
-                are
-                pruned by magnitude.
+                are pruned by magnitude.
             method: see `sparsefmt.prune.compensated`.
+            conv_axis: the axis that groups of tensors of rank 3 and 4 run along, 1 for the input channels of
+                convolutions; default the last one. With statistics groups run along the last one.
 
         Returns:
             A dict of the same names.
@@ -104,11 +110,18 @@ class Plan:
                 msg = f"the plan names {name!r}, which is not among the {len(tensors)} tensors"
                 raise FormatError(msg)
             m = None if statistics is None else statistics.get(name, statistics.get(key))
-            made |= _packed(key, tensors, fmt, m, method)
+            made |= _packed(key, tensors, fmt, m, method, conv_axis)
         return made
 
 
-def _packed(key: str, tensors: Mapping[str, Any], fmt: str, m: Any, method: str) -> dict[str, Any]:  # noqa: ANN401
+def _packed(
+    key: str,
+    tensors: Mapping[str, Any],
+    fmt: str,
+    m: Any,  # noqa: ANN401
+    method: str,
+    conv_axis: int,
+) -> dict[str, Any]:
     from sparsefmt.api.encode import encode
     from sparsefmt.prune.coded import structure_text
     from sparsefmt.prune.compensate import compensated
@@ -118,9 +131,12 @@ def _packed(key: str, tensors: Mapping[str, Any], fmt: str, m: Any, method: str)
     full = structure_text(head) + (f"/{codec}" if codec else "")
     w = np.asarray(tensors[key])
     if m is None:
-        flat = w.reshape(-1, w.shape[-1])
+        axis = conv_axis if w.ndim in (3, 4) else -1
+        turned = np.moveaxis(w, axis, -1)
+        flat = turned.reshape(-1, turned.shape[-1])
         keep = pattern_of(head).mask(np.abs(flat.astype(np.float64)))
-        return {key: encode(np.where(keep, flat, np.zeros(1, w.dtype)).reshape(w.shape), full)}
+        kept = np.where(keep, flat, np.zeros(1, w.dtype)).reshape(turned.shape)
+        return {key: encode(np.moveaxis(kept, -1, axis), full, axis=axis)}
     place = key.removesuffix(".weight") + ".bias"
     done = compensated(w, fmt, m, method=method, bias=tensors.get(place))  # type: ignore[arg-type]
     made: dict[str, Any] = {key: done.tensor if done.tensor is not None else encode(done.weight, full)}

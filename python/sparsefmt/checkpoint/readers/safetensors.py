@@ -13,6 +13,7 @@ from sparsefmt.checkpoint.snapshot import check_unchanged
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import PAIRED, VIEWS
 from sparsefmt.io.read import Catalog
+from sparsefmt.io.report import TensorInfo, tensor_info
 
 
 def sniff(path: Path) -> bool:
@@ -58,6 +59,11 @@ class Safetensors(Source):
             if stored is not None and stored.dtype not in VIEWS:
                 return self._catalog.file.fetch(stored.start, stored.end)
             return self._catalog.tensor(name)
+
+    def info(self, name: str) -> TensorInfo:
+        """What `sparsefmt.inspect` says of a tensor."""
+        with container.naming(str(self.path)):
+            return tensor_info(self._catalog, name)
 
     def rows(self, name: str, low: int, high: int) -> Array:
         """Rows, decoded; those of a plain tensor are read, not mapped, so that a file that shrinks is an error."""
