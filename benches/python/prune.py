@@ -175,8 +175,12 @@ def main() -> int:
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--short", action="store_true", help="four layers, few tokens: does it run?")
+    parser.add_argument("--table", type=Path, metavar="RECORD", help="print the rows of a record as Markdown, and stop")
     parser.add_argument("--record", action="store_true", help="add to benches/record/<machine>/<date>-prune.json")
     args = parser.parse_args()
+    if args.table:
+        print(table(json.loads(args.table.read_text())["rows"]))
+        return 0
     names = [c.name for c in CASES] + list(PLANS)
     chosen = [n for n in names if args.all or any(fnmatch.fnmatchcase(n, glob) for glob in args.case)]
     if args.list or not chosen:
@@ -204,6 +208,19 @@ def main() -> int:
         if args.record and not args.short:
             save(rows)
     return 0
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Rows of a record as Markdown, in the order of the cases."""
+    lines = [
+        "| case | bits per weight | tokens | EX mean | worst | neighbours | EV mean |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in (*(c.name for c in CASES), *PLANS):
+        if row := rows.get(name):
+            figures = f"{row['ex']:.3f} | {row['ex_worst']:.3f} | {row['neighbours']} of 30 | {row['ev']:.3f}"
+            lines.append(f"| {name} | {row['bits']:.3f} | {row['tokens']:,} | {figures} |")
+    return "\n".join(lines)
 
 
 def save(rows: dict[str, Any]) -> None:

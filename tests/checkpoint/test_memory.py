@@ -5,6 +5,7 @@ anonymous memory is read from /proc.
 """
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -89,3 +90,30 @@ def test_64_gigabytes(tmp_path: Path, fmt: str) -> None:
 @pytest.mark.parametrize("fmt", ["nm2:4", "bitmask", "csr", "gap", "nm2:4/int4:g128"])
 def test_four_gigabytes_in_every_format(tmp_path: Path, fmt: str) -> None:
     all_commands(tmp_path, 4 * GIB, 4 * GIB, fmt)
+
+
+def test_weights_of_others_go_by_rows(tmp_path: Path) -> None:
+    """A gigabyte when dense, in one weight of 4 bits, more than the limit even when packed twice over."""
+    rows, cols = 1 << 17, 4096
+    arrays = {
+        "a.weight_packed": ("I32", [rows, cols // 8], 4),
+        "a.weight_scale": ("BF16", [rows, cols // 128], 2),
+        "a.weight_shape": ("I64", [2], 8),
+    }
+    header, at = {}, 0
+    for name, (dtype, shape, size) in arrays.items():
+        nbytes = size * math.prod(shape)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + nbytes]}
+        at += nbytes
+    text = json.dumps(header).encode()
+    text = text.ljust(-(-(len(text) + 8) // 64) * 64 - 8)
+    (tmp_path / "old").mkdir()
+    with (tmp_path / "old" / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + at - 16)
+        file.seek(0, 2)
+        file.write(rows.to_bytes(8, "little") + cols.to_bytes(8, "little"))
+    settings = {"quant_method": "compressed-tensors", "format": "pack-quantized"}
+    (tmp_path / "old" / "config.json").write_text(json.dumps({"dtype": "bfloat16", "quantization_config": settings}))
+    assert peak("unpack", tmp_path / "old", tmp_path / "new", "--threads", THREADS) <= LIMIT
+    assert (tmp_path / "new" / "model.safetensors").stat().st_size > GIB

@@ -77,7 +77,7 @@ def test_any_density_and_dtype_of_steps(dtype: Any, one_in: int) -> None:  # noq
     tuned = np.where(rng.random(base.shape) < 1 / one_in, (base * dtype(1.01)).astype(dtype), base)
     delta = sf.delta.diff(base, tuned)
     assert same_bits(sf.merge.ties([delta], density=0.2), sf.merge.ties([tuned], base=base, density=0.2))
-    assert same_bits(sf.merge.linear([delta]), tuned)
+    assert same_bits(sf.merge.linear([delta], dtype="float64"), tuned)
 
 
 def test_a_delta_needs_its_base() -> None:

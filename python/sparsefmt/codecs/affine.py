@@ -27,6 +27,7 @@ from sparsefmt.codecs.scales import (
 from sparsefmt.kernels.affine import affine_dequantize, affine_quantize, largest_finite
 from sparsefmt.kernels.affine_rows import FUSED_BITS, SINGLES, bits_affine_decode, csr_affine_decode, nm_affine_decode
 from sparsefmt.kernels.affine_segments import segment_dequantize, segment_quantize
+from sparsefmt.kernels.grid import grid_decode
 
 _ROW_BYTES = 1 << 19  # codes decoded at a time, so that they stay in the cache
 _NONE = np.empty((0, 0), np.uint8)
@@ -254,8 +255,9 @@ class Affine(Codec):
 
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Decodes codes to dense rows, or values in slots where scales end with groups, some rows at a time."""
-        simple = self.zero_point is None and self.dtype.name in SINGLES and self.bits in FUSED_BITS
-        if simple and out.size and self._decode_at_once(structure, low, high, out):
+        fused = self.dtype.name in SINGLES and self.bits in FUSED_BITS and out.size > 0
+        at_once = self._decode_at_once if self.zero_point is None else self._decode_shifted
+        if fused and at_once(structure, low, high, out):
             return
         whole = self.lift(structure) if structure.axis else None  # rows are nowhere together
         for start, end in blocks(high - low, structure.shape[1], structure.row_step, _ROW_BYTES):
@@ -278,6 +280,20 @@ class Affine(Codec):
                 bits_affine_decode(bits[low:high], row_offsets[rows], values, *how, items(out))
             case None:
                 return False
+        return True
+
+    def _decode_shifted(self, structure: Layout, low: int, high: int, out: Array) -> bool:
+        """Decodes rows with zero points in one pass, if every column has a slot."""
+        rows, cols = structure.shape
+        found = structure.packed_rows()
+        if not isinstance(found, NmRows) or found.n != found.m or cols * self.bits % 8 or self.zero_point is None:
+            return False
+        stored = self.codes.view(np.uint8).reshape(rows, -1)[low:high]
+        scale, point = self.scales.rows(low, high), self.scales.rows(low, high, self.zero_point)
+        at = np.arange(cols, dtype=np.int32) // np.int32(min(columns(structure.shape, self.group), cols))
+        at = np.minimum(at, np.int32(scale.shape[1] - 1))
+        wide = scale.astype(np.float32), point.astype(np.float32)
+        grid_decode(stored, self.bits, *wide, at, self.dtype.name, 1, items(out))
         return True
 
     def _decode_block(self, structure: Layout, whole: Array | None, low: int, high: int, out: Array) -> None:

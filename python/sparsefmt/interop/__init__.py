@@ -12,6 +12,7 @@ from sparsefmt.interop.compressed_tensors import (
     to_sparse24_bitmask,
     to_sparse_bitmask,
 )
+from sparsefmt.interop.dlpack import from_dlpack, to_dlpack
 from sparsefmt.interop.files import save_anndata, save_binsparse, save_compressed_tensors
 from sparsefmt.interop.gptq import from_awq, from_gptq
 from sparsefmt.interop.layouts24 import from_cutlass24, from_nibbles24, to_cutlass24, to_nibbles24
@@ -26,6 +27,7 @@ __all__ = [
     "from_binsparse",
     "from_block_scales",
     "from_cutlass24",
+    "from_dlpack",
     "from_gptq",
     "from_int_quantized",
     "from_marlin24",
@@ -41,6 +43,7 @@ __all__ = [
     "save_compressed_tensors",
     "to_binsparse",
     "to_cutlass24",
+    "to_dlpack",
     "to_nibbles24",
     "to_pack_quantized",
     "to_sparse24_bitmask",

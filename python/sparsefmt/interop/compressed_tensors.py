@@ -6,6 +6,7 @@ stand in tests/data/reference; the readers of the sparse formats were removed th
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
@@ -13,15 +14,11 @@ from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import pack_words, unpack_stream, unpack_words, word_array
-from sparsefmt.interop.layouts24 import packed_pairs, pair_table
+from sparsefmt.kernels.nm import nm24_from_mask
+from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.layout import along_last, refuse
 from sparsefmt.tensor.sparse import SparseTensor
-
-_MASKS = (0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100)  # by code of nm2:4
-_CODE_OF_MASK = np.full(16, 255, np.uint8)
-_CODE_OF_MASK[list(_MASKS)] = np.arange(6)
-_PAIRS = pair_table(_CODE_OF_MASK)
 
 
 def stored_shape(shape: Array) -> tuple[int, int]:
@@ -76,22 +73,23 @@ def from_sparse24_bitmask(compressed: Array, bitmask: Array, shape: Array) -> Sp
     if compressed.shape != (rows, cols // 2):
         msg = f"compressed: want shape {(rows, cols // 2)}, got {compressed.shape}"
         raise FormatError(msg)
-    if cols % 8:
-        if (bits[:, -1] >> np.uint8(4)).any():
-            msg = f"bitmask: a bit is set at or beyond column {cols}"
-            raise FormatError(msg)
-        bits = np.array(bits)
-        bits[:, -1] |= np.uint8(_MASKS[0] << 4)  # whose code is 0, as padding has it
-    six = np.take(_PAIRS, bits)
-    if (six == 255).any():
-        row, byte = (int(i) for i in np.argwhere(six == 255)[0])
-        halves = [int(bits[row, byte]) & 15, int(bits[row, byte]) >> 4]
-        half = 0 if halves[0].bit_count() != 2 else 1
-        low, count = 8 * byte + 4 * half, halves[half].bit_count()
-        msg = f"bitmask: row {row}, columns {low}..{low + 3} have {count} bits set, want 2"
-        raise FormatError(msg)
-    structure = packed_pairs(six, (rows, cols))
-    return SparseTensor(structure, Raw(plain(compressed, compressed.dtype)), (rows, cols))
+    codes = empty((rows, -(-cols // 4 * 3 // 8)), np.uint8, "codes of groups")
+    if nm24_from_mask(np.ascontiguousarray(bits), cols, codes):
+        raise _bad_mask(bits, cols)
+    structure, values = Nm(codes, 2, 4, (rows, cols), check=False), Raw(plain(compressed, compressed.dtype))
+    values.fits(structure)
+    return SparseTensor.from_checked(structure, values, (rows, cols))
+
+
+def _bad_mask(bits: Array, cols: int) -> FormatError:
+    """What is wrong with a mask."""
+    if cols % 8 and (bits[:, -1] >> np.uint8(4)).any():
+        return FormatError(f"bitmask: a bit is set at or beyond column {cols}")
+    set_bits = np.unpackbits(bits, axis=1, bitorder="little")[:, :cols]
+    count = set_bits.reshape(len(bits), -1, 4).sum(axis=2)
+    row, group = (int(i) for i in np.argwhere(count != 2)[0])
+    low, found = 4 * group, int(count[row, group])
+    return FormatError(f"bitmask: row {row}, columns {low}..{low + 3} have {found} bits set, want 2")
 
 
 def to_sparse24_bitmask(t: SparseTensor) -> tuple[Array, Array, Array]:
@@ -260,10 +258,7 @@ def from_pack_quantized(
             msg = f"weight_zero_point: {zero_point.shape} holds points of shape {point.shape}, the scales {scale.shape}"
             raise FormatError(msg)
     grid = Grid(words, bits, scale, point, group, scale.dtype if dtype is None else dtype)
-    direct = integer_grid.words_as_codes(words, cols, grid) if g_idx is None else None
-    if direct is not None:
-        return direct, ""
-    return integer_grid.ordered(grid._replace(codes=unpack(words, bits, cols)), g_idx)
+    return integer_grid.ordered(integer_grid.with_words(grid, words, cols, across=across_words), g_idx)
 
 
 def from_int_quantized(
@@ -297,8 +292,10 @@ def from_int_quantized(
             msg = f"weight_zero_point: want {scale.size} integers, got {zero_point.dtype} of shape {zero_point.shape}"
             raise FormatError(msg)
         point = zero_point.reshape(scale.shape).astype(np.int32) + 128
-    codes = np.ascontiguousarray(weight).view(np.uint8) ^ np.uint8(128)
-    return integer_grid.value(Grid(codes, 8, scale, point, group, scale.dtype if dtype is None else dtype))
+    codes = np.ascontiguousarray(weight).view(np.uint8)
+    held = codes if point is None else integer_grid.flipped(codes, 128)
+    dtype = scale.dtype if dtype is None else dtype
+    return integer_grid.value(Grid(held, 8, scale, point, group, dtype, signed=point is None))
 
 
 def scale_grid(scale: Array, shape: tuple[int, int]) -> tuple[Array, int]:

@@ -15,9 +15,9 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import CorruptFileError, FormatError, VersionError
 from sparsefmt.interop import integer_grid
-from sparsefmt.interop.chunks import in_chunks
-from sparsefmt.interop.gguf_blocks import BLOCKS, BlockType, nibbles
+from sparsefmt.interop.gguf_blocks import BLOCKS
 from sparsefmt.interop.integer_grid import Grid
+from sparsefmt.kernels.gguf import gguf_decode, gguf_q4_0_codes, gguf_q8_0_codes
 from sparsefmt.tensor.sparse import SparseTensor
 
 MAGIC = b"GGUF"
@@ -31,7 +31,6 @@ _TEXT, _LIST = 8, 9
 _MAX_RANK = 4
 _SHOWN = 80  # characters of a name in a message
 _MAX_DEPTH = 4
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,44 +219,28 @@ def read_tensor(data: Array, stored: Stored, low: int = 0, high: int | None = No
         if grid is not None and not reason:
             t = integer_grid.packed(integer_grid.dense_structure(matrix), grid)
             return (t if shape == matrix else SparseTensor(t.structure, t.values, shape)), ""
-        return _values(packed, block, shape), reason
-    return _values(packed, block, shape), f"no codec here holds {block.name}"
+        return _values(packed, stored.type, shape), reason
+    return _values(packed, stored.type, shape), f"no codec here holds {block.name}"
 
 
-def _values(packed: Array, block: BlockType, shape: tuple[int, ...]) -> Array:
-    out = empty((len(packed), block.elements), np.dtype(np.float32), "the values of a GGUF tensor")
-
-    def decode(low: int, high: int) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            out[low:high] = block.decode(packed[low:high])
-
-    in_chunks(len(packed), max(_BLOCK_BYTES // (4 * block.elements), 1), decode)
+def _values(packed: Array, kind: int, shape: tuple[int, ...]) -> Array:
+    out = empty((len(packed), BLOCKS[kind].elements), np.dtype(np.float32), "the values of a GGUF tensor")
+    gguf_decode(packed, kind, out)
     return out.reshape(shape)
 
 
-def _scales(packed: Array, rows: int) -> tuple[Array, Array, Array]:
-    """Scales above 0 (rows, groups) float16, and which blocks had a negative scale, and which a zero (blocks, 1)."""
-    scale = np.ascontiguousarray(packed[:, :2]).view(np.float16)
-    negative, zero = scale < 0, scale == 0
-    return np.where(zero, np.float16(1), np.abs(scale)).reshape(rows, -1), negative, zero
-
-
 def _q4_0_grid(packed: Array, shape: tuple[int, int]) -> Grid:
-    """Value = (code - 8) * d; with d < 0 the code 15 - q and the zero point 7; with d = 0 all at the zero point."""
-    scale, negative, zero = _scales(packed, shape[0])
-    codes = nibbles(packed, 2, 16)
-    codes = np.where(negative, np.uint8(15) - codes, codes)
-    point = np.where(negative, np.uint8(7), np.uint8(8))
-    codes = np.where(zero, point, codes)
-    return Grid(codes.reshape(shape), 4, scale, point.reshape(scale.shape), 32, DTYPES["float32"])
+    codes = empty((len(packed), 16), np.uint8, "codes")
+    scale, point = empty(len(packed), np.uint16, "scales"), empty(len(packed), np.uint8, "zero points")
+    gguf_q4_0_codes(packed, codes, scale, point)
+    rows, grid = shape[0], (shape[0], shape[1] // 32)
+    scales = scale.view(np.float16).reshape(grid)
+    return Grid(codes.reshape(rows, -1), 4, scales, point.reshape(grid), 32, DTYPES["float32"], pairs=True)
 
 
 def _q8_0_grid(packed: Array, shape: tuple[int, int]) -> Grid | None:
-    """Value = code * d; with d < 0 the code is negated, which -128 cannot be."""
-    scale, negative, zero = _scales(packed, shape[0])
-    codes = np.ascontiguousarray(packed[:, 2:]).view(np.int8)
-    if ((codes == -128) & negative).any():
+    codes, scale = empty((len(packed), 32), np.uint8, "codes"), empty(len(packed), np.uint16, "scales")
+    if gguf_q8_0_codes(packed, codes, scale):
         return None
-    codes = np.where(zero, np.int8(0), np.where(negative, -codes, codes))
-    binary = codes.view(np.uint8) ^ np.uint8(128)
-    return Grid(binary.reshape(shape), 8, scale, None, 32, DTYPES["float32"])
+    scales = scale.view(np.float16).reshape(shape[0], shape[1] // 32)
+    return Grid(codes.reshape(shape), 8, scales, None, 32, DTYPES["float32"], signed=True)

@@ -6,13 +6,10 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
-from sparsefmt.interop.chunks import in_chunks
 from sparsefmt.interop.integer_grid import Grid
-from sparsefmt.interop.integer_words import unpack_stream, word_array
+from sparsefmt.interop.integer_words import turned_words, unpack_stream, word_array
+from sparsefmt.kernels.words import awq_turn
 from sparsefmt.tensor.sparse import SparseTensor
-
-_CHUNK = 1 << 15  # words that are unpacked together
-_AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where output i of 8 stands in a word, low nibble first
 
 
 def from_gptq(
@@ -61,13 +58,9 @@ def from_gptq(
     inputs = words.shape[0] * 32 // bits
     zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
     point = np.ascontiguousarray(zeros.T.astype(np.int32) + int(zeros_minus_one))
-    turned = np.ascontiguousarray(words.T)
-    grid = _grid(turned, inputs, scales, point, bits, dtype)
-    if integer_grid.is_in_order(grid, inputs, g_idx):
-        direct = integer_grid.words_as_codes(turned, inputs, grid)
-        if direct is not None:
-            return direct, ""
-    return integer_grid.ordered(grid._replace(codes=unpack_stream(turned, bits, inputs)), g_idx)
+    turned = turned_words(words)
+    grid = integer_grid.with_words(_grid(turned, inputs, scales, point, bits, dtype), turned, inputs, across=True)
+    return integer_grid.ordered(grid, g_idx)
 
 
 def from_awq(
@@ -99,21 +92,25 @@ def from_awq(
         msg = f"qweight: want (inputs, {outputs} / 8), got {words.shape}"
         raise FormatError(msg)
     zeros = word_array("qzeros", qzeros, (groups, outputs // 8))
-    codes, point = (_awq_rows(a) for a in (words, zeros))
-    return integer_grid.value(_grid(codes, codes.shape[1], scales, point.astype(np.int32), 4, dtype))
+    codes = _awq_pairs(words)
+    point = _single_codes(_awq_pairs(zeros), groups).astype(np.int32)
+    inputs = len(words)
+    grid = _grid(codes, inputs, scales, point, 4, dtype)
+    if inputs % 2:
+        return integer_grid.value(grid._replace(codes=_single_codes(codes, inputs)))
+    return integer_grid.value(grid._replace(pairs=True))
 
 
-def _awq_rows(words: Array) -> Array:
-    """(outputs, inputs): the nibbles of words (inputs, outputs / 8), in the order of the outputs."""
-    turned = np.ascontiguousarray(words.T)
-    out = empty((turned.shape[0], 8, turned.shape[1]), np.uint8, "codes")
+def _awq_pairs(words: Array) -> Array:
+    """(outputs, ceil(inputs / 2)): the nibbles of words (inputs, outputs / 8), in the order of the outputs."""
+    out = empty((8 * words.shape[1], -(-len(words) // 2)), np.uint8, "codes")
+    awq_turn(words, out)
+    return out
 
-    def unpack(low: int, high: int) -> None:
-        for i, place in enumerate(_AWQ_ORDER):
-            out[low:high, i] = (turned[low:high] >> np.uint32(4 * place)) & np.uint32(15)
 
-    in_chunks(len(turned), max(_CHUNK // max(turned.shape[1], 1), 1), unpack)
-    return out.reshape(8 * turned.shape[0], turned.shape[1])
+def _single_codes(pairs: Array, count: int) -> Array:
+    """Codes a byte each."""
+    return np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(len(pairs), -1)[:, :count]
 
 
 def _scales_shape(scales: Array) -> tuple[int, int]:

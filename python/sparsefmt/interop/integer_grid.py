@@ -5,16 +5,19 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.interop.chunks import in_chunks
+from sparsefmt.interop.integer_words import check_words, unpack_stream, unpack_words
+from sparsefmt.kernels.grid import DTYPES_OF_GRID, grid_decode
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.sparse import SparseTensor
 
 _CHUNK = 1 << 17  # elements that are decoded together
+_FLIPPED = 1 << 20  # bytes that a thread turns over at a time
 
 
 class Grid(NamedTuple):
@@ -22,11 +25,13 @@ class Grid(NamedTuple):
 
     Args:
         codes: (rows, slots per row) uint8, unsigned: 0 .. 2**bits - 1.
-        bits: per code.
+                bits: per code.
         scale: (rows, groups), or (1, 1) for the tensor.
         zero_point: integers of the shape of `scale`; None: 2**(bits - 1) everywhere, the codes are offset binary.
         group: columns per scale; 0: the row, -1: the tensor.
         dtype: of the values.
+        pairs: codes have 4 bits and stand two a byte, the first one low: (rows, slots per row / 2), an even number.
+        signed: codes are two's complement, the zero point is 0.
     """
 
     codes: Array
@@ -35,6 +40,13 @@ class Grid(NamedTuple):
     zero_point: Array | None
     group: int
     dtype: Dtype
+    pairs: bool = False
+    signed: bool = False
+
+    @property
+    def cols(self) -> int:
+        """Slots per row."""
+        return int(self.codes.shape[1]) * (2 if self.pairs else 1)
 
 
 def single(scale: Array) -> Array:
@@ -58,10 +70,8 @@ def obstacle(grid: Grid) -> str:
     return ""
 
 
-def packed(structure: Structure, grid: Grid, *, stream: bool = False) -> SparseTensor:
-    """The tensor with these codes; `obstacle(grid)` must be empty.
-
-    `stream`: the codes of the grid are bytes (rows, row bytes) of 4 or 8 bits a code, low bits first, without gaps.
+def packed(structure: Structure, grid: Grid) -> SparseTensor:
+    """The tensor with these codes; `obstacle(grid)` must be empty, and the structure checked, without slots outside.
 
     Raises:
         FormatError: the grid does not fit the structure.
@@ -69,18 +79,30 @@ def packed(structure: Structure, grid: Grid, *, stream: bool = False) -> SparseT
     scale = grid.scale if grid.scale.dtype in (np.float16, np.float32) else single(grid.scale)
     kind = CODECS[f"int{grid.bits}"]
     middle, whole = (1 << (grid.bits - 1), np.int8) if grid.zero_point is None else (0, np.uint8)
-    if stream:
-        flips = np.uint8(middle | middle << 4 if grid.bits == 4 else middle)
-        codes = (grid.codes.reshape(-1) ^ flips).reshape(structure.shape if grid.bits == 8 else -1)
-        arrays = {"codes": codes.view(whole) if grid.bits == 8 else codes, "scale": scale}
-    else:
-        twos = grid.codes ^ np.uint8(middle) if middle else grid.codes  # offset binary to two's complement
-        arrays = {"codes": _stream(twos, grid.bits, whole), "scale": scale}
+    flips = 0 if grid.signed else middle  # offset binary to two's complement
+    codes = flipped(grid.codes, flips | flips << 4 if grid.pairs else flips)
+    stored = codes.reshape(-1) if grid.pairs else _stream(codes, grid.bits, whole)
+    arrays = {"codes": stored, "scale": scale}
     if grid.zero_point is not None:
         arrays["zero_point"] = grid.zero_point.astype(np.uint8)
     params = {"group": {0: "row", -1: "tensor"}.get(grid.group, grid.group)}
     codec: Codec = kind.from_parts({k: np.ascontiguousarray(a) for k, a in arrays.items()}, params, grid.dtype)
-    return SparseTensor(structure, codec, structure.shape)
+    codec.fits(structure)
+    return SparseTensor.from_checked(structure, codec, structure.shape)  # its slots may hold anything
+
+
+def flipped(codes: Array, bits: int) -> Array:
+    """Bytes, contiguous, some of whose bits are turned over."""
+    if not bits:
+        return codes
+    out = empty(codes.shape, np.uint8, "codes")
+    flat, made = np.ascontiguousarray(codes).reshape(-1), out.reshape(-1)
+
+    def flip(low: int, high: int) -> None:
+        np.bitwise_xor(flat[low:high], np.uint8(bits), out=made[low:high])
+
+    in_chunks(flat.size, _FLIPPED, flip)
+    return out
 
 
 def _stream(codes: Array, bits: int, whole: type) -> Array:
@@ -101,26 +123,31 @@ def dense_values(grid: Grid, order: Array | None = None) -> Array:
 
     `order` is the group of every column; None: they are in order.
     """
-    rows, cols = grid.codes.shape
-    point: Array | int = 1 << (grid.bits - 1) if grid.zero_point is None else grid.zero_point.astype(np.int32)
+    rows, cols = len(grid.codes), grid.cols
     spread = {0: cols, -1: cols}.get(grid.group, grid.group)
-
     groups = grid.scale.shape[1]
     if groups * spread < cols:
         msg = f"scale: {groups} groups of {spread} columns do not cover {cols} columns"
         raise FormatError(msg)
-    at = np.arange(cols) // max(spread, 1) if order is None else order
+    at = np.arange(cols, dtype=np.int32) // max(spread, 1) if order is None else order.astype(np.int32)
+    scale, middle = np.ascontiguousarray(single(grid.scale)), np.float32(1 << (grid.bits - 1))
+    if grid.zero_point is None:
+        point: Array = np.full(scale.shape, middle, np.float32)
+    else:
+        point = np.ascontiguousarray(grid.zero_point, np.float32)
+    codes = flipped(grid.codes, 1 << (grid.bits - 1)) if grid.signed else np.ascontiguousarray(grid.codes)
     out = empty((rows, cols), grid.dtype, "the values of integer codes")
-    scale = np.broadcast_to(single(grid.scale), (rows, groups))
-
-    def decode(low: int, high: int) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            wide = grid.codes[low:high].astype(np.float32)  # small integers: differences are exact
-            wide -= point if isinstance(point, int) else np.take(point[low:high], at, axis=1).astype(np.float32)
-            wide *= np.take(scale[low:high], at, axis=1)
-            out[low:high] = wide
-
-    in_chunks(rows, max(_CHUNK // max(cols, 1), 1), decode)
+    direct = grid.dtype.name in DTYPES_OF_GRID
+    step = max(rows if direct else _CHUNK // max(cols, 1), 1)
+    for low in range(0, rows, step):
+        part = slice(low, low + step)
+        made = out[part] if direct else np.empty(out[part].shape, np.float32)
+        some = part if len(scale) == rows else slice(None)
+        args = scale[some], point[some], at, made.dtype.name, 0
+        grid_decode(codes[part], 4 if grid.pairs else 8, *args, items(made))
+        if not direct:
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[part] = made
     return out
 
 
@@ -132,18 +159,22 @@ def dense_structure(shape: tuple[int, int]) -> Structure:
 def value(grid: Grid) -> tuple[SparseTensor | Array, str]:
     """A dense matrix of codes as a packed tensor, or as its values with the reason."""
     reason = obstacle(grid)
-    return (dense_values(grid), reason) if reason else (packed(dense_structure(grid.codes.shape), grid), "")
+    return (dense_values(grid), reason) if reason else (packed(dense_structure((len(grid.codes), grid.cols)), grid), "")
 
 
-def words_as_codes(words: Array, cols: int, grid: Grid) -> SparseTensor | None:
-    """The tensor whose codes are the bytes of words (rows, words), as they are; None where they have gaps or obstacles.
+def with_words(grid: Grid, words: Array, cols: int, *, across: bool) -> Grid:
+    """The grid with the codes of words (rows, words): as they are where they have no gaps, else one a byte.
 
-    `grid` says all but the codes.
+    Raises:
+        FormatError: the words of a row hold another number of codes.
     """
-    if grid.bits not in (4, 8) or words.shape[1] * 32 != cols * grid.bits or obstacle(grid):
-        return None
-    held = grid._replace(codes=words.view(np.uint8))
-    return packed(dense_structure((len(words), cols)), held, stream=True)
+    check_words(
+        words.shape[1], -(-cols * grid.bits // 32) if across else -(-cols // (32 // grid.bits)), cols, grid.bits
+    )
+    if grid.bits in (4, 8) and words.shape[1] * 32 == cols * grid.bits:
+        return grid._replace(codes=words.view(np.uint8), pairs=grid.bits == 4)
+    unpack = unpack_stream if across else unpack_words
+    return grid._replace(codes=unpack(words, grid.bits, cols))
 
 
 def float_dtype(name: str, default: Dtype) -> Dtype:
@@ -158,7 +189,7 @@ def ordered(grid: Grid, g_idx: Array | None) -> tuple[SparseTensor | Array, str]
     Raises:
         FormatError: it has another length, or names groups that are not there.
     """
-    if is_in_order(grid, grid.codes.shape[1], g_idx):
+    if is_in_order(grid, grid.cols, g_idx):
         return value(grid)
     return dense_values(grid, g_idx), "the groups of its columns are not in order (act order)"
 

@@ -1,12 +1,11 @@
 """Small integers in 32-bit words, as checkpoints of quantised models hold them."""
 
-from math import gcd
-
 import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.words import words_turn, words_unpack
 
 
 def word_array(name: str, a: Array, shape: tuple[int, ...] | None = None) -> Array:
@@ -38,20 +37,12 @@ def unpack_words(words: Array, bits: int, count: int) -> Array:
     Raises:
         FormatError: the words hold fewer, or a row has more words than it needs.
     """
-    per = 32 // bits
-    check_words(words.shape[1], -(-count // per), count, bits)
+    check_words(words.shape[1], -(-count // (32 // bits)), count, bits)
     if bits == 8:
         return np.ascontiguousarray(words.view(np.uint8)[:, :count])
-    out = empty((len(words), words.shape[1] * per), np.uint8, "codes")
-    grid = out.reshape(len(words), words.shape[1], per)
-    if bits in (2, 4):
-        narrow, folds = words.view(np.uint8).reshape(len(words), words.shape[1], 4), 8 // bits
-        for i in range(folds):
-            grid[:, :, i::folds] = (narrow >> np.uint8(bits * i)) & np.uint8(2**bits - 1)
-    else:
-        for i in range(per):
-            grid[:, :, i] = (words >> np.uint32(bits * i)) & np.uint32(2**bits - 1)
-    return np.ascontiguousarray(out[:, :count])
+    out = empty((len(words), count), np.uint8, "codes")
+    words_unpack(words, bits, 0, out)
+    return out
 
 
 def unpack_stream(words: Array, bits: int, count: int) -> Array:
@@ -62,20 +53,16 @@ def unpack_stream(words: Array, bits: int, count: int) -> Array:
     check_words(words.shape[1], -(-count * bits // 32), count, bits)
     if 32 % bits == 0:
         return unpack_words(words, bits, count)
-    run = bits // gcd(bits, 8)  # bytes that hold a whole number of codes
-    per = 8 * run // bits
-    raw = words.view(np.uint8)
-    runs = -(-count // per)
-    padded = np.zeros((len(words), runs * run), np.uint8)
-    used = min(raw.shape[1], runs * run)
-    padded[:, :used] = raw[:, :used]
-    word = np.zeros((len(words), runs), np.uint64)
-    for i in range(run):
-        word |= padded[:, i::run].astype(np.uint64) << np.uint64(8 * i)
-    out = empty((len(words), runs * per), np.uint8, "codes")
-    for i in range(per):
-        out[:, i::per] = (word >> np.uint64(bits * i)) & np.uint64(2**bits - 1)
-    return np.ascontiguousarray(out[:, :count])
+    out = empty((len(words), count), np.uint8, "codes")
+    words_unpack(words, bits, 1, out)
+    return out
+
+
+def turned_words(words: Array) -> Array:
+    """The transpose of a matrix of words."""
+    out = empty((words.shape[1], words.shape[0]), np.uint32, "words in rows of outputs")
+    words_turn(words, out)
+    return out
 
 
 def check_words(got: int, want: int, count: int, bits: int) -> None:

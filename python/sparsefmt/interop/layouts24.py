@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.coerce import is_device_array
-from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
@@ -104,32 +103,6 @@ def _built(values: Any, nibbles: Any, cols: int) -> SparseTensor:  # noqa: ANN40
     if xp is np:
         return SparseTensor(structure, codec, (rows, cols))
     return SparseTensor.from_checked(structure, codec, (rows, cols))
-
-
-def pair_table(code_of: Array) -> Array:
-    """By a byte of two groups, low half first: both codes in 6 bits, or 255 where `code_of` has 255 for a half."""
-    low, high = code_of[np.arange(256) & 15], code_of[np.arange(256) >> 4]
-    return np.where((low == 255) | (high == 255), np.uint8(255), low | (high << np.uint8(3)))
-
-
-def packed_pairs(six: Array, shape: tuple[int, int]) -> Nm:
-    """The structure of pairs of codes (rows, pairs), 6 bits each, all below 6, 0 behind the last group.
-
-    Four pairs are three bytes.
-    """
-    rows, pairs = six.shape
-    if pairs % 4:
-        wide = np.zeros((rows, -(-pairs // 4) * 4), np.uint8)
-        wide[:, :pairs] = six
-        six = wide
-    a, b, c, d = (six[:, i::4] for i in range(4))
-    stored = np.empty((rows, six.shape[1] // 4, 3), np.uint8)
-    stored[:, :, 0] = a | (b << np.uint8(6))
-    stored[:, :, 1] = (b >> np.uint8(2)) | (c << np.uint8(4))
-    stored[:, :, 2] = (c >> np.uint8(4)) | (d << np.uint8(2))
-    groups = -(-shape[1] // 4)
-    flat = stored.reshape(rows, six.shape[1] // 4 * 3)
-    return Nm(np.ascontiguousarray(flat[:, : -(-groups * 3 // 8)]), 2, 4, shape, check=False)
 
 
 def _table(xp: Any) -> Any:  # noqa: ANN401

@@ -5,28 +5,19 @@ How the order was found and what it is: docs/formats/marlin24.md.
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
-from sparsefmt.interop.integer_words import unpack_words, word_array
+from sparsefmt.interop.integer_words import word_array
 from sparsefmt.interop.layouts24 import from_nibbles24
+from sparsefmt.kernels.marlin24 import TILE, marlin24_codes, marlin24_meta, plain_units
+from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.sparse import SparseTensor
 
-_TILE = 16  # rows of kept inputs, and columns of outputs, that stand together
 _SCALES = 64  # scales that are permuted together
-_INTERLEAVED = {4: (0, 2, 4, 6, 1, 3, 5, 7), 8: (0, 2, 1, 3)}
-
-
-def code_order(bits: int) -> Array:
-    """Which element of four tiles (1024 codes, tile by tile, row by row) stands at each position of the stream."""
-    lane = np.arange(32)[:, None, None, None]  # threads of a warp
-    step = np.arange(4)[None, :, None, None]  # four neighbouring columns
-    half = np.arange(2)[None, None, :, None]  # which half of eight columns
-    row = np.array([0, 1, 8, 9])[None, None, None, :]  # as one thread holds them for a matrix instruction
-    place = 16 * (2 * (lane % 4) + row) + 256 * (lane // 8) + 8 * (lane // 4 % 2) + 4 * half + step
-    inner = np.array(_INTERLEAVED[bits])
-    return np.asarray(place.reshape(-1, len(inner))[:, inner].reshape(-1))
 
 
 def scale_order(groups: int) -> Array:
@@ -37,19 +28,6 @@ def scale_order(groups: int) -> Array:
     if groups <= 2:
         return np.arange(_SCALES)
     return np.arange(_SCALES).reshape(8, 2, 4).transpose(0, 2, 1).reshape(-1)
-
-
-def plain_meta(meta: Array, outputs: int, inputs: int) -> Array:
-    """Positions in plain order: (outputs, inputs / 8) uint8, two groups of four columns a byte.
-
-    A unit is an int16 of four groups, (output, column of units). The number of its place in memory has, from the
-    highest bit down: the pair of columns, output / 64, bit 1 of the output, its bits 5, 4, 3, bit 0, the parity of the
-    column, and bit 2 of the output.
-    """
-    units = inputs // 16
-    stored = meta.view(np.int16).reshape(units // 2, outputs // 64, 2, 8, 2, 2, 2)
-    plain = stored.transpose(1, 3, 6, 2, 4, 0, 5)
-    return np.ascontiguousarray(plain).reshape(outputs, units).view(np.uint8)
 
 
 def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[SparseTensor | Array, str]:
@@ -74,7 +52,7 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
     >>> from_marlin24(zero, np.ones((1, 64), np.float16), meta, 4)[0]
     <sparsefmt nm2:4/int4 of float16, shape (64, 32), 1024 slots, 832 bytes, 3.25 bits per weight>
     """
-    if bits not in _INTERLEAVED:
+    if bits not in (4, 8):
         msg = f"marlin-24 holds 4 or 8 bits, got {bits}"
         raise FormatError(msg)
     words = word_array("weight_packed", packed)
@@ -82,8 +60,8 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
         msg = f"scale_packed: want floats of shape (groups, multiple of {_SCALES}), got {scale.dtype} of {scale.shape}"
         raise FormatError(msg)
     (groups, outputs), inputs = scale.shape, 32 * len(words)
-    if words.shape[1] * (32 // bits) != outputs * _TILE:
-        want = outputs * _TILE * bits // 32
+    if words.shape[1] * (32 // bits) != outputs * TILE:
+        want = outputs * TILE * bits // 32
         msg = f"weight_packed: want {want} words a row for {outputs} outputs, got {words.shape[1]}"
         raise FormatError(msg)
     if meta.dtype.itemsize != 2 or meta.dtype.kind not in "iu" or meta.size != outputs * inputs // 16:
@@ -92,25 +70,33 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
     if inputs % groups or (groups > 1 and inputs // groups % 4):
         msg = f"scale_packed: {groups} groups do not divide {inputs} inputs"
         raise FormatError(msg)
-    order = code_order(bits)
-    stream = unpack_words(words, bits, outputs * _TILE).reshape(-1, len(order))
-    tiles = np.take(stream, np.argsort(order), axis=1)
-    kept = tiles.reshape(inputs // 32, outputs // _TILE, _TILE, _TILE).transpose(0, 2, 1, 3)
-    codes = np.ascontiguousarray(kept.reshape(inputs // 2, outputs).T)
+    codes = empty((outputs, inputs // 2 * bits // 8), np.uint8, "codes")
+    marlin24_codes(words, bits, codes)
+    structure = _positions(np.ascontiguousarray(meta).view(np.uint16).reshape(-1), (outputs, inputs))
     plain_scale = np.empty_like(scale).reshape(-1, _SCALES)
     plain_scale[:, scale_order(groups)] = scale.reshape(-1, _SCALES)
     grid = np.ascontiguousarray(plain_scale.reshape(groups, outputs).T)
-    nibbles = plain_meta(np.ascontiguousarray(meta), outputs, inputs)
-    positions = from_nibbles24(codes, nibbles, inputs)
-    whole = Grid(codes, bits, grid, None, 0 if groups == 1 else inputs // groups, scale.dtype)
+    group = 0 if groups == 1 else inputs // groups
+    whole = Grid(codes, bits, grid, None, group, scale.dtype, pairs=bits == 4, signed=True)
     reason = integer_grid.obstacle(whole)
     if not reason:
-        return integer_grid.packed(positions.structure, whole), ""
-    signed = codes.astype(np.int16) - np.int16(1 << (bits - 1))
-    return _values(from_nibbles24(signed, nibbles, inputs), grid, inputs // groups), reason
+        return integer_grid.packed(structure, whole), ""
+    kept = codes if bits == 8 else np.stack([codes & 15, codes >> 4], axis=-1).reshape(outputs, -1)
+    signed = kept.view(np.int8) if bits == 8 else (kept.view(np.int8) ^ np.int8(8)) - np.int8(8)
+    dense = SparseTensor(structure, Raw(np.ascontiguousarray(signed)), (outputs, inputs)).to_dense()
+    return integer_grid.dense_values(whole._replace(codes=dense.view(np.uint8), bits=8, pairs=False)), reason
 
 
-def _values(codes: SparseTensor, scale: Array, group: int) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):
-        spread = np.repeat(scale.astype(np.float32), group, axis=1)
-        return np.asarray((codes.to_dense().astype(np.float32) * spread).astype(scale.dtype))
+def _positions(units: Array, shape: tuple[int, int]) -> Nm:
+    """The structure of positions in the order of tiles.
+
+    Raises:
+        FormatError: a nibble that names no two positions.
+    """
+    outputs, inputs = shape
+    held = empty((outputs, inputs // 32 * 3), np.uint8, "codes of groups")
+    if not marlin24_meta(units, held):
+        return Nm(held, 2, 4, shape, check=False)
+    from_nibbles24(np.zeros((outputs, inputs // 2), np.int8), plain_units(units, outputs, inputs), inputs)
+    msg = "meta changed while it was read"
+    raise FormatError(msg)

@@ -3,18 +3,19 @@
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import DTYPES, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop.chunks import in_chunks
 from sparsefmt.interop.integer_grid import single
+from sparsefmt.kernels.scaled_floats import blocks_lut, nibbles_lut
 
 _FP4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 E2M1 = np.concatenate([_FP4, -_FP4])
 """The values of FP4 (E2M1) by code."""
 
-_PAIRS = np.stack([E2M1[np.arange(256) & 15], E2M1[np.arange(256) >> 4]], axis=1).view(np.complex64).reshape(-1)
+_GROUP = 16  # columns of a scale
 _BLOCK_BYTES = 1 << 20
-_PIECE = 1 << 16  # elements that are looked up together
+_TABLES = 1 << 18  # values of codes under all scales that are found together
 
 
 def from_block_scales(
@@ -54,24 +55,12 @@ def from_block_scales(
     out = empty(weight.shape, dtype, "the values of scaled float8")
     codes, factor = np.ascontiguousarray(weight).view(np.uint8), single(scale)
     every = np.arange(256, dtype=np.uint8).view(weight.dtype).astype(np.float32)
-    raw = out.view(f"u{out.itemsize}")
-    tall = min(block[0], max(_PIECE // max(cols, 1), 1))
-    pieces = [
-        (i, top, min(top + tall, (i + 1) * block[0], rows))
-        for i in range(len(factor))
-        for top in range(i * block[0], min((i + 1) * block[0], rows), tall)
-    ]
-
-    def decode(low: int, high: int) -> None:
-        """What each of the 256 codes is under a scale, then a look at the table per value."""
-        for i, top, bottom in pieces[low:high]:
-            with np.errstate(over="ignore", invalid="ignore"):
-                tables = (factor[i][:, None] * every).astype(dtype).view(raw.dtype)
-            for j, left in enumerate(range(0, cols, block[1])):
-                part = slice(top, bottom), slice(left, left + block[1])
-                raw[part] = np.take(tables[j], codes[part])
-
-    in_chunks(len(pieces), 16, decode)
+    raw, tall = items(out), max(_TABLES // (256 * max(factor.shape[1], 1)), 1)
+    for top in range(0, len(factor), tall):
+        part = slice(top * block[0], (top + tall) * block[0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            tables = (factor[top : top + tall].reshape(-1, 1) * every).astype(dtype)
+        blocks_lut(codes[part], items(tables), block, raw[part])
     return out
 
 
@@ -98,18 +87,25 @@ def from_nvfp4(weight: Array, scale: Array, scale_2: Array, dtype: Dtype = DTYPE
     if weight.ndim != 2 or weight.dtype != np.uint8 or scale.shape != (len(weight), -(-weight.shape[1] // 8)):
         msg = f"want uint8 (rows, cols / 2) and scales (rows, cols / 16), got {weight.shape} and {scale.shape}"
         raise FormatError(msg)
+    if scale.dtype.itemsize != 1:
+        msg = f"scale: want float8, got {scale.dtype}"
+        raise FormatError(msg)
     if scale_2.size != 1:
         msg = f"weight_scale_2: want one scale, got shape {scale_2.shape}"
         raise FormatError(msg)
     rows, cols = len(weight), 2 * weight.shape[1]
     out = empty((rows, cols), dtype, "the values of FP4")
-    at = np.arange(cols) // 16
+    with np.errstate(over="ignore", invalid="ignore"):
+        factor = np.arange(256, dtype=np.uint8).view(scale.dtype).astype(np.float32) * single(scale_2.reshape(1, 1))
+        tables = (factor.reshape(256, 1) * E2M1).astype(dtype)
+    which = np.ascontiguousarray(scale).view(np.uint8)
+    if dtype.itemsize == 2:
+        nibbles_lut(np.ascontiguousarray(weight), which, items(tables), _GROUP, items(out))
+        return out
 
     def decode(low: int, high: int) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            factor = scale[low:high].astype(np.float32) * np.float32(scale_2.reshape(-1)[0])
-            both = np.take(_PAIRS, weight[low:high]).view(np.float32)
-            out[low:high] = both * np.take(factor, at, axis=1)
+        each = np.stack([weight[low:high] & 15, weight[low:high] >> 4], axis=-1).reshape(high - low, cols)
+        out[low:high] = tables[np.repeat(which[low:high], _GROUP, axis=1)[:, :cols], each]
 
     in_chunks(rows, max(_BLOCK_BYTES // max(4 * cols, 1), 1), decode)
     return out

@@ -10,6 +10,7 @@ from sparsefmt.api.encode import encode
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.base.foreign import is_torch, torch_array
+from sparsefmt.interop.layouts24 import from_cutlass24
 from sparsefmt.interop.scipy import from_scipy_parts
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
@@ -28,15 +29,16 @@ def from_torch(x: Any, fmt: str | None = None) -> SparseTensor | Array:  # noqa:
 
     Args:
         x: dense of any dtype that has a name here (bfloat16 and float8 too), or sparse: coo (made canonical,
-            duplicates summed), csr, csc or bsr of rank 2, coo of any rank.
+            duplicates summed), csr, csc or bsr of rank 2, coo of any rank; a SparseSemiStructuredTensor with `packed`
+            and `meta`, as CUTLASS's kernels have them, becomes nm2:4. The way back: `sf.interop.to_cutlass24`.
         fmt: a format text; default: the layout of x, and for a dense one no format: a NumPy array.
 
     Returns:
         A packed tensor, or for a dense x without `fmt` an array; both share the memory of x where they can.
 
     Raises:
-        TypeError: no tensor of torch, or of a layout that has no counterpart (bsc, jagged, mkldnn, semi-structured,
-            batches, dense dimensions of hybrids); the message names the way out.
+        TypeError: no tensor of torch, or of a layout that has no counterpart (bsc, jagged, mkldnn, what cuSPARSELt
+            packed, batches, dense dimensions of hybrids); the message names the way out.
         DtypeError: a dtype that no format holds.
         FormatError: indices that contradict each other.
     """
@@ -45,13 +47,22 @@ def from_torch(x: Any, fmt: str | None = None) -> SparseTensor | Array:  # noqa:
         raise TypeError(msg)
     torch: Any = sys.modules["torch"]
     if x.layout is torch.strided and hasattr(x, "packed"):
-        msg = f"x is a {type(x).__name__} of torch; use x.to_dense() and sparsefmt.encode(..., 'nm2:4')"
-        raise TypeError(msg)
+        made = _semi_structured(x)
+        return made if fmt is None else made.convert(fmt)
     if x.layout is torch.strided:
         a = torch_array(x, "x")
         return a if fmt is None else encode(a, fmt)
     made = from_scipy_parts(_as_scipy(x.detach().cpu(), torch))
     return made if fmt is None else made.convert(fmt)
+
+
+def _semi_structured(x: Any) -> SparseTensor:  # noqa: ANN401
+    """The nm2:4 tensor of a SparseSemiStructuredTensor as CUTLASS's kernels hold it."""
+    packed, meta = (getattr(x, name, None) for name in ("packed", "meta"))
+    if packed is None or meta is None:
+        msg = f"x is a {type(x).__name__} of torch without packed and meta; use x.to_dense(), sparsefmt.encode(...)"
+        raise TypeError(msg)
+    return from_cutlass24(torch_array(packed, "packed"), torch_array(meta, "meta"))
 
 
 def _as_scipy(x: Any, torch: Any) -> SimpleNamespace:  # noqa: ANN401

@@ -197,7 +197,8 @@ def nm_check(codes: Array, slots: Array, n: int, m: int, cols: int) -> tuple[int
 
     Returns (0, 0, 0, 0), or what is wrong first: (CODE, row, group, code): not below C(m, n); (PADDING, row, 0, 0):
     a bit behind the last code, or an item behind the last slot, is not zero; (BEYOND, row, slot, 0): a slot beyond
-    the last column is not zero. CODE is looked for in all rows first, then PADDING, then BEYOND.
+    the last column is not zero. CODE is looked for in all rows first, then PADDING, then BEYOND. Slots without columns
+    are not looked at.
     """
     rows, groups = len(codes), -(-cols // m)
     bits = width(n, m)
@@ -211,6 +212,8 @@ def nm_check(codes: Array, slots: Array, n: int, m: int, cols: int) -> tuple[int
     dirty = stream.any(axis=1) | nonzero(slots[:, groups * n :], every).any(axis=1)
     if dirty.any():
         return PADDING, int(np.argmax(dirty)), 0, 0
+    if not slots.shape[1]:
+        return 0, 0, 0, 0
     col = decoded_positions(codes, n, m, groups)
     beyond = (col >= cols) & nonzero(slots[:, : groups * n], every)
     if beyond.any():
@@ -303,3 +306,24 @@ def nm_update(
         np.bitwise_and.at(codes, (row, byte), ~(np.uint8(1) << shift))
         np.bitwise_or.at(codes, (row, byte), ((ranks >> bit) & 1).astype(np.uint8) << shift)
     return 0, 0, 0, 0
+
+
+_MASKS = (0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100)  # by code of 2:4
+
+
+@kernel
+def nm24_from_mask(bits: Array, cols: int, codes: Array) -> int:
+    """Writes the codes of 2:4 of `bits` (rows, ceil(cols / 8)) uint8, low bit first; `cols` come in fours.
+
+    Returns 0, or 1 where four columns have not two bits, or a bit is set beyond the last column; the codes are
+    unspecified then.
+    """
+    table = np.full(16, 255, np.uint8)
+    table[list(_MASKS)] = np.arange(6)
+    halves = np.stack([bits & 15, bits >> 4], axis=-1).reshape(len(bits), 2 * bits.shape[1])
+    ranks = table[halves[:, : cols // 4]]
+    if (ranks == 255).any() or halves[:, cols // 4 :].any():
+        return 1
+    each = (ranks[:, :, None] >> np.arange(3, dtype=np.uint8)) & np.uint8(1)
+    codes[...] = np.packbits(each.reshape(len(bits), -1), axis=1, bitorder="little")
+    return 0

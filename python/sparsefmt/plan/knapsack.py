@@ -3,8 +3,8 @@
 The linear relaxation gives a multiplier, a lower bound, and a first choice. What cannot be in a better choice is struck
 out by its reduced cost. The rest is a dynamic programme over the sizes that occur, in units of their greatest common
 divisor, with states that cannot beat the best known choice left out, so it is a branch and bound where sizes are many.
-The work is
-bounded: where so many states are left that the best choice cannot be proven, the bound tells how far it may be.
+The work is bounded: where so many states are left that the best choice cannot be proven, the bound tells how far it may
+be.
 
 Source: Pisinger 1995, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83(2); Sinha and Zoltners
 1979.

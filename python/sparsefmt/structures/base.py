@@ -60,6 +60,9 @@ class Structure(Part):
     fills_with_zero: bool = False
     """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
 
+    reads_slots: bool = False
+    """Whether some slots must be zero whatever the matrix is, so that `check_slots` looks at them."""
+
     prunes: ClassVar[bool] = False
     """Whether `sparsefmt.encode` can choose what it keeps: it has a fixed number of slots, wherever the values are."""
 
@@ -173,8 +176,8 @@ class Structure(Part):
     def _check_shape(self) -> None:
         object.__setattr__(self, "shape", checked_shape(self.shape, (2, 2)))
 
-    def check_slots(self, slots: Array) -> None:
-        """Checks what the structure says of the items of `slots`, whose shape fits.
+    def check_slots(self, slots: Array | None) -> None:
+        """Checks what waits for the slots; they may be left out where `reads_slots` is False.
 
         Raises:
             FormatError: an item that must be zero (outside the shape, or padding) is not.

@@ -135,13 +135,20 @@ class Bsr(Structure):
         row, col = np.minimum(line, max(rows - 1, 0)), np.minimum(col, max(cols - 1, 0))
         return spread(row, shape, "rows of slots"), spread(col, shape, "columns of slots")
 
-    def check_slots(self, slots: Array) -> None:
+    @property
+    def reads_slots(self) -> bool:  # type: ignore[override]
+        """Of blocks that stick out."""
+        return self.shape[0] % self.block[0] != 0 or self.shape[1] % self.block[1] != 0
+
+    def check_slots(self, slots: Array | None) -> None:
         """Checks that what sticks out at the ragged edge is zero.
 
         Raises:
             FormatError: a value is not.
         """
         (rows, cols), (r, c) = self.shape, self.block
+        if slots is None:
+            return
         if rows % r:
             self._check_edge(np.arange(int(self.indptr[-2]), int(self.indptr[-1])), slots[:, rows % r :])
         if cols % c:

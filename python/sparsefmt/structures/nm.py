@@ -150,6 +150,11 @@ class Nm(Structure):
         """In groups with fewer nonzeros than N, and beyond the last column."""
         return True
 
+    @property
+    def reads_slots(self) -> bool:  # type: ignore[override]
+        """Beyond the last column, and behind the last slot of a row."""
+        return self.padded or self.shape[1] % self.m != 0
+
     def packed_rows(self) -> NmRows:
         """As they are."""
         return NmRows(self.codes, self.n, self.m)
@@ -175,14 +180,15 @@ class Nm(Structure):
         col = kernels.decoded_positions(self.codes, self.n, self.m, self.groups)
         return spread(counted(rows)[:, None], col.shape, "rows of slots"), np.minimum(col, max(cols - 1, 0))
 
-    def check_slots(self, slots: Array) -> None:
+    def check_slots(self, slots: Array | None) -> None:
         """Checks every code, and that slots beyond the last column and the padding of rows are zero.
 
         Raises:
             FormatError: one is not.
         """
+        looked = np.empty((self.shape[0], 0), np.uint8) if slots is None else slots
         if self.slots:
-            self._raise(kernels.nm_check(self.codes, slots, self.n, self.m, self.shape[1]))
+            self._raise(kernels.nm_check(self.codes, looked, self.n, self.m, self.shape[1]))
 
     def _raise(self, found: tuple[int, int, int, int]) -> None:
         code, row, at, got = found

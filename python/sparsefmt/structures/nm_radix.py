@@ -174,7 +174,12 @@ class NmRadix(Structure):
         """Row and column of every slot; columns beyond the last are moved to it."""
         return self.to_nm().coords()
 
-    def check_slots(self, slots: Array) -> None:
+    @property
+    def reads_slots(self) -> bool:  # type: ignore[override]
+        """Beyond the last column."""
+        return self.shape[1] % self.m != 0
+
+    def check_slots(self, slots: Array | None) -> None:
         """Checks that slots beyond the last column are zero.
 
         Raises:

@@ -63,7 +63,7 @@ class SparseTensor(Aliases):
             msg = f"shape {shape}{along} does not fit the matrix of shape {self.structure.shape}"
             raise FormatError(msg)
         self.values.fits(self.structure)
-        self.structure.check_slots(self.values.lift(self.structure))
+        self.structure.check_slots(self.values.lift(self.structure) if self.structure.reads_slots else None)
 
     @classmethod
     def from_checked(

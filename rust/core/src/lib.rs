@@ -10,6 +10,7 @@ pub mod affine_segments;
 mod bitmask;
 mod blake3;
 pub mod bsr;
+mod built;
 mod check;
 mod checksum;
 mod choices;
@@ -24,8 +25,11 @@ mod delta;
 mod error;
 mod gap;
 mod gap_items;
+mod gguf;
+pub mod grid;
 mod item;
 mod kmeans;
+mod marlin24;
 mod matrix;
 pub mod matrix_market;
 pub mod merge;
@@ -38,6 +42,7 @@ mod philox;
 pub mod product;
 mod radix;
 mod room;
+mod scaled_floats;
 mod single_pass;
 mod sort_f32;
 mod stop;
@@ -45,6 +50,7 @@ mod stream;
 mod transposable;
 mod triplets;
 pub mod views;
+mod words;
 
 /// The most columns of a row that are worked on at once: their bits and items stay in the first-level cache. A multiple
 /// of 8, so that every tile starts on a byte of bits.
@@ -66,12 +72,16 @@ pub use gap::{
     csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,
 };
 pub use gap_items::{gaps_put, gaps_take};
+pub use gguf::{gguf_decode, gguf_q4_0_codes, gguf_q8_0_codes};
+pub use grid::grid_decode;
 pub use item::{Index, Item, Word};
 pub use kmeans::kmeans_fit;
+pub use marlin24::{marlin24_codes, marlin24_meta};
 pub use matrix::{Matrix, MatrixMut};
 pub use nearest::nearest16;
 pub use packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
 pub use philox::philox_words;
+pub use scaled_floats::{blocks_lut, nibbles_lut};
 pub use single_pass::{dense_sample, dense_to_csr_within};
 pub use sort_f32::{range_sums, sort_f32};
 pub use sparsefmt_kernels::{Isa, Kernels};
@@ -79,3 +89,4 @@ pub use stop::Stop;
 pub use stream::{pack_stream, stream_padding, unpack_stream};
 pub use transposable::transposable_blocks;
 pub use views::{BitRows, Coo, Csr};
+pub use words::{awq_turn, words_turn, words_unpack};

@@ -24,6 +24,8 @@ pub use affinity::{Narrowed, ThreadId, current_cpu};
 pub use args::amx_gemm::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH};
 pub use args::bsr_spmm::Blocks;
 pub use args::csr_spmm::CsrRow;
+pub use args::gguf::BlockKind;
+pub use args::group_values::Planes;
 pub use args::kmeans_dp::Clusters;
 pub use args::nearest_centroid::{Entries, Keys};
 pub use args::nm_code_table::NmCodeTable;

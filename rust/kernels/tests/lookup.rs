@@ -21,3 +21,23 @@ fn every_code_finds_its_entry() {
         }
     }
 }
+
+#[test]
+fn groups_find_their_tables() {
+    let tables256: Box<[[u8; 32]; 256]> =
+        Box::new(std::array::from_fn(|t| std::array::from_fn(|i| (t * 37 + i * 101) as u8)));
+    for kernels in tables() {
+        for (group, groups) in [(1, 0), (1, 9), (3, 5), (8, 1), (8, 33), (16, 7), (24, 2), (64, 3)] {
+            let pairs: Vec<u8> = (0..group * groups).map(|i| (i * 151 + group) as u8).collect();
+            let which: Vec<u8> = (0..groups).map(|i| (i * 91 + 200) as u8).collect();
+            let mut out = vec![0; 2 * pairs.len()];
+            kernels.nibble_groups_u16(&pairs, &which, &tables256, &mut out);
+            let want = |i: usize| {
+                let table = &tables256[usize::from(which[i / 2 / group])];
+                let code = usize::from(pairs[i / 2] >> (i % 2 * 4) & 15);
+                u16::from_le_bytes([table[code], table[16 + code]])
+            };
+            assert!((0..out.len()).all(|i| out[i] == want(i)), "{:?}, {group} x {groups}", kernels.isa());
+        }
+    }
+}

@@ -19,8 +19,12 @@ mod csr;
 mod delta;
 mod gap;
 mod gap_items;
+mod gguf;
+mod grid;
 mod header;
+mod header_text;
 mod kmeans;
+mod marlin24;
 mod matrix_market;
 mod merge;
 mod nm;
@@ -29,9 +33,11 @@ mod packing;
 mod philox;
 mod plan;
 mod product;
+mod scaled_floats;
 mod settings;
 mod stream;
 mod transposable;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -81,9 +87,15 @@ mod _native {
     #[pymodule_export]
     use super::gap_items::{gaps_put, gaps_take};
     #[pymodule_export]
+    use super::gguf::{gguf_decode, gguf_q4_0_codes, gguf_q8_0_codes};
+    #[pymodule_export]
+    use super::grid::grid_decode;
+    #[pymodule_export]
     use super::header::parse_header;
     #[pymodule_export]
     use super::kmeans::{histogram16, kmeans_fit, range_sums, sort_f32};
+    #[pymodule_export]
+    use super::marlin24::{marlin24_codes, marlin24_meta};
     #[pymodule_export]
     use super::matrix_market::{matrix_market_entries, matrix_market_text, matrix_market_values};
     #[pymodule_export]
@@ -91,7 +103,7 @@ mod _native {
     #[pymodule_export]
     use super::nm::{
         csr_to_nm, nm_check, nm_decode, nm_encode, nm_prune, nm_prune_encode, nm_row_counts, nm_select, nm_to_csr,
-        nm_update,
+        nm_update, nm24_from_mask,
     };
     #[pymodule_export]
     use super::nm_radix::{nm_radix_check, nm_radix_pack, nm_radix_unpack};
@@ -104,11 +116,15 @@ mod _native {
     #[pymodule_export]
     use super::product::{bits_matmul, bsr_matmul, csr_matmul, dense_matmul, nm_matmul, nm24_bf16_matmul};
     #[pymodule_export]
+    use super::scaled_floats::{blocks_lut, nibbles_lut};
+    #[pymodule_export]
     use super::settings::{cpu_features, get_num_threads, set_num_threads};
     #[pymodule_export]
     use super::stream::{pack_stream, stream_padding, unpack_stream};
     #[pymodule_export]
     use super::transposable::transposable_blocks;
+    #[pymodule_export]
+    use super::words::{awq_turn, words_turn, words_unpack};
     use pyo3::prelude::*;
 
     #[pymodule_init]

@@ -219,3 +219,11 @@ pub fn csr_to_nm(
         done(py, py.detach(|| nm::from_csr(csr, slots, pattern, codes, out_slots))).map(report)
     }))
 }
+
+/// Codes of 2:4 of a mask; gives 1 where four columns have not two bits.
+#[pyfunction]
+pub fn nm24_from_mask(bits: &Bound<'_, PyAny>, cols: usize, codes: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let (py, bits, mut codes) = (bits.py(), In::<u8>::new("bits", bits, 2)?, Out::<u8>::new("codes", codes, 2)?);
+    let (bits, codes) = (bits.matrix()?, codes.matrix()?);
+    Ok(usize::from(!done(py, py.detach(|| sparsefmt::nm::nm24_from_mask(bits, cols, codes)))?))
+}

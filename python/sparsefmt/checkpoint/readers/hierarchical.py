@@ -15,6 +15,7 @@ from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.base.errors import BackendError, CorruptFileError, FormatError, SizeError, SparsefmtError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, as_said
+from sparsefmt.checkpoint.readers.hdf5_trial import WALKER
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.interop import groups
 from sparsefmt.interop.anndata import read_matrix
@@ -71,6 +72,7 @@ def _root(path: Path) -> Any:  # noqa: ANN401
             return zarr.open_group(str(path), mode="r")
         import h5py  # likewise
 
+        WALKER.walk(path)
         return h5py.File(path, "r")
     except ImportError as e:
         msg = f"{path}: {e.name} is not installed; pip install 'sparsefmt[interchange]'"

@@ -7,7 +7,17 @@ import numpy as np
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import Entry, Value
-from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
+from sparsefmt.checkpoint.schemes.weight import (
+    Context,
+    Layer,
+    Parts,
+    Weight,
+    dropped,
+    layers,
+    of_columns,
+    of_rows,
+    weight_dtype,
+)
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import compressed_tensors as ct
 from sparsefmt.interop.integer_grid import single
@@ -58,7 +68,36 @@ def _sparse(layer: Layer, context: Context) -> Weight:
     if scale_key:
         keys["weight_scale"] = scale_key
     fmt = "bitmask" if "row_offsets" in keys else "nm"
-    return Weight(name, keys, shape, dtype.name, fmt, lambda parts: _built_sparse(parts, dtype), dropped(layer))
+
+    def build(parts: Parts) -> tuple[Value, str]:
+        return _built_sparse(parts, dtype)
+
+    def cut(parts: Parts, low: int, high: int) -> Parts:
+        made = of_rows(parts, shape[0], low, high, "shape", "compressed" if "row_offsets" in keys else "")
+        made["shape"] = np.array([high - low, shape[1]])
+        if "row_offsets" in keys:
+            first, last = _values_of(parts["row_offsets"], parts["compressed"].size, low, high)
+            made["compressed"] = parts["compressed"][first:last]
+            made["row_offsets"] = made["row_offsets"] - first
+        return made
+
+    return Weight(name, keys, shape, dtype.name, fmt, build, dropped(layer), cut)
+
+
+def _values_of(offsets: Array, count: int, low: int, high: int) -> tuple[int, int]:
+    """Where the values of rows begin and end.
+
+    Raises:
+        CheckpointError: not within the values.
+    """
+    if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) <= low:
+        msg = f"row_offsets: want integers, one a row, got {offsets.dtype} of shape {offsets.shape}"
+        raise CheckpointError(msg)
+    first, last = int(offsets[low]), int(offsets[high]) if high < len(offsets) else count
+    if not 0 <= first <= last <= count:
+        msg = f"row_offsets: rows {low}..{high} have the values {first}..{last} of {count}"
+        raise CheckpointError(msg)
+    return first, last
 
 
 def _sibling(layer: Layer, entries: Mapping[str, Entry]) -> str | None:
@@ -123,8 +162,18 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
             dtype=dtype,
         )
 
+    def cut(parts: Parts, low: int, high: int) -> Parts:
+        made = of_rows(parts, shape[0], low, high, "weight_shape", "weight_zero_point", "weight_g_idx")
+        made["weight_shape"] = np.array([high - low, shape[1]])
+        if "weight_zero_point" in made:  # packed along the rows
+            points = made["weight_zero_point"]
+            made["weight_zero_point"] = points[low * bits // 32 : -(-high * bits // 32)]
+        return made
+
+    whole = "weight_zero_point" in keys and 32 % bits != 0  # whose words depend on all rows
     fmt = f"dense/int{bits}"
-    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, fmt, build, dropped(layer))
+    how = None if whole else cut
+    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, fmt, build, dropped(layer), how, 32 // bits)
 
 
 def _int_quantized(layer: Layer, context: Context) -> Weight:
@@ -138,7 +187,11 @@ def _int_quantized(layer: Layer, context: Context) -> Weight:
         return ct.from_int_quantized(parts["weight"], parts["weight_scale"], zero_point=zero, dtype=dtype)
 
     shape = entries[layer.parts["weight"]].shape
-    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, "dense/int8", build, dropped(layer))
+
+    def cut(parts: Parts, low: int, high: int) -> Parts:
+        return of_rows(parts, shape[0] if shape else 0, low, high)
+
+    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, "dense/int8", build, dropped(layer), cut)
 
 
 def _marlin(layer: Layer, context: Context) -> Weight:
@@ -155,7 +208,18 @@ def _marlin(layer: Layer, context: Context) -> Weight:
     def build(parts: Parts) -> tuple[Value, str]:
         return from_marlin24(parts["weight_packed"], parts["scale_packed"], parts["meta"], bits)
 
-    return Weight(f"{layer.prefix}.weight", keys, shape, scale.dtype, f"nm/int{bits}", build, dropped(layer))
+    def cut(parts: Parts, low: int, high: int) -> Parts:
+        made = of_columns(parts, low, high, weight_packed=16 * bits, scale_packed=32)
+        units = parts["meta"].reshape(-1, 128)  # of 64 outputs and 32 inputs
+        if units.size * 16 != shape[0] * shape[1] or shape[0] % 64:
+            msg = f"meta: shape {parts['meta'].shape} does not fit a weight of shape {shape}"
+            raise CheckpointError(msg)
+        made["meta"] = units.reshape(shape[1] // 32, shape[0] // 64, 128)[:, low // 64 : high // 64]
+        return made
+
+    fmt = f"nm/int{bits}"
+    how = cut if shape[0] % 64 == 0 and bits in (4, 8) else None
+    return Weight(f"{layer.prefix}.weight", keys, shape, scale.dtype, fmt, build, dropped(layer), how, 64)
 
 
 def _bits(layer: Layer, context: Context, shape: tuple[int, int], words: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
+from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, of_columns, weight_dtype
 from sparsefmt.interop.gptq import from_awq, from_gptq
 
 NAME = "gptq or awq"
@@ -48,7 +48,12 @@ def _weight(layer: Layer, context: Context) -> Weight:
             )
 
         shape = (outputs, 32 * words.shape[0] // max(bits, 1))
-        return Weight(name, keys, shape, dtype.name, f"dense/int{bits}", build, dropped(layer))
+
+        def cut(parts: Parts, low: int, high: int) -> Parts:
+            return of_columns(parts, low, high, qweight=32, qzeros=bits, scales=32)
+
+        fmt = f"dense/int{bits}"
+        return Weight(name, keys, shape, dtype.name, fmt, build, dropped(layer), cut, 32)
     if words.shape[1] * 8 != outputs or str(context.settings.get("version", "gemm")).lower() != "gemm":
         version = context.settings.get("version", "unknown")
         msg = (
@@ -60,5 +65,8 @@ def _weight(layer: Layer, context: Context) -> Weight:
     def unpacked(parts: Parts) -> tuple[Value, str]:
         return from_awq(parts["qweight"], parts["qzeros"], parts["scales"], dtype=dtype)
 
+    def eights(parts: Parts, low: int, high: int) -> Parts:
+        return of_columns(parts, low, high, qweight=4, qzeros=4, scales=32)
+
     shape = (outputs, words.shape[0])
-    return Weight(name, keys, shape, dtype.name, "dense/int4", unpacked, dropped(layer))
+    return Weight(name, keys, shape, dtype.name, "dense/int4", unpacked, dropped(layer), eights, 8)

@@ -6,7 +6,7 @@ import numpy as np
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import PLAIN, Value
-from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, weight_dtype
+from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, of_rows, weight_dtype
 from sparsefmt.interop.integer_grid import single
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
@@ -46,8 +46,14 @@ def _float8(layer: Layer, context: Context) -> Weight:
         grid = grid.reshape(-1, 1) if grid.ndim == 1 and grid.size > 1 else grid
         return from_block_scales(parts["weight"], grid, block, dtype), _REASON
 
+    def cut(parts: Parts, low: int, high: int) -> Parts:
+        grid = parts[role]
+        some = grid if grid.size == 1 else grid[low // block[0] : -(-high // block[0])]
+        return {"weight": parts["weight"][low:high], role: some}
+
     keys = {"weight": layer.parts["weight"], role: layer.parts[role]}
-    return Weight(f"{layer.prefix}.weight", keys, stored.shape, dtype.name, PLAIN, build, dropped(layer))
+    step = 1 if scale.size == 1 else block[0]
+    return Weight(f"{layer.prefix}.weight", keys, stored.shape, dtype.name, PLAIN, build, dropped(layer), cut, step)
 
 
 def _block(layer: Layer, context: Context, shape: tuple[int, ...], scale: tuple[int, ...]) -> tuple[int, int]:
@@ -90,5 +96,9 @@ def _nvfp4(layer: Layer, context: Context) -> Weight:
         return from_nvfp4(parts[role], parts["weight_scale"], factor, dtype), _REASON
 
     keys = {name: layer.parts[name] for name in (role, "weight_scale", second)}
+
+    def cut(parts: Parts, low: int, high: int) -> Parts:
+        return of_rows(parts, stored.shape[0], low, high, second)
+
     shape = (stored.shape[0], 2 * stored.shape[1])
-    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, PLAIN, build, dropped(layer))
+    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, PLAIN, build, dropped(layer), cut)

@@ -57,12 +57,7 @@ class Translated(Source):
             return self._raw.read(name)
         if self._latest is not None and self._latest[0] == name:
             return self._latest[1]
-        parts = {role: _array(self._arrays[key], key) for role, key in weight.keys.items()}
-        try:
-            value, reason = weight.build(parts)
-        except SparsefmtError as e:
-            msg = f"{self.path}: {name}: {e}"
-            raise type(e)(msg) from e
+        value, reason = self._built(weight, self._parts(weight))
         if tuple(value.shape) != weight.shape:
             msg = f"{self.path}: {name}: its arrays hold shape {tuple(value.shape)}, want {weight.shape}"
             raise FormatError(msg)
@@ -71,12 +66,33 @@ class Translated(Source):
         self._latest = name, value
         return value
 
+    def _parts(self, weight: Weight) -> dict[str, Array]:
+        return {role: _array(self._arrays[key], key) for role, key in weight.keys.items()}
+
+    def _built(self, weight: Weight, parts: Mapping[str, Array]) -> tuple[Value, str]:
+        try:
+            return weight.build(parts)
+        except SparsefmtError as e:
+            msg = f"{self.path}: {weight.name}: {e}"
+            raise type(e)(msg) from e
+
     def rows(self, name: str, low: int, high: int) -> Array:
-        """Rows, decoded."""
+        """Rows, decoded, by way of the arrays of these rows alone where the scheme allows that."""
         if name not in self._weights:
             return self._raw.rows(name, low, high)
-        check_rows(name, self._weights[name].shape, low, high)
-        return decoded_rows(self.read(name), low, high)
+        weight = self._weights[name]
+        check_rows(name, weight.shape, low, high)
+        held = self._latest is not None and self._latest[0] == name
+        if held or weight.cut is None or low == high or high - low == weight.shape[0]:
+            return decoded_rows(self.read(name), low, high)
+        start, stop = low // weight.step * weight.step, min(-(-high // weight.step) * weight.step, weight.shape[0])
+        value, reason = self._built(weight, weight.cut(self._parts(weight), start, stop))
+        if tuple(value.shape) != (stop - start, *weight.shape[1:]):
+            msg = f"{self.path}: {name}: its arrays hold shape {tuple(value.shape)} for rows {start}..{stop}"
+            raise FormatError(msg)
+        if reason:
+            self.notes[name] = reason
+        return decoded_rows(value, low - start, high - start)
 
     def origin(self, name: str) -> str:
         """The arrays of a weight, and what its scales are for: "qweight, qzeros, scales (float16, groups of 128)"."""

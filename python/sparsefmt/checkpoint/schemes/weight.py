@@ -10,6 +10,7 @@ from sparsefmt.checkpoint.entry import Entry, Value
 
 Parts = Mapping[str, Array]
 Build = Callable[[Parts], tuple[Value, str]]
+Cut = Callable[[Parts, int, int], Parts]
 
 
 class Context(NamedTuple):
@@ -42,6 +43,8 @@ class Weight:
         format: what it becomes if its scales allow that.
         build: makes the tensor from the arrays by role, and says why it is not packed, if it is not.
         dropped: arrays that belong to it and have no place in a weight: scales of activations.
+        cut: gives the arrays of some rows, which `build` makes a tensor of; None: only all together make sense.
+        step: ranges of rows for `cut` begin at multiples of it, and end there or with the last row.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Weight:
     format: str
     build: Build
     dropped: tuple[str, ...] = ()
+    cut: Cut | None = None
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +112,19 @@ def named_dtype(config: Mapping[str, Any]) -> Dtype | None:
                 if short in FLOATS:
                     return DTYPES[short]
     return None
+
+
+def of_rows(parts: Parts, rows: int, low: int, high: int, *whole: str) -> dict[str, Array]:
+    """Arrays of which those with a first axis of `rows` are cut, but for single ones and those of the roles `whole`."""
+    return {
+        role: a if role in whole or a.size == 1 or not a.ndim or len(a) != rows else a[low:high]
+        for role, a in parts.items()
+    }
+
+
+def of_columns(parts: Parts, low: int, high: int, **per: int) -> dict[str, Array]:
+    """Arrays whose last axis stands for rows of the weight, by role and 32nds of a column for each row."""
+    return {
+        role: a[:, low * per[role] // 32 : -(-high * per[role] // 32)] if role in per else a
+        for role, a in parts.items()
+    }

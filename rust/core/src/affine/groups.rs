@@ -72,26 +72,45 @@ impl Grouped for Float32 {
         let mut x = [0.0; RUN];
         for ((codes, &scale), out) in codes.chunks(group).zip(scale).zip(out.chunks_mut(group)) {
             for (codes, out) in codes.chunks(RUN).zip(out.chunks_mut(RUN)) {
-                let (x, len) = (&mut x[..codes.len()], codes.len());
-                // Signed codes are those with a zero point in the middle.
-                let (points, scale) = ([128; RUN], [scale; RUN]);
-                Kernels::active().dequantize_f32(codes, &points[..len], &scale[..len], Self::LIMITS, x);
+                let x = &mut x[..codes.len()];
+                if is_small(scale) {
+                    Kernels::active().run_bytes_f32(codes, (128, 128.0, scale), x);
+                } else {
+                    single(codes, scale, x);
+                }
                 Self::narrow(x, out);
             }
         }
     }
 
     fn dequantize_nibbles(bytes: &[u8], group: usize, scale: &[f32], out: &mut [u32]) {
-        let (mut codes, mut at) = ([0; RUN], 0);
+        let (mut codes, mut x, mut at) = ([0; RUN], [0.0; RUN], 0);
         for (&scale, out) in scale.iter().zip(out.chunks_mut(group)) {
             for out in out.chunks_mut(RUN) {
-                let (codes, len) = (&mut codes[..out.len()], out.len().div_ceil(2));
-                Kernels::active().unpack_nibbles(&bytes[at..at + len], codes);
-                Self::dequantize(codes, RUN, &[scale], out);
-                at += len;
+                let (x, bytes) = (&mut x[..out.len()], &bytes[at..at + out.len().div_ceil(2)]);
+                if is_small(scale) {
+                    Kernels::active().run_nibbles_f32(bytes, (8, 8.0, scale), x);
+                } else {
+                    let codes = &mut codes[..out.len()];
+                    Kernels::active().unpack_nibbles(bytes, codes);
+                    single(codes, scale, x);
+                }
+                Self::narrow(x, out);
+                at += bytes.len();
             }
         }
     }
+}
+
+/// Whether no code of a byte has a product beyond float32.
+pub(crate) fn is_small(scale: f32) -> bool {
+    scale.abs() < f32::MAX / 512.0
+}
+
+/// Products of signed codes, which are those with a zero point in the middle, within the finite values.
+fn single(codes: &[u8], scale: f32, x: &mut [f32]) {
+    let (points, factors, len) = ([128; RUN], [scale; RUN], codes.len());
+    Kernels::active().dequantize_f32(codes, &points[..len], &factors[..len], Float32::LIMITS, x);
 }
 
 /// Codes within -most..=most with float32 scales.

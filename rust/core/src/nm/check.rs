@@ -34,28 +34,31 @@ pub enum Finding {
     },
 }
 
-/// Looks for what the arrays of N:M must not hold.
+/// Looks for what the arrays of N:M must not hold; slots without columns are not looked at.
 ///
 /// # Errors
 /// They have the wrong shape.
 pub fn check<T: Item + Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>) -> Result<Option<Finding>> {
-    nm.check_slots(&slots)?;
+    let looked = slots.cols() > 0;
+    if looked {
+        nm.check_slots(&slots)?;
+    }
     if nm.nbytes() == 0 && slots.items().is_empty() {
         return Ok(None);
     }
     let (layout, table) = (nm.layout(), nm.table());
-    let ranges = par::cut(slots.rows(), 1, nm.nbytes().saturating_mul(8));
+    let ranges = par::cut(nm.shape().0, 1, nm.nbytes().saturating_mul(8));
     let found = par::map(ranges, |rows: Range<usize>| {
         let (mut padding, mut beyond) = (None, None);
         for row in rows {
-            let (codes, slots) = (nm.row(row), slots.row(row));
+            let (codes, slots) = (nm.row(row), if looked { slots.row(row) } else { &[] });
             if let Err((group, code)) = check_codes(layout, table, codes) {
                 return [Some(Finding::Code { row, group, code }), padding, beyond];
             }
             if dirty(layout, codes, slots) {
                 padding = padding.or(Some(Finding::Padding { row }));
             }
-            if let Some(slot) = first_beyond(layout, table, codes, slots) {
+            if let Some(slot) = if looked { first_beyond(layout, table, codes, slots) } else { None } {
                 beyond = beyond.or(Some(Finding::Beyond { row, slot }));
             }
         }
@@ -80,7 +83,7 @@ fn dirty<T: Item>(layout: &Layout, codes: &[u8], slots: &[T]) -> bool {
     let last = if used == 0 { 0 } else { codes[layout.code_bytes - 1] >> used };
     last != 0
         || codes[layout.code_bytes..].iter().any(|&byte| byte != 0)
-        || slots[layout.slots..].iter().any(|&item| item.is_nonzero(T::mask(u64::MAX)))
+        || slots.get(layout.slots..).unwrap_or_default().iter().any(|&item| item.is_nonzero(T::mask(u64::MAX)))
 }
 
 /// The slots in the last group of a row whose code is good that lie beyond the last column and are not zero.

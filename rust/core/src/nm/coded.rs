@@ -22,6 +22,20 @@ pub(crate) fn decode_row<T: Slot>(
     let (layout, table) = (Layout::new(pattern, out.len())?, Codes::of(pattern));
     layout.check(1, (1, codes.len()), (1, layout.slots))?;
     let (mut bits, mut room) = (NO_BITS, [T::default(); TILE]);
+    if pattern.n == pattern.m {
+        // Every column has a slot: there is nothing to unpack, and nothing to move but past the caches.
+        for (i, out) in out.chunks_mut(TILE).enumerate() {
+            let columns = i * TILE..i * TILE + out.len();
+            if streamed.is_past_caches() {
+                let room = &mut room[..out.len()];
+                slots(columns, room);
+                T::drain(streamed, room, out);
+            } else {
+                slots(columns, out);
+            }
+        }
+        return Ok(());
+    }
     for tile in layout.tiles() {
         let unpacked = table.unpack(&codes[tile.code..], tile.groups, &mut bits);
         unpacked.map_err(|(group, got)| Error::Code {

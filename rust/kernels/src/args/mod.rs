@@ -5,6 +5,8 @@ pub(crate) mod amx_gemm;
 pub(crate) mod bsr_spmm;
 pub(crate) mod compress;
 pub(crate) mod csr_spmm;
+pub(crate) mod gguf;
+pub(crate) mod group_values;
 pub(crate) mod kmeans_dp;
 pub(crate) mod lookup;
 pub(crate) mod nearest_centroid;

@@ -111,7 +111,7 @@ pub(crate) fn dequantize<T: Float>(codes: &[u8], zero_point: &[u8], scale: &[T],
 
 /// A float16 as float32, without a branch: what holds for other numbers is chosen among what all cases would give.
 #[inline(always)]
-fn wide(half: u16) -> f32 {
+pub(crate) fn wide(half: u16) -> f32 {
     // Exponents have their biases 15 and 127.
     const BIAS: i32 = (127 - 15) << 23;
     const LEAST: i32 = (127 - 14) << 23; // 2^-14, the least normal float16

@@ -5,8 +5,8 @@ use crate::aarch64::neon;
 use crate::tables::isa::Isa;
 use crate::tables::kernels::Kernels;
 use crate::tables::{
-    affine, amx_gemm, compress, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack, nonzero_bits, panels,
-    product, quantize_f16, rank, scatter, slots, topk,
+    affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack,
+    nonzero_bits, panels, product, quantize_f16, rank, scatter, slots, topk,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
@@ -17,6 +17,8 @@ const SCALAR: Kernels = Kernels {
     affine: affine::SCALAR,
     amx_gemm: amx_gemm::SCALAR,
     compress: compress::SCALAR,
+    gguf: gguf::SCALAR,
+    group_values: group_values::SCALAR,
     kmeans_dp: kmeans_dp::SCALAR,
     lookup: lookup::SCALAR,
     nearest_centroid: nearest_centroid::SCALAR,
@@ -59,6 +61,8 @@ const AVX2: Kernels = Kernels {
     affine: avx2::affine::TABLE,
     amx_gemm: amx_gemm::SCALAR,
     compress: compress::AVX2,
+    gguf: avx2::gguf::TABLE,
+    group_values: avx2::group_values::TABLE,
     kmeans_dp: kmeans_dp::AVX2,
     lookup: avx2::lookup::TABLE,
     nearest_centroid: avx2::nearest_centroid::TABLE,
@@ -80,6 +84,8 @@ const AVX512: Kernels = Kernels {
     affine: avx512::affine::TABLE,
     amx_gemm: avx512::amx_gemm::TABLE,
     compress: compress::AVX512,
+    gguf: avx2::gguf::TABLE,
+    group_values: avx2::group_values::TABLE,
     kmeans_dp: kmeans_dp::AVX512,
     lookup: avx512::lookup::TABLE,
     nearest_centroid: avx512::nearest_centroid::TABLE,

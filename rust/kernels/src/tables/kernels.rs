@@ -1,8 +1,8 @@
 //! One table of functions per instruction set.
 
 use crate::args::{
-    affine, amx_gemm, compress, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack, nonzero_bits, panels,
-    product, quantize_f16, rank, scatter, slots, topk,
+    affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack,
+    nonzero_bits, panels, product, quantize_f16, rank, scatter, slots, topk,
 };
 use crate::tables::isa::Isa;
 
@@ -12,6 +12,8 @@ pub struct Kernels {
     pub(crate) affine: affine::Table,
     pub(crate) amx_gemm: amx_gemm::Table,
     pub(crate) compress: compress::Table,
+    pub(crate) gguf: gguf::Table,
+    pub(crate) group_values: group_values::Table,
     pub(crate) kmeans_dp: kmeans_dp::Table,
     pub(crate) lookup: lookup::Table,
     pub(crate) nearest_centroid: nearest_centroid::Table,

@@ -6,6 +6,8 @@ pub(crate) mod bsr_spmm;
 pub(crate) mod compress;
 pub(crate) mod csr_spmm;
 pub(crate) mod dispatch;
+pub(crate) mod gguf;
+pub(crate) mod group_values;
 pub(crate) mod isa;
 pub(crate) mod kernels;
 pub(crate) mod kmeans_dp;

@@ -35,6 +35,12 @@ macro_rules! drain {
 }
 
 impl NonTemporal {
+    /// Whether `stream` was asked for.
+    #[must_use]
+    pub fn is_past_caches(&self) -> bool {
+        self.stream
+    }
+
     expand!(expand_u8, u8);
     expand!(expand_u16, u16);
     expand!(expand_u32, u32);

@@ -4,6 +4,8 @@ pub(crate) mod affine;
 pub(crate) mod bitmask_dot;
 pub(crate) mod compress;
 pub(crate) mod csr;
+pub(crate) mod gguf;
+pub(crate) mod group_values;
 pub(crate) mod kmeans_dp;
 pub(crate) mod lookup;
 pub(crate) mod nearest_centroid;
