@@ -1,4 +1,4 @@
-# make demo, test, slow, lint, aarch64, bench, scaling, docs, wheels, clean, help: each target sets up what it needs in .venv.
+# make demo, test, slow, lint, aarch64, fuzz, sanitize, bench, scaling, docs, wheels, clean, help: each target sets up what it needs in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,7 +15,8 @@ BIN := .venv/bin
 CACHE ?= .cache
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: help demo test slow lint aarch64 aarch64-python bench scaling gpu-kit build docs wheels clean lock lock-docs
+.PHONY: help demo test slow lint aarch64 aarch64-python fuzz sanitize bench scaling gpu-kit build docs wheels clean lock \
+	lock-docs
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -37,6 +38,12 @@ aarch64: .venv/ready  ## clippy and the Rust tests for 64-bit ARM, under qemu; s
 
 aarch64-python: .venv/ready  ## README and conformance on 64-bit ARM under qemu, with the wheel of make wheels; takes long
 	@$(BIN)/python tools/aarch64_python.py $(ARGS)
+
+fuzz:  ## a million executions of every fuzz target of the Rust readers; needs a nightly toolchain, else skipped
+	@$(PYTHON) tools/fuzz.py $(ARGS)
+
+sanitize:  ## the Rust tests under AddressSanitizer and ThreadSanitizer; needs a nightly toolchain, else skipped
+	@$(PYTHON) tools/sanitize.py $(ARGS)
 
 bench: .venv/built  ## time every case, print the table, write benches/record/<machine>/<date>.json
 	@$(BIN)/python benches/python/run.py $(ARGS)

@@ -69,11 +69,15 @@ def unpack_wheels(wheels: Path) -> Path:
         platforms = [part for platform in PLATFORMS for part in ("--platform", platform)]
         pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
         subprocess.run([*pip, "--python-version", "3.11", *platforms, "-d", others, *wanted], check=True)
-    shutil.rmtree(site, ignore_errors=True)
     newest = max(wheels.glob("sparsefmt-*aarch64.whl"), key=lambda path: path.stat().st_mtime)
+    done = site / "unpacked"
+    if done.exists() and done.stat().st_mtime > newest.stat().st_mtime:
+        return site
+    shutil.rmtree(site, ignore_errors=True)
     for wheel in (*sorted(others.glob("*.whl")), newest):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(site)
+    done.touch()
     return site
 
 

@@ -1,7 +1,8 @@
 """One home for packed sparse weights: NumPy arrays in, compact exact tensors out."""
 
-import importlib
 from typing import TYPE_CHECKING
+
+from sparsefmt.base.loading import load as _load
 
 if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and editors
     from sparsefmt import checkpoint, cuda, delta, dynamic, interop, io, merge, models, plan, prune, report
@@ -207,11 +208,11 @@ if not TYPE_CHECKING:  # checkers would take any name for one of the package
         if name == "__version__":
             found = _version()
         elif name in _ROOMS:
-            return importlib.import_module(f"sparsefmt.{name}")  # which is an attribute from then on
+            return _load(f"sparsefmt.{name}")  # which is an attribute from then on
         elif name == "convert":
-            found = importlib.import_module(_HOMES[name]).change
+            found = _load(_HOMES[name]).change
         elif name in _HOMES:
-            found = getattr(importlib.import_module(_HOMES[name]), name)
+            found = getattr(_load(_HOMES[name]), name)
         else:
             msg = f"module 'sparsefmt' has no attribute {name!r}"
             raise AttributeError(msg, name=name)

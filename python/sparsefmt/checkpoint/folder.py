@@ -1,37 +1,54 @@
 """Folders that are written beside their place and renamed, and the files that travel with weights."""
 
 import json
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
+from sparsefmt.io.atomic import sync_folder
+from sparsefmt.io.exchange import exchange
+from sparsefmt.io.paths import naming_file, put_text
+from sparsefmt.io.temporary import held_folder
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder that takes its place when it is complete; files of an older one that it does not hold stay."""
-    room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.absolute().parent))
-    try:
+    """A folder that takes its place when it is complete; files of an older one that it does not hold stay.
+
+    It is made in another beside `out`; those of writers that were killed are removed first.
+    """
+    with held_folder(out.absolute().parent) as room:
         made = room / "new"
         made.mkdir()
         yield made
         put_in_place(made, out, room / "old")
-    finally:
-        shutil.rmtree(room)
 
 
 def put_in_place(made: Path, out: Path, aside: Path) -> None:
-    """Renames `made` to `out`; an older folder there hands over the files that `made` does not hold, and goes."""
+    """Gives `made` the name `out`; an older folder there hands over the files that `made` does not hold, and goes.
+
+    The two change places in one step where the system can do that; else the older one is `aside` for an instant.
+    """
     if not out.exists():
+        sync_files(made)
         made.rename(out)
+        sync_folder(out.absolute().parent)
         return
     for old in sorted(out.iterdir()):
         if not (made / old.name).exists() and not is_index(old.name):
             keep(old, made / old.name)
     shutil.copymode(out, made)
+    sync_files(made)
+    whole = aside.with_name("whole")  # nothing that is under `made` belongs to the older one, even after a kill
+    made.rename(whole)
+    if exchange(whole, out):
+        sync_folder(out.absolute().parent)
+        shutil.rmtree(whole)
+        return
+    whole.rename(made)
     out.rename(aside)
     try:
         made.rename(out)
@@ -39,6 +56,19 @@ def put_in_place(made: Path, out: Path, aside: Path) -> None:
         aside.rename(out)
         raise
     shutil.rmtree(aside)
+
+
+def sync_files(folder: Path) -> None:
+    """Waits until the files right in a folder, and their names, have reached the disk."""
+    for path in folder.iterdir():
+        if path.is_file():
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                with naming_file(path):
+                    os.fsync(number)
+            finally:
+                os.close(number)
+    sync_folder(folder)
 
 
 def keep(old: Path, new: Path) -> None:
@@ -61,7 +91,7 @@ def linked(old: str, new: str, *, follow_symlinks: bool = False) -> str:
 def write_index(folder: Path, weight_map: Mapping[str, str], total_size: int, name: str = INDEX) -> None:
     """Writes the index of a folder of shards."""
     index = {"metadata": {"total_size": total_size}, "weight_map": dict(sorted(weight_map.items()))}
-    (folder / name).write_text(json.dumps(index, indent=2) + "\n")
+    put_text(folder / name, json.dumps(index, indent=2) + "\n")
 
 
 DENSE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx", ".gguf")
@@ -75,7 +105,7 @@ def drop_settings(config: Path) -> tuple[str, ...]:
     found = json.loads(config.read_bytes())
     keys = [k for k in ("quantization_config", "compression_config", "sparsity_config") if k in found]
     if keys:
-        config.write_text(json.dumps({k: v for k, v in found.items() if k not in keys}, indent=2) + "\n")
+        put_text(config, json.dumps({k: v for k, v in found.items() if k not in keys}, indent=2) + "\n")
     return tuple(f"{key} of config.json" for key in keys)
 
 
@@ -108,5 +138,6 @@ def copy_side_files(source: Path, out: Path) -> tuple[str, ...]:
             left.append(f"{name} (no regular file)")
             continue
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, out / name)
+        with naming_file(out / name):
+            shutil.copyfile(path, out / name)
     return tuple(left)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparsefmt.base.errors import CheckpointError
+from sparsefmt.io.paths import naming_file
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = ".safetensors"
@@ -82,7 +83,8 @@ def indexed(index: Path, weights: list[str]) -> Layout:
         CheckpointError: it is no index, it is empty, or a name leads out of the folder, or to no file.
     """
     try:
-        weight_map = json.loads(index.read_bytes())["weight_map"]
+        with naming_file(index):
+            weight_map = json.loads(index.read_bytes())["weight_map"]
         shards = list(dict.fromkeys(weight_map.values()))
         outside = [n for n in shards if Path(n).name != n or not n.endswith(WEIGHTS)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:

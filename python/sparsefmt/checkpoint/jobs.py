@@ -24,6 +24,7 @@ from sparsefmt.checkpoint.steps import Function, Pack, Step
 from sparsefmt.checkpoint.ticks import PAUSE, Advance, Ticker, Watch
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
+from sparsefmt.io.paths import put_text
 from sparsefmt.io.write import save
 from sparsefmt.kernels.checksum import Checksum, checksum
 from sparsefmt.kernels.settings import set_num_threads
@@ -145,7 +146,7 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
         job.manifest.write_bytes(text.encode())
         return manifest
     temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text)
+    put_text(temporary, text)
     temporary.replace(job.manifest)
     return manifest
 

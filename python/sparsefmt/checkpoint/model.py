@@ -21,6 +21,7 @@ from sparsefmt.checkpoint.schemes.settings import settings_text
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
 from sparsefmt.checkpoint.show import html
+from sparsefmt.io.paths import naming_file
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -143,7 +144,8 @@ class Checkpoint(Mapping[str, Value]):
         """
         path = (self.path if self.path.is_dir() else self.path.parent) / "config.json"
         try:
-            found = json.loads(path.read_bytes())
+            with naming_file(path):
+                found = json.loads(path.read_bytes())
         except FileNotFoundError:
             return MappingProxyType({})
         except (ValueError, RecursionError) as e:

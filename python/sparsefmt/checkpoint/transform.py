@@ -31,6 +31,7 @@ from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.upload import NOTES, finish, side_files
 from sparsefmt.checkpoint.upload import prepare as prepare_notes
 from sparsefmt.checkpoint.verification import Row
+from sparsefmt.io.paths import put_text
 
 Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
 
@@ -353,7 +354,7 @@ def prepare(parts: Path, want: str, *, resume: bool) -> None:
     for folder in (parts / "new", parts / "manifests"):
         folder.mkdir(parents=True, exist_ok=True)
     sweep(parts / "new")
-    note.write_text(want)
+    put_text(note, want)
 
 
 def sweep(folder: Path) -> None:

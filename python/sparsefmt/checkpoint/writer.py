@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,8 @@ from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS
-from sparsefmt.io.temporary import Temporary
+from sparsefmt.io.paths import naming_file
+from sparsefmt.io.temporary import Temporary, remove_dead
 from sparsefmt.kernels.header import BITS
 
 Slot = tuple[str, str, tuple[int, ...]]
@@ -128,8 +129,6 @@ class ShardWriter:
         self.metadata = dict(metadata or {})
         self.places = laid_out(slots, first)
         self._room = room
-        self._temporary: Temporary | None = None
-        self._number = -1
 
     def __enter__(self) -> Self:
         length = len(header_text(self.places, self.metadata)) + self._room
@@ -137,8 +136,8 @@ class ShardWriter:
         check_header(self.data - LENGTH)
         target = Path(os.path.realpath(self.path))
         with naming_file(self.path):
+            remove_dead(target.parent)
             self._temporary = Temporary(target.parent)
-        self._number = self._temporary.number
         return self
 
     @property
@@ -168,22 +167,26 @@ class ShardWriter:
         if place.done + data.size > place.nbytes:
             msg = f"{self.path}: {key!r} takes {place.nbytes} bytes, got {place.done + data.size}"
             raise CheckpointError(msg)
-        at, left = self.data + place.start + place.done, memoryview(data.data)
-        with naming_file(self.path):
-            while left and not is_zero(left):  # zeros stay a hole of the file
-                written = os.pwrite(self._number, left, at)
-                at, left = at + written, left[written:]
+        chunk_bytes = memoryview(data.data)
+        if not is_zero(chunk_bytes):  # zeros stay a hole of the file
+            with naming_file(self.path):
+                self._put(chunk_bytes, self.data + place.start + place.done)
         place.done += data.size
         return data
+
+    def _put(self, left: memoryview, at: int) -> None:
+        """Writes bytes from `at` on; the system may take fewer at a time."""
+        while left:
+            written = os.pwrite(self._temporary.number, left, at)
+            at, left = at + written, left[written:]
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         try:
             if kind is None:
                 self._finish()
         finally:
-            if self._temporary is not None:
-                self._temporary.discard()
-            os.close(self._number)
+            os.close(self._temporary.number)
+            self._temporary.discard()
 
     def _finish(self) -> None:
         for key, p in self.places.items():
@@ -197,12 +200,12 @@ class ShardWriter:
             raise CheckpointError(msg)
         target = Path(os.path.realpath(self.path))
         with naming_file(self.path):
-            os.pwrite(self._number, length.to_bytes(LENGTH, "little") + text.ljust(length), 0)
-            os.ftruncate(self._number, self.data + self.nbytes)
+            number = self._temporary.number
+            self._put(memoryview(length.to_bytes(LENGTH, "little") + text.ljust(length)), 0)
+            os.ftruncate(number, self.data + self.nbytes)
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(self._number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
-            os.fsync(self._number)
-            assert self._temporary is not None
+                os.fchmod(number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
+            os.fsync(number)
             self._temporary.replace(target)
             sync_folder(target.parent)
 
@@ -223,14 +226,3 @@ def check_header(length: int) -> None:
     if length > MAX_HEADER:
         msg = f"the header would take {length} bytes, allowed {MAX_HEADER}; write more shards, or fewer tensors"
         raise FormatError(msg)
-
-
-@contextlib.contextmanager
-def naming_file(path: Path) -> Iterator[None]:
-    """Errors of the system that name no file (a full disk) name this one."""
-    try:
-        yield
-    except OSError as e:
-        if e.filename is None or str(e.filename).endswith(".tmp"):
-            e.filename = str(path)
-        raise

@@ -5,6 +5,7 @@ The journal goes when the new version has reached the disk: until then, whoever 
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from sparsefmt.delta.pieces import row_marks, taken
 from sparsefmt.delta.rewrite import Progress, check_base, check_kind
 from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
+from sparsefmt.io.paths import naming_file
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
 from sparsefmt.kernels.delta import ALL, MOVED
 from sparsefmt.kernels.gap_items import gaps_put
@@ -50,6 +52,11 @@ def change_in_place(
     """
     where, journal = Path(path), journal_of(path)
     recover(where)
+    with naming_file(where):
+        return _change(parts, where, journal, progress, verify, durable)
+
+
+def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify: Verify, durable: bool) -> Path:
     if parts.wholes:
         msg = f"{where}: tensors come, go or change their shape ({next(iter(parts.wholes))!r}); write a new checkpoint"
         raise DeltaError(msg)
@@ -62,6 +69,7 @@ def change_in_place(
         changed = {name: c for name, c in parts.changes.items() if c.pieces}
         if not changed:
             return where
+        _fill_holes(changed, base)
         try:
             _write_journal(journal, changed, base, durable)
         except BaseException:
@@ -81,6 +89,26 @@ def change_in_place(
     if durable:
         sync_folder(journal.parent)
     return where
+
+
+def _fill_holes(changed: dict[str, Change], base: Arrays) -> None:
+    """Gives the disk's blocks to what will be written, where a file has holes.
+
+    A full disk is an error here, and none of the old bytes has changed; under a mapping it would be a signal, and
+    again when the old bytes are put back.
+    """
+    for name, change in changed.items():
+        home = base.files[base.where[name]]
+        with open(home.path, "r+b") as file:
+            facts = os.fstat(file.fileno())
+            if facts.st_blocks * 512 >= facts.st_size or not hasattr(os, "posix_fallocate"):
+                continue
+            try:
+                os.posix_fallocate(file.fileno(), home.stored[name].start, change.count * change.itemsize)
+            except OSError as e:
+                if e.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
+                    e.filename = home.path
+                    raise
 
 
 def _write_journal(journal: Path, changed: dict[str, Change], base: Arrays, durable: bool) -> None:

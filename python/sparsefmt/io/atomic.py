@@ -77,6 +77,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(number)
     except OSError as e:
         if e.errno not in (errno.EINVAL, errno.ENOTSUP):
+            e.filename = str(folder)
             raise
     finally:
         os.close(number)

@@ -21,7 +21,7 @@ from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.io.flood import check_flood
 from sparsefmt.io.foreign import SNIFFED, kind_of
-from sparsefmt.io.paths import checked_path
+from sparsefmt.io.paths import checked_path, naming_file
 from sparsefmt.kernels.header import parse_header
 
 MAX_HEADER = 100_000_000  # bytes, the limit of the format
@@ -152,10 +152,10 @@ class File:
         IsADirectoryError: it is a folder.
     """
 
-    __slots__ = ("_number", "size", "status")
+    __slots__ = ("_number", "_path", "size", "status")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._number = -1
+        self._number, self._path = -1, path
         kind = os.stat(path).st_mode  # a pipe would be waited for
         if stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, "a folder, want a safetensors file", os.fsdecode(path))
@@ -177,7 +177,8 @@ class File:
             CorruptFileError: the file ends before.
         """
         while buffer:
-            read = os.preadv(self._number, [buffer], start)  # at most 2 GiB at a time
+            with naming_file(self._path):
+                read = os.preadv(self._number, [buffer], start)  # at most 2 GiB at a time
             if not read:
                 msg = "the file became shorter while it was read"
                 raise CorruptFileError(msg)

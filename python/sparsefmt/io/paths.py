@@ -1,6 +1,9 @@
 """What may stand for a path."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 from sparsefmt.base.errors import FormatError
 
@@ -20,3 +23,24 @@ def checked_path(path: object) -> str:
         msg = f"path {text!r} holds a NUL, which no file name does"
         raise FormatError(msg)
     return text
+
+
+@contextlib.contextmanager
+def naming_file(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of the system that name no file (a full disk, a broken one), or a temporary one, name this one."""
+    try:
+        yield
+    except OSError as e:
+        if e.filename is None or str(e.filename).endswith(".tmp"):
+            e.filename = os.fsdecode(path)
+        raise
+
+
+def put_text(path: Path, text: str) -> None:
+    """Writes a small text file.
+
+    Raises:
+        OSError: it cannot be written; the error names it.
+    """
+    with naming_file(path):
+        path.write_text(text)

@@ -7,6 +7,8 @@ So a file of that name which nobody has locked is of a dead writer, and the next
 import contextlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,17 +55,30 @@ class Temporary:
             os.close(number)
 
     def replace(self, target: Path) -> None:
-        """Gives it the name `target`, in place of what has it."""
-        if self._name is None:
-            _lock(self.number)
-            self._name = self._free()
-            place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:  # with a folder, Python follows the link that stands for the open file
-                os.link(f"/proc/self/fd/{self.number}", self._name.name, dst_dir_fd=place)
-            finally:
-                os.close(place)
-        os.replace(self._name, target)
+        """Gives it the name `target`, in place of what has it.
+
+        Raises:
+            OSError: there is no room for a name, or it may not be replaced.
+        """
+        try:
+            if self._name is None:
+                self._name = self._linked()
+            os.replace(self._name, target)
+        except OSError as e:
+            e.filename, e.filename2 = str(target), None  # nobody knows the other name
+            raise
         self._name = None
+
+    def _linked(self) -> Path:
+        """The name that it has from now on."""
+        _lock(self.number)
+        name = self._free()
+        place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # with a folder, Python follows the link that stands for the open file
+            os.link(f"/proc/self/fd/{self.number}", name.name, dst_dir_fd=place)
+        finally:
+            os.close(place)
+        return name
 
     def discard(self) -> None:
         """Removes its name, if it has one."""
@@ -83,8 +98,33 @@ def _lock(number: int, *, wait: bool = False) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def held_folder(beside: Path) -> Iterator[Path]:
+    """A new folder in another, locked while the block runs, and removed after it.
+
+    What writers that were killed left there is removed first.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    remove_dead(beside)
+    while True:
+        room = Path(tempfile.mkdtemp(SUFFIX, PREFIX, beside))
+        with contextlib.suppress(FileNotFoundError):  # somebody took it for a dead one's before it was locked
+            number = os.open(room, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _lock(number, wait=True)
+            if os.fstat(number).st_nlink:
+                break
+            os.close(number)
+    try:
+        yield room
+    finally:
+        os.close(number)
+        shutil.rmtree(room)
+
+
 def dead(folder: Path) -> Iterator[Path]:
-    """Temporary files in a folder whose writers have ended; none where the file system has no locks."""
+    """Temporary files, or folders, in a folder whose writers have ended; none where the file system has no locks."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
@@ -98,10 +138,10 @@ def dead(folder: Path) -> Iterator[Path]:
 
 
 def remove_dead(folder: Path) -> list[Path]:
-    """Removes the temporary files of writers that have ended; those that were removed."""
+    """Removes the temporary files and folders of writers that have ended; those that were removed."""
     removed = []
     for path in dead(folder):
         with contextlib.suppress(OSError):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
             removed.append(path)
     return removed

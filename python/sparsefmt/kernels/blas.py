@@ -7,6 +7,7 @@ out in blocks of a fixed size to threads of our own; NumPy lets go of the interp
 import contextlib
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,19 @@ _SETTERS = (
 )
 _lock = threading.Lock()
 _held = {"depth": 0, "before": 1}
+
+
+def _in_child() -> None:
+    """Of the threads that were inside, a fork has none, and the lock may have been one of theirs.
+
+    If there were any, BLAS stays at one thread in the fork: to wake its threads here is more than a fork may do.
+    """
+    global _lock
+    _lock, _held["depth"] = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 @functools.cache
@@ -63,7 +77,7 @@ def one_blas_thread() -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _held["depth"] -= 1
+            _held["depth"] = max(_held["depth"] - 1, 0)
             if _held["depth"] == 0:
                 put(_held["before"])
 

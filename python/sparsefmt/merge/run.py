@@ -16,6 +16,7 @@ from sparsefmt.base.errors import MergeError, SparsefmtError
 from sparsefmt.checkpoint.folder import put_in_place, write_index
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.delta.formats import sniff
+from sparsefmt.io.paths import put_text
 from sparsefmt.merge.choices import PRESETS, Choices
 from sparsefmt.merge.disk import Advance, MergeJob, Model, Opened, StackAt, Target, is_mergeable, targets_of
 from sparsefmt.merge.method import NO_FACTS, Facts, Source
@@ -239,7 +240,7 @@ def prepare(parts: Path, want: str, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for stray in (parts / "new").glob(".*.tmp"):  # of a run that was killed
         stray.unlink()
-    note.write_text(want)
+    put_text(note, want)
 
 
 def surveyed(planned: Planned, executor: Executor | None, note: Path | None) -> list[Facts]:
@@ -260,7 +261,7 @@ def surveyed(planned: Planned, executor: Executor | None, note: Path | None) -> 
         facts[at] = fact
     if note is not None:
         temporary = note.with_suffix(".tmp")
-        temporary.write_text(json.dumps(facts))
+        put_text(temporary, json.dumps(facts))
         temporary.replace(note)
     return facts
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 
 from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.io.paths import put_text
 from sparsefmt.kernels.settings import set_num_threads
 from sparsefmt.merge.disk import Advance, MergeJob, StackAt, write_tensor
 from sparsefmt.merge.packed import write_packed
@@ -39,7 +40,7 @@ def run_job(job: MergeJob, advance: Advance | None = None) -> Shard:
         set_num_threads(job.threads)
     shard = packed_shard(job, advance) if job.fmt else plain_shard(job, advance)
     temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"size": job.out.stat().st_size, "shard": asdict(shard)}))
+    put_text(temporary, json.dumps({"size": job.out.stat().st_size, "shard": asdict(shard)}))
     temporary.replace(job.manifest)
     return shard
 

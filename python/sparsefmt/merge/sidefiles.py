@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sparsefmt.io.paths import naming_file, put_text
 from sparsefmt.merge.disk import Opened, Target
 from sparsefmt.merge.recipe.config import Config
 
@@ -25,11 +26,12 @@ def write_side_files(
     donor = opened[config.models[0]]
     folder = donor.path if donor.path.is_dir() else donor.path.parent
     if donor.config:
-        (out / "config.json").write_text(json.dumps(config_of(config, donor, targets), indent=2) + "\n")
+        put_text(out / "config.json", json.dumps(config_of(config, donor, targets), indent=2) + "\n")
     if copy_tokenizer and donor.path.is_dir():
         for name in TOKENIZER:
             if (folder / name).is_file():
-                shutil.copyfile(folder / name, out / name)
+                with naming_file(out / name):
+                    shutil.copyfile(folder / name, out / name)
 
 
 def config_of(config: Config, donor: Opened, targets: Sequence[Target]) -> dict[str, Any]:

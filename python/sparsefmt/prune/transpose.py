@@ -11,6 +11,7 @@ from sparsefmt.kernels.transposable import transposable_blocks
 from sparsefmt.structures.nm import check_nm, score_keys
 
 _HIGH, _LOWER = 1e290, 2.0**-64  # scores beyond the one are multiplied by the other, so that their sums are finite
+_AT_ONCE = 1 << 18  # scores; a tenth of a second of one thread
 
 
 class Transposed(NamedTuple):
@@ -93,7 +94,10 @@ def _solved(s: Array, n: int, m: int) -> tuple[Array, Array, Array]:
     wide = np.ascontiguousarray(s, np.float64)
     blocks = _cut(wide * _LOWER if wide.max(initial=0) > _HIGH else wide, m)
     keep, potential = np.empty(blocks.shape, np.uint8), np.empty(blocks.shape[:2])
-    transposable_blocks(blocks, n, m, keep, potential)
+    step = max(_AT_ONCE // m**2, 1)
+    for at in range(0, len(blocks), step):  # so that signals are answered in between
+        some = slice(at, at + step)
+        transposable_blocks(blocks[some], n, m, keep[some], potential[some])
     return blocks, keep.view(bool), potential
 
 

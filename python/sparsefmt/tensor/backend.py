@@ -4,11 +4,11 @@ There are two: the CPU (`tensor/cpu.py`) and NVIDIA GPUs (`cuda/tensors.py`). Me
 their arrays; neither knows the other.
 """
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.loading import load
 from sparsefmt.encoding.format_text import Format
 
 T = TypeVar("T")
@@ -69,5 +69,5 @@ class Lent(dict[str, T]):
 
     def __missing__(self, key: str) -> T:
         """Loads the module, which makes the entry."""
-        importlib.import_module(self._homes[key])
+        load(self._homes[key])
         return self[key]

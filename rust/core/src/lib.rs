@@ -10,6 +10,7 @@ pub mod affine_segments;
 mod bitmask;
 mod blake3;
 pub mod bsr;
+mod built;
 mod check;
 mod checksum;
 mod choices;

@@ -4,6 +4,7 @@
 //! codes, several groups at a time go through tables, a *chunk* of them; a larger radix than that goes group by group. The
 //! words of a row have no gaps, LSB first; the last holds what is left.
 
+use crate::built::built;
 use crate::nm::Pattern;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use std::sync::OnceLock;
@@ -40,7 +41,7 @@ struct Layout {
 impl Radix {
     fn of(pattern: Pattern) -> &'static Self {
         static ALL: [[OnceLock<Radix>; 32]; 32] = [const { [const { OnceLock::new() }; 32] }; 32];
-        ALL[pattern.m() - 1][pattern.n() - 1].get_or_init(|| Self::new(pattern))
+        built(&ALL[pattern.m() - 1][pattern.n() - 1], || Self::new(pattern))
     }
 
     fn new(pattern: Pattern) -> Self {

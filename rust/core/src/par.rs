@@ -1,6 +1,7 @@
 //! Work for threads: rows cut into pieces of about equal work, outputs split into disjoint slices.
 
 use crate::error::Result;
+use crate::room::reserved;
 use sparsefmt_pool::each;
 pub use sparsefmt_pool::{MAX_THREADS, UnknownCount, from_env, join, set_threads, threads};
 use std::ops::Range;
@@ -81,9 +82,16 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send)
 /// Like [`map`], for work without a result; the error of the first failing task in order, whatever the timing.
 ///
 /// # Errors
-/// What `work` gives.
+/// What `work` gives; no memory for that many tasks.
 pub fn run<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
-    map(tasks, work).into_iter().collect()
+    let mut cells = reserved(tasks.len())?;
+    cells.extend(tasks.into_iter().map(|task| Mutex::new(Cell(Some(task), None))));
+    each(cells.len(), &|i| {
+        let mut cell = cells[i].lock().unwrap_or_else(PoisonError::into_inner);
+        cell.1 = cell.0.take().map(&work);
+    });
+    let ends = cells.into_iter().filter_map(|cell| cell.into_inner().unwrap_or_else(PoisonError::into_inner).1);
+    ends.collect()
 }
 
 /// Pieces of `items`, one per thread, or one if there are few.

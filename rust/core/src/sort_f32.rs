@@ -1,6 +1,6 @@
 //! float32 in ascending order, and sums of ranges of them.
 
-use crate::room::filled;
+use crate::room::{filled, reserved};
 use crate::{Error, Result, par};
 use std::ops::Range;
 
@@ -70,14 +70,17 @@ pub fn sort_f32(values: &[u32], out: &mut [u32]) -> Result<()> {
     }
     let parts = par::joined(par::cut(values.len(), 1, size_of_val(values)));
     let counts = par::map(parts.clone(), |part: Range<usize>| {
-        let mut counts = vec![0usize; BUCKETS];
+        let mut counts = filled(0usize, BUCKETS)?;
         values[part].iter().for_each(|&value| counts[bucket(key(value))] += 1);
-        counts
+        Ok(counts)
     });
+    let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
     // Of each bucket a room for each part, so that keys of a bucket stand together.
     let lengths = (0..BUCKETS).flat_map(|bucket| counts.iter().map(move |counts| counts[bucket]));
-    let mut rooms: Vec<Vec<&mut [u32]>> = parts.iter().map(|_| Vec::with_capacity(BUCKETS)).collect();
-    for (i, room) in par::split_mut(out, lengths).into_iter().enumerate() {
+    let mut rooms = parts.iter().map(|_| reserved::<&mut [u32]>(BUCKETS)).collect::<Result<Vec<_>>>()?;
+    let mut rest = &mut *out;
+    for (i, length) in lengths.enumerate() {
+        let room = rest.split_off_mut(..length).ok_or(Error::Changed)?;
         rooms[i % parts.len()].push(room);
     }
     par::run(parts.into_iter().zip(rooms).collect(), |(part, mut rooms)| {
@@ -92,7 +95,13 @@ pub fn sort_f32(values: &[u32], out: &mut [u32]) -> Result<()> {
         Ok(())
     })?;
     let sizes = (0..BUCKETS).map(|bucket| counts.iter().map(|counts| counts[bucket]).sum());
-    let buckets = par::split_mut(out, sizes).into_iter().filter(|keys| !keys.is_empty()).collect();
+    let (mut buckets, mut rest) = (reserved(BUCKETS)?, out);
+    for size in sizes {
+        let keys = rest.split_off_mut(..size).ok_or(Error::Changed)?;
+        if !keys.is_empty() {
+            buckets.push(keys);
+        }
+    }
     par::run(buckets, sort_bucket)
 }
 

@@ -3,63 +3,85 @@
 use crate::count::default_threads;
 use crate::workers::Workers;
 use sparsefmt_kernels::{run_scoped, run_scoped_helping};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-/// Threads that work together, and the process that they live in.
-struct Owned {
-    process: u32,
-    team: Arc<Team>,
-}
-
+/// Threads that work together.
 struct Team {
     threads: usize,
     workers: Arc<Workers>,
 }
 
-static TEAM: RwLock<Option<Owned>> = RwLock::new(None);
-
-fn build(threads: usize) -> Owned {
-    Owned { process: std::process::id(), team: Arc::new(Team { threads, workers: Arc::default() }) }
+/// The team of a process.
+///
+/// A child made by fork has a copy of the parent's team but none of its threads, and would wait for them for ever; and
+/// a lock that another thread held at the fork stays locked in it. So the child uses neither: it takes the next place,
+/// which nobody has used before, and never drops the copy, because that would be to talk to those threads.
+struct Place {
+    /// Whose it is; 0: nobody's yet.
+    process: AtomicU32,
+    team: RwLock<Option<Arc<Team>>>,
 }
 
-/// The team of this process.
-///
-/// A child made by fork has a copy of the parent's team but none of its threads, and would wait for them for ever: it
-/// gets a team of its own, and the copy is leaked, because to drop it would be to talk to those threads.
-fn team() -> Arc<Team> {
+/// Forks of forks that have teams of their own; deeper ones do their work alone.
+const PLACES: usize = 64;
+
+static TEAMS: [Place; PLACES] = [const { Place { process: AtomicU32::new(0), team: RwLock::new(None) } }; PLACES];
+
+/// The last place that is taken.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// The number of threads that was set, which forks keep; 0: none was.
+static SET: AtomicUsize = AtomicUsize::new(0);
+
+/// The place of this process.
+fn place() -> Option<&'static Place> {
     let here = std::process::id();
-    if let Some(owned) = &*TEAM.read().unwrap_or_else(PoisonError::into_inner)
-        && owned.process == here
-    {
-        return Arc::clone(&owned.team);
+    for (at, place) in TEAMS.iter().enumerate().skip(TAKEN.load(Ordering::Acquire)) {
+        match place.process.compare_exchange(0, here, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                TAKEN.store(at, Ordering::Release);
+                return Some(place);
+            }
+            Err(process) if process == here => return Some(place),
+            Err(_) => {}
+        }
     }
-    let mut slot = TEAM.write().unwrap_or_else(PoisonError::into_inner);
-    if let Some(owned) = &*slot
-        && owned.process == here
-    {
-        return Arc::clone(&owned.team);
+    None
+}
+
+fn build() -> Arc<Team> {
+    let threads = match SET.load(Ordering::Relaxed) {
+        0 => default_threads(),
+        set => set,
+    };
+    Arc::new(Team { threads, workers: Arc::default() })
+}
+
+/// The team of this process; none where it is a fork of too many forks.
+fn team() -> Option<Arc<Team>> {
+    let place = place()?;
+    if let Some(team) = &*place.team.read().unwrap_or_else(PoisonError::into_inner) {
+        return Some(Arc::clone(team));
     }
-    let new = build(slot.as_ref().map_or_else(default_threads, |owned| owned.team.threads));
-    let team = Arc::clone(&new.team);
-    std::mem::forget(slot.replace(new));
-    team
+    let mut slot = place.team.write().unwrap_or_else(PoisonError::into_inner);
+    Some(Arc::clone(slot.get_or_insert_with(build)))
 }
 
 /// Sets the number of threads; 0 means the default, see [`crate::from_env`]. Work already under way keeps the old
 /// number.
 pub fn set_threads(threads: usize) {
-    let new = build(if threads == 0 { default_threads() } else { threads });
-    let old = TEAM.write().unwrap_or_else(PoisonError::into_inner).replace(new);
-    if old.as_ref().is_some_and(|owned| owned.process != std::process::id()) {
-        std::mem::forget(old);
+    SET.store(threads, Ordering::Relaxed);
+    if let Some(place) = place() {
+        let old = place.team.write().unwrap_or_else(PoisonError::into_inner).replace(build());
+        drop(old); // after the lock is let go
     }
 }
 
 /// The number of threads that work is spread over.
 #[must_use]
 pub fn threads() -> usize {
-    team().threads
+    team().map_or(1, |team| team.threads)
 }
 
 /// Calls `work` with every number below `count`, on several threads if there is more than one.
@@ -76,8 +98,7 @@ pub fn each(count: usize, work: &(dyn Fn(usize) + Sync)) {
             }
         }
     };
-    if count > 1 {
-        let team = team();
+    if let Some(team) = (count > 1).then(team).flatten() {
         let (most, wanted) = (team.threads - 1, team.threads.min(count) - 1);
         if wanted > 0 {
             return run_scoped(&some, |work| team.workers.offer(work, wanted, most));
@@ -113,10 +134,9 @@ impl<T, F: FnOnce() -> T> Half<F, T> {
 /// # Panics
 /// One of the tasks does.
 pub fn join<A: Send, B: Send>(both: bool, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    let team = if both { team() } else { return (a(), b()) };
-    if team.threads < 2 {
+    let Some(team) = both.then(team).flatten().filter(|team| team.threads > 1) else {
         return (a(), b());
-    }
+    };
     let (first, second) = (Half::new(a), Half::new(b));
     let next = AtomicUsize::new(0);
     let work = || {

@@ -71,10 +71,7 @@ impl Workers {
         for _ in awake..workers {
             let sleeper = lock(&self.asleep).pop();
             match sleeper {
-                Some(sleeper) => {
-                    let narrowed = current_cpu().zip(sleeper.thread).and_then(|(cpu, thread)| thread.keep_off(cpu));
-                    sleeper.wake.send(Call { team: Arc::clone(self), work: Arc::clone(work), narrowed }).ok();
-                }
+                Some(sleeper) => self.wake(sleeper, work),
                 None if self.started.fetch_add(1, Ordering::Relaxed) < most => self.start(work),
                 None => {
                     self.started.fetch_sub(1, Ordering::Relaxed);
@@ -82,6 +79,12 @@ impl Workers {
                 }
             }
         }
+    }
+
+    /// Wakes a worker for work.
+    fn wake(self: &Arc<Self>, sleeper: Sleeper, work: &Arc<ScopedWork>) {
+        let narrowed = current_cpu().zip(sleeper.thread).and_then(|(cpu, thread)| thread.keep_off(cpu));
+        sleeper.wake.send(Call { team: Arc::clone(self), work: Arc::clone(work), narrowed }).ok();
     }
 
     /// Starts a worker; where the system refuses, the caller does its work alone.
@@ -101,22 +104,33 @@ impl Workers {
         if self.offered.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let mut offers = lock(&self.offers);
-        let found = offers.queue.pop_front();
-        self.offered.store(offers.queue.len(), Ordering::Release);
-        drop(offers);
-        found.as_deref().map(ScopedWork::visit).is_some()
+        self.left_open().as_deref().map(ScopedWork::visit).is_some()
     }
 
     /// Leaves an offer, made while all `most` workers are at work or waking up, for the first that is done. The oldest
     /// ones go where there are many: whoever made them has most likely done the work alone.
-    fn leave_open(&self, work: &Arc<ScopedWork>, most: usize) {
+    ///
+    /// No worker falls asleep meanwhile: one that has is woken, and one that is about to looks for offers once more.
+    fn leave_open(self: &Arc<Self>, work: &Arc<ScopedWork>, most: usize) {
+        let mut asleep = lock(&self.asleep);
+        if let Some(sleeper) = asleep.pop() {
+            drop(asleep);
+            return self.wake(sleeper, work);
+        }
         let mut offers = lock(&self.offers);
         if offers.queue.len() >= most + MOST_OPEN {
             offers.queue.pop_front();
         }
         offers.queue.push_back(Arc::clone(work));
         self.offered.store(offers.queue.len(), Ordering::Release);
+    }
+
+    /// The oldest offer, if there is any.
+    fn left_open(&self) -> Option<Arc<ScopedWork>> {
+        let mut offers = lock(&self.offers);
+        let found = offers.queue.pop_front();
+        self.offered.store(offers.queue.len(), Ordering::Release);
+        found
     }
 
     /// What a worker does until there is no more.
@@ -159,8 +173,15 @@ fn life(first: Call) {
             narrowed.undo();
         }
         team.serve(work);
+        let mut asleep = lock(&team.asleep);
+        if let Some(work) = team.left_open() {
+            drop(asleep);
+            next = Some(Call { team, work, narrowed: None });
+            continue;
+        }
         let (wake, calls) = channel();
-        lock(&team.asleep).push(Sleeper { wake, thread });
+        asleep.push(Sleeper { wake, thread });
+        drop(asleep);
         drop(team);
         next = calls.recv().ok();
     }

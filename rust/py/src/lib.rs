@@ -22,6 +22,7 @@ mod gap_items;
 mod gguf;
 mod grid;
 mod header;
+mod header_text;
 mod kmeans;
 mod marlin24;
 mod matrix_market;

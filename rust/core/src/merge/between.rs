@@ -19,7 +19,7 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, delta: &[f32], low: u32, high: u32) {
+    fn add(&mut self, delta: &[f32], low: u32, high: u32) -> Result<()> {
         self.seen += delta.len();
         for group in delta.chunks(GROUP) {
             let (mut above, mut reach) = (0u32, 0u32);
@@ -30,9 +30,11 @@ impl Found {
             }
             self.above += above as usize;
             if reach > above {
+                self.keys.try_reserve(GROUP).map_err(|_| Error::Memory { bytes: size_of_val(&self.keys[..]) })?;
                 self.keys.extend(group.iter().map(|x| magnitude(*x)).filter(|key| (low..high).contains(key)));
             }
         }
+        Ok(())
     }
 }
 
@@ -64,21 +66,22 @@ pub fn merge_between(
                 base.widen(range.clone(), &mut anchor[..length]);
             }
             read_delta(model, basis, range, &anchor[..length], &mut delta[..length]);
-            found.add(&delta[..length], low, high);
+            found.add(&delta[..length], low, high)
         };
         if every == 1 {
             let end = model.len().min(runs.end * run);
-            (runs.start * run..end).step_by(TILE).for_each(|at| take(at..(at + TILE).min(end)));
+            (runs.start * run..end).step_by(TILE).try_for_each(|at| take(at..(at + TILE).min(end)))?;
         } else {
             for at in runs {
                 let start = at * run + GROUP * (TURN * at % every);
-                take(start.min(model.len())..(start + GROUP).min(model.len()));
+                take(start.min(model.len())..(start + GROUP).min(model.len()))?;
             }
         }
-        found
+        Ok(found)
     });
     let (mut above, mut seen, mut within) = (0, 0, 0);
     for part in found {
+        let part: Found = part?;
         if let Some(room) = keys.get_mut(within..within + part.keys.len()) {
             room.copy_from_slice(&part.keys);
         }

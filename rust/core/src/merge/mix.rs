@@ -1,6 +1,7 @@
 //! Delta, trim, vote and mean of all models in one pass.
 
 use super::{Basis, Keep, Stored, StoredMut, TILE, read_delta};
+use crate::room::filled;
 use crate::{Error, Result, par};
 use std::ops::Range;
 
@@ -255,7 +256,7 @@ pub fn merge_mix(
     let found = par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out)| {
         let zeros = [0.0; TILE];
         let mut tile =
-            Tile { base: zeros, votes: zeros, mixed: zeros, divisor: zeros, deltas: vec![zeros; models.len()] };
+            Tile { base: zeros, votes: zeros, mixed: zeros, divisor: zeros, deltas: filled(zeros, models.len())? };
         let mut bad = None;
         for at in range.clone().step_by(TILE) {
             let end = (at + TILE).min(range.end);
@@ -263,7 +264,8 @@ pub fn merge_mix(
             bad = bad.or(found.map(|place| at + place));
             out.narrow(at - range.start, &tile.mixed[..end - at]);
         }
-        bad
+        Ok(bad)
     });
+    let found = found.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(found.into_iter().flatten().next())
 }

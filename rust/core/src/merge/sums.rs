@@ -2,6 +2,7 @@
 
 use super::keep::magnitude;
 use super::{Basis, Keep, Stored, TILE, read_delta};
+use crate::room::filled;
 use crate::{Error, Result, par};
 
 /// Elements that are added up together, whatever the threads.
@@ -47,7 +48,7 @@ pub fn merge_histogram(
     let low = (1u32 << shift) - 1;
     let ranges = par::joined(par::cut(model.len(), TILE, model.len() * 8));
     let found = par::map(ranges, |range| {
-        let mut own = vec![0u32; want];
+        let mut own = filled(0u32, want)?;
         let (mut anchor, mut delta) = ([0.0; TILE], [0.0; TILE]);
         for at in range.clone().step_by(TILE) {
             let tile = at..(at + TILE).min(range.end);
@@ -65,10 +66,10 @@ pub fn merge_histogram(
                 }
             }
         }
-        own
+        Ok(own)
     });
     for own in found {
-        counts.iter_mut().zip(own).for_each(|(count, own)| *count += i64::from(own));
+        counts.iter_mut().zip(own?).for_each(|(count, own)| *count += i64::from(own));
     }
     Ok(())
 }
@@ -78,15 +79,14 @@ fn by_blocks(
     length: usize,
     columns: usize,
     sums: &mut [f64],
-    fill: impl Fn(std::ops::Range<usize>, &mut [f64]) + Sync + Send,
+    fill: impl Fn(std::ops::Range<usize>, &mut [f64]) -> Result<()> + Sync + Send,
 ) -> Result<()> {
     let blocks = length.div_ceil(BLOCK);
     if sums.len() != blocks * columns {
         return Err(Error::Length { name: "sums", got: sums.len(), want: blocks * columns });
     }
     let tasks: Vec<_> = sums.chunks_mut(columns.max(1)).enumerate().collect();
-    par::map(tasks, |(block, row)| fill(block * BLOCK..((block + 1) * BLOCK).min(length), row));
-    Ok(())
+    par::run(tasks, |(block, row)| fill(block * BLOCK..((block + 1) * BLOCK).min(length), row))
 }
 
 /// Adds the terms of a tile to the lanes; a tile begins on a lane.
@@ -122,9 +122,9 @@ pub fn merge_gram(base: Stored<'_>, models: &[Stored<'_>], basis: Basis, sums: &
     }
     let pairs = models.len() * (models.len() + 1) / 2;
     by_blocks(length, pairs, sums, |block, row| {
-        let mut lanes = vec![[0.0; LANES]; pairs];
+        let mut lanes = filled([0.0; LANES], pairs)?;
         let mut anchor = [0.0; TILE];
-        let mut deltas = vec![[0.0; TILE]; models.len()];
+        let mut deltas = filled([0.0; TILE], models.len())?;
         for at in block.clone().step_by(TILE) {
             let tile = at..(at + TILE).min(block.end);
             let size = tile.len();
@@ -142,6 +142,7 @@ pub fn merge_gram(base: Stored<'_>, models: &[Stored<'_>], basis: Basis, sums: &
             }
         }
         row.iter_mut().zip(lanes).for_each(|(sum, lanes)| *sum = halved(lanes));
+        Ok(())
     })
 }
 
@@ -181,6 +182,7 @@ pub fn merge_norms(
             add(&mut lanes[1], delta.iter().map(|x| f64::from(x.abs())));
         }
         row.iter_mut().zip(lanes).for_each(|(sum, lanes)| *sum = halved(lanes));
+        Ok(())
     })
 }
 

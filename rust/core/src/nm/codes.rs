@@ -7,6 +7,7 @@
 use super::bits::{field, read_fields, write_fields};
 use super::layout::NO_BITS;
 use super::pattern::{Pattern, binomial};
+use crate::built::built;
 use sparsefmt_kernels::{Kernels, NmCodeTable, RankTable};
 use std::sync::OnceLock;
 
@@ -67,7 +68,7 @@ struct Low {
 
 fn low() -> &'static Low {
     static LOW_MASKS: OnceLock<Low> = OnceLock::new();
-    LOW_MASKS.get_or_init(|| {
+    built(&LOW_MASKS, || {
         let mut start = [0; 18];
         for k in 0..17 {
             start[k + 1] = start[k] + binomial(16, k);
@@ -87,7 +88,7 @@ impl Codes {
     /// The tables for `pattern`, built once in the life of the process.
     pub(crate) fn of(pattern: Pattern) -> &'static Self {
         static ALL: [[OnceLock<Codes>; 32]; 32] = [const { [const { OnceLock::new() }; 32] }; 32];
-        ALL[pattern.m - 1][pattern.n - 1].get_or_init(|| Self::new(pattern))
+        built(&ALL[pattern.m - 1][pattern.n - 1], || Self::new(pattern))
     }
 
     fn new(pattern: Pattern) -> Self {

@@ -1,0 +1,120 @@
+"""Recipes of merges and delta files with something wrong: a typed error in one line, or the result as promised."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import sparsefmt as sf
+from merge_data import FOLDER
+from mutations.judge import bounded, failures
+from mutations.numbers import bytes_changed, json_changed
+from sparsefmt.delta.model import LEVELS
+from sparsefmt.merge.recipe.config import parse, read_config
+
+RECIPES = sorted((FOLDER / "yaml").glob("*.yml"))
+Rng = np.random.Generator
+Change = Callable[[Rng], Callable[[], int]]
+
+
+def recipe_text(folder: Path) -> Change:
+    """Bytes of a YAML changed; it is read and checked."""
+    texts = [path.read_bytes() for path in RECIPES]
+
+    def change(rng: Rng) -> Callable[[], int]:
+        path = folder / "r.yml"
+        path.write_bytes(bytes_changed(texts[rng.integers(len(texts))], rng))
+        return lambda: len(parse(read_config(path)).modules)
+
+    return change
+
+
+def recipe_value(folder: Path) -> Change:
+    """A value of a recipe changed; one in eight is run if it is accepted."""
+    recipes = [yaml.safe_load(path.read_bytes()) for path in RECIPES]
+
+    def run(recipe: Any, whole: bool) -> int:  # noqa: ANN401
+        checked = parse(read_config(recipe)) if isinstance(recipe, dict) else None
+        if checked is not None and whole:
+            try:
+                sf.merge.run(recipe, folder / "out", overwrite=True)
+            except FileNotFoundError:  # a model of another name
+                pass
+            finally:
+                shutil.rmtree(folder / "out", ignore_errors=True)
+        return 0
+
+    def change(rng: Rng) -> Callable[[], int]:
+        recipe, whole = json_changed(recipes[rng.integers(len(recipes))], rng), rng.integers(8) == 0
+        return lambda: run(recipe, whole)
+
+    return change
+
+
+def delta_file(folder: Path) -> Change:
+    """A delta file with changed bytes, or one value of its header changed: an error, or exactly the new version."""
+    rng = np.random.default_rng(0)
+    old = {"a": rng.standard_normal((40, 30)).astype(np.float16), "b": np.arange(600, dtype=np.int32)}
+    new = {name: a.copy() for name, a in old.items()}
+    new["a"].reshape(-1).view(np.uint16)[::13] += 2
+    new["b"][5:90] += 1
+    d = sf.delta.diff(old, new)
+    raws = []
+    for level in LEVELS:
+        sf.delta.save(folder / "d", replace(d, level=level))
+        raws.append((folder / "d").read_bytes())
+
+    def apply() -> int:
+        loaded = sf.delta.load(folder / "d")
+        loaded.stats()
+        got = loaded.apply(old)
+        assert all(np.array_equal(got[name].view(np.uint8), a.view(np.uint8)) for name, a in new.items())
+        return len(got)
+
+    def change(rng: Rng) -> Callable[[], int]:
+        raw = raws[rng.integers(len(raws))]
+        end = 8 + int.from_bytes(raw[:8], "little")
+        if rng.integers(2):
+            made = bytes_changed(raw, rng, end)
+        else:
+            header: Any = json.loads(raw[8:end])
+            for key, text in header.get("__metadata__", {}).items():
+                if text[:1] in "{[" and rng.integers(2):
+                    header["__metadata__"][key] = json.dumps(json_changed(json.loads(text), rng))
+            text = json.dumps(json_changed(header, rng)).encode()
+            made = len(text).to_bytes(8, "little") + text + raw[end:]
+        (folder / "d").write_bytes(made)
+        return apply
+
+    return change
+
+
+KINDS = {"recipe_text": (recipe_text, 400), "recipe_value": (recipe_value, 600), "delta_file": (delta_file, 1500)}
+
+
+def try_them(kind: str, folder: Path, numbers: range) -> None:
+    make, _ = KINDS[kind]
+    os.chdir(FOLDER / "yaml")
+    change = make(folder)
+    with bounded():
+        assert not failures(change, numbers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try_them(kind, tmp_path, range(KINDS[kind][1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try_them(kind, tmp_path, range(10_000, 10_000 + 100 * KINDS[kind][1]))

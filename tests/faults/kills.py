@@ -1,0 +1,70 @@
+"""Kills work at random times: `python -m faults.kills NAME TRIALS FOLDER`. Prints what was lost.
+
+The work is done by forks of this program, which has imported everything, so that most of the time is work.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from faults.work import Place
+
+ROWS = 2000
+
+
+def in_child(call: Callable[[], object]) -> int:
+    """Calls it in a fork; the number of its process."""
+    child = os.fork()
+    if child == 0:
+        try:
+            call()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def trial(place: Place, after: float) -> bool:
+    """Kills the work after so many seconds; whether it was still at it."""
+    child = in_child(lambda: place.work.act(place.folder))
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        msg = f"{place.name} failed by itself"
+        raise RuntimeError(msg)
+    return os.WIFSIGNALED(status)
+
+
+def whole(place: Place) -> float:
+    """Seconds that the work takes."""
+    start = time.perf_counter()
+    os.waitpid(in_child(lambda: place.work.act(place.folder)), 0)
+    place.reset()
+    return time.perf_counter() - start
+
+
+def run(name: str, trials: int, folder: Path) -> tuple[int, list[str]]:
+    """How many kills met the work, and what was wrong after them."""
+    place, rng, met, wrong = Place(folder / name, name, ROWS), random.Random(0), 0, list[str]()
+    seconds = whole(place)
+    for _ in range(trials):
+        met += trial(place, rng.uniform(0, seconds))
+        wrong += [text for text in (place.lost(), place.finish()) if text]
+        place.reset()
+    return met, wrong
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stderr(sys.stdout):
+        hit, lost = run(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    print(f"{sys.argv[1]}: {sys.argv[2]} trials, {hit} killed at work, {len(lost)} lost")
+    print("\n".join(sorted(set(lost))), end="")
+    sys.exit(bool(lost) or hit == 0)
