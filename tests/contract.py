@@ -50,7 +50,7 @@ def block_of(fmt: str) -> tuple[int, int] | None:
 
 def nm_of(fmt: str) -> tuple[int, int] | None:
     """N and M of an nm text."""
-    found = re.fullmatch(r"(?:nm)?(\d+):(\d+)(@64|@radix)?", fmt)
+    found = re.fullmatch(r"(?:nm)?(\d+):(\d+)(@64|@radix|@rans)?", fmt)
     return (int(found[1]), int(found[2])) if found else None
 
 

@@ -5,7 +5,6 @@ MkDocs calls these functions; see mkdocs.yml.
 
 import importlib
 import inspect
-import json
 import re
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import docs_messages  # noqa: E402
+import docs_performance  # noqa: E402
 
 import sparsefmt as sf  # noqa: E402
 
@@ -80,34 +80,6 @@ def commands() -> str:
     return "\n".join(parts)
 
 
-def performance() -> str:
-    """The newest record of each machine as a table."""
-    parts = [
-        "# Performance\n\nMade from benches/record. T is the time of `numpy.copyto` of the same dense bytes in the "
-        "same run; a bar is what the project asks of itself. Measure yours by `make bench`.\n"
-    ]
-    for folder in sorted(p for p in (ROOT / "benches" / "record").iterdir() if p.is_dir()):
-        plain = [p for p in sorted(folder.glob("*.json")) if re.fullmatch(r"\d{4}-\d\d-\d\d", p.stem)]
-        if plain:
-            parts.append(table(json.loads(plain[-1].read_text())))
-    return "\n".join(parts)
-
-
-def table(record: dict[str, Any]) -> str:
-    """One record."""
-    machine = record["machine"]
-    lines = [
-        f"## {machine['cpu']}, {machine['cores']} CPUs, {record['date']}\n",
-        "| case | size | fresh, T | warm, T | microseconds | bar |",
-        "|---|---|---:|---:|---:|---|",
-    ]
-    for r in record["results"]:
-        times = [f"{r[k]:.2f}" if r.get(k) is not None else "" for k in ("fresh_t", "warm_t", "microseconds")]
-        bars = ", ".join(f"{bar['text']}: {bar['verdict']}" for bar in r.get("bars", []))
-        lines.append(f"| {r['case']} | {r['size']} | {' | '.join(times)} | {bars} |")
-    return "\n".join(lines) + "\n"
-
-
 def from_root(name: str) -> str:
     """A page of the root, its links turned to those of the site."""
     text = (ROOT / name).read_text()
@@ -136,7 +108,7 @@ def fenced(text: str) -> str:
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401
     """Adds the pages that are made."""
-    made = api_pages() | {"performance.md": performance()}
+    made = api_pages() | {"performance.md": docs_performance.page()}
     made |= {page: from_root(name) for name, page in ROOT_PAGES.items()}
     for uri, content in made.items():
         files.append(File.generated(config, uri, content=content))

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ def shuffled_coo(rows: int, cols: int, nnz: int) -> scipy.sparse.coo_array:
 
 def encode_trial(w: Array, fmt: str, peers: dict[str, Run] | None = None, *, prune: bool = False) -> Trial:
     """Packs into new arrays."""
-    moves = w.nbytes + sf.encode(w, fmt, prune=prune).nbytes
-    return Trial(w.nbytes, new=lambda: sf.encode(w, fmt, prune=prune), peers=peers or {}, moves=moves)
+    made = sf.encode(w, fmt, prune=prune).nbytes
+    new = lambda: sf.encode(w, fmt, prune=prune)  # noqa: E731
+    return Trial(w.nbytes, new=new, peers=peers or {}, moves=w.nbytes + made, writes=made)
 
 
 def decode_trial(t: sf.SparseTensor, peer: Any = None) -> Trial:  # noqa: ANN401
@@ -78,7 +80,8 @@ def decode_trial(t: sf.SparseTensor, peer: Any = None) -> Trial:  # noqa: ANN401
     peers: dict[str, Run] = {} if peer is None else {"SciPy": peer.toarray}
     into: dict[str, Run] = {} if peer is None else {"SciPy": lambda: peer.toarray(out=out)}
     new, warm = t.to_dense, lambda: t.to_dense(out=out)
-    return Trial(out.nbytes, new=new, warm=warm, peers=peers, warm_peers=into, moves=t.nbytes + out.nbytes)
+    moves = t.nbytes + out.nbytes
+    return Trial(out.nbytes, new=new, warm=warm, peers=peers, warm_peers=into, moves=moves, writes=out.nbytes)
 
 
 def nm_encode(n: int, m: int, dtype: np.dtype[Any]) -> Callable[..., Trial]:
@@ -110,6 +113,33 @@ for (_n, _m), _bars in NM.items():
             _peers = {"torch": 80.0, "compressed-tensors": 80.0} if _what == "encode" and (_n, _m) == (2, 4) else {}
             _name = f"nm{_n}:{_m} {'f16' if _dtype == F16 else 'bf16'} {_what}"
             register(Case(_name, _make(_n, _m, _dtype), MIB_128_F16, _bar, _goal, peer_bars=_peers))
+
+
+def against_plain(fmt: str) -> Callable[..., Trial]:
+    """Packs 2:4 from a dense matrix; the peer is plain nm2:4."""
+
+    def make(rows: int, cols: int) -> Trial:
+        w = sf.prune.nm(normal(rows, cols, F16))
+        return encode_trial(w, fmt, {"nm2:4": lambda: sf.encode(w, "nm2:4")})
+
+    return make
+
+
+def back_against_plain(fmt: str) -> Callable[..., Trial]:
+    """The way back."""
+
+    def make(rows: int, cols: int) -> Trial:
+        t = sf.encode(normal(rows, cols, F16), "nm2:4", prune=True)
+        u, out = t.convert(fmt), np.full(t.shape, 1, t.dtype)
+        trial = decode_trial(u)
+        return replace(trial, warm_peers={"nm2:4": lambda: t.to_dense(out=out)})
+
+    return make
+
+
+for _fmt, _bars in (("nm2:4@radix", {"nm2:4": 1 / 1.3}), ("nm2:4@rans", {})):
+    register(Case(f"{_fmt} f16 encode", against_plain(_fmt), MIB_128_F16, peer_bars=_bars))
+    register(Case(f"{_fmt} f16 decode", back_against_plain(_fmt), MIB_128_F16, peer_bars=_bars))
 
 
 # Dense and bitmask, csr, bsr
@@ -183,8 +213,9 @@ def coo_to_csr(rows: int, cols: int) -> Trial:
         made.sort_indices()
         return made
 
-    moves = nbytes + sf.from_scipy(m, "csr").nbytes
-    return Trial(nbytes, lambda: sf.from_scipy(m, "csr"), peers={"SciPy": peer}, of="coo arrays", moves=moves)
+    made = sf.from_scipy(m, "csr").nbytes
+    new = lambda: sf.from_scipy(m, "csr")  # noqa: E731
+    return Trial(nbytes, new, peers={"SciPy": peer}, of="coo arrays", moves=nbytes + made, writes=made)
 
 
 def csr_to_csc(rows: int, cols: int) -> Trial:
@@ -192,7 +223,8 @@ def csr_to_csc(rows: int, cols: int) -> Trial:
     m = shuffled_coo(rows, cols, min(8_000_000, rows * cols // 4)).tocsr()
     m.sort_indices()
     t = sf.from_scipy(m)
-    return Trial(t.nbytes, lambda: t.convert("csc"), peers={"SciPy": m.tocsc}, of="csr arrays", moves=2 * t.nbytes)
+    new, peers = lambda: t.convert("csc"), {"SciPy": m.tocsc}
+    return Trial(t.nbytes, new, peers=peers, of="csr arrays", moves=2 * t.nbytes, writes=t.nbytes)
 
 
 LARGE_SPARSE = {"50000x50000, 8 M slots": (50_000, 50_000)}
@@ -205,8 +237,8 @@ def between(source: str, target: str, make_w: Callable[[int, int], Array]) -> Ca
 
     def make(rows: int, cols: int) -> Trial:
         t = sf.encode(make_w(rows, cols), source)
-        moves = t.nbytes + t.convert(target).nbytes
-        return Trial(t.size * t.dtype.itemsize, lambda: t.convert(target), moves=moves)
+        made = t.convert(target).nbytes
+        return Trial(t.size * t.dtype.itemsize, lambda: t.convert(target), moves=t.nbytes + made, writes=made)
 
     return make
 
@@ -215,9 +247,9 @@ def csr_to_bsr(rows: int, cols: int) -> Trial:
     """Against csr_array.tobsr."""
     w = in_blocks(rows, cols, 16, 0.1)
     t, m = sf.encode(w, "csr"), scipy.sparse.csr_array(w)
-    moves = t.nbytes + t.convert("bsr16x16").nbytes
+    made = t.convert("bsr16x16").nbytes
     peers: dict[str, Run] = {"SciPy": lambda: m.tobsr((16, 16))}
-    return Trial(w.nbytes, lambda: t.convert("bsr16x16"), peers=peers, moves=moves)
+    return Trial(w.nbytes, lambda: t.convert("bsr16x16"), peers=peers, moves=t.nbytes + made, writes=made)
 
 
 def pruned_2_4(rows: int, cols: int) -> Array:

@@ -7,23 +7,32 @@ memory limit, and to the peers, the libraries that do the same today.
 Three kinds of outputs are told apart. Fresh: memory that the process has not used yet, so page faults are paid. Again:
 new arrays, in memory that the package kept when earlier ones died. Warm: an array that the caller passes in.
 
+The roofline is what the memory gives: the best of several ways to read and write as many bytes as the work must (see
+`bandwidth`), over the time of the work in memory that was used before.
+
 Against T, copying and our own take turns. Against peers, loops take turns: the threads of each are awake, and caches
 hold what its last call left there.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from statistics import median
 from typing import Any
 
 import numpy as np
+from bandwidth import ways
+from machine import ROOT
 
 import sparsefmt as sf
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[], object]
 SETTLE = 0.2  # seconds: threads of BLAS and of the peer spin on after their work
+ROOF_LEAST = 0.75  # rows below have a line that says why
+REASONS: dict[str, str] = json.loads((ROOT / "benches" / "reasons.json").read_text())
 SMALLER = 1.8  # bars in T are this much wider at sizes below the first one
 
 
@@ -39,6 +48,7 @@ class Trial:
         warm_peers: the same by other libraries, into outputs that were written before.
         of: what `nbytes` are the bytes of.
         moves: the bytes that must be read and written at least.
+        writes: those of them that are written.
     """
 
     nbytes: int
@@ -48,6 +58,7 @@ class Trial:
     warm_peers: dict[str, Run] = field(default_factory=dict)
     of: str = "dense"
     moves: int | None = None
+    writes: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,11 @@ class Result:
     warm_t: float | None = None
     microseconds: float | None = None
     roofline: float | None = None
-    """Bytes that must move, over time, over the measured bandwidth of copying: 1 is as fast as a copy moves bytes."""
+    """The least time that the memory needs for the bytes that must move, over ours, in memory that was used before."""
+    roof_gb_per_s: float | None = None
+    """The best bandwidth for that mix of reads and writes, in this run."""
+    below: str = ""
+    """Why the roofline is below 0.75, where it is."""
     peers: dict[str, float] = field(default_factory=dict)
     warm_peers: dict[str, float] = field(default_factory=dict)
     bars: list[Verdict] = field(default_factory=list)
@@ -194,6 +209,7 @@ def measure(case: Case, size: str, shape: tuple[int, int], *, quick: bool) -> Re
     theirs_warm, ours_warm = alone(trial.warm_peers, trial.warm, timed, quick=quick)
     time.sleep(0 if quick else SETTLE)
     runs: dict[str, tuple[Run, Callable[[Run], float]]] = {"copy": (copying(trial.nbytes), timed)}
+    roofs = {} if trial.moves is None else ways(trial.moves - trial.writes, trial.writes)
     if trial.new:
         runs |= {"again": (trial.new, in_used_memory), "fresh": (trial.new, in_fresh_memory)}
     if trial.warm:
@@ -205,7 +221,11 @@ def measure(case: Case, size: str, shape: tuple[int, int], *, quick: bool) -> Re
         ours[name] / t if name in ours else None for name in ("fresh", "again", "warm")
     )
     if trial.moves is not None:
-        result.roofline = trial.moves / judged / (2 * trial.nbytes / t)
+        least = min(medians({way: (move, timed) for way, move in roofs.items()}, quick=quick).values())
+        result.roof_gb_per_s = trial.moves / least / 1e9
+        result.roofline = least / ours["warm" if "warm" in ours else "again"]
+        if result.roofline < ROOF_LEAST and not quick:
+            result.below = reason(case.name)
     result.peers = {name: spent / ours_new for name, spent in theirs.items()}
     result.warm_peers = {name: spent / ours_warm for name, spent in theirs_warm.items()}
     if not quick:
@@ -223,6 +243,11 @@ def measure_calls(case: Case, size: str, trial: Trial, run: Run, *, quick: bool)
     if not quick:
         judge(result, case, 0.0, 1.0)
     return result
+
+
+def reason(case: str) -> str:
+    """Why a case stays below the roofline, from benches/reasons.json: of the first glob that matches its name."""
+    return next((why for glob, why in REASONS.items() if fnmatchcase(case, glob)), "")
 
 
 def judge(result: Result, case: Case, ratio: float, wider: float) -> None:

@@ -47,6 +47,7 @@ def product(
             warm=lambda: sf.matmul(t, ours, out=out, compute=compute),
             warm_peers=peers,
             moves=t.nbytes + x.nbytes + out.nbytes,
+            writes=out.nbytes,
         )
 
     return make

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import coded  # noqa: F401  # registers those with codecs
 import product  # noqa: F401  # these too
-from harness import CASES, QUICK, Result, measure
+from harness import CASES, QUICK, ROOF_LEAST, Result, measure
 from instructions import counted
 from machine import ROOT, describe, without_lesser_blas
 from records import Against, record_path, write
@@ -76,9 +76,14 @@ def main() -> int:
     Console(width=None if sys.stdout.isatty() else 180).print(table)
     print("T: numpy.copyto of the same bytes into a warm array. Fresh: new outputs, page faults paid; again: outputs")
     print(
-        "in memory that was used before; warm: outputs passed in. Roofline: bytes that must move, over time, over the"
+        "in memory that was used before; warm: outputs passed in. Roofline: the least time in which this machine reads"
     )
-    print("the measured bandwidth of copying. Bars judge warm outputs where there are any, else fresh ones.")
+    print("and writes the bytes that must move, over ours, warm or again. Bars judge warm outputs where there are any,")
+    print("else fresh ones.")
+    below = [r for r in results if r.roofline is not None and r.roofline < ROOF_LEAST and not args.quick]
+    print(f"{sum(r.roofline is not None for r in results)} rooflines, {len(below)} below {ROOF_LEAST}")
+    for r in below:
+        print(f"  {r.roofline:.2f} {r.case}, {r.size}: {r.below or 'no reason in benches/reasons.json'}")
     missed = [(r.case, r.size, bar) for r in results for bar in r.bars if bar.verdict == "MISSED"]
     print(f"{sum(len(r.bars) for r in results)} bars, {len(missed)} missed")
     for case_name, size, bar in missed:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from sparsefmt.api.matmul import explain_matmul, matmul
     from sparsefmt.api.parts import decode, from_parts
     from sparsefmt.api.quantize import cluster, dequantize, quantize
-    from sparsefmt.api.suggest import Suggestion, random, suggest
+    from sparsefmt.api.random import random
+    from sparsefmt.api.suggest import Suggestion, suggest
     from sparsefmt.api.versions import show_versions
     from sparsefmt.base.alloc import set_cache_bytes
     from sparsefmt.base.errors import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from sparsefmt.structures.dense import Dense
     from sparsefmt.structures.nm import Nm
     from sparsefmt.structures.nm_radix import NmRadix
+    from sparsefmt.structures.nm_rans import NmRans
     from sparsefmt.tensor.sparse import SparseTensor
     from sparsefmt.tensor.storage import Storage
     from sparsefmt.tensor.transposed import Transposed
@@ -76,6 +78,7 @@ _HOMES = {
     "MergeError": "sparsefmt.base.errors",
     "Nm": "sparsefmt.structures.nm",
     "NmRadix": "sparsefmt.structures.nm_radix",
+    "NmRans": "sparsefmt.structures.nm_rans",
     "PatternError": "sparsefmt.base.errors",
     "SizeError": "sparsefmt.base.errors",
     "SparseTensor": "sparsefmt.tensor.sparse",
@@ -108,7 +111,7 @@ _HOMES = {
     "matmul": "sparsefmt.api.matmul",
     "open_checkpoint": "sparsefmt.checkpoint.model",
     "quantize": "sparsefmt.api.quantize",
-    "random": "sparsefmt.api.suggest",
+    "random": "sparsefmt.api.random",
     "save": "sparsefmt.io",
     "set_cache_bytes": "sparsefmt.base.alloc",
     "set_max_bytes": "sparsefmt.base.limits",
@@ -146,6 +149,7 @@ __all__ = [
     "MergeError",
     "Nm",
     "NmRadix",
+    "NmRans",
     "PatternError",
     "SizeError",
     "SparseTensor",

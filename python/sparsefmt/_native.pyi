@@ -18,13 +18,7 @@ def bits_to_indices(bits: _Array, row_offsets: _Array, indices: _Array) -> None:
 def compress_rows(row: _Array, indptr: _Array) -> None: ...
 def coo_order(row: _Array, col: _Array, shape: tuple[int, int], order: _Array) -> None: ...
 def coo_to_csr(
-    row: _Array,
-    col: _Array,
-    slots: _Array,
-    shape: tuple[int, int],
-    indptr: _Array,
-    indices: _Array,
-    out_slots: _Array,
+    row: _Array, col: _Array, slots: _Array, shape: tuple[int, int], indptr: _Array, indices: _Array, out_slots: _Array
 ) -> None: ...
 def coo_to_dense(row: _Array, col: _Array, slots: _Array, first_row: int, out: _Array) -> None: ...
 def count_indices(indices: _Array, counts: _Array) -> None: ...
@@ -59,15 +53,7 @@ def nm_decode(codes: _Array, slots: _Array, n: int, m: int, out: _Array) -> None
 def nm_check(codes: _Array, slots: _Array, n: int, m: int, cols: int) -> tuple[int, int, int, int]: ...
 def nm24_from_mask(bits: _Array, cols: int, codes: _Array) -> int: ...
 def nm_update(
-    w: _Array,
-    keep: _Array,
-    zero: int,
-    n: int,
-    m: int,
-    row: _Array,
-    group: _Array,
-    codes: _Array,
-    slots: _Array,
+    w: _Array, keep: _Array, zero: int, n: int, m: int, row: _Array, group: _Array, codes: _Array, slots: _Array
 ) -> tuple[int, int, int, int]: ...
 def transposable_blocks(score: _Array, n: int, m: int, keep: _Array, potential: _Array) -> None: ...
 def nm_row_counts(codes: _Array, slots: _Array, n: int, m: int, cols: int, counts: _Array) -> None: ...
@@ -89,6 +75,40 @@ def affine_dequantize(
 def nm_radix_pack(codes: _Array, n: int, m: int, groups: int, per: int, words: _Array) -> None: ...
 def nm_radix_unpack(words: _Array, n: int, m: int, groups: int, per: int, codes: _Array) -> None: ...
 def nm_radix_check(words: _Array, n: int, m: int, groups: int, per: int) -> tuple[int, int, int]: ...
+def nm_rans_count(codes: _Array, n: int, m: int, groups: int, counts: _Array) -> None: ...
+def nm_rans_pack(
+    codes: _Array,
+    n: int,
+    m: int,
+    groups: int,
+    height: int,
+    classes: _Array,
+    tables: _Array,
+    lengths: _Array,
+    out: _Array,
+) -> int: ...
+def nm_rans_unpack(
+    stream: _Array,
+    offsets: _Array,
+    n: int,
+    m: int,
+    groups: int,
+    height: int,
+    classes: _Array,
+    tables: _Array,
+    codes: _Array,
+) -> int: ...
+def nm_rans_check(
+    stream: _Array,
+    offsets: _Array,
+    rows: int,
+    n: int,
+    m: int,
+    groups: int,
+    height: int,
+    classes: _Array,
+    tables: _Array,
+) -> int: ...
 def nm_affine_encode(
     w: _Array,
     zero: int,
@@ -106,14 +126,7 @@ def nm_affine_decode(
     codes: _Array, values: _Array, n: int, m: int, group: int, bits: int, scale: _Array, dtype: str, out: _Array
 ) -> None: ...
 def bits_affine_encode(
-    w: _Array,
-    bits: _Array,
-    row_offsets: _Array,
-    dtype: str,
-    group: int,
-    width: int,
-    scale: _Array,
-    values: _Array,
+    w: _Array, bits: _Array, row_offsets: _Array, dtype: str, group: int, width: int, scale: _Array, values: _Array
 ) -> int: ...
 def csr_affine_encode(
     w: _Array,
@@ -127,24 +140,10 @@ def csr_affine_encode(
     values: _Array,
 ) -> int: ...
 def bits_affine_decode(
-    bits: _Array,
-    row_offsets: _Array,
-    values: _Array,
-    group: int,
-    width: int,
-    scale: _Array,
-    dtype: str,
-    out: _Array,
+    bits: _Array, row_offsets: _Array, values: _Array, group: int, width: int, scale: _Array, dtype: str, out: _Array
 ) -> None: ...
 def csr_affine_decode(
-    indptr: _Array,
-    indices: _Array,
-    values: _Array,
-    group: int,
-    width: int,
-    scale: _Array,
-    dtype: str,
-    out: _Array,
+    indptr: _Array, indices: _Array, values: _Array, group: int, width: int, scale: _Array, dtype: str, out: _Array
 ) -> None: ...
 def sort_f32(values: _Array, out: _Array) -> None: ...
 def range_sums(values: _Array, starts: _Array, stops: _Array, sums: _Array) -> None: ...
@@ -274,14 +273,7 @@ def stream_padding(stream: _Array, bits: int, count: int) -> int: ...
 def merge_finite(items: _Array, dtype: str) -> int: ...
 def merge_gram(base: _Array, models: tuple[_Array, ...], dtypes: tuple[str, ...], kind: int, sums: _Array) -> None: ...
 def merge_between(
-    base: _Array,
-    model: _Array,
-    dtypes: tuple[str, ...],
-    basis: int,
-    low: int,
-    high: int,
-    every: int,
-    keys: _Array,
+    base: _Array, model: _Array, dtypes: tuple[str, ...], basis: int, low: int, high: int, every: int, keys: _Array
 ) -> tuple[int, int, int]: ...
 def merge_histogram(
     base: _Array, model: _Array, dtypes: tuple[str, ...], kind: int, shift: int, prefix: int, counts: _Array

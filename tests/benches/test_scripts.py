@@ -4,7 +4,10 @@ import json
 import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +39,44 @@ def test_scaling_runs_every_instruction_set() -> None:
     assert "2 cases, 0 bars missed" in done.stdout
     assert "scalar" in done.stdout
     assert run("benches/python/scaling.py", "--case", "no such case").returncode == 2
+
+
+def test_costs_are_measured() -> None:
+    done = run("benches/python/costs.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 14
+    assert "load 1000 of 64 x 64 csr" in done.stdout
+
+
+def test_rooflines_have_reasons() -> None:
+    """Rows of records below 0.75 say why, and every reason is about a case."""
+    names = run("benches/python/run.py", "--list").stdout.splitlines()
+    reasons = json.loads((ROOT / "benches" / "reasons.json").read_text())
+    for glob in reasons:
+        assert any(fnmatchcase(name, glob) for name in names), glob
+    for record in (ROOT / "benches" / "record").glob("*/*.json"):
+        for r in json.loads(record.read_text()).get("results", []):
+            if r.get("roof_gb_per_s") is not None and r["roofline"] < 0.75:
+                assert r["below"], (record.name, r["case"])
+
+
+def test_the_least_time_of_memory() -> None:
+    sys.path.insert(0, str(ROOT / "benches" / "python"))
+    try:
+        import bandwidth
+    finally:
+        sys.path.pop(0)
+    for total, parts in ((0, 1), (1, 2), (1000, 3), (1 << 20, 7)):
+        found = [bandwidth.share(total, at, parts) for at in range(parts)]
+        assert [low for low, _ in found] == [0, *np.cumsum([size for _, size in found])[:-1]]
+        assert sum(size for _, size in found) == total
+    for reads, writes in ((5 << 20, 1 << 20), (1 << 20, 5 << 20), (0, 1 << 21), (1 << 21, 0)):
+        source, target = np.full(reads + 1, 3, np.uint8), np.zeros(writes + 1, np.uint8)
+        bandwidth.move(source.ctypes.data, reads, target.ctypes.data, writes, 5)
+        assert set(np.unique(target[:writes])) <= {1, 3}
+        assert (target[:writes] == 3).sum() == min(reads, writes)
+        assert target[writes] == 0
+        assert {way() for way in bandwidth.ways(reads, writes).values()} == {None}
 
 
 def test_records_name_no_host() -> None:

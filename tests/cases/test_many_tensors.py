@@ -35,6 +35,19 @@ def test_time_is_linear_in_the_number_of_tensors(tmp_path: Path) -> None:
     assert took[1] < 10 * took[0] + 1  # four times as many; sixteen times the time would be quadratic
 
 
+@pytest.mark.slow
+def test_20000_packed_tensors(tmp_path: Path) -> None:
+    """Packing and verifying take less than 10 seconds of the CPU each."""
+    rng = np.random.default_rng(0)
+    names = (f"model.layers.{i}.mlp.experts.{i}.up.weight" for i in range(20_000))
+    path, out, cli = tmp_path / "m.safetensors", tmp_path / "o.safetensors", Cli()
+    sf.save(path, {name: sf.prune.nm(rng.standard_normal((32, 32)).astype(np.float32)) for name in names})
+    for words in (("pack", path, out, "--format", "csr", "--include", "*"), ("verify", path, out)):
+        start = time.process_time()
+        cli.ok(*words, "--quiet")
+        assert time.process_time() - start < 10, words[0]
+
+
 def test_a_file_that_is_replaced_while_pack_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written that mixes two versions, and the old result stays."""
     path, newer, out = (tmp_path / f"{name}.safetensors" for name in ("m", "new", "o"))

@@ -231,6 +231,10 @@ def test_shards_on_another_filesystem(cli: Cli, folder: Path, tmp_path: Path) ->
         far.unlink()
 
 
+MOST_PER_TENSOR = 1000
+"""Bytes of memory for a tensor of a header, about seven times its text."""
+
+
 def header_of(path: Path, tensors: int) -> Path:
     header = {f"layer.{i}.weight": {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]} for i in range(tensors)}
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -251,9 +255,33 @@ def test_headers_of_many_tensors_are_linear(tmp_path: Path) -> None:
     assert seconds[1] < 24 * seconds[0], seconds  # 8 times as many; a square would take 64 times
 
 
+MEASURED = """
+import resource, sys
+import sparsefmt as sf
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with sf.open_checkpoint(sys.argv[1]) as c:
+    last = c["layer.%d.weight" % (len(c) - 1)]
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)
+"""
+
+
+def memory_of_header(path: Path) -> int:
+    """Bytes that opening takes at its peak, in a process of its own."""
+    return int(subprocess.run([sys.executable, "-c", MEASURED, path], check=True, capture_output=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
+def test_memory_of_headers_is_linear_and_bounded(tmp_path: Path) -> None:
+    """So much for each tensor, whatever their number."""
+    for count in (50_000, 150_000):
+        found = memory_of_header(header_of(tmp_path / f"{count}.safetensors", count))
+        assert found < count * MOST_PER_TENSOR, (count, found)
+
+
 @pytest.mark.slow
 def test_a_million_tensors(tmp_path: Path) -> None:
     path = header_of(tmp_path / "million.safetensors", 1_000_000)
+    assert memory_of_header(path) < 1_000_000 * MOST_PER_TENSOR
     with open_checkpoint(path) as c:
         assert len(c) == 1_000_000
         assert c["layer.999999.weight"].tolist() == [0]

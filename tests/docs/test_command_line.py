@@ -39,6 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("command", "words"),
     [
         ("pack", ["m", "new", "--format", "nm2:4", "--prune"]),
+        ("convert", ["p", "c1", "--format=csr"]),
+        ("unpack", ["p", "u1"]),
         ("inspect", ["p"]),
         ("verify", ["m", "p"]),
         ("doctor", ["p"]),

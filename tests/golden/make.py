@@ -1,8 +1,8 @@
 """Writes the files in tests/golden/v1: one per structure and class of dtypes (a tensor per dtype), one per codec.
 
 In v2 are the codecs and the structure that version 2 of an entry brought, in v3 tensors that are packed along another
-axis. Files of a version are never written again once it is released: `python tests/golden/make.py FOLDER` writes
-FOLDER/v1 to FOLDER/v3.
+axis, in v4 the structure of version 4. Files of a version are never written again once it is released:
+`python tests/golden/make.py FOLDER` writes FOLDER/v1 to FOLDER/v4.
 """
 
 import sys
@@ -26,6 +26,7 @@ CLASSES = {
 CODECS = ("int8", "int8:asym:f32", "int4:g4", "int4:g3:asym", "int4:tensor", "kmeans5", "kmeans3:row", "kmeans256")
 CODECS_2 = ("int2:g4:asym", "int3", "int3:g3:asym", "int5:asym:f32", "int6:tensor", "int7:g8")
 RADIX = ("nm2:4@radix", "nm4:8@radix", "nm11:11@radix")
+RANS = ("nm2:4@rans", "nm4:8@rans", "nm11:11@rans")
 CODED_STRUCTURES = ("dense", "coo", "csr", "csc", "bsr2x4", "bitmask@64", "nm2:4", "nm2:4@64")
 CODED_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "int8", "int32", "uint16")
 SHAPE = (3, 11)
@@ -55,6 +56,25 @@ def uneven(name: str) -> np.ndarray:
     if "float" in name:
         value = np.where(value == 0, 0, value * (64 + 7 * r + c) / 64)
     return (np.abs(value) if name.startswith("uint") else value).astype(dtype_of(name))
+
+
+def fourth(folder: Path) -> None:
+    """Writes the file of version 4."""
+    streams = {f"{fmt} {name}": sf.encode(dense(name), fmt, zero="bits") for fmt in RANS for name in CODED_DTYPES}
+    streams |= {f"nm2:4@rans/{c}": sf.encode(uneven("float16"), f"nm2:4@rans/{c}") for c in ("int4:g4", "kmeans5")}
+    for rows in (1, 110, 1030):
+        streams[f"{rows} rows"] = sf.encode(tall(rows), "nm2:4@rans")
+        streams[f"{rows} rows, 3:7"] = sf.encode(tall(rows), "nm3:7@rans", prune=True)
+    streams["axis"] = sf.encode(tall(110).T, "nm2:4@rans", axis=0)
+    sf.save(folder / "nm-rans.safetensors", streams)
+
+
+def tall(rows: int) -> np.ndarray:
+    """Element (r, c) is 1 where c mod 4 is one of two columns that mostly are the same ones, else 0."""
+    r, c = np.indices((rows, 260))
+    first = np.where((r * 7 + c // 4 * 5) % 11 < 8, 0, (r + c // 4) % 2)
+    second = 2 + (r * 3 + c // 4) % 13 // 12
+    return ((c % 4 == first) | (c % 4 == second)).astype(np.int8)
 
 
 def third(folder: Path) -> None:
@@ -103,7 +123,7 @@ def file_name(fmt: str) -> str:
 
 
 if __name__ == "__main__":
-    for version, write in (("v1", first), ("v2", second), ("v3", third)):
+    for version, write in (("v1", first), ("v2", second), ("v3", third), ("v4", fourth)):
         made = Path(sys.argv[1], version)
         made.mkdir(exist_ok=True)
         write(made)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
+from rans_reader import rans_masks
 
 FILES = sorted(Path(__file__).parent.glob("v?/*.safetensors"))
 DTYPES = {
@@ -63,7 +64,7 @@ def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
     """One packed tensor."""
     shape, kind, params = list(entry["shape"]), entry["structure"]["kind"], entry["structure"]["params"]
     newer = kind == "nm_radix" or entry["values"]["kind"] in ("int2", "int3", "int5", "int6", "int7")
-    assert entry["version"] == (3 if "axis" in entry else 2 if newer else 1)
+    assert entry["version"] == (4 if kind == "nm_rans" else 3 if "axis" in entry else 2 if newer else 1)
     if "axis" in entry:
         shape.append(shape.pop(entry["axis"]))
     rows, cols = math.prod(shape[:-1]), shape[-1]
@@ -114,10 +115,14 @@ def dense(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
         groups = -(-cols // m)
         masks = sorted(sum(1 << i for i in chosen) for chosen in combinations(range(m), n))
         bits = math.ceil(math.log2(len(masks)))
+        streams = rans_masks(arrays, n, m, rows, groups) if kind == "nm_rans" else None
         for r in range(rows):
             codes = radix_codes(arrays["words"][r], groups, len(masks)) if kind == "nm_radix" else None
             for g in range(groups):
-                mask = masks[codes[g] if codes else code(arrays["structure.codes"][r], bits, g)]
+                if streams is not None:
+                    mask = streams[r][g]
+                else:
+                    mask = masks[codes[g] if codes else code(arrays["structure.codes"][r], bits, g)]
                 for k, i in enumerate(i for i in range(m) if mask >> i & 1):
                     if g * m + i < cols:
                         put(r, g * m + i, (r * groups * n) + g * n + k, r, g * n + k)

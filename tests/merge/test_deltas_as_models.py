@@ -150,7 +150,7 @@ peak, done = [0], threading.Event()
 def anonymous():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) * 1024
 def watch():
-    while not done.wait(0.002):
+    while not done.wait(0.02):
         peak[0] = max(peak[0], anonymous())
 sf.set_num_threads(1)
 before = anonymous()

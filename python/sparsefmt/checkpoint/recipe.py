@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from sparsefmt.api.encode import encode
 from sparsefmt.api.quantize import cluster, dequantize, quantize
+from sparsefmt.api.suggest import suggest
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CodecError, FormatError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.entry import Value
@@ -42,6 +43,7 @@ class Recipe:
         recode: keep the structure of packed tensors, whatever `fmt` says of it.
         rules: another format for some names.
         conv_axis: the axis that groups of tensors of rank 3 and 4 run along; None: the last.
+        smallest: then convert to the structure that takes the fewest bytes; plain tensors that none makes smaller stay.
     """
 
     fmt: str
@@ -52,6 +54,7 @@ class Recipe:
     recode: bool = False
     rules: Mapping[str, str] = field(default_factory=dict, hash=False)
     conv_axis: int | None = None
+    smallest: bool = False
 
     def of(self, name: str) -> "Recipe":
         """The recipe for one tensor."""
@@ -90,7 +93,8 @@ class Recipe:
         hint = "" if self.prune else "; or pack with --prune, or leave such tensors plain with --skip"
         with naming(name):
             try:
-                return self._packed(value)
+                packed = self._packed(value)
+                return self._shrunk(value, packed) if self.smallest else packed
             except PatternError as e:
                 if self.skip:
                     return value
@@ -114,6 +118,14 @@ class Recipe:
         if self._chooses:
             return encode(w, self.fmt, prune=True, axis=self._axis(w))
         return encode(self._pruned(w), self.fmt, axis=self._axis(w))
+
+    def _shrunk(self, value: Value, packed: SparseTensor) -> Value:
+        """In the smallest structure that holds the same, as all are tried; plain where that is smaller still."""
+        least = suggest(packed)[0]
+        plain = packed.values.kind == "raw" and not isinstance(value, SparseTensor)
+        if plain and least.nbytes >= value.nbytes:
+            return value
+        return packed.convert(least.format.partition("/")[0])
 
     def along(self, ndim: int) -> int:
         """The axis that groups of a tensor of that rank run along."""

@@ -76,11 +76,13 @@ class Pack(Step):
         """Where values and scales do not depend on other rows, and rows are those of the array."""
         moved = self.recipe.along(len(entry.shape)) not in (-1, len(entry.shape) - 1)
         whole = moved or not joins(self.target) or (self.recipe.prune and not self.target.structure.prunes)
+        whole |= self.recipe.smallest
         return None if whole else row_step(self.target)
 
     def fixed(self, entry: Entry) -> bool:
         """For plain tensors; a skipped one has another size, and N:M fails before it is written."""
-        return self.target.structure.fixed_size and not self.recipe.skip and not entry.is_packed
+        loose = self.recipe.skip or self.recipe.smallest
+        return self.target.structure.fixed_size and not loose and not entry.is_packed
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.steps import Convert, Pack, Quantize, Step
 from sparsefmt.cli import options
+from sparsefmt.cli.packed import say_json
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.runs import run_step
@@ -24,6 +25,7 @@ from sparsefmt.cli.runs import run_step
 @options.include_option
 @options.exclude_option
 @options.run_options
+@options.json_option
 def convert(
     source: Path,
     out: Path,
@@ -33,6 +35,7 @@ def convert(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     run: options.Run,
+    as_json: bool,
 ) -> None:
     """Converts the packed tensors of IN to another format, exactly; plain tensors stay plain.
 
@@ -63,6 +66,9 @@ def convert(
     before = sum(model.entries[name].nbytes for name in chosen)
     with progress(model.nbytes, quiet=run.quiet) as advance:
         report = run_step(model, out, step, chosen, run, advance)
+    if as_json:
+        say_json(report)
+        return
     if run.quiet:
         return
     after = sum(t.nbytes for t in report.changed)

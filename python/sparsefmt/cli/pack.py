@@ -1,6 +1,7 @@
 """`sparsefmt pack`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,6 +20,9 @@ from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import run_step
 from sparsefmt.encoding.format_text import parse
+
+ANY = "bitmask"
+"""Holds every array, so that `--smallest` has something to begin with."""
 
 
 @click.command(epilog=RULE)
@@ -43,6 +47,11 @@ from sparsefmt.encoding.format_text import parse
     show_default=True,
     help="The axis that groups of tensors of rank 3 and 4 run along: 1, the input channels; -1, the last.",
 )
+@click.option(
+    "--smallest",
+    is_flag=True,
+    help="Then store each tensor as what takes the fewest bytes: all structures that hold the same are tried.",
+)
 @options.rule_option
 @options.include_option
 @options.exclude_option
@@ -62,6 +71,7 @@ def pack(
     density: float | None,
     skip: bool,
     conv_axis: int,
+    smallest: bool,
     rules: tuple[tuple[str, str], ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -79,15 +89,18 @@ def pack(
     are packed anew. Scales and zero points of quantised weights are no weights: they stay as they are.
     With --plan each tensor gets a format of its own, and is pruned for it by magnitude. With --text the
     model is run, and what stays is fitted to its outputs, as `sparsefmt prune` does. With both, too;
-    --rule then stands above the plan.
+    --rule then stands above the plan. With --smallest the format, if any, says what is kept and how it is
+    coded; where that is stored is measured tensor by tensor, and what nothing makes smaller stays plain.
     """
+    if smallest and fmt is None and plan is None and text is None:
+        fmt = ANY
     if plan is not None or text is not None or fmt is None:
         asked = planned.Request(
             source, out, fmt, plan, text, density, rules, include, exclude,
             dry_run=dry_run, as_json=as_json, conv_axis=conv_axis,
         )  # fmt: skip
         off = text is not None and conv_axis != 1  # the models that are run have no convolutions
-        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=off)
+        planned.pack(asked, run, prune=prune, skip=skip, min_size=min_size, conv_axis=off, smallest=smallest)
         return
     check_pruning(fmt, prune, density, skip)
     check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
@@ -102,13 +115,16 @@ def pack(
     chosen = wanted - set(beside)
     check_chosen(model, chosen, wanted & set(beside), skip=skip)
     recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())), conv_axis=conv_axis)
+    recipe = replace(recipe, smallest=smallest)
     if dry_run:
-        would = {name: ruled.get(name, fmt) for name in model if name in chosen}
+        say = "the smallest" if smallest else fmt
+        would = {name: ruled.get(name, say) for name in model if name in chosen}
         say_formats(model, would, as_json=as_json)
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
         report = run_step(model, out, Pack(recipe), chosen, run, advance)
-    how = "as " + ", ".join(dict.fromkeys([fmt, *ruled.values()]))
+    formats = (t.format for t in report.changed) if smallest else (fmt, *ruled.values())
+    how = "as " + ", ".join(f for f in dict.fromkeys(formats) if f != "plain")
     say_packed(report, how, out, quiet=run.quiet, as_json=as_json, beside=len(wanted & set(beside)))
 
 

@@ -49,6 +49,13 @@ def say_packed(report: TransformReport, how: str, out: Path, *, quiet: bool, as_
     options.say_left_out(report)
 
 
+def say_json(report: TransformReport) -> None:
+    """Prints a line for every tensor of a run, and totals, as JSON."""
+    before, after = (sum(getattr(t, size) for t in report.tensors) for size in ("dense", "nbytes"))
+    total = {"tensors": len(report.tensors), "changed": len(report.changed), "dense_nbytes": before, "nbytes": after}
+    click.echo(json.dumps({**report.to_json(), "total": total}, indent=2))
+
+
 def growth(fmt: str) -> str:
     """Why packed tensors grow."""
     return f"{fmt.partition('/')[0]} pays for fewer nonzeros: prune first, or choose another format"

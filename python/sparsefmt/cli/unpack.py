@@ -6,11 +6,14 @@ import click
 
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.companions import quantised_by
+from sparsefmt.checkpoint.findings import compared_lines
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.outputs import DENSE_SUFFIXES, write_arrays
 from sparsefmt.checkpoint.select import Selection, nothing_selected
 from sparsefmt.checkpoint.steps import Unpack
+from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.cli import options
+from sparsefmt.cli.packed import say_json
 from sparsefmt.cli.paths import check_out
 from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import run_step
@@ -22,7 +25,10 @@ from sparsefmt.cli.runs import run_step
 @options.include_option
 @options.exclude_option
 @options.run_options
-def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str, ...], run: options.Run) -> None:
+@options.json_option
+def unpack(
+    source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str, ...], run: options.Run, as_json: bool
+) -> None:
     """Decodes the packed tensors of IN.
 
     OUT is .safetensors or .npz (all tensors), .npy (one tensor, dense) or .mtx (one matrix: coordinates
@@ -41,17 +47,19 @@ def unpack(source: Path, out: Path, include: tuple[str, ...], exclude: tuple[str
         with progress(sum(model.entries[n].nbytes for n in chosen), quiet=run.quiet) as advance:
             report = run_step(model, out, Unpack(), chosen, run, advance)
     else:
-        report = None
         write_arrays(out, {name: model[name] for name in model if name in chosen})
         model.check()
+        report = TransformReport(out, compared_lines(model, frozenset(chosen)), 1, 0, model.left_out, ())
+    if as_json:
+        say_json(report)
+        return
     if run.quiet:
         return
     if packed:
         click.echo(f"unpacked {len(chosen)} of {len(model.entries)} tensors; wrote {out}")
     else:
         click.echo(f"copied {len(chosen)} of {len(model.entries)} tensors, none of which is packed; wrote {out}")
-    if report is not None:
-        options.say_left_out(report)
+    options.say_left_out(report)
 
 
 def nothing_packed(model: Checkpoint) -> FormatError:

@@ -12,7 +12,10 @@ FIELD_BYTES = 300
 """Bytes of memory that a field of a header takes when it is parsed."""
 
 MOST_FIELDS = 1_000_000
-"""Fields that every header may have; one more for each byte of data. A tensor has 4, a packed one about 30."""
+"""Fields that every header may have; those of a tensor more for each byte of data."""
+
+TENSOR_FIELDS = 4
+"""Fields of a tensor in a header; a packed one has about 30."""
 
 MOST_NODES = 1000
 """Lists, objects and commas in the JSON of this package, for each array of the file; of a packed tensor 150 at most."""
@@ -23,7 +26,7 @@ def check_flood(header: bytes, data_bytes: int) -> None:
     fields = header.count(b'":')
     cost = 4 * len(header) + FIELD_BYTES * fields
     limits.check_size(cost, f"the header, of {len(header)} bytes and {fields} fields,")
-    allowed = MOST_FIELDS + data_bytes
+    allowed = MOST_FIELDS + TENSOR_FIELDS * data_bytes
     if limits.is_default() and fields > allowed:
         msg = (
             f"the header has {fields} fields for {data_bytes} bytes of data, allowed {allowed}; use several files, or "

@@ -18,9 +18,9 @@ from sparsefmt.tensor.layout import moved
 
 KEY = "sparsefmt"
 METADATA = "__metadata__"
-VERSION = 3
+VERSION = 4
 """The newest version of an entry; each has the oldest that knows what it says: 2 for int2, int3, int5, int6, int7,
-3 for an axis."""
+3 for an axis, 4 for streams of N:M."""
 _AXIS_SINCE = 3
 PARTS = ("structure", "values")
 _MAX_RANK, _MAX_LENGTH = 64, 2**63 - 1

@@ -19,7 +19,7 @@ BUDGET = 2 << 20  # bytes of decoded rows, or of products of slots, at a time
 
 def by_slots(s: Structure, itemsize: int) -> bool:
     """Whether to multiply slot by slot: where blocks of rows are large or nearly empty. nm and dense have no need."""
-    if s.kind in ("dense", "nm", "nm_radix") or 0 in s.shape:
+    if s.kind in ("dense", "nm", "nm_radix", "nm_rans") or 0 in s.shape:
         return False
     step_bytes = s.row_step * s.shape[1] * itemsize
     return step_bytes > BUDGET or (s.keeps_slots and s.shape[0] * s.shape[1] > 64 * s.slots)

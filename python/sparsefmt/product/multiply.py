@@ -104,5 +104,5 @@ def takes_integers(s: Structure, values: Codec) -> bool:
     fits = isinstance(values, Affine) and values.zero_point is None and (group <= 0 or group % 64 == 0)
     fits = fits and values.slot_bits in FUSED_BITS and (not s.slots or values.product_slots(s) is not None)
     if not NATIVE:  # the definitions take what the kernels take
-        return fits and s.kind in ("nm", "nm_radix", "bitmask", "dense")
+        return fits and s.kind in ("nm", "nm_radix", "nm_rans", "bitmask", "dense")
     return fits and kernel_plan(s, values, 1, values.dtype, integers=True) is not None

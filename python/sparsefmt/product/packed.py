@@ -20,7 +20,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
-from sparsefmt.structures.nm_radix import NmRadix
+from sparsefmt.structures.nm_packed import PackedNm
 
 
 def packed(
@@ -69,7 +69,7 @@ def run_kernel(s: Structure, held: Held, x: Array, out: Array) -> int:
     match s:
         case Nm():
             return kernels.nm_matmul(s.codes, s.n, s.m, *held, x, out)
-        case NmRadix():
+        case PackedNm():
             return run_kernel(s.to_nm(), held, x, out)
         case Bitmask():
             return kernels.bits_matmul(s.bits, s.row_offsets, *held, x, out)

@@ -22,7 +22,7 @@ from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc
 from sparsefmt.structures.nm import Nm
-from sparsefmt.structures.nm_radix import NmRadix
+from sparsefmt.structures.nm_packed import PackedNm
 
 _KNOWN = 64  # products of a matrix whose plans are kept
 _FLOAT32, _BFLOAT16 = DTYPES["float32"], DTYPES["bfloat16"]
@@ -126,6 +126,7 @@ def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Pla
         "coo": "rows counted, then ",
         "csc": "converted to csr, then ",
         "nm_radix": "words unpacked to codes, then ",
+        "nm_rans": "the stream unpacked to codes, then ",
     }.get(s.kind, "")
     text = f"{before}packed {_kernel_kind(s)} kernel {way}: {_HOW[way].format(products=products)}"
     both = calls == 1 and isinstance(s, Nm) and (s.n, s.m) == (2, 4) and values.kind == "raw" and x == _BFLOAT16
@@ -143,7 +144,7 @@ def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Pla
 def kernel_plan(s: Structure, values: Codec, k: int, x: Dtype, *, integers: bool = False) -> Planned | None:
     """What the extension plans for `k` columns of dtype `x`; None where no kernel takes the matrix."""
     kind, pair = _kernel_kind(s), (0, 0)
-    if isinstance(s, Nm | NmRadix):
+    if isinstance(s, Nm | PackedNm):
         pair = s.n, s.m
     elif isinstance(s, Bsr):
         pair = s.block
@@ -156,7 +157,7 @@ def kernel_plan(s: Structure, values: Codec, k: int, x: Dtype, *, integers: bool
 
 
 def _kernel_kind(s: Structure) -> str:
-    if isinstance(s, NmRadix):
+    if isinstance(s, PackedNm):
         return Nm.kind
     return "csr" if isinstance(s, Coo | Csc) else s.kind
 

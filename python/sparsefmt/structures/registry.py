@@ -9,5 +9,8 @@ from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.gap import Gap
 from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.nm_radix import NmRadix
+from sparsefmt.structures.nm_rans import NmRans
 
-STRUCTURES: dict[str, type[Structure]] = {s.kind: s for s in (Dense, Coo, Csr, Csc, Bsr, Bitmask, Nm, NmRadix, Gap)}
+STRUCTURES: dict[str, type[Structure]] = {
+    s.kind: s for s in (Dense, Coo, Csr, Csc, Bsr, Bitmask, Nm, NmRadix, NmRans, Gap)
+}

@@ -36,6 +36,7 @@ pub mod merge;
 mod nearest;
 pub mod nm;
 pub mod nm_radix;
+pub mod nm_rans;
 mod packing;
 pub mod par;
 mod philox;

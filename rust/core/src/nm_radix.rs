@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 /// The most bits of plain codes in a chunk: its table for each direction stays in the first-level cache.
 const CHUNK_BITS: u32 = 12;
 
+/// Codes of so many bits lie in 8 bytes, wherever they begin in a byte.
+const SHORT_BITS: usize = 57;
+
 /// What words of a pattern look like, and how to come from and to them.
 struct Radix {
     /// Bits of a plain code.
@@ -96,12 +99,30 @@ impl Radix {
     /// The word of `groups` groups whose codes begin at bit `at`.
     #[inline(always)]
     fn join<W: Word>(&self, codes: &[u8], at: usize, groups: usize) -> W {
-        let (mut word, mut left) = (W::ZERO, groups);
+        let (mut word, mut left, chunk) = (W::ZERO, groups, self.chunk);
+        let mut first = groups.saturating_sub(1) / chunk * chunk;
         while left > 0 {
-            let first = (left - 1) / self.chunk * self.chunk;
             let string = field(codes, at + first * self.width as usize, (left - first) as u32 * self.width);
             word = word.times_plus(self.base, self.value(string as u64));
-            left = first;
+            (left, first) = (first, first.saturating_sub(chunk));
+        }
+        word
+    }
+
+    /// As `join`, where all codes lie in the 8 bytes from that of bit `at` on: they are loaded at once.
+    #[inline(always)]
+    fn join_short(&self, codes: &[u8], at: usize, groups: usize) -> u64 {
+        let rest = codes.get(at / 8..).unwrap_or_default();
+        let bits = match rest.first_chunk::<8>() {
+            Some(chunk) => u64::from_le_bytes(*chunk),
+            None => rest.iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte)),
+        } >> (at % 8);
+        let step = self.chunk as u32 * self.width;
+        let mut first = (groups.saturating_sub(1) / self.chunk) as u32 * step;
+        let mut word = self.value((bits >> first) & ((1 << (groups as u32 * self.width - first)) - 1));
+        while first > 0 {
+            first -= step;
+            word = word.times_plus(self.base, self.value((bits >> first) & ((1 << step) - 1)));
         }
         word
     }
@@ -192,7 +213,7 @@ impl Layout {
 
 /// A field of up to 128 bits in a stream of bytes, LSB first; bits behind the end read as zero.
 #[inline(always)]
-fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
+pub(crate) fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
     let rest = bytes.get(at / 8..).unwrap_or_default();
     let shift = (at % 8) as u32;
     let mask = if width < 128 { (1 << width) - 1 } else { u128::MAX };
@@ -208,7 +229,7 @@ fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
 }
 
 /// Bits that are written one behind the other, LSB first.
-struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     out: &'a mut [u8],
     at: usize,
     word: u64,
@@ -218,7 +239,7 @@ struct Bits<'a> {
 impl Bits<'_> {
     /// Appends the lowest `bits` bits of `value`, at most 32, whose other bits are zero.
     #[inline(always)]
-    fn put(&mut self, value: u64, bits: u32) {
+    pub(crate) fn put(&mut self, value: u64, bits: u32) {
         self.word |= value << self.fill;
         self.fill += bits;
         if self.fill >= 32 {
@@ -239,14 +260,14 @@ impl Bits<'_> {
     }
 
     /// Completes the rest by zeros.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.spill();
         let from = self.at + (self.fill as usize).div_ceil(8);
         self.out.get_mut(from..).unwrap_or_default().fill(0);
     }
 }
 
-fn bits_in(out: &mut [u8]) -> Bits<'_> {
+pub(crate) fn bits_in(out: &mut [u8]) -> Bits<'_> {
     Bits { out, at: 0, word: 0, fill: 0 }
 }
 
@@ -273,7 +294,8 @@ pub fn pack(
             for (first, held, _, bits) in layout.words() {
                 let from = first * radix.width as usize;
                 if bits <= 64 {
-                    let word: u64 = radix.join(codes, from, held);
+                    let short = held * radix.width as usize <= SHORT_BITS;
+                    let word = if short { radix.join_short(codes, from, held) } else { radix.join(codes, from, held) };
                     out.put(word & 0xFFFF_FFFF, bits.min(32));
                     out.put(word >> 32, bits.saturating_sub(32));
                 } else {

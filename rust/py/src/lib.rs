@@ -29,6 +29,7 @@ mod matrix_market;
 mod merge;
 mod nm;
 mod nm_radix;
+mod nm_rans;
 mod packing;
 mod philox;
 mod plan;
@@ -107,6 +108,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::nm_radix::{nm_radix_check, nm_radix_pack, nm_radix_unpack};
+    #[pymodule_export]
+    use super::nm_rans::{nm_rans_check, nm_rans_count, nm_rans_pack, nm_rans_unpack};
     #[pymodule_export]
     use super::packing::{adaptive_decode, adaptive_encode, zstd_compress, zstd_decompress};
     #[pymodule_export]

@@ -25,6 +25,7 @@ pub(crate) use encode::encode_row;
 pub use encode::{Overfull, encode, prune_encode};
 pub use mask::nm24_from_mask;
 pub use pattern::Pattern;
+pub(crate) use pattern::binomial;
 pub use prune::{Ranked, prune, select};
 pub use rows::NmRows;
 pub use slots::Slot;
