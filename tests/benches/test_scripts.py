@@ -82,6 +82,9 @@ def test_the_least_time_of_memory() -> None:
 def test_records_name_no_host() -> None:
     for record in (ROOT / "benches" / "record").glob("*/*.json"):
         about = json.loads(record.read_text())
+        if "emulator" in about:  # instructions, counted on no machine in particular
+            assert set(about) & {"host", "machine", "node"} == set()
+            continue
         assert set(about["machine"]) - {"family_model"} == {"cpu", "name", "cores", "isa"}
         assert record.parent.name == about["machine"]["name"]
 

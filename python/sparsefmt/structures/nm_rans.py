@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
@@ -116,8 +116,10 @@ class NmRans(PackedNm):
     def from_nm(cls, s: Nm) -> Self:
         """The same positions; slots stay as they are, but for the padding of `@64`."""
         (rows, cols), groups = s.shape, s.groups
-        chosen, height = choose(s), kernels.block_height(groups)
-        lengths = np.zeros(-(-rows // height), np.int64)
+        height = kernels.block_height(groups)
+        lengths = zeros((-(-rows // height),), np.int64, "lengths")
+        empty((groups, 2 * kernels.short_contexts(s.n, s.m) + kernels.MOST_MASKS), np.int64, "counts of positions")
+        chosen = choose(s)  # holds about as much
         room = chosen.bits // 8 + (chosen.bits >> 12) + _SPARE * len(lengths)
         while True:
             stream = empty(room, np.uint8, "stream")
