@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.io.schema import VERSION
 from property import peak_memory
 from sparsefmt.base.dtypes import Array
+from sparsefmt.io.schema import VERSION
 
 Arrays = dict[str, Array]
 Check = Callable[..., Any]

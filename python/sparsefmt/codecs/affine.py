@@ -288,6 +288,8 @@ class Affine(Codec):
         found = structure.packed_rows()
         if not isinstance(found, NmRows) or found.n != found.m or cols * self.bits % 8 or self.zero_point is None:
             return False
+        if structure.slots != rows * cols:
+            return False  # a last group that sticks out has slots without a column
         stored = self.codes.view(np.uint8).reshape(rows, -1)[low:high]
         scale, point = self.scales.rows(low, high), self.scales.rows(low, high, self.zero_point)
         at = np.arange(cols, dtype=np.int32) // np.int32(min(columns(structure.shape, self.group), cols))
