@@ -27,10 +27,10 @@ class Graph:
         self.nodes: list[Any] = []
         self.constants: dict[str, Array] = {}
 
-    def constant(self, value: Array, name: str | None = None) -> str:
+    def constant(self, value: Array | np.generic, name: str | None = None) -> str:
         """A value that does not change."""
         name = name or f"constant.{len(self.constants)}"
-        self.constants[name] = value
+        self.constants[name] = np.asarray(value)
         return name
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401
@@ -105,7 +105,7 @@ def write(weights: Mapping[str, Array], path: Path) -> None:
         "encoder",
         [tensor("ids", onnx.TensorProto.INT64, ["texts", "tokens"]), tensor("kept", 1, ["texts", "tokens"])],
         [tensor("embeddings", onnx.TensorProto.FLOAT, ["texts", width])],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in g.constants.items()],
+        [onnx.numpy_helper.from_array(value, name) for name, value in g.constants.items()],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)

@@ -107,8 +107,6 @@ def test_the_oldest_version_that_knows_a_width_is_written(bits: int, tmp_path: P
     (tmp_path / "w").write_bytes(said(raw, VERSION + 1))
     reads = f"it has version {VERSION + 1}, this sparsefmt reads versions 1 to {VERSION}"
     with pytest.raises(sf.VersionError, match=reads):
-        sf.VersionError, match=f"it has version {VERSION + 1}, this sparsefmt reads versions 1 to {VERSION}"
-    ):
         sf.load(tmp_path / "w")
 
 
