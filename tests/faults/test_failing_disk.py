@@ -35,6 +35,7 @@ def test_every_call_fails(name: str, tmp_path: Path, shim: Path) -> None:
     let_fail(name, 1_000_000, tmp_path, shim)
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_a_mapping(tmp_path: Path) -> None:
     """Holes of a file that is changed in place need room: without any, an error and the old bytes, and no signal."""
     if os.getuid() != 0 or not Path("/proc/self/mounts").exists():

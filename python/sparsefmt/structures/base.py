@@ -60,9 +60,6 @@ class Structure(Part):
     fills_with_zero: bool = False
     """Whether there may be slots of no element, which hold +0: a codec for it must have a code for zero."""
 
-    reads_slots: bool = False
-    """Whether some slots must be zero whatever the matrix is, so that `check_slots` looks at them."""
-
     prunes: ClassVar[bool] = False
     """Whether `sparsefmt.encode` can choose what it keeps: it has a fixed number of slots, wherever the values are."""
 
@@ -175,6 +172,11 @@ class Structure(Part):
 
     def _check_shape(self) -> None:
         object.__setattr__(self, "shape", checked_shape(self.shape, (2, 2)))
+
+    @property
+    def reads_slots(self) -> bool:
+        """Whether some slots must be zero whatever the matrix is, so that `check_slots` looks at them."""
+        return type(self).check_slots is not Structure.check_slots
 
     def check_slots(self, slots: Array | None) -> None:
         """Checks what waits for the slots; they may be left out where `reads_slots` is False.

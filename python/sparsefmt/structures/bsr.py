@@ -136,7 +136,7 @@ class Bsr(Structure):
         return spread(row, shape, "rows of slots"), spread(col, shape, "columns of slots")
 
     @property
-    def reads_slots(self) -> bool:  # type: ignore[override]
+    def reads_slots(self) -> bool:
         """Of blocks that stick out."""
         return self.shape[0] % self.block[0] != 0 or self.shape[1] % self.block[1] != 0
 

@@ -151,7 +151,7 @@ class Nm(Structure):
         return True
 
     @property
-    def reads_slots(self) -> bool:  # type: ignore[override]
+    def reads_slots(self) -> bool:
         """Beyond the last column, and behind the last slot of a row."""
         return self.padded or self.shape[1] % self.m != 0
 

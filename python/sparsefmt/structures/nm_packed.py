@@ -71,7 +71,7 @@ class PackedNm(Structure):
         return True
 
     @property
-    def reads_slots(self) -> bool:  # type: ignore[override]
+    def reads_slots(self) -> bool:
         """Beyond the last column."""
         return self.shape[1] % self.m != 0
 
