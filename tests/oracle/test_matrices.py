@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import sparsefmt as sf
 from contract import Array, same
 from data_files import MATRICES
+from sparsefmt.kernels.registry import NATIVE
 from support.registered import FORMATS
 
 REFUSED_BY_SCIPY = {"mangled1.mtx", "mangled8.mtx", "west0067_jumbled.mtx", "matrix_fp32.mtx"}
@@ -45,6 +46,8 @@ def test_real_matrix_through_every_format_and_back(path: Path) -> None:
     small = m.shape[0] * m.shape[1] <= 1_100_000
     dense = csr.toarray() if small else None
     for fmt in FORMATS:
+        if fmt.endswith("@rans") and not NATIVE and m.shape[0] * m.shape[1] > 10_000:
+            continue  # its definitions go position by position
         if (fmt.startswith("nm") and m.dtype.kind == "c") or (fmt[:2] in ("nm", "de") and not small):
             continue
         if fmt.startswith("nm"):
