@@ -280,9 +280,9 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
     opened: list[Source] = []
     try:
         opened += (open_file(shard, reader) for shard in layout.files)
-        for source in opened if len(opened) > 1 else ():
-            source.check()  # a folder that took another's place in between would give shards of two versions
         raw = Checkpoint(path, reader or "safetensors", tuple(opened), layout)
+        if len(opened) > 1:
+            raw.check()  # a folder that took another's place in between would give shards of two versions
         return raw if reader is not None else _translated(raw)
     except BaseException:
         for source in opened:

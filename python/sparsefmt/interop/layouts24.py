@@ -13,15 +13,10 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.affine import Int8
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.cuda.device import contiguous, cupy
+from sparsefmt.kernels.marlin24 import CODES, NIBBLES
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.layout import refuse
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
-
-NIBBLES = (0x4, 0x8, 0x9, 0xC, 0xD, 0xE)
-"""By code of nm2:4."""
-
-_CODES = np.full(16, 255, np.uint8)
-_CODES[list(NIBBLES)] = np.arange(6)
 
 
 def _module(a: Any) -> Any:  # noqa: ANN401
@@ -90,7 +85,7 @@ def _built(values: Any, nibbles: Any, cols: int) -> SparseTensor:  # noqa: ANN40
         FormatError: a nibble that is none of the six.
     """
     xp, rows = _module(values), len(values)
-    ranks = xp.asarray(_CODES)[nibbles]
+    ranks = xp.asarray(CODES)[nibbles]
     bad = ranks == 255
     if bool(bad.any()):
         place = np.argwhere(bad if xp is np else cupy().asnumpy(bad))[0]

@@ -8,6 +8,9 @@ from sparsefmt.kernels.registry import kernel
 TILE = 16  # rows of kept inputs, and columns of outputs, that stand together
 NIBBLES = (0x4, 0x8, 0x9, 0xC, 0xD, 0xE)
 """Positions of two slots in four columns, i0 | i1 << 2, by code of nm2:4."""
+CODES = np.full(16, 255, np.uint8)
+"""By nibble; 255 where it names no two positions."""
+CODES[list(NIBBLES)] = np.arange(6)
 
 _INTERLEAVED = {4: (0, 2, 4, 6, 1, 3, 5, 7), 8: (0, 2, 1, 3)}
 
@@ -61,9 +64,7 @@ def marlin24_meta(units: Array, codes: Array) -> int:
     """
     outputs, inputs = len(codes), codes.shape[1] // 3 * 32
     plain = plain_units(units, outputs, inputs)
-    table = np.full(16, 255, np.uint8)
-    table[list(NIBBLES)] = np.arange(6)
-    ranks = table[np.stack([plain & 15, plain >> 4], axis=-1).reshape(outputs, inputs // 32, 8)]
+    ranks = CODES[np.stack([plain & 15, plain >> 4], axis=-1).reshape(outputs, inputs // 32, 8)]
     if (ranks == 255).any():
         return 1
     words = (ranks.astype(np.uint32) << np.arange(0, 24, 3, dtype=np.uint32)).sum(axis=2, dtype=np.uint32)

@@ -118,8 +118,7 @@ class NmRans(PackedNm):
         (rows, cols), groups = s.shape, s.groups
         height = kernels.block_height(groups)
         lengths = zeros((-(-rows // height),), np.int64, "lengths")
-        empty((groups, 2 * kernels.short_contexts(s.n, s.m) + kernels.MOST_MASKS), np.int64, "counts of positions")
-        chosen = choose(s)  # holds about as much
+        chosen = choose(s)
         room = chosen.bits // 8 + (chosen.bits >> 12) + _SPARE * len(lengths)
         while True:
             stream = empty(room, np.uint8, "stream")

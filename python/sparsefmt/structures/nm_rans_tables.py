@@ -126,4 +126,4 @@ def _with(counts: Array, classes: Array, many: int, groups: int) -> Chosen:
         np.add.at(sums, classes, counts)
     tables, cost = numbers(sums)
     bits = int(cost.sum()) // _BIT + 8 * (tables.size + groups)
-    return Chosen(classes if len(classes) == groups else np.zeros(groups, np.uint8), tables, bits)
+    return Chosen(classes if len(classes) == groups else zeros((groups,), np.uint8, "classes"), tables, bits)

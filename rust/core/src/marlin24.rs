@@ -4,6 +4,7 @@
 //! counts, from the highest part down, the lane of a warp (32) and the column in it (4), then half of eight columns (2)
 //! and one of the inputs 0, 1, 8, 9 behind twice the lane modulo 4.
 
+use crate::nm::Pairs;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 
 /// Outputs whose codes are one run of the stream, and kept inputs of a tile.
@@ -13,17 +14,8 @@ const KEPT: usize = 16;
 /// Tiles along the inputs that are worked on at once: a cache line of codes of 4 bits.
 const TILES: usize = 8;
 
-/// Bits of a code of nm2:4 for each nibble of positions; above 7 where there is none.
-const CODES: [u8; 16] = {
-    let mut codes = [0xFF; 16];
-    let nibbles = [0x4, 0x8, 0x9, 0xC, 0xD, 0xE];
-    let mut code = 0;
-    while code < 6 {
-        codes[nibbles[code]] = code as u8;
-        code += 1;
-    }
-    codes
-};
+/// Nibbles are positions of two slots in four columns, i0 | i1 << 2.
+static POSITIONS: Pairs = Pairs::new([0x4, 0x8, 0x9, 0xC, 0xD, 0xE]);
 
 /// A row of outputs: the codes of some tiles, in words of 8 bytes.
 type Rows = [[u64; 2 * TILES]; OUTPUTS];
@@ -133,11 +125,6 @@ pub fn marlin24_meta(units: &[u16], codes: MatrixMut<'_, u8>) -> Result<bool> {
     if units.len() != want {
         return Err(Error::Length { name: "meta", got: units.len(), want });
     }
-    let mut table = [0xFF; 256];
-    for (byte, six) in table.iter_mut().enumerate() {
-        let (low, high) = (CODES[byte & 15], CODES[byte >> 4]);
-        *six = if low > 7 || high > 7 { 0xFF } else { low | high << 3 };
-    }
     let blocks = outputs / OUTPUTS;
     let ranges = par::cut(blocks, 1, 2 * size_of_val(units));
     let rows: Vec<_> = ranges.iter().map(|range| range.start * OUTPUTS..range.end * OUTPUTS).collect();
@@ -152,12 +139,7 @@ pub fn marlin24_meta(units: &[u16], codes: MatrixMut<'_, u8>) -> Result<bool> {
                     for (pair, to) in to.enumerate() {
                         let at = ((first + pair) * blocks + block) * 2 * OUTPUTS + unit_place(row);
                         let bytes = [units[at].to_le_bytes(), units[at + 2].to_le_bytes()];
-                        let six = bytes.as_flattened().iter().map(|&byte| table[usize::from(byte)]);
-                        let mut word = 0;
-                        for (i, six) in six.enumerate() {
-                            bad |= six & 0xC0;
-                            word |= u32::from(six) << (6 * i);
-                        }
+                        let word = POSITIONS.word(bytes.as_flattened(), &mut bad);
                         to.copy_from_slice(&word.to_le_bytes()[..3]);
                     }
                 }

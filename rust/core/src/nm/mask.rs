@@ -2,17 +2,42 @@
 
 use crate::{Matrix, MatrixMut, Result, par};
 
-/// By a nibble of a mask; above 7 where it has not two bits.
-const CODES: [u8; 16] = {
-    let mut codes = [0xFF; 16];
-    let masks = [0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100];
-    let mut code = 0;
-    while code < 6 {
-        codes[masks[code]] = code as u8;
-        code += 1;
+/// Codes of nm2:4 by bytes of which each nibble names the positions of a group.
+pub(crate) struct Pairs([u8; 256]);
+
+impl Pairs {
+    /// `nibbles`: by code. A byte with one that is not among them has 0xFF.
+    pub(crate) const fn new(nibbles: [u8; 6]) -> Self {
+        let mut codes = [0xFF; 16];
+        let mut code = 0;
+        while code < 6 {
+            codes[nibbles[code] as usize] = code as u8;
+            code += 1;
+        }
+        let (mut pairs, mut byte) = ([0xFF; 256], 0);
+        while byte < 256 {
+            let (low, high) = (codes[byte & 15], codes[byte >> 4]);
+            if low < 8 && high < 8 {
+                pairs[byte] = low | high << 3;
+            }
+            byte += 1;
+        }
+        Self(pairs)
     }
-    codes
-};
+
+    /// The codes of at most four bytes, 6 bits each; sets bits of `bad` where a byte has none.
+    #[inline(always)]
+    pub(crate) fn word(&self, bytes: &[u8], bad: &mut u8) -> u32 {
+        bytes.iter().enumerate().fold(0, |word, (i, &byte)| {
+            let six = self.0[usize::from(byte)];
+            *bad |= six & 0xC0;
+            word | u32::from(six) << (6 * i)
+        })
+    }
+}
+
+/// Nibbles are masks.
+static MASKS: Pairs = Pairs::new([0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100]);
 
 /// The codes of nm2:4 of `bits` (rows, ceil(cols / 8)), low bit first, `cols` in fours. False where four columns have
 /// not two bits, or a bit is set beyond the last column; the codes are unspecified then.
@@ -23,11 +48,6 @@ pub fn nm24_from_mask(bits: Matrix<'_, u8>, cols: usize, codes: MatrixMut<'_, u8
     let groups = cols.div_ceil(4);
     bits.check_shape("bits", (bits.rows(), groups.div_ceil(2)))?;
     codes.check_shape("codes", (bits.rows(), (groups * 3).div_ceil(8)))?;
-    let mut table = [0xFF; 256];
-    for (byte, six) in table.iter_mut().enumerate() {
-        let (low, high) = (CODES[byte & 15], CODES[byte >> 4]);
-        *six = if low > 7 || high > 7 { 0xFF } else { low | high << 3 };
-    }
     let (whole, odd) = (groups / 8, groups % 2);
     let ranges = par::cut(bits.rows(), 1, 2 * size_of_val(bits.items()));
     let outs = codes.split(&ranges);
@@ -36,15 +56,8 @@ pub fn nm24_from_mask(bits: Matrix<'_, u8>, cols: usize, codes: MatrixMut<'_, u8
         for row in range.clone() {
             let (fours, rest) = bits.row(row).split_at(4 * whole);
             let (threes, tail) = codes.row_mut(row - range.start).split_at_mut(3 * whole);
-            let mut word = |bytes: &[u8]| {
-                bytes.iter().enumerate().fold(0, |word, (i, &byte)| {
-                    let six = table[usize::from(byte)];
-                    bad |= six & 0xC0;
-                    word | u32::from(six) << (6 * i)
-                })
-            };
             for (four, three) in fours.as_chunks::<4>().0.iter().zip(threes.as_chunks_mut::<3>().0) {
-                three.copy_from_slice(&word(four).to_le_bytes()[..3]);
+                three.copy_from_slice(&MASKS.word(four, &mut bad).to_le_bytes()[..3]);
             }
             let mut last = [0; 4];
             last[..rest.len()].copy_from_slice(rest);
@@ -53,7 +66,7 @@ pub fn nm24_from_mask(bits: Matrix<'_, u8>, cols: usize, codes: MatrixMut<'_, u8
                 let half = &mut last[rest.len() - 1];
                 *half = if *half > 15 { 0 } else { *half | 0x30 };
             }
-            let left = word(&last[..rest.len()]).to_le_bytes();
+            let left = MASKS.word(&last[..rest.len()], &mut bad).to_le_bytes();
             tail.copy_from_slice(&left[..tail.len()]);
         }
         bad == 0

@@ -23,6 +23,7 @@ pub(crate) use coded::decode_row;
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub(crate) use encode::encode_row;
 pub use encode::{Overfull, encode, prune_encode};
+pub(crate) use mask::Pairs;
 pub use mask::nm24_from_mask;
 pub use pattern::Pattern;
 pub(crate) use pattern::binomial;

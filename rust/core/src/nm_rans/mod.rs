@@ -9,6 +9,7 @@ mod model;
 
 use crate::nm::Pattern;
 use crate::nm_radix::field;
+use crate::room::filled;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use block::{Decoder, Encoder, LANES};
 use chain::Chain;
@@ -76,19 +77,20 @@ pub fn count(
     }
     let ranges = par::cut(groups, 8, codes.items().len().saturating_mul(16));
     let found = par::map(ranges.clone(), |range| {
-        let mut sums = vec![0i64; if one { 1 } else { range.len() } * 2 * contexts];
+        let columns = if one { 1 } else { range.len() };
+        let column = |group: usize| if one { 0 } else { group - range.start };
+        let mut sums = filled(0i64, columns * 2 * contexts)?;
         let listed = if pattern.count() <= HISTOGRAM { pattern.count() as usize } else { 0 };
-        let mut seen = vec![0i64; range.len() * listed];
+        let mut seen = filled(0i64, columns * listed)?;
         let mut add = |at: usize, mask: u32, times: i64| {
-            let first = if one { 0 } else { at * 2 * contexts };
-            chain.walk(mask, |context, bit| sums[first + 2 * context + bit] += times);
+            chain.walk(mask, |context, bit| sums[2 * (at * contexts + context) + bit] += times);
         };
         for row in 0..codes.rows() {
             let bytes = codes.row(row);
             for group in range.clone() {
                 let mask = if listed == 0 { mask_of(bytes, &chain, pattern, row, group)? } else { 0 };
                 if listed == 0 {
-                    add(group - range.start, mask, 1);
+                    add(column(group), mask, 1);
                     continue;
                 }
                 let width = pattern.bits();
@@ -96,7 +98,7 @@ pub fn count(
                 if code >= pattern.count() {
                     return Err(Error::Code { row, group, got: code, bound: pattern.count() });
                 }
-                seen[(group - range.start) * listed + code as usize] += 1;
+                seen[column(group) * listed + code as usize] += 1;
             }
         }
         for (at, &times) in seen.iter().enumerate().filter(|(_, times)| **times > 0) {
