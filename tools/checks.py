@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+PYTEST = [*(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"), "--durations=12"]
 SHOWN = 20  # failed tests of a check that the summary repeats
 STUBTEST = [sys.executable, "-m", "mypy.stubtest", "sparsefmt._native", "--allowlist", "tools/stubtest.allow"]
 
