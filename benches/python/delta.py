@@ -23,6 +23,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from records import write_named
 
 import sparsefmt as sf
 from sparsefmt.delta.units import compressed
@@ -227,6 +228,7 @@ def main() -> int:
     parser.add_argument("--sizes-only", action="store_true")
     parser.add_argument("--pair", type=Path, metavar="CACHE", help="also the pair of chgnet, downloaded to CACHE")
     parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--record", action="store_true", help="write benches/record/<machine>/<date>-delta.json")
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
     layers, width = (2, 96) if args.quick else (args.layers, args.width)
@@ -237,19 +239,24 @@ def main() -> int:
         model = masters(layers, width)
         old = rounded(model)
         rows += times(old, rounded(updated(model, RATES[0])), one_in(old, 100), 1 if args.quick else args.rounds)
+    real: dict[str, Any] = {}
     if args.pair:
         old, new = pair(args.pair)
         changed = sf.delta.diff(old, new).stats()
-        print(
-            f"chgnet: {changed.changed:,} of {changed.values:,} values changed; XOR and zstd {xored(old, new):,} bytes"
-        )
+        beside = xored(old, new)
+        print(f"chgnet: {changed.changed:,} of {changed.values:,} values changed; XOR and zstd {beside:,} bytes")
+        real = {"chgnet": {"changed": changed.changed, "values": changed.values, "xor_zstd": beside}}
         with tempfile.TemporaryDirectory() as name:
             for level in ("store", "wire", "archive"):
-                print(f"  {level}: {file_size(Path(name), sf.delta.diff(old, new, level=level)):,} bytes")
+                real["chgnet"][level] = file_size(Path(name), sf.delta.diff(old, new, level=level))
+                print(f"  {level}: {real['chgnet'][level]:,} bytes")
     for row in rows:
         print(f"{'met ' if row.met else 'MISS'}  {row.what}: {row.got:.3f}, bar {row.bar:g}")
+    found = [{**asdict(r), "met": r.met} for r in rows]
     if args.json:
-        args.json.write_text(json.dumps([{**asdict(r), "met": r.met} for r in rows], indent=1) + "\n")
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    if args.record:
+        write_named("delta", results=found, **real)
     return int(args.strict and not all(row.met for row in rows))
 
 

@@ -19,8 +19,9 @@ from sparsefmt.checkpoint.parts import Parts, put_file
 from sparsefmt.delta.formats import sniff
 from sparsefmt.io.paths import put_text
 from sparsefmt.merge.choices import PRESETS, Choices
-from sparsefmt.merge.disk import Advance, MergeJob, Model, Opened, StackAt, Target, is_mergeable, targets_of
+from sparsefmt.merge.disk import Advance, MergeJob, StackAt, Target, is_mergeable, targets_of
 from sparsefmt.merge.method import NO_FACTS, Facts, Source
+from sparsefmt.merge.opened import Model, Opened
 from sparsefmt.merge.recipe.config import Config, find_model, parse, read_config
 from sparsefmt.merge.recipe.outline import Outliner
 from sparsefmt.merge.registry import method_named

@@ -17,7 +17,7 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.rows import cut
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
 from sparsefmt.tensor.layout import is_moved
-from sparsefmt.tensor.layout import rows as part_of_rows
+from sparsefmt.tensor.rows import part as part_of_rows
 from sparsefmt.tensor.sparse import SparseTensor
 
 
