@@ -66,12 +66,13 @@ def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify
         check_names(parts, set(base))
         for name, change in parts.changes.items():
             check_kind(change, base[name], name)
+        changed = {name: c for name, c in parts.changes.items() if c.pieces}
+        _fill_holes(changed, base)  # before anything is read: a hole of a tmpfs takes room when it is read mapped
+        for name, change in parts.changes.items():
             if sums_for(change, verify) == ALL:
                 check_base(change, base[name], name)
-        changed = {name: c for name, c in parts.changes.items() if c.pieces}
         if not changed:
             return where
-        _fill_holes(changed, base)
         compared = {name for name, c in changed.items() if sums_for(c, verify) == ALL}
         try:
             _write_journal(journal, changed, base, compared, durable)
