@@ -35,6 +35,7 @@ WIRE = (1.40, 1.15, 1.00)  # bytes per changed weight at most
 ARCHIVE = 1.06  # of the bound at most
 BESIDE_XOR = 0.6  # of the bytes of XOR and zstd at 1.5 %
 TIMES = {"diff": 1.3, "apply to a new file": 1.5, "apply in place": 0.3, "switch": 0.1}
+LINE = 64  # bytes that a core fetches at once
 
 
 @dataclass
@@ -164,6 +165,15 @@ def times(old: Model, new: Model, few: Model, rounds: int) -> list[Row]:
         store.precompute(["a"])
         switch = seconds(lambda: store.activate("a"), rounds, store.deactivate)
         rows.append(Row("switch of a task at 1 %, of a copy", switch / copy, TIMES["switch"]))
+        roomy = sf.TaskStore(base, max_bytes=4 * nbytes)
+        roomy.precompute(["a"], whole=True)
+        merged = seconds(lambda: roomy.activate("a"), rounds, roomy.deactivate)
+        rows.append(Row("switch to a merged task at 1 %, of a copy", merged / copy, TIMES["switch"]))
+        lines = [
+            np.unique(np.flatnonzero(as_words(a) != as_words(few[n])) * a.itemsize // LINE) for n, a in old.items()
+        ]
+        share = LINE * sum(map(len, lines)) / nbytes
+        print(f"a task at 1 % lies in {share:.0%} of the cache lines: a switch in place reads and writes these")
     print(
         f"{nbytes:,} bytes; a copy takes {copy * 1e3:.1f} ms, of the file {copies[False] * 1e3:.1f} ms, "
         f"to the disk {copies[True] * 1e3:.1f} ms"
@@ -171,11 +181,16 @@ def times(old: Model, new: Model, few: Model, rounds: int) -> list[Row]:
     return rows
 
 
+def as_words(a: Array) -> Array:
+    """The bits of the items, flat."""
+    return a.reshape(-1).view(f"u{a.itemsize}")
+
+
 def one_in(model: Model, every: int) -> Model:
     """The model with one weight in so many, by chance, one step further."""
     rng, made = np.random.default_rng(2), {}
     for name, a in model.items():
-        bits = a.reshape(-1).view(f"u{a.itemsize}").copy()
+        bits = as_words(a).copy()
         bits[rng.random(bits.size, np.float32) < 1 / every] ^= 1
         made[name] = bits.view(a.dtype).reshape(a.shape)
     return made

@@ -72,6 +72,16 @@ class MergeJob:
     fmt: str = ""
     """The format that matrices are packed in; empty: none."""
 
+    @property
+    def label(self) -> str:
+        """What its progress is called."""
+        return self.out.name
+
+    @property
+    def nbytes(self) -> int:
+        """Of the tensors of the result."""
+        return sum(target.nbytes for target in self.targets)
+
 
 def write_tensor(source: StackAt, facts: Facts, writer: ShardWriter) -> None:
     """Merges a tensor chunk by chunk into the file."""
