@@ -155,7 +155,16 @@ def test_task_vectors_of_another_size_and_damaged_notes(tmp_path: Path) -> None:
         store.add("p", {"w": sf.encode(w, "csr")})
     with pytest.raises(sf.FormatError, match="seed = -1"):
         store.add("r", {"w": 2 * w}, dare=0.5, seed=-1)
-    for text in (b"", b"{", b"[]", b"{}", b'{"tensors":3}', b'{"path":3,"tensors":{}}', b"\xff", b'{"path":"\\u0000","tensors":{}}'):
+    for text in (
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"tensors":3}',
+        b'{"path":3,"tensors":{}}',
+        b"\xff",
+        b'{"path":"\\u0000","tensors":{}}',
+    ):
         note.write_bytes(text)
         for where in (path, folder):
             with pytest.raises(sf.DeltaError, match=r"base\.json: damaged"):
