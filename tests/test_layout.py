@@ -1,13 +1,16 @@
 """What the layout of the source promises."""
 
+import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "python" / "sparsefmt"
 FOLDERS = ("python", "rust", "tests", "benches", "examples", "tools")
 SOURCES = [
     p
@@ -59,3 +62,24 @@ def test_importing_loads_no_optional_package() -> None:
 )
 def test_documents_are_here(name: str) -> None:
     assert (ROOT / name).stat().st_size > 0
+
+
+def imports(file: Path, modules: set[str]) -> set[str]:
+    """The modules of the package that a file imports, for annotations alone as well; the package itself apart."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names} & modules
+            found |= whole or {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules - {"sparsefmt"}
+
+
+def test_no_module_imports_what_imports_it() -> None:
+    files = {
+        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): f
+        for f in PACKAGE.rglob("*.py")
+    }
+    order = TopologicalSorter({name: imports(f, {*files}) - {name} for name, f in files.items()})
+    assert len([*order.static_order()]) == len(files)  # a circle raises CycleError, which names it

@@ -6,6 +6,7 @@ appears as it ends, so that lines never mix. All checks run even if one fails; t
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+PYTEST = [*(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"), "--durations=12"]
+SHOWN = 20  # failed tests of a check that the summary repeats
 STUBTEST = [sys.executable, "-m", "mypy.stubtest", "sparsefmt._native", "--allowlist", "tools/stubtest.allow"]
 
 
@@ -62,8 +64,13 @@ def tests() -> list[Check]:
     ]
 
 
-def run(check: Check, printing: threading.Lock) -> tuple[bool, float]:
-    """Runs one check and prints what it printed; returns whether it passed and its seconds."""
+def failures(text: str) -> list[str]:
+    """The lines that name a failed test, as pytest and cargo print them."""
+    return re.findall(r"^(?:FAILED|ERROR) .*|^test .* FAILED$|^\s+\S+ --- .*FAILED.*$", text, re.MULTILINE)
+
+
+def run(check: Check, printing: threading.Lock) -> tuple[bool, float, list[str]]:
+    """Runs one check and prints what it printed; returns whether it passed, its seconds, and the tests that failed."""
     start = time.perf_counter()
     with tempfile.TemporaryFile() as output:
         env = os.environ | check.env
@@ -73,9 +80,10 @@ def run(check: Check, printing: threading.Lock) -> tuple[bool, float]:
         shown = " ".join([*(f"{k}={v}" for k, v in check.env.items()), *check.command])
         with printing:
             print(f"\n=== {check.name}: {shown}", flush=True)
-            sys.stdout.buffer.write(output.read())
+            text = output.read()
+            sys.stdout.buffer.write(text)
             print(f"{check.name}: {'passed' if done.returncode == 0 else 'FAILED'} after {seconds:.1f} s", flush=True)
-    return done.returncode == 0, seconds
+    return done.returncode == 0, seconds, failures(text.decode(errors="replace"))
 
 
 def main() -> int:
@@ -90,9 +98,11 @@ def main() -> int:
         results = list(lanes.map(lambda check: (check.name, *run(check, printing)), checks))
     width = max(len(name) for name, *_ in results)
     print("\n=== summary")
-    for name, passed, seconds in results:
+    for name, passed, seconds, lines in results:
         print(f"{name:{width}}  {'passed' if passed else 'FAILED'}  {seconds:6.1f} s")
-    failed = sum(not passed for _, passed, _ in results)
+        for line in [] if passed else lines[:SHOWN]:
+            print(f"    {line[:200]}")
+    failed = sum(not passed for _, passed, *_ in results)
     print(f"checks: {len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

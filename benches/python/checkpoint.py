@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -27,7 +26,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from machine import ROOT, describe
+from records import write_named
 from safetensors.numpy import load_file, save_file
 
 import sparsefmt as sf
@@ -259,14 +258,7 @@ def main() -> int:
     missed = sum(line.missed for line in lines)
     print(f"{len(lines)} figures, {missed} bars missed")
     if options.record and not options.quick:
-        about = describe()
-        path = ROOT / "benches" / "record" / about["machine"]["name"] / f"{date.today().isoformat()}-checkpoint.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        results = [{**asdict(line), "ratio": line.ratio} for line in lines]
-        path.write_text(
-            json.dumps({"date": path.stem[:10], **about, "bytes": nbytes, "results": results}, indent=1) + "\n"
-        )
-        print(f"wrote {path.relative_to(ROOT)}")
+        write_named("checkpoint", bytes=nbytes, results=[{**asdict(line), "ratio": line.ratio} for line in lines])
     return 0 if options.quick else int(missed > 0)
 
 

@@ -6,7 +6,6 @@ means over 200 calls. `--record` writes benches/record/<machine>/<date>-costs.js
 
 import argparse
 import gc
-import json
 import sys
 import tempfile
 import time
@@ -19,8 +18,8 @@ import numpy as np
 import scipy.sparse
 from harness import in_fresh_memory, in_used_memory, per_call, timed
 from imports import import_ms
-from machine import describe, without_lesser_blas
-from records import record_path
+from machine import without_lesser_blas
+from records import write_named
 
 import sparsefmt as sf
 from sparsefmt.base import alloc
@@ -146,13 +145,7 @@ def main() -> int:
         beside = "" if cost.other is None else f"   {cost.beside}: {cost.other:.4g} {cost.unit}"
         print(f"{cost.what:40} {cost.value:10.4g} {cost.unit:4}{beside}")
     if args.record:
-        about = describe()
-        path = record_path(about)
-        path = path.with_name(f"{path.stem}-costs.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = {"date": path.name[:10], **about, "costs": [cost._asdict() for cost in costs]}
-        path.write_text(json.dumps(made, indent=1) + "\n")
-        print(f"wrote {path}")
+        write_named("costs", costs=[cost._asdict() for cost in costs])
     return 0
 
 

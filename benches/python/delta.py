@@ -23,6 +23,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from records import write_named
 
 import sparsefmt as sf
 from sparsefmt.delta.units import compressed
@@ -34,6 +35,7 @@ WIRE = (1.40, 1.15, 1.00)  # bytes per changed weight at most
 ARCHIVE = 1.06  # of the bound at most
 BESIDE_XOR = 0.6  # of the bytes of XOR and zstd at 1.5 %
 TIMES = {"diff": 1.3, "apply to a new file": 1.5, "apply in place": 0.3, "switch": 0.1}
+LINE = 64  # bytes that a core fetches at once
 
 
 @dataclass
@@ -163,6 +165,15 @@ def times(old: Model, new: Model, few: Model, rounds: int) -> list[Row]:
         store.precompute(["a"])
         switch = seconds(lambda: store.activate("a"), rounds, store.deactivate)
         rows.append(Row("switch of a task at 1 %, of a copy", switch / copy, TIMES["switch"]))
+        roomy = sf.TaskStore(base, max_bytes=4 * nbytes)
+        roomy.precompute(["a"], whole=True)
+        merged = seconds(lambda: roomy.activate("a"), rounds, roomy.deactivate)
+        rows.append(Row("switch to a merged task at 1 %, of a copy", merged / copy, TIMES["switch"]))
+        lines = [
+            np.unique(np.flatnonzero(as_words(a) != as_words(few[n])) * a.itemsize // LINE) for n, a in old.items()
+        ]
+        share = LINE * sum(map(len, lines)) / nbytes
+        print(f"a task at 1 % lies in {share:.0%} of the cache lines: a switch in place reads and writes these")
     print(
         f"{nbytes:,} bytes; a copy takes {copy * 1e3:.1f} ms, of the file {copies[False] * 1e3:.1f} ms, "
         f"to the disk {copies[True] * 1e3:.1f} ms"
@@ -170,11 +181,16 @@ def times(old: Model, new: Model, few: Model, rounds: int) -> list[Row]:
     return rows
 
 
+def as_words(a: Array) -> Array:
+    """The bits of the items, flat."""
+    return a.reshape(-1).view(f"u{a.itemsize}")
+
+
 def one_in(model: Model, every: int) -> Model:
     """The model with one weight in so many, by chance, one step further."""
     rng, made = np.random.default_rng(2), {}
     for name, a in model.items():
-        bits = a.reshape(-1).view(f"u{a.itemsize}").copy()
+        bits = as_words(a).copy()
         bits[rng.random(bits.size, np.float32) < 1 / every] ^= 1
         made[name] = bits.view(a.dtype).reshape(a.shape)
     return made
@@ -212,6 +228,7 @@ def main() -> int:
     parser.add_argument("--sizes-only", action="store_true")
     parser.add_argument("--pair", type=Path, metavar="CACHE", help="also the pair of chgnet, downloaded to CACHE")
     parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--record", action="store_true", help="write benches/record/<machine>/<date>-delta.json")
     parser.add_argument("--strict", action="store_true")
     args = parser.parse_args()
     layers, width = (2, 96) if args.quick else (args.layers, args.width)
@@ -222,19 +239,24 @@ def main() -> int:
         model = masters(layers, width)
         old = rounded(model)
         rows += times(old, rounded(updated(model, RATES[0])), one_in(old, 100), 1 if args.quick else args.rounds)
+    real: dict[str, Any] = {}
     if args.pair:
         old, new = pair(args.pair)
         changed = sf.delta.diff(old, new).stats()
-        print(
-            f"chgnet: {changed.changed:,} of {changed.values:,} values changed; XOR and zstd {xored(old, new):,} bytes"
-        )
+        beside = xored(old, new)
+        print(f"chgnet: {changed.changed:,} of {changed.values:,} values changed; XOR and zstd {beside:,} bytes")
+        real = {"chgnet": {"changed": changed.changed, "values": changed.values, "xor_zstd": beside}}
         with tempfile.TemporaryDirectory() as name:
             for level in ("store", "wire", "archive"):
-                print(f"  {level}: {file_size(Path(name), sf.delta.diff(old, new, level=level)):,} bytes")
+                real["chgnet"][level] = file_size(Path(name), sf.delta.diff(old, new, level=level))
+                print(f"  {level}: {real['chgnet'][level]:,} bytes")
     for row in rows:
         print(f"{'met ' if row.met else 'MISS'}  {row.what}: {row.got:.3f}, bar {row.bar:g}")
+    found = [{**asdict(r), "met": r.met} for r in rows]
     if args.json:
-        args.json.write_text(json.dumps([{**asdict(r), "met": r.met} for r in rows], indent=1) + "\n")
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    if args.record:
+        write_named("delta", results=found, **real)
     return int(args.strict and not all(row.met for row in rows))
 
 

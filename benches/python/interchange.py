@@ -18,6 +18,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
+from records import write_named
 
 import sparsefmt as sf
 from sparsefmt.interop import to_pack_quantized, to_sparse24_bitmask, to_sparse_bitmask
@@ -26,6 +27,7 @@ from sparsefmt.interop.gguf_blocks import BLOCKS
 
 Array = NDArray[Any]
 ROWS, COLS, GROUP = 4096, 4096, 128
+FIGURES: list[dict[str, Any]] = []
 DENSE_BAR, PACKED_BAR = 2.0, 1.5
 PACKED = ("sparse-24-bitmask", "pack-quantized-4")
 """Formats whose codes are also read without decoding them."""
@@ -98,7 +100,8 @@ def copying(nbytes: int, repeat: int) -> float:
 
 
 def report(name: str, took: float, bound: float, nbytes: int, bar: float) -> bool:
-    """Prints a line; gives whether it is within the bar."""
+    """Prints a line, and keeps it for the record; returns whether it is within the bar."""
+    FIGURES.append({"what": name, "seconds": took, "bytes": nbytes, "of_bound": took / bound, "bar": bar})
     print(f"{name:28} {took:8.3f} s {nbytes / took / 1e9:6.2f} GB/s  {took / bound:6.2f} x the bound, bar {bar}")
     return took <= bar * bound
 
@@ -142,12 +145,15 @@ def main() -> int:
     parser.add_argument("--mb", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--record", action="store_true", help="write benches/record/<machine>/<date>-interchange.json")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     sf.set_num_threads(options.threads)
     only = set(filter(None, options.only.split(",")))
     good = [safetensors(n, layer, options) for n, layer in parts().items() if not only or n in only]
     good += [gguf(kind, options) for kind, block in BLOCKS.items() if not only or block.name in only]
+    if options.record:
+        write_named("interchange", mb=options.mb, results=FIGURES)
     return int(not all(good))
 
 

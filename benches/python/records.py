@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Result
-from machine import ROOT
+from machine import ROOT, describe
 
 RECORDS = ROOT / "benches" / "record"
 
@@ -31,6 +31,17 @@ def judged(r: dict[str, Any]) -> float | None:
     """What bars are about: the time of warm outputs, or else of fresh ones, in T; or microseconds."""
     kinds = ("microseconds", "warm_t", "fresh_t")
     return next((r[kind] for kind in kinds if r[kind] is not None), None)
+
+
+def write_named(name: str, **found: object) -> Path:
+    """Writes what a script of its own measured to benches/record/<machine>/<date>-<name>.json, and says so."""
+    about = describe()
+    path = record_path(about)
+    path = path.with_name(f"{path.stem}-{name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"date": path.name[:10], **about, **found}, indent=1) + "\n")
+    print(f"wrote {path.relative_to(ROOT)}")
+    return path
 
 
 class Against:

@@ -124,7 +124,8 @@ HEADS = [
     "{}", "[]", "null", '{"version":1}', '{"version":1,"sums":3,"seed":null,"density":1}',
     '{"version":1,"sums":{},"seed":null,"density":1}', '{"version":1,"sums":{"w":"0"},"seed":-1,"density":1}',
     '{"version":1,"sums":{"w":"0"},"seed":"x","density":1}', '{"version":1,"sums":{"w":"0"},"seed":1,"density":"a"}',
-    '{"version":1,"sums":{"w":"0"},"seed":null,"density":null}', f'{{"version":1,"sums":{{"w":"0"}},"seed":{2**64},"density":1}}',
+    '{"version":1,"sums":{"w":"0"},"seed":null,"density":null}',
+    f'{{"version":1,"sums":{{"w":"0"}},"seed":{2**64},"density":1}}',
 ]  # fmt: skip
 
 

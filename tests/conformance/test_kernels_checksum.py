@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import ml_dtypes
@@ -59,6 +60,22 @@ def test_rows(n: int, length: int) -> None:
     assert all(tuple(got[r]) == checksum.xxh3_128(data[r * length : (r + 1) * length]) for r in range(len(got)))
     for refused, sums in ((0, got), (length, np.zeros((len(got) + 1, 2), np.uint64))):
         for call in (checksum.xxh3_rows, definition(checksum.xxh3_rows)):
+            with pytest.raises(FormatError):
+                call(data, refused, sums)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("offsets", [[0], [0, 0], [3, 3, 10, 500, 500, 900], [0, 300_000, 300_001, 700_000]])
+def test_sums_of_spans(offsets: list[int], dtype: type) -> None:
+    data, ends = np.frombuffer(random_bytes(700_000), np.uint8), np.array(offsets, dtype)
+    got, want = (np.zeros((len(ends) - 1, 2), np.uint64) for _ in range(2))
+    checksum.xxh3_spans(data, ends, got)
+    definition(checksum.xxh3_spans)(data, ends, want)
+    assert got.tobytes() == want.tobytes()
+    assert all(tuple(got[r]) == checksum.xxh3_128(data[a:b]) for r, (a, b) in enumerate(pairwise(ends)))
+    beyond, falling = np.array([0, 700_001], dtype), np.array([0, 9, 8, 10], dtype)
+    for refused, sums in ((beyond, np.zeros(2, np.uint64)), (falling, np.zeros(6, np.uint64)), (ends[:0], got)):
+        for call in (checksum.xxh3_spans, definition(checksum.xxh3_spans)):
             with pytest.raises(FormatError):
                 call(data, refused, sums)
 

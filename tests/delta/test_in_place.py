@@ -1,11 +1,13 @@
 """Apply in place: after a crash, a checkpoint is the old version or the new, never half of each."""
 
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from mmap import PAGESIZE, mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,17 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.delta import journal
+from sparsefmt.delta import journal, pages
 
 Array = np.ndarray[Any, Any]
 
 
-def models(size: int) -> tuple[dict[str, Array], dict[str, Array]]:
+def models(size: int, every: int = 17) -> tuple[dict[str, Array], dict[str, Array]]:
     rng = np.random.default_rng(0)
     old = {f"w{i}": rng.standard_normal((size, 64)).astype(np.float32) for i in range(6)}
     new = {name: np.array(a) for name, a in old.items()}
     for a in new.values():
-        a.reshape(-1).view(np.uint32)[::17] += 3
+        a.reshape(-1).view(np.uint32)[::every] += 3
     return old, new
 
 
@@ -97,7 +99,7 @@ def test_an_interruption_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if where_to_stop == "half":
         monkeypatch.setattr(journal, "renewed", stop)
     elif where_to_stop == "end":
-        monkeypatch.setattr(journal, "_sync", lambda path: stop_now())
+        monkeypatch.setattr(pages, "sync", lambda path: stop_now())
     else:
         monkeypatch.setattr(journal, "_move", lambda *args: stop_now())
 
@@ -170,6 +172,66 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
     assert version(where) == before
     assert not journal.journal_of(where).exists()
+
+
+class Refusing(mmap):
+    """A mapping on a system that makes no pages writable ahead, or does not say why it cannot."""
+
+    def madvise(self, *args: int) -> None:
+        raise OSError(errno.EFAULT, "Bad address")
+
+
+@pytest.mark.parametrize("every", [17, 3001])
+def test_systems_that_ask_for_no_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int) -> None:
+    old, new = models(500, every)
+    where, want = folder(tmp_path / "m", old), version(folder(tmp_path / "n", new))
+    monkeypatch.setattr(pages, "mmap", Refusing)
+    sf.delta.diff(old, new).apply(where, in_place=True)
+    assert version(where) == want
+
+
+@pytest.mark.parametrize("every", [17, 3001])
+@pytest.mark.parametrize("at", [1, 2, 30, 60])
+def test_a_page_without_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, at: int) -> None:
+    """The disk is full at some page: an error, and the old version, also of tensors that had moved before."""
+    old, new = models(500, every)
+    where = folder(tmp_path / "m", old)
+    before, real, calls = version(where), os.pwrite, [0]
+
+    def full(number: int, data: bytes, offset: int) -> int:
+        calls[0] += 1
+        if calls[0] == at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(number, data, offset)
+
+    monkeypatch.setattr(pages, "mmap", Refusing)
+    monkeypatch.setattr(pages.os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left"):
+        sf.delta.diff(old, new).apply(where, in_place=True)
+    monkeypatch.undo()
+    assert calls[0] >= at
+    assert version(where) == before
+    assert not journal.journal_of(where).exists()
+
+
+def test_only_pages_that_change_are_written(tmp_path: Path) -> None:
+    """A few items in a large file: nothing near the others is asked for."""
+    a = np.zeros((4 << 20) // 4, np.float32)
+    b = a.copy()
+    b[[5, 300_000, 300_001]] = 1
+    sf.save(tmp_path / "w.safetensors", {"w": a})
+    asked: list[tuple[int, int]] = []
+    real = pages.Mapped.bring
+
+    def bring(self: pages.Mapped, start: int, stop: int) -> None:
+        asked.append((start, stop))
+        real(self, start, stop)
+
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(pages.Mapped, "bring", bring)
+        sf.delta.diff({"w": a}, {"w": b}).apply(tmp_path / "w.safetensors", in_place=True)
+    assert sum(stop - start for start, stop in asked) <= 3 * PAGESIZE
+    assert np.array_equal(np.asarray(sf.load(tmp_path / "w.safetensors")["w"]), b)
 
 
 def kill_once(tmp_path: Path, where: Path, delta: Path, delay: float) -> None:

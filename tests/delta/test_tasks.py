@@ -163,6 +163,48 @@ def test_precomputed_combinations_stay(path: Path) -> None:
     assert (after.hits, after.misses, after.entries) == (2, 3, 2)
 
 
+def test_whole_tensors_are_switched_as_they_are(path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(path, max_bytes=1 << 20)
+    made = {name: tuned(base, seed) for name, seed in (("a", 1), ("b", 2), ("c", 3))}
+    for name, model in made.items():
+        store.add(name, model)
+    before = store.stats().cached_bytes
+    store.precompute(["a", {"a": 0.5, "b": 1.0}], whole=True)
+    changed = sum(a.nbytes for name, a in base.items() if name in "weds" and made["a"][name].tobytes() != a.tobytes())
+    assert store.stats().cached_bytes - before > 2 * changed
+    store.activate("a")
+    with store.reading("w") as first:
+        pass
+    store.activate("c")
+    assert state(store) == bits(made["c"])
+    store.activate("a")
+    with store.reading("w") as second:
+        assert np.shares_memory(first, second)
+    assert state(store) == bits(made["a"])
+    plain = sf.TaskStore(path, max_bytes=1 << 20)
+    rng = random.Random(0)
+    choices: list[Any] = ["a", "b", "c", {"a": 0.5, "b": 1.0}, {}]
+    for _ in range(60):
+        which = rng.choice(choices)
+        store.activate(which)
+        plain.activate(which)
+        assert state(store) == state(plain)
+    store.deactivate()
+    assert state(store) == bits(base)
+
+
+def test_whole_tensors_stay_within_the_bytes(path: Path) -> None:
+    base = base_model()
+    store = sf.TaskStore(path, max_bytes=9000)
+    store.add("a", tuned(base, 1))
+    store.precompute(["a"], whole=True)
+    stats = store.stats()
+    assert base["w"].nbytes < stats.cached_bytes <= 9000
+    store.activate("a")
+    assert state(store) == bits(tuned(base, 1))
+
+
 def test_readers_see_whole_versions(path: Path) -> None:
     base = base_model()
     store = sf.TaskStore(path)

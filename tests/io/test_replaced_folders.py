@@ -4,9 +4,11 @@ import fcntl
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sparsefmt.checkpoint import folder
+import sparsefmt as sf
+from sparsefmt.checkpoint import folder, pack
 from sparsefmt.io.exchange import exchange
 
 
@@ -74,3 +76,30 @@ def test_an_error_leaves_the_older_folder(tmp_path: Path) -> None:
         fail()
     assert contents(out) == {"x": "1"}
     assert os.listdir(tmp_path) == ["o"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a fork stands for the run that is killed")
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_run_that_was_killed_while_names_change_places_is_followed_by_another(tmp_path: Path, swapped: bool) -> None:
+    source, out = tmp_path / "m", tmp_path / "o"
+    for path, value in ((source, 1.0), (out, 2.0)):
+        path.mkdir()
+        sf.save(path / "model.safetensors", {"w": np.full((8, 8), value, np.float32)})
+
+    def killed(a: Path, b: Path) -> bool:
+        if swapped:
+            exchange(a, b)
+        os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        folder.exchange = killed
+        try:
+            sf.transform(source, out, pack("csr"), overwrite=True)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert (tmp_path / ".o.parts" / "whole").is_dir()
+    sf.transform(source, out, pack("csr"), overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["m", "o"]
+    assert np.asarray(sf.load(out / "model.safetensors")["w"])[0, 0] == 1.0

@@ -17,7 +17,7 @@ import sparsefmt as sf
 from contract import Array
 from merge_data import same_bits
 from sparsefmt.kernels.merge import BLOCK
-from sparsefmt.merge import disk, stack
+from sparsefmt.merge import opened, stack
 
 METHODS: list[tuple[str, dict[str, Any]]] = [
     ("linear", {"weights": [0.3, 0.7]}),
@@ -217,9 +217,36 @@ def test_isas(isa: str) -> None:
     assert runs[0].stdout == runs[1].stdout
 
 
-def test_what_is_open_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files by Linux's /proc")
+def test_a_merge_leaves_no_file_open(tmp_path: Path) -> None:
     config = recipe(tmp_path)
-    monkeypatch.setattr(disk, "_MOST_OPEN", 2)
-    monkeypatch.setattr(disk, "_OPEN", {})
+    sf.merge.run(config, tmp_path / "first")
+    before = open_files()
     sf.merge.run(config, tmp_path / "out")
-    assert len(disk._OPEN) <= 3
+    sf.merge.ties([tmp_path / "a", tmp_path / "b"], base=tmp_path / "base", density=0.3, out=tmp_path / "again")
+    loaded = sf.merge.ties([tmp_path / "a", tmp_path / "b"], base=tmp_path / "base", density=0.3)
+    assert set(loaded) == set(BASE)
+    assert open_files() == before
+
+
+def test_what_workers_keep_open_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe(tmp_path)
+    models = []
+    for name in ("base", "a", "b"):
+        with sf.open_checkpoint(tmp_path / name) as c:
+            models.append(opened.Model.of(name, c))
+    del c
+    monkeypatch.setattr(opened, "_MOST_FILES", 4)  # two shards each
+    monkeypatch.setattr(opened, "_kept", {})
+    first = models[0].open()
+    assert models[0].open() is first
+    assert len([model.open() for model in models]) == 3
+    assert [Path(path).name for path, _ in opened._kept] == ["a", "b"]
+    opened._kept.clear()
+    (tmp_path / "a" / "model-00001-of-00002.safetensors").write_bytes(b"")
+    with pytest.raises(sf.SparsefmtError):
+        models[1].open()

@@ -3,9 +3,11 @@
 from typing import Any, Literal
 
 from sparsefmt.base.coerce import as_array, is_device_array
+from sparsefmt.tensor.axes import checked_axis, turned
+from sparsefmt.tensor.backend import Backend, backends
 from sparsefmt.tensor.base import Packed
-from sparsefmt.tensor.layout import checked_axis, outer, turned
-from sparsefmt.tensor.sparse import SparseTensor, backends
+from sparsefmt.tensor.layout import outer
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def encode(
@@ -52,9 +54,8 @@ def encode(
         raise TypeError(msg)
     on_gpu = is_device_array(w)
     if type(axis) is int and axis == -1:
-        return backends["cuda" if on_gpu else "cpu"].encode(
-            w, fmt, prune=prune, score=score, zero=zero, codebook=codebook
-        )
+        home: Backend[SparseTensor] = backends["cuda" if on_gpu else "cpu"]
+        return home.encode(w, fmt, prune=prune, score=score, zero=zero, codebook=codebook)
     a: Any = w if on_gpu else as_array(w)
     at = checked_axis(axis, a.ndim)
     if score is not None:

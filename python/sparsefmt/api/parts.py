@@ -14,7 +14,7 @@ from sparsefmt.codecs.registry import CODECS
 from sparsefmt.encoding.format_text import parse
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor.layout import checked_axis, moved
+from sparsefmt.tensor.axes import checked_axis, moved
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 Part = tuple[str, Mapping[str, object]] | tuple[str, Mapping[str, object], Mapping[str, Any]]

@@ -13,7 +13,8 @@ from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.descent import Chosen, choose_codes
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding.format_text import parse_codec
-from sparsefmt.tensor.layout import inner, turned
+from sparsefmt.tensor.axes import turned
+from sparsefmt.tensor.layout import inner
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 
 _DAMP = 0.01  # of the mean variance, added to each; see sparsefmt.prune.compensated

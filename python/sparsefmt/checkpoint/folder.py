@@ -43,6 +43,8 @@ def put_in_place(made: Path, out: Path, aside: Path) -> None:
     shutil.copymode(out, made)
     sync_files(made)
     whole = aside.with_name("whole")  # nothing that is under `made` belongs to the older one, even after a kill
+    if whole.exists():  # a run was killed right before or after the exchange, and a later one has made all anew
+        shutil.rmtree(whole)
     made.rename(whole)
     if exchange(whole, out):
         sync_folder(out.absolute().parent)

@@ -5,23 +5,24 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sparsefmt.base.errors import CheckpointError
+from sparsefmt.base.errors import CheckpointError, PatternError
+from sparsefmt.checkpoint.engine import run_all
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.plan import CHUNK, Plan, plan_tensor
-from sparsefmt.checkpoint.readers.base import Source
+from sparsefmt.checkpoint.readers.base import RowsOf, Source
 from sparsefmt.checkpoint.readers.registry import open_file
 from sparsefmt.checkpoint.recipe import PRUNED
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import Function, Pack, Step
-from sparsefmt.checkpoint.ticks import PAUSE, Advance, Ticker, Watch
+from sparsefmt.checkpoint.ticks import Advance, Ticker
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
 from sparsefmt.io.paths import put_text
@@ -49,7 +50,7 @@ class Job:
         threads: for kernels, in a process other than `owner`; 0: as they are.
         owner: the process that made the plan.
         nbytes: of the tensors as they are in the source.
-        ticks: whether to note beside the manifest how many of them are done, for whoever waits.
+        rows: of the only tensor, first and behind the last; None: whole tensors.
         checkpoint: path of the whole, where tensors take arrays from several of its files; None: the file is enough.
     """
 
@@ -66,7 +67,12 @@ class Job:
     owner: int = 0
     checkpoint: Path | None = None
     nbytes: int = 0
-    ticks: bool = False
+    rows: tuple[int, int] | None = None
+
+    @property
+    def label(self) -> str:
+        """What its progress is called."""
+        return self.source.name
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,8 @@ class Manifest:
         return cls([TensorLine(**t) for t in found["tensors"]], found["arrays"], size, kept=True)
 
 
-def run_job(job: Job, advance: Advance | None = None) -> Manifest:
-    """Does a job.
+def run_job(job: Job, advance: Advance | None = None, ticks: bool = False) -> Manifest:
+    """Does a job; with `ticks` it notes beside the manifest how far it is, for whoever waits.
 
     Raises:
         CheckpointError: its file is not the one that the plan was made for, or changed while it was read.
@@ -125,7 +131,7 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
     if job.threads and os.getpid() != job.owner:
         set_num_threads(job.threads)
     with contextlib.ExitStack() as stack:
-        if job.ticks and remote(job.manifest) is None:
+        if ticks and remote(job.manifest) is None:
             advance = stack.enter_context(Ticker(job.manifest))
         source = stack.enter_context(opened(job))
         if source.identity != job.identity:
@@ -133,22 +139,33 @@ def run_job(job: Job, advance: Advance | None = None) -> Manifest:
             raise CheckpointError(msg)
         far = remote(job.out)
         here = job if far is None else replace(job, out=scratch(stack) / job.out.name)
+        part = source if job.rows is None else RowsOf(source, job.names[0], *job.rows)
         try:
-            manifest = written(here, source, planned(here, source, stack), advance)
+            manifest = written(here, part, planned(here, part, stack), advance)
+        except PatternError as e:
+            source.check()
+            if job.rows is None or not job.rows[0]:
+                raise
+            msg = f"{e} (within rows {job.rows[0]}..{job.rows[1]} of {job.names[0]})"
+            raise PatternError(msg) from e
         except Exception:
             source.check()  # what failed may have failed because the file changed
             raise
         source.check()
         if far is not None:
             far.put(here.out)
-    text = json.dumps(manifest.to_json())
     if far is not None:
-        job.manifest.write_bytes(text.encode())
-        return manifest
-    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    put_text(temporary, text)
-    temporary.replace(job.manifest)
+        job.manifest.write_bytes(json.dumps(manifest.to_json()).encode())
+    else:
+        note(job, manifest)
     return manifest
+
+
+def note(job: Job, manifest: Manifest) -> None:
+    """Writes the manifest of a job that is done."""
+    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
+    put_text(temporary, json.dumps(manifest.to_json()))
+    temporary.replace(job.manifest)
 
 
 def scratch(stack: contextlib.ExitStack) -> Path:
@@ -287,54 +304,4 @@ def run_jobs(
         progress: called with a name and the bytes that are done.
     """
     found = [Manifest.from_file(job.manifest, job.out) if resume else None for job in jobs]
-    for job, manifest in zip(jobs, found, strict=True):
-        if manifest is not None and progress is not None:
-            progress(job.source.name, job.nbytes)
-    todo = [i for i, manifest in enumerate(found) if manifest is None]
-    if executor is None:
-        for i in todo:
-            found[i] = run_job(jobs[i], progress)
-    else:
-        watch = None if progress is None else Watch(progress)
-        for i, manifest in submitted(jobs, todo, executor, watch):
-            found[i] = manifest
-    return [manifest for manifest in found if manifest is not None]
-
-
-def submitted(
-    jobs: Sequence[Job], todo: Sequence[int], executor: Executor, watch: Watch | None
-) -> Iterator[tuple[int, Manifest]]:
-    """Runs jobs on an executor, two per worker outstanding; the first failure cancels what has not begun."""
-    most = 2 * workers(executor)
-    waiting = list(reversed(todo))
-    running: dict[Future[Manifest], int] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < most:
-                i = waiting.pop()
-                running[executor.submit(run_job, replace(jobs[i], ticks=watch is not None))] = i
-            done, _ = wait(running, PAUSE if watch is not None else None, return_when=FIRST_COMPLETED)
-            if watch is not None:
-                for i in running.values():
-                    watch.look(jobs[i].source.name, jobs[i].manifest, jobs[i].nbytes)
-            for future in done:
-                i = running.pop(future)
-                manifest = future.result()
-                if watch is not None:
-                    watch.finish(jobs[i].source.name, jobs[i].manifest, jobs[i].nbytes)
-                yield i, manifest
-    except BaseException:
-        for future in running:
-            future.cancel()
-        raise
-
-
-def workers(executor: Executor) -> int:
-    """How many workers an executor has, as far as it says."""
-    for name in ("_max_workers", "max_workers"):
-        if isinstance(found := getattr(executor, name, None), int):
-            return max(found, 1)
-    client = getattr(executor, "_client", None)  # of Dask
-    if client is not None:
-        return max(len(client.scheduler_info().get("workers", {})), 1)
-    return os.cpu_count() or 1
+    return run_all(jobs, run_job, found, executor, progress)

@@ -207,6 +207,26 @@ def rows_plan(
         if found is None:  # a range lacks the pattern: the tensor stays as it is
             return plan_tensor(source, name, None)
         sizes, sample = found
+    return assembled(name, entry, results, sizes, sample)
+
+
+def assembled(
+    name: str,
+    entry: Entry,
+    results: Callable[[], Iterator[tuple[int, SparseTensor | None]]],
+    sizes: dict[str, int],
+    sample: SparseTensor,
+) -> Plan:
+    """The plan for a packed tensor that ranges of its rows are put together to.
+
+    Args:
+        name: of the tensor.
+        entry: of the tensor before the step.
+        results: a call that yields the first row and the packed rows of every range, in order.
+        sizes: as `measured_sizes` gives them; not used again.
+        sample: one of the ranges.
+    """
+    shape = matrix_of(entry.shape)
     items, made = packed_items(name, sample)
     total = max(sizes.pop(""), *sizes.values())
     canonical = index_dtype(*shape, total)

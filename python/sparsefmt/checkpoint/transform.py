@@ -15,23 +15,25 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sparsefmt.base.errors import CheckpointError, SparsefmtError
+from sparsefmt.checkpoint.engine import threads_each
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
 from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
-from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs, workers
+from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.parts import Parts, put_file, sweep
 from sparsefmt.checkpoint.plan import CHUNK, dense_bytes
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
+from sparsefmt.checkpoint.split import run_split
 from sparsefmt.checkpoint.steps import Function, Step, Verify
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.upload import NOTES, finish, side_files
 from sparsefmt.checkpoint.upload import prepare as prepare_notes
 from sparsefmt.checkpoint.verification import Row
-from sparsefmt.io.paths import put_text
 
 Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
 
@@ -205,28 +207,25 @@ def run(
     far = remote(out)
     if far is not None:
         return run_far(model, far, out, step, chosen, executor, progress, resume=resume, most=most)
-    parts = out.absolute().parent / f".{out.name}.parts"
-    made, old, notes = parts / "new", parts / "old", parts / "manifests"
-    if old.exists() and not out.exists():  # a run was killed between two renames
-        old.rename(out)
+    parts = Parts(out)
     folder = model.is_folder or most is not None
-    jobs = planned_jobs(model, out, step, chosen, made, notes, executor, most)
-    prepare(parts, fingerprint(model, step, jobs), resume=resume)
+    jobs = planned_jobs(model, out, step, chosen, parts.made, parts.notes, executor, most)
+    parts.prepare(fingerprint(model, step, jobs), resume=resume)
     try:
-        manifests = run_jobs(jobs, executor=executor, resume=resume, progress=progress)
+        manifests = run_split(jobs, parts.pieces, executor=executor, resume=resume, progress=progress)
         model.check()
         not_copied: tuple[str, ...] = ()
         if folder:
-            sweep(made)
-            not_copied = finish_folder(model, jobs, manifests, made)
-            put_in_place(made, out, old)
+            sweep(parts.made)
+            not_copied = finish_folder(model, jobs, manifests, parts.made)
+            put_in_place(parts.made, out, parts.old)
         else:
             put_file(jobs[0].out, out)
-        shutil.rmtree(parts)
+        parts.remove()
     except BaseException as e:
         done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)
-        if isinstance(e, SparsefmtError) or not done or not resume:
-            shutil.rmtree(parts, ignore_errors=True)
+        if isinstance(e, SparsefmtError) or not resume or not (done or any(parts.pieces.glob("*.json"))):
+            parts.remove(quietly=True)
         elif isinstance(e, KeyboardInterrupt):
             msg = f"{done} of {len(jobs)} shards are done; the same command goes on from there"
             raise KeyboardInterrupt(msg) from None
@@ -287,7 +286,7 @@ def planned_jobs(
     most: int | None,
 ) -> list[Job]:
     """A job per shard; a shard without a tensor to write has none."""
-    threads = max((os.cpu_count() or 1) // workers(executor), 1) if executor is not None else 0
+    threads = threads_each(executor)
     keeps = not isinstance(step, Step) or step.keeps_others
     jobs = []
     whole = None if model.reader in READERS else model.path.absolute()
@@ -342,27 +341,6 @@ def fingerprint(model: Checkpoint, step: Step | Function, jobs: list[Job]) -> st
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def prepare(parts: Path, want: str, *, resume: bool) -> None:
-    """Makes the folder of parts, or takes over one of the same plan."""
-    note = parts / "plan"
-    try:
-        same = note.read_text() == want
-    except OSError:
-        same = False
-    if parts.exists() and not (resume and same):
-        shutil.rmtree(parts)
-    for folder in (parts / "new", parts / "manifests"):
-        folder.mkdir(parents=True, exist_ok=True)
-    sweep(parts / "new")
-    put_text(note, want)
-
-
-def sweep(folder: Path) -> None:
-    """Removes what runs and workers that were killed left."""
-    for stray in folder.glob(".*.tmp"):
-        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
-
-
 def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:
     """Writes the index, and copies the side files; returns what was left out."""
     layout = model.layout
@@ -378,13 +356,3 @@ def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest],
     if remote(model.path) is None:
         shutil.copymode(model.path, made)
     return left
-
-
-def put_file(made: Path, out: Path) -> None:
-    """Renames a finished file to its place; one that is replaced hands on its mode, a link is followed."""
-    target = Path(os.path.realpath(out))
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would go", str(target))
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copymode(target, made)
-    os.replace(made, target)

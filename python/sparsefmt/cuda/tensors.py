@@ -19,9 +19,10 @@ from sparsefmt.cuda.structures import Refused
 from sparsefmt.cuda.transfer import to_device, to_host
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.encoding.format_text import parse as parse_format
+from sparsefmt.tensor.axes import turned
+from sparsefmt.tensor.backend import backends
 from sparsefmt.tensor.cpu import CPU
-from sparsefmt.tensor.layout import turned
-from sparsefmt.tensor.sparse import SparseTensor, backends
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 def move(t: SparseTensor, device: str) -> SparseTensor:

@@ -150,8 +150,12 @@ def compared(old: Array, new: Array, keep: Keep = as_made) -> Change:
     return Change(dtype.name, old.shape, *sums.whole, tuple(found), sums.marks)
 
 
-def renewed(change: Change, base: Array, out: Array, wanted: int = ALL) -> Sums:
+def renewed(
+    change: Change, base: Array, out: Array, wanted: int = ALL, before: Callable[[Piece], object] | None = None
+) -> Sums:
     """Makes `out` the new version of `base`; both are the flat bytes of the tensor, and may be the same.
+
+    `before` is called with every piece that has steps, before any item of it moves.
 
     Returns:
         The checksums that were taken on the way, as far as they are `wanted`: NOTHING, MOVED or ALL.
@@ -163,6 +167,8 @@ def renewed(change: Change, base: Array, out: Array, wanted: int = ALL) -> Sums:
             part = slice(start * width, stop * width)
             if at in steps:
                 anchor = pieces.NO_BYTES if base is out else base[part]
+                if before is not None:
+                    before(steps[at])
                 sums.add(pieces.move(steps[at].steps, floats, out[part], anchor, wanted))
                 done.append(steps[at])
                 continue

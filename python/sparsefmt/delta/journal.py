@@ -8,7 +8,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from sparsefmt.delta import pieces
 from sparsefmt.delta.apply import Verify, check_names, check_sums, refuse, sums_for
 from sparsefmt.delta.change import Change, Parts, renewed
 from sparsefmt.delta.disk import Arrays, opened
-from sparsefmt.delta.pieces import row_marks, taken
+from sparsefmt.delta.pages import Mapped, mapped, sync
+from sparsefmt.delta.pieces import Piece, row_marks, taken
 from sparsefmt.delta.rewrite import Progress, check_base, check_kind
 from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
@@ -28,6 +29,7 @@ from sparsefmt.io.paths import naming_file
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
 from sparsefmt.kernels.delta import ALL, MOVED
 from sparsefmt.kernels.gap_items import gaps_put
+from sparsefmt.structures.gap import Gap
 
 _ANY = b"sparsefmt undo "
 MAGIC = _ANY + b"2\n"
@@ -64,14 +66,16 @@ def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify
         check_names(parts, set(base))
         for name, change in parts.changes.items():
             check_kind(change, base[name], name)
+        changed = {name: c for name, c in parts.changes.items() if c.pieces}
+        _fill_holes(changed, base)  # before anything is read: a hole of a tmpfs takes room when it is read mapped
+        for name, change in parts.changes.items():
             if sums_for(change, verify) == ALL:
                 check_base(change, base[name], name)
-        changed = {name: c for name, c in parts.changes.items() if c.pieces}
         if not changed:
             return where
-        _fill_holes(changed, base)
+        compared = {name for name, c in changed.items() if sums_for(c, verify) == ALL}
         try:
-            _write_journal(journal, changed, base, durable)
+            _write_journal(journal, changed, base, compared, durable)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 journal.unlink()
@@ -111,26 +115,31 @@ def _fill_holes(changed: dict[str, Change], base: Arrays) -> None:
                     raise
 
 
-def _write_journal(journal: Path, changed: dict[str, Change], base: Arrays, durable: bool) -> None:
+def _write_journal(
+    journal: Path, changed: dict[str, Change], base: Arrays, compared: Collection[str], durable: bool
+) -> None:
     """Everything that will be overwritten: for each piece a line of JSON, offsets of rows, gaps, old items.
 
-    Where the whole base was not compared, the marks of these items are, before anything changes.
+    Where a tensor was not compared, the marks of these items are, before anything changes.
     """
     total = Checksum()
     with open(journal, "xb") as file:
 
-        def put(data: bytes) -> None:
+        def put(*parts: bytes) -> None:
+            data = b"".join(parts)
             file.write(data)
             total.update(data)
 
         put(MAGIC)
         for name, change in changed.items():
             data, home, marks = as_bytes(base[name]), base.files[base.where[name]], list[Array]()
+            marked = change.marks is not None and name not in compared
             for p in change.pieces:
-                gap = pieces.as_gaps(p.steps)[0]
+                gap = pieces.gap_of(p.steps)
                 start, stop = (n * change.itemsize for n in (p.start, p.start + p.count))
                 old = taken(gap, data[start:stop], change.itemsize)
-                marks.append(row_marks(gap, old))
+                if marked:
+                    marks.append(row_marks(gap, old))
                 head = {
                     "file": Path(home.path).name,
                     "offset": home.stored[name].start + start,
@@ -141,10 +150,9 @@ def _write_journal(journal: Path, changed: dict[str, Change], base: Arrays, dura
                     "items": len(old),
                     "itemsize": change.itemsize,
                 }
-                put(json.dumps(head).encode() + b"\n")
-                for a in (gap.byte_offsets, gap.row_offsets, gap.gaps, old):
-                    put(a.tobytes())
-            if change.marks is not None and (found := mark_of(marks)) != change.marks[0]:
+                line = json.dumps(head).encode() + b"\n"
+                put(line, *(a.tobytes() for a in (gap.byte_offsets, gap.row_offsets, gap.gaps, old)))
+            if marked and change.marks is not None and (found := mark_of(marks)) != change.marks[0]:
                 raise refuse(name, found, *change.marks)
         put(b"{}\n")
         file.write(bytes.fromhex(total.hexdigest()))
@@ -160,38 +168,20 @@ def _move(
 ) -> None:
     """Changes the mapped files, checks the new versions, and waits for the disk."""
     for home in dict.fromkeys(homes.values()):
-        with open(home, "r+b") as file, mapped(file.fileno(), durable) as data:
+        with mapped(home, durable) as file:
             for name in [n for n in changed if homes[n] == home]:
                 change = changed[name]
-                size = change.count * change.itemsize
-                raw = data[offsets[name] : offsets[name] + size]
+                size, width = change.count * change.itemsize, change.itemsize
+                raw = file.data[offsets[name] : offsets[name] + size]
+
+                def bring(p: Piece, at: int = offsets[name], width: int = width, file: Mapped = file) -> None:
+                    first = at + p.start * width
+                    file.bring_items(pieces.gap_of(p.steps), width, first, first + p.count * width)
+
                 wanted = ALL if change.marks is None else MOVED  # the old version has been compared
-                check_sums(change, renewed(change, raw, raw, wanted), wanted, name)
+                check_sums(change, renewed(change, raw, raw, wanted, bring), wanted, name)
                 progress(name, size)
-            del raw
-        if durable:
-            _sync(home)
-
-
-@contextlib.contextmanager
-def mapped(number: int, durable: bool = True) -> Iterator[Array]:
-    """The bytes of an open file, writable, in place."""
-    memory = mmap(number, 0)
-    try:
-        yield np.frombuffer(memory, np.uint8)
-        if durable:
-            memory.flush()
-    finally:
-        with contextlib.suppress(BufferError):  # views that still live close it when they go
-            memory.close()
-
-
-def _sync(path: str) -> None:
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+            del raw, file
 
 
 def recover(path: str | os.PathLike[str]) -> bool:
@@ -260,13 +250,16 @@ def _put_back(journal: Path, body: mmap) -> None:
         byte_offsets, row_offsets = (take(f"i{head['offsets']}", rows + 1) for _ in range(2))
         gaps, old = take("u1", head["gaps"]), take(f"u{head['itemsize']}", head["items"])
         home = str(journal.parent / Path(head["file"]).name)
-        with open(home, "r+b") as file, mapped(file.fileno()) as whole:
-            window = whole[head["offset"] : head["offset"] + head["bytes"]]
-            if len(window) < head["bytes"]:
+        start, stop = head["offset"], head["offset"] + head["bytes"]
+        with mapped(home, durable=False) as file:
+            if len(file.data) < stop:
                 msg = f"{home} is shorter than its journal says; {journal} is not of this checkpoint"
                 raise DeltaError(msg)
-            gaps_put(gaps, byte_offsets, row_offsets, cols, old, window)
-            del window, whole
+            gap = Gap(gaps, byte_offsets, row_offsets, (rows, cols), check=False)
+            if not np.array_equal(taken(gap, file.data[start:stop], old.itemsize), old):  # else it needs no room
+                file.bring_items(gap, old.itemsize, start, stop)
+                gaps_put(gaps, byte_offsets, row_offsets, cols, old, file.data[start:stop])
+            del file
         touched.add(home)
     for home in touched:
-        _sync(home)
+        sync(home)

@@ -1,7 +1,6 @@
 """Steps between two arrays, piece by piece: each a packed integer matrix in the smallest exact form."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.delta.grid import grid
-from sparsefmt.kernels.checksum import as_bytes, xxh3_128
+from sparsefmt.kernels.checksum import as_bytes, xxh3_spans
 from sparsefmt.kernels.delta import NOTHING, ROW_SUMS, add_gaps, delta_gaps, delta_steps, largest_step
 from sparsefmt.kernels.gap_items import gaps_take
 from sparsefmt.kernels.items import every_bit
@@ -110,6 +109,11 @@ def as_gaps(t: SparseTensor) -> tuple[Gap, Array]:
     return Gap.encode(Matrix(dense), every_bit(dense), {})
 
 
+def gap_of(t: SparseTensor) -> Gap:
+    """The places of `t`, see `as_gaps`."""
+    return t.structure if isinstance(t.structure, Gap) else as_gaps(t)[0]
+
+
 def unsigned_steps(t: SparseTensor) -> Array:
     """The steps of all slots, flat, unsigned."""
     values = np.ascontiguousarray(t.values.decode(t.structure)).reshape(-1)
@@ -186,8 +190,9 @@ def gap_at(where: Array, count: int) -> Gap:
 
 def row_marks(gap: Gap, items: Array) -> Array:
     """The low words of the checksums of the items of every row."""
-    ends, data = gap.row_offsets * items.itemsize, as_bytes(items)
-    return np.array([xxh3_128(data[a:b])[1] for a, b in pairwise(ends)], np.uint64)
+    sums = np.empty((len(gap.row_offsets) - 1, 2), np.uint64)
+    xxh3_spans(as_bytes(items), gap.row_offsets * items.itemsize, sums)
+    return sums[:, 1]
 
 
 def inverse(t: SparseTensor) -> SparseTensor:

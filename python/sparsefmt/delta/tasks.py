@@ -7,18 +7,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import placed, vectors
 from sparsefmt.delta.disk import Arrays, opened
-from sparsefmt.delta.placed import Placed
+from sparsefmt.delta.merged import Merged, Patch, Weight, summed
 from sparsefmt.delta.sums import digest
 from sparsefmt.delta.vectors import Exact, Vector
 from sparsefmt.io.atomic import replacing
@@ -26,8 +26,6 @@ from sparsefmt.io.atomic import replacing
 CACHE_BYTES = 256 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 Key = tuple[tuple[str, float], ...]
-Patch = dict[str, tuple[Placed, ...]]
-"""By tensor: what goes where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +41,6 @@ class TaskStats:
     pinned: int
     cached_bytes: int
     max_bytes: int
-
-
-@dataclass(slots=True)
-class Weight:
-    """A tensor that tasks change: readers share it, a switch has it alone."""
-
-    array: Array
-    readers: int = 0
-    turn: threading.Condition = field(default_factory=threading.Condition)
 
 
 class TaskStore(Mapping[str, Array]):
@@ -98,11 +87,11 @@ class TaskStore(Mapping[str, Array]):
             self._base: Arrays = arrays
         self._weights: dict[str, Weight] = {}
         self._vectors: dict[str, Vector] = {}
-        self._cache: OrderedDict[Key, Patch] = OrderedDict()
+        self._cache: OrderedDict[Key, Merged] = OrderedDict()
         self._pinned: set[Key] = set()
         self._counts = {"hits": 0, "misses": 0, "evictions": 0}
         self._active: Key = ()
-        self._current: Patch = {}
+        self._current: tuple[str, ...] = ()
         self._switching = threading.RLock()
         self._max_bytes = max_bytes
         self._remember()
@@ -246,10 +235,15 @@ class TaskStore(Mapping[str, Array]):
     def deactivate(self) -> None:
         """Makes the base active again, bit for bit."""
         with self._switching:
-            self._switch((), {})
+            self._switch((), Merged())
 
-    def precompute(self, combinations: Sequence[str | Mapping[str, float]]) -> None:
+    def precompute(self, combinations: Sequence[str | Mapping[str, float]], *, whole: bool = False) -> None:
         """Merges tasks, or weighted sums of them, ahead of their use, and pins them in the cache.
+
+        Args:
+            combinations: names of tasks, or weights by name.
+            whole: also the tensors that they change, as far as `max_bytes` allows: a switch to one of these moves no
+                bytes at all. Of others it touches the places that change.
 
         Raises:
             DeltaError: as `activate`.
@@ -258,12 +252,31 @@ class TaskStore(Mapping[str, Array]):
             for tasks in combinations:
                 key = _key(tasks)
                 self._pinned.add(key)
-                self._patch(key)
+                made = self._patch(key)
+                if whole:
+                    self._keep_whole(made)
+
+    def _keep_whole(self, made: Merged) -> None:
+        """Merges the tensors for which there is room, the first ones first."""
+        left = self._max_bytes - sum(m.nbytes for m in self._cache.values())
+        for tensor, parts in made.patch.items():
+            base = self._base[tensor]
+            if tensor not in made.whole and base.nbytes <= left:
+                merged = self._copied(tensor)
+                placed.put(parts, merged, back=False)
+                made.whole[tensor] = merged
+                left -= base.nbytes
+
+    def _copied(self, tensor: str) -> Array:
+        base = self._base[tensor]
+        made = empty(base.shape, base.dtype, f"tensor {tensor!r}")
+        made[...] = base
+        return made
 
     def stats(self) -> TaskStats:
         """What the store holds, and how its cache did."""
         with self._switching:
-            held = sum(_nbytes(p) for p in self._cache.values())
+            held = sum(m.nbytes for m in self._cache.values())
             counts = self._counts
             return TaskStats(
                 self.tasks,
@@ -277,7 +290,7 @@ class TaskStore(Mapping[str, Array]):
                 self._max_bytes,
             )
 
-    def _patch(self, key: Key) -> Patch:
+    def _patch(self, key: Key) -> Merged:
         if key in self._cache:
             self._counts["hits"] += 1
             self._cache.move_to_end(key)
@@ -285,41 +298,45 @@ class TaskStore(Mapping[str, Array]):
         self._counts["misses"] += 1
         made = self._merged(key)
         self._cache[key] = made
-        held = sum(_nbytes(p) for p in self._cache.values())
+        held = sum(m.nbytes for m in self._cache.values())
         for old in [k for k in self._cache if k not in self._pinned and k != key]:
             if held <= self._max_bytes:
                 break
-            held -= _nbytes(self._cache.pop(old))
+            held -= self._cache.pop(old).nbytes
             self._counts["evictions"] += 1
         if held > self._max_bytes and key not in self._pinned:
             del self._cache[key]
         return made
 
-    def _merged(self, key: Key) -> Patch:
+    def _merged(self, key: Key) -> Merged:
         found = {name: self._vector(name) for name, _ in key}
         if len(key) == 1 and key[0][1] == 1 and isinstance(only := found[key[0][0]], Exact):
             changes = only.delta.changes
-            return {name: tuple(placed.of_change(changes[name], self._base[name])) for name in only.names}
+            return Merged({name: tuple(placed.of_change(changes[name], self._base[name])) for name in only.names})
         patch: Patch = {}
         for tensor in dict.fromkeys(t for v in found.values() for t in v.names):
             parts = [(found[n], weight) for n, weight in key if tensor in found[n].names]
             base = self._base[tensor]
-            patch[tensor] = tuple(placed.of_places(*_summed(tensor, base, parts), base))
-        return patch
+            patch[tensor] = tuple(placed.of_places(*summed(tensor, base, parts), base))
+        return Merged(patch)
 
-    def _switch(self, key: Key, patch: Patch) -> None:
-        for tensor in dict.fromkeys([*self._current, *patch]):
-            weight = self._weights.get(tensor)
-            if weight is None:
-                base = self._base[tensor]
-                weight = self._weights[tensor] = Weight(empty(base.shape, base.dtype, f"tensor {tensor!r}"))
-                weight.array[...] = base
+    def _switch(self, key: Key, to: Merged) -> None:
+        for tensor in dict.fromkeys([*self._current, *to.patch]):
+            base = self._base[tensor]
+            weight = self._weights.setdefault(tensor, Weight(base))
             with weight.turn:
                 while weight.readers:
                     weight.turn.wait()
-                placed.put(self._current.get(tensor, ()), weight.array, back=True)
-                placed.put(patch.get(tensor, ()), weight.array, back=False)
-        self._active, self._current = key, patch
+                if tensor in to.whole or (tensor not in to.patch and weight.own is None):
+                    weight.array = to.whole.get(tensor, base)
+                    continue
+                if weight.own is None:
+                    weight.own = self._copied(tensor)
+                placed.put(weight.applied, weight.own, back=True)
+                weight.applied = to.patch.get(tensor, ())
+                placed.put(weight.applied, weight.own, back=False)
+                weight.array = weight.own
+        self._active, self._current = key, tuple(to.patch)
 
 
 def _key(tasks: str | Mapping[str, float]) -> Key:
@@ -329,32 +346,6 @@ def _key(tasks: str | Mapping[str, float]) -> Key:
         msg = f"weights {dict(found)}: want finite numbers"
         raise FormatError(msg)
     return found
-
-
-def _nbytes(patch: Patch) -> int:
-    return sum(part.nbytes for parts in patch.values() for part in parts)
-
-
-def _summed(name: str, base: Array, parts: list[tuple[Vector, float]]) -> tuple[Array, Array]:
-    """The places that any part changes, and base + sum of weight * difference there, rounded once."""
-    if base.dtype.name in (*INTEGERS, *COMPLEX):
-        msg = f"tensor {name!r} is {base.dtype}: a task that changes it is activated alone, with weight 1"
-        raise DeltaError(msg)
-    wide = np.float64 if base.dtype == np.float64 else np.float32
-    flat, found = base.reshape(-1), []
-    for vector, weight in parts:
-        if isinstance(vector, Exact):
-            where, values = vector.values(name, base)
-            difference = values.astype(wide) - flat[where].astype(wide)
-        else:
-            where, difference = vector.differences(name, base.size)
-            difference = difference.astype(wide)
-        found.append((where, difference * wide(weight)))
-    where = np.unique(np.concatenate([w for w, _ in found]))
-    total = flat[where].astype(wide)
-    for places, difference in found:
-        total[np.searchsorted(where, places)] += difference
-    return where, total.astype(base.dtype)
 
 
 def _located(path: Path, base: Path | None) -> tuple[Path, Path]:

@@ -18,8 +18,9 @@ from sparsefmt.structures.base import Structure, as_index_pair
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, check_compressed, compressed_error
+from sparsefmt.tensor.backend import lent
 from sparsefmt.tensor.layout import along_last
-from sparsefmt.tensor.sparse import SparseTensor, as_tensor, lent
+from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 from sparsefmt.tensor.transposed import Transposed
 
 Built = tuple[Structure, Array, tuple[int, ...]]

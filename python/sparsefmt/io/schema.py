@@ -14,7 +14,7 @@ from sparsefmt.codecs.registry import CODECS
 from sparsefmt.io.dtypes import PAIRED
 from sparsefmt.kernels.header import parse_json
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor.layout import moved
+from sparsefmt.tensor.axes import moved
 
 KEY = "sparsefmt"
 METADATA = "__metadata__"

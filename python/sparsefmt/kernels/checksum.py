@@ -210,6 +210,23 @@ def xxh3_rows(data: Array, length: int, sums: Array) -> None:
         pair[...] = xxh3_128(data[row * length : (row + 1) * length])
 
 
+@kernel
+def xxh3_spans(data: Array, offsets: Array, sums: Array) -> None:
+    """Writes the two words of the XXH3-128 of the bytes between every two neighbours of `offsets` to `sums`, uint64.
+
+    Raises:
+        FormatError: the offsets fall, or lead beyond `data`, or there are not two sums for each.
+    """
+    if len(offsets) < 1 or sums.size != 2 * (len(offsets) - 1):
+        msg = f"{sums.size} words of sums do not fit {len(offsets)} offsets"
+        raise FormatError(msg)
+    if offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) < 0).any():
+        msg = f"offsets fall, or lead beyond {len(data)} bytes"
+        raise FormatError(msg)
+    for pair, start, stop in zip(sums.reshape(-1, 2), offsets[:-1], offsets[1:], strict=True):
+        pair[...] = xxh3_128(data[start:stop])
+
+
 def as_bytes(buffer: object) -> Array:
     """The bytes of an array or of anything with a contiguous buffer, flat uint8; copied only where not contiguous."""
     if isinstance(buffer, np.ndarray):

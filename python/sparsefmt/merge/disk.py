@@ -8,61 +8,15 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import MergeError
-from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
-from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.merge.inputs import Group, float_dtype
 from sparsefmt.merge.method import Facts, Settings
+from sparsefmt.merge.opened import Model, Opened
 from sparsefmt.merge.recipe.outline import Output
 from sparsefmt.merge.registry import method_named
 from sparsefmt.merge.stack import Merger, Stack, chunks_of
-from sparsefmt.merge.stepped import TunedCheckpoint
 
 Advance = Callable[[str, int], None]
-
-Opened = Checkpoint | TunedCheckpoint
-
-_OPEN: dict[tuple[str, tuple[Identity, ...]], Opened] = {}
-_MOST_OPEN = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A checkpoint by its path, as it was when the plan was made."""
-
-    label: str
-    path: str
-    identities: tuple[Identity, ...]
-    base: str | None = None
-    """Where this is a delta, the path of what it leads from, whose files these then are."""
-
-    @classmethod
-    def of(cls, label: str, checkpoint: Opened) -> "Model":
-        """The model of an open checkpoint."""
-        path = str(checkpoint.path.absolute())
-        base = str(checkpoint.anchor.path.absolute()) if isinstance(checkpoint, TunedCheckpoint) else None
-        found = cls(label, path, tuple(s.identity for s in checkpoint.sources), base)
-        _OPEN[path, found.identities] = checkpoint
-        return found
-
-    def open(self) -> Opened:
-        """The checkpoint, opened once in each process.
-
-        Raises:
-            MergeError: it is not the one that the plan was made for.
-        """
-        key = (self.path, self.identities)
-        if key not in _OPEN:
-            while len(_OPEN) >= _MOST_OPEN:
-                del _OPEN[next(iter(_OPEN))]
-            checkpoint: Opened = open_checkpoint(self.path if self.base is None else self.base)
-            if self.base is not None and isinstance(checkpoint, Checkpoint):
-                checkpoint = TunedCheckpoint(Path(self.path), checkpoint)
-            if tuple(s.identity for s in checkpoint.sources) != self.identities:
-                msg = f"{self.path} changed after the plan was made; start again"
-                raise MergeError(msg)
-            _OPEN[key] = checkpoint
-        return _OPEN[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +71,16 @@ class MergeJob:
     owner: int = 0
     fmt: str = ""
     """The format that matrices are packed in; empty: none."""
+
+    @property
+    def label(self) -> str:
+        """What its progress is called."""
+        return self.out.name
+
+    @property
+    def nbytes(self) -> int:
+        """Of the tensors of the result."""
+        return sum(target.nbytes for target in self.targets)
 
 
 def write_tensor(source: StackAt, facts: Facts, writer: ShardWriter) -> None:

@@ -5,21 +5,23 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sparsefmt.base.errors import MergeError, SparsefmtError
+from sparsefmt.checkpoint.engine import in_order, run_all, threads_each
 from sparsefmt.checkpoint.folder import put_in_place, write_index
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.parts import Parts, put_file
 from sparsefmt.delta.formats import sniff
 from sparsefmt.io.paths import put_text
 from sparsefmt.merge.choices import PRESETS, Choices
-from sparsefmt.merge.disk import Advance, MergeJob, Model, Opened, StackAt, Target, is_mergeable, targets_of
+from sparsefmt.merge.disk import Advance, MergeJob, StackAt, Target, is_mergeable, targets_of
 from sparsefmt.merge.method import NO_FACTS, Facts, Source
+from sparsefmt.merge.opened import Model, Opened
 from sparsefmt.merge.recipe.config import Config, find_model, parse, read_config
 from sparsefmt.merge.recipe.outline import Outliner
 from sparsefmt.merge.registry import method_named
@@ -169,16 +171,14 @@ def merge_to(
     fmt: str = "",
 ) -> MergeReport:
     """Runs a plan, and puts the result in its place."""
-    parts = out.absolute().parent / f".{out.name}.parts"
-    made, old, notes = parts / "new", parts / "old", parts / "manifests"
-    if old.exists() and not out.exists():  # a run was killed between two renames
-        old.rename(out)
-    prepare(parts, fingerprint(planned, shard_bytes, fmt), resume)
+    parts = Parts(out)
+    made, notes = parts.made, parts.notes
+    parts.prepare(fingerprint(planned, shard_bytes, fmt), resume=resume)
     try:
         facts = surveyed(planned, executor, notes / "facts")
         single = out.name.endswith(".safetensors")
         shards = [list(range(len(planned.targets)))] if single else sharded(planned.targets, shard_bytes)
-        threads = max((os.cpu_count() or 1) // worker_count(executor), 1) if executor is not None else 0
+        threads = threads_each(executor)
         jobs = []
         for at, members in enumerate(shards):
             name = "model.safetensors" if len(shards) == 1 else f"model-{at + 1:05d}-of-{len(shards):05d}.safetensors"
@@ -188,36 +188,31 @@ def merge_to(
                     made / name, notes / f"{name}.json", threads, os.getpid(), fmt,
                 )
             )  # fmt: skip
-        written = run_jobs(jobs, executor, progress)
+        found = [finished(job) for job in jobs]
+        written = run_all(jobs, run_job, found, executor, progress)
         for checkpoint in planned.opened.values():
             checkpoint.check()
         if single:
-            os.replace(jobs[0].out, os.path.realpath(out))
-            shutil.rmtree(parts)
+            put_file(jobs[0].out, out)
+            parts.remove()
             return done_with(planned, out, jobs, written)
         if len(jobs) > 1:
-            weight_map = {
-                key: job.out.name for job, (shard, _) in zip(jobs, written, strict=True) for key in shard.keys
-            }
-            write_index(made, weight_map, sum(shard.nbytes for shard, _ in written))
+            weight_map = {key: job.out.name for job, shard in zip(jobs, written, strict=True) for key in shard.keys}
+            write_index(made, weight_map, sum(shard.nbytes for shard in written))
         write_side_files(planned.config, planned.opened, planned.targets, made, copy_tokenizer)
-        put_in_place(made, out, old)
-        shutil.rmtree(parts)
+        put_in_place(made, out, parts.old)
+        parts.remove()
     except BaseException as e:
         if isinstance(e, SparsefmtError) or not resume:
-            shutil.rmtree(parts, ignore_errors=True)
+            parts.remove(quietly=True)
         raise
     return done_with(planned, out, jobs, written)
 
 
-Done = tuple[Shard, bool]
-"""A finished shard, and whether an earlier run wrote it."""
-
-
-def done_with(planned: Planned, out: Path, jobs: Sequence[MergeJob], shards: Sequence[Done]) -> MergeReport:
+def done_with(planned: Planned, out: Path, jobs: Sequence[MergeJob], shards: Sequence[Shard]) -> MergeReport:
     """What was done."""
-    total, packed = (sum(getattr(shard, n) for shard, _ in shards) for n in ("nbytes", "packed"))
-    names, kept = tuple(job.out.name for job in jobs), sum(old for _, old in shards)
+    total, packed, kept = (sum(getattr(shard, n) for shard in shards) for n in ("nbytes", "packed", "kept"))
+    names = tuple(job.out.name for job in jobs)
     return MergeReport(out, len(planned.targets), total, names, kept, planned.config.warnings, packed)
 
 
@@ -225,22 +220,6 @@ def fingerprint(planned: Planned, shard_bytes: int, fmt: str) -> str:
     """What must agree for finished parts to be of use."""
     plan_ = [VERSION, shard_bytes, fmt, [asdict(m) for m in planned.models], [repr(t) for t in planned.targets]]
     return hashlib.sha256(json.dumps(plan_, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def prepare(parts: Path, want: str, resume: bool) -> None:
-    """Makes the folder of parts, or takes over one of the same plan."""
-    note = parts / "plan"
-    try:
-        same = note.read_text() == want
-    except OSError:
-        same = False
-    if parts.exists() and not (resume and same):
-        shutil.rmtree(parts)
-    for folder in (parts / "new", parts / "manifests"):
-        folder.mkdir(parents=True, exist_ok=True)
-    for stray in (parts / "new").glob(".*.tmp"):  # of a run that was killed
-        stray.unlink()
-    put_text(note, want)
 
 
 def surveyed(planned: Planned, executor: Executor | None, note: Path | None) -> list[Facts]:
@@ -279,58 +258,11 @@ def sharded(targets: Sequence[Target], shard_bytes: int) -> list[list[int]]:
     return shards
 
 
-def run_jobs(jobs: Sequence[MergeJob], executor: Executor | None, progress: Advance | None) -> list[Done]:
-    """Runs jobs here or on an executor, but those that an earlier run finished."""
-    found = {at: shard for at, job in enumerate(jobs) if (shard := finished(job)) is not None}
-    done = [None if (shard := found.get(at)) is None else (shard, True) for at in range(len(jobs))]
-    left = [at for at in range(len(jobs)) if at not in found]
-    for at in found:
-        if progress is not None:
-            progress(jobs[at].out.name, sum(t.nbytes for t in jobs[at].targets))
-    if executor is None:
-        for at in left:
-            done[at] = run_job(jobs[at], progress), False
-    else:
-        for at, shard in zip(left, submitted(run_job, [jobs[at] for at in left], executor), strict=True):
-            done[at] = shard, False
-            if progress is not None:
-                progress(jobs[at].out.name, sum(t.nbytes for t in jobs[at].targets))
-    return [one for one in done if one is not None]
-
-
 def mapper(executor: Executor | None) -> Callable[[Callable[..., Any], Sequence[Any]], list[Any]]:
     """What calls a function on every item, here or on an executor."""
     if executor is None:
         return here
-    return lambda function, items: list(submitted(function, items, executor))
-
-
-def submitted(function: Callable[[Any], Any], items: Sequence[Any], executor: Executor) -> Iterator[Any]:
-    """Results in order, two per worker outstanding; the first failure cancels what has not begun."""
-    most = 2 * worker_count(executor)
-    running: list[Future[Any]] = []
-    try:
-        for item in items:
-            running.append(executor.submit(function, item))
-            if len(running) >= most:
-                yield running.pop(0).result()
-        while running:
-            yield running.pop(0).result()
-    except BaseException:
-        for future in running:
-            future.cancel()
-        raise
-
-
-def worker_count(executor: Executor | None) -> int:
-    """How many workers an executor has, as far as it says."""
-    for name in ("_max_workers", "max_workers"):
-        if isinstance(found := getattr(executor, name, None), int):
-            return max(found, 1)
-    client = getattr(executor, "_client", None)  # of Dask
-    if client is not None:
-        return max(len(client.scheduler_info().get("workers", {})), 1)
-    return os.cpu_count() or 1
+    return lambda function, items: in_order(function, items, executor)
 
 
 def described(planned: Planned) -> Iterator[str]:

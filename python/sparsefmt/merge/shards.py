@@ -1,9 +1,11 @@
 """Writing the shards of a merge, each by itself, anywhere, with the same bytes."""
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
 
+from sparsefmt.checkpoint.ticks import Ticker
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io.paths import put_text
 from sparsefmt.kernels.settings import set_num_threads
@@ -18,19 +20,21 @@ class Shard:
     nbytes: int
     keys: tuple[str, ...]
     packed: int
+    kept: bool = False
+    """Whether an earlier run wrote it."""
 
 
 def finished(job: MergeJob) -> Shard | None:
     """What an earlier run wrote of this shard, if it is whole."""
     try:
         found = json.loads(job.manifest.read_bytes())
-        return Shard(**found["shard"]) if found["size"] == job.out.stat().st_size else None
+        return Shard(**found["shard"] | {"kept": True}) if found["size"] == job.out.stat().st_size else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def run_job(job: MergeJob, advance: Advance | None = None) -> Shard:
-    """Writes a shard.
+def run_job(job: MergeJob, advance: Advance | None = None, ticks: bool = False) -> Shard:
+    """Writes a shard; with `ticks` it notes beside the manifest how far it is, for whoever waits.
 
     Raises:
         MergeError: what cannot be merged, or models that changed.
@@ -38,7 +42,8 @@ def run_job(job: MergeJob, advance: Advance | None = None) -> Shard:
     """
     if job.threads and os.getpid() != job.owner:
         set_num_threads(job.threads)
-    shard = packed_shard(job, advance) if job.fmt else plain_shard(job, advance)
+    with Ticker(job.manifest) if ticks else contextlib.nullcontext(advance) as told:
+        shard = packed_shard(job, told) if job.fmt else plain_shard(job, told)
     temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
     put_text(temporary, json.dumps({"size": job.out.stat().st_size, "shard": asdict(shard)}))
     temporary.replace(job.manifest)

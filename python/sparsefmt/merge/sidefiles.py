@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sparsefmt.io.paths import naming_file, put_text
-from sparsefmt.merge.disk import Opened, Target
+from sparsefmt.merge.disk import Target
+from sparsefmt.merge.opened import Opened
 from sparsefmt.merge.recipe.config import Config
 
 TOKENIZER = (

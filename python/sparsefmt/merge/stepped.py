@@ -12,6 +12,7 @@ from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import DeltaError, MergeError
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
 from sparsefmt.delta.apply import base_of, check_names
 from sparsefmt.delta.change import ARRAY, Change, moved, named
 from sparsefmt.delta.foreign import Chain
@@ -122,6 +123,7 @@ class TunedCheckpoint(Tuned):
     """A checkpoint by its base and the file of a delta, with what a merge asks of a checkpoint."""
 
     def __init__(self, path: Path, base: Checkpoint) -> None:
+        self.identity = Identity.of(path.stat())
         found = load(path)
         super().__init__(base, found.to_delta(base.path) if isinstance(found, Chain) else found)
         self.path, self.anchor = path, base
@@ -138,8 +140,9 @@ class TunedCheckpoint(Tuned):
         self.entries: Mapping[str, Entry] = MappingProxyType(entries)
 
     def check(self) -> None:
-        """Checks that the files of the base are still those that were opened."""
+        """Checks that the files of the base and of the delta are still those that were opened."""
         self.anchor.check()
+        check_unchanged(self.path, self.identity)
 
 
 def tuned(delta: Delta | Chain, base: Any, what: str) -> Any:  # noqa: ANN401

@@ -15,8 +15,8 @@ from sparsefmt.kernels import nm as kernels
 from sparsefmt.prune.blocks import areas, block_keys
 from sparsefmt.prune.largest import keep_largest, largest, modulus, row_wise
 from sparsefmt.structures.nm import check_nm, prune_block, ranges
+from sparsefmt.tensor.axes import back, checked_axis, turned
 from sparsefmt.tensor.cpu import score_matrix
-from sparsefmt.tensor.layout import back, checked_axis, turned
 
 
 def nm(w: object, n: int = 2, m: int = 4, score: object = None, *, axis: int = -1) -> Array:

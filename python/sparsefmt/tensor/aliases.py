@@ -3,17 +3,13 @@
 from typing import Self
 
 from sparsefmt.tensor import parts
-from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.stored import Stored
 
 
-class Aliases(Packed):
+class Aliases(Stored):
     """Other names of what packed tensors have."""
 
     __slots__ = ()
-
-    def convert(self, fmt: str) -> Self:
-        """The same tensor in another format."""
-        raise NotImplementedError
 
     def tocsr(self) -> Self:
         """`t.convert("csr")`."""
@@ -43,4 +39,4 @@ class Aliases(Packed):
     col = property(lambda t: parts.named(t, "col"), doc="The columns of coo.")
 
     def _repr_html_(self) -> str:
-        return parts.html(self)  # type: ignore[arg-type]
+        return parts.html(self)

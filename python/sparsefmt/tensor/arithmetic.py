@@ -1,7 +1,7 @@
 """Arithmetic that keeps zeros zero: casts, signs and scalars. Coded values are decoded first: the results are raw."""
 
 import numbers
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +10,10 @@ from sparsefmt.base.errors import BackendError, DtypeError, FormatError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.nm import Nm
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import Stored, T
 
 
-def decoded(t: "SparseTensor") -> Array:
+def decoded(t: Stored) -> Array:
     """The values of all slots.
 
     Raises:
@@ -27,7 +25,7 @@ def decoded(t: "SparseTensor") -> Array:
     return t.values.decode(t.structure)
 
 
-def _with(t: "SparseTensor", before: Array, after: Array) -> "SparseTensor":
+def _with(t: T, before: Array, after: Array) -> T:
     """The tensor with other values; what was +0 stays +0, as slots outside the shape must."""
     dtype = native(after.dtype)
     if isinstance(t.structure, Nm) and dtype.kind == "c":
@@ -42,7 +40,7 @@ def _with(t: "SparseTensor", before: Array, after: Array) -> "SparseTensor":
     return t.replaced(values=Raw(after))
 
 
-def astype(t: "SparseTensor", dtype: Any, casting: Any, copy: bool) -> "SparseTensor":  # noqa: ANN401
+def astype(t: T, dtype: Any, casting: Any, copy: bool) -> T:  # noqa: ANN401
     """See `SparseTensor.astype`."""
     target = native(np.dtype(dtype))
     if target == t.dtype:
@@ -58,19 +56,19 @@ def astype(t: "SparseTensor", dtype: Any, casting: Any, copy: bool) -> "SparseTe
         return _with(t, before, before.astype(target))
 
 
-def copied(t: "SparseTensor") -> "SparseTensor":
+def copied(t: T) -> T:
     """The same in memory of its own."""
     return t.replaced(t.structure.map(lambda a: a.copy()), t.values.map(lambda a: a.copy()))
 
 
-def absolute(t: "SparseTensor") -> "SparseTensor":
+def absolute(t: T) -> T:
     """Magnitudes."""
     before = decoded(t)
     with np.errstate(all="ignore"):
         return _with(t, before, np.abs(before))
 
 
-def negative(t: "SparseTensor") -> "SparseTensor":
+def negative(t: T) -> T:
     """Every sign changed."""
     if t.dtype.kind == "b":
         msg = "bool has no negative; use t.astype(numpy.int8)"
@@ -85,7 +83,7 @@ def is_scalar(x: object) -> bool:
     return isinstance(x, numbers.Number | np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0)
 
 
-def scaled(t: "SparseTensor", x: Any, *, divide: bool = False) -> "SparseTensor":  # noqa: ANN401
+def scaled(t: T, x: Any, *, divide: bool = False) -> T:  # noqa: ANN401
     """`t * x` or `t / x` for a scalar."""
     x = x[()] if isinstance(x, np.ndarray) else x
     if not np.isfinite(x) or (divide and x == 0):

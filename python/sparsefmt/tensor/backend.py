@@ -71,3 +71,7 @@ class Lent(dict[str, T]):
         """Loads the module, which makes the entry."""
         load(self._homes[key])
         return self[key]
+
+
+backends: dict[str, Backend[Any]] = Lent({"cpu": "sparsefmt.tensor.cpu", "cuda": "sparsefmt.cuda.tensors"})
+lent: dict[str, ToScipy[Any]] = Lent({"to_scipy": "sparsefmt.interop.scipy"})

@@ -1,33 +1,14 @@
 """Other formats of the same tensor, and its transpose where that is a tensor."""
 
-from typing import TYPE_CHECKING
-
-from sparsefmt.base.errors import CodecError
 from sparsefmt.encoding import routes
-from sparsefmt.encoding.format_text import Format, parse, parse_codec
+from sparsefmt.encoding.format_text import Format
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, column_order
 from sparsefmt.tensor.layout import is_moved
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import T
 
 
-def convert(t: "SparseTensor", fmt: str) -> "SparseTensor":
-    """See `SparseTensor.convert`."""
-    target = parse(fmt)
-    own = t.values.text or "raw"
-    if target.codec is not None and (target.codec, target.options) != parse_codec(own):
-        msg = (
-            f"convert keeps the codec, {own!r}, but {fmt!r} names another one; "
-            "use sf.quantize, sf.cluster or sf.dequantize"
-        )
-        raise CodecError(msg)
-    target.structure.check_dtype(t.dtype)
-    return t.backend().convert(t, fmt, target)
-
-
-def along_route(t: "SparseTensor", target: Format) -> "SparseTensor":
+def along_route(t: T, target: Format) -> T:
     """Converts on the CPU; arrays that do not change are shared."""
     way = routes.route(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
@@ -36,7 +17,7 @@ def along_route(t: "SparseTensor", target: Format) -> "SparseTensor":
     return t.replaced(structure, t.values.lower(structure, slots))
 
 
-def flipped(t: "SparseTensor") -> "SparseTensor | None":
+def flipped(t: T) -> T | None:
     """The transpose of csr, csc and coo whose values mean the same anywhere, and of rank 1; None for others."""
     if t.ndim == 1:
         return t

@@ -16,7 +16,8 @@ from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor import change, decode, products
-from sparsefmt.tensor.sparse import SparseTensor, backends
+from sparsefmt.tensor.backend import backends
+from sparsefmt.tensor.sparse import SparseTensor
 
 
 class Cpu:

@@ -1,7 +1,5 @@
 """From packed to dense: into a new array, or one of the caller's."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from sparsefmt.base.alloc import empty
@@ -9,13 +7,11 @@ from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.base.matrix import blocks, copy_rows
-from sparsefmt.tensor.layout import turned
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.axes import turned
+from sparsefmt.tensor.stored import Stored
 
 
-def to_dense(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Array:
+def to_dense(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     """See `SparseTensor.to_dense`; for tensors on the CPU."""
     if out is None:
         out = empty(t.shape, t.dtype, f"the dense array of shape {t.shape}", max_bytes)
@@ -37,7 +33,7 @@ def to_dense(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Arr
     return out
 
 
-def transposed(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> Array:
+def transposed(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     """The dense transpose, C-contiguous, or in `out`; for tensors on the CPU."""
     shape = t.shape[::-1]
     if out is None:
@@ -50,7 +46,7 @@ def transposed(t: "SparseTensor", out: Array | None, max_bytes: int | None) -> A
     return out
 
 
-def _check_out(t: "SparseTensor", out: Array) -> None:
+def _check_out(t: Stored, out: Array) -> None:
     if not isinstance(out, np.ndarray) or out.shape != t.shape:
         got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
         msg = f"out: want an array of shape {t.shape}, got {got}"

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +12,13 @@ from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.coo import Coo
 from sparsefmt.tensor.arithmetic import decoded
-from sparsefmt.tensor.layout import inner, is_moved, order, outer
+from sparsefmt.tensor.axes import order
+from sparsefmt.tensor.layout import inner, is_moved, outer
 from sparsefmt.tensor.rows import check_axis
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import T
 
 
-def concatenate(tensors: Sequence["SparseTensor"], axis: int = 0) -> "SparseTensor":
+def concatenate(tensors: Sequence[T], axis: int = 0) -> T:
     """Puts packed tensors side by side, in the structure of the first; exactly.
 
     Args:

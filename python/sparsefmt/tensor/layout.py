@@ -1,91 +1,35 @@
-"""Tensors that are packed along another axis than the last: the one place that knows both orders of axes.
+"""Tensors that are packed along another axis than the last: with their axes in the order of the matrix, and back."""
 
-The matrix of such a tensor has a row for every index of the other axes, in their order, and a column for every index
-along `axis`: that of `numpy.moveaxis(w, axis, -1)`, leading axes flattened. A convolution (out, in, height, width) that
-is packed along its input channels (axis 1) is a matrix of out * height * width rows and `in` columns.
-"""
-
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.coerce import matrix_shape, whole
+from sparsefmt.base.coerce import matrix_shape
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.coo import Coo
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
-
-
-_MOST = 2**63 - 1
+from sparsefmt.tensor.axes import moved, order, turned
+from sparsefmt.tensor.stored import Stored, T
 
 
-def checked_axis(axis: object, ndim: int) -> int:
-    """The axis, counted from the front.
-
-    Raises:
-        FormatError: there is no such axis.
-    """
-    return whole(axis, "axis", -ndim, ndim - 1) % ndim
-
-
-def order(ndim: int, axis: int) -> tuple[int, ...]:
-    """The axes in the order of the matrix: `axis` last."""
-    return (*(a for a in range(ndim) if a != axis), axis)
-
-
-def moved(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """A shape in the order of the matrix.
-
-    >>> moved((8, 3, 5, 5), 1)
-    (8, 5, 5, 3)
-    """
-    return (*shape[:axis], *shape[axis + 1 :], shape[axis])
-
-
-def matrix_of(shape: tuple[int, ...], axis: int) -> tuple[int, int]:
-    """(rows, cols) of a tensor that is packed along that axis.
-
-    Raises:
-        FormatError: more rows than int64 can count.
-    """
-    found = matrix_shape(moved(shape, axis))
-    if found[0] > _MOST:
-        msg = f"shape {shape} has more than {_MOST} rows along axis {axis}"
-        raise FormatError(msg)
-    return found
-
-
-def turned(a: Any, axis: int) -> Any:  # noqa: ANN401
-    """An array of NumPy or CuPy as a view in the order of the matrix."""
-    return a if axis == a.ndim - 1 else a.transpose(order(a.ndim, axis))
-
-
-def back(a: Any, axis: int) -> Any:  # noqa: ANN401
-    """The opposite of `turned`."""
-    return a if axis == a.ndim - 1 else a.transpose(tuple(np.argsort(order(a.ndim, axis)).tolist()))
-
-
-def is_moved(t: "SparseTensor") -> bool:
+def is_moved(t: Stored) -> bool:
     """Whether it is packed along another axis than the last."""
     return t.axis != len(t.shape) - 1
 
 
-def inner(t: "SparseTensor") -> "SparseTensor":
+def inner(t: T) -> T:
     """The tensor with its axes in the order of the matrix; it shares everything."""
     return t.replaced(shape=moved(t.shape, t.axis)) if is_moved(t) else t
 
 
-def outer(t: "SparseTensor", axis: int) -> "SparseTensor":
+def outer(t: T, axis: int) -> T:
     """The opposite of `inner`: the last axis of `t` goes to the place `axis`."""
     shape = (*t.shape[:axis], t.shape[-1], *t.shape[axis:-1])
     return t.replaced(shape=shape, axis=axis)
 
 
-def along_last(t: "SparseTensor") -> "SparseTensor":
+def along_last(t: T) -> T:
     """The same elements packed along the last axis: csr, raw, with the slots that it has; itself if it is that already.
 
     Raises:
@@ -121,35 +65,28 @@ def same(a: Any, b: Any) -> tuple[Any, Any]:  # noqa: ANN401
     if len(axes) == 2:
         return along_last(a), along_last(b)
     [axis] = axes
-    return tuple(inner(t) if hasattr(t, "structure") else turned(t, axis) for t in (a, b))  # type: ignore[return-value]
+    return tuple(inner(t) if hasattr(t, "structure") else turned(t, axis) for t in (a, b))
 
 
-def left(t: "SparseTensor", x: object) -> Array:
+def left(t: Stored, x: object) -> Array:
     """`t @ x`, which sums over the last axis as NumPy does; a matrix by the product of its transpose."""
     if len(t.shape) > 2:
-        return along_last(t) @ x
+        u = along_last(t)
+        return u.backend(x).matmul(u, x)
     u = inner(t)
     return u.backend(x).transposed_matmul(u, x)
 
 
-def right(t: "SparseTensor", x: object) -> Array:
+def right(t: Stored, x: object) -> Array:
     """`x @ t`."""
     if len(t.shape) > 2:
-        return along_last(t).__rmatmul__(x)
+        u = along_last(t)
+        return u.backend(x).rmatmul(u, x)
     u = inner(t)
     return u.backend(x).matmul_transposed(u, x)
 
 
-def rows(t: "SparseTensor", low: int, high: int) -> tuple["SparseTensor", int]:
-    """A part of `t` along its first axis that holds rows `low..high` of the dense matrix, and the first row of it."""
-    per = math.prod(t.shape[1:-1])
-    if t.axis == 0 or not per:
-        return t, 0
-    first, last = low // per, -(-high // per)
-    return t[first:last], first * per
-
-
-def refuse(t: "SparseTensor", what: str) -> None:
+def refuse(t: Stored, what: str) -> None:
     """Raises FormatError where `t` is packed along another axis than the last, which `what` does not know."""
     if is_moved(t):
         msg = f"{what} knows no axis, and the tensor is packed along axis {t.axis} of {len(t.shape)}; "

@@ -1,7 +1,5 @@
 """The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
@@ -13,9 +11,7 @@ from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.tensor import show
 from sparsefmt.tensor.arithmetic import decoded
 from sparsefmt.tensor.layout import is_moved
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import Stored, T
 
 _OWNERS = {
     "data": (Csr, Csc, Coo, Bsr),
@@ -26,7 +22,7 @@ _OWNERS = {
 }
 
 
-def named(t: "SparseTensor", name: str) -> Array:
+def named(t: Stored, name: str) -> Array:
     """`t.data` and the like, read-only.
 
     Raises:
@@ -47,7 +43,7 @@ def named(t: "SparseTensor", name: str) -> Array:
     return values
 
 
-def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
+def reordered(t: T, axes: object) -> T:
     """Raises FormatError unless `axes` reverse the axes of `t`."""
     if axes not in (None, tuple(range(t.ndim))[::-1], list(range(t.ndim))[::-1]):
         msg = f"transpose: axes = {axes!r}; packed tensors reverse all axes or none; use t.to_dense().transpose(...)"
@@ -55,7 +51,7 @@ def reordered(t: "SparseTensor", axes: object) -> "SparseTensor":
     return t
 
 
-def text(t: "SparseTensor") -> str:
+def text(t: Stored) -> str:
     """One line."""
     along = f" along axis {t.axis}" if is_moved(t) else ""
     place = "" if t.device == "cpu" else f", {t.device}"
@@ -65,12 +61,12 @@ def text(t: "SparseTensor") -> str:
     )
 
 
-def html(t: "SparseTensor") -> str:
+def html(t: Stored) -> str:
     """What a notebook shows."""
     return show.html(t)
 
 
-def token(t: "SparseTensor") -> tuple[object, ...]:
+def token(t: Stored) -> tuple[object, ...]:
     """What tells a tensor from others, in every process: format, shape, dtype, and the XXH3-128 of each array."""
     if t.device != "cpu":
         return token(t.to("cpu"))

@@ -1,7 +1,5 @@
 """Products of a packed tensor on the CPU with arrays, on either side, and of its transpose."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from sparsefmt.base.coerce import matrix_shape
@@ -9,12 +7,10 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.product import multiply
 from sparsefmt.tensor.base import operand
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import Stored
 
 
-def left(t: "SparseTensor", x: object) -> Array:
+def left(t: Stored, x: object) -> Array:
     """`t @ x`."""
     x = operand(x)
     fits = x.shape[-2 if x.ndim > 1 else 0] == t.shape[-1] and (t.ndim <= 2 or x.ndim <= 2)
@@ -27,7 +23,7 @@ def left(t: "SparseTensor", x: object) -> Array:
     return out if t.ndim == 2 else out.reshape(*t.shape[:-1], *out.shape[1:])
 
 
-def right(t: "SparseTensor", x: object) -> Array:
+def right(t: Stored, x: object) -> Array:
     """`x @ t`; t has rank 1 or 2."""
     x = operand(x)
     if t.ndim > 2 or x.shape[-1] != t.shape[0]:
@@ -39,7 +35,7 @@ def right(t: "SparseTensor", x: object) -> Array:
     return multiply.rmatmul(t.structure, t.values, x)
 
 
-def turned_left(t: "SparseTensor", x: object) -> Array:
+def turned_left(t: Stored, x: object) -> Array:
     """`t.T @ x`; t has rank 2."""
     x = operand(x)
     _check_rank(t)
@@ -51,7 +47,7 @@ def turned_left(t: "SparseTensor", x: object) -> Array:
     return np.swapaxes(multiply.rmatmul(t.structure, t.values, np.swapaxes(x, -1, -2)), -1, -2)
 
 
-def turned_right(t: "SparseTensor", x: object) -> Array:
+def turned_right(t: Stored, x: object) -> Array:
     """`x @ t.T`; t has rank 2."""
     x = operand(x)
     _check_rank(t)
@@ -63,7 +59,7 @@ def turned_right(t: "SparseTensor", x: object) -> Array:
     return np.swapaxes(multiply.matmul(t.structure, t.values, np.swapaxes(x, -1, -2)), -1, -2)
 
 
-def _check_rank(t: "SparseTensor") -> None:
+def _check_rank(t: Stored) -> None:
     if t.ndim != 2:
         msg = f"the product with a transpose wants rank 2, got {t.ndim}"
         raise FormatError(msg)

@@ -10,7 +10,7 @@ from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
-from sparsefmt.tensor import layout
+from sparsefmt.tensor.axes import checked_axis, matrix_of
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]
 
@@ -34,7 +34,7 @@ def built(
             raise FormatError(msg)
     try:
         made = STRUCTURES[structure[0]].from_parts(
-            structure[1], structure[2], layout.matrix_of(shape, layout.checked_axis(axis, len(shape)))
+            structure[1], structure[2], matrix_of(shape, checked_axis(axis, len(shape)))
         )
         codec = CODECS[values[0]].from_parts(values[1], values[2], dtype_named(dtype))
     except TypeError as e:

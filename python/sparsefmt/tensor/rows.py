@@ -2,7 +2,7 @@
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +20,13 @@ from sparsefmt.structures.csr import Csr
 from sparsefmt.structures.dense import Dense
 from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.layout import along_last, inner, is_moved, outer
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import T
 
 _FEW = 1 << 20  # rows for which offsets cost nothing
 _WAY = "only rows can be taken: t[i], t[a:b], t[ids]; for more use t.to_scipy() or t.to_dense()"
 
 
-def take(t: "SparseTensor", key: Any) -> "SparseTensor":  # noqa: ANN401
+def take(t: T, key: Any) -> T:  # noqa: ANN401
     """`t[key]` along the first axis.
 
     Raises:
@@ -92,7 +90,7 @@ def _ids(key: object, rows: int) -> Array:
     return np.where(ids < 0, ids + rows, ids)
 
 
-def _matrix_rows(t: "SparseTensor", ids: Array, lead: tuple[int, ...]) -> "SparseTensor":
+def _matrix_rows(t: T, ids: Array, lead: tuple[int, ...]) -> T:
     """The tensor of shape (*lead, *t.shape[1:]) from these indices along the first axis."""
     if is_moved(t):
         if t.axis == 0:
@@ -109,7 +107,7 @@ def _matrix_rows(t: "SparseTensor", ids: Array, lead: tuple[int, ...]) -> "Spars
     return made.replaced(shape=shape)
 
 
-def rows_of(t: "SparseTensor", ids: Array) -> "SparseTensor":
+def rows_of(t: T, ids: Array) -> T:
     """Rows of a matrix, in any order, some of them often; bit for bit, in its format."""
     s = t.structure
     if isinstance(s, Bsr):
@@ -162,7 +160,7 @@ def _runs(start: Array, stop: Array) -> tuple[Array, Array]:
     return offsets, at
 
 
-def _of_blocks(t: "SparseTensor", s: Bsr, ids: Array) -> "SparseTensor":
+def _of_blocks(t: T, s: Bsr, ids: Array) -> T:
     """Rows of blocks: first the rows of blocks that are touched, then, where they are not whole, by way of csr."""
     (rows, cols), r = s.shape, s.block[0]
     lines = ids // r
@@ -191,7 +189,7 @@ def _within(runs: Array) -> Array:
     return _runs(np.zeros(len(runs), np.int64), runs)[1]
 
 
-def _lines(t: "SparseTensor", s: Bsr, lines: Array, shape: tuple[int, int]) -> "SparseTensor":
+def _lines(t: T, s: Bsr, lines: Array, shape: tuple[int, int]) -> T:
     """Whole rows of blocks."""
     r = s.block[0]
     indptr, at = _runs(s.indptr[lines], s.indptr[lines + 1])
@@ -199,6 +197,15 @@ def _lines(t: "SparseTensor", s: Bsr, lines: Array, shape: tuple[int, int]) -> "
     structure = Bsr(indptr.astype(dtype), s.indices[at].astype(dtype, copy=False), s.block, shape, check=False)
     ids = (lines[:, None] * r + counted(r)).reshape(-1)[: shape[0]] if len(lines) else np.empty(0, np.int64)
     return t.replaced(structure, taken(t.values, s, structure, at, ids), shape)
+
+
+def part(t: T, low: int, high: int) -> tuple[T, int]:
+    """A part of `t` along its first axis that holds rows `low..high` of the dense matrix, and the first row of it."""
+    per = math.prod(t.shape[1:-1])
+    if t.axis == 0 or not per:
+        return t, 0
+    first, last = low // per, -(-high // per)
+    return take(t, slice(first, last)), first * per
 
 
 def check_axis(axis: object, ndim: int) -> int:

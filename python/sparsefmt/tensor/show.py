@@ -2,16 +2,14 @@
 
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import SizeError
 from sparsefmt.tensor.layout import is_moved
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.rows import take
+from sparsefmt.tensor.stored import Stored
 
 SIDE = 24  # cells of the map along each axis, at most
 PIXELS = 144
@@ -19,7 +17,7 @@ MOST = 1 << 22  # elements that are decoded for a map; of larger tensors some ro
 _STORAGE = ("values", "metadata", "scales", "codebook", "padding")
 
 
-def html(t: "SparseTensor") -> str:
+def html(t: Stored) -> str:
     """A table, and beside it the map."""
     lines = {
         "format": t.format,
@@ -37,7 +35,7 @@ def html(t: "SparseTensor") -> str:
     return f"<div><table><caption>packed tensor</caption>{rows}</table>{drawn}</div>"
 
 
-def density_map(t: "SparseTensor") -> str:
+def density_map(t: Stored) -> str:
     """An SVG of the share of values that are not zero, by parts of the matrix; nothing for tensors on a GPU."""
     rows, cols = t.structure.shape
     if t.device != "cpu" or not rows or not cols or cols > MOST:
@@ -62,7 +60,7 @@ def density_map(t: "SparseTensor") -> str:
     )
 
 
-def counted(t: "SparseTensor", rows: int, cols: int) -> tuple[Array, Array]:
+def counted(t: Stored, rows: int, cols: int) -> tuple[Array, Array]:
     """Values that are not zero, and all that were looked at, in cells of a grid."""
     bands = np.unique(np.linspace(0, rows, min(rows, SIDE) + 1).astype(np.int64))
     edges = np.unique(np.linspace(0, cols, min(cols, SIDE) + 1).astype(np.int64))
@@ -71,7 +69,8 @@ def counted(t: "SparseTensor", rows: int, cols: int) -> tuple[Array, Array]:
     seen = np.zeros_like(counts)
     flat = t if t.ndim == 2 and not is_moved(t) else type(t).from_checked(t.structure, t.values, (rows, cols))
     for i, (low, high) in enumerate(pairwise(bands)):
-        part = flat[int(low) : int(min(high, low + each))].to_dense() != 0
+        band = take(flat, slice(int(low), int(min(high, low + each))))
+        part = band.backend().to_dense(band, None, None) != 0
         counts[i] = np.add.reduceat(part, edges[:-1], axis=1, dtype=np.int64).sum(axis=0)
         seen[i] = len(part) * np.diff(edges)
     return counts, seen

@@ -1,26 +1,19 @@
 """The packed tensor: a structure, its values, and the shape."""
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.coerce import checked_shape, is_device_array
-from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import BackendError, FormatError
-from sparsefmt.codecs.base import Codec
-from sparsefmt.structures.base import Structure
 from sparsefmt.tensor import arithmetic, change, join, layout, parts, rows, sums
 from sparsefmt.tensor.aliases import Aliases
-from sparsefmt.tensor.backend import Backend, Lent, ToScipy
+from sparsefmt.tensor.backend import lent
 from sparsefmt.tensor.base import operand, refused
 from sparsefmt.tensor.rebuild import Parts, built, exported, imported
-from sparsefmt.tensor.storage import Storage, storage
 from sparsefmt.tensor.transposed import Transposed
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
 class SparseTensor(Aliases):
     """A tensor packed as a structure (where values are) times a codec (how each is stored). Immutable.
 
@@ -44,112 +37,13 @@ class SparseTensor(Aliases):
     array([[0., 2., 0., 3.]])
     """
 
-    structure: Structure
-    values: Codec
-    shape: tuple[int, ...]
-    axis: int = -1
-
-    def __post_init__(self) -> None:
-        parts: tuple[tuple[object, type], ...] = ((self.structure, Structure), (self.values, Codec))
-        for part, kind in parts:
-            if not isinstance(part, kind):
-                msg = f"want a {kind.__name__.lower()}, got {type(part).__name__}"
-                raise FormatError(msg)
-        shape = checked_shape(self.shape)
-        object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "axis", layout.checked_axis(self.axis, len(shape)))
-        if layout.matrix_of(shape, self.axis) != self.structure.shape:
-            along = f" along axis {self.axis}" if layout.is_moved(self) else ""
-            msg = f"shape {shape}{along} does not fit the matrix of shape {self.structure.shape}"
-            raise FormatError(msg)
-        self.values.fits(self.structure)
-        self.structure.check_slots(self.values.lift(self.structure) if self.structure.reads_slots else None)
-
-    @classmethod
-    def from_checked(
-        cls, structure: Structure, values: Codec, shape: tuple[int, ...], axis: int = -1
-    ) -> "SparseTensor":
-        """Builds one from parts that were made here and need no check."""
-        t = object.__new__(cls)
-        fields = (("structure", structure), ("values", values), ("shape", shape), ("axis", axis % len(shape)))
-        for name, value in fields:
-            object.__setattr__(t, name, value)
-        return t
+    __slots__ = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._on_gpu:  # the copy is made on the CPU
             return self.to("cpu").__reduce__()
         axis = (self.axis,) if layout.is_moved(self) else ()
         return unpickled, (exported(self.structure), exported(self.values), self.shape, self.dtype.name, *axis)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements, stored or not."""
-        return math.prod(self.shape)
-
-    @property
-    def dtype(self) -> Dtype:
-        """The dtype of the array that `to_dense` gives."""
-        return self.values.dtype
-
-    @property
-    def format(self) -> str:
-        """The canonical format text; `encode(w, t.format)` gives the same format."""
-        return "/".join(filter(None, (self.structure.text, self.values.text)))
-
-    @property
-    def slots(self) -> int:
-        """Number of stored values, explicit zeros and filling included (SciPy's `nnz`)."""
-        return self.structure.slots
-
-    @property
-    def nnz(self) -> int:
-        """Number of elements that are not zero by value (-0.0 is zero)."""
-        return self.backend().nnz(self)
-
-    @property
-    def density(self) -> float:
-        """`nnz / size`; 0.0 for an empty tensor."""
-        return self.nnz / self.size if self.size else 0.0
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays, padding included."""
-        return self.structure.nbytes + self.values.nbytes
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Stored bits per element of the dense tensor; 0.0 for an empty tensor."""
-        return 8 * self.nbytes / self.size if self.size else 0.0
-
-    def storage(self) -> Storage:
-        """Where the bytes go: values, metadata, scales, codebook, padding; and how near the metadata is to the bound.
-
-        >>> import sparsefmt as sf
-        >>> s = sf.encode(np.ones((1, 8)), "nm4:4").storage()
-        >>> s.values, s.metadata, s.total
-        (64, 0, 64)
-        """
-        return storage(self.structure, self.values, self.shape)
-
-    @property
-    def device(self) -> str:
-        """Where the arrays are: "cpu", "cuda:0", ..."""
-        first = next(iter(self.values.arrays().values()))
-        return "cpu" if isinstance(first, np.ndarray) else f"cuda:{first.device.id}"
-
-    @property
-    def _on_gpu(self) -> bool:
-        return not isinstance(getattr(self.values, self.values.array_names[0]), np.ndarray)
-
-    def backend(self, x: object = None) -> "Backend[SparseTensor]":
-        """What packs and unpacks it where its arrays are, or what multiplies it by `x`."""
-        return backends["cuda" if self._on_gpu or is_device_array(x) else "cpu"]
 
     def __repr__(self) -> str:
         return parts.text(self)
@@ -181,36 +75,6 @@ class SparseTensor(Aliases):
         return self.backend().to_dense(self, out, max_bytes)
 
     toarray = todense = to_dense
-
-    def convert(self, fmt: str) -> "SparseTensor":
-        """The same tensor in another format, exactly; arrays that do not change are shared.
-
-        Args:
-            fmt: a format text. Without a codec the values stay as they are stored.
-
-        Raises:
-            PatternError: the values do not have the pattern of the target.
-            CodecError: the target names another codec.
-            SizeError: the target would be larger than allowed.
-
-        >>> import sparsefmt as sf
-        >>> sf.encode(np.eye(4), "csr").convert("nm1:4").format
-        'nm1:4'
-        """
-        return change.convert(self, fmt)
-
-    def to(self, device: str) -> "SparseTensor":
-        """The tensor on a device: "cpu", "cuda" (the current one), "cuda:1"; itself if it is there.
-
-        Packed bytes move, through page-locked memory where they are many, in the order of the current stream. On a
-        GPU the arrays of the parts are CuPy's; pickling and saving go by the CPU.
-
-        Raises:
-            BackendError: the device is unknown, CuPy or the driver is missing, or the memory does not hold it.
-        """
-        if device == "cpu" and not self._on_gpu:
-            return self
-        return backends["cuda"].move(self, device)
 
     def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
         """The same as `sparsefmt.to_scipy(t)`."""
@@ -244,18 +108,6 @@ class SparseTensor(Aliases):
     def __rmatmul__(self, x: object) -> Array:
         """`x @ t` for an array x; t has rank 1 or 2. See `__matmul__`."""
         return layout.right(self, x) if layout.is_moved(self) else self.backend(x).rmatmul(self, x)
-
-    def replaced(
-        self,
-        structure: Structure | None = None,
-        values: Codec | None = None,
-        shape: tuple[int, ...] | None = None,
-        axis: int | None = None,
-    ) -> "SparseTensor":
-        """The same with other parts, which fit together and are not checked; another shape lies along its last axis."""
-        parts = (self.structure if structure is None else structure, self.values if values is None else values)
-        kept = self.axis if shape is None else -1
-        return SparseTensor.from_checked(*parts, self.shape if shape is None else shape, kept if axis is None else axis)
 
     def __getitem__(self, key: Any) -> "SparseTensor":  # noqa: ANN401
         """Rows `t[i]`, `t[a:b]`, `t[ids]`, `t[mask]` along the first axis, packed as they are; the others stay packed.
@@ -347,10 +199,6 @@ class SparseTensor(Aliases):
     def transpose(self, axes: object = None) -> "SparseTensor | Transposed":
         """`t.T`; other orders of axes are refused."""
         return parts.reordered(self, axes).T
-
-
-backends: dict[str, Backend[SparseTensor]] = Lent({"cpu": "sparsefmt.tensor.cpu", "cuda": "sparsefmt.cuda.tensors"})
-lent: dict[str, ToScipy[SparseTensor]] = Lent({"to_scipy": "sparsefmt.interop.scipy"})
 
 
 def rebuild(structure: Parts, values: Parts, shape: tuple[int, ...], dtype: str, axis: int = -1) -> SparseTensor:

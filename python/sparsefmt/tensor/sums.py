@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +10,10 @@ from sparsefmt.base.alloc import reshaped, zeros
 from sparsefmt.base.dtypes import DTYPES, Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.tensor.arithmetic import decoded
-from sparsefmt.tensor.layout import inner, order
+from sparsefmt.tensor.axes import order
+from sparsefmt.tensor.layout import inner
 from sparsefmt.tensor.rows import check_axis
-
-if TYPE_CHECKING:
-    from sparsefmt.tensor.sparse import SparseTensor
+from sparsefmt.tensor.stored import Stored
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:  # noqa: ANN401
@@ -28,7 +27,7 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:  # noqa: ANN401
     return tuple(sorted(found))
 
 
-def _windows(t: "SparseTensor", keep: list[int]) -> Iterator[tuple[Array, Array]]:
+def _windows(t: Stored, keep: list[int]) -> Iterator[tuple[Array, Array]]:
     """Values of slots, and their places in the flat result that has the axes `keep`."""
     values, lead = t.structure.body(decoded(t)), t.shape[:-1]
     for w in t.structure.windows():
@@ -47,7 +46,7 @@ def _windows(t: "SparseTensor", keep: list[int]) -> Iterator[tuple[Array, Array]
         yield some, at
 
 
-def _reduced(t: "SparseTensor", axis: Any, keepdims: bool, dtype: Dtype, f: Callable[[Array], Array]) -> Any:  # noqa: ANN401
+def _reduced(t: Stored, axis: Any, keepdims: bool, dtype: Dtype, f: Callable[[Array], Array]) -> Any:  # noqa: ANN401
     gone, places = _axes(axis, t.ndim), order(t.ndim, t.axis)
     shown, t = t, inner(t)
     keep = [i for i, a in enumerate(places) if a not in gone]
@@ -77,7 +76,7 @@ def _add(out: Array, at: Array, values: Array) -> None:
         out[places] += np.bincount(inverse, values, len(places))
 
 
-def total(t: "SparseTensor", axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
+def total(t: Stored, axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
     """See `SparseTensor.sum`."""
     kind = t.dtype.kind
     wide = {"b": "int64", "i": "int64", "u": "uint64", "c": "complex128"}.get(kind, "float64")
@@ -86,14 +85,14 @@ def total(t: "SparseTensor", axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
         return found.astype(t.dtype) if kind not in "biu" else found
 
 
-def count_nonzero(t: "SparseTensor", axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
+def count_nonzero(t: Stored, axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
     """See `SparseTensor.count_nonzero`."""
     if axis is None and not keepdims:
         return t.nnz
     return _reduced(t, axis, keepdims, DTYPES["int64"], lambda values: values != 0)
 
 
-def norm(t: "SparseTensor", order: Any) -> float:  # noqa: ANN401
+def norm(t: Stored, order: Any) -> float:  # noqa: ANN401
     """See `SparseTensor.norm`."""
     if not t.slots:
         return 0.0

@@ -1,64 +1,14 @@
 """The light view of a transpose."""
 
 import math
-from typing import Any, Protocol, Self
+from typing import Any
 
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
-from sparsefmt.codecs.base import Codec
-from sparsefmt.structures.base import Structure
-from sparsefmt.tensor.backend import Backend
+from sparsefmt.tensor.backend import lent
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.storage import Storage
-
-
-class Source(Protocol):
-    """The tensor behind a transpose."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the tensor."""
-
-    @property
-    def dtype(self) -> Dtype:
-        """The dtype of the elements."""
-
-    @property
-    def device(self) -> str:
-        """Where the arrays are."""
-
-    @property
-    def format(self) -> str:
-        """The canonical format text."""
-
-    @property
-    def slots(self) -> int:
-        """Number of stored values."""
-
-    @property
-    def nnz(self) -> int:
-        """Number of elements that are not zero."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-
-    @property
-    def structure(self) -> Structure:
-        """Where its values are."""
-
-    @property
-    def values(self) -> Codec:
-        """How they are stored."""
-
-    def storage(self) -> Storage:
-        """Where the bytes go."""
-
-    def backend(self, x: object = None) -> Backend[Self]:
-        """Where it lies, or where its product with `x` is computed."""
-
-    def to_scipy(self, *, copy: bool | None = None) -> Any:  # noqa: ANN401
-        """As SciPy's."""
+from sparsefmt.tensor.stored import Stored
 
 
 class Transposed(Packed):
@@ -66,7 +16,7 @@ class Transposed(Packed):
 
     __slots__ = ("_t",)
 
-    def __init__(self, t: Source) -> None:
+    def __init__(self, t: Stored) -> None:
         self._t = t
 
     @property
@@ -129,7 +79,7 @@ class Transposed(Packed):
         if self.ndim != 2:
             msg = f"to_scipy of a transpose wants rank 2, got {self.ndim}"
             raise FormatError(msg)
-        return self._t.to_scipy(copy=copy).T
+        return lent["to_scipy"](self._t, copy=copy).T
 
     def __matmul__(self, x: object) -> Array:
         """`t.T @ x`; rank 2 only."""

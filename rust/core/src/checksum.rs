@@ -1,7 +1,7 @@
 //! Checksums of bytes.
 
-use crate::views::offsets::fits;
-use crate::{Error, Result, par};
+use crate::views::offsets::{fits, slots_at, span};
+use crate::{Error, Index, Result, par};
 
 const STRIPE: usize = 64;
 const BLOCK: usize = 1024;
@@ -79,6 +79,24 @@ pub fn xxh3_rows(data: &[u8], length: usize, sums: &mut [u64]) -> Result<()> {
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, sums)| {
         for (row, sums) in data[rows.start * length..].chunks(length).zip(sums.as_chunks_mut::<2>().0) {
             *sums = xxh3_128(row).into();
+        }
+        Ok(())
+    })
+}
+
+/// Writes the XXH3-128 of the bytes of `data` between every two neighbours of `offsets`, the high word first.
+///
+/// # Errors
+/// The offsets fall, or lead beyond `data`, or the sums do not fit.
+pub fn xxh3_spans<I: Index>(data: &[u8], offsets: &[I], sums: &mut [u64]) -> Result<()> {
+    let all = span(offsets, data.len())?;
+    let rows = offsets.len() - 1;
+    fits("sums", sums.len(), 2 * rows)?;
+    let ranges = par::cut_by(offsets, 1, all.len() + 64 * rows);
+    let outs = par::split_mut(sums, ranges.iter().map(|rows| 2 * rows.len()));
+    par::run(ranges.into_iter().zip(outs).collect(), |(rows, sums)| {
+        for (row, sums) in rows.zip(sums.as_chunks_mut::<2>().0) {
+            *sums = xxh3_128(&data[slots_at(offsets, row, &all)?]).into();
         }
         Ok(())
     })

@@ -210,7 +210,7 @@ fn summed(whole: [(u64, u64); 2], before: &[u8], after: &[u8]) -> [u64; ROW_SUMS
 }
 
 fn row_gaps<T: Keyed, const FLOATS: bool>(old: &[u8], new: &[u8], found: &mut Found<T>) {
-    let (mut tile, mut bits, mut next) = ([T::default(); TILE], [0u8; TILE / 8], 0);
+    let (mut tile, mut bits, mut places, mut next) = ([T::default(); TILE], [0u8; TILE / 8], [0i32; TILE], 0);
     let width = size_of::<T>();
     found.before.clear();
     found.after.clear();
@@ -219,20 +219,21 @@ fn row_gaps<T: Keyed, const FLOATS: bool>(old: &[u8], new: &[u8], found: &mut Fo
         let bits = &mut bits[..tile.len().div_ceil(8)];
         T::differ(old, new, tile);
         let count = T::nonzero_bits(tile, T::mask(u64::MAX), bits);
+        let (steps, kept) = (found.steps.len(), found.before.len());
         found.gaps.reserve(count);
-        found.steps.reserve(count);
-        for (word, eight) in bits.chunks(8).enumerate() {
-            let mut left = eight.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
-            while left != 0 {
-                let at = 64 * word + left.trailing_zeros() as usize;
-                left &= left - 1;
-                let (a, b) = (&old[at * width..][..width], &new[at * width..][..width]);
-                push_gap(i * TILE + at - next, &mut found.gaps);
-                next = i * TILE + at + 1;
-                found.steps.push(T::load(b).key::<FLOATS>().minus(T::load(a).key::<FLOATS>()));
-                found.before.extend_from_slice(a);
-                found.after.extend_from_slice(b);
-            }
+        found.steps.resize(steps + count, T::default());
+        found.before.resize(kept + count * width, 0);
+        found.after.resize(kept + count * width, 0);
+        i32::positions(bits, 0, &mut places);
+        let kept = found.before[kept..].chunks_exact_mut(width).zip(found.after[kept..].chunks_exact_mut(width));
+        for ((&place, step), (before, after)) in places.iter().zip(&mut found.steps[steps..]).zip(kept) {
+            let at = place as usize;
+            let (a, b) = (T::load(&old[at * width..]), T::load(&new[at * width..]));
+            push_gap(i * TILE + at - next, &mut found.gaps);
+            next = i * TILE + at + 1;
+            *step = b.key::<FLOATS>().minus(a.key::<FLOATS>());
+            a.store(before);
+            b.store(after);
         }
     }
     found.ends.push((found.gaps.len(), found.steps.len()));
@@ -310,19 +311,21 @@ pub fn add_gaps<T: Keyed, I: Index>(
             let steps = &steps[slots_at(row_offsets, row, &slots)?];
             let old = if wanted == Summed::All { xxh3_128(out) } else { (0, 0) };
             let mut at = 0;
-            before.clear();
-            after.clear();
+            let room = if wanted == Summed::Nothing { 0 } else { size_of_val(steps) };
+            before.resize(room, 0);
+            after.resize(room, 0);
             by_kind!(floats, FLOATS => each_column(bytes, |col| {
                 let beyond = Error::Index { at, got: col as i64, bound: out.len() / size_of::<T>() };
                 let place = col.saturating_mul(size_of::<T>());
                 let item = out.get_mut(place..place.saturating_add(size_of::<T>()));
                 let (Some(item), Some(&step)) = (item, steps.get(at)) else { return Err(beyond) };
+                let old = T::load(item);
+                let new = moved::<T, FLOATS>(old, step);
+                new.store(item);
                 if wanted != Summed::Nothing {
-                    before.extend_from_slice(item);
-                }
-                moved::<T, FLOATS>(T::load(item), step).store(item);
-                if wanted != Summed::Nothing {
-                    after.extend_from_slice(item);
+                    let kept = at * size_of::<T>()..(at + 1) * size_of::<T>();
+                    old.store(&mut before[kept.clone()]);
+                    new.store(&mut after[kept]);
                 }
                 at += 1;
                 Ok(())

@@ -60,7 +60,7 @@ pub(crate) const TILE: usize = 2048;
 pub use bitmask::{bits_gather, bits_to_dense, bits_to_indices, csr_to_bits, dense_to_bits, dense_to_bits_within};
 pub use blake3::blake3_hash;
 pub use check::{Fault, Finding, bits_check, coo_check, csr_check};
-pub use checksum::{xxh3_128, xxh3_blocks, xxh3_rows};
+pub use checksum::{xxh3_128, xxh3_blocks, xxh3_rows, xxh3_spans};
 pub use clustered::{Found, Nearest, nm_lut_decode, nm_nearest_encode};
 pub use codebook::{Real, Slot, assign, decode_lut, histogram, lookup};
 pub use coo::{compress_rows, coo_order, coo_to_csr, coo_to_dense, expand_indptr};

@@ -1,6 +1,6 @@
 //! Kernels of `sparsefmt.kernels.checksum`.
 
-use crate::arrays::{detached, input};
+use crate::arrays::{by_index, detached, index_size, input};
 use pyo3::prelude::*;
 
 /// The high and the low word of the checksum.
@@ -22,4 +22,12 @@ pub fn xxh3_blocks(sums: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResult
 #[pyfunction]
 pub fn xxh3_rows(data: &Bound<'_, PyAny>, length: usize, sums: &Bound<'_, PyAny>) -> PyResult<()> {
     detached!(data.py(), read: [data: u8], write: [sums: u64], sparsefmt::xxh3_rows(data, length, sums))
+}
+
+/// Writes the checksum of the bytes between every two offsets.
+#[pyfunction]
+pub fn xxh3_spans(data: &Bound<'_, PyAny>, offsets: &Bound<'_, PyAny>, sums: &Bound<'_, PyAny>) -> PyResult<()> {
+    by_index!(index_size("offsets", offsets)?, I => detached!(
+        data.py(), read: [data: u8, offsets: I], write: [sums: u64], sparsefmt::xxh3_spans(data, offsets, sums)
+    ))
 }

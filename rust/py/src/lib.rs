@@ -66,7 +66,7 @@ mod _native {
         dense_to_bsr_within,
     };
     #[pymodule_export]
-    use super::checksum::{xxh3_128, xxh3_blocks, xxh3_rows};
+    use super::checksum::{xxh3_128, xxh3_blocks, xxh3_rows, xxh3_spans};
     #[pymodule_export]
     use super::clustered::{nm_lut_decode, nm_nearest_encode};
     #[pymodule_export]

@@ -4,6 +4,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +14,10 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.rows import cut
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
 from sparsefmt.tensor.layout import is_moved
-from sparsefmt.tensor.layout import rows as part_of_rows
+from sparsefmt.tensor.rows import part as part_of_rows
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -95,6 +97,34 @@ class Source(ABC):
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+class RowsOf(Source):
+    """Rows `low..high` of one tensor of a file, as if the file held nothing else."""
+
+    def __init__(self, source: Source, name: str, low: int, high: int) -> None:
+        entry = source.entries[name]
+        rows, cols = matrix_of(entry.shape)
+        check_rows(name, entry.shape, low, high)
+        self.path, self.identity, self.metadata = source.path, source.identity, source.metadata
+        nbytes = entry.nbytes * high // rows - entry.nbytes * low // rows
+        self.entries = {name: replace(entry, shape=(high - low, cols), nbytes=nbytes)}
+        self._source, self._low, self._high = source, low, high
+
+    def read(self, name: str) -> Value:
+        """The rows, decoded where they cannot be cut out as they are packed."""
+        value = self._source.read(name) if self.entries[name].is_packed else None
+        part = cut(value, self._low, self._high) if isinstance(value, SparseTensor) else None
+        return self.rows(name, 0, self._high - self._low) if part is None else part
+
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """Rows, counted from the first of these."""
+        check_rows(name, self.entries[name].shape, low, high)
+        return self._source.rows(name, self._low + low, self._low + high)
+
+    def check(self) -> None:
+        """See `Source.check`."""
+        self._source.check()
 
 
 class Reader(Protocol):

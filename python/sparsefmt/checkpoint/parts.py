@@ -1,0 +1,61 @@
+"""Where the results of jobs wait beside their place, until all are done: the folder that a later run goes on from."""
+
+import contextlib
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from sparsefmt.io.paths import put_text
+
+
+class Parts:
+    """The folder of parts of the result `out`: finished files in `made`, their manifests in `notes`.
+
+    Shards that several workers share are first in `pieces`, with a manifest for each.
+
+    Args:
+        out: path of the result.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = out.absolute().parent / f".{out.name}.parts"
+        self.made, self.old, self.notes = self.path / "new", self.path / "old", self.path / "manifests"
+        self.pieces = self.path / "pieces"
+        if self.old.exists() and not out.exists():  # a run was killed between two renames
+            self.old.rename(out)
+
+    def prepare(self, want: str, *, resume: bool) -> None:
+        """Makes the folder, or takes over one of the same plan, `want`."""
+        note = self.path / "plan"
+        try:
+            same = note.read_text() == want
+        except OSError:
+            same = False
+        if self.path.exists() and not (resume and same):
+            shutil.rmtree(self.path)
+        for folder in (self.made, self.notes, self.pieces):
+            folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.made)
+        sweep(self.pieces)
+        put_text(note, want)
+
+    def remove(self, *, quietly: bool = False) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.path, ignore_errors=quietly)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what runs and workers that were killed left."""
+    for stray in folder.glob(".*.tmp"):
+        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+
+
+def put_file(made: Path, out: Path) -> None:
+    """Renames a finished file to its place; one that is replaced hands on its mode, a link is followed."""
+    target = Path(os.path.realpath(out))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would go", str(target))
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copymode(target, made)
+    os.replace(made, target)
