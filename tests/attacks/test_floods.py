@@ -70,7 +70,7 @@ def test_data_do_not_pay_for_every_header(tmp_path: Path) -> None:
     """Three million fields for ten million bytes of data: more than a header may have without a limit of memory."""
     header = '{"z":{"dtype":"U8","shape":[10000000],"data_offsets":[0,10000000]},"__metadata__":{'
     header += ",".join(f'"{i:x}":""' for i in range(3_000_000)) + "}}"
-    path = tmp_path / "f"
+    path = tmp_path / "f.safetensors"
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header.encode())
         file.truncate(8 + len(header) + 10_000_000)

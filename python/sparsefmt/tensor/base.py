@@ -113,7 +113,11 @@ class Packed:
         raise refused(msg, _DENSE)
 
     __pow__ = __rpow__ = __mod__ = __floordiv__ = __rtruediv__ = _no_power
-    __mul__ = __rmul__ = __truediv__ = _no_power  # tensors have those by scalars; views of transposes have not
+
+    def _no_product(self, other: Any) -> Any:  # noqa: ANN401
+        self._no_power(other)
+
+    __mul__ = __rmul__ = __truediv__ = _no_product  # tensors have those by scalars; views of transposes have not
 
     def __iter__(self) -> NoReturn:
         msg = "iterating over a packed tensor"
