@@ -55,18 +55,21 @@ def case(name: str, pattern: str, tokens: int = MANY, bar: float | None = None, 
     return Case(name, pattern, tokens, options, bar)
 
 
+FREER = ("nm2:4", "nm4:8", "nm8:16", "bitmask")  # bitmask: any half of the matrix
 ONCE = {"target": "weights", "refit": False}
 CASES = [
-    *(case(f"{p} magnitude", p, FEW, method="magnitude", **ONCE) for p in ("nm2:4", "nm4:8", "nm8:16", "csr")),
-    *(case(f"{p} wanda", p, FEW, method="wanda", **ONCE) for p in ("nm2:4", "nm4:8", "nm8:16", "csr")),
-    *(case(f"{p} sparsegpt", p, FEW, method="sparsegpt", **ONCE) for p in ("nm2:4", "nm4:8", "nm8:16", "csr")),
+    *(case(f"{p} magnitude", p, FEW, method="magnitude", **ONCE) for p in FREER),
+    *(case(f"{p} wanda", p, FEW, method="wanda", **ONCE) for p in FREER),
+    *(case(f"{p} sparsegpt", p, FEW, method="sparsegpt", **ONCE) for p in FREER),
     case("nm2:4 6k", "nm2:4", FEW, 0.895),
+    *(case(f"{p} 6k", p, FEW) for p in (*FREER[1:], "bsr16x16")),
+    *(case(f"nm2:4/{c} 6k", f"nm2:4/{c}", FEW) for c in ("int8:g128", "int4:g128", "kmeans16")),
     case("nm2:4 sparsegpt 31k", "nm2:4", method="sparsegpt"),
     case("nm2:4 31k", "nm2:4", bar=0.93),
     case("nm4:8 31k", "nm4:8", bar=0.945),
     case("nm8:16 31k", "nm8:16"),
-    case("free 50 % 31k", "csr"),
-    case("blocks 16x16 50 % 31k", "bsr16x16"),
+    case("bitmask 31k", "bitmask"),
+    case("bsr16x16 31k", "bsr16x16"),
     case("nm2:4/int8 31k", "nm2:4/int8:g128"),
     case("nm2:4/int4 31k", "nm2:4/int4:g128", bar=0.915),
     case("nm2:4/kmeans16 31k", "nm2:4/kmeans16"),

@@ -14,7 +14,8 @@ from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
 from sparsefmt.base.errors import CheckpointError, PatternError, SizeError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
-from sparsefmt.checkpoint.rows import cut, ranges
+from sparsefmt.checkpoint.rows import cut, ranges, row_step, shared
+from sparsefmt.checkpoint.scaled import scaled_target, scaled_together, with_scale
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.io import schema
@@ -120,6 +121,13 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
         return replace(whole_plan(name, t), held=0)
     along = isinstance(t, SparseTensor) and is_moved(t)
     align = None if step is None or along else step.rows(entry)
+    if step is not None and align is None and scaled_together(step, entry):
+        pieces = list(ranges(rows, row_bytes, row_step(scaled_target(step)), chunk))
+        if len(pieces) > 1:
+            found = with_scale(step, name, (source.rows(name, low, high) for low, high in pieces))
+            if found is None:
+                return plan_tensor(source, name, None)
+            return rows_plan(source, name, found, entry, pieces, None)
     if step is None or align is None:
         return single_plan(source, name, step, entry, budget)
     if isinstance(t, SparseTensor):
@@ -254,7 +262,10 @@ def assembled(
             if result is None:
                 msg = f"{name}: rows from {low} on lost their pattern while the file was read"
                 raise CheckpointError(msg)
+            once = common(name, result) if low else frozenset()
             for item in packed_items(name, result)[0]:
+                if item.key in once:
+                    continue
                 kind = item.key.rpartition(".")[2]
                 a = item.array
                 if kind in result.structure.offset_arrays:
@@ -280,7 +291,10 @@ def measured_sizes(
         if result is None:
             return None
         sizes[""] += result.structure.slots
+        once = common(name, result) if low else frozenset()
         for item in packed_items(name, result)[0]:
+            if item.key in once:
+                continue
             repeated = low > 0 and item.key.rpartition(".")[2] in result.structure.offset_arrays
             sizes[item.key] = sizes.get(item.key, 0) + len(item.array) - repeated
         sample = result if sample is None else sample
@@ -292,9 +306,15 @@ def fixed_sizes(step: Step, name: str, dtype: str, shape: tuple[int, int]) -> tu
     align = step.rows(Entry(shape, dtype, 0)) or 1
     sample = sampled(step, dtype, shape[1], align)
     sizes = {"": sample.structure.slots * shape[0] // align}
+    once = common(name, sample)
     for item in packed_items(name, sample)[0]:
-        sizes[item.key] = -(-len(item.array) * shape[0] // align)
+        sizes[item.key] = len(item.array) if item.key in once else -(-len(item.array) * shape[0] // align)
     return sizes, sample
+
+
+def common(name: str, t: SparseTensor) -> frozenset[str]:
+    """The keys of the arrays that all ranges of rows of a tensor have in common: the first range brings them."""
+    return frozenset(schema.key(name, "values", array) for array in shared(t.values))
 
 
 @lru_cache(1024)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.codecs import streams
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
+from sparsefmt.codecs.scales import TENSOR
 from sparsefmt.encoding.format_text import Format
 from sparsefmt.structures.base import Structure, Window
 from sparsefmt.tensor.sparse import SparseTensor
@@ -25,6 +27,20 @@ def joins(target: Format) -> bool:
     if not target.options.get("row", group is not None and group >= 0):  # k-means, else scales
         return False
     return target.structure.fixed_size or bits == 8
+
+
+def one_scale(target: Format) -> bool:
+    """Whether a tensor in this format is its ranges of rows put together, once the scale that all share is known."""
+    structure, codec = target.structure, target.codec
+    if codec is None or not issubclass(codec, Affine) or target.options.get("group") != TENSOR:
+        return False
+    return structure.by_rows and (structure.fixed_size or codec.bits == 8)
+
+
+def shared(values: Codec) -> frozenset[str]:
+    """The arrays of values that all rows have in common: one scale, or one codebook, for the tensor."""
+    scales = ("scale", "zero_point") if values.params().get("group") == "tensor" else ()
+    return frozenset(n for n, a in values.arrays().items() if n in scales or (n == "codebook" and a.ndim == 1))
 
 
 def row_step(target: Format) -> int:

@@ -186,7 +186,7 @@ def fetch(path: Path) -> Vector:
     _check(path, seed is None or (type(seed) is int and 0 <= seed <= _SEEDS), f"a seed in 0..{_SEEDS}, or none")
     _check(path, isinstance(density, float | int) and 0 < density <= 1, "a density above 0 and at most 1")
     _check(path, all(t.dtype == np.float32 for t in tensors.values()), "tensors of float32")
-    return Lossy(tensors, sums, seed, float(density))
+    return Lossy(tensors, head["sums"], seed, float(head["density"]))
 
 
 def _check(path: Path, fits: bool, want: str) -> None:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from sparsefmt.base.dtypes import Array, item_dtype
-from sparsefmt.kernels.codebook import decode_lut, nearest16
-from sparsefmt.kernels.nm import nm_decode, raw_slots
+from sparsefmt.kernels.codebook import decode_lut, nearest_codes
+from sparsefmt.kernels.nm import nm_decode, pack_codes, raw_slots, unpack_codes
 from sparsefmt.kernels.registry import kernel
-from sparsefmt.kernels.stream import unpack_stream
 
 
 @kernel
@@ -33,18 +32,15 @@ def nm_nearest_encode(
     slots = raw_slots(w, zero, bool(prune), dtype, n, m, codes)
     if slots is None:
         return 1
-    values[...] = 0
-    used = -(-slots.shape[1] * bits // 8)
-    odd = [nearest16(row, dtype, limits, names, bits, stream[:used]) for row, stream in zip(slots, values, strict=True)]
-    return int(any(odd)) + 2 * int((slots == 0).any())
+    found, odd = nearest_codes(slots, dtype, limits, names)
+    pack_codes(found, bits, values)
+    return odd + 2 * int((slots == 0).any())
 
 
 @kernel
 def nm_lut_decode(codes: Array, values: Array, n: int, m: int, bits: int, table: Array, out: Array) -> None:
     """Fills `out` with the items of N:M whose slots in `values`, as above, are codes into `table` (rows or 1, 256)."""
     count = -(-out.shape[1] // m) * n
-    stored, slots = np.empty((len(out), count), np.uint8), np.empty((len(out), count), item_dtype(out.dtype))
-    for row, stream in zip(stored, values, strict=True):
-        unpack_stream(stream[: -(-count * bits // 8)], bits, row)
-    decode_lut(stored, table, slots)
+    slots = np.empty((len(out), count), item_dtype(out.dtype))
+    decode_lut(unpack_codes(values, bits, count).astype(np.uint8), table, slots)
     nm_decode(codes, slots, n, m, out)

@@ -32,11 +32,18 @@ def nearest16(slots: Array, dtype: str, limits: Array, codes: Array, bits: int, 
     `limits` (n,) uint16 ascending keys (see `keys16`), `codes` (n + 1,) uint8; `stream` uint8 as of `pack_stream`.
     Returns 1 where a slot is NaN or infinite, else 0.
     """
+    found, odd = nearest_codes(slots, dtype, limits, codes)
+    pack_stream(found, bits, stream)
+    return odd
+
+
+def nearest_codes(slots: Array, dtype: str, limits: Array, codes: Array) -> tuple[Array, int]:
+    """What `nearest16` writes, a byte for each of the slots in their shape, and what it returns."""
     check_length("codes", len(codes), len(limits) + 1)
     check_items("limits", np.append(True, limits[1:] >= limits[:-1])[: len(limits)], "ascending")
-    pack_stream(codes[np.searchsorted(limits, keys16(slots, dtype))], bits, stream)
     infinity = np.uint16(INFINITIES.get(dtype, 0))
-    return int(bool(infinity) and bool((slots & infinity == infinity).any()))
+    odd = bool(infinity) and bool((slots & infinity == infinity).any())
+    return codes[np.searchsorted(limits, keys16(slots, dtype))], int(odd)
 
 
 def midpoints(codebook: Array) -> Array:

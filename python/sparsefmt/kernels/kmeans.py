@@ -55,27 +55,35 @@ def add_cluster(before: Array, sums: Sums, least: int, low: int) -> tuple[Array,
     """Costs and choices of the columns `low..n` with one more cluster; choices i start at `least`.
 
     A run of columns has pivots at every (LEAF + 1)th of them. The middle pivot is solved first and bounds the
-    choices of the runs left and right of it. A run without a pivot is solved at once.
+    choices of the runs left and right of it. A run without a pivot is solved at once. All runs of a level are
+    solved together.
     """
     n = len(before) - 1
     after, choice = np.zeros(n + 1), np.zeros(n + 1, np.int64)
-    runs = [(low, n + 1, least, n - 1)]
-    while runs:
-        low, high, first, last = runs.pop()
-        if low >= high:
-            continue
-        pivots = (high - low) // (LEAF + 1)
-        pivot = low + pivots // 2 * (LEAF + 1) + LEAF
-        j = np.array([pivot]) if pivots else np.arange(low, high)
-        i = np.arange(first, min(last, j[-1] - 1) + 1)[:, None]
-        total = np.where(i < j, before[i] + interval_cost(sums, i, j), np.inf)
-        best = np.argmin(total, axis=0)
-        after[j] = total[best, np.arange(len(j))]
-        choice[j] = best + first
-        if pivots:
-            bound = int(choice[pivot])
-            runs += [(low, pivot, first, bound), (pivot + 1, high, bound, last)]
+    runs = np.array([[low], [n + 1], [least], [n - 1]])
+    while (runs := runs[:, runs[0] < runs[1]]).size:
+        lows, highs, firsts, lasts = runs
+        pivots = (highs - lows) // (LEAF + 1)
+        pivot = lows + pivots // 2 * (LEAF + 1) + LEAF
+        begins, ends = np.where(pivots, pivot, lows), np.where(pivots, pivot + 1, highs)
+        run, j = _side_by_side(begins, ends)
+        column, i = _side_by_side(firsts[run], (np.minimum(lasts, ends - 2) + 1)[run])
+        total = np.where(i < j[column], before[i] + interval_cost(sums, i, j[column]), np.inf)
+        starts = np.searchsorted(column, np.arange(len(j)))
+        after[j] = np.minimum.reduceat(total, starts)
+        lowest = np.flatnonzero(total == after[j][column])
+        choice[j] = i[lowest[np.searchsorted(lowest, starts)]]
+        lows, highs, firsts, lasts, pivot = (a[pivots > 0] for a in (*runs, pivot))
+        bounds = choice[pivot]
+        runs = np.hstack([[lows, pivot, firsts, bounds], [pivot + 1, highs, bounds, lasts]])
     return after, choice
+
+
+def _side_by_side(begins: Array, ends: Array) -> tuple[Array, Array]:
+    """The numbers of all ranges, one range behind the other, and of which range each is."""
+    counts = ends - begins
+    which = np.repeat(np.arange(len(counts)), counts)
+    return which, np.arange(len(which)) + (begins - np.cumsum(counts) + counts)[which]
 
 
 def chain(base: Array, sums: Sums, least: int, count: int) -> tuple[list[float], list[Array]]:

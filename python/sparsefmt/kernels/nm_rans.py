@@ -97,41 +97,48 @@ def _kept(before: int, masks: bool) -> int:
     return before.bit_count() if masks else before
 
 
-def _shares(classes: Array, tables: Array, groups: int) -> list[list[int]]:
-    """The frequencies of every column of groups.
+def _model(classes: Array, tables: Array, groups: int) -> tuple[Array, Array]:
+    """Which table every column of groups has, and the frequencies of all tables; behind them 0, that of the end.
 
     Raises:
         FormatError: no table for a column, or a byte that is no frequency.
     """
-    at = classes.tolist() if len(classes) else list(range(groups))
-    if len(at) != groups or max(at, default=-1) >= len(tables):
+    at = classes.astype(np.int64) if len(classes) else np.arange(groups)
+    if len(at) != groups or int(at.max(initial=-1)) >= len(tables):
         msg = f"classes: {len(at)} for {groups} columns of groups, tables {len(tables)}"
         raise FormatError(msg)
     if tables.size and int((tables & 127).max()) > RAREST:
         msg = f"tables: want numbers of up to {RAREST}"
         raise FormatError(msg)
-    kept = [[frequency(number) for number in row] for row in tables.tolist()]
-    return [kept[i] for i in at]
+    kept = np.zeros((tables.shape[0], tables.shape[1] + 1), np.int64)
+    kept[:, :-1] = np.array([frequency(number) for number in range(256)])[tables]
+    return at, kept
 
 
-def _ways(codes: Array, n: int, m: int, groups: int, steps: Chain) -> list[list[list[tuple[int, int]]]]:
-    """The contexts and decisions of every group of every row."""
+def _ranks(codes: Array, n: int, m: int, groups: int) -> Array:
+    """The codes of every group of every row.
+
+    Raises:
+        FormatError: a code that names no mask.
+    """
     ranks = unpack_codes(codes, width(n, m), groups)
     if ranks.size and int(ranks.max()) >= comb(m, n):
         row, group = np.argwhere(ranks >= comb(m, n))[0]
         msg = f"codes: row {row}, group {group} holds {ranks[row, group]}, allowed 0..{comb(m, n) - 1}"
         raise FormatError(msg)
+    return ranks
 
-    def way(keep: list[bool]) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
-        at = 0
-        while at < len(steps):
-            bit = int(keep[len(found)])
-            found.append((at, bit))
-            at = steps[at][bit][0]
-        return found
 
-    return [[way(keep) for keep in row] for row in unrank(ranks, n, m).tolist()]
+def _ways(ranks: Array, n: int, m: int, steps: Chain) -> tuple[Array, Array]:
+    """The contexts and decisions of groups, (rows, groups, most decisions) each; behind the last stands the end."""
+    follows = np.array([[dropped[0], kept[0]] for dropped, kept in steps] + [[len(steps)] * 2])
+    keep = unrank(ranks, n, m)[..., : m - 1 if steps else 0]
+    contexts = np.empty(keep.shape, np.int64)
+    at = np.zeros(ranks.shape, np.int64)
+    for i in range(keep.shape[-1]):
+        contexts[..., i] = at
+        at = follows[at, keep[..., i].astype(np.int64)]
+    return contexts, keep & (contexts < len(steps))
 
 
 @kernel
@@ -143,10 +150,15 @@ def nm_rans_count(codes: Array, n: int, m: int, groups: int, counts: Array) -> N
     Raises:
         FormatError: a code that names no mask.
     """
-    for row in _ways(codes, n, m, groups, chain(n, m, counts.shape[1])):
-        for group, way in enumerate(row):
-            for at, bit in way:
-                counts[group if len(counts) == groups else 0, at, bit] += np.uint64(1)
+    columns, contexts = counts.shape[:2]
+    ranks, steps = _ranks(codes, n, m, groups), chain(n, m, contexts)
+    column = np.arange(groups)[:, None] if columns == groups else np.zeros((groups, 1), np.int64)
+    height = block_height(groups)
+    for first in range(0, len(ranks) if counts.size else 0, height):
+        at, kept = _ways(ranks[first : first + height], n, m, steps)
+        places = 2 * (column * contexts + at) + kept
+        found = np.bincount(places[at < contexts], minlength=counts.size)
+        counts += found.astype(np.uint64).reshape(counts.shape)
 
 
 @kernel
@@ -161,23 +173,18 @@ def nm_rans_pack(
     Raises:
         FormatError: a code that names no mask, or a decision whose frequency is zero.
     """
-    steps, shares = chain(n, m, tables.shape[1]), _shares(classes, tables, groups)
-    ways = _ways(codes, n, m, groups, steps)
+    steps, ranks = chain(n, m, tables.shape[1]), _ranks(codes, n, m, groups)
+    column, frequencies = _model(classes, tables, groups)
     streams = []
-    for first in range(0, len(ways), height):
-        block, states, words = ways[first : first + height], [LEAST] * LANES, bytearray()
-        for i, group, at, bit in reversed(list(_order(block))):
-            kept = shares[group][at]
-            start, f = (0, kept) if bit else (kept, ONE - kept)
-            if not f:
-                msg = f"tables: column {group}, context {at} excludes what row {first + i} holds"
-                raise FormatError(msg)
-            x = states[i % LANES]
-            if x >= f << 47:
-                words += (x & 0xFFFFFFFF).to_bytes(4, "big")
-                x >>= 32
-            states[i % LANES] = x // f * ONE + x % f + start
-        streams.append(b"".join(x.to_bytes(8, "little") for x in states) + bytes(reversed(words)))
+    for first in range(0, len(ranks), height):
+        at, bits = _ways(ranks[first : first + height], n, m, steps)
+        kept = frequencies[column[:, None], at]
+        starts, shares = np.where(bits, 0, kept), np.where(bits, kept, ONE - kept)
+        if not shares.all():
+            row, group, step = np.argwhere(shares == 0)[0]
+            msg = f"tables: column {group}, context {at[row, group, step]} excludes what row {first + row} holds"
+            raise FormatError(msg)
+        streams.append(_coded(at < len(steps), starts, shares))
     lengths[...] = [len(stream) for stream in streams]
     total = sum(map(len, streams))
     if total <= len(out):
@@ -185,41 +192,76 @@ def nm_rans_pack(
     return total
 
 
-def _order(block: list[list[list[tuple[int, int]]]]) -> Iterator[tuple[int, int, int, int]]:
-    """Row, column, context and decision of everything in a block, in the order of decoding."""
-    for first in range(0, len(block), LANES):
-        rows = block[first : first + LANES]
-        for group in range(len(rows[0])):
-            for step in range(max(len(row[group]) for row in rows)):
-                for i, row in enumerate(rows):
-                    if step < len(row[group]):
-                        yield first + i, group, *row[group][step]
+def _coded(held: Array, starts: Array, shares: Array) -> bytes:
+    """The stream of a block from its decisions (rows, groups, most decisions), as far as they are held."""
+    states, places, words = [], [], []
+    for lane in range(LANES):
+        own = held[lane::LANES]
+        # Places in the order of decoding: in which words are read, whatever state they are for.
+        order = (np.flatnonzero(own) * LANES + lane).tolist()
+        x = LEAST
+        for place, start, share in zip(
+            reversed(order),
+            reversed(starts[lane::LANES][own].tolist()),
+            reversed(shares[lane::LANES][own].tolist()),
+            strict=True,
+        ):
+            if x >= share << 47:
+                places.append(place)
+                words.append(x & 0xFFFFFFFF)
+                x >>= 32
+            x += x // share * (ONE - share) + start
+        states.append(x)
+    return np.array(states, "<u8").tobytes() + np.array(words, "<u4")[np.argsort(places)].tobytes()
 
 
-def _decoded(stream: bytes, rows: int, groups: int, steps: Chain, shares: list[list[int]]) -> list[list[int]] | None:
-    """The codes of a block, or None where it is damaged."""
+Entries = list[tuple[int, int, int, int, int, int]]
+
+
+def _entries(steps: Chain, classes: Array, tables: Array, groups: int) -> list[Entries]:
+    """For every column and context: the frequencies of kept and dropped, then for both what follows, and the part."""
+    column, frequencies = _model(classes, tables, groups)
+    made: list[Entries] = [
+        [(f, ONE - f, *kept, *dropped) for f, (dropped, kept) in zip(row, steps, strict=False)]
+        for row in frequencies.tolist()
+    ]
+    return [made[i] for i in column.tolist()]
+
+
+def _decoded(stream: bytes, rows: int, end: int, columns: list[Entries]) -> list[list[int]] | None:
+    """The codes of a block, or None where it is damaged; `end` is the context in which nothing is left to decide."""
     states = [int.from_bytes(stream[8 * i : 8 * i + 8], "little") for i in range(LANES)]
-    if len(stream) < 8 * LANES or not all(LEAST <= x < 1 << 63 for x in states):
+    if len(stream) < 8 * LANES or len(stream) % 4 or not all(LEAST <= x < 1 << 63 for x in states):
         return None
-    codes, next_word = [[0] * groups for _ in range(rows)], 8 * LANES
+    codes: list[list[int]] = [[] for _ in range(rows)]
+    words, next_word = np.frombuffer(stream, "<u4", offset=8 * LANES).tolist(), 0
     for first in range(0, rows, LANES):
-        for group in range(groups):
-            at = dict.fromkeys(range(first, min(first + LANES, rows)), 0)
-            while at := {i: a for i, a in at.items() if a < len(steps)}:
-                for i, context in at.items():
-                    x, kept = states[i % LANES], shares[group][context]
-                    bit = int(x % ONE < kept)
-                    start, f = (0, kept) if bit else (kept, ONE - kept)
-                    x = f * (x // ONE) + x % ONE - start
+        held = codes[first : first + LANES]
+        for entries in columns:
+            at, sums = [0] * len(held), [0] * len(held)
+            active = list(range(len(held))) if end else []
+            while active:
+                for lane in active:
+                    f, other, next_kept, part_kept, next_dropped, part_dropped = entries[at[lane]]
+                    x = states[lane]
+                    low = x & 0xFFFF
+                    if low < f:
+                        x = f * (x >> 16) + low
+                        at[lane] = next_kept
+                        sums[lane] += part_kept
+                    else:
+                        x = other * (x >> 16) + low - f
+                        at[lane] = next_dropped
+                        sums[lane] += part_dropped
                     if x < LEAST:
-                        word = stream[next_word : next_word + 4]
-                        if len(word) < 4:
+                        if next_word == len(words):
                             return None
-                        x, next_word = x << 32 | int.from_bytes(word, "little"), next_word + 4
-                    states[i % LANES] = x
-                    at[i], part = steps[context][bit]
-                    codes[i][group] += part
-    return codes if next_word == len(stream) and states == [LEAST] * LANES else None
+                        x, next_word = x << 32 | words[next_word], next_word + 1
+                    states[lane] = x
+                active = [lane for lane in active if at[lane] < end]
+            for row, code in zip(held, sums, strict=True):
+                row.append(code)
+    return codes if next_word == len(words) and states == [LEAST] * LANES else None
 
 
 def _blocks(stream: Array, offsets: Array, rows: int, height: int) -> Iterator[tuple[int, int, int, bytes]]:
@@ -251,9 +293,10 @@ def nm_rans_unpack(
     Raises:
         FormatError: offsets, classes or tables that cannot be.
     """
-    steps, shares = chain(n, m, tables.shape[1]), _shares(classes, tables, groups)
+    steps = chain(n, m, tables.shape[1])
+    columns = _entries(steps, classes, tables, groups)
     for block, first, rows, data in _blocks(stream, offsets, len(codes), height):
-        found = _decoded(data, rows, groups, steps, shares)
+        found = _decoded(data, rows, len(steps), columns)
         if found is None:
             return block + 1
         ranks = np.array(found, np.int64).reshape(rows, groups)
@@ -278,8 +321,9 @@ def nm_rans_check(
     Raises:
         FormatError: offsets, classes or tables that cannot be.
     """
-    steps, shares = chain(n, m, tables.shape[1]), _shares(classes, tables, groups)
+    steps = chain(n, m, tables.shape[1])
+    columns = _entries(steps, classes, tables, groups)
     for block, _, held, data in _blocks(stream, offsets, rows, height):
-        if _decoded(data, held, groups, steps, shares) is None:
+        if _decoded(data, held, len(steps), columns) is None:
             return block + 1
     return 0

@@ -8,6 +8,7 @@ pub mod affine;
 pub mod affine_rows;
 pub mod affine_segments;
 mod bitmask;
+mod bits;
 mod blake3;
 pub mod bsr;
 mod built;

@@ -4,6 +4,7 @@
 //! codes, several groups at a time go through tables, a *chunk* of them; a larger radix than that goes group by group. The
 //! words of a row have no gaps, LSB first; the last holds what is left.
 
+use crate::bits::{Bits, SHORT_BITS, bits_in, field};
 use crate::built::built;
 use crate::nm::Pattern;
 use crate::{Error, Matrix, MatrixMut, Result, par};
@@ -11,9 +12,6 @@ use std::sync::OnceLock;
 
 /// The most bits of plain codes in a chunk: its table for each direction stays in the first-level cache.
 const CHUNK_BITS: u32 = 12;
-
-/// Codes of so many bits lie in 8 bytes, wherever they begin in a byte.
-const SHORT_BITS: usize = 57;
 
 /// What words of a pattern look like, and how to come from and to them.
 struct Radix {
@@ -209,66 +207,6 @@ impl Layout {
             (word * per, held, word * bits as usize, if held == per { bits } else { tail })
         })
     }
-}
-
-/// A field of up to 128 bits in a stream of bytes, LSB first; bits behind the end read as zero.
-#[inline(always)]
-pub(crate) fn field(bytes: &[u8], at: usize, width: u32) -> u128 {
-    let rest = bytes.get(at / 8..).unwrap_or_default();
-    let shift = (at % 8) as u32;
-    let mask = if width < 128 { (1 << width) - 1 } else { u128::MAX };
-    let low = match rest.first_chunk::<16>() {
-        Some(chunk) => u128::from_le_bytes(*chunk),
-        None => rest.iter().rev().fold(0, |word, &byte| (word << 8) | u128::from(byte)),
-    };
-    let high = match rest.get(16) {
-        Some(&byte) if shift > 0 && width + shift > 128 => u128::from(byte) << (128 - shift),
-        _ => 0,
-    };
-    ((low >> shift) | high) & mask
-}
-
-/// Bits that are written one behind the other, LSB first.
-pub(crate) struct Bits<'a> {
-    out: &'a mut [u8],
-    at: usize,
-    word: u64,
-    fill: u32,
-}
-
-impl Bits<'_> {
-    /// Appends the lowest `bits` bits of `value`, at most 32, whose other bits are zero.
-    #[inline(always)]
-    pub(crate) fn put(&mut self, value: u64, bits: u32) {
-        self.word |= value << self.fill;
-        self.fill += bits;
-        if self.fill >= 32 {
-            if let Some(to) = self.out.get_mut(self.at..self.at + 4) {
-                to.copy_from_slice(&(self.word as u32).to_le_bytes());
-            } else {
-                self.spill();
-            }
-            (self.word, self.fill, self.at) = (self.word >> 32, self.fill - 32, self.at + 4);
-        }
-    }
-
-    /// Writes what fits of the open word.
-    #[cold]
-    fn spill(&mut self) {
-        let rest = self.out.get_mut(self.at..).unwrap_or_default();
-        rest.iter_mut().zip(self.word.to_le_bytes()).for_each(|(to, byte)| *to = byte);
-    }
-
-    /// Completes the rest by zeros.
-    pub(crate) fn end(mut self) {
-        self.spill();
-        let from = self.at + (self.fill as usize).div_ceil(8);
-        self.out.get_mut(from..).unwrap_or_default().fill(0);
-    }
-}
-
-pub(crate) fn bits_in(out: &mut [u8]) -> Bits<'_> {
-    Bits { out, at: 0, word: 0, fill: 0 }
 }
 
 /// Writes the words of `groups` groups per row, `per` in each, from the codes of plain N:M; of codes that name no mask,

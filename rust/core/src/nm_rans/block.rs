@@ -1,72 +1,14 @@
-//! A block of rows as one stream: four states of 64 bits, then words of 32 bits.
+//! A block of rows as one stream that is read: four states of 64 bits, then words of 32 bits.
 
 use super::chain::Chain;
 use super::model::{Model, ONE};
-use crate::nm_radix::{Bits, bits_in};
+use crate::bits::{Bits, bits_in};
 
 /// States of a block.
 pub(super) const LANES: usize = 4;
 /// Of a state between decisions.
-const LEAST: u64 = 1 << 31;
-/// The most decisions of a group.
-const LONGEST: usize = 31;
-const HEAD: usize = 8 * LANES;
-
-/// The states and words of a block that is written, from its end to its beginning.
-pub(super) struct Encoder<'a> {
-    states: [u64; LANES],
-    words: Vec<u32>,
-    chain: &'a Chain,
-    model: &'a Model<'a>,
-    /// Room for the decisions of a column: start and share.
-    shares: [[(u32, u32); LONGEST]; LANES],
-}
-
-/// A decision whose frequency is zero.
-pub(super) struct Excluded;
-
-impl<'a> Encoder<'a> {
-    pub(super) fn new(chain: &'a Chain, model: &'a Model<'a>) -> Self {
-        Self { states: [LEAST; LANES], words: Vec::new(), chain, model, shares: [[(0, 0); LONGEST]; LANES] }
-    }
-
-    /// Puts the masks of one column of up to four rows in front of what is there.
-    pub(super) fn put(&mut self, group: usize, masks: &[u32]) -> Result<(), Excluded> {
-        let kept = self.model.of(group);
-        let (mut lengths, mut whole) = ([0; LANES], true);
-        for ((&mask, shares), length) in masks.iter().zip(&mut self.shares).zip(&mut lengths) {
-            self.chain.walk(mask, |at, bit| {
-                let share = if bit == 1 { (0, kept[at]) } else { (kept[at], ONE - kept[at]) };
-                whole &= share.1 > 0;
-                shares[*length] = share;
-                *length += 1;
-            });
-        }
-        if !whole {
-            return Err(Excluded);
-        }
-        for step in (0..lengths.into_iter().max().unwrap_or(0)).rev() {
-            for lane in (0..masks.len()).rev().filter(|&lane| step < lengths[lane]) {
-                let (start, share) = self.shares[lane][step];
-                let (mut x, share) = (self.states[lane], u64::from(share));
-                if x >= share << 47 {
-                    self.words.push(x as u32);
-                    x >>= 32;
-                }
-                self.states[lane] = ((x / share) << 16) + x % share + u64::from(start);
-            }
-        }
-        Ok(())
-    }
-
-    /// The stream.
-    pub(super) fn finish(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD + 4 * self.words.len());
-        self.states.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
-        self.words.iter().rev().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
-        out
-    }
-}
+pub(super) const LEAST: u64 = 1 << 31;
+pub(super) const HEAD: usize = 8 * LANES;
 
 /// The states and words of a block that is read.
 pub(super) struct Decoder<'a> {

@@ -74,6 +74,16 @@ impl Chain {
         self.steps.len() - 1
     }
 
+    /// How many codes there are.
+    pub(super) fn codes(&self) -> u32 {
+        self.pattern.count()
+    }
+
+    /// The masks of all codes, where there are few of them.
+    pub(super) fn listed(&self) -> &[u16] {
+        &self.masks
+    }
+
     /// The mask of a code.
     #[inline]
     pub(super) fn mask(&self, code: u32) -> Option<u32> {

@@ -5,14 +5,16 @@
 
 mod block;
 mod chain;
+mod encoder;
 mod model;
 
+use crate::bits::codes_at;
 use crate::nm::Pattern;
-use crate::nm_radix::field;
 use crate::room::filled;
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use block::{Decoder, Encoder, LANES};
+use block::{Decoder, LANES};
 use chain::Chain;
+use encoder::Script;
 use model::Model;
 pub use model::Tables;
 
@@ -49,14 +51,6 @@ fn check_bytes(pattern: Pattern, groups: usize, codes: Option<usize>) -> Result<
     }
 }
 
-/// The mask of a group.
-#[inline]
-fn mask_of(codes: &[u8], chain: &Chain, pattern: Pattern, row: usize, group: usize) -> Result<u32> {
-    let width = pattern.bits();
-    let got = field(codes, group * width as usize, width) as u32;
-    chain.mask(got).ok_or(Error::Code { row, group, got, bound: pattern.count() })
-}
-
 /// Adds the number of decisions to `counts[column, context, kept]`, one column per column of groups or one for all.
 ///
 /// # Errors
@@ -85,20 +79,18 @@ pub fn count(
         let mut add = |at: usize, mask: u32, times: i64| {
             chain.walk(mask, |context, bit| sums[2 * (at * contexts + context) + bit] += times);
         };
+        let mut found = filled(0u32, range.len())?;
         for row in 0..codes.rows() {
-            let bytes = codes.row(row);
-            for group in range.clone() {
-                let mask = if listed == 0 { mask_of(bytes, &chain, pattern, row, group)? } else { 0 };
+            codes_at(codes.row(row), range.start * pattern.bits() as usize, pattern.bits(), &mut found);
+            for (group, &got) in range.clone().zip(&found) {
+                if got >= pattern.count() {
+                    return Err(Error::Code { row, group, got, bound: pattern.count() });
+                }
                 if listed == 0 {
-                    add(column(group), mask, 1);
-                    continue;
+                    add(column(group), chain.mask(got).unwrap_or(0), 1);
+                } else {
+                    seen[column(group) * listed + got as usize] += 1;
                 }
-                let width = pattern.bits();
-                let code = field(bytes, group * width as usize, width) as u32;
-                if code >= pattern.count() {
-                    return Err(Error::Code { row, group, got: code, bound: pattern.count() });
-                }
-                seen[column(group) * listed + code as usize] += 1;
             }
         }
         for (at, &times) in seen.iter().enumerate().filter(|(_, times)| **times > 0) {
@@ -132,21 +124,10 @@ pub fn pack(
     if lengths.len() != blocks {
         return Err(Error::Length { name: "lengths", got: lengths.len(), want: blocks });
     }
+    let script = Script::new(&chain, &model, tables.tables);
     let found = par::map((0..blocks).collect(), |block: usize| {
-        let (low, high) = (block * height, codes.rows().min((block + 1) * height));
-        let mut encoder = Encoder::new(&chain, &model);
-        for first in (low..high).step_by(LANES).rev() {
-            let rows = LANES.min(high - first);
-            for group in (0..groups).rev() {
-                let mut masks = [0; LANES];
-                for (row, mask) in (first..).zip(&mut masks[..rows]) {
-                    *mask = mask_of(codes.row(row), &chain, pattern, row, group)?;
-                }
-                let excluded = Error::Value { name: "tables", at: group, want: "a frequency of all that is decided" };
-                encoder.put(group, &masks[..rows]).map_err(|_| excluded)?;
-            }
-        }
-        Ok(encoder.finish())
+        let rows = block * height..codes.rows().min((block + 1) * height);
+        script.stream(codes, groups, pattern.bits(), rows)
     });
     let streams = found.into_iter().collect::<Result<Vec<_>>>()?;
     lengths.iter_mut().zip(&streams).for_each(|(length, stream)| *length = stream.len() as i64);

@@ -50,13 +50,24 @@ impl<'a> Model<'a> {
     /// The frequencies of a column of groups.
     #[inline(always)]
     pub(super) fn of(&self, group: usize) -> &[u32] {
-        let class = self.classes.map_or(group, |classes| usize::from(classes[group]));
-        &self.kept[class * self.width..][..self.width]
+        self.part_of(&self.kept, group, 1)
+    }
+
+    /// The part of a column of groups where there are `each` items for every context of every class.
+    #[inline(always)]
+    pub(super) fn part_of<'b, T>(&self, all: &'b [T], group: usize, each: usize) -> &'b [T] {
+        let (class, width) = (self.classes.map_or(group, |classes| usize::from(classes[group])), each * self.width);
+        &all[class * width..][..width]
+    }
+
+    /// Contexts of a class, and the end.
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 }
 
 /// Three bits of mantissa; with the top bit the frequency of "dropped".
-fn frequency(number: u8) -> u32 {
+pub(super) fn frequency(number: u8) -> u32 {
     let rare = u32::from(number & 127);
     let found = if rare < 8 { rare } else { (8 + rare % 8) << (rare / 8 - 1) };
     if number & 128 == 0 { found } else { ONE - found }

@@ -2,6 +2,7 @@
 
 pub(crate) mod affine;
 pub(crate) mod bitmask_dot;
+pub(crate) mod bsr_spmm;
 pub(crate) mod compress;
 pub(crate) mod csr;
 pub(crate) mod gguf;

@@ -1,15 +1,13 @@
 //! Products for AVX2 with FMA: one column by its own kernels, the rest by the portable loops, compiled for it.
 
-use crate::args::bsr_spmm::Blocks;
 use crate::args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Nm24Bf16Table, Pairs};
 use crate::args::nm24_gemv::Nm24GemvTable;
 use crate::args::product::{Chunk, Table};
 use crate::args::strided::Strided;
-use crate::scalar::bsr_spmm;
 use crate::scalar::csr as portable;
 use crate::scalar::nm24_bf16;
 use crate::scalar::product as plain;
-use crate::x86_64::avx2::{bitmask_dot, csr, nm24_gemv};
+use crate::x86_64::avx2::{bitmask_dot, bsr_spmm, csr, nm24_gemv};
 
 pub(crate) const TABLE: Table = Table {
     dot_f32: bitmask_dot::dot_f32,
@@ -34,7 +32,7 @@ pub(crate) const TABLE: Table = Table {
     csr_row_i64,
     csr_spmm_i32: csr::csr_spmm_table(),
     csr_spmm_i64: csr::csr_spmm_table(),
-    bsr_spmm_row,
+    bsr_spmm_row: bsr_spmm::bsr_spmm_row,
     all_finite,
 };
 
@@ -89,12 +87,6 @@ macro_rules! csr {
 }
 csr!(csr_dot_i32, csr_row_i32, i32);
 csr!(csr_dot_i64, csr_row_i64, i64);
-
-/// See [`crate::Kernels::bsr_spmm_row`].
-#[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
-fn bsr_spmm_row(w: &Blocks<'_>, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    bsr_spmm::bsr_spmm_row::<true>(w, x, sums, stride);
-}
 
 /// See [`crate::Kernels::all_finite`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
