@@ -162,7 +162,8 @@ class SparseTensor(Aliases):
         return arithmetic.scaled(self, x)
 
     def __rmul__(self, x: Any) -> "SparseTensor":  # noqa: ANN401
-        return self * x
+        made: SparseTensor = self * x
+        return made
 
     def __truediv__(self, x: Any) -> "SparseTensor":  # noqa: ANN401
         """`t / x` for a finite scalar that is not 0, in NumPy's dtype; raw."""
