@@ -1,8 +1,9 @@
 """Files of others with something wrong: their tensors or a typed error in one line, within the limits.
 
-`make test` runs 5000 changes of the arrays and settings of every scheme, and as many changes of files as fit into a
-few seconds: half a millisecond each, all formats together about a minute. `make slow` runs a million changes of every
-format, of HDF5, Zarr and ONNX, which take up to 30 milliseconds in the packages that read them, a hundredth of that.
+`make test` runs 10,000 changes of every format: of the arrays and settings of a scheme (its files share a container,
+which 200 changes more for each of them try), of what HDF5 and Zarr hold (their files take up to 30 milliseconds in the
+packages that read them: a hundred), and of the files of all others. `make slow` runs a million of every format, of
+files of HDF5, Zarr and ONNX a hundredth of that.
 """
 
 import contextlib
@@ -12,11 +13,11 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from mutations import judge
+from mutations import judge, trees
 from mutations.formats import FORMATS
 from mutations.weights import SCHEMES
 
-QUICK = 5000
+QUICK = 10_000
 MANY = 1_000_000
 SLOWER = 100  # how much slower the packages of other containers are
 
@@ -33,6 +34,23 @@ def test_arrays_and_settings(name: str) -> None:
     assert judge.build(SCHEMES[name].arrays, {"quantization_config": SCHEMES[name].settings}) == 1
     with judge.bounded():
         assert not judge.failures(judge.array_change(SCHEMES[name]), range(QUICK))
+
+
+def test_what_hdf5_and_zarr_hold() -> None:
+    assert trees.read(trees.tree()) == 3
+    with judge.bounded():
+        assert not judge.failures(trees.change, range(QUICK))
+
+
+@pytest.mark.slow
+def test_a_million_changes_of_what_hdf5_and_zarr_hold() -> None:
+    with judge.bounded():
+        assert not judge.failures(trees.change, range(QUICK, QUICK + MANY))
+
+
+def test_every_format_has_its_ten_thousand() -> None:
+    """Of files, but where the contents have them."""
+    assert {n for n, f in FORMATS.items() if f.quick < QUICK} == {*SCHEMES, "hdf5", "zarr"}
 
 
 @pytest.mark.parametrize("name", FORMATS)

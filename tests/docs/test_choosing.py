@@ -66,4 +66,4 @@ def test_bits_per_weight(fmt: str, density: str, bits: str) -> None:
 
 
 def test_all_rows_were_read() -> None:
-    assert len(FORMATS) == 17
+    assert len(FORMATS) == 18

@@ -8,6 +8,7 @@ import tarfile
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,35 @@ def without_rust() -> dict[str, str]:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a wheel for this machine and the archive; SPARSEFMT_DIST names one that was built before."""
     if given := os.environ.get("SPARSEFMT_DIST"):
-        return Path(given)
+        return Path(given).absolute()
     if shutil.which("cargo") is None:
-        pytest.skip("there is no cargo to build a wheel with")
+        pytest.skip("there is no cargo to build a wheel with; SPARSEFMT_DIST=dist takes what make wheels made")
     made = tmp_path_factory.mktemp("dist")
-    maturin = str(Path(sys.executable).with_name("maturin"))
-    subprocess.run([maturin, "build", "--release", "--locked", "--out", str(made)], cwd=ROOT, check=True)
-    subprocess.run([maturin, "sdist", "--out", str(made)], cwd=ROOT, check=True)
+    maturin = Path(sys.executable).with_name("maturin")
+    if not maturin.exists():
+        pytest.fail(
+            f"{maturin} is missing: pip install -r requirements/dev.lock, or SPARSEFMT_DIST=dist", pytrace=False
+        )
+    checked([str(maturin), "build", "--release", "--locked", "--out", str(made)], "building a wheel", cwd=ROOT)
+    checked([str(maturin), "sdist", "--out", str(made)], "building the archive of sources", cwd=ROOT)
     return made
+
+
+def checked(command: list[str], what: str, **options: Any) -> None:  # noqa: ANN401
+    """Runs a command; where it fails, its last lines and what it was for are the failure."""
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if ran.returncode:
+        tail = "\n".join((ran.stdout + ran.stderr).splitlines()[-12:])
+        pytest.fail(f"{what} failed ({ran.returncode}): {' '.join(command)}\n{tail}", pytrace=False)
+
+
+def one(dist: Path, pattern: str) -> Path:
+    """The file of this pattern, for this machine where it is a wheel."""
+    found = [p for p in sorted(dist.glob(pattern)) if p.suffix != ".whl" or os.uname().machine in p.name]
+    if not found:
+        held = ", ".join(sorted(p.name for p in dist.iterdir())) if dist.is_dir() else "no such folder"
+        pytest.fail(f"{dist} has no {pattern} for {os.uname().machine} ({held}); make wheels makes it", pytrace=False)
+    return found[-1]
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +64,14 @@ def bare(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    wheel = next(p for p in dist.glob("*abi3*.whl") if os.uname().machine in p.name)
-    for words in ([str(wheel)], ["scipy", "pytest"]):
-        subprocess.run([python, "-m", "pip", "install", "-q", *words], env=without_rust(), check=True)
+    for words in ([str(one(dist, "*abi3*.whl"))], ["scipy", "pytest"]):
+        what = f"installing {', '.join(words)} without Rust (it needs a package index for what is not cached)"
+        checked([str(python), "-m", "pip", "install", "-q", *words], what, env=without_rust())
     return python
 
 
 def test_the_wheel_is_for_every_later_python_and_old_systems(dist: Path) -> None:
-    wheel = next(p for p in dist.glob("*abi3*.whl") if os.uname().machine in p.name)
+    wheel = one(dist, "*abi3*.whl")
     assert "cp311-abi3" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
@@ -64,7 +86,7 @@ def test_the_wheel_is_for_every_later_python_and_old_systems(dist: Path) -> None
 
 
 def test_the_archive_holds_all_sources(dist: Path) -> None:
-    archive = next(dist.glob("*.tar.gz"))
+    archive = one(dist, "*.tar.gz")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
     for folder, pattern in (("python", "*.py"), ("python", "*.cu*"), ("rust", "*.rs"), ("rust", "Cargo.toml")):
@@ -83,8 +105,8 @@ def test_the_readme_runs_from_the_wheel(bare: Path, tmp_path: Path) -> None:
         "-o",
         "doctest_optionflags=NORMALIZE_WHITESPACE ELLIPSIS",
     ]
-    command = [bare, "-m", "pytest", "-q", *options, "README.md"]
-    subprocess.run(command, cwd=tmp_path, env=without_rust(), check=True)
+    command = [str(bare), "-m", "pytest", "-q", *options, "README.md"]
+    checked(command, "README.md with the wheel alone", cwd=tmp_path, env=without_rust())
 
 
 def test_what_is_installed_imports_nothing_of_the_tree(bare: Path, tmp_path: Path) -> None:

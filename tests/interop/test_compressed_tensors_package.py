@@ -1,6 +1,6 @@
 """What we write is read back by the package compressed-tensors, bit for bit; skipped where it is not installed.
 
-Its version 0.14.0.1 has decompressors for all three forms; later ones lack the sparse forms.
+Its version 0.14.0.1 has decompressors for all three forms; later ones, tried up to 0.20.1, lack the sparse forms.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import sparsefmt as sf
 
 torch = pytest.importorskip("torch")
 package = pytest.importorskip("compressed_tensors")
+pytest.importorskip("compressed_tensors.quantization")
 W = sf.prune.nm(np.random.default_rng(0).standard_normal((16, 64)).astype(np.float16))
 
 
@@ -37,15 +38,18 @@ def test_sparse_forms(fmt: str, module: str, function: str, prefix: str, tmp_pat
     np.testing.assert_array_equal(sf.from_torch(dense), W)
 
 
-@pytest.mark.parametrize("fmt", ["dense/int4:g32", "dense/int8:g32", "dense/int4:g32:asym"])
+@pytest.mark.parametrize("fmt", ["dense/int4", "dense/int8", "dense/int4:g32", "dense/int8:g32", "dense/int4:g32:asym"])
 def test_packed_codes(fmt: str, tmp_path: Path) -> None:
-    compressors = pytest.importorskip("compressed_tensors.compressors")
-    if not hasattr(compressors.PackedQuantizationCompressor, "decompress_weight"):
-        pytest.skip(f"compressed-tensors {package.__version__} decompresses by another call")
     t = sf.encode(W, fmt)
     settings = sf.interop.save_compressed_tensors(tmp_path / "m.safetensors", {"a.weight": t})
-    arguments = package.quantization.QuantizationArgs(**settings["config_groups"]["group_0"]["weights"])
-    dense = compressors.PackedQuantizationCompressor().decompress_weight(
-        compressed_data=parts(tmp_path / "m.safetensors"), quantization_args=arguments
-    )
+    group = settings["config_groups"]["group_0"]
+    compressor = package.compressors.PackedQuantizationCompressor
+    if hasattr(compressor, "decompress_weight"):  # until 0.14
+        arguments = package.quantization.QuantizationArgs(**group["weights"])
+        dense = compressor().decompress_weight(
+            compressed_data=parts(tmp_path / "m.safetensors"), quantization_args=arguments
+        )
+    else:
+        scheme = package.quantization.QuantizationScheme(**group)
+        dense = compressor.decompress(parts(tmp_path / "m.safetensors"), scheme)["weight"]
     np.testing.assert_array_equal(sf.from_torch(dense), t.to_dense())

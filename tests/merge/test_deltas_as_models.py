@@ -154,7 +154,7 @@ def watch():
         peak[0] = max(peak[0], anonymous())
 sf.set_num_threads(1)
 before = anonymous()
-thread = threading.Thread(target=watch)
+thread = threading.Thread(target=watch, daemon=True)  # an error ends the script
 thread.start()
 recipe, out, fmt = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 sf.merge.run(recipe, out, format=fmt or None)

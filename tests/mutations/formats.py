@@ -94,15 +94,15 @@ def _zarr(folder: Path, rng: Rng) -> Path:
 
 FORMATS: dict[str, Format] = {
     **{name: Format("", scheme.write, scheme.mutant, 200) for name, scheme in SCHEMES.items()},
-    "gguf": _bytes("m.gguf", "", archives.gguf, partial(bytes_changed, head=420), 3000),
-    "npy": _bytes("m.npy", "", archives.npy, bytes_changed, 2000),
-    "scipy-npz": Format("", lambda f: _put(f / "m.npz", archives.npz(archives.scipy_arrays())), _scipy, 1000),
-    "binsparse-npz": Format("", _sound_binsparse, _binsparse, 1000),
+    "gguf": _bytes("m.gguf", "", archives.gguf, partial(bytes_changed, head=420), 10_000),
+    "npy": _bytes("m.npy", "", archives.npy, bytes_changed, 10_000),
+    "scipy-npz": Format("", lambda f: _put(f / "m.npz", archives.npz(archives.scipy_arrays())), _scipy),
+    "binsparse-npz": Format("", _sound_binsparse, _binsparse),
     "matrix-market": _bytes(
-        "m.mtx", "", archives.MATRIX.encode, lambda raw, rng: archives.text_changed(raw.decode(), rng).encode(), 5000
+        "m.mtx", "", archives.MATRIX.encode, lambda raw, rng: archives.text_changed(raw.decode(), rng).encode(), 10_000
     ),
     "hdf5": Format("h5py", lambda f: _put(f / "m.h5", _hdf5_seed()), _hdf5, 100),
     "zarr": Format("zarr", lambda f: archives.zarr_folder(f / "m.zarr"), _zarr, 100),
-    "onnx": _bytes("m.onnx", "onnx", archives.onnx, archives.onnx_mutant, 1000),
+    "onnx": _bytes("m.onnx", "onnx", archives.onnx, archives.onnx_mutant, 10_000),
 }
 """By name."""

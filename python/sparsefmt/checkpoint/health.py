@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.errors import SparsefmtError
+from sparsefmt.base.errors import SizeError, SparsefmtError, VersionError
 from sparsefmt.checkpoint.joined import Level, apart, dead_formats, other_dtypes
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import matrix_of
@@ -58,7 +58,7 @@ def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) ->
     try:
         c = open_checkpoint(path)
     except SparsefmtError as e:
-        yield Finding("error", path.name, str(e), "mend or fetch the files again; verify checksums of the download")
+        yield Finding("error", path.name, str(e), _way_out(e))
         return
     with c:
         yield from _whole(c)
@@ -66,13 +66,24 @@ def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) ->
             try:
                 yield from _tensor(c, name)
             except SparsefmtError as e:
-                yield Finding("error", name, str(e), "the file is damaged here; fetch it again")
+                yield Finding("error", name, str(e), _way_out(e))
             if advance is not None:
                 advance(name, entry.nbytes)
         try:
             c.check()
         except SparsefmtError as e:
             yield Finding("error", path.name, str(e), "look again when nobody writes it")
+
+
+def _way_out(e: SparsefmtError) -> str:
+    """What helps where a file, or a tensor of one, is not read."""
+    if isinstance(e, SizeError):
+        return "if its size is right, allow more by sparsefmt.set_max_bytes"
+    if isinstance(e, VersionError):
+        return "nothing may be wrong with it; a newer release, or what wrote it, reads it"
+    if "reader='safetensors'" in str(e):
+        return "nothing may be wrong with it; the tool that wrote it makes dense weights of it"
+    return "fetch the files again and compare their checksums, or write them again with what made them"
 
 
 def left_behind(path: Path) -> Iterator[Finding]:

@@ -1,24 +1,30 @@
-"""Files of every kind that a command writes."""
+"""Files of every kind that a command writes, by rows where they are dense."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator
+from math import prod
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
 
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.base.errors import DtypeError, FormatError
-from sparsefmt.checkpoint.entry import Value
-from sparsefmt.interop.scipy import to_scipy
+from sparsefmt.checkpoint.entry import Entry, Value
+from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.readers.base import matrix_of
+from sparsefmt.checkpoint.rows import ranges
+from sparsefmt.interop.matrix_market_text import write_matrix_market
 from sparsefmt.io.atomic import replacing
-from sparsefmt.tensor.sparse import SparseTensor
 
 DENSE_SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx")
 
+_BLOCK = 1 << 24  # bytes of rows that are decoded together
 
-def write_arrays(out: Path, tensors: Mapping[str, Value]) -> None:
-    """Writes a file of the kind that the suffix names: .npz, .npy, .mtx.
+
+def write_arrays(out: Path, model: Checkpoint, names: Collection[str]) -> None:
+    """Writes tensors of a checkpoint to a file of the kind that the suffix names: .npz, .npy, .mtx.
 
     Raises:
         FormatError: it holds one tensor, and there are more or none; or it holds no such rank.
@@ -26,52 +32,54 @@ def write_arrays(out: Path, tensors: Mapping[str, Value]) -> None:
     """
     if out.name.endswith(".npz"):
         with replacing(out) as file, zipfile.ZipFile(file, "w") as archive:
-            for name, t in tensors.items():  # not numpy.savez: it holds all at once, and no tensor may be named "file"
-                array = numpy_own(name, as_dense(t))
+            for name in names:  # not numpy.savez: it holds all at once, and no tensor may be named "file"
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    npy.write_array(member, array, allow_pickle=False)
+                    _write_npy(member, model, name)
         return
-    if len(tensors) != 1:
-        msg = f"{out.name} holds one tensor, and {len(tensors)} are to be written; choose one with --include NAME"
+    if len(names) != 1:
+        msg = f"{out.name} holds one tensor, and {len(names)} are to be written; choose one with --include NAME"
         raise FormatError(msg)
-    name, value = next(iter(tensors.items()))
+    (name,) = names
     if out.name.endswith(".npy"):
-        array = numpy_own(name, as_dense(value))
         with replacing(out) as file:
-            np.save(file, array, allow_pickle=False)
+            _write_npy(file, model, name)
     else:
-        write_matrix(out, name, value)
+        _write_matrix(out, name, model[name])
 
 
-def write_matrix(out: Path, name: str, value: Value) -> None:
+def _write_npy(file: IO[bytes], model: Checkpoint, name: str) -> None:
+    """One array as `numpy.save` writes it, row by row."""
+    entry = model.entries[name]
+    dtype = _numpy_own(name, entry)
+    descr = npy.dtype_to_descr(dtype)
+    npy.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": entry.shape})
+    for low, high in _blocks(entry, dtype.itemsize):
+        block = np.ascontiguousarray(model.rows(name, low, high), dtype)
+        file.write(block.reshape(-1).view(np.uint8).data)
+
+
+def _blocks(entry: Entry, itemsize: int) -> Iterator[tuple[int, int]]:
+    rows, cols = matrix_of(entry.shape)
+    return ranges(rows, cols * itemsize, 1, _BLOCK) if prod(entry.shape) else iter(())
+
+
+def _write_matrix(out: Path, name: str, value: Value) -> None:
     """Writes Matrix Market text: `coordinate` for a packed tensor, `array` for a plain one."""
-    import scipy.io  # not at the top: takes long, and is only an extra
-
     if value.ndim != 2 or value.dtype.name in ("bool", "bfloat16") or value.dtype.name.startswith("float8"):
         msg = (
             f"{name}: a Matrix Market file holds matrices of numbers that C has, not {value.dtype} of rank {value.ndim}"
         )
         raise DtypeError(msg)
-    matrix = to_scipy(value) if isinstance(value, SparseTensor) else value
-    digits = 17 if value.dtype.itemsize >> (value.dtype.kind == "c") > 4 else 9  # these read back to the same bits
-    if value.dtype.kind in "fc":  # SciPy's writer breaks complex64 and cuts float16 to integers
-        matrix = matrix.astype(np.result_type(value.dtype, np.float64))
-    with replacing(out) as file:
-        scipy.io.mmwrite(file, matrix, precision=digits, symmetry="general")
+    write_matrix_market(out, value)
 
 
-def as_dense(value: Value) -> Array:
-    """The decoded array."""
-    return value.to_dense() if isinstance(value, SparseTensor) else value
-
-
-def numpy_own(name: str, a: Array) -> Array:
-    """`a`, if NumPy's files keep its dtype.
+def _numpy_own(name: str, entry: Entry) -> np.dtype[np.generic]:
+    """The dtype of a tensor, if NumPy's files keep it.
 
     Raises:
         DtypeError: they do not.
     """
-    if a.dtype.name == "bfloat16" or a.dtype.name.startswith("float8"):
-        msg = f"{name}: NumPy's files do not hold {a.dtype}; write .safetensors"
+    if entry.dtype not in DTYPES or entry.dtype == "bfloat16" or entry.dtype.startswith("float8"):
+        msg = f"{name}: NumPy's files do not hold {entry.dtype}; write .safetensors"
         raise DtypeError(msg)
-    return a
+    return np.dtype(DTYPES[entry.dtype])

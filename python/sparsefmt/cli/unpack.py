@@ -47,7 +47,7 @@ def unpack(
         with progress(sum(model.entries[n].nbytes for n in chosen), quiet=run.quiet) as advance:
             report = run_step(model, out, Unpack(), chosen, run, advance)
     else:
-        write_arrays(out, {name: model[name] for name in model if name in chosen})
+        write_arrays(out, model, [name for name in model if name in chosen])
         model.check()
         report = TransformReport(out, compared_lines(model, frozenset(chosen)), 1, 0, model.left_out, ())
     if as_json:

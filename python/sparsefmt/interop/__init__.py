@@ -19,6 +19,7 @@ from sparsefmt.interop.layouts24 import from_cutlass24, from_nibbles24, to_cutla
 from sparsefmt.interop.marlin24 import from_marlin24
 from sparsefmt.interop.matrix_market import read_matrix_market
 from sparsefmt.interop.matrix_market_text import write_matrix_market
+from sparsefmt.interop.npz_scipy import save_npz
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "save_anndata",
     "save_binsparse",
     "save_compressed_tensors",
+    "save_npz",
     "to_binsparse",
     "to_cutlass24",
     "to_dlpack",

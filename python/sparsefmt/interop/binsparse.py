@@ -1,6 +1,7 @@
 """Binsparse: a JSON descriptor and named arrays, in any container.
 
-Source: Binary Sparse Format Specification, draft of March 2026 (https://graphblas.org/binsparse-specification).
+Source: Binary Sparse Format Specification 0.1.0 (https://binsparse.org); older drafts, which spell levels and versions
+otherwise, are read too.
 """
 
 import re
@@ -14,28 +15,16 @@ from sparsefmt.base.coerce import checked_shape, plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
+from sparsefmt.interop.binsparse_formats import VERSION, check_version, format_name
 from sparsefmt.interop.triplets import from_triplets
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
-VERSION = "0.1"
 DENSE = {"DVEC": 1, "DMAT": 2, "DMATR": 2, "DMATC": 2}
 """Dense formats and their rank."""
 
 _NUMBERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
-_ELEMENT = {"level": "element"}
-_SPARSE_VECTOR = {"level": "sparse", "rank": 1, "subformat": _ELEMENT}
-_LEVELS: dict[str, dict[str, Any]] = {
-    "DVEC": {"level": "dense", "rank": 1, "subformat": _ELEMENT},
-    "DMATR": {"level": "dense", "rank": 2, "subformat": _ELEMENT},
-    "VEC": _SPARSE_VECTOR,
-    "CSR": {"level": "dense", "rank": 1, "subformat": _SPARSE_VECTOR},
-    "DCSR": {"level": "sparse", "rank": 1, "subformat": _SPARSE_VECTOR},
-    "COOR": {"level": "sparse", "rank": 2, "subformat": _ELEMENT},
-}
-_TURNED = {"DMATR": "DMATC", "CSR": "CSC", "DCSR": "DCSC", "COOR": "COOC"}
-_ALIASES = {"COO": "COOR", "DMAT": "DMATR", "CVEC": "VEC"}
 
 
 def from_binsparse(descriptor: Mapping[str, Any], arrays: Mapping[str, Array]) -> SparseTensor | Array:
@@ -46,12 +35,13 @@ def from_binsparse(descriptor: Mapping[str, Any], arrays: Mapping[str, Array]) -
         arrays: `values`, `indices_0`, `indices_1`, `pointers_to_1` as the format wants them.
 
     Returns:
-        csr for CSR and DCSR, csc for CSC and DCSC, coo for COO, COOR, COOC and VEC, an ndarray for DVEC and DMAT*. One
+        csr for CSR and DCSR, csc for CSC and DCSC, coo for COO, COOR, COOC and CVEC, an ndarray for DVEC and DMAT*. One
         value for all (iso) is repeated; of a symmetric matrix both triangles are stored. Nothing is lost.
 
     Raises:
         FormatError: a format, dtype or structure that is not known, arrays that are missing, contradict each other or
             the shape, indices that are not sorted or not unique, a fill value other than 0.
+        VersionError: a version of the specification that is not known.
 
     >>> arrays = {"pointers_to_1": np.array([0, 1, 1]), "indices_1": np.array([2]), "values": np.array([7], np.int8)}
     >>> types = {"pointers_to_1": "int64", "indices_1": "int64", "values": "iso[int8]"}
@@ -63,14 +53,15 @@ def from_binsparse(descriptor: Mapping[str, Any], arrays: Mapping[str, Array]) -
     if not isinstance(inner, Mapping):
         msg = f"descriptor: want a JSON object, got {type(inner).__name__}"
         raise FormatError(msg)
-    kind = _format_name(inner)
+    check_version(inner.get("version", VERSION))
+    kind = format_name(inner)
     shape = _shape(inner, kind)
     types = inner.get("data_types", {})
     if not isinstance(types, Mapping):
         msg = f"data_types: want a JSON object, got {type(types).__name__}"
         raise FormatError(msg)
     _check_fill(inner, arrays)
-    found = _Arrays(arrays, types)
+    found = _Arrays(arrays, types, inner.get("number_of_stored_values"))
     if kind in DENSE:
         return _dense(kind, shape, found)
     made = _sparse(kind, shape, found)
@@ -81,9 +72,10 @@ def from_binsparse(descriptor: Mapping[str, Any], arrays: Mapping[str, Array]) -
 class _Arrays:
     """The arrays of a descriptor as their data types say."""
 
-    def __init__(self, arrays: Mapping[str, Array], types: Mapping[str, Any]) -> None:
+    def __init__(self, arrays: Mapping[str, Array], types: Mapping[str, Any], stated: object) -> None:
         self._arrays = arrays
         self._types = types
+        self._stated = stated
 
     def flat(self, name: str) -> Array:
         if name not in self._arrays:
@@ -107,6 +99,9 @@ class _Arrays:
 
     def values(self, count: int) -> Array:
         """The values, `count` of them."""
+        if self._stated is not None and (type(self._stated) is not int or self._stated != count):
+            msg = f"number_of_stored_values = {str(self._stated)[:80]}, but the other arrays describe {count} values"
+            raise FormatError(msg)
         text = self._types.get("values")
         a = _typed(self.flat("values"), str(text)) if text is not None else self.flat("values")
         if str(text).startswith("iso["):
@@ -146,29 +141,9 @@ def _typed(a: Array, text: str) -> Array:
     return plain(a, np.dtype(text))
 
 
-def _format_name(inner: Mapping[str, Any]) -> str:
-    """The name of a predefined format, also where its levels are spelt out."""
-    given = inner.get("format")
-    if isinstance(given, str):
-        name = _ALIASES.get(given, given)
-        if name in _LEVELS or name in _TURNED.values():
-            return name
-    elif isinstance(given, Mapping):
-        swizzle = given.get("swizzle", inner.get("swizzle"))
-        bare = {k: v for k, v in given.items() if k != "swizzle"}
-        for name, levels in _LEVELS.items():
-            if bare == levels and swizzle in (None, [0], [0, 1]):
-                return name
-            if bare == levels and swizzle == [1, 0] and name in _TURNED:
-                return _TURNED[name]
-    known = ", ".join([*_LEVELS, *_TURNED.values(), *_ALIASES])
-    msg = f"format {str(given)[:80]!r} is unknown; have {known}"
-    raise FormatError(msg)
-
-
 def _shape(inner: Mapping[str, Any], kind: str) -> tuple[int, ...]:
     given = inner.get("shape")
-    rank = 1 if kind in ("VEC", "DVEC") else 2
+    rank = 1 if kind in ("CVEC", "DVEC") else 2
     if not isinstance(given, list | tuple) or len(given) != rank or any(type(n) is not int or n < 0 for n in given):
         msg = f"shape = {str(given)[:80]}; {kind} wants {rank} lengths of 0 and more"
         raise FormatError(msg)
@@ -201,7 +176,7 @@ def _increasing(name: str, a: Array, starts: Array | None = None) -> None:
 
 
 def _sparse(kind: str, shape: tuple[int, ...], found: _Arrays) -> SparseTensor:
-    if kind == "VEC":
+    if kind == "CVEC":
         col = found.index("indices_0")
         _increasing("indices_0", col)
         return _coo(np.zeros_like(col), col, found.values(len(col)), (1, shape[0]), shape)
@@ -303,7 +278,7 @@ def to_binsparse(t: SparseTensor | Array) -> tuple[dict[str, Any], dict[str, Arr
     """Descriptor and arrays of a tensor or an ndarray of rank 1 or 2.
 
     Args:
-        t: csr, csc and coo stay (rank 1 becomes VEC); a codec and other structures are refused; ndarrays become DVEC
+        t: csr, csc and coo stay (rank 1 becomes CVEC); a codec and other structures are refused; ndarrays become DVEC
             and DMATR. float16, bfloat16 and float8 are refused, for which the specification has no data type.
 
     Returns:
@@ -340,7 +315,7 @@ def _tensor_arrays(t: SparseTensor) -> tuple[str, dict[str, Array]]:
     t = along_last(t)  # as csr, where it was packed along the other axis
     values = {"values": t.values.decode(t.structure)}
     if t.ndim == 1:
-        return "VEC", {"indices_0": t.convert("coo").structure.arrays()["col"], **values}
+        return "CVEC", {"indices_0": t.convert("coo").structure.arrays()["col"], **values}
     arrays = t.structure.arrays()
     if t.structure.kind == "coo":
         return "COOR", {"indices_0": arrays["row"], "indices_1": arrays["col"], **values}

@@ -1,9 +1,9 @@
 """Files that others read: compressed-tensors, Binsparse and anndata, written whole or not at all."""
 
-import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +132,14 @@ def save_binsparse(path: str | os.PathLike[str], t: Value) -> None:
     """
     descriptor, arrays = to_binsparse(t)
     text = json.dumps({"binsparse": descriptor})
-    buffer = io.BytesIO()
     if Path(path).suffix == ".npz":
-        np.savez(buffer, allow_pickle=False, binsparse=np.array(text), **arrays)
-    else:
-        with _h5py().File(buffer, "w") as file:
-            file.attrs["binsparse"] = text
-            for name, a in arrays.items():
-                file.create_dataset(name, data=a)
-    with replacing(path) as out:
-        out.write(buffer.getbuffer())
+        with replacing(path) as out:
+            np.savez(out, allow_pickle=False, binsparse=np.array(text), **arrays)
+        return
+    with _hdf5(path) as file:
+        file.attrs["binsparse"] = text
+        for name, a in arrays.items():
+            file.create_dataset(name, data=a)
 
 
 def save_anndata(path: str | os.PathLike[str], t: Value) -> None:
@@ -156,17 +154,17 @@ def save_anndata(path: str | os.PathLike[str], t: Value) -> None:
         BackendError: the package h5py is not installed.
         OSError: the file cannot be written.
     """
-    buffer = io.BytesIO()
-    with _h5py().File(buffer, "w") as file:
+    with _hdf5(path) as file:
         write_anndata(file, t)
-    with replacing(path) as out:
-        out.write(buffer.getbuffer())
 
 
-def _h5py() -> Any:  # noqa: ANN401
+@contextmanager
+def _hdf5(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """A new HDF5 file, which takes the place of `path` when the block ends without an error."""
     try:
         import h5py  # not at the top: an extra
     except ImportError:
         msg = "h5py is not installed; pip install 'sparsefmt[interchange]'"
         raise BackendError(msg) from None
-    return h5py
+    with replacing(path) as out, h5py.File(out, "w") as file:
+        yield file

@@ -2,17 +2,19 @@
 
 import gzip
 import os
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import as_array
-from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, native
+from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, Dtype, native
 from sparsefmt.base.errors import FormatError
 from sparsefmt.io.atomic import replacing
 from sparsefmt.kernels import matrix_market as kernels
 from sparsefmt.structures.coo import Coo
+from sparsefmt.structures.csr import Csr
 from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -50,25 +52,54 @@ def write_matrix_market(path: str | os.PathLike[str], t: object) -> None:
     if held.ndim != 2:
         msg = f"a Matrix Market file holds a matrix, rank 2; got shape {held.shape}"
         raise FormatError(msg)
+    kind, (rows, cols) = _field(held.dtype), held.shape
     if isinstance(held, SparseTensor):
-        coo = along_last(held.to("cpu")).convert("coo")
-        assert isinstance(coo.structure, Coo)
-        row, col, data = coo.structure.row, coo.structure.col, coo.values.decode(coo.structure)
-        layout, sizes = "coordinate", f"{held.shape[0]} {held.shape[1]} {len(row)}"
+        structure, data = _listed(held)
+        layout, sizes, parts = "coordinate", f"{rows} {cols} {len(data)}", _entries(structure, data)
     else:
-        row = col = np.empty(0, np.int64)
-        data, layout, sizes = held.T.reshape(-1), "array", f"{held.shape[0]} {held.shape[1]}"
-    kind = _field(data)
+        layout, sizes, parts = "array", f"{rows} {cols}", _columns(held)
     with replacing(path) as file:
         out: Any = gzip.GzipFile("", "wb", 6, file, 0) if os.fspath(path).endswith(".gz") else file
         out.write(f"%%MatrixMarket matrix {layout} {kernels.FIELDS[kind]} general\n{sizes}\n".encode())
-        _write(out, row, col, data, kind)
+        _write(out, parts, kind)
         if out is not file:
             out.close()
 
 
-def _field(data: Array) -> int:
-    name = native(data.dtype).name
+def _listed(t: SparseTensor) -> tuple[Coo | Csr, Array]:
+    """The matrix with its entries in the order of rows, and their values."""
+    held = along_last(t.to("cpu"))
+    made = held if isinstance(held.structure, Coo | Csr) else held.convert("csr")
+    assert isinstance(made.structure, Coo | Csr)
+    return made.structure, made.values.decode(made.structure)
+
+
+def _entries(s: Coo | Csr, data: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """Rows, columns and values of the entries by parts; rows of csr are listed only for a part."""
+    for start in range(0, len(data), _LINES):
+        part = slice(start, min(start + _LINES, len(data)))
+        if isinstance(s, Coo):
+            yield s.row[part], s.col[part], data[part]
+            continue
+        first = int(np.searchsorted(s.indptr, part.start, "right")) - 1
+        last = int(np.searchsorted(s.indptr, part.stop, "left"))
+        ends = np.clip(s.indptr[first : last + 1], part.start, part.stop)
+        row = np.repeat(np.arange(first, last, dtype=s.indices.dtype), np.diff(ends))
+        yield row, s.indices[part], data[part]
+
+
+def _columns(a: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """The values column by column, by parts of whole columns, or of one that is long."""
+    none = np.empty(0, np.int64)
+    rows, cols = a.shape
+    for left in range(0, cols, max(_LINES // max(rows, 1), 1)):
+        some = a[:, left : left + max(_LINES // max(rows, 1), 1)].T.reshape(-1)
+        for start in range(0, len(some), _LINES):
+            yield none, none, some[start : start + _LINES]
+
+
+def _field(dtype: Dtype) -> int:
+    name = native(dtype).name
     if name in FLOATS:
         return kernels.REAL
     if name in COMPLEX:
@@ -85,12 +116,13 @@ _WIDE = {
 _PLAIN_NANS = np.array([0x7FF8000000000000, 0xFFF8000000000000], np.uint64)
 
 
-def _write(file: IO[bytes], row: Array, col: Array, data: Array, kind: int) -> None:
-    room = empty(kernels.text_room(min(_LINES, len(data)), kind, len(row) > 0), np.uint8, "a part of the text")
-    for start in range(0, len(data), _LINES):
-        part = slice(start, start + _LINES)
+def _write(file: IO[bytes], parts: Iterator[tuple[Array, Array, Array]], kind: int) -> None:
+    room, start = np.empty(0, np.uint8), 0
+    for row, col, data in parts:
+        need = kernels.text_room(len(data), kind, len(row) > 0)
+        room = room if len(room) >= need else empty(need, np.uint8, "a part of the text")
         with np.errstate(all="ignore"):
-            values: Array = np.ascontiguousarray(data[part].astype(_WIDE[kind]))
+            values: Array = np.ascontiguousarray(data.astype(_WIDE[kind]))
         bits = values.view(np.uint64)
         if kind in (kernels.REAL, kernels.COMPLEX):
             odd = np.isnan(values.view(np.float64)) & ~np.isin(bits, _PLAIN_NANS)
@@ -98,5 +130,6 @@ def _write(file: IO[bytes], row: Array, col: Array, data: Array, kind: int) -> N
                 at = start + int(np.argmax(odd)) // (2 if kind == kernels.COMPLEX else 1)
                 msg = f"entry {at} is a NaN with a payload, which no decimal holds; replace it by numpy.nan"
                 raise FormatError(msg)
-        used = kernels.matrix_market_text(row[part], col[part], bits, kind, room)
+        used = kernels.matrix_market_text(row, col, bits, kind, room)
         file.write(room[:used].data)
+        start += len(data)

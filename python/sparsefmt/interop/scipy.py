@@ -326,7 +326,7 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
     if isinstance(t, Transposed):
         return t.to_scipy(copy=copy)
     t = along_last(as_tensor(t))
-    source = t if _has_scipy_form(t) else t.convert("coo" if t.ndim > 2 else "csr")
+    source = t if has_scipy_form(t) else t.convert("coo" if t.ndim > 2 else "csr")
     data = source.values.decode(source.structure)
     if data.dtype.name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):
         data = data.astype(np.float32)
@@ -340,7 +340,7 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
     s = source.structure
     if isinstance(s, Coo):
         made = sp.coo_array(t.shape, dtype=data.dtype)
-        made.data, made.coords = own(data), tuple(own(a) for a in _coords(s, t.shape))
+        made.data, made.coords = own(data), tuple(own(a) for a in coords_of(s, t.shape))
         made.has_canonical_format = True
         return made
     assert isinstance(s, Csr | Csc | Bsr)
@@ -355,7 +355,7 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
     return made
 
 
-def _coords(s: Coo, shape: tuple[int, ...]) -> tuple[Array, ...]:
+def coords_of(s: Coo, shape: tuple[int, ...]) -> tuple[Array, ...]:
     """One array per axis."""
     if len(shape) <= 2:
         return (s.row, s.col)[-len(shape) :]
@@ -366,7 +366,7 @@ def _coords(s: Coo, shape: tuple[int, ...]) -> tuple[Array, ...]:
         raise FormatError(msg) from None
 
 
-def _has_scipy_form(t: SparseTensor) -> bool:
+def has_scipy_form(t: SparseTensor) -> bool:
     """Whether SciPy has this structure for this rank and shape."""
     s = t.structure
     if isinstance(s, Bsr):

@@ -15,7 +15,7 @@ from sparsefmt.io.temporary import Temporary, remove_dead
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A new file to write, which takes the place of `path` when the block ends without an error.
+    """A new file to write (and read), which takes the place of `path` when the block ends without an error.
 
     The bytes go to a temporary file in the same folder, reach the disk, and are renamed. Temporary files of writers
     that were killed are removed first. Whoever has the old file
@@ -43,7 +43,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     remove_dead(target.parent)
     temporary = Temporary(target.parent)
     try:
-        with open(temporary.number, "wb") as file:
+        with open(temporary.number, "w+b") as file:
             if old is not None:
                 _hand_on(old, target, temporary.number)
             yield file

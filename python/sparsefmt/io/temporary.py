@@ -38,7 +38,7 @@ class Temporary:
         self._folder = folder
         self._name: Path | None = None
         try:
-            self.number = os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+            self.number = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
         except (OSError, AttributeError):  # not on every file system
             self.number = self._named()
 
@@ -48,7 +48,7 @@ class Temporary:
     def _named(self) -> int:
         while True:
             self._name = self._free()
-            number = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            number = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             _lock(number, wait=True)
             if os.fstat(number).st_nlink:  # nobody took it for a dead one's before it was locked
                 return number

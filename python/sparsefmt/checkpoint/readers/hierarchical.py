@@ -19,7 +19,8 @@ from sparsefmt.checkpoint.readers.hdf5_trial import WALKER
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.interop import groups
 from sparsefmt.interop.anndata import read_matrix
-from sparsefmt.interop.binsparse import from_binsparse
+from sparsefmt.interop.binsparse import DENSE, from_binsparse
+from sparsefmt.interop.binsparse_formats import format_name
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
@@ -176,11 +177,13 @@ def _described(node: Any) -> tuple[tuple[int, ...], str, int, str]:  # noqa: ANN
     stored = np.dtype(groups.child(node, "values").dtype).newbyteorder("=").name
     dtype_name = names.get(inner, inner if inner in DTYPES else stored)
     shape = tuple(n for n in lengths if type(n) is int) if isinstance(lengths, list) else ()
-    kind = str(found.get("format"))
-    return shape, dtype_name, nbytes, PLAIN if kind.startswith("D") and "C" not in kind[1:3] else _structure(kind)
+    return shape, dtype_name, nbytes, _structure(found)
 
 
-def _structure(kind: str) -> str:
-    if kind.startswith("DMAT"):
+def _structure(descriptor: dict[str, Any]) -> str:
+    """The format that the matrix will have."""
+    try:
+        kind = format_name(descriptor)
+    except FormatError:  # is said when it is read; the other matrices of the file are sound
         return PLAIN
-    return {"CSR": "csr", "DCSR": "csr", "CSC": "csc", "DCSC": "csc"}.get(kind, "coo")
+    return {"CVEC": "coo", "COOR": "coo", "COOC": "coo"}.get(kind, PLAIN if kind in DENSE else kind.lower()[-3:])

@@ -1,6 +1,7 @@
 """Checkpoints of compressed-tensors: sparse bitmasks, packed and plain integers, marlin-24, scaled float8, NVFP4."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -143,6 +144,7 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
     words = stored[1]
     bits = _bits(layer, context, shape, words)
     scale = layer.key("weight_scale", entries)
+    _check_zero_points(layer, context)
     dtype = weight_dtype(context, scale)
     across = _across_words(bits, shape[1], words)
     roles = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx")
@@ -178,6 +180,7 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
 
 def _int_quantized(layer: Layer, context: Context) -> Weight:
     entries = context.entries
+    _check_zero_points(layer, context)
     dtype = weight_dtype(context, entries[layer.parts["weight_scale"]])
     keys = {role: layer.parts[role] for role in _PLAIN if role in layer.parts}
     keys = {"weight": keys.pop("weight"), **keys}
@@ -222,18 +225,27 @@ def _marlin(layer: Layer, context: Context) -> Weight:
     return Weight(f"{layer.prefix}.weight", keys, shape, scale.dtype, fmt, build, dropped(layer), how, 64)
 
 
+def _schemes(context: Context) -> list[Mapping[str, Any]]:
+    """What the settings say of the weights of each group of layers."""
+    groups = context.settings.get("config_groups")
+    found = [g.get("weights") for g in groups.values() if isinstance(g, Mapping)] if isinstance(groups, Mapping) else []
+    return [w for w in found if isinstance(w, Mapping)]
+
+
+def _check_zero_points(layer: Layer, context: Context) -> None:
+    """Raises CheckpointError for a weight without zero points where the settings say that all have them."""
+    said = [w.get("symmetric") for w in _schemes(context)]
+    if said and all(symmetric is False for symmetric in said):
+        layer.key("weight_zero_point", context.entries)
+
+
 def _bits(layer: Layer, context: Context, shape: tuple[int, int], words: int) -> int:
     """Bits of a code: what the settings say of all groups alike, else what the number of words allows.
 
     Raises:
         CheckpointError: neither decides.
     """
-    groups = context.settings.get("config_groups")
-    stated = set()
-    for group in groups.values() if isinstance(groups, Mapping) else ():
-        weights = group.get("weights") if isinstance(group, Mapping) else None
-        if isinstance(weights, Mapping) and type(weights.get("num_bits")) is int:
-            stated.add(weights["num_bits"])
+    stated = {w["num_bits"] for w in _schemes(context) if type(w.get("num_bits")) is int}
     text = context.metadata.get("bits", "")
     if not stated and text.strip('"').isdigit():
         stated.add(int(text.strip('"')))
