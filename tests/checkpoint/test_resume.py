@@ -113,16 +113,20 @@ def test_a_source_that_changed_after_the_kill(source: Path, tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "o"]
 
 
+def two_workers() -> LocalCluster:
+    return LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as made:
+    with two_workers() as made:
         yield made
 
 
 def worker_killed(cluster: LocalCluster, source: Path, want: dict[str, bytes], out: Path, seed: int) -> None:
     chance = random.Random(seed)
     with Client(cluster) as client:
-        client.wait_for_workers(1)
+        client.wait_for_workers(1, timeout=120)
         pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]  # one may still be starting again
         timer = threading.Timer(chance.uniform(0, 0.4), os.kill, (chance.choice(pids), signal.SIGKILL))
         timer.start()
@@ -143,8 +147,8 @@ def test_a_dask_worker_that_is_killed(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-def test_dask_workers_that_are_killed(
-    cluster: LocalCluster, source: Path, want: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_dask_workers_that_are_killed(source: Path, want: dict[str, bytes], tmp_path: Path) -> None:
+    """New workers each time: Dask gives up one that is killed while it starts, and without any the work waits."""
     for seed in range(50):
-        worker_killed(cluster, source, want, tmp_path / str(seed), seed)
+        with two_workers() as cluster:
+            worker_killed(cluster, source, want, tmp_path / str(seed), seed)

@@ -1,4 +1,4 @@
-//! Products of a row of blocks: sums stay in registers from block to block, up to 24 columns of four rows at a time.
+//! Products of a row of blocks: sums stay in registers from block to block, 16 columns of four rows at a time.
 
 use crate::args::bsr_spmm::Blocks;
 use crate::args::strided::Strided;
@@ -117,13 +117,14 @@ fn tile<const R: usize, const V: usize>(
         let rows = rows::<R>(w, items, row);
         let x_rows = &x.items[start * x.stride + x.first + first..];
         for at in 0..w.depth {
-            let (whole, rest) = x_rows[at * x.stride..][..width].as_chunks::<LANES>();
+            let columns = &x_rows[at * x.stride..][..width];
             let mut parts = [_mm256_setzero_ps(); V];
-            for (part, whole) in parts.iter_mut().zip(whole) {
-                *part = load_whole(whole);
-            }
-            if !rest.is_empty() {
-                parts[V - 1] = load(rest);
+            for (q, part) in parts.iter_mut().enumerate() {
+                let columns = &columns[LANES * q..];
+                *part = match columns.first_chunk() {
+                    Some(whole) => load_whole(whole),
+                    None => load(columns),
+                };
             }
             for (all, row) in all.iter_mut().zip(&rows) {
                 let value = _mm256_set1_ps(row[at]);
@@ -160,17 +161,14 @@ pub(crate) fn bsr_spmm_row(w: &Blocks<'_>, x: &Strided<'_>, sums: &mut [f32], st
         }
         let (mut first, mut done) = (0, left);
         while first < x.width {
-            let registers = (x.width - first).div_ceil(LANES).min(3);
+            let registers = (x.width - first).div_ceil(LANES).min(2);
             done = match (registers, left) {
                 (1, 4..) => tile::<4, 1>(w, row, x, first, sums, stride),
                 (1, 2..) => tile::<2, 1>(w, row, x, first, sums, stride),
                 (1, _) => tile::<1, 1>(w, row, x, first, sums, stride),
-                (2, 4..) => tile::<4, 2>(w, row, x, first, sums, stride),
-                (2, 2..) => tile::<2, 2>(w, row, x, first, sums, stride),
-                (2, _) => tile::<1, 2>(w, row, x, first, sums, stride),
-                (_, 4..) => tile::<4, 3>(w, row, x, first, sums, stride),
-                (_, 2..) => tile::<2, 3>(w, row, x, first, sums, stride),
-                _ => tile::<1, 3>(w, row, x, first, sums, stride),
+                (_, 4..) => tile::<4, 2>(w, row, x, first, sums, stride),
+                (_, 2..) => tile::<2, 2>(w, row, x, first, sums, stride),
+                _ => tile::<1, 2>(w, row, x, first, sums, stride),
             };
             first += registers * LANES;
         }
