@@ -23,6 +23,9 @@ FLOODS: dict[str, Callable[[], str]] = {
     "tensors": lambda: (
         "{" + ",".join(f'"a{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for i in range(SIZE // 40)) + "}"
     ),
+    "blanks": lambda: (
+        "{" + ",".join(f'"a{i}" :{{"dtype" :"U8","shape" :[0],"data_offsets" :[0,0]}}' for i in range(SIZE // 44)) + "}"
+    ),
     "metadata": lambda: json.dumps({"__metadata__": {f"k{i}": "" for i in range(SIZE // 10)}}),
 }
 
@@ -61,3 +64,15 @@ def test_a_limit_of_memory_lets_large_headers_pass(tmp_path: Path, no_limit: Non
         sf.load(path, ["5"])
     sf.set_max_bytes(1 << 30)
     assert sf.load(path, ["5"])["5"].shape == (0,)
+
+
+def test_data_do_not_pay_for_every_header(tmp_path: Path) -> None:
+    """Three million fields for ten million bytes of data: more than a header may have without a limit of memory."""
+    header = '{"z":{"dtype":"U8","shape":[10000000],"data_offsets":[0,10000000]},"__metadata__":{'
+    header += ",".join(f'"{i:x}":""' for i in range(3_000_000)) + "}}"
+    path = tmp_path / "f.safetensors"
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header.encode())
+        file.truncate(8 + len(header) + 10_000_000)
+    with pytest.raises(sf.SizeError, match="allowed 2500000"):
+        sf.open_checkpoint(path)

@@ -118,3 +118,55 @@ def test_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_many_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     try_them(kind, tmp_path, range(10_000, 10_000 + 100 * KINDS[kind][1]))
+
+
+HEADS = [
+    "{}", "[]", "null", '{"version":1}', '{"version":1,"sums":3,"seed":null,"density":1}',
+    '{"version":1,"sums":{},"seed":null,"density":1}', '{"version":1,"sums":{"w":"0"},"seed":-1,"density":1}',
+    '{"version":1,"sums":{"w":"0"},"seed":"x","density":1}', '{"version":1,"sums":{"w":"0"},"seed":1,"density":"a"}',
+    '{"version":1,"sums":{"w":"0"},"seed":null,"density":null}',
+    f'{{"version":1,"sums":{{"w":"0"}},"seed":{2**64},"density":1}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_task_vectors_that_are_damaged(tmp_path: Path, head: str) -> None:
+    """The head of a vector, its tensors and the note on the base come from files: each error is a DeltaError."""
+    w = np.ones(6, np.float32)
+    sf.save(tmp_path / "b.safetensors", {"w": w})
+    store = sf.TaskStore(tmp_path / "b.safetensors")
+    sf.save(tmp_path / "b.safetensors.tasks" / "h.safetensors", {"w": w}, {"sparsefmt.task": head})
+    with pytest.raises(sf.DeltaError, match=r"h\.safetensors"):
+        store.activate({"h": 0.5})
+
+
+def test_task_vectors_of_another_size_and_damaged_notes(tmp_path: Path) -> None:
+    path, w = tmp_path / "b.safetensors", np.ones(6, np.float32)
+    sf.save(path, {"w": w})
+    store = sf.TaskStore(path)
+    folder = tmp_path / "b.safetensors.tasks"
+    note = folder / "base.json"
+    [known] = json.loads(note.read_text())["tensors"].values()
+    head = json.dumps({"version": 1, "sums": {"w": known}, "seed": None, "density": 1.0})
+    for other, match in ((np.ones(9, np.float32), "9 elements"), (w.astype(np.int32), "float32")):
+        sf.save(folder / "h.safetensors", {"w": other}, {"sparsefmt.task": head})
+        with pytest.raises(sf.DeltaError, match=match):
+            sf.TaskStore(path).activate({"h": 0.5})
+    with pytest.raises(sf.DeltaError, match=r"w: want an array, got SparseTensor; pass its \.to_dense\(\)"):
+        store.add("p", {"w": sf.encode(w, "csr")})
+    with pytest.raises(sf.FormatError, match="seed = -1"):
+        store.add("r", {"w": 2 * w}, dare=0.5, seed=-1)
+    for text in (
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"tensors":3}',
+        b'{"path":3,"tensors":{}}',
+        b"\xff",
+        b'{"path":"\\u0000","tensors":{}}',
+    ):
+        note.write_bytes(text)
+        for where in (path, folder):
+            with pytest.raises(sf.DeltaError, match=r"base\.json: damaged"):
+                sf.TaskStore(where)

@@ -118,7 +118,8 @@ def checked(value: object, name: str) -> Array:
         DeltaError: it is no array, or has a dtype that deltas do not know.
     """
     if not isinstance(value, (np.ndarray, np.generic)) or isinstance(value, np.ma.MaskedArray):
-        msg = f"{name or 'input'}: want an array, got {type(value).__name__}"
+        way = "; pass its .to_dense()" if hasattr(value, "to_dense") else ""
+        msg = f"{name or 'input'}: want an array, got {type(value).__name__}{way}"
         raise DeltaError(msg)
     a = np.asarray(value)
     return a.astype(named(a.dtype.name), copy=False)

@@ -101,8 +101,8 @@ class TaskStore(Mapping[str, Array]):
         note = self._folder / "base.json"
         now = {name: digest(self._base[name]) for name in self._base}
         if note.exists():
-            found = json.loads(note.read_text())
-            changed = sorted(n for n in found["tensors"].keys() | now.keys() if found["tensors"].get(n) != now.get(n))
+            _, then = vectors.note(note)
+            changed = sorted(n for n in then.keys() | now.keys() if then.get(n) != now.get(n))
             if changed:
                 msg = f"{self._base_path} is another base than the store was made for: {changed[0]!r} differs"
                 raise DeltaError(msg)
@@ -354,5 +354,5 @@ def _located(path: Path, base: Path | None) -> tuple[Path, Path]:
         return path, base
     note = path / "base.json"
     if note.is_file():
-        return path, path / json.loads(note.read_text())["path"]
+        return path, path / vectors.note(note)[0]
     return path.parent / f"{path.name}.tasks", path

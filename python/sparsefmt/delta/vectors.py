@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.api.encode import encode
+from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.change import Change, checked, moved
@@ -28,6 +29,7 @@ from sparsefmt.tensor.sparse import SparseTensor
 
 KEY = "sparsefmt.task"
 _ALL = 1 << 32
+_SEEDS = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Lossy:
     def differences(self, name: str, size: int) -> tuple[Array, Array]:
         """Flat places, ascending, and what is added there, float32."""
         t = self.tensors[name]
+        if self.seed is None and t.size != size:
+            msg = f"tensor {name!r}: differences of {t.size} elements, the base has {size}"
+            raise DeltaError(msg)
         dense = t.to_dense().reshape(-1) if isinstance(t, SparseTensor) else np.asarray(t).reshape(-1)
         if self.seed is None:
             where = np.flatnonzero(dense)
@@ -122,6 +127,7 @@ def make(
     if dare is not None and not 0 < dare <= 1:
         msg = f"dare = {dare}; want the share that is kept, above 0 and at most 1"
         raise FormatError(msg)
+    seed = whole(seed, "seed", 0, _SEEDS)
     tensors, sums = dict[str, Any](), dict[str, str]()
     for name, tau in _differences(base, tuned):
         if dare is not None:
@@ -174,4 +180,34 @@ def fetch(path: Path) -> Vector:
     if not isinstance(head, dict) or head.get("version") != 1:
         msg = f"{path}: no task vector of version 1"
         raise DeltaError(msg)
-    return Lossy(load(path), head["sums"], head["seed"], float(head["density"]))
+    sums, seed, density = (head.get(key) for key in ("sums", "seed", "density"))
+    tensors = load(path)
+    _check(path, isinstance(sums, dict) and sums.keys() == tensors.keys(), "a checksum for each tensor")
+    _check(path, seed is None or (type(seed) is int and 0 <= seed <= _SEEDS), f"a seed in 0..{_SEEDS}, or none")
+    _check(path, isinstance(density, float | int) and 0 < density <= 1, "a density above 0 and at most 1")
+    _check(path, all(t.dtype == np.float32 for t in tensors.values()), "tensors of float32")
+    return Lossy(tensors, head["sums"], seed, float(head["density"]))
+
+
+def _check(path: Path, fits: bool, want: str) -> None:
+    if not fits:
+        msg = f"{path}: a damaged task vector; want {want}; add the task anew"
+        raise DeltaError(msg)
+
+
+def note(path: Path) -> tuple[str, dict[str, Any]]:
+    """What a store wrote down about its base: the path from its folder, and the checksums of its tensors.
+
+    Raises:
+        DeltaError: the file holds something else.
+    """
+    try:
+        found = parse_json(path.read_text("utf-8"), path.name)
+    except (UnicodeDecodeError, FormatError) as e:
+        msg = f"{path}: damaged ({e}); remove it where the base is the one that the tasks were made for"
+        raise DeltaError(msg) from e
+    where, sums = (found.get(key) for key in ("path", "tensors")) if isinstance(found, dict) else (None, None)
+    if not isinstance(where, str) or "\0" in where or not isinstance(sums, dict):
+        msg = f"{path}: damaged; want the path and the checksums of a base; remove it where the base is the right one"
+        raise DeltaError(msg)
+    return where, sums

@@ -211,7 +211,7 @@ def container(path: str | os.PathLike[str], file: Readable, *, mapped: bool = Tr
     return Container(os.fsdecode(path), found, metadata, _map(file) if mapped else copying(file))
 
 
-def parsed(text: bytes, data: int, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
+def parsed(text: bytes | bytearray, data: int, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
     """The arrays and the metadata of a header; the data starts at `data` of the `size` bytes of the file.
 
     Raises:
@@ -220,10 +220,15 @@ def parsed(text: bytes, data: int, size: int) -> tuple[dict[str, Stored], dict[s
     """
     check_flood(text, size - data)
     stored, metadata = parse_header(np.frombuffer(text, np.uint8), size - data)
-    return {n: Stored(dtype, tuple(shape), data + a, data + b) for n, dtype, shape, a, b in stored}, metadata
+    found = {}
+    stored.reverse()
+    while stored:  # let go one by one: there may be hundreds of thousands
+        name, dtype, shape, start, end = stored.pop()
+        found[name] = Stored(sys.intern(dtype), tuple(shape), data + start, data + end)
+    return found, metadata
 
 
-def _header(file: Readable) -> tuple[int, bytes]:
+def _header(file: Readable) -> tuple[int, bytearray]:
     """Where the data starts, and the text of the header."""
     size = file.size
     if size < LENGTH:
@@ -243,7 +248,7 @@ def _header(file: Readable) -> tuple[int, bytes]:
         raise CorruptFileError(msg)
     text = bytearray(length)
     file.read_into(memoryview(text), LENGTH)
-    return LENGTH + length, bytes(text)
+    return LENGTH + length, text
 
 
 def _map(file: Readable) -> Callable[[int, int], Array]:

@@ -12,21 +12,21 @@ FIELD_BYTES = 300
 """Bytes of memory that a field of a header takes when it is parsed."""
 
 MOST_FIELDS = 1_000_000
-"""Fields that every header may have; those of a tensor more for each byte of data."""
+"""Fields that every header may have, and one more for each byte of data; a tensor has four, a packed one about 30."""
 
-TENSOR_FIELDS = 4
-"""Fields of a tensor in a header; a packed one has about 30."""
+AT_ALL = 2_500_000
+"""Fields that no header has by default, whatever its data: of half a million tensors, in half a gigabyte."""
 
 MOST_NODES = 1000
 """Lists, objects and commas in the JSON of this package, for each array of the file; of a packed tensor 150 at most."""
 
 
-def check_flood(header: bytes, data_bytes: int) -> None:
+def check_flood(header: bytes | bytearray, data_bytes: int) -> None:
     """Raises SizeError where a header has more fields than its data can be about, or than memory allows."""
-    fields = header.count(b'":')
+    fields = header.count(b":")  # blanks may stand before a colon, so the quote is no part of it
     cost = 4 * len(header) + FIELD_BYTES * fields
     limits.check_size(cost, f"the header, of {len(header)} bytes and {fields} fields,")
-    allowed = MOST_FIELDS + TENSOR_FIELDS * data_bytes
+    allowed = min(MOST_FIELDS + data_bytes, AT_ALL)
     if limits.is_default() and fields > allowed:
         msg = (
             f"the header has {fields} fields for {data_bytes} bytes of data, allowed {allowed}; use several files, or "

@@ -14,7 +14,7 @@ from sparsefmt.kernels import bsr as kernels
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
 from sparsefmt.kernels.csr import dense_sample
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
-from sparsefmt.structures.csr import Csr, accumulate, check_compressed, expanded, offsets, rebased
+from sparsefmt.structures.csr import Csr, accumulate, check_compressed, expanded, offsets, rebased, runs
 from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import BLOCKS, INT32_MAX, large_block, likely, trimmed
 
@@ -207,27 +207,38 @@ class Bsr(Structure):
 def csr_to_bsr(s: Csr, slots: Array, params: Params) -> tuple[Bsr, Array]:
     """Collects the nonzero slots in blocks."""
     (rows, cols), (r, c) = s.shape, params["block"]
-    counted = zeros(-(-rows // r) + 1, s.indptr.dtype, "indptr")
-    if s.slots:
-        kernels.csr_block_counts(s.indptr, s.indices, slots, (r, c), cols, counted[1:])
-    total = accumulate(counted)
+    lines = zeros(-(-rows // r) + 1, s.indptr.dtype, "indptr")
+    for low, high in runs(s.indptr, r):
+        part, start, stop = rebased(s.indptr[low : high + 1])
+        counts = lines[low // r + 1 : -(-high // r) + 1]
+        kernels.csr_block_counts(part, s.indices[start:stop], slots[start:stop], (r, c), cols, counts)
+    total = accumulate(lines)
     packed = empty((total, r, c), slots.dtype, "values")
     dtype = np.result_type(index_dtype(rows, cols, total * r * c), s.indptr.dtype)
-    indptr, indices = counted.astype(dtype, copy=False), empty(total, dtype, "indices")
-    if total:
-        source = s.indptr.astype(dtype, copy=False), s.indices.astype(dtype, copy=False)
-        kernels.csr_to_bsr(*source, slots, cols, indptr, indices, packed)
+    indptr, indices = lines.astype(dtype, copy=False), empty(total, dtype, "indices")
+    for low, high in runs(s.indptr, r):
+        part, start, stop = rebased(s.indptr[low : high + 1])
+        source = part.astype(dtype, copy=False), s.indices[start:stop].astype(dtype, copy=False)
+        into, first, last = rebased(indptr[low // r : -(-high // r) + 1])
+        kernels.csr_to_bsr(*source, slots[start:stop], cols, into, indices[first:last], packed[first:last])
     return Bsr(indptr, indices, (r, c), s.shape, check=False), packed
 
 
 @edge(Bsr, Csr, cost=12, lines=(4, 0))
 def bsr_to_csr(s: Bsr, slots: Array, params: Params) -> tuple[Csr, Array]:
     """Lists the nonzero elements of the blocks."""
-    indptr = zeros(s.shape[0] + 1, s.indptr.dtype, "indptr")
-    if s.slots:
-        kernels.bsr_row_counts(s.indptr, s.indices, slots, s.shape, indptr[1:])
+    (rows, cols), (r, c) = s.shape, s.block
+    indptr = zeros(rows + 1, s.indptr.dtype, "indptr")
+    parts = [(low * r, min(high * r, rows)) for low, high in runs(s.indptr, 1, r * c)]
+    for low, high in parts:
+        part, start, stop = rebased(s.indptr[low // r : -(-high // r) + 1])
+        counts = indptr[low + 1 : high + 1]
+        kernels.bsr_row_counts(part, s.indices[start:stop], slots[start:stop], (high - low, cols), counts)
     total = accumulate(indptr)
     indices, kept = empty(total, indptr.dtype, "indices"), empty(total, slots.dtype, "values")
-    if total:
-        kernels.bsr_to_csr(s.indptr, s.indices, slots, s.shape[1], indptr, indices, kept)
+    for low, high in parts:
+        part, start, stop = rebased(s.indptr[low // r : -(-high // r) + 1])
+        into, first, last = rebased(indptr[low : high + 1])
+        source = part, s.indices[start:stop], slots[start:stop]
+        kernels.bsr_to_csr(*source, cols, into, indices[first:last], kept[first:last])
     return Csr(indptr, indices, s.shape, check=False), kept

@@ -1,6 +1,7 @@
 """Compressed sparse rows and columns."""
 
 from dataclasses import InitVar, dataclass
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -20,6 +21,8 @@ from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, 
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, exact, large_block, likely, small_block, trimmed
+
+RUN = 1 << 20  # slots between two looks at signals
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -51,6 +54,20 @@ def check_compressed(indptr: Array, indices: Array, bound: int, lines: int) -> N
     finding = csr_kernels.csr_check(indptr, indices, bound)
     if finding[0]:
         raise compressed_error(finding, indptr, indices, bound)
+
+
+def runs(indptr: Array, step: int, per: int = 1) -> list[tuple[int, int]]:
+    """Runs of lines with about `RUN` slots each, `per` of them for each index; they begin at multiples of `step`.
+
+    Signals are answered between them. None where nothing is stored.
+    """
+    total = int(indptr[-1])
+    if not total:
+        return []
+    whole = np.arange(0, total, max(RUN // per, 1))[1:]
+    edges = np.searchsorted(indptr, whole.astype(indptr.dtype)) // step * step
+    bounds = np.unique(np.concatenate(([0], edges, [len(indptr) - 1]))).tolist()
+    return list(pairwise(bounds))
 
 
 def rebased(offsets: Array) -> tuple[Array, int, int]:

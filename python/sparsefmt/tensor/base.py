@@ -1,5 +1,6 @@
 """What is packed and no array: the base of tensors and of their transposes. What it refuses names the way out."""
 
+from inspect import signature
 from typing import Any, NoReturn
 
 import numpy as np
@@ -51,8 +52,7 @@ class Packed:
     @_OnTheTypeOnly
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:  # noqa: ANN401
         """Products with arrays and scalars; every other function of NumPy's is refused by name."""
-        out = options.pop("out", (None,))
-        if method == "__call__" and not options and out == (None,) and len(inputs) == 2:
+        if method == "__call__" and not options and len(inputs) == 2:
             a, b = inputs
             if ufunc is np.matmul:
                 left = isinstance(a, Packed)
@@ -69,7 +69,12 @@ class Packed:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         """`numpy.take` and the like; every other function is refused by name."""
         first = args[0][0] if func is np.concatenate and args and len(args[0]) else args[0] if args else None
-        if func in _FUNCTIONS and isinstance(first, Packed):
+        if func in _FUNCTIONS and (isinstance(first, Packed) or func is np.dot):
+            try:
+                signature(_FUNCTIONS[func]).bind(*args, **kwargs)
+            except TypeError as e:
+                msg = f"numpy.{func.__name__} of a packed tensor ({e})"
+                raise refused(msg, _DENSE) from None
             try:
                 return _FUNCTIONS[func](*args, **kwargs)
             except AttributeError:  # a view of a transpose has less
@@ -109,14 +114,23 @@ class Packed:
 
     __pow__ = __rpow__ = __mod__ = __floordiv__ = __rtruediv__ = _no_power
 
+    def _no_product(self, other: Any) -> Any:  # noqa: ANN401
+        self._no_power(other)
+
+    __mul__ = __rmul__ = __truediv__ = _no_product  # tensors have those by scalars; views of transposes have not
+
     def __iter__(self) -> NoReturn:
         msg = "iterating over a packed tensor"
         raise refused(msg, "take rows by t[i], or use iter(t.to_dense())")
+
+    __reversed__ = __iter__
 
     def reshape(self, *shape: object, **options: object) -> NoReturn:
         """Refused: slots follow the shape."""
         msg = "reshape of a packed tensor"
         raise refused(msg, "encode the reshaped array: encode(t.to_dense().reshape(...), fmt)")
+
+    ravel = flatten = reshape
 
     def diagonal(self, *args: object, **options: object) -> NoReturn:
         """Refused."""
@@ -124,9 +138,19 @@ class Packed:
         raise refused(msg, "use t.to_scipy().diagonal()")
 
 
+def _dot(a: Any, b: Any) -> Any:  # noqa: ANN401
+    """`numpy.dot`: of arrays of more axes than two it sums over other axes than `@`."""
+    if 0 in (np.ndim(a), np.ndim(b)):
+        return a * b
+    if any(np.ndim(x) > 2 for x in (a, b) if not isinstance(x, Packed)):
+        msg = "numpy.dot of a packed tensor and an array of more than two axes"
+        raise refused(msg, "use t @ x, which multiplies the matrices of x one by one, or t.to_dense()")
+    return a @ b
+
+
 _FUNCTIONS: dict[Any, Any] = {
     np.take: lambda t, ids, axis=None: t.take(ids, axis),
-    np.dot: lambda t, x: t @ x,
+    np.dot: _dot,
     np.sum: lambda t, axis=None, keepdims=False: t.sum(axis, keepdims=keepdims),
     np.count_nonzero: lambda t, axis=None, keepdims=False: t.count_nonzero(axis, keepdims=keepdims),
     np.linalg.norm: lambda t, ord=None: t.norm(ord),

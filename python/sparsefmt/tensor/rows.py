@@ -22,6 +22,7 @@ from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor.layout import along_last, inner, is_moved, outer
 from sparsefmt.tensor.stored import T
 
+_FEW = 1 << 20  # rows for which offsets cost nothing
 _WAY = "only rows can be taken: t[i], t[a:b], t[ids]; for more use t.to_scipy() or t.to_dense()"
 
 
@@ -50,7 +51,8 @@ def take(t: T, key: Any) -> T:  # noqa: ANN401
             return t
         start, stop, step = key.indices(t.shape[0])
         chosen = range(start, stop, step)
-        return _matrix_rows(t, np.arange(start, start + len(chosen) * step, step, dtype=np.int64), (len(chosen),))
+        ids = counted(len(chosen), what="the numbers of the rows")
+        return _matrix_rows(t, ids * step + start, (len(chosen),))
     ids = _ids(key, t.shape[0])
     return _matrix_rows(t, ids.reshape(-1), ids.shape)
 
@@ -112,7 +114,8 @@ def rows_of(t: T, ids: Array) -> T:
         return _of_blocks(t, s, ids)
     found = _direct(s, ids)
     if found is None:
-        return rows_of(t.convert("csr"), ids).convert(s.text)
+        by = "csr" if s.shape[0] <= max(_FEW, 4 * s.slots) else "coo"  # of which empty rows take nothing
+        return rows_of(t.convert(by), ids).convert(s.text)
     structure, at = found
     return t.replaced(structure, taken(t.values, s, structure, at, ids), structure.shape)
 

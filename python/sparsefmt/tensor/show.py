@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from sparsefmt.base.coerce import matrix_shape
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import SizeError
+from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.rows import take
 from sparsefmt.tensor.stored import Stored
 
@@ -21,7 +22,7 @@ def html(t: Stored) -> str:
     lines = {
         "format": t.format,
         "dtype": str(t.dtype),
-        "shape": str(t.shape),
+        "shape": str(t.shape) + (f" along axis {t.axis}" if is_moved(t) else ""),
         "slots": f"{t.slots:,}",
         "bytes": f"{t.nbytes:,}",
         "bits per weight": f"{t.bits_per_weight:.2f}",
@@ -36,10 +37,13 @@ def html(t: Stored) -> str:
 
 def density_map(t: Stored) -> str:
     """An SVG of the share of values that are not zero, by parts of the matrix; nothing for tensors on a GPU."""
-    rows, cols = matrix_shape(t.shape)
-    if t.device != "cpu" or not rows or not cols:
+    rows, cols = t.structure.shape
+    if t.device != "cpu" or not rows or not cols or cols > MOST:
         return ""
-    counts, seen = counted(t, rows, cols)
+    try:
+        counts, seen = counted(t, rows, cols)
+    except SizeError:  # a notebook shows the table alone
+        return ""
     share = counts / np.maximum(seen, 1)
     high, wide = share.shape
     cell = PIXELS / max(high, wide)
@@ -63,7 +67,7 @@ def counted(t: Stored, rows: int, cols: int) -> tuple[Array, Array]:
     each = max(MOST // cols // (len(bands) - 1), 1)  # rows of a band
     counts = np.zeros((len(bands) - 1, len(edges) - 1), np.int64)
     seen = np.zeros_like(counts)
-    flat = t if t.ndim == 2 else type(t).from_checked(t.structure, t.values, (rows, cols))
+    flat = t if t.ndim == 2 and not is_moved(t) else type(t).from_checked(t.structure, t.values, (rows, cols))
     for i, (low, high) in enumerate(pairwise(bands)):
         band = take(flat, slice(int(low), int(min(high, low + each))))
         part = band.backend().to_dense(band, None, None) != 0

@@ -161,7 +161,9 @@ class SparseTensor(Aliases):
             raise refused(msg, "use t.to_scipy() * x, or t @ x for a product")
         return arithmetic.scaled(self, x)
 
-    __rmul__ = __mul__
+    def __rmul__(self, x: Any) -> "SparseTensor":  # noqa: ANN401
+        made: SparseTensor = self * x
+        return made
 
     def __truediv__(self, x: Any) -> "SparseTensor":  # noqa: ANN401
         """`t / x` for a finite scalar that is not 0, in NumPy's dtype; raw."""

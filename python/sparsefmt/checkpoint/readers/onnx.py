@@ -52,6 +52,9 @@ class Onnx(Source):
         super().__init__(path, status)
         self._dense = {t.name: t for t in model.graph.initializer}
         self._sparse = {t.values.name: t for t in model.graph.sparse_initializer}
+        if odd := [n for n in (*self._dense, *self._sparse) if not isinstance(n, str)]:  # as protobuf gives damage
+            msg = f"the name {odd[0][:80]!r} of an initialiser is no UTF-8"
+            raise FormatError(msg)
         if twice := set(self._dense) & set(self._sparse):
             msg = f"initialiser {min(twice)!r} is both dense and sparse"
             raise FormatError(msg)
