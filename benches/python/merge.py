@@ -186,13 +186,14 @@ def main() -> int:
     parser.add_argument("--mergekit", action="store_true")
     parser.add_argument("--record", action="store_true", help="write benches/record/<machine>/<date>-merge.json")
     parser.add_argument("--methods-only", action="store_true", help="only the CPU seconds of every method")
+    parser.add_argument("--figures-only", action="store_true", help="without the CPU seconds of every method")
     options = parser.parse_args()
     sf.set_num_threads(2)
     if not (options.folder / "base").exists():
         make(options.folder, options.mib)
     figures: list[dict[str, Any]] = []
     out = options.folder / "out"
-    methods = others(options.folder, out)
+    methods = [] if options.figures_only else others(options.folder, out)
     if options.methods_only:
         return 0
     for name, raw, like, passes, bar, goal in FIGURES:
