@@ -1,13 +1,15 @@
-//! Products of a row of blocks: sums stay in registers from block to block, 16 columns of four rows at a time.
+//! Products of a row of blocks: the sums of one column stay in registers from block to block; more columns go by the
+//! portable loop, which reads each row of `x` once for a block, whatever cache it is in.
 
 use crate::args::bsr_spmm::Blocks;
 use crate::args::strided::Strided;
 use crate::prefetch::prefetch_ahead;
+use crate::scalar::bsr_spmm;
 use crate::scalar::csr::AHEAD;
 use std::arch::x86_64::{
     __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_castps256_ps128,
-    _mm256_cmpgt_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps,
-    _mm256_maskstore_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
+    _mm256_cmpgt_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_set1_epi32,
+    _mm256_setr_epi32, _mm256_setzero_ps,
 };
 
 /// Items of a register.
@@ -36,15 +38,6 @@ fn load(items: &[f32]) -> __m256 {
 fn load_whole(items: &[f32; LANES]) -> __m256 {
     // SAFETY: eight readable items, which the type says; the load needs no alignment.
     unsafe { _mm256_loadu_ps(items.as_ptr()) }
-}
-
-/// Writes the first items, as far as `items` goes.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store(items: &mut [f32], value: __m256) {
-    let lanes = lanes(items.len());
-    // SAFETY: lanes behind the last item are not written.
-    unsafe { _mm256_maskstore_ps(items.as_mut_ptr(), lanes, value) }
 }
 
 /// The sum of all lanes.
@@ -93,85 +86,20 @@ fn column<const R: usize>(w: &Blocks<'_>, row: usize, x: &[f32], sums: &mut [f32
     R
 }
 
-/// `R` rows of all blocks, from `row` on, and `V` registers of the columns from `first` on. Returns `R`.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn tile<const R: usize, const V: usize>(
-    w: &Blocks<'_>,
-    row: usize,
-    x: &Strided<'_>,
-    first: usize,
-    sums: &mut [f32],
-    stride: usize,
-) -> usize {
-    let width = (x.width - first).min(V * LANES);
-    let mut all = [[_mm256_setzero_ps(); V]; R];
-    for (r, all) in all.iter_mut().enumerate() {
-        let sums = &sums[r * stride + first..][..width];
-        for (q, all) in all.iter_mut().enumerate() {
-            *all = load(&sums[LANES * q..]);
-        }
-    }
-    for (items, &start) in w.items.chunks_exact(w.area).zip(w.starts) {
-        prefetch_ahead(items, AHEAD);
-        let rows = rows::<R>(w, items, row);
-        let x_rows = &x.items[start * x.stride + x.first + first..];
-        for at in 0..w.depth {
-            let columns = &x_rows[at * x.stride..][..width];
-            let mut parts = [_mm256_setzero_ps(); V];
-            for (q, part) in parts.iter_mut().enumerate() {
-                let columns = &columns[LANES * q..];
-                *part = match columns.first_chunk() {
-                    Some(whole) => load_whole(whole),
-                    None => load(columns),
-                };
-            }
-            for (all, row) in all.iter_mut().zip(&rows) {
-                let value = _mm256_set1_ps(row[at]);
-                for (all, &part) in all.iter_mut().zip(&parts) {
-                    *all = _mm256_fmadd_ps(value, part, *all);
-                }
-            }
-        }
-    }
-    for (r, all) in all.iter().enumerate() {
-        let sums = &mut sums[r * stride + first..][..width];
-        for (q, &all) in all.iter().enumerate() {
-            store(&mut sums[LANES * q..], all);
-        }
-    }
-    R
-}
-
 /// See [`crate::Kernels::bsr_spmm_row`].
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
 pub(crate) fn bsr_spmm_row(w: &Blocks<'_>, x: &Strided<'_>, sums: &mut [f32], stride: usize) {
-    let one = (x.stride == 1 && x.width == 1).then(|| &x.items[x.first..]);
-    let mut row = 0;
+    if x.stride != 1 || x.width != 1 {
+        return bsr_spmm::bsr_spmm_row::<true>(w, x, sums, stride);
+    }
+    let (x, mut row) = (&x.items[x.first..], 0);
     while row < w.rows {
-        let (sums, left) = (&mut sums[row * stride..], w.rows - row);
-        if let Some(x) = one {
-            row += match left {
-                8.. => column::<8>(w, row, x, sums, stride),
-                4.. => column::<4>(w, row, x, sums, stride),
-                2.. => column::<2>(w, row, x, sums, stride),
-                _ => column::<1>(w, row, x, sums, stride),
-            };
-            continue;
-        }
-        let (mut first, mut done) = (0, left);
-        while first < x.width {
-            let registers = (x.width - first).div_ceil(LANES).min(2);
-            done = match (registers, left) {
-                (1, 4..) => tile::<4, 1>(w, row, x, first, sums, stride),
-                (1, 2..) => tile::<2, 1>(w, row, x, first, sums, stride),
-                (1, _) => tile::<1, 1>(w, row, x, first, sums, stride),
-                (_, 4..) => tile::<4, 2>(w, row, x, first, sums, stride),
-                (_, 2..) => tile::<2, 2>(w, row, x, first, sums, stride),
-                _ => tile::<1, 2>(w, row, x, first, sums, stride),
-            };
-            first += registers * LANES;
-        }
-        row += done;
+        let sums = &mut sums[row * stride..];
+        row += match w.rows - row {
+            8.. => column::<8>(w, row, x, sums, stride),
+            4.. => column::<4>(w, row, x, sums, stride),
+            2.. => column::<2>(w, row, x, sums, stride),
+            _ => column::<1>(w, row, x, sums, stride),
+        };
     }
 }
