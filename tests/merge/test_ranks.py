@@ -1,11 +1,12 @@
 """Ranks of magnitudes: one pass behind a sample finds what sorting finds, also where the sample misleads."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sparsefmt.merge import window
+from sparsefmt.merge import stack, window
 from sparsefmt.merge.call import Opened
 from sparsefmt.merge.method import Source
 from sparsefmt.merge.stack import FlatArray, Stack
@@ -86,3 +87,14 @@ def test_too_much_between_is_counted_otherwise(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(window, "LEAST", 64)
     monkeypatch.setattr(window, "MOST", 64)
     assert window.ranked(sources(tensors), [(0, 5000)], here) == want
+
+
+def test_equal_magnitudes_are_counted_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "CHUNK", 1 << 16)
+    a = np.round(np.random.default_rng(0).standard_normal(1 << 22) * 2).astype(np.float32)
+    tracemalloc.start()
+    found, _ = window.ranked(sources([a]), [(0, a.size // 5)], here)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[0, a.size // 5].key == by_sorting([a], a.size // 5)[0]
+    assert peak < a.nbytes // 2

@@ -5,7 +5,7 @@ sample misled, or too much lies between, the histograms of `order` find the rank
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ Rank = tuple[int, int]
 LEAST, MOST = 1 << 16, 1 << 21
 """Elements of a model in a sample."""
 LISTED = 1 << 22
-"""Magnitudes between the borders that are held at most."""
+"""Different magnitudes between the borders that are held at most."""
 DEVIATIONS = 6
 END = 0x7F800002
 """Behind the largest magnitude, see `kernels.merge.keys`."""
@@ -43,41 +43,67 @@ class Tally(NamedTuple):
     counts: Array
 
 
-def between(source: Source, windows: Sequence[Window], every: int) -> list[tuple[int, list[Array]]]:
-    """How many are above each window, and those within, of one tensor."""
+class Distinct:
+    """The different magnitudes among many, and how often each occurs, in memory for those alone."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Array, Array]] = []
+        self.held = self.least = 0
+
+    def add(self, keys: Array) -> None:
+        """Counts more of them."""
+        self.parts.append(np.unique(keys, return_counts=True))
+        self.held += len(self.parts[-1][0])
+        if self.held > 2 * self.least + LEAST:
+            self.parts = [self.counted()]
+            self.held = self.least = len(self.parts[0][0])
+
+    def counted(self) -> tuple[Array, Array]:
+        """The magnitudes, ascending, and their counts."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        keys, place = np.unique(joined([keys for keys, _ in self.parts]), return_inverse=True)
+        counts = np.zeros(len(keys), np.int64)
+        np.add.at(counts, place, np.concatenate([some for _, some in self.parts] or [counts]))
+        return keys, counts
+
+
+def between(source: Source, windows: Sequence[Window], every: int) -> Iterator[tuple[int, int, Array]]:
+    """Stretch by stretch of one tensor: the number of a window, how many are above it, and those within."""
     stack = source.stack()
-    above, found = [0] * len(windows), [list[Array]() for _ in windows]
     for lo, hi in stack.chunks():
         base, base_dtype = stack.bits(-1, lo, hi)
         room = np.empty(hi - lo, np.uint32)
         for at, (model, low, high) in enumerate(windows):
             bits, dtype = stack.bits(model, lo, hi)
             over, count, _ = merge_between(base, bits, (base_dtype, dtype), stack.basis, low, high, every, room)
-            above[at] += over
-            found[at].append(room[:count].copy())
-    return list(zip(above, found, strict=True))
+            yield at, over, room[:count]
 
 
 def sampled(job: tuple[Source, Sequence[int], int]) -> list[Array]:
     """Some magnitudes of each of the models."""
     source, models, every = job
-    return [joined(keys) for _, keys in between(source, [Window(m, 0, END) for m in models], every)]
+    found: list[list[Array]] = [[] for _ in models]
+    for at, _, keys in between(source, [Window(m, 0, END) for m in models], every):
+        found[at].append(keys.copy())
+    return [joined(keys) for keys in found]
 
 
 def tallied(job: tuple[Source, Sequence[Window]]) -> list[Tally]:
-    """What one tensor holds of each window."""
+    """What one tensor holds of each window; cut short where more than `LISTED` magnitudes would be held."""
     source, windows = job
-    return [Tally(above, *counted(keys)) for above, keys in between(source, windows, 1)]
+    above, found = [0] * len(windows), [Distinct() for _ in windows]
+    for at, over, keys in between(source, windows, 1):
+        above[at] += over
+        found[at].add(keys)
+        if sum(f.least for f in found) > LISTED:
+            break
+    return [Tally(n, *f.counted()) for n, f in zip(above, found, strict=True)]
 
 
 def joined(keys: Sequence[Array]) -> Array:
     """All of them."""
     return np.concatenate(keys) if keys else np.zeros(0, np.uint32)
-
-
-def counted(keys: Sequence[Array]) -> tuple[Array, Array]:
-    """The different ones, ascending, and how often each occurs."""
-    return np.unique(joined(keys), return_counts=True)
 
 
 def window_of(model: int, rank: int, size: int, keys: Array, every: int) -> Window:
