@@ -4,6 +4,7 @@ use super::block::{HEAD, LANES, LEAST};
 use super::chain::Chain;
 use super::model::{Model, ONE, frequency};
 use crate::bits::codes_at;
+use crate::room::{filled, refill};
 use crate::{Error, Matrix, Result};
 use std::ops::Range;
 
@@ -86,7 +87,7 @@ impl<'a> Script<'a> {
         rows: Range<usize>,
     ) -> Result<Vec<u8>> {
         let mut encoder = Encoder { states: [LEAST; LANES], words: Vec::new() };
-        let (mut row, mut found) = (vec![0u32; groups], vec![[0u32; LANES]; groups]);
+        let (mut row, mut found) = (filled(0u32, groups)?, filled([0u32; LANES], groups)?);
         let mut ways = Vec::new();
         for first in rows.clone().step_by(LANES).rev() {
             let held = LANES.min(rows.end - first);
@@ -99,7 +100,7 @@ impl<'a> Script<'a> {
                 return Err(self.unknown(codes, groups, width, rows));
             }
             if self.ways.is_empty() {
-                ways.resize(groups * LANES * self.chain.longest, 0);
+                refill(&mut ways, 0, groups.saturating_mul(LANES * self.chain.longest))?;
                 for (at, way_of) in ways.chunks_exact_mut(self.chain.longest.max(1)).enumerate() {
                     let (group, lane) = (at / LANES, at % LANES);
                     if lane < held {

@@ -79,7 +79,7 @@ pub fn count(
         let mut add = |at: usize, mask: u32, times: i64| {
             chain.walk(mask, |context, bit| sums[2 * (at * contexts + context) + bit] += times);
         };
-        let mut found = filled(0u32, range.len())?;
+        let mut found = filled(0u32, if codes.rows() > 0 { range.len() } else { 0 })?;
         for row in 0..codes.rows() {
             codes_at(codes.row(row), range.start * pattern.bits() as usize, pattern.bits(), &mut found);
             for (group, &got) in range.clone().zip(&found) {
