@@ -6,14 +6,12 @@ benches/record/<machine>/<date>-imports.json.
 """
 
 import argparse
-import json
 import re
 import subprocess
 import sys
 import time
 
-from machine import describe
-from records import record_path
+from records import write_named
 
 BARS_MS = {"import beyond numpy": 60.0, "sparsefmt --version": 150.0}
 FIRST = "import numpy, ml_dtypes; import sparsefmt as sf; sf.encode([[1.0, 0.0]], 'csr')"
@@ -59,12 +57,7 @@ def main() -> int:
     for name, ms in found.items():
         print(f"{name:22} {ms:8.1f} ms" + (f"   bar {BARS_MS[name]:.0f} ms" if name in BARS_MS else ""))
     if options.record:
-        about = describe()
-        path = record_path(about)
-        path = path.with_name(f"{path.stem}-imports.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"date": path.name[:10], **about, "milliseconds": found}, indent=1) + "\n")
-        print(f"wrote {path}")
+        write_named("imports", milliseconds=found)
     return int(any(found[name] > bar for name, bar in BARS_MS.items()))
 
 

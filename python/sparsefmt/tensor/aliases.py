@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from sparsefmt.tensor import parts
+from sparsefmt.tensor import parts, show
 from sparsefmt.tensor.stored import Stored
 
 
@@ -39,4 +39,4 @@ class Aliases(Stored):
     col = property(lambda t: parts.named(t, "col"), doc="The columns of coo.")
 
     def _repr_html_(self) -> str:
-        return parts.html(self)
+        return show.html(self)

@@ -1,4 +1,4 @@
-"""The arrays of a packed tensor under the names that SciPy's users know, and how a tensor shows itself."""
+"""The arrays of a packed tensor under the names that SciPy's users know, its line of text, and its token."""
 
 import numpy as np
 
@@ -8,7 +8,6 @@ from sparsefmt.kernels.checksum import checksum
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
-from sparsefmt.tensor import show
 from sparsefmt.tensor.arithmetic import decoded
 from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.stored import Stored, T
@@ -59,11 +58,6 @@ def text(t: Stored) -> str:
         f"<sparsefmt {t.format} of {t.dtype}, shape {t.shape}{along}, {t.slots} slots, {t.nbytes} bytes, "
         f"{t.bits_per_weight:.2f} bits per weight{place}>"
     )
-
-
-def html(t: Stored) -> str:
-    """What a notebook shows."""
-    return show.html(t)
 
 
 def token(t: Stored) -> tuple[object, ...]:
