@@ -81,8 +81,9 @@ def make(folder: Path, mib: int) -> None:
         for shard in range(4):
             noise = np.roll(base, 17 * (at + 1) + shard, axis=1) * (0.01 * (at > 0))
             file = f"model-{shard + 1:05d}-of-00004.safetensors"
-            tensors = {f"model.layers.{shard}.mlp.gate_proj.weight": (base + noise).astype(ml_dtypes.bfloat16)}
-            tensors |= {small: np.ones(8, ml_dtypes.bfloat16) for small in small_names(shard)}
+            large = (base + noise).astype(ml_dtypes.bfloat16)
+            tensors = {f"model.layers.{shard}.mlp.gate_proj.weight": large}
+            tensors |= {small: large[0, :8].copy() for small in small_names(shard)}
             sf.save(folder / name / file, tensors, metadata={"format": "pt"})
             weight_map |= dict.fromkeys(tensors, file)
         write_index(folder / name, weight_map, rows * COLS * 8)
