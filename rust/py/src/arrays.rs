@@ -148,10 +148,20 @@ macro_rules! by_index {
 pub(crate) use by_index;
 
 /// Borrows the arrays of `read` and of `write`, each by the name of its argument and as a slice of the type given, and
-/// evaluates `$body` detached from the interpreter.
+/// evaluates `$body` detached from the interpreter; with a name `$stop`, Ctrl-C may stop it.
 macro_rules! detached {
-    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $body:expr) => {{
-        let py = $py;
+    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $body:expr) => {
+        $crate::arrays::detached!(@ $py, [$($in: $r),*], [$($out: $w),*], |py| {
+            py.detach(|| $body).map_err(|e| $crate::arrays::raised(py, &e))
+        })
+    };
+    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $stop:ident => $body:expr) => {
+        $crate::arrays::detached!(@ $py, [$($in: $r),*], [$($out: $w),*], |py| {
+            $crate::borrow::stoppable(py, |$stop| $body)
+        })
+    };
+    (@ $py:expr, [$($in:ident: $r:ty),*], [$($out:ident: $w:ty),*], |$gil:ident| $run:expr) => {{
+        let $gil = $py;
         $(
             let $in = $crate::arrays::input::<<$r as $crate::arrays::Carried>::Carrier>(stringify!($in), $in)?;
             let $in = <$r as $crate::arrays::Carried>::items($in.as_slice()?);
@@ -160,7 +170,7 @@ macro_rules! detached {
             let mut $out = $crate::arrays::output::<<$w as $crate::arrays::Carried>::Carrier>(stringify!($out), $out)?;
             let $out = <$w as $crate::arrays::Carried>::items_mut($out.as_slice_mut()?);
         )*
-        py.detach(|| $body).map_err(|e| $crate::arrays::raised(py, &e))
+        $run
     }};
 }
 pub(crate) use detached;
