@@ -152,7 +152,7 @@ pub(crate) use by_index;
 macro_rules! detached {
     ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $body:expr) => {
         $crate::arrays::detached!(@ $py, [$($in: $r),*], [$($out: $w),*], |py| {
-            py.detach(|| $body).map_err(|e| $crate::arrays::raised(py, &e))
+            crate::exit::detached(py, || $body).map_err(|e| $crate::arrays::raised(py, &e))
         })
     };
     ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $stop:ident => $body:expr) => {
