@@ -1,9 +1,19 @@
 //! The lines of a piece one after the other, and what becomes of their entries.
 
+use super::fault::{self, Outcome};
 use super::field::{Field, Symmetry};
 use super::number::Line;
-use super::{Outcome, Piece, fault, plain};
+use super::plain;
 use crate::Index;
+
+/// A part of the text: whole lines.
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a [u8],
+    /// Bytes, lines and entries before it.
+    pub(super) start: usize,
+    pub(super) lines: u64,
+    pub(super) entries: usize,
+}
 
 /// What a piece gives: the first lines with an entry below and above the diagonal, and its first fault.
 #[derive(Default)]

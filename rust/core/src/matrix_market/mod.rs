@@ -12,27 +12,15 @@ mod plain;
 mod product;
 mod text;
 
+pub use fault::Outcome;
 pub use text::matrix_market_text;
 
 use crate::Index;
 use crate::error::{Error, Result};
 use crate::par;
 use field::{field, symmetry};
-use lines::{Entries, Told, Values, each};
+use lines::{Entries, Piece, Told, Values, each};
 use number::is_blank;
-
-/// 0 or a code of [`fault`]; the line, counted from 1; the byte where it begins, or the number of entries found; the
-/// sides of the diagonal that have entries: 1 below, 2 above.
-pub type Outcome = (i64, u64, u64, usize);
-
-/// A part of the text: whole lines.
-struct Piece<'a> {
-    text: &'a [u8],
-    /// Bytes, lines and entries before it.
-    start: usize,
-    lines: u64,
-    entries: usize,
-}
 
 /// Bytes of a piece, about.
 const PIECE: usize = 1 << 20;
