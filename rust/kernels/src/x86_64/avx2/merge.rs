@@ -1,0 +1,3 @@
+//! Merging, tile by tile.
+
+crate::x86_64::compiled_merge::compiled_merge!("avx2");
