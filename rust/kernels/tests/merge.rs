@@ -12,7 +12,11 @@ fn bits(len: usize, seed: usize) -> Vec<u32> {
     (0..len)
         .map(|_| {
             let word = next();
-            if word.is_multiple_of(16) { ODD[(word >> 8) as usize % 8] } else { ((word >> 40) as f32 / 1e7 - 0.8).to_bits() }
+            if word.is_multiple_of(16) {
+                ODD[(word >> 8) as usize % 8]
+            } else {
+                ((word >> 40) as f32 / 1e7 - 0.8).to_bits()
+            }
         })
         .collect()
 }

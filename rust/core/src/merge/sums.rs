@@ -21,6 +21,13 @@ fn halved(mut lanes: MergeLanes) -> f64 {
     lanes[0]
 }
 
+/// How many magnitudes of a tile are one integer.
+fn equal_to(delta: &[f32], key: u32) -> u32 {
+    let (Ok(key), mut room) = (i32::try_from(key), [0; TILE]) else { return 0 };
+    let mut above = |key: i32| Kernels::active().merge_between(delta, key, key, &mut room).0 as u32;
+    above(key) - key.checked_add(1).map_or(0, &mut above)
+}
+
 /// Adds to `counts` how often each magnitude occurs, see `sparsefmt.kernels.merge`.
 ///
 /// # Errors
@@ -55,6 +62,10 @@ pub fn merge_histogram(
                 base.read(tile.clone(), None, &mut anchor[..length]);
             }
             read_delta(model, basis, tile, &anchor[..length], &mut delta[..length]);
+            if let (Some(key), 0) = (prefix, shift) {
+                own[0] += equal_to(&delta[..length], key);
+                continue;
+            }
             for x in &delta[..length] {
                 let key = magnitude(*x);
                 match prefix {

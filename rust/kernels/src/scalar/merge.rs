@@ -7,9 +7,9 @@ use super::affine::wide;
 use crate::args::merge::{MERGE_GROUP, MERGE_LANES, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeTile};
 
 /// The bits of a magnitude.
-const MAGNITUDE: u32 = 0x7FFF_FFFF;
+pub(crate) const MAGNITUDE: u32 = 0x7FFF_FFFF;
 /// The magnitude of every NaN, one behind infinity.
-const NAN: u32 = 0x7F80_0001;
+pub(crate) const NAN: u32 = 0x7F80_0001;
 
 /// The magnitude as an integer, in the same order.
 #[inline(always)]

@@ -1,12 +1,12 @@
 //! The portable loops of merges, compiled for wider registers.
 
-/// The functions and the table of an instruction set with these features.
+/// The functions and the table of an instruction set with these features; `between` is the one that is given.
 macro_rules! compiled_merge {
-    ($features:literal) => {
+    ($features:literal, $between:path) => {
         use crate::args::merge::{MergeItems, MergeLanes, MergeShare, MergeTile, Table};
         use crate::scalar::merge as plain;
 
-        $crate::x86_64::compiled_merge::compiled_merge!($features;
+        $crate::x86_64::compiled_merge::compiled_merge!($features, $between;
             read(items: MergeItems<'_>, base: Option<&[f32]>, delta: &mut [f32]) -> bool;
             band(delta: &mut [f32], low: i32, high: i32) -> ();
             drop(delta: &mut [f32], words: &[u32], below: u32) -> ();
@@ -25,13 +25,12 @@ macro_rules! compiled_merge {
             ) -> ();
             mean(sums: &mut MergeTile, divisors: &MergeTile, floor: f32) -> ();
             finish(sums: &mut MergeTile, factor: f32, base: &MergeTile) -> ();
-            between(delta: &[f32], low: i32, high: i32, keys: &mut [u32]) -> (usize, usize);
             products(a: &[f32], b: &[f32], lanes: &mut MergeLanes) -> ();
             magnitudes(x: &[f32], lanes: &mut MergeLanes) -> ();
         );
     };
-    ($features:literal; $($name:ident($($argument:ident: $type:ty),*) -> $found:ty;)*) => {
-        pub(crate) const TABLE: Table = Table { $($name),* };
+    ($features:literal, $between:path; $($name:ident($($argument:ident: $type:ty),*) -> $found:ty;)*) => {
+        pub(crate) const TABLE: Table = Table { between: $between, $($name),* };
 
         $(
             #[doc = concat!("See [`crate::Kernels::merge_", stringify!($name), "`].")]
