@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,3 +23,9 @@ def _defaults() -> Iterator[None]:
     yield
     sf.set_num_threads(None)
     sf.set_max_bytes(None)
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Notes the test that runs, for the summary of a run that is killed."""
+    if path := os.environ.get("SPARSEFMT_TEST_NOTE"):
+        Path(path).write_text(nodeid)

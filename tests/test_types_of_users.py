@@ -47,8 +47,10 @@ def test_mypy_strict(readme: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(PYRIGHT is None, reason="neither pyright nor basedpyright is installed")
 def test_pyright(readme: Path, tmp_path: Path) -> None:
+    fault = readme.with_name("fault.py")  # proves that files are read: pyright ignores what it cannot find
+    fault.write_text('x: int = "a"\n')
     settings = {
-        "include": [str(readme), *map(str, EXAMPLES)],
+        "include": [os.path.relpath(path, tmp_path) for path in (readme, fault, *EXAMPLES)],
         "extraPaths": [str(ROOT / "python"), str(ROOT / "examples"), *[p for p in sys.path if "site-packages" in p]],
         "typeCheckingMode": "standard",
         "pythonVersion": "3.11",
@@ -57,6 +59,10 @@ def test_pyright(readme: Path, tmp_path: Path) -> None:
         "reportUnusedExpression": False,
     }
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    command = [str(PYRIGHT), "-p", str(tmp_path)]
+    command = [str(PYRIGHT), "--outputjson", "-p", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] == len(EXAMPLES) + 2, done.stderr
+    errors = [d for d in found["generalDiagnostics"] if d["severity"] == "error"]
+    assert any(d["file"] == str(fault) for d in errors)
+    assert not [d for d in errors if d["file"] != str(fault)]

@@ -7,6 +7,7 @@ appears as it ends, so that lines never mix. All checks run even if one fails; t
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,21 +72,35 @@ def failures(text: str) -> list[str]:
     return re.findall(r"^(?:FAILED|ERROR) .*|^test .* FAILED$|^\s+\S+ --- .*FAILED.*$", text, re.MULTILINE)
 
 
+def ended(code: int, note: Path) -> list[str]:
+    """What a check that a signal ended was doing: it could not say so itself."""
+    if code >= 0:
+        return []
+    name = signal.Signals(-code).name
+    test = f" in {note.read_text()}" if note.exists() else ""
+    why = "; perhaps the system ran out of memory" if name == "SIGKILL" else ""
+    return [f"ended by {name}{test}{why}"]
+
+
 def run(check: Check, printing: threading.Lock) -> tuple[bool, float, list[str]]:
-    """Runs one check and prints what it printed; returns whether it passed, its seconds, and the tests that failed."""
+    """Runs one check and prints what it printed; returns whether it passed, its seconds, and what failed."""
     start = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
-        env = os.environ | check.env
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        note = Path(folder) / "test"
+        env = os.environ | check.env | {"SPARSEFMT_TEST_NOTE": str(note)}
         done = subprocess.run(check.command, cwd=ROOT, env=env, check=False, stdout=output, stderr=subprocess.STDOUT)
         seconds = time.perf_counter() - start
+        killed = ended(done.returncode, note)
         output.seek(0)
         shown = " ".join([*(f"{k}={v}" for k, v in check.env.items()), *check.command])
         with printing:
             print(f"\n=== {check.name}: {shown}", flush=True)
             text = output.read()
             sys.stdout.buffer.write(text)
+            if killed:
+                print("", *killed, sep="\n")
             print(f"{check.name}: {'passed' if done.returncode == 0 else 'FAILED'} after {seconds:.1f} s", flush=True)
-    return done.returncode == 0, seconds, failures(text.decode(errors="replace"))
+    return done.returncode == 0, seconds, [*killed, *failures(text.decode(errors="replace"))]
 
 
 def main() -> int:

@@ -62,6 +62,14 @@ MEMORY_BAR = 64 << 20
 CHUNK_BYTES = 16 * 65536 * 4
 
 
+def small_names(layer: int) -> list[str]:
+    """What mergekit wants of a model of this architecture beside the large weights."""
+    inner = [f"self_attn.{x}_proj" for x in "qkvo"] + ["mlp.up_proj", "mlp.down_proj"]
+    inner += ["input_layernorm", "post_attention_layernorm"]
+    outer = ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"] if layer == 0 else []
+    return [f"model.layers.{layer}.{x}.weight" for x in inner] + outer
+
+
 def make(folder: Path, mib: int) -> None:
     """Four models in four shards each, of one random stretch that is shifted from row to row."""
     rows = mib * (1 << 20) // 2 // COLS // 4
@@ -73,11 +81,11 @@ def make(folder: Path, mib: int) -> None:
         for shard in range(4):
             noise = np.roll(base, 17 * (at + 1) + shard, axis=1) * (0.01 * (at > 0))
             file = f"model-{shard + 1:05d}-of-00004.safetensors"
-            tensor = f"model.layers.{shard}.mlp.weight"
-            sf.save(
-                folder / name / file, {tensor: (base + noise).astype(ml_dtypes.bfloat16)}, metadata={"format": "pt"}
-            )
-            weight_map[tensor] = file
+            large = (base + noise).astype(ml_dtypes.bfloat16)
+            tensors = {f"model.layers.{shard}.mlp.gate_proj.weight": large}
+            tensors |= {small: large[0, :8].copy() for small in small_names(shard)}
+            sf.save(folder / name / file, tensors, metadata={"format": "pt"})
+            weight_map |= dict.fromkeys(tensors, file)
         write_index(folder / name, weight_map, rows * COLS * 8)
         config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 4}
         (folder / name / "config.json").write_text(json.dumps(config))

@@ -71,6 +71,7 @@ def measured(model: str, tokenizer: str, repeat: int) -> dict[str, Any]:
     lines = (HERE.parent / "minilm_sentences.txt").read_text().splitlines()
     texts = [line for line in lines if line and not line.startswith("#")]
     best = float("inf")
+    vectors: list[Any] = []
     for _ in range(repeat + 1):
         start = time.perf_counter()
         vectors = [encode(texts[low : low + BATCH]) for low in range(0, len(texts), BATCH)]

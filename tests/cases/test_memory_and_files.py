@@ -41,6 +41,7 @@ def test_cgroups_of_both_versions_and_their_parents_count(tmp_path: Path) -> Non
 def test_what_is_available_bounds_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < limits.available() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     monkeypatch.setattr(limits, "available", lambda: 100 << 20)
+    sf.set_max_bytes(None)  # forgets what was read a moment ago
     t = sf.encode(np.ones((1, 1), np.int8), "coo")
     assert t.to_dense().shape == (1, 1)
     huge = sf.SparseTensor(
@@ -49,6 +50,27 @@ def test_what_is_available_bounds_the_default(monkeypatch: pytest.MonkeyPatch) -
     for call in (huge.to_dense, lambda: huge.convert("csr"), lambda: huge @ np.ones(1)):
         with pytest.raises(sf.SizeError, match="would take"):
             call()
+
+
+def test_the_system_is_not_asked_for_every_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the limits takes milliseconds; a reading holds for a moment, and for half of what is left of it only."""
+    asked = []
+    monkeypatch.setattr(limits, "available", lambda: asked.append(1) or (1000 << 20))
+    monkeypatch.setattr(limits, "_GOOD_FOR", 3600.0)
+    sf.set_max_bytes(None)
+    for _ in range(20):
+        limits.check_size(20 << 20, "x")
+    assert len(asked) == 1
+    limits.check_size(400 << 20, "x")  # of 600 MiB that are left
+    assert len(asked) == 2
+    with pytest.raises(sf.SizeError, match="x would take 1048576001 bytes; allowed 1048576000;"):
+        limits.check_size((1000 << 20) + 1, "x")
+    assert len(asked) == 3
+    monkeypatch.setattr(limits, "_GOOD_FOR", -1.0)
+    sf.set_max_bytes(None)
+    limits.check_size(20 << 20, "x")
+    limits.check_size(20 << 20, "x")
+    assert len(asked) == 5
 
 
 def test_integer_sums_never_wrap() -> None:

@@ -53,6 +53,17 @@ def test_refused_in_one_sentence_with_the_way_out(what: str) -> None:
         assert d.tobytes() == t.to_dense().tobytes()
 
 
+@pytest.mark.parametrize("name", ["mean", "max", "nonzero", "multiply", "tolil", "sum_duplicates"])
+def test_names_of_arrays_that_tensors_have_not(name: str) -> None:
+    """`hasattr` is False, so that protocols by name still work, and the words name the way out."""
+    for t in [*tensors(), tensors()[0].T]:
+        assert not hasattr(t, name)
+        with pytest.raises(AttributeError, match=rf"^'{name}' of a packed tensor is not supported; use t\.to_dense"):
+            getattr(t, name)
+    with pytest.raises(AttributeError, match="has no indices; csr, csc, bsr have it"):
+        _ = sf.encode(np.eye(4, dtype=np.float32), "bitmask").indices
+
+
 def test_dot_of_numpy() -> None:
     for t in tensors()[:4]:
         d = t.to_dense()

@@ -95,6 +95,28 @@ def test_gptq_over_two_shards(act_order: bool, tmp_path: Path) -> None:
         c.check()
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"bits": 8}, "shapes of 4 bits, but the settings of the checkpoint say 8"),
+        ({"group_size": 128}, "2 groups of scales over 64 inputs, but .* group_size 128, which makes 1"),
+        ({"group_size": -1}, ".* group_size -1, which makes 1"),
+        ({"bits": 4, "group_size": 32}, None),
+        ({"bits": 8, "dynamic": {"layers.0": {"bits": 4}}}, None),
+    ],
+)
+def test_settings_that_contradict_the_shapes(settings: dict[str, Any], words: str | None, tmp_path: Path) -> None:
+    """Other scales than the settings say would be a wrong model without a word; `dynamic` sets single layers apart."""
+    parts, want = gptq_parts()
+    path = folder(tmp_path, [parts], {"quantization_config": {"quant_method": "gptq", **settings}})
+    if words is None:
+        with sf.open_checkpoint(path) as c:
+            np.testing.assert_array_equal(dense(c["model.layers.0.q_proj.weight"]), want.astype(np.float16))
+    else:
+        with pytest.raises(sf.CheckpointError, match=f"q_proj: {words}"):
+            sf.open_checkpoint(path)
+
+
 def test_awq(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     codes, zeros = rng.integers(0, 16, (64, 16)), rng.integers(0, 16, (2, 16))

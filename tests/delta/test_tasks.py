@@ -2,6 +2,8 @@
 
 import random
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -213,14 +215,14 @@ def test_readers_see_whole_versions(path: Path) -> None:
         made = tuned(base, k, 0.9, names="e")
         store.add(f"t{k}", made)
         versions.add(made["e"].tobytes())
-    seen: list[bytes] = []
+    seen: set[bytes] = set()
     done = threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            seen.append(store["e"].tobytes())
+            seen.add(store["e"].tobytes())
             with store.reading("e") as view:
-                seen.append(view.tobytes())
+                seen.add(view.tobytes())
 
     threads = [threading.Thread(target=read) for _ in range(2)]
     for t in threads:
@@ -230,9 +232,74 @@ def test_readers_see_whole_versions(path: Path) -> None:
     done.set()
     for t in threads:
         t.join()
-    assert set(seen) <= versions
+    assert seen <= versions
     store.deactivate()
     assert state(store) == bits(base)
+
+
+def test_a_switch_is_not_starved_by_readers(path: Path) -> None:
+    """Two blocks that overlap without a gap: the switch gets its turn, and then the reader that stood behind it."""
+    base = base_model()
+    store = sf.TaskStore(path)
+    store.add("a", tuned(base, 1, names="e"))
+    store.activate("a")
+    store.deactivate()
+    order: list[str] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with store.reading("e"):
+            inside.set()
+            assert leave.wait(30)
+            with store.reading("e") as again:  # a thread that reads may read again while a switch waits
+                order.append("old" if again.tobytes() == base["e"].tobytes() else "new")
+
+    def switch() -> None:
+        store.activate("a")
+        order.append("switched")
+
+    def later() -> None:
+        with store.reading("e") as view:
+            order.append("old" if view.tobytes() == base["e"].tobytes() else "new")
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (first, switch, later)]
+    threads[0].start()
+    assert inside.wait(30)
+    weight = store._weights["e"]
+    threads[1].start()
+    wait_for(lambda: weight.switches == 1)
+    threads[2].start()
+    wait_for(lambda: weight.standing == 1)
+    leave.set()
+    for t in threads:
+        t.join(30)
+        assert not t.is_alive()
+    assert order[0] == "old"
+    assert set(order[1:]) == {"switched", "new"}
+    assert (weight.readers, weight.standing, weight.admitted, weight.switches) == ({}, 0, 0, 0)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_a_switch_inside_a_block_is_refused(path: Path) -> None:
+    """It would wait for itself; nothing is switched."""
+    store = sf.TaskStore(path)
+    store.add("a", tuned(base_model(), 1))
+    store.activate("a")
+    before = state(store)
+    with store.reading("w"):
+        with pytest.raises(sf.DeltaError, match=r"this thread reads 'w', .* end the block of `reading` first"):
+            store.deactivate()
+        assert store.stats().hits >= 0
+    assert state(store) == before
+    assert store.active == {"a": 1.0}
+    store.deactivate()
+    assert state(store) == bits(base_model())
 
 
 def test_what_does_not_fit(path: Path, tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ import functools
 import operator
 import os
 import sys
+import time
 from pathlib import Path
 
 from sparsefmt.base.errors import FormatError, SizeError
 
 _max_bytes: int | None = None
 _SURE = 16 << 20  # bytes for which the default is not asked: to read it takes longer than to fill them
-
+_GOOD_FOR = 0.1  # seconds for which a reading holds for arrays of up to half of it: it takes a millisecond or two
+_reading = (0.0, 0)  # until when, and what is left of it
 
 _GROUPS = Path("/sys/fs/cgroup")
 
@@ -104,8 +106,9 @@ def set_max_bytes(n: int | None) -> None:
     >>> set_max_bytes(10**9)
     >>> set_max_bytes(None)
     """
-    global _max_bytes
+    global _max_bytes, _reading
     _max_bytes = None if n is None else byte_count(n)
+    _reading = (0.0, 0)
 
 
 def byte_count(n: object, what: str = "max_bytes") -> int:
@@ -129,9 +132,20 @@ def is_default() -> bool:
     return _max_bytes is None
 
 
+def _fits_surely(nbytes: int) -> bool:
+    """Whether it is at most half of what was left when the system was asked last, a moment ago at most."""
+    global _reading
+    until, left = _reading
+    if (now := time.monotonic()) > until:
+        until, left = now + _GOOD_FOR, min(machine_limit(), available())
+    fits = 2 * nbytes <= left
+    _reading = (until, left - nbytes if fits else left)
+    return fits
+
+
 def check_size(nbytes: int, what: str, limit: int | None = None) -> None:
     """Raises SizeError if an array of `nbytes` is larger than allowed."""
-    if limit is None and _max_bytes is None and nbytes <= _SURE:
+    if limit is None and _max_bytes is None and (nbytes <= _SURE or _fits_surely(nbytes)):
         return
     allowed = max_bytes() if limit is None else byte_count(limit)
     if nbytes > allowed:

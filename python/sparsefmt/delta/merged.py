@@ -1,6 +1,8 @@
 """What tasks make of a base: places and items, whole tensors, and the tensor that readers see."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,14 +35,60 @@ class Merged:
 class Weight:
     """A tensor that tasks change: readers share it, a switch has it alone.
 
+    Neither starves the other: readers that come while a switch waits stand behind it, and a switch that ends lets those
+    in before the next one. A thread that reads already may read again, as what waits for it must not make it wait.
+
     `array` is what they read: the base, a merged tensor, or `own`, the base with what is `applied` to it.
     """
 
     array: Array
     own: Array | None = None
     applied: tuple[Placed, ...] = ()
-    readers: int = 0
+    readers: dict[int, int] = field(default_factory=dict)  # blocks by thread
+    standing: int = 0  # readers that wait
+    admitted: int = 0  # of these, those that the next switch lets pass
+    switches: int = 0
     turn: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def shared(self) -> Iterator[Array]:
+        """The array for a reader."""
+        thread = threading.get_ident()
+        with self.turn:
+            if self.switches and thread not in self.readers:
+                self._stand()
+            self.readers[thread] = self.readers.get(thread, 0) + 1
+        try:
+            yield self.array
+        finally:
+            with self.turn:
+                self.readers[thread] -= 1
+                if not self.readers[thread]:
+                    del self.readers[thread]
+                self.turn.notify_all()
+
+    def _stand(self) -> None:
+        self.standing += 1
+        try:
+            while self.switches and not self.admitted:
+                self.turn.wait()
+        finally:
+            self.standing -= 1
+            self.admitted = max(self.admitted - 1, 0)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The turn of a switch."""
+        with self.turn:
+            self.switches += 1
+            try:
+                while self.readers or self.admitted:
+                    self.turn.wait()
+                yield
+            finally:
+                self.switches -= 1
+                self.admitted = self.standing
+                self.turn.notify_all()
 
 
 def summed(name: str, base: Array, parts: list[tuple[Vector, float]]) -> tuple[Array, Array]:

@@ -130,21 +130,15 @@ class TaskStore(Mapping[str, Array]):
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Array]:
-        """The active version of a tensor without a copy; a switch waits until the block ends."""
+        """The active version of a tensor without a copy; a switch waits until the block ends, later readers for it."""
         weight = self._weights.get(name)
         if weight is None:
             yield self._base[name]
             return
-        with weight.turn:
-            weight.readers += 1
-        try:
-            view = weight.array.view()
+        with weight.shared() as a:
+            view = a.view()
             view.flags.writeable = False
             yield view
-        finally:
-            with weight.turn:
-                weight.readers -= 1
-                weight.turn.notify_all()
 
     @property
     def active(self) -> dict[str, float]:
@@ -226,7 +220,8 @@ class TaskStore(Mapping[str, Array]):
             tasks: a name, or weights by name.
 
         Raises:
-            DeltaError: there is no such task, or a sum would mix integers.
+            DeltaError: there is no such task, a sum would mix integers, or this thread is inside `reading` of a tensor
+                that would change.
         """
         key = _key(tasks)
         with self._switching:
@@ -321,12 +316,15 @@ class TaskStore(Mapping[str, Array]):
         return Merged(patch)
 
     def _switch(self, key: Key, to: Merged) -> None:
-        for tensor in dict.fromkeys([*self._current, *to.patch]):
+        weights = {t: self._weights.setdefault(t, Weight(self._base[t])) for t in (*self._current, *to.patch)}
+        if own := [tensor for tensor, weight in weights.items() if threading.get_ident() in weight.readers]:
+            msg = (
+                f"this thread reads {own[0]!r}, so that a switch would wait for ever; end the block of `reading` first"
+            )
+            raise DeltaError(msg)
+        for tensor, weight in weights.items():
             base = self._base[tensor]
-            weight = self._weights.setdefault(tensor, Weight(base))
-            with weight.turn:
-                while weight.readers:
-                    weight.turn.wait()
+            with weight.alone():
                 if tensor in to.whole or (tensor not in to.patch and weight.own is None):
                     weight.array = to.whole.get(tensor, base)
                     continue

@@ -1,5 +1,6 @@
 """The decorator that lets a faster implementation replace a NumPy definition by name."""
 
+import atexit
 import functools
 import os
 from collections.abc import Callable
@@ -17,6 +18,9 @@ if NATIVE:
     from sparsefmt import _native
 
     extension: Any = _native
+    atexit.register(
+        _native.interpreter_ends
+    )  # daemon threads inside kernels then end with the process, without a crash
 else:
     extension = None
 

@@ -1,7 +1,7 @@
 """What is packed and no array: the base of tensors and of their transposes. What it refuses names the way out."""
 
 from inspect import signature
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -10,6 +10,40 @@ from sparsefmt.base.dtypes import Array
 
 _COMPARE = "packed tensors are compared with sparsefmt.equal(t, u) (bits) or sparsefmt.compare(t, w) (numbers)"
 _DENSE = "use t.to_dense(), or t.to_scipy() for sparse arithmetic"
+_ELSEWHERE = frozenset(  # names of arrays and of SciPy's sparse arrays that packed tensors have not
+    {
+        "argmax",
+        "argmin",
+        "clip",
+        "conj",
+        "conjugate",
+        "eliminate_zeros",
+        "imag",
+        "max",
+        "maximum",
+        "mean",
+        "min",
+        "minimum",
+        "multiply",
+        "nonzero",
+        "power",
+        "real",
+        "resize",
+        "round",
+        "setdiag",
+        "sign",
+        "sort_indices",
+        "sqrt",
+        "std",
+        "sum_duplicates",
+        "todia",
+        "todok",
+        "tolil",
+        "tolist",
+        "trace",
+        "var",
+    }
+)
 _COMPARISONS = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal})
 
 
@@ -96,6 +130,15 @@ class Packed:
         return NotImplemented
 
     __hash__ = object.__hash__
+
+    if not TYPE_CHECKING:  # for checkers, a name that is not there stays an error
+
+        def __getattr__(self, name: str) -> object:
+            """An AttributeError that names the way out, so that `hasattr` stays False."""
+            if name in _ELSEWHERE:
+                msg = f"{name!r} of a packed tensor is not supported; {_DENSE}"
+                raise AttributeError(msg, name=name, obj=self)
+            return object.__getattribute__(self, name)  # raises what was raised: a property may have said why
 
     def _no_order(self, other: object) -> NoReturn:
         raise TypeError(_COMPARE)

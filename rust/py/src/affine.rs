@@ -123,7 +123,7 @@ pub fn affine_extremes(
         let mut low = Out::<<K as Number>::Compute>::new("low", low, 2)?;
         let mut high = Out::<<K as Number>::Compute>::new("high", high, 2)?;
         let (values, low, high) = (values.matrix()?, low.matrix()?, high.matrix()?);
-        done(py, py.detach(|| affine::extremes::<K>(values, group, low, high)))
+        done(py, crate::exit::detached(py, || affine::extremes::<K>(values, group, low, high)))
     })
 }
 
@@ -146,7 +146,7 @@ pub fn affine_quantize(
     by_dtype!(dtype, K => {
         let values = In::<<K as Number>::Item>::new("values", values, 2)?;
         let values = values.matrix()?;
-        done(py, py.detach(|| affine::quantize::<K>(values, group, grid, bits, codes)))
+        done(py, crate::exit::detached(py, || affine::quantize::<K>(values, group, grid, bits, codes)))
     })
 }
 
@@ -168,6 +168,6 @@ pub fn affine_dequantize(
     by_dtype!(dtype, K => {
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let out = out.matrix()?;
-        done(py, py.detach(|| affine::dequantize::<K>(codes, group, grid, out)))
+        done(py, crate::exit::detached(py, || affine::dequantize::<K>(codes, group, grid, out)))
     })
 }

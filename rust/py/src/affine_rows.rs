@@ -31,7 +31,7 @@ pub fn bits_affine_encode(
         let (w, keep, row_offsets) = (w.matrix()?, keep.matrix()?, row_offsets.items()?);
         let (scale, values) = (scale.grid()?, values.items()?);
         let keep = done(py, BitRows::new(keep, row_offsets, w.cols()))?;
-        let made = py.detach(|| affine_rows::bits_encode::<K, I>(w, keep, Coded { group, bits: width, scale, values }));
+        let made = crate::exit::detached(py, || affine_rows::bits_encode::<K, I>(w, keep, Coded { group, bits: width, scale, values }));
         Ok(usize::from(!done(py, made)?))
     }))
 }
@@ -58,7 +58,7 @@ pub fn csr_affine_encode(
         let (w, indptr, indices) = (w.matrix()?, indptr.items()?, indices.items()?);
         let (scale, values) = (scale.grid()?, values.items()?);
         let coded = Coded { group, bits: width, scale, values };
-        let made = py.detach(|| affine_rows::csr_encode::<K, I>(w, zero, indptr, indices, coded));
+        let made = crate::exit::detached(py, || affine_rows::csr_encode::<K, I>(w, zero, indptr, indices, coded));
         Ok(usize::from(!done(py, made)?))
     }))
 }
@@ -85,7 +85,7 @@ pub fn bits_affine_decode(
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let (row_offsets, out) = (row_offsets.items()?, out.matrix()?);
         let keep = done(py, BitRows::new(keep, row_offsets, out.cols()))?;
-        done(py, py.detach(|| affine_rows::bits_decode::<K, I>(keep, stored, out)))
+        done(py, crate::exit::detached(py, || affine_rows::bits_decode::<K, I>(keep, stored, out)))
     }))
 }
 
@@ -110,7 +110,7 @@ pub fn csr_affine_decode(
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let (indptr, indices, out) = (indptr.items()?, indices.items()?, out.matrix()?);
         let csr = done(py, Csr::new(indptr, indices, (out.rows(), out.cols())))?;
-        done(py, py.detach(|| affine_rows::csr_decode::<K, I>(csr, stored, out)))
+        done(py, crate::exit::detached(py, || affine_rows::csr_decode::<K, I>(csr, stored, out)))
     }))
 }
 
@@ -140,7 +140,7 @@ pub fn nm_affine_encode(
         let mut scale = GridsMut::new(scale)?;
         let scale = scale.grid()?;
         let coded = Coded { group, bits, scale, values };
-        let made = py.detach(|| affine_rows::nm_encode::<K>(w, zero, order, pattern, codes, coded));
+        let made = crate::exit::detached(py, || affine_rows::nm_encode::<K>(w, zero, order, pattern, codes, coded));
         Ok(usize::from(!done(py, made)?))
     })
 }
@@ -169,6 +169,6 @@ pub fn nm_affine_decode(
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let codes = done(py, NmRows::new(codes, pattern, (out.shape[0], out.shape[1])))?;
         let out = out.matrix()?;
-        done(py, py.detach(|| affine_rows::nm_decode::<K>(codes, values, (group, bits), grid, out)))
+        done(py, crate::exit::detached(py, || affine_rows::nm_decode::<K>(codes, values, (group, bits), grid, out)))
     })
 }

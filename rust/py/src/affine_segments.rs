@@ -50,7 +50,7 @@ pub fn segment_extremes(
         let mut low = Out::<<K as Number>::Compute>::new("low", low, 1)?;
         let mut high = Out::<<K as Number>::Compute>::new("high", high, 1)?;
         let (values, low, high) = (values.items()?, low.items()?, high.items()?);
-        done(py, py.detach(|| affine_segments::segment_extremes::<K>(values, offsets, low, high)))
+        done(py, crate::exit::detached(py, || affine_segments::segment_extremes::<K>(values, offsets, low, high)))
     })
 }
 
@@ -74,7 +74,7 @@ pub fn segment_quantize(
     by_dtype!(dtype, K => {
         let values = In::<<K as Number>::Item>::new("values", values, 1)?;
         let values = values.items()?;
-        done(py, py.detach(|| affine_segments::segment_quantize::<K>(values, offsets, grid, bits, codes)))
+        done(py, crate::exit::detached(py, || affine_segments::segment_quantize::<K>(values, offsets, grid, bits, codes)))
     })
 }
 
@@ -97,6 +97,6 @@ pub fn segment_dequantize(
     by_dtype!(dtype, K => {
         let mut out = Out::<<K as Number>::Item>::new("out", out, 1)?;
         let out = out.items()?;
-        done(py, py.detach(|| affine_segments::segment_dequantize::<K>(codes, offsets, grid, out)))
+        done(py, crate::exit::detached(py, || affine_segments::segment_dequantize::<K>(codes, offsets, grid, out)))
     })
 }

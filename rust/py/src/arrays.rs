@@ -160,7 +160,7 @@ macro_rules! detached {
             let mut $out = $crate::arrays::output::<<$w as $crate::arrays::Carried>::Carrier>(stringify!($out), $out)?;
             let $out = <$w as $crate::arrays::Carried>::items_mut($out.as_slice_mut()?);
         )*
-        py.detach(|| $body).map_err(|e| $crate::arrays::raised(py, &e))
+        crate::exit::detached(py, || $body).map_err(|e| $crate::arrays::raised(py, &e))
     }};
 }
 pub(crate) use detached;

@@ -64,16 +64,17 @@ impl<'py, T: Carried> Out<'py, T> {
     }
 }
 
-/// Runs `work` detached from the interpreter, and stops it when a signal's handler raises, as that of Ctrl-C does.
+/// Runs `work` detached from the interpreter, and stops it when a signal's handler raises, as that of Ctrl-C does, and
+/// when the interpreter has ended meanwhile, as it does under daemon threads.
 pub fn stoppable<R: Send>(py: Python<'_>, work: impl FnOnce(&Stop<'_>) -> Result<R> + Send) -> PyResult<R> {
     let caught = Mutex::new(None);
     let ask = || {
-        let raised = Python::attach(|py| py.check_signals()).err();
+        let Some(raised) = crate::exit::attached(|py| py.check_signals().err()) else { return true };
         let stops = raised.is_some();
         *caught.lock().unwrap_or_else(PoisonError::into_inner) = raised;
         stops
     };
-    let result = py.detach(|| work(&Stop::new(&ask)));
+    let result = crate::exit::detached(py, || work(&Stop::new(&ask)));
     match caught.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(raised) => Err(raised),
         None => done(py, result),

@@ -33,7 +33,7 @@ pub fn bsr_block_counts(w: Any<'_, '_>, zero: u64, block: (usize, usize), counts
     by_width!(layout("w", w, 2)?.1, T => by_index!(index_size("counts", counts)?, I => {
         let (w, mut counts) = (In::<T>::new("w", w, 2)?, output::<I>("counts", counts)?);
         let (w, counts) = (w.matrix()?, counts.as_slice_mut()?);
-        done(py, py.detach(|| bsr::block_counts(w, zero, block, counts)))
+        done(py, crate::exit::detached(py, || bsr::block_counts(w, zero, block, counts)))
     }))
 }
 
@@ -51,7 +51,7 @@ pub fn dense_to_bsr(
         let (w, mut blocks) = (In::<T>::new("w", w, 2)?, Out::<T>::new("blocks", blocks, 3)?);
         let (indptr, mut indices) = (input::<I>("indptr", indptr)?, output::<I>("indices", indices)?);
         let (w, blocks, indptr, indices) = (w.matrix()?, blocks.items()?, indptr.as_slice()?, indices.as_slice_mut()?);
-        done(py, py.detach(|| bsr::from_dense(w, zero, block, indptr, indices, blocks)))
+        done(py, crate::exit::detached(py, || bsr::from_dense(w, zero, block, indptr, indices, blocks)))
     }))
 }
 
@@ -69,7 +69,7 @@ pub fn dense_to_bsr_within(
         let (w, mut blocks) = (In::<T>::new("w", w, 2)?, Out::<T>::new("blocks", blocks, 3)?);
         let (mut indptr, mut indices) = (output::<I>("indptr", indptr)?, output::<I>("indices", indices)?);
         let (w, blocks, indptr, indices) = (w.matrix()?, blocks.items()?, indptr.as_slice_mut()?, indices.as_slice_mut()?);
-        done(py, py.detach(|| bsr::from_dense_within(w, zero, block, indptr, indices, blocks)))
+        done(py, crate::exit::detached(py, || bsr::from_dense_within(w, zero, block, indptr, indices, blocks)))
     }))
 }
 
@@ -82,7 +82,7 @@ pub fn bsr_to_dense(indptr: Any<'_, '_>, indices: Any<'_, '_>, blocks: Any<'_, '
         let (blocks, mut out) = (In::<T>::new("blocks", blocks, 3)?, Out::<T>::new("out", out, 2)?);
         let bsr = blocks_of(py, &indptr, &indices, block, (out.shape[0], out.shape[1]))?;
         let (items, out) = (blocks.items()?, out.matrix()?);
-        done(py, py.detach(|| bsr::to_dense(bsr, items, out)))
+        done(py, crate::exit::detached(py, || bsr::to_dense(bsr, items, out)))
     }))
 }
 
@@ -101,7 +101,7 @@ pub fn bsr_row_counts(
         let (blocks, mut counts) = (In::<T>::new("blocks", blocks, 3)?, output::<J>("counts", counts)?);
         let bsr = blocks_of(py, &indptr, &indices, block, shape)?;
         let (items, counts) = (blocks.items()?, counts.as_slice_mut()?);
-        done(py, py.detach(|| bsr::row_counts(bsr, items, counts)))
+        done(py, crate::exit::detached(py, || bsr::row_counts(bsr, items, counts)))
     })))
 }
 
@@ -126,7 +126,7 @@ pub fn bsr_to_csr(
             let bsr = blocks_of(py, &indptr, &indices, block, (rows, cols))?;
             let items = blocks.items()?;
             let (out_indptr, out_indices, out_slots) = (out_indptr.as_slice()?, out_indices.as_slice_mut()?, out_slots.items()?);
-            done(py, py.detach(|| bsr::to_csr(bsr, items, out_indptr, out_indices, out_slots)))
+            done(py, crate::exit::detached(py, || bsr::to_csr(bsr, items, out_indptr, out_indices, out_slots)))
         })
     }))
 }
@@ -148,7 +148,7 @@ pub fn csr_block_counts(
             let (slots, mut counts) = (In::<T>::new("slots", slots, 1)?, output::<J>("counts", counts)?);
             let csr = done(py, Csr::of_cols(indptr.as_slice()?, indices.as_slice()?, cols))?;
             let (slots, counts) = (slots.items()?, counts.as_slice_mut()?);
-            done(py, py.detach(|| bsr::csr_block_counts(csr, slots, block, counts)))
+            done(py, crate::exit::detached(py, || bsr::csr_block_counts(csr, slots, block, counts)))
         })
     }))
 }
@@ -173,7 +173,7 @@ pub fn csr_to_bsr(
             let csr = done(py, Csr::of_cols(indptr.as_slice()?, indices.as_slice()?, cols))?;
             let slots = slots.items()?;
             let (out_indptr, out_indices, blocks) = (out_indptr.as_slice()?, out_indices.as_slice_mut()?, blocks.items()?);
-            done(py, py.detach(|| bsr::from_csr(csr, slots, block, out_indptr, out_indices, blocks)))
+            done(py, crate::exit::detached(py, || bsr::from_csr(csr, slots, block, out_indptr, out_indices, blocks)))
         })
     }))
 }

@@ -9,7 +9,7 @@ pub fn xxh3_128(data: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
     let py = data.py();
     let data = input::<u8>("data", data)?;
     let data = data.as_slice()?;
-    Ok(py.detach(|| sparsefmt::xxh3_128(data)))
+    Ok(crate::exit::detached(py, || sparsefmt::xxh3_128(data)))
 }
 
 /// Adds blocks to the sums.

@@ -32,7 +32,8 @@ pub fn nm_nearest_encode(
     let (w, limits, names) = (w.matrix()?, limits.items()?, names.items()?);
     let (codes, values) = (codes.matrix()?, values.matrix()?);
     let book = Nearest { dtype, limits, names, bits };
-    let found = py.detach(|| sparsefmt::nm_nearest_encode(w, zero, prune != 0, pattern, book, codes, values));
+    let found =
+        crate::exit::detached(py, || sparsefmt::nm_nearest_encode(w, zero, prune != 0, pattern, book, codes, values));
     let found = done(py, found)?;
     Ok(usize::from(found.bad) + 2 * usize::from(found.zero))
 }
@@ -56,6 +57,6 @@ pub fn nm_lut_decode(
         let (table, mut out) = (In::<T>::new("table", table, 2)?, Out::<T>::new("out", out, 2)?);
         let codes = done(py, NmRows::new(codes, pattern, (out.shape[0], out.shape[1])))?;
         let (table, out) = (table.items()?, out.matrix()?);
-        done(py, py.detach(|| sparsefmt::nm_lut_decode(codes, values, bits, table, out)))
+        done(py, crate::exit::detached(py, || sparsefmt::nm_lut_decode(codes, values, bits, table, out)))
     })
 }

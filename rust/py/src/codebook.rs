@@ -14,7 +14,7 @@ pub fn lookup(slots: &Bound<'_, PyAny>, table: &Bound<'_, PyAny>, codes: &Bound<
         let table = table.as_slice()?;
         let mut codes = output::<u8>("codes", codes)?;
         let codes = codes.as_slice_mut()?;
-        py.detach(|| sparsefmt::lookup(slots, table, codes)).map_err(|e| raised(py, &e))
+        crate::exit::detached(py, || sparsefmt::lookup(slots, table, codes)).map_err(|e| raised(py, &e))
     })
 }
 
@@ -29,7 +29,7 @@ pub fn assign(values: &Bound<'_, PyAny>, codebook: &Bound<'_, PyAny>, codes: &Bo
         let codebook = codebook.as_slice()?;
         let mut codes = output::<u8>("codes", codes)?;
         let codes = codes.as_slice_mut()?;
-        py.detach(|| sparsefmt::assign(values, codebook, codes)).map_err(|e| raised(py, &e))
+        crate::exit::detached(py, || sparsefmt::assign(values, codebook, codes)).map_err(|e| raised(py, &e))
     })
 }
 
@@ -46,7 +46,7 @@ pub fn decode_lut(codes: &Bound<'_, PyAny>, table: &Bound<'_, PyAny>, out: &Boun
         let table = T::items(table.as_slice()?);
         let mut out = output::<<T as Carried>::Carrier>("out", out)?;
         let out = T::items_mut(out.as_slice_mut()?);
-        py.detach(|| sparsefmt::decode_lut(codes, shape[0], table, out)).map_err(|e| raised(py, &e))
+        crate::exit::detached(py, || sparsefmt::decode_lut(codes, shape[0], table, out)).map_err(|e| raised(py, &e))
     })
 }
 

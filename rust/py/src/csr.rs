@@ -13,7 +13,7 @@ pub fn count_nonzero(slots: &Bound<'_, PyAny>, zero: u64) -> PyResult<usize> {
     by_width!(size, T => {
         let items = input::<<T as Carried>::Carrier>("slots", slots)?;
         let items = T::items(items.as_slice()?);
-        Ok(slots.py().detach(|| sparsefmt::count_nonzero(items, zero)))
+        Ok(crate::exit::detached(slots.py(), || sparsefmt::count_nonzero(items, zero)))
     })
 }
 
@@ -67,7 +67,7 @@ pub fn dense_sample(w: &Bound<'_, PyAny>, zero: u64, block: (usize, usize), coun
     by_width!(matrix("w", w)?.1, T => {
         let (py, w) = (w.py(), In::<T>::new("w", w, 2)?);
         let (matrix, counts) = (w.matrix()?, counts.as_slice_mut()?);
-        py.detach(|| sparsefmt::dense_sample(matrix, zero, block, counts));
+        crate::exit::detached(py, || sparsefmt::dense_sample(matrix, zero, block, counts));
         Ok(())
     })
 }

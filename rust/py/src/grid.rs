@@ -28,6 +28,6 @@ pub fn grid_decode(
     by_single!(dtype, K => {
         let mut out = Out::<<K as Number>::Item>::new("out", out, 2)?;
         let out = out.matrix()?;
-        done(py, py.detach(|| sparsefmt::grid_decode::<K>(codes, bits, grid, out)))
+        done(py, crate::exit::detached(py, || sparsefmt::grid_decode::<K>(codes, bits, grid, out)))
     })
 }

@@ -12,7 +12,7 @@ pub fn parse_header(text: &Bound<'_, PyAny>, data_bytes: u64) -> PyResult<(Vec<S
     let py = text.py();
     let array = input::<u8>("text", text)?;
     let bytes = array.as_slice()?;
-    py.detach(|| parse(bytes, data_bytes)).map_err(|what| corrupt(py, &what))
+    crate::exit::detached(py, || parse(bytes, data_bytes)).map_err(|what| corrupt(py, &what))
 }
 
 /// `sparsefmt.CorruptFileError` with `what` in one line.

@@ -30,7 +30,7 @@ pub fn histogram16(slots: &Bound<'_, PyAny>, counts: &Bound<'_, PyAny>) -> PyRes
         let slots = slots.as_slice()?;
         let mut counts = output::<i64>("counts", counts)?;
         let counts = counts.as_slice_mut()?;
-        py.detach(|| sparsefmt::histogram(slots, counts)).map_err(|e| raised(py, &e))
+        crate::exit::detached(py, || sparsefmt::histogram(slots, counts)).map_err(|e| raised(py, &e))
     })
 }
 

@@ -17,6 +17,7 @@ mod coo;
 mod csc;
 mod csr;
 mod delta;
+mod exit;
 mod gap;
 mod gap_items;
 mod gguf;
@@ -81,6 +82,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
+    #[pymodule_export]
+    use super::exit::interpreter_ends;
     #[pymodule_export]
     use super::gap::{
         csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,

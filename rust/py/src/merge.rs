@@ -153,7 +153,7 @@ pub fn merge_mix<'py>(
     }
     let rule = rule_of(&rule, total.as_slice()?)?;
     let (anchor, out) = (anchor.stored()?, out.stored()?);
-    py.detach(|| sparsefmt::merge::merge_mix(anchor, &all, &rule, seed, start, out))
+    crate::exit::detached(py, || sparsefmt::merge::merge_mix(anchor, &all, &rule, seed, start, out))
         .map(place)
         .map_err(|e| raised(py, &e))
 }
@@ -175,7 +175,7 @@ pub fn merge_histogram(
     let mut counts = output::<i64>("counts", counts)?;
     let (base, model, counts) = (base.stored()?, model.stored()?, counts.as_slice_mut()?);
     let (kind, prefix) = (basis(kind)?, u32::try_from(prefix).ok());
-    py.detach(|| sparsefmt::merge::merge_histogram(base, model, kind, shift, prefix, counts))
+    crate::exit::detached(py, || sparsefmt::merge::merge_histogram(base, model, kind, shift, prefix, counts))
         .map_err(|e| raised(py, &e))
 }
 
@@ -197,7 +197,7 @@ pub fn merge_between(
     let model = Items::new("model", model, dtype_at(&dtypes, 1)?)?;
     let mut keys = output::<u32>("keys", keys)?;
     let (base, model, keys, kind) = (base.stored()?, model.stored()?, keys.as_slice_mut()?, self::basis(basis)?);
-    py.detach(|| sparsefmt::merge::merge_between(base, model, kind, (low, high), every, keys))
+    crate::exit::detached(py, || sparsefmt::merge::merge_between(base, model, kind, (low, high), every, keys))
         .map_err(|e| raised(py, &e))
 }
 
@@ -219,7 +219,7 @@ pub fn merge_gram<'py>(
     let stored: Vec<_> = items.iter().map(Items::stored).collect::<PyResult<_>>()?;
     let mut sums = output::<f64>("sums", sums)?;
     let (base, sums, kind) = (base.stored()?, sums.as_slice_mut()?, basis(kind)?);
-    py.detach(|| sparsefmt::merge::merge_gram(base, &stored, kind, sums)).map_err(|e| raised(py, &e))
+    crate::exit::detached(py, || sparsefmt::merge::merge_gram(base, &stored, kind, sums)).map_err(|e| raised(py, &e))
 }
 
 /// Sums of magnitudes before and after a mask.
@@ -248,7 +248,7 @@ pub fn merge_norms<'py>(
     let keep = Keep { band: [low, low_cut, high, high_cut], dropped, stream, mask: mask.as_slice()? };
     let mut sums = output::<f64>("sums", sums)?;
     let (base, model, sums, kind) = (base.stored()?, model.stored()?, sums.as_slice_mut()?, basis(kind)?);
-    py.detach(|| sparsefmt::merge::merge_norms(base, model, kind, &keep, (seed, start), sums))
+    crate::exit::detached(py, || sparsefmt::merge::merge_norms(base, model, kind, &keep, (seed, start), sums))
         .map_err(|e| raised(py, &e))
 }
 
@@ -258,5 +258,5 @@ pub fn merge_finite(items: &Bound<'_, PyAny>, dtype: &str) -> PyResult<i64> {
     let py = items.py();
     let items = Items::new("items", items, dtype)?;
     let items = items.stored()?;
-    Ok(place(py.detach(|| sparsefmt::merge::merge_finite(items))))
+    Ok(place(crate::exit::detached(py, || sparsefmt::merge::merge_finite(items))))
 }

@@ -53,7 +53,7 @@ pub fn nm_encode(
         let w = In::<T>::new("w", w, 2)?;
         let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
         let (w, codes, slots) = (w.matrix()?, codes.matrix()?, slots.matrix()?);
-        done(py, py.detach(|| nm::encode(w, zero, pattern, codes, slots))).map(report)
+        done(py, crate::exit::detached(py, || nm::encode(w, zero, pattern, codes, slots))).map(report)
     })
 }
 
@@ -63,7 +63,7 @@ pub fn nm_select(keys: Any<'_, '_>, n: usize, m: usize, keep: Any<'_, '_>) -> Py
     let (py, pattern) = (keys.py(), pattern(keys.py(), n, m)?);
     let (keys, mut keep) = (In::<u64>::new("keys", keys, 2)?, Out::<u8>::new("keep", keep, 2)?);
     let (keys, keep) = (keys.matrix()?, keep.matrix()?);
-    done(py, py.detach(|| nm::select(keys, pattern, keep)))
+    done(py, crate::exit::detached(py, || nm::select(keys, pattern, keep)))
 }
 
 /// Copies `w`, with zero where the magnitude is not among the n largest of its group.
@@ -73,7 +73,7 @@ pub fn nm_prune(w: Any<'_, '_>, order: &str, n: usize, m: usize, out: Any<'_, '_
     by_number!(size("w", w)?, T => {
         let (order, w, mut out) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?, Out::<T>::new("out", out, 2)?);
         let (w, out) = (w.matrix()?, out.matrix()?);
-        done(py, py.detach(|| nm::prune(w, order, pattern, out)))
+        done(py, crate::exit::detached(py, || nm::prune(w, order, pattern, out)))
     }, size => unranked(size))
 }
 
@@ -93,7 +93,7 @@ pub fn nm_prune_encode(
         let (order, w) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?);
         let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
         let (w, codes, slots) = (w.matrix()?, codes.matrix()?, slots.matrix()?);
-        done(py, py.detach(|| nm::prune_encode(w, zero, order, pattern, codes, slots)))
+        done(py, crate::exit::detached(py, || nm::prune_encode(w, zero, order, pattern, codes, slots)))
     }, size => unranked(size))
 }
 
@@ -106,7 +106,7 @@ pub fn nm_decode(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, out
         let mut out = Out::<T>::new("out", out, 2)?;
         let nm = nm_of(py, &codes, pattern, (out.shape[0], out.shape[1]))?;
         let (slots, out) = (slots.matrix()?, out.matrix()?);
-        done(py, py.detach(|| nm::decode(nm, slots, out)))
+        done(py, crate::exit::detached(py, || nm::decode(nm, slots, out)))
     })
 }
 
@@ -131,7 +131,7 @@ pub fn nm_update(
         let (mut codes, mut slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("slots", slots, 2)?);
         let (w, keep, at) = (w.matrix()?, keep.matrix()?, done(py, Places::new(row.as_slice()?, group.as_slice()?))?);
         let (codes, slots) = (codes.matrix()?, slots.matrix()?);
-        done(py, py.detach(|| nm::update(w, keep, zero, pattern, at, codes, slots))).map(report)
+        done(py, crate::exit::detached(py, || nm::update(w, keep, zero, pattern, at, codes, slots))).map(report)
     })
 }
 
@@ -142,7 +142,7 @@ pub fn nm_check(codes: Any<'_, '_>, slots: Any<'_, '_>, n: usize, m: usize, cols
     by_width!(size("slots", slots)?, T => {
         let (codes, slots) = (In::<u8>::new("codes", codes, 2)?, In::<T>::new("slots", slots, 2)?);
         let (nm, slots) = (nm_of(py, &codes, pattern, (codes.shape[0], cols))?, slots.matrix()?);
-        Ok(match done(py, py.detach(|| nm::check(nm, slots)))? {
+        Ok(match done(py, crate::exit::detached(py, || nm::check(nm, slots)))? {
             None => (0, 0, 0, 0),
             Some(Finding::Code { row, group, code }) => (1, row, group, code as usize),
             Some(Finding::Padding { row }) => (2, row, 0, 0),
@@ -167,7 +167,7 @@ pub fn nm_row_counts(
         let mut counts = output::<I>("counts", counts)?;
         let nm = nm_of(py, &codes, pattern, (codes.shape[0], cols))?;
         let (slots, counts) = (slots.matrix()?, counts.as_slice_mut()?);
-        done(py, py.detach(|| nm::row_counts(nm, slots, counts)))
+        done(py, crate::exit::detached(py, || nm::row_counts(nm, slots, counts)))
     }))
 }
 
@@ -192,7 +192,7 @@ pub fn nm_to_csr(
         let nm = nm_of(py, &codes, pattern, (codes.shape[0], cols))?;
         let (slots, out_slots) = (slots.matrix()?, out_slots.items()?);
         let (indptr, indices) = (indptr.as_slice()?, indices.as_slice_mut()?);
-        done(py, py.detach(|| nm::to_csr(nm, slots, indptr, indices, out_slots)))
+        done(py, crate::exit::detached(py, || nm::to_csr(nm, slots, indptr, indices, out_slots)))
     }))
 }
 
@@ -216,7 +216,7 @@ pub fn csr_to_nm(
         let (mut codes, mut out_slots) = (Out::<u8>::new("codes", codes, 2)?, Out::<T>::new("out_slots", out_slots, 2)?);
         let csr = done(py, Csr::of_cols(indptr.as_slice()?, indices.as_slice()?, cols))?;
         let (slots, codes, out_slots) = (slots.items()?, codes.matrix()?, out_slots.matrix()?);
-        done(py, py.detach(|| nm::from_csr(csr, slots, pattern, codes, out_slots))).map(report)
+        done(py, crate::exit::detached(py, || nm::from_csr(csr, slots, pattern, codes, out_slots))).map(report)
     }))
 }
 
@@ -225,5 +225,5 @@ pub fn csr_to_nm(
 pub fn nm24_from_mask(bits: &Bound<'_, PyAny>, cols: usize, codes: &Bound<'_, PyAny>) -> PyResult<usize> {
     let (py, bits, mut codes) = (bits.py(), In::<u8>::new("bits", bits, 2)?, Out::<u8>::new("codes", codes, 2)?);
     let (bits, codes) = (bits.matrix()?, codes.matrix()?);
-    Ok(usize::from(!done(py, py.detach(|| sparsefmt::nm::nm24_from_mask(bits, cols, codes)))?))
+    Ok(usize::from(!done(py, crate::exit::detached(py, || sparsefmt::nm::nm24_from_mask(bits, cols, codes)))?))
 }

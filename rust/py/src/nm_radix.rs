@@ -21,7 +21,7 @@ pub fn nm_radix_pack(
     let pattern = done(py, Pattern::new(n, m))?;
     let (codes, mut words) = (In::<u8>::new("codes", codes, 2)?, Out::<u8>::new("words", words, 2)?);
     let (codes, words) = (codes.matrix()?, words.matrix()?);
-    done(py, py.detach(|| nm_radix::pack(codes, pattern, groups, per, words)))
+    done(py, crate::exit::detached(py, || nm_radix::pack(codes, pattern, groups, per, words)))
 }
 
 /// Writes codes from words.
@@ -38,7 +38,7 @@ pub fn nm_radix_unpack(
     let pattern = done(py, Pattern::new(n, m))?;
     let (words, mut codes) = (In::<u8>::new("words", words, 2)?, Out::<u8>::new("codes", codes, 2)?);
     let (words, codes) = (words.matrix()?, codes.matrix()?);
-    done(py, py.detach(|| nm_radix::unpack(words, pattern, groups, per, codes)))
+    done(py, crate::exit::detached(py, || nm_radix::unpack(words, pattern, groups, per, codes)))
 }
 
 /// What is wrong with words, the row, and the word.
@@ -54,7 +54,7 @@ pub fn nm_radix_check(
     let pattern = done(py, Pattern::new(n, m))?;
     let words = In::<u8>::new("words", words, 2)?;
     let words = words.matrix()?;
-    let found = done(py, py.detach(|| nm_radix::check(words, pattern, groups, per)))?;
+    let found = done(py, crate::exit::detached(py, || nm_radix::check(words, pattern, groups, per)))?;
     Ok(match found {
         None => (0, 0, 0),
         Some(Finding::Word { row, word }) => (1, row, word),

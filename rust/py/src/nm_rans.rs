@@ -18,7 +18,7 @@ pub fn nm_rans_count(codes: Any<'_, '_>, n: usize, m: usize, groups: usize, coun
     let codes = codes.matrix()?;
     let counts = counts.items()?;
     let mut sums: Vec<i64> = counts.iter().map(|&count| count as i64).collect();
-    done(py, py.detach(|| nm_rans::count(codes, pattern, groups, contexts, &mut sums)))?;
+    done(py, crate::exit::detached(py, || nm_rans::count(codes, pattern, groups, contexts, &mut sums)))?;
     counts.iter_mut().zip(sums).for_each(|(count, sum)| *count = sum as u64);
     Ok(())
 }
@@ -44,7 +44,7 @@ pub fn nm_rans_pack(
     let (mut lengths, mut out) = (output::<i64>("lengths", lengths)?, output::<u8>("out", out)?);
     let (codes, tables) = (codes.matrix()?, Tables { classes: classes.as_slice()?, tables: tables.matrix()? });
     let (lengths, out) = (lengths.as_slice_mut()?, out.as_slice_mut()?);
-    done(py, py.detach(|| nm_rans::pack(codes, layout, tables, lengths, out)))
+    done(py, crate::exit::detached(py, || nm_rans::pack(codes, layout, tables, lengths, out)))
 }
 
 /// Writes codes from streams; gives 0, or 1 + the first damaged block.
@@ -69,7 +69,7 @@ pub fn nm_rans_unpack(
     let streams = Streams { bytes: stream.as_slice()?, offsets: offsets.as_slice()? };
     let tables = Tables { classes: classes.as_slice()?, tables: tables.matrix()? };
     let codes = codes.matrix()?;
-    let found = done(py, py.detach(|| nm_rans::unpack(streams, layout, tables, codes)))?;
+    let found = done(py, crate::exit::detached(py, || nm_rans::unpack(streams, layout, tables, codes)))?;
     Ok(found.map_or(0, |block| block + 1))
 }
 
@@ -93,6 +93,6 @@ pub fn nm_rans_check(
     let (classes, tables) = (input::<u8>("classes", classes)?, In::<u8>::new("tables", tables, 2)?);
     let streams = Streams { bytes: stream.as_slice()?, offsets: offsets.as_slice()? };
     let tables = Tables { classes: classes.as_slice()?, tables: tables.matrix()? };
-    let found = done(py, py.detach(|| nm_rans::check(streams, rows, layout, tables)))?;
+    let found = done(py, crate::exit::detached(py, || nm_rans::check(streams, rows, layout, tables)))?;
     Ok(found.map_or(0, |block| block + 1))
 }

@@ -23,7 +23,7 @@ pub fn adaptive_encode(values: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyR
     let values = values.as_slice()?;
     let mut out = output::<u8>("out", out)?;
     let out = out.as_slice_mut()?;
-    Ok(py.detach(|| sparsefmt::adaptive_encode(values, out)))
+    Ok(crate::exit::detached(py, || sparsefmt::adaptive_encode(values, out)))
 }
 
 /// The inverse.
@@ -34,6 +34,6 @@ pub fn adaptive_decode(data: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> Py
     let data = data.as_slice()?;
     let mut values = output::<u64>("values", values)?;
     let values = values.as_slice_mut()?;
-    py.detach(|| sparsefmt::adaptive_decode(data, values));
+    crate::exit::detached(py, || sparsefmt::adaptive_decode(data, values));
     Ok(())
 }

@@ -9,6 +9,6 @@ pub fn philox_words(seed: u64, stream: u64, start: u64, out: &Bound<'_, PyAny>) 
     let py = out.py();
     let mut out = output::<u32>("out", out)?;
     let out = out.as_slice_mut()?;
-    py.detach(|| sparsefmt::philox_words(seed, stream, start, out));
+    crate::exit::detached(py, || sparsefmt::philox_words(seed, stream, start, out));
     Ok(())
 }

@@ -100,7 +100,7 @@ fn product(
     let py = x.py();
     let (x, mut out) = (In::<f32>::new("x", x, 2)?, Out::<f32>::new("out", out, 2)?);
     let (x, out) = (x.matrix()?, out.matrix()?);
-    let done_all = py.detach(|| {
+    let done_all = crate::exit::detached(py, || {
         if !product::all_finite(x.items()) {
             return Ok(false);
         }
@@ -239,6 +239,6 @@ pub fn nm24_bf16_matmul(codes: Any<'_, '_>, slots: Any<'_, '_>, x: Any<'_, '_>, 
         (In::<u8>::new("codes", codes, 2)?, In::<u16>::new("slots", slots, 2)?, In::<u16>::new("x", x, 2)?);
     let mut out = Out::<f32>::new("out", out, 2)?;
     let (codes, slots, x, out) = (codes.matrix()?, slots.matrix()?, x.matrix()?, out.matrix()?);
-    let finite = py.detach(|| product::nm24_bf16_matmul(codes, slots, x, out));
+    let finite = crate::exit::detached(py, || product::nm24_bf16_matmul(codes, slots, x, out));
     Ok(usize::from(!done(py, finite)?))
 }

@@ -17,7 +17,7 @@ pub fn blocks_lut(
     by_width!(size, T => {
         let (tables, mut out) = (In::<T>::new("tables", tables, 2)?, Out::<T>::new("out", out, 2)?);
         let (codes, tables, out) = (codes.matrix()?, tables.matrix()?, out.matrix()?);
-        done(py, py.detach(|| sparsefmt::blocks_lut(codes, tables, block, out)))
+        done(py, crate::exit::detached(py, || sparsefmt::blocks_lut(codes, tables, block, out)))
     })
 }
 
@@ -34,5 +34,5 @@ pub fn nibbles_lut(
     let (which, tables) = (In::<u8>::new("which", which, 2)?, In::<u16>::new("tables", tables, 2)?);
     let mut out = Out::<u16>::new("out", out, 2)?;
     let (codes, which, tables, out) = (codes.matrix()?, which.matrix()?, tables.matrix()?, out.matrix()?);
-    done(py, py.detach(|| sparsefmt::nibbles_lut(codes, which, tables, group, out)))
+    done(py, crate::exit::detached(py, || sparsefmt::nibbles_lut(codes, which, tables, group, out)))
 }

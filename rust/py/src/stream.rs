@@ -11,7 +11,7 @@ pub fn pack_stream(codes: &Bound<'_, PyAny>, bits: usize, stream: &Bound<'_, PyA
     let codes = codes.as_slice()?;
     let mut stream = output::<u8>("stream", stream)?;
     let stream = stream.as_slice_mut()?;
-    py.detach(|| sparsefmt::pack_stream(codes, bits, stream)).map_err(|e| raised(py, &e))
+    crate::exit::detached(py, || sparsefmt::pack_stream(codes, bits, stream)).map_err(|e| raised(py, &e))
 }
 
 /// Unpacks codes.
@@ -22,7 +22,7 @@ pub fn unpack_stream(stream: &Bound<'_, PyAny>, bits: usize, codes: &Bound<'_, P
     let stream = stream.as_slice()?;
     let mut codes = output::<u8>("codes", codes)?;
     let codes = codes.as_slice_mut()?;
-    py.detach(|| sparsefmt::unpack_stream(stream, bits, codes)).map_err(|e| raised(py, &e))
+    crate::exit::detached(py, || sparsefmt::unpack_stream(stream, bits, codes)).map_err(|e| raised(py, &e))
 }
 
 /// Whether padding bits are set.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 pub fn words_turn(words: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
     let (py, words, mut out) = (words.py(), In::<u32>::new("words", words, 2)?, Out::<u32>::new("out", out, 2)?);
     let (words, out) = (words.matrix()?, out.matrix()?);
-    done(py, py.detach(|| sparsefmt::words_turn(words, out)))
+    done(py, crate::exit::detached(py, || sparsefmt::words_turn(words, out)))
 }
 
 /// Takes codes out of words.
@@ -16,7 +16,7 @@ pub fn words_turn(words: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<
 pub fn words_unpack(words: &Bound<'_, PyAny>, bits: usize, across: usize, out: &Bound<'_, PyAny>) -> PyResult<()> {
     let (py, words, mut out) = (words.py(), In::<u32>::new("words", words, 2)?, Out::<u8>::new("out", out, 2)?);
     let (words, out) = (words.matrix()?, out.matrix()?);
-    done(py, py.detach(|| sparsefmt::words_unpack(words, bits, across != 0, out)))
+    done(py, crate::exit::detached(py, || sparsefmt::words_unpack(words, bits, across != 0, out)))
 }
 
 /// Turns the codes of AWQ.
@@ -24,5 +24,5 @@ pub fn words_unpack(words: &Bound<'_, PyAny>, bits: usize, across: usize, out: &
 pub fn awq_turn(words: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
     let (py, words, mut out) = (words.py(), In::<u32>::new("words", words, 2)?, Out::<u8>::new("out", out, 2)?);
     let (words, out) = (words.matrix()?, out.matrix()?);
-    done(py, py.detach(|| sparsefmt::awq_turn(words, out)))
+    done(py, crate::exit::detached(py, || sparsefmt::awq_turn(words, out)))
 }

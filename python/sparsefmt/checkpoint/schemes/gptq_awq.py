@@ -48,6 +48,7 @@ def _weight(layer: Layer, context: Context) -> Weight:
             )
 
         shape = (outputs, 32 * words.shape[0] // max(bits, 1))
+        _agrees(context, layer.prefix, bits, shape[1], scales.shape[0])
 
         def cut(parts: Parts, low: int, high: int) -> Parts:
             return of_columns(parts, low, high, qweight=32, qzeros=bits, scales=32)
@@ -69,4 +70,28 @@ def _weight(layer: Layer, context: Context) -> Weight:
         return of_columns(parts, low, high, qweight=4, qzeros=4, scales=32)
 
     shape = (outputs, words.shape[0])
+    _agrees(context, layer.prefix, 4, shape[1], scales.shape[0])
     return Weight(name, keys, shape, dtype.name, "dense/int4", unpacked, dropped(layer), eights, 8)
+
+
+def _agrees(context: Context, prefix: str, bits: int, inputs: int, groups: int) -> None:
+    """The settings say the same as the shapes; GPTQModel's `dynamic` gives single layers settings of their own.
+
+    Raises:
+        CheckpointError: another number of bits, or of groups, than the settings say.
+    """
+    settings = context.settings
+    if settings.get("dynamic"):
+        return
+    said_bits = settings.get("bits", settings.get("w_bit"))
+    size = settings.get("group_size", settings.get("q_group_size"))
+    if isinstance(said_bits, int) and said_bits != bits:
+        msg = f"{prefix}: shapes of {bits} bits, but the settings of the checkpoint say {said_bits}; one is damaged"
+        raise CheckpointError(msg)
+    want = -(-inputs // size) if isinstance(size, int) and size > 0 else 1
+    if isinstance(size, int) and groups != want:
+        msg = (
+            f"{prefix}: {groups} groups of scales over {inputs} inputs, but the settings of the checkpoint say "
+            f"group_size {size}, which makes {want}; one is damaged"
+        )
+        raise CheckpointError(msg)
