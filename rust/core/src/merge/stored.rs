@@ -1,9 +1,8 @@
 //! Items as they are stored, read as float32 and written from it.
 
-use super::TILE;
 use crate::{Error, Result};
 use half::f16;
-use sparsefmt_kernels::{Kernels, MergeItems};
+use sparsefmt_kernels::{Kernels, MERGE_TILE, MergeItems};
 use std::ops::Range;
 
 /// Items of a tensor.
@@ -63,7 +62,7 @@ impl Stored<'_> {
 
     /// The position in a range, at most a tile long, of the first item that is NaN or infinite.
     pub(super) fn not_finite(&self, range: Range<usize>) -> Option<usize> {
-        let mut values = [0.0; TILE];
+        let mut values = [0.0; MERGE_TILE];
         let values = &mut values[..range.len()];
         self.read(range, None, values);
         values.iter().position(|x| !x.is_finite())

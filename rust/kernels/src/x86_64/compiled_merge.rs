@@ -33,7 +33,7 @@ macro_rules! compiled_merge {
         pub(crate) const TABLE: Table = Table { between: $between, $($name),* };
 
         $(
-            #[doc = concat!("See [`crate::Kernels::merge_", stringify!($name), "`].")]
+            /// The portable loop.
             #[target_feature(enable = $features)]
             fn $name($($argument: $type),*) -> $found {
                 plain::$name($($argument),*)
