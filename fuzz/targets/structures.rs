@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use parts::{Parts, narrow};
 use sparsefmt::bsr::{self, Block, Blocks};
-use sparsefmt::{BitRows, Coo, Csr, Index, Matrix, MatrixMut};
+use sparsefmt::{BitRows, Coo, Csr, Index, Matrix, MatrixMut, Stop};
 
 mod parts;
 
@@ -13,7 +13,7 @@ const MOST: usize = 1 << 14;
 
 fn any<I: Index>(offsets: &[I], more: &[I], indices: &[I], rest: &mut Parts<'_>) {
     let (rows, cols) = (if rest.byte() % 8 > 0 { offsets.len().saturating_sub(1) } else { rest.length() }, rest.length());
-    let items = vec![7u16; indices.len()];
+    let (items, stop) = (vec![7u16; indices.len()], Stop::new(&|| false));
     let size = rows.checked_mul(cols).filter(|&size| size <= MOST);
     let mut out = vec![0u16; size.unwrap_or(0)];
     let sound = matches!(sparsefmt::csr_check(offsets, indices, cols), Ok(None));
@@ -21,7 +21,7 @@ fn any<I: Index>(offsets: &[I], more: &[I], indices: &[I], rest: &mut Parts<'_>)
         let done = MatrixMut::new("out", &mut out, rows, cols).and_then(|out| sparsefmt::csr_to_dense(csr, &items, out));
         assert!(done.is_ok() || !sound || i64::try_from(cols).is_err(), "{done:?} of what the check calls sound");
         let (mut places, mut slots) = (indices.to_vec(), items.clone());
-        drop(sparsefmt::csr_transpose(csr, &items, more, &mut places, &mut slots));
+        drop(sparsefmt::csr_transpose(csr, &items, more, &mut places, &mut slots, &stop));
         let mut bits = vec![0u8; rows * cols.div_ceil(8)];
         drop(MatrixMut::new("bits", &mut bits, rows, cols.div_ceil(8)).and_then(|bits| sparsefmt::csr_to_bits(csr, bits)));
     }
@@ -34,7 +34,7 @@ fn any<I: Index>(offsets: &[I], more: &[I], indices: &[I], rest: &mut Parts<'_>)
                 MatrixMut::new("out", &mut out, rows, cols).and_then(|out| sparsefmt::coo_to_dense(coo, &items, 0, out));
             assert!(done.is_ok() || !sound, "{done:?} of what the check calls sound");
         }
-        drop(sparsefmt::coo_order(coo, &mut vec![0; row.len()]));
+        drop(sparsefmt::coo_order(coo, &mut vec![0; row.len()], &stop));
     }
     let packed = rest.bytes();
     let stride = if rest.byte() % 4 > 0 { cols.div_ceil(8) } else { rest.length() };

@@ -96,6 +96,48 @@ def test_many_pieces_give_what_one_does() -> None:
             assert np.array_equal(a, b)
 
 
+FORMS = (
+    "{!r}",
+    "{:.0f}",
+    "{:.1f}",
+    "{:.7f}",
+    "{:.8f}",
+    "{:.15f}",
+    "{:.16f}",
+    "{:.20f}",
+    "{:.6e}",
+    "{:.16E}",
+    "{:+.3e}",
+)
+
+
+@pytest.mark.parametrize("field", range(5))
+def test_plain_lines_of_all_lengths(field: int) -> None:
+    """What is read eight bytes at a time, and what such lines leave to the careful way."""
+    rng = np.random.default_rng(field)
+    count, width = 4000, (0, 1, 1, 1, 2)[field]
+    ranges = 10.0 ** rng.integers(-12, 18, (count, width))
+    numbers = (
+        rng.choice([1, -1] if field != kernels.UNSIGNED else [1], (count, width)) * rng.random((count, width)) * ranges
+    )
+    forms = rng.integers(0, len(FORMS) if field >= kernels.REAL else 1, (count, width))
+    lines = []
+    for some, shapes in zip(numbers.tolist(), forms.tolist(), strict=True):
+        values = [
+            FORMS[f].format(v) if field >= kernels.REAL else str(int(v)) for v, f in zip(some, shapes, strict=True)
+        ]
+        r, c = (int(10 ** rng.uniform(0, 10)) for _ in range(2))
+        lines.append(" ".join([f"{r} {c}", *values]))
+    body = np.frombuffer("\n".join(lines).encode(), np.uint8)
+    told = []
+    for call in (kernels.matrix_market_entries, definition(kernels.matrix_market_entries)):
+        row, col, values = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count * width, np.uint64)
+        outcome = call(body, 1, (10**10, 10**10), (field, 0, 0), row, col, values)
+        assert outcome[0] == 0
+        told.append((outcome, row.tolist(), col.tolist(), values.tolist()))
+    assert told[0] == told[1]
+
+
 @settings(max_examples=400, deadline=None)
 @given(
     bits=st.lists(

@@ -17,11 +17,21 @@ import numpy as np
 import sparsefmt as sf
 
 
+def spread(mega: int, cols: int) -> sf.SparseTensor:
+    """A csr tensor of four million slots per MEGA, 64 in every row."""
+    rows, step = mega * 2**16, cols // 64
+    places = np.random.default_rng(0).integers(0, step, (rows, 64), np.int32) + np.arange(0, cols, step, np.int32)
+    indptr = np.arange(0, 64 * rows + 1, 64, np.int32)
+    parts = {"indptr": indptr, "indices": places.reshape(-1)}
+    return sf.from_parts(("csr", parts), np.ones(64 * rows, np.float32), (rows, cols))
+
+
 def calls(mega: int) -> dict[str, Callable[[], Any]]:
     """What is interrupted, on so many million elements."""
     w = np.random.default_rng(0).standard_normal((1024 * mega, 1024), np.float32)
     thin = np.where(w > 1, w, 0)
     csr = sf.encode(thin, "csr")
+    narrow, wide = spread(mega, 2**12), spread(mega, 2**20)
     other = w + (w > 1.5).astype(np.float32)
     return {
         "magnitude": lambda: sf.prune.magnitude(w, 0.5),
@@ -31,7 +41,8 @@ def calls(mega: int) -> dict[str, Callable[[], Any]]:
         "quantize": lambda: sf.quantize(csr, "int4:g64"),
         "encode csr": lambda: sf.encode(thin, "csr"),
         "encode csc": lambda: sf.encode(thin, "csc"),
-        "csr to csc": lambda: csr.convert("csc"),
+        "csr to csc": lambda: narrow.convert("csc"),
+        "wide csr to csc": lambda: wide.convert("csc"),
         "csr to bsr": lambda: csr.convert("bsr4x4"),
         "to_dense": csr.to_dense,
         "compare": lambda: sf.compare(csr, w),

@@ -125,9 +125,10 @@ def _write(file: IO[bytes], parts: Iterator[tuple[Array, Array, Array]], kind: i
             values: Array = np.ascontiguousarray(data.astype(_WIDE[kind]))
         bits = values.view(np.uint64)
         if kind in (kernels.REAL, kernels.COMPLEX):
-            odd = np.isnan(values.view(np.float64)) & ~np.isin(bits, _PLAIN_NANS)
-            if odd.any():
-                at = start + int(np.argmax(odd)) // (2 if kind == kernels.COMPLEX else 1)
+            nans = np.flatnonzero(np.isnan(values.view(np.float64)))
+            odd = nans[~np.isin(bits[nans], _PLAIN_NANS)]
+            if odd.size:
+                at = start + int(odd[0]) // (2 if kind == kernels.COMPLEX else 1)
                 msg = f"entry {at} is a NaN with a payload, which no decimal holds; replace it by numpy.nan"
                 raise FormatError(msg)
         used = kernels.matrix_market_text(row, col, bits, kind, room)

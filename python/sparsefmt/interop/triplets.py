@@ -7,6 +7,8 @@ from sparsefmt.base.dtypes import Array, items
 from sparsefmt.kernels.coo import coo_order, coo_to_csr
 from sparsefmt.kernels.csr import csr_check
 
+_FEW = 1000  # entries that are left out by copying what lies between
+
 
 def sum_runs(data: Array, starts: Array) -> Array:
     """Sums runs along the first axis in order, in the dtype of the data; bool: or."""
@@ -45,7 +47,7 @@ def from_triplets(row: Array, col: Array, data: Array, shape: tuple[int, int]) -
 def rows_from_triplets(
     row: Array, col: Array, data: Array, shape: tuple[int, int]
 ) -> tuple[Array, Array, Array] | None:
-    """The same as offsets of rows, columns and data; None where some entries are in one place, or rows are too many.
+    """The same as offsets of rows, columns and data; None where rows are too many, or an entry is a block.
 
     Too many: what `coo` is for, where offsets would take more room than the entries.
     """
@@ -54,4 +56,27 @@ def rows_from_triplets(
     indptr, indices = empty(shape[0] + 1, row.dtype, "indptr"), empty(len(row), row.dtype, "indices")
     moved = empty(len(row), data.dtype, "data")
     coo_to_csr(row, col, items(data), shape, indptr, indices, items(moved))
-    return None if csr_check(indptr, indices, shape[1])[0] else (indptr, indices, moved)
+    return _unique(indptr, indices, moved) if csr_check(indptr, indices, shape[1])[0] else (indptr, indices, moved)
+
+
+def _unique(indptr: Array, indices: Array, data: Array) -> tuple[Array, Array, Array]:
+    """Sums the entries of each place of sorted rows, in order."""
+    same = np.zeros(len(indices) + 1, bool)  # as the one before
+    np.equal(indices[1:], indices[:-1], out=same[1:-1])
+    same[indptr[:-1]] = False
+    more = np.flatnonzero(same[:-1])
+    heads = np.setdiff1d(more - 1, more, assume_unique=True)
+    # The entries of places that several share, place by place: a head, then those that follow it.
+    several = np.sort(np.concatenate([heads, more]))
+    data[heads] = sum_runs(data[several], np.searchsorted(several, heads))
+    starts = (indptr - np.searchsorted(more, indptr)).astype(indptr.dtype)
+    if len(more) < _FEW:
+        return starts, _without(indices, more), _without(data, more)
+    kept = ~same[:-1]
+    return starts, indices[kept], data[kept]
+
+
+def _without(a: Array, places: Array) -> Array:
+    """The items but those at ascending `places`, copied piece by piece."""
+    ends = [*places.tolist(), len(a)]
+    return np.concatenate([a[start:end] for start, end in zip([0, *(end + 1 for end in ends)], ends, strict=False)])

@@ -5,6 +5,7 @@ use crate::count::count_indices;
 use crate::csr;
 use crate::item::bound;
 use crate::room::{filled, reserved};
+use crate::stop::Stop;
 use crate::views::Coo;
 use crate::views::offsets::{fits, lengths, out_of_range, slots_at, span};
 use crate::{Error, Index, Item, MatrixMut, Result, par};
@@ -153,11 +154,11 @@ pub fn compress_rows<I: Index>(row: &[I], indptr: &mut [I]) -> Result<()> {
 /// Writes the stable permutation that sorts by row, then by column.
 ///
 /// # Errors
-/// A row or a column is out of range, or the arrays do not fit together; `order` then holds anything.
-pub fn coo_order<I: Index>(coo: Coo<'_, I>, order: &mut [i64]) -> Result<()> {
+/// A row or a column is out of range, the arrays do not fit together, or `stop` says so; `order` then holds anything.
+pub fn coo_order<I: Index>(coo: Coo<'_, I>, order: &mut [i64], stop: &Stop<'_>) -> Result<()> {
     coo.check_slots("order", order.len())?;
     let (row, col, shape) = (coo.row(), coo.col(), coo.shape());
-    let slots = Unsorted { pairs: coo, len: row.len(), slot: |at| at as i64 };
+    let slots = Unsorted { pairs: coo, len: row.len(), slot: |at| at as i64, stop };
     if let Some(plan) = Plan::new(shape, row.len(), 32) {
         let mut keys = filled(0i32, row.len())?;
         return slots.sort(&plan, slots.shares(&plan)?, &mut keys, order, |_, _| true);
@@ -182,21 +183,25 @@ pub fn coo_order<I: Index>(coo: Coo<'_, I>, order: &mut [i64]) -> Result<()> {
 /// Sorts coordinates in any order by row, then column, into csr; slots in one place stay in order.
 ///
 /// # Errors
-/// A row or a column is out of range, or the arrays do not fit together; the outputs then hold anything.
+/// A row or a column is out of range, the arrays do not fit together, or `stop` says so; the outputs then hold anything.
 pub fn coo_to_csr<T: Item, I: Index>(
     coo: Coo<'_, I>,
     slots: &[T],
     indptr: &mut [I],
     indices: &mut [I],
     out_slots: &mut [T],
+    stop: &Stop<'_>,
 ) -> Result<()> {
     for (name, len) in [("slots", slots.len()), ("indices", indices.len()), ("out_slots", out_slots.len())] {
         coo.check_slots(name, len)?;
     }
     let (row, col, shape, n) = (coo.row(), coo.col(), coo.shape(), coo.len());
     fits("indptr", indptr.len(), shape.0.saturating_add(1))?;
-    let unsorted = Unsorted { pairs: coo, len: n, slot: |at: usize| slots[at] };
+    let unsorted = Unsorted { pairs: coo, len: n, slot: |at: usize| slots[at], stop };
     let plan = Plan::new(shape, n, if size_of::<I>() == 4 { 32 } else { 63 });
+    // What comes column by column has the columns of each row in order.
+    let plan =
+        plan.map(|plan| if col.is_sorted_by_key(|col| col.to_i64()) { plan.with_ascending_columns() } else { plan });
     let shares = plan.as_ref().map(|plan| unsorted.shares(plan)).transpose()?;
     indptr[0] = I::default();
     let ends = &mut indptr[1..];
@@ -210,7 +215,7 @@ pub fn coo_to_csr<T: Item, I: Index>(
     }
     let (Some(plan), Some(shares)) = (plan, shares) else {
         let mut order = filled(0, n)?;
-        coo_order(coo, &mut order)?;
+        coo_order(coo, &mut order, stop)?;
         for (from, (index, slot)) in order.iter().zip(indices.iter_mut().zip(out_slots)) {
             (*index, *slot) = (col[*from as usize], slots[*from as usize]);
         }

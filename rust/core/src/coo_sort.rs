@@ -4,10 +4,11 @@
 //! leading bits of their keys, straight into the outputs; then each bucket, which fits the second-level cache, is
 //! sorted by the bits that are left. Each task deals out a range of the slots, into rooms of its own in each bucket.
 
-use crate::count::{OWN_COUNTS, count_own};
+use crate::count::{OWN_COUNTS, count_own, tiles};
 use crate::item::Word;
 use crate::item::bound;
 use crate::radix::{digits, low, radix};
+use crate::stop::Stop;
 use crate::triplets::Pairs;
 use crate::views::offsets::out_of_range;
 use crate::{Error, Index, Result, par};
@@ -20,6 +21,9 @@ const BUCKET: u32 = 12;
 
 /// Leading bits at most: the offsets of as many buckets are 512 KiB.
 const LEADING: u32 = 16;
+
+/// Slots between two looks for a stop.
+const PART: usize = 1 << 16;
 
 /// Slots of a room after which lines of memory are asked for that will be written next: a line of numbers of 32 bits.
 const STEP: usize = 16;
@@ -87,17 +91,6 @@ impl Plan {
         sums
     }
 
-    /// Counts the slots of `range` in each bucket.
-    fn counts<I: Index>(&self, pairs: &impl Pairs<I>, range: Range<usize>) -> Result<Vec<usize>> {
-        let mut counts = vec![0; self.buckets];
-        pairs.each(range, |at, r, c| {
-            let Some(key) = self.key(r, c) else { return Err(self.misplaced(at, r, c)) };
-            counts[(key >> self.low_bits) as usize] += 1;
-            Ok(())
-        })?;
-        Ok(counts)
-    }
-
     #[cold]
     fn misplaced<I: Index>(&self, at: usize, row: I, col: I) -> Error {
         match row.below(self.shape.0) {
@@ -130,21 +123,48 @@ impl<I: Index> Shares<I> {
 }
 
 /// Slots in any order.
-pub(crate) struct Unsorted<P, S> {
+pub(crate) struct Unsorted<'a, P, S> {
     pub(crate) pairs: P,
     pub(crate) len: usize,
     /// The slot at a position.
     pub(crate) slot: S,
+    pub(crate) stop: &'a Stop<'a>,
 }
 
-impl<P, S> Unsorted<P, S> {
+impl<P, S> Unsorted<'_, P, S> {
+    /// Calls `take` with the position, the row and the column of each slot of `range`, unless stopped.
+    fn each<I: Index>(&self, range: Range<usize>, mut take: impl FnMut(usize, I, I) -> Result<()>) -> Result<()>
+    where
+        P: Pairs<I>,
+    {
+        tiles(range, PART).try_for_each(|part| {
+            self.stop.check()?;
+            self.pairs.each(part, &mut take)
+        })
+    }
+
+    /// Counts the slots of `range` in each bucket.
+    fn counts<I: Index>(&self, plan: &Plan, range: Range<usize>) -> Result<Vec<usize>>
+    where
+        P: Pairs<I>,
+    {
+        let mut counts = vec![0; plan.buckets];
+        self.each(range, |at, r, c| {
+            let Some(key) = plan.key(r, c) else { return Err(plan.misplaced(at, r, c)) };
+            counts[(key >> plan.low_bits) as usize] += 1;
+            Ok(())
+        })?;
+        Ok(counts)
+    }
+
     /// Shares the slots out.
     ///
     /// # Errors
-    /// A row or column is out of range.
+    /// A row or column is out of range, or the work is stopped.
     pub(crate) fn shares<I: Index>(&self, plan: &Plan) -> Result<Shares<I>>
     where
-        P: Pairs<I>,
+        P: Pairs<I> + Sync,
+        S: Sync,
     {
         let (pairs, ranges) = (&self.pairs, par::joined(par::cut(self.len, 1, self.work())));
         if plan.has_few_rows() {
@@ -153,7 +173,7 @@ impl<P, S> Unsorted<P, S> {
             let buckets = rows.iter().map(|own| plan.sums(own)).collect();
             return Ok(Shares { ranges, buckets, rows: Some(rows) });
         }
-        let buckets = par::map(ranges.clone(), |range| plan.counts(pairs, range));
+        let buckets = par::map(ranges.clone(), |range| self.counts(plan, range));
         Ok(Shares { ranges, buckets: buckets.into_iter().collect::<Result<_>>()?, rows: None })
     }
 
@@ -165,7 +185,7 @@ impl<P, S> Unsorted<P, S> {
     /// every row, and where it has slots now.
     ///
     /// # Errors
-    /// A row or column is out of range, they change meanwhile, or `check` says no.
+    /// A row or column is out of range, they change meanwhile, `check` says no, or the work is stopped.
     pub(crate) fn sort<I: Index, T: Word + Send + Sync, K: Index>(
         &self,
         plan: &Plan,
@@ -197,6 +217,7 @@ impl<P, S> Unsorted<P, S> {
         par::run(ranges.iter().cloned().zip(outs).collect(), |(range, (mut cols, mut slots))| {
             let mut sorter = Sorter::default();
             for bucket in range {
+                self.stop.check()?;
                 let length = (ends[bucket + 1] - ends[bucket]) as usize;
                 let (Some(own), Some(own_slots)) = (cols.split_off_mut(..length), slots.split_off_mut(..length)) else {
                     return Err(Error::Changed);
@@ -219,7 +240,7 @@ impl<P, S> Unsorted<P, S> {
         S: Fn(usize) -> T,
     {
         let mask = low(plan.low_bits);
-        self.pairs.each(range, |at, r, c| {
+        self.each(range, |at, r, c| {
             let Some(key) = plan.key(r, c) else { return Err(plan.misplaced(at, r, c)) };
             let room = rooms.get_mut((key >> plan.low_bits) as usize).ok_or(Error::Changed)?;
             room.put(K::cut((key & mask) as usize), (self.slot)(at))

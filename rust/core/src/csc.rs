@@ -2,6 +2,7 @@
 
 use crate::coo_sort::{Plan, Unsorted};
 use crate::count::{Count, add, tiles};
+use crate::stop::Stop;
 use crate::triplets::Transposed;
 use crate::views::Csr;
 use crate::views::offsets::{fits, slots_at, span};
@@ -23,6 +24,9 @@ const OUTSIDE: usize = 1 << 13;
 
 /// Slots that are many.
 const MANY: usize = 1 << 18;
+
+/// Slots that a transposition writes, about, between two looks for a stop.
+const PART: usize = 1 << 16;
 
 /// Slots that a transposition looks ahead.
 const AHEAD: usize = 16;
@@ -241,13 +245,14 @@ fn sorting(rows: usize, cols: usize, slots: usize, bits: u32) -> Option<Plan> {
 /// Writes the slots of csr column by column; `out_indptr` comes filled. The indices of each row ascend.
 ///
 /// # Errors
-/// `out_indptr` does not agree with the indices, or these do not ascend; the outputs then hold anything.
+/// `out_indptr` does not agree with the indices, these do not ascend, or `stop` says so; the outputs then hold anything.
 pub fn csr_transpose<T: Item, I: Index>(
     csr: Csr<'_, I>,
     slots: &[T],
     out_indptr: &[I],
     out_indices: &mut [I],
     out_slots: &mut [T],
+    stop: &Stop<'_>,
 ) -> Result<()> {
     is_whole(&csr, slots)?;
     let (indices, all) = (csr.indices(), csr.place());
@@ -262,7 +267,7 @@ pub fn csr_transpose<T: Item, I: Index>(
     }
     if let Some(plan) = sorting(csr.rows(), cols, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
         (0..cols).try_for_each(|col| slots_at(out_indptr, col, &all).map(drop))?;
-        let unsorted = Unsorted { pairs: Transposed(csr), len: all.len(), slot: |at: usize| slots[at] };
+        let unsorted = Unsorted { pairs: Transposed(csr), len: all.len(), slot: |at: usize| slots[at], stop };
         return unsorted.sort(&plan, unsorted.shares(&plan)?, out_indices, out_slots, |col, at: Range<usize>| {
             match out_indptr.get(col..col + 2) {
                 Some(&[low, high]) => low.to_i64() <= at.start as i64 && at.end as i64 <= high.to_i64(),
@@ -278,8 +283,14 @@ pub fn csr_transpose<T: Item, I: Index>(
         let (out_indices, out_slots) = (&mut out_indices[..len], &mut out_slots[..len]);
         for tile in tiles(range, CURSORS) {
             let mut cursors = Cursors::new(out_indptr, tile.clone(), base);
+            let mut work = PART;
             for row in 0..csr.rows() {
                 let at = csr.slots(row)?;
+                work += 1 + at.len();
+                if work >= PART {
+                    stop.check()?;
+                    work = 0;
+                }
                 let before = indices[at.clone()].partition_point(|col| col.to_i64() < tile.start as i64);
                 let at = at.start + before..at.end;
                 for (i, (&col, &slot)) in indices[at.clone()].iter().zip(&slots[at.clone()]).enumerate() {

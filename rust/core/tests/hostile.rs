@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sparsefmt::{BitRows, Coo, Csr, Error, Index, Matrix, MatrixMut};
+use sparsefmt::{BitRows, Coo, Csr, Error, Index, Matrix, MatrixMut, Stop};
 
 /// Values that offsets and indices should have, and those that they should never have.
 fn value() -> impl Strategy<Value = i64> {
@@ -97,9 +97,10 @@ fn call<I: Index>(mut h: Hostile, cast: impl Fn(i64) -> I) {
             .and_then(|bits| sparsefmt::dense_to_bits(w, 1, bits, &mut counts));
         let _ = bits.clone().and_then(|bits| sparsefmt::bits_gather(w, bits, out_slots));
     }
+    let stop = Stop::new(&|| false);
     if let Ok(csr) = csr {
         let _ = dense(&mut out, shape).and_then(|out| sparsefmt::csr_to_dense(csr, &slots, out));
-        drop(sparsefmt::csr_transpose(csr, &slots, &more_offsets, out_indices, out_slots));
+        drop(sparsefmt::csr_transpose(csr, &slots, &more_offsets, out_indices, out_slots, &stop));
         let _ = dense(&mut out_bits, (rows, stride)).and_then(|bits| sparsefmt::csr_to_bits(csr, bits));
     }
     if let (Ok(columns), Ok(out)) = (Csr::of_cols(&more_offsets, &indices, rows), dense(&mut out, shape)) {
@@ -107,8 +108,8 @@ fn call<I: Index>(mut h: Hostile, cast: impl Fn(i64) -> I) {
     }
     if let Ok(coo) = coo {
         let _ = dense(&mut out, shape).and_then(|out| sparsefmt::coo_to_dense(coo, &slots, h.first_row, out));
-        drop(sparsefmt::coo_order(coo, &mut h.indices.clone()));
-        drop(sparsefmt::coo_to_csr(coo, &slots, &mut out_offsets, out_indices, out_slots));
+        drop(sparsefmt::coo_order(coo, &mut h.indices.clone(), &stop));
+        drop(sparsefmt::coo_to_csr(coo, &slots, &mut out_offsets, out_indices, out_slots, &stop));
         drop(sparsefmt::coo_check(coo));
     }
     if let Ok(bits) = bits {

@@ -1,6 +1,6 @@
 //! Every function against a plain definition, at every number of columns from 0 to 200, for every width.
 
-use sparsefmt::{BitRows, Coo, Csr, Index, Item, Matrix, MatrixMut, par};
+use sparsefmt::{BitRows, Coo, Csr, Index, Item, Matrix, MatrixMut, Stop, par};
 
 /// A small generator, so that the tests repeat.
 struct Random(u64);
@@ -97,7 +97,7 @@ impl<T: Item, I: Index> Plain<T, I> {
         sparsefmt::dense_to_csc(w, ZERO, &self.csc.0, &mut indices, &mut slots)?;
         assert_eq!((&indices, &slots), (&self.csc.1, &self.csc.2));
         slots.fill(dirty());
-        sparsefmt::csr_transpose(csr, &self.slots, &self.csc.0, &mut indices, &mut slots)?;
+        sparsefmt::csr_transpose(csr, &self.slots, &self.csc.0, &mut indices, &mut slots, &Stop::new(&|| false))?;
         assert_eq!((&indices, &slots), (&self.csc.1, &self.csc.2));
         dense.fill(dirty());
         let columns = Csr::new(&self.csc.0, &self.csc.1, (cols, rows))?;
@@ -164,12 +164,12 @@ impl<T: Item, I: Index> Plain<T, I> {
         let backwards = |values: &[I]| values.iter().rev().copied().collect::<Vec<_>>();
         let (row, col) = (backwards(&self.row), backwards(&self.col));
         let coo = Coo::new(&row, &col, self.shape)?;
-        sparsefmt::coo_order(coo, &mut order)?;
+        sparsefmt::coo_order(coo, &mut order, &Stop::new(&|| false))?;
         assert!(order.iter().rev().copied().eq(0..self.row.len() as i64));
 
         let slots: Vec<T> = self.slots.iter().rev().copied().collect();
         let (mut indices, mut sorted) = (vec![I::cut(9); row.len()], slots.clone());
-        sparsefmt::coo_to_csr(coo, &slots, &mut indptr, &mut indices, &mut sorted)?;
+        sparsefmt::coo_to_csr(coo, &slots, &mut indptr, &mut indices, &mut sorted, &Stop::new(&|| false))?;
         assert!((&indptr, &indices) == (&self.indptr, &self.col) && sorted == self.slots);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Coordinates in any order, for shapes that use every way to cut keys into buckets.
 
 use proptest::prelude::*;
-use sparsefmt::{Coo, Csr, Index, par};
+use sparsefmt::{Coo, Csr, Error, Index, Stop, par};
 
 /// Compares with a stable sort of the positions.
 fn check<I: Index + std::fmt::Debug>(row: &[I], col: &[I], shape: (usize, usize)) {
@@ -9,7 +9,7 @@ fn check<I: Index + std::fmt::Debug>(row: &[I], col: &[I], shape: (usize, usize)
     want.sort_by_key(|&at| (row[at as usize], col[at as usize]));
     let mut order = vec![-1; row.len()];
     let coo = Coo::new(row, col, shape).expect("one length");
-    assert_eq!(sparsefmt::coo_order(coo, &mut order), Ok(()));
+    assert_eq!(sparsefmt::coo_order(coo, &mut order, &Stop::new(&|| false)), Ok(()));
     assert!(order == want, "order, {shape:?}");
     if shape.0 > 1 << 24 {
         return;
@@ -17,7 +17,7 @@ fn check<I: Index + std::fmt::Debug>(row: &[I], col: &[I], shape: (usize, usize)
     let slots: Vec<u64> = (0..row.len() as u64).collect();
     let (mut indptr, mut indices) = (vec![I::cut(9); shape.0 + 1], vec![I::cut(9); row.len()]);
     let mut sorted = slots.clone();
-    let done = sparsefmt::coo_to_csr(coo, &slots, &mut indptr, &mut indices, &mut sorted);
+    let done = sparsefmt::coo_to_csr(coo, &slots, &mut indptr, &mut indices, &mut sorted, &Stop::new(&|| false));
     assert_eq!(done, Ok(()));
     assert!(sorted.iter().map(|&at| at as i64).eq(want.iter().copied()), "slots, {shape:?}");
     assert!(indices.iter().eq(want.iter().map(|&at| &col[at as usize])), "indices, {shape:?}");
@@ -95,13 +95,13 @@ fn transposes<T: sparsefmt::Item + std::fmt::Debug>(shape: (usize, usize), per_r
     }
     let (mut got, mut got_slots) = (vec![-1; slots.len()], slots.clone());
     let csr = Csr::new(&indptr, &indices, shape).expect("fits");
-    let done = sparsefmt::csr_transpose(csr, &slots, &starts, &mut got, &mut got_slots);
+    let done = sparsefmt::csr_transpose(csr, &slots, &starts, &mut got, &mut got_slots, &Stop::new(&|| false));
     assert_eq!(done, Ok(()));
     assert!(got == want && got_slots == want_slots, "{shape:?}");
     for (at, by) in [(shape.1 / 2, 1), (shape.1 / 2, -1), (shape.1 - 1, -1), (1, 1)] {
         let mut wrong = starts.clone();
         wrong[at] += by;
-        let done = sparsefmt::csr_transpose(csr, &slots, &wrong, &mut got, &mut got_slots);
+        let done = sparsefmt::csr_transpose(csr, &slots, &wrong, &mut got, &mut got_slots, &Stop::new(&|| false));
         assert!(done.is_err(), "{shape:?}, offset {at} wrong by {by}");
     }
 }
@@ -114,5 +114,24 @@ fn transposes_many_columns() {
         transposes::<u16>(shape, per_row, |at| at as u16);
         transposes::<u32>(shape, per_row, |at| at as u32);
         transposes::<u64>(shape, per_row, |at| at as u64);
+    }
+}
+
+#[test]
+fn a_transposition_stops_when_it_is_told_to() {
+    for cols in [4_000, 400_000] {
+        let (rows, slots) = (100, vec![0u32; 400_000]);
+        let indptr: Vec<i32> = (0..=rows).map(|row| row * 4_000).collect();
+        let indices: Vec<i32> = (0..rows).flat_map(|_| (0..4_000).map(|at| at * (cols / 4_000))).collect();
+        let mut ends: Vec<i32> = (0..=cols).map(|col| (col - 1).div_euclid(cols / 4_000) * rows + rows).collect();
+        ends[0] = 0;
+        let csr = Csr::new(&indptr, &indices, (rows as usize, cols as usize)).expect("fits");
+        let (mut out, mut moved) = (indices.clone(), slots.clone());
+        let done = sparsefmt::csr_transpose(csr, &slots, &ends, &mut out, &mut moved, &Stop::new(&|| false));
+        assert_eq!(done, Ok(()));
+        let stop = Stop::new(&|| true);
+        std::thread::sleep(std::time::Duration::from_millis(60)); // so that it is asked at once
+        let done = sparsefmt::csr_transpose(csr, &slots, &ends, &mut out, &mut moved, &stop);
+        assert_eq!(done, Err(Error::Stopped), "{cols} columns");
     }
 }

@@ -6,7 +6,8 @@ use numpy::{
 };
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use sparsefmt::Error;
+use sparsefmt::{Error, Stop};
+use std::sync::{Mutex, PoisonError};
 
 /// An item or index together with the NumPy element that carries it: itself, or two `u64` for 16 bytes.
 pub trait Carried: Sized {
@@ -148,10 +149,20 @@ macro_rules! by_index {
 pub(crate) use by_index;
 
 /// Borrows the arrays of `read` and of `write`, each by the name of its argument and as a slice of the type given, and
-/// evaluates `$body` detached from the interpreter.
+/// evaluates `$body` detached from the interpreter; with a name `$stop`, Ctrl-C may stop it.
 macro_rules! detached {
-    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $body:expr) => {{
-        let py = $py;
+    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $body:expr) => {
+        $crate::arrays::detached!(@ $py, [$($in: $r),*], [$($out: $w),*], |py| {
+            crate::exit::detached(py, || $body).map_err(|e| $crate::arrays::raised(py, &e))
+        })
+    };
+    ($py:expr, read: [$($in:ident: $r:ty),*], write: [$($out:ident: $w:ty),*], $stop:ident => $body:expr) => {
+        $crate::arrays::detached!(@ $py, [$($in: $r),*], [$($out: $w),*], |py| {
+            $crate::arrays::stoppable(py, |$stop| $body)
+        })
+    };
+    (@ $py:expr, [$($in:ident: $r:ty),*], [$($out:ident: $w:ty),*], |$gil:ident| $run:expr) => {{
+        let $gil = $py;
         $(
             let $in = $crate::arrays::input::<<$r as $crate::arrays::Carried>::Carrier>(stringify!($in), $in)?;
             let $in = <$r as $crate::arrays::Carried>::items($in.as_slice()?);
@@ -160,7 +171,7 @@ macro_rules! detached {
             let mut $out = $crate::arrays::output::<<$w as $crate::arrays::Carried>::Carrier>(stringify!($out), $out)?;
             let $out = <$w as $crate::arrays::Carried>::items_mut($out.as_slice_mut()?);
         )*
-        crate::exit::detached(py, || $body).map_err(|e| $crate::arrays::raised(py, &e))
+        $run
     }};
 }
 pub(crate) use detached;
@@ -178,6 +189,23 @@ pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
     {
         Ok(value) => PyErr::from_value(value),
         Err(_) => PyValueError::new_err(text),
+    }
+}
+
+/// Runs `work` detached from the interpreter, and stops it when a signal's handler raises, as that of Ctrl-C does, and
+/// when the interpreter has ended meanwhile, as it does under daemon threads.
+pub fn stoppable<R: Send>(py: Python<'_>, work: impl FnOnce(&Stop<'_>) -> sparsefmt::Result<R> + Send) -> PyResult<R> {
+    let caught = Mutex::new(None);
+    let ask = || {
+        let Some(raised) = crate::exit::attached(|py| py.check_signals().err()) else { return true };
+        let stops = raised.is_some();
+        *caught.lock().unwrap_or_else(PoisonError::into_inner) = raised;
+        stops
+    };
+    let result = crate::exit::detached(py, || work(&Stop::new(&ask)));
+    match caught.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(raised) => Err(raised),
+        None => result.map_err(|e| self::raised(py, &e)),
     }
 }
 

@@ -4,8 +4,7 @@ use crate::arrays::{Carried, input, layout, output, raised};
 use numpy::{PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use sparsefmt::{Matrix, MatrixMut, Result, Stop};
-use std::sync::{Mutex, PoisonError};
+use sparsefmt::{Matrix, MatrixMut, Result};
 
 /// The shape of an array of items `T` in `rank` axes.
 fn shape<T: Carried>(name: &str, any: &Bound<'_, PyAny>, rank: usize) -> PyResult<Vec<usize>> {
@@ -61,23 +60,6 @@ impl<'py, T: Carried> Out<'py, T> {
     pub fn matrix(&mut self) -> PyResult<MatrixMut<'_, T>> {
         let (py, name, rows, cols) = (self.array.py(), self.name, self.shape[0], self.shape[1]);
         done(py, MatrixMut::new(name, self.items()?, rows, cols))
-    }
-}
-
-/// Runs `work` detached from the interpreter, and stops it when a signal's handler raises, as that of Ctrl-C does, and
-/// when the interpreter has ended meanwhile, as it does under daemon threads.
-pub fn stoppable<R: Send>(py: Python<'_>, work: impl FnOnce(&Stop<'_>) -> Result<R> + Send) -> PyResult<R> {
-    let caught = Mutex::new(None);
-    let ask = || {
-        let Some(raised) = crate::exit::attached(|py| py.check_signals().err()) else { return true };
-        let stops = raised.is_some();
-        *caught.lock().unwrap_or_else(PoisonError::into_inner) = raised;
-        stops
-    };
-    let result = crate::exit::detached(py, || work(&Stop::new(&ask)));
-    match caught.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(raised) => Err(raised),
-        None => done(py, result),
     }
 }
 

@@ -51,7 +51,7 @@ pub fn coo_order(
 ) -> PyResult<()> {
     by_index!(index_size("row", row)?, I => detached!(
         row.py(), read: [row: I, col: I], write: [order: i64],
-        sparsefmt::coo_order(Coo::new(row, col, shape)?, order)
+        stop => sparsefmt::coo_order(Coo::new(row, col, shape)?, order, stop)
     ))
 }
 
@@ -69,7 +69,7 @@ pub fn coo_to_csr(
     let (_, size) = layout("slots", slots, 1)?;
     by_width!(size, T => by_index!(index_size("row", row)?, I => detached!(
         row.py(), read: [row: I, col: I, slots: T], write: [indptr: I, indices: I, out_slots: T],
-        sparsefmt::coo_to_csr(Coo::new(row, col, shape)?, slots, indptr, indices, out_slots)
+        stop => sparsefmt::coo_to_csr(Coo::new(row, col, shape)?, slots, indptr, indices, out_slots, stop)
     )))
 }
 

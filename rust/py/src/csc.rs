@@ -68,6 +68,8 @@ pub fn csr_transpose(
     let (_, size) = layout("slots", slots, 1)?;
     by_width!(size, T => by_index!(index_size("indptr", indptr)?, I => detached!(
         slots.py(), read: [indptr: I, indices: I, slots: T, out_indptr: I], write: [out_indices: I, out_slots: T],
-        sparsefmt::csr_transpose(Csr::of_cols(indptr, indices, out_indptr.len().saturating_sub(1))?, slots, out_indptr, out_indices, out_slots)
+        stop => sparsefmt::csr_transpose(
+            Csr::of_cols(indptr, indices, out_indptr.len().saturating_sub(1))?, slots, out_indptr, out_indices, out_slots, stop
+        )
     )))
 }

@@ -1,7 +1,6 @@
 //! Kernels of `sparsefmt.kernels.kmeans`.
 
-use crate::arrays::{by_size, detached, input, output, raised};
-use crate::borrow::stoppable;
+use crate::arrays::{by_size, detached, input, output, raised, stoppable};
 use pyo3::prelude::*;
 
 /// Fits the optimal codebook; returns its cost.

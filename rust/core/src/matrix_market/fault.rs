@@ -14,3 +14,7 @@ pub const WIDE: i64 = 10;
 pub const TRIANGLE: i64 = 11;
 pub const DIAGONAL: i64 = 12;
 pub const IMAGINARY: i64 = 13;
+
+/// 0 or a code; the line, counted from 1; the byte where it begins, or the number of entries found; the sides of the
+/// diagonal that have entries: 1 below, 2 above.
+pub type Outcome = (i64, u64, u64, usize);

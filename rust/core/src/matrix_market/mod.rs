@@ -6,79 +6,21 @@
 
 pub mod fault;
 mod field;
+mod lines;
 mod number;
+mod plain;
+mod product;
 mod text;
 
+pub use fault::Outcome;
 pub use text::matrix_market_text;
 
 use crate::Index;
 use crate::error::{Error, Result};
 use crate::par;
-use field::{Field, field};
-use number::{Line, is_blank};
-
-/// 0 or a code of [`fault`]; the line, counted from 1; the byte where it begins, or the number of entries found; the
-/// sides of the diagonal that have entries: 1 below, 2 above.
-pub type Outcome = (i64, u64, u64, usize);
-
-/// Which half of the matrix is listed, and what follows for the other one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Symmetry {
-    General,
-    Symmetric,
-    Skew,
-    Hermitian,
-}
-
-fn symmetry(code: usize) -> Result<Symmetry> {
-    const ALL: [Symmetry; 4] = [Symmetry::General, Symmetry::Symmetric, Symmetry::Skew, Symmetry::Hermitian];
-    ALL.get(code).copied().ok_or(Error::Parameter { name: "symmetry", got: code })
-}
-
-impl Field {
-    /// Items of 8 bytes per value.
-    fn width(self) -> usize {
-        match self {
-            Self::Pattern => 0,
-            Self::Complex => 2,
-            _ => 1,
-        }
-    }
-
-    /// Reads a value into `out`.
-    #[inline]
-    fn read(self, line: &mut Line<'_>, symmetry: Symmetry, out: &mut [u64]) -> std::result::Result<(), i64> {
-        let wide = |fits: bool| if fits { Ok(()) } else { Err(fault::WIDE) };
-        match self {
-            Self::Pattern => {}
-            Self::Signed => {
-                let value = line.whole()?;
-                wide(i64::try_from(value).is_ok() && !(symmetry == Symmetry::Skew && value == i128::from(i64::MIN)))?;
-                out[0] = value as u64;
-            }
-            Self::Unsigned => {
-                let value = line.whole()?;
-                wide(u64::try_from(value).is_ok())?;
-                out[0] = value as u64;
-            }
-            Self::Real => out[0] = line.real()?.to_bits(),
-            Self::Complex => {
-                out[0] = line.real()?.to_bits();
-                out[1] = line.real()?.to_bits();
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A part of the text: whole lines.
-struct Piece<'a> {
-    text: &'a [u8],
-    /// Bytes, lines and entries before it.
-    start: usize,
-    lines: u64,
-    entries: usize,
-}
+use field::{field, symmetry};
+use lines::{Entries, Piece, Told, Values, each};
+use number::is_blank;
 
 /// Bytes of a piece, about.
 const PIECE: usize = 1 << 20;
@@ -154,43 +96,6 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// What a piece gives: the first lines with an entry below and above the diagonal, and its first fault.
-#[derive(Default)]
-struct Told {
-    below: Option<(u64, u64)>,
-    above: Option<(u64, u64)>,
-    fault: Option<Outcome>,
-}
-
-/// Reads every entry of a piece by `read`, which is told the entry's number in the piece.
-fn each(
-    piece: &Piece<'_>,
-    room: usize,
-    told: &mut Told,
-    mut read: impl FnMut(usize, &mut Line<'_>, &mut Told, (u64, u64)) -> std::result::Result<(), i64>,
-) {
-    let (mut entry, mut lines) = (0, piece.lines);
-    for (at, text) in Lines::new(piece.text) {
-        let place = (lines, (piece.start + at) as u64);
-        lines += 1;
-        let mut line = Line(text);
-        line.skip();
-        if line.0.first().is_none_or(|&b| b == b'%') {
-            continue;
-        }
-        let mut done = if entry < room { read(entry, &mut line, told, place) } else { Err(fault::MORE) };
-        line.skip();
-        if done.is_ok() && !line.0.is_empty() {
-            done = Err(fault::EXTRA);
-        }
-        if let Err(code) = done {
-            told.fault = Some((code, place.0, place.1, 0));
-            return;
-        }
-        entry += 1;
-    }
-}
-
 /// The first fault in the order of the file; `sides` were seen before.
 fn outcome(told: Vec<Told>, sides: usize, lines: u64, entries: usize, want: usize) -> Outcome {
     let seen = |side: usize| (sides & side != 0).then_some((0, 0));
@@ -240,36 +145,7 @@ pub fn matrix_market_entries<I: Index>(
     let items = par::split_mut(values, counts.iter().map(|n| n * width));
     let tasks: Vec<_> = parts.into_iter().zip(rows).zip(cols.into_iter().zip(items)).collect();
     let told = par::map(tasks, |((piece, row), (col, values))| {
-        let mut told = Told::default();
-        each(&piece, row.len(), &mut told, |entry, line, told, place| {
-            let r = line.index()?;
-            let c = line.index()?;
-            if r == 0 || r > shape.0 as u64 {
-                return Err(fault::ROW);
-            }
-            if c == 0 || c > shape.1 as u64 {
-                return Err(fault::COL);
-            }
-            let items = &mut values[entry * width..(entry + 1) * width];
-            field.read(line, symmetry, items)?;
-            if symmetry != Symmetry::General {
-                if r == c {
-                    match symmetry {
-                        Symmetry::Skew => return Err(fault::DIAGONAL),
-                        Symmetry::Hermitian if field == Field::Complex && items[1] << 1 != 0 => {
-                            return Err(fault::IMAGINARY);
-                        }
-                        _ => {}
-                    }
-                } else {
-                    (if r > c { &mut told.below } else { &mut told.above }).get_or_insert(place);
-                }
-            }
-            row[entry] = I::cut((r - 1) as usize);
-            col[entry] = I::cut((c - 1) as usize);
-            Ok(())
-        });
-        told
+        each(&piece, Entries { start: piece.start, kind: (field, symmetry), shape, row, col, values })
     });
     Ok(outcome(told, kind.2, lines, entries, want))
 }
@@ -299,11 +175,7 @@ pub fn matrix_market_values(
     let (parts, lines, entries) = pieces(text, first_line);
     let items = par::split_mut(values, lengths(&parts, entries).into_iter().map(|n| n * width));
     let told = par::map(parts.into_iter().zip(items).collect(), |(piece, values)| {
-        let mut told = Told::default();
-        each(&piece, values.len() / width, &mut told, |entry, line, _, _| {
-            field.read(line, symmetry, &mut values[entry * width..(entry + 1) * width])
-        });
-        told
+        each(&piece, Values { kind: (field, symmetry), values })
     });
     Ok(outcome(told, kind.2, lines, entries, want))
 }

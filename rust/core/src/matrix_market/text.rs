@@ -3,6 +3,7 @@
 use super::field::{Field, field};
 use crate::Index;
 use crate::error::{Error, Result};
+use crate::par;
 use std::io::Write;
 
 /// The most bytes that an index, counted from 1, and what separates it take.
@@ -26,7 +27,8 @@ pub fn matrix_market_text<I: Index>(
     let width = field.width();
     let count = values.len().checked_div(width).unwrap_or(row.len());
     let placed = !row.is_empty();
-    let room = count * (2 * INDEX * usize::from(placed) + width * NUMBER);
+    let most = 2 * INDEX * usize::from(placed) + width * NUMBER;
+    let room = count.saturating_mul(most);
     for (name, got, want) in [
         ("row", row.len(), if placed { count } else { 0 }),
         ("col", col.len(), row.len()),
@@ -37,35 +39,92 @@ pub fn matrix_market_text<I: Index>(
             return Err(Error::Length { name, got, want });
         }
     }
-    let size = out.len();
-    let mut rest = out;
-    let full = |_: std::io::Error| Error::Length { name: "out", got: size, want: room };
-    for entry in 0..count {
-        if placed {
-            let (r, c) = (i128::from(row[entry].to_i64()) + 1, i128::from(col[entry].to_i64()) + 1);
-            write!(rest, "{r} {c}{}", if width > 0 { " " } else { "" }).map_err(full)?;
+    // Each piece writes to the front of a room of its own; then they are moved together.
+    let ranges = par::cut(count, 1, room);
+    let rooms = par::split_mut(&mut *out, ranges.iter().map(|range| range.len() * most));
+    let starts: Vec<usize> = ranges.iter().map(|range| range.start * most).collect();
+    let lengths = par::map(ranges.into_iter().zip(rooms).collect(), |(range, room)| {
+        let mut text = Text { room, used: 0 };
+        for entry in range {
+            if placed {
+                text.index(row[entry].to_i64());
+                text.byte(b' ');
+                text.index(col[entry].to_i64());
+                text.bytes(if width > 0 { b" " } else { b"" });
+            }
+            match field {
+                Field::Pattern => {}
+                Field::Signed => text.bytes(itoa::Buffer::new().format(values[entry] as i64).as_bytes()),
+                Field::Unsigned => text.bytes(itoa::Buffer::new().format(values[entry]).as_bytes()),
+                Field::Real => text.real(values[entry]),
+                Field::Complex => {
+                    text.real(values[2 * entry]);
+                    text.byte(b' ');
+                    text.real(values[2 * entry + 1]);
+                }
+            }
+            text.byte(b'\n');
         }
-        match field {
-            Field::Pattern => Ok(()),
-            Field::Signed => write!(rest, "{}", values[entry] as i64),
-            Field::Unsigned => write!(rest, "{}", values[entry]),
-            Field::Real => real(&mut rest, values[entry]),
-            Field::Complex => real(&mut rest, values[2 * entry])
-                .and_then(|()| write!(rest, " "))
-                .and_then(|()| real(&mut rest, values[2 * entry + 1])),
-        }
-        .map_err(full)?;
-        writeln!(rest).map_err(full)?;
+        text.used
+    });
+    let mut used = 0;
+    for (start, length) in starts.into_iter().zip(lengths) {
+        out.copy_within(start..start + length, used);
+        used += length;
     }
-    Ok(size - rest.len())
+    Ok(used)
 }
 
-/// A real number; NaN keeps its sign.
-fn real(out: &mut &mut [u8], bits: u64) -> std::io::Result<()> {
-    let value = f64::from_bits(bits);
-    match (value.is_nan(), value.is_sign_negative()) {
-        (true, false) => write!(out, "nan"),
-        (true, true) => write!(out, "-nan"),
-        (false, _) => write!(out, "{value:?}"),
+/// Text in room for the most that there may be.
+struct Text<'a> {
+    room: &'a mut [u8],
+    used: usize,
+}
+
+impl Text<'_> {
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.room[self.used] = byte;
+        self.used += 1;
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.room[self.used..self.used + bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+    }
+
+    /// An index, counted from 0, as the one counted from 1.
+    #[inline]
+    fn index(&mut self, index: i64) {
+        match index.checked_add(1) {
+            Some(index) => self.bytes(itoa::Buffer::new().format(index).as_bytes()),
+            None => self.bytes(b"9223372036854775808"),
+        }
+    }
+
+    /// A real number; NaN keeps its sign.
+    #[inline]
+    fn real(&mut self, bits: u64) {
+        let value = f64::from_bits(bits);
+        if (1e-4..1e16).contains(&value.abs()) {
+            self.bytes(zmij::Buffer::new().format_finite(value).as_bytes());
+        } else {
+            self.odd(value);
+        }
+    }
+
+    /// A number with an exponent, or none.
+    fn odd(&mut self, value: f64) {
+        let mut text = [0; NUMBER];
+        let mut rest = &mut text[..];
+        let done = match (value.is_nan(), value.is_sign_negative()) {
+            (true, false) => write!(rest, "nan"),
+            (true, true) => write!(rest, "-nan"),
+            (false, _) => write!(rest, "{value:?}"),
+        };
+        debug_assert!(done.is_ok(), "a number takes {NUMBER} bytes at most");
+        let used = NUMBER - rest.len();
+        self.bytes(&text[..used]);
     }
 }
