@@ -91,9 +91,9 @@ def zero_mask(dtype: Dtype, rule: str) -> int:
 def _zero_mask(dtype: Dtype, rule: str) -> int:
     size = min(dtype.itemsize, 8)
     full = (1 << (8 * size)) - 1
-    if rule == "bits" or dtype.name in INTEGERS:
+    if rule == "bits" or name_of(dtype) in INTEGERS:
         return full
-    if dtype.name == "complex64":
+    if name_of(dtype) == "complex64":
         return 0x7FFFFFFF_7FFFFFFF
     return full >> 1
 

@@ -5,7 +5,7 @@ import functools
 import ml_dtypes
 import numpy as np
 
-from sparsefmt.base.dtypes import DTYPES, Array, Dtype
+from sparsefmt.base.dtypes import DTYPES, Array, Dtype, name_of
 from sparsefmt.base.errors import DtypeError
 
 CONTAINER: dict[str, str] = {
@@ -41,11 +41,11 @@ def stored_as(dtype: Dtype) -> tuple[str, Dtype]:
     Raises:
         DtypeError: the container has none.
     """
-    stored = _STORED.get(dtype.name)
+    stored = _STORED.get(name_of(dtype))
     if stored is None:
         msg = f"dtype {dtype} cannot be saved; have {', '.join(_STORED)}"
         raise DtypeError(msg)
-    return stored, DTYPES[PAIRED] if dtype.name == PAIRED else VIEWS[stored]
+    return stored, DTYPES[PAIRED] if name_of(dtype) == PAIRED else VIEWS[stored]
 
 
 def is_paired(dtype: Dtype) -> bool:

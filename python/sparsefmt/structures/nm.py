@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsefmt.base.alloc import counted, empty, spread, zeros
 from sparsefmt.base.coerce import whole
-from sparsefmt.base.dtypes import Array, Dtype, index_dtype, zero_mask
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype, name_of, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
@@ -241,7 +241,7 @@ class Nm(Structure):
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
         for low, high, block in w.row_blocks():
             if score is None:
-                kernels.nm_prune_encode(block, zero, w.dtype.name, n, m, codes[low:high], slots[low:high])
+                kernels.nm_prune_encode(block, zero, name_of(w.dtype), n, m, codes[low:high], slots[low:high])
                 continue
             for start, end in ranges(low, high, w.shape[1]):
                 part = prune_block(block[start - low : end - low], score[start:end], n, m, start)
@@ -268,7 +268,7 @@ class Nm(Structure):
         """
         n, m = params["n"], params["m"]
         if prune and score is None:
-            kernels.nm_prune_encode(block, zero, dtype.name, n, m, codes, slots)
+            kernels.nm_prune_encode(block, zero, name_of(dtype), n, m, codes, slots)
             return
         if score is not None:
             block = prune_block(block, score, n, m, first_row)

@@ -16,6 +16,8 @@ from sparsefmt.io.dtypes import PAIRED, VIEWS
 from sparsefmt.io.read import Catalog
 from sparsefmt.io.report import TensorInfo, tensor_info
 
+_NAMES = {stored: view.name for stored, view in VIEWS.items()}  # NumPy makes the name of a dtype anew each time
+
 
 def sniff(path: Path) -> bool:
     """Whether the name ends in .safetensors."""
@@ -136,7 +138,7 @@ def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
     stored = catalog.file.stored
     if name not in catalog.entries:
         found = stored[name]
-        dtype = VIEWS[found.dtype].name if found.dtype in VIEWS else found.dtype
+        dtype = _NAMES.get(found.dtype, found.dtype)
         return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
     entry = catalog.entry(name)
     keys = catalog.owned.get(name, [name])

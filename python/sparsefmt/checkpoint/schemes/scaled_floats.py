@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from sparsefmt.base.dtypes import name_of
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import PLAIN, Value
 from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, of_rows, weight_dtype
@@ -50,7 +51,7 @@ def _float8(layer: Layer, context: Context) -> Weight:
 
     keys = {"weight": layer.parts["weight"], role: layer.parts[role]}
     step = 1 if scale.size == 1 else block[0]
-    return Weight(f"{layer.prefix}.weight", keys, stored.shape, dtype.name, PLAIN, build, dropped(layer), cut, step)
+    return Weight(f"{layer.prefix}.weight", keys, stored.shape, name_of(dtype), PLAIN, build, dropped(layer), cut, step)
 
 
 def _block(layer: Layer, context: Context, shape: tuple[int, ...], scale: tuple[int, ...]) -> tuple[int, int]:
@@ -98,4 +99,4 @@ def _nvfp4(layer: Layer, context: Context) -> Weight:
         return of_rows(parts, stored.shape[0], low, high, second)
 
     shape = (stored.shape[0], 2 * stored.shape[1])
-    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, PLAIN, build, dropped(layer), cut)
+    return Weight(f"{layer.prefix}.weight", keys, shape, name_of(dtype), PLAIN, build, dropped(layer), cut)
