@@ -1,14 +1,17 @@
 """Tensors of a merge in files: opened where they are needed, read by stretches, written shard by shard."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.kernels.settings import get_num_threads
 from sparsefmt.merge.inputs import Group, float_dtype
 from sparsefmt.merge.method import Facts, Settings
 from sparsefmt.merge.opened import Model, Opened
@@ -91,11 +94,51 @@ def write_tensor(source: StackAt, facts: Facts, writer: ShardWriter) -> None:
     if isinstance(merger, np.ndarray):
         writer.write(name, np.ascontiguousarray(merger))
         return
-    room: Array | None = None
-    for lo, hi in chunks_of(int(np.prod(target.shape, dtype=np.int64)), merger.granule):
-        room = room if room is not None and len(room) >= hi - lo else np.empty(hi - lo, dtype)
-        merger.write(lo, hi, room[: hi - lo])
-        writer.write(name, room[: hi - lo].view(np.uint8))
+    chunks = list(chunks_of(int(np.prod(target.shape, dtype=np.int64)), merger.granule))
+    most = max((hi - lo for lo, hi in chunks), default=0)
+    rooms = [np.empty(most, dtype) for _ in chunks[:2]]
+    with WriteBehind(writer, name, aside=len(chunks) > 1 and get_num_threads() > 1) as behind:
+        for at, (lo, hi) in enumerate(chunks):
+            room = rooms[at % 2][: hi - lo]
+            merger.write(lo, hi, room)
+            behind.write(room.view(np.uint8))
+
+
+class WriteBehind:
+    """Writes the chunks of one array in order, each while the next is made: of two rooms one is always free."""
+
+    def __init__(self, writer: ShardWriter, name: str, *, aside: bool) -> None:
+        self.writer, self.name = writer, name
+        self.thread = ThreadPoolExecutor(1) if aside else None
+        self.last: Future[Array] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, chunk: Array) -> None:
+        """Writes a chunk once the one before is written; the room of that one is free then.
+
+        Raises:
+            OSError: the one before could not be written, or this one.
+        """
+        if self.thread is None:
+            self.writer.write(self.name, chunk)
+            return
+        self.wait()
+        self.last = self.thread.submit(self.writer.write, self.name, chunk)
+
+    def wait(self) -> None:
+        """Waits until all is written."""
+        if self.last is not None:
+            self.last.result()
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            if self.thread is not None:
+                self.thread.shutdown()
 
 
 def merger_of(source: StackAt, facts: Facts) -> Merger | Array:

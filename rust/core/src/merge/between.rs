@@ -1,11 +1,11 @@
 //! Magnitudes between two borders: counted, and listed.
 
-use super::keep::magnitude;
 use super::{Basis, Stored, TILE, read_delta};
 use crate::{Error, Result, par};
+use sparsefmt_kernels::Kernels;
 use std::ops::Range;
 
-/// Elements that are looked at together.
+/// Elements of a run that are looked at, where not all are.
 const GROUP: usize = 32;
 /// How far the group that counts moves on from run to run.
 const TURN: usize = 37;
@@ -19,21 +19,15 @@ struct Found {
 }
 
 impl Found {
+    /// Adds at most a tile.
     fn add(&mut self, delta: &[f32], low: u32, high: u32) -> Result<()> {
+        let mut keys = [0; TILE];
+        let [least, most] = [low, high].map(|key| i32::try_from(key).unwrap_or(i32::MAX));
+        let (above, count) = Kernels::active().merge_between(delta, least, most, &mut keys);
         self.seen += delta.len();
-        for group in delta.chunks(GROUP) {
-            let (mut above, mut reach) = (0u32, 0u32);
-            for x in group {
-                let key = magnitude(*x);
-                above += u32::from(key >= high);
-                reach += u32::from(key >= low);
-            }
-            self.above += above as usize;
-            if reach > above {
-                self.keys.try_reserve(GROUP).map_err(|_| Error::Memory { bytes: size_of_val(&self.keys[..]) })?;
-                self.keys.extend(group.iter().map(|x| magnitude(*x)).filter(|key| (low..high).contains(key)));
-            }
-        }
+        self.above += above;
+        self.keys.try_reserve(count).map_err(|_| Error::Memory { bytes: size_of_val(&self.keys[..]) })?;
+        self.keys.extend_from_slice(&keys[..count]);
         Ok(())
     }
 }
@@ -63,7 +57,7 @@ pub fn merge_between(
         let mut take = |range: Range<usize>| {
             let length = range.len();
             if basis == Basis::Difference {
-                base.widen(range.clone(), &mut anchor[..length]);
+                base.read(range.clone(), None, &mut anchor[..length]);
             }
             read_delta(model, basis, range, &anchor[..length], &mut delta[..length]);
             found.add(&delta[..length], low, high)

@@ -1,7 +1,7 @@
 //! Which elements of a task vector stay: bands of magnitudes, drawn numbers, masks from outside.
 
 use super::TILE;
-use crate::philox;
+use sparsefmt_kernels::Kernels;
 
 /// The bits of a magnitude.
 const MAGNITUDE: u32 = 0x7FFF_FFFF;
@@ -34,19 +34,11 @@ pub(super) fn magnitude(x: f32) -> u32 {
     (x.to_bits() & MAGNITUDE).min(NAN)
 }
 
-/// Drops what is not within the magnitudes.
-fn within(delta: &mut [f32], low: i32, high: i32) {
-    for x in delta {
-        let key = magnitude(*x) as i32;
-        let keep = u32::from(key > low && key <= high).wrapping_neg();
-        *x = f32::from_bits(x.to_bits() & (keep | !MAGNITUDE));
-    }
-}
-
 impl Keep<'_> {
     /// Puts zeros of the same sign where an element is dropped. `at` is the position of the first in the stretch (and
     /// in the mask), `start` that of the stretch in the tensor.
     pub(super) fn apply(&self, delta: &mut [f32], seed: u64, start: u64, at: usize) {
+        let kernels = Kernels::active();
         let first = (start as i64).wrapping_add(at as i64);
         if self.band != OPEN {
             let [low, low_cut, high, high_cut] = self.band;
@@ -62,17 +54,18 @@ impl Keep<'_> {
                 let (from, to) = (pair[0], pair[1]);
                 let bounds =
                     (edge(low, first.wrapping_add(from) < low_cut), edge(high, first.wrapping_add(from) < high_cut));
-                within(&mut delta[from as usize..to as usize], bounds.0, bounds.1);
+                kernels.merge_band(&mut delta[from as usize..to as usize], bounds.0, bounds.1);
             }
         }
-        if self.dropped > 0 {
-            let mut words = [0; TILE];
-            let words = &mut words[..delta.len()];
-            philox::fill(seed, self.stream, first as u64, words);
-            for (x, &word) in delta.iter_mut().zip(&*words) {
-                let keep = u32::from(u64::from(word) >= self.dropped).wrapping_neg();
-                *x = f32::from_bits(x.to_bits() & (keep | !MAGNITUDE));
+        match u32::try_from(self.dropped) {
+            Ok(0) => {}
+            Ok(below) => {
+                let mut words = [0; TILE];
+                let words = &mut words[..delta.len()];
+                kernels.philox_words(seed, self.stream, first as u64, words);
+                kernels.merge_drop(delta, words, below);
             }
+            Err(_) => kernels.merge_band(delta, i32::MAX, i32::MAX), // no word is as large
         }
         if !self.mask.is_empty() {
             for (x, &mask) in delta.iter_mut().zip(&self.mask[at..]) {

@@ -3,6 +3,7 @@
 use super::{Basis, Keep, Stored, StoredMut, TILE, read_delta};
 use crate::room::filled;
 use crate::{Error, Result, par};
+use sparsefmt_kernels::{Kernels, MergeShare, MergeTile};
 use std::ops::Range;
 
 /// How signs are elected.
@@ -76,100 +77,74 @@ pub struct Model<'a> {
     pub divisor: f32,
 }
 
-/// The sign as numpy has it.
-#[inline(always)]
-fn sign(x: f32) -> f32 {
-    if x > 0.0 {
-        1.0
-    } else if x < 0.0 {
-        -1.0
-    } else if x == 0.0 {
-        0.0
-    } else {
-        x
-    }
-}
-
-/// The first value that is not finite.
-fn not_finite(values: &[f32]) -> Option<usize> {
-    let largest = values.iter().map(|x| x.to_bits() & 0x7FFF_FFFF).max().unwrap_or(0);
-    if largest < 0x7F80_0000 { None } else { values.iter().position(|x| !x.is_finite()) }
-}
-
 /// Working space of one thread.
 struct Tile {
-    base: [f32; TILE],
-    votes: [f32; TILE],
-    mixed: [f32; TILE],
-    divisor: [f32; TILE],
-    deltas: Vec<[f32; TILE]>,
+    base: MergeTile,
+    votes: MergeTile,
+    mixed: MergeTile,
+    divisor: MergeTile,
+    deltas: Vec<MergeTile>,
+    shares: Vec<MergeShare>,
+    /// The weights of the shares.
+    weights: Vec<f32>,
+    /// The voices of the shares.
+    voices: Vec<f32>,
 }
 
-/// The weighted sum, product and sum rounded together by way of float64.
-fn add_fused(models: &[Model<'_>], tile: &mut Tile, length: usize) {
-    for (k, (model, delta)) in models.iter().zip(&tile.deltas).enumerate() {
-        let wide = f64::from(model.weight);
-        for (mixed, &x) in tile.mixed[..length].iter_mut().zip(delta) {
-            *mixed = if k == 0 { model.weight * x } else { (wide * f64::from(x) + f64::from(*mixed)) as f32 };
+impl Tile {
+    fn new(models: &[Model<'_>], rule: &Rule) -> Result<Self> {
+        let zeros = MergeTile([0.0; TILE]);
+        let share = MergeShare { voice: 1.0, weight: 1.0, share: 1.0 };
+        let mut shares = filled(share, models.len())?;
+        for (share, model) in shares.iter_mut().zip(models) {
+            share.weight = model.weight;
+            share.voice = if rule.weighted_vote { model.weight } else { 1.0 };
+            share.share = if rule.divide == Divide::Weights { model.weight } else { 1.0 };
         }
+        let (mut weights, mut voices) = (filled(1.0, models.len())?, filled(1.0, models.len())?);
+        weights.iter_mut().zip(&shares).for_each(|(weight, share)| *weight = share.weight);
+        voices.iter_mut().zip(&shares).for_each(|(voice, share)| *voice = share.voice);
+        let deltas = filled(zeros, models.len())?;
+        Ok(Self { base: zeros, votes: zeros, mixed: zeros, divisor: zeros, deltas, shares, weights, voices })
     }
-}
 
-/// Elects the signs of a tile.
-fn elect(models: &[Model<'_>], rule: &Rule, tile: &mut Tile, length: usize) {
-    let votes = &mut tile.votes[..length];
-    votes.fill(0.0);
-    for (model, delta) in models.iter().zip(&tile.deltas) {
-        let weight = if rule.weighted_vote { model.weight } else { 1.0 };
-        if rule.vote == Vote::Mass {
-            votes.iter_mut().zip(delta).for_each(|(vote, &x)| *vote += weight * x);
-        } else {
-            votes.iter_mut().zip(delta).for_each(|(vote, &x)| *vote += sign(weight * x));
-        }
+    /// The weighted sum, product and sum rounded together by way of float64.
+    fn add_fused(&mut self) {
+        self.mixed.fill(-0.0); // what is added to it keeps its sign, as a first term
+        Kernels::active().merge_add_together(&self.deltas, &self.weights, &mut self.mixed);
     }
-    let none = match rule.zero {
-        Zero::Base => 0.0,
-        Zero::Plus => 1.0,
-        Zero::Minus => -1.0,
-    };
-    votes.iter_mut().for_each(|vote| *vote = if *vote == 0.0 { none } else { sign(*vote) });
-}
 
-/// Adds up what agrees.
-fn add_agreeing(models: &[Model<'_>], rule: &Rule, tile: &mut Tile, length: usize) {
-    let (votes, mixed, divisor) = (&tile.votes[..length], &mut tile.mixed[..length], &mut tile.divisor[..length]);
-    mixed.fill(0.0);
-    divisor.fill(0.0);
-    for (model, delta) in models.iter().zip(&tile.deltas) {
-        let voice = if rule.weighted_vote { model.weight } else { 1.0 };
-        let share = if rule.divide == Divide::Weights { model.weight } else { 1.0 };
-        for (((mixed, divisor), &vote), &x) in mixed.iter_mut().zip(divisor.iter_mut()).zip(votes).zip(delta) {
-            let agrees = voice * x * vote > 0.0;
-            *mixed += if agrees { model.weight * x } else { 0.0 };
-            *divisor += if agrees { share } else { 0.0 };
+    /// Elects signs, and adds up what agrees.
+    fn add_agreeing(&mut self, rule: &Rule) {
+        let kernels = Kernels::active();
+        self.votes.fill(0.0);
+        match rule.vote {
+            Vote::Mass => kernels.merge_add(&self.deltas, &self.voices, &mut self.votes),
+            _ => kernels.merge_add_signs(&self.deltas, &self.voices, &mut self.votes),
+        }
+        let none = match rule.zero {
+            Zero::Base => 0.0,
+            Zero::Plus => 1.0,
+            Zero::Minus => -1.0,
+        };
+        kernels.merge_elect(&mut self.votes, none);
+        self.mixed.fill(0.0);
+        self.divisor.fill(0.0);
+        kernels.merge_agree(&self.deltas, &self.shares, &self.votes, &mut self.mixed, &mut self.divisor);
+        if matches!(rule.divide, Divide::Weights | Divide::Number) {
+            kernels.merge_mean(&mut self.mixed, &self.divisor, rule.floor);
         }
     }
-    if matches!(rule.divide, Divide::Weights | Divide::Number) {
-        for (mixed, &divisor) in mixed.iter_mut().zip(&*divisor) {
-            let divisor = if rule.floor > 0.0 && divisor < rule.floor { rule.floor } else { divisor };
-            *mixed /= if divisor == 0.0 { 1.0 } else { divisor };
-        }
-    }
-}
 
-/// Adds up everything.
-fn add_all(models: &[Model<'_>], rule: &Rule, tile: &mut Tile, length: usize) {
-    let mixed = &mut tile.mixed[..length];
-    mixed.fill(0.0);
-    let mut divisor = 0.0;
-    for (model, delta) in models.iter().zip(&tile.deltas) {
-        mixed.iter_mut().zip(delta).for_each(|(mixed, &x)| *mixed += model.weight * x);
-        divisor += if rule.divide == Divide::Weights { model.weight } else { 1.0 };
-    }
-    if matches!(rule.divide, Divide::Weights | Divide::Number) {
-        let divisor = if rule.floor > 0.0 { divisor.max(rule.floor) } else { divisor };
-        let divisor = if divisor == 0.0 { 1.0 } else { divisor };
-        mixed.iter_mut().for_each(|mixed| *mixed /= divisor);
+    /// Adds up everything.
+    fn add_all(&mut self, rule: &Rule) {
+        self.mixed.fill(0.0);
+        Kernels::active().merge_add(&self.deltas, &self.weights, &mut self.mixed);
+        if matches!(rule.divide, Divide::Weights | Divide::Number) {
+            let divisor = self.shares.iter().fold(0.0, |sum, share| sum + share.share);
+            let divisor = if rule.floor > 0.0 { divisor.max(rule.floor) } else { divisor };
+            Kernels::active().merge_divide(&mut self.mixed[..], if divisor == 0.0 { 1.0 } else { divisor });
+        }
     }
 }
 
@@ -182,48 +157,43 @@ fn merge_tile(
     range: Range<usize>,
     tile: &mut Tile,
 ) -> Option<usize> {
-    let (seed, start) = place;
-    let length = range.len();
-    let mut bad = None;
-    let worse = |bad: Option<usize>, found: Option<usize>| found.map_or(bad, |at| Some(bad.map_or(at, |b| b.min(at))));
+    let (kernels, (seed, start), length) = (Kernels::active(), place, range.len());
+    let mut finite = true;
     if rule.basis != Basis::Plain {
-        base.widen(range.clone(), &mut tile.base[..length]);
-        bad = not_finite(&tile.base[..length]);
+        finite = base.read(range.clone(), None, &mut tile.base[..length]);
     }
     for (model, delta) in models.iter().zip(&mut tile.deltas) {
         let delta = &mut delta[..length];
-        read_delta(model.items, Basis::Given, range.clone(), &tile.base[..length], delta);
-        bad = worse(bad, not_finite(delta));
-        if rule.basis == Basis::Difference {
-            delta.iter_mut().zip(&tile.base).for_each(|(x, &base)| *x -= base);
-        }
+        finite &= read_delta(model.items, rule.basis, range.clone(), &tile.base[..length], delta);
         model.keep.apply(delta, seed, start, range.start);
         if model.scale != 1.0 {
-            delta.iter_mut().for_each(|x| *x *= model.scale);
+            kernels.merge_multiply(delta, model.scale);
         }
         if model.divisor != 1.0 {
-            delta.iter_mut().for_each(|x| *x /= model.divisor);
+            kernels.merge_divide(delta, model.divisor);
         }
     }
     if rule.basis == Basis::Plain {
-        add_fused(models, tile, length);
+        tile.add_fused();
     } else if rule.vote == Vote::None {
-        add_all(models, rule, tile, length);
+        tile.add_all(rule);
     } else {
-        elect(models, rule, tile, length);
-        add_agreeing(models, rule, tile, length);
+        tile.add_agreeing(rule);
     }
-    let mixed = &mut tile.mixed[..length];
     if rule.divide == Divide::Total {
-        mixed.iter_mut().for_each(|mixed| *mixed /= rule.total);
+        kernels.merge_divide(&mut tile.mixed[..], rule.total);
     }
     if rule.basis != Basis::Plain {
-        if rule.lambda != 1.0 {
-            mixed.iter_mut().for_each(|mixed| *mixed *= rule.lambda);
-        }
-        mixed.iter_mut().zip(&tile.base).for_each(|(mixed, &base)| *mixed += base);
+        kernels.merge_finish(&mut tile.mixed, rule.lambda, &tile.base);
     }
-    bad
+    if finite { None } else { first_not_finite(base, models, rule, &range) }
+}
+
+/// The position in a range of the first item that is not finite in any of the models.
+fn first_not_finite(base: Stored<'_>, models: &[Model<'_>], rule: &Rule, range: &Range<usize>) -> Option<usize> {
+    let anchor = (rule.basis != Basis::Plain).then_some(base);
+    let all = anchor.into_iter().chain(models.iter().map(|model| model.items));
+    all.filter_map(|items| items.not_finite(range.clone())).min()
 }
 
 /// Writes one merged stretch; gives the position in it of the first item that is NaN or infinite.
@@ -254,9 +224,7 @@ pub fn merge_mix(
     let ranges = par::cut(length, TILE, length * 4 * (models.len() + 1));
     let outs = out.split(&ranges);
     let found = par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out)| {
-        let zeros = [0.0; TILE];
-        let mut tile =
-            Tile { base: zeros, votes: zeros, mixed: zeros, divisor: zeros, deltas: filled(zeros, models.len())? };
+        let mut tile = Tile::new(models, rule)?;
         let mut bad = None;
         for at in range.clone().step_by(TILE) {
             let end = (at + TILE).min(range.end);

@@ -1,7 +1,7 @@
 //! Merging: one stretch of a tensor in all models at once, see `sparsefmt.kernels.merge` for what is computed.
 //!
-//! Tiles of [`TILE`] elements stay in the first-level cache: items are widened into them, every step is a plain loop
-//! over a tile, and the result is rounded on its way out.
+//! Tiles of [`TILE`] elements stay in the first-level cache: items are widened into them, every step is a kernel over a
+//! tile, and the result is rounded on its way out.
 
 mod between;
 mod keep;
@@ -16,7 +16,7 @@ pub use stored::{Stored, StoredMut};
 pub use sums::{merge_finite, merge_gram, merge_histogram, merge_norms};
 
 /// Elements at once.
-const TILE: usize = 1024;
+const TILE: usize = sparsefmt_kernels::MERGE_TILE;
 
 /// What the models are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +30,7 @@ pub enum Basis {
 }
 
 /// Reads a tile of a task vector, or of the model itself where that is the basis; `base` holds that tile of the base.
-fn read_delta(model: Stored<'_>, basis: Basis, range: std::ops::Range<usize>, base: &[f32], delta: &mut [f32]) {
-    model.widen(range, delta);
-    if basis == Basis::Difference {
-        delta.iter_mut().zip(base).for_each(|(x, &base)| *x -= base);
-    }
+/// Gives whether the items are finite.
+fn read_delta(model: Stored<'_>, basis: Basis, range: std::ops::Range<usize>, base: &[f32], delta: &mut [f32]) -> bool {
+    model.read(range, (basis == Basis::Difference).then_some(base), delta)
 }

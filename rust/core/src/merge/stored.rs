@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use half::f16;
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Kernels, MERGE_TILE, MergeItems};
 use std::ops::Range;
 
 /// Items of a tensor.
@@ -49,24 +49,24 @@ impl Stored<'_> {
         if self.len() == want { Ok(()) } else { Err(Error::Length { name, got: self.len(), want }) }
     }
 
-    /// Reads a range that lies within the items into as many values.
-    pub(super) fn widen(&self, range: Range<usize>, dst: &mut [f32]) {
-        match self {
-            Self::Single(items) => {
-                dst.iter_mut().zip(&items[range]).for_each(|(dst, &bits)| *dst = f32::from_bits(bits))
-            }
-            Self::BFloat16(items) => Kernels::active().widen_bf16(&items[range], dst),
-            Self::Float16(items) => Kernels::active().widen_f16(&items[range], dst),
-        }
+    /// Reads a range that lies within the items into as many values, less those of a base; gives whether all items are
+    /// finite.
+    pub(super) fn read(&self, range: Range<usize>, base: Option<&[f32]>, dst: &mut [f32]) -> bool {
+        let items = match self {
+            Self::Single(items) => MergeItems::Single(&items[range]),
+            Self::BFloat16(items) => MergeItems::BFloat16(&items[range]),
+            Self::Float16(items) => MergeItems::Float16(&items[range]),
+        };
+        Kernels::active().merge_read(items, base, dst)
     }
-}
 
-/// A bfloat16, to nearest, ties to even; one NaN.
-#[inline(always)]
-fn to_bfloat16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16;
-    if bits & 0x7FFF_FFFF > 0x7F80_0000 { 0x7FC0 } else { rounded as u16 }
+    /// The position in a range, at most a tile long, of the first item that is NaN or infinite.
+    pub(super) fn not_finite(&self, range: Range<usize>) -> Option<usize> {
+        let mut values = [0.0; MERGE_TILE];
+        let values = &mut values[..range.len()];
+        self.read(range, None, values);
+        values.iter().position(|x| !x.is_finite())
+    }
 }
 
 impl<'a> StoredMut<'a> {
@@ -92,9 +92,7 @@ impl<'a> StoredMut<'a> {
                 .iter_mut()
                 .zip(values)
                 .for_each(|(dst, x)| *dst = if x.is_nan() { 0x7FC0_0000 } else { x.to_bits() }),
-            Self::BFloat16(items) => {
-                items[at..][..values.len()].iter_mut().zip(values).for_each(|(dst, &x)| *dst = to_bfloat16(x));
-            }
+            Self::BFloat16(items) => Kernels::active().narrow_bf16(values, &mut items[at..][..values.len()]),
             Self::Float16(items) => {
                 let items = &mut items[at..][..values.len()];
                 if values.iter().all(|x| x.abs() < 65520.0) {

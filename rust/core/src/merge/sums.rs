@@ -4,15 +4,13 @@ use super::keep::magnitude;
 use super::{Basis, Keep, Stored, TILE, read_delta};
 use crate::room::filled;
 use crate::{Error, Result, par};
+use sparsefmt_kernels::{Kernels, MERGE_LANES as LANES, MergeLanes};
 
 /// Elements that are added up together, whatever the threads.
 const BLOCK: usize = 1 << 16;
-/// Running sums of a block.
-const LANES: usize = 64;
-type Lanes = [f64; LANES];
 
 /// Adds up lanes: halves are added until one is left.
-fn halved(mut lanes: Lanes) -> f64 {
+fn halved(mut lanes: MergeLanes) -> f64 {
     let mut width = LANES;
     while width > 1 {
         width /= 2;
@@ -21,6 +19,13 @@ fn halved(mut lanes: Lanes) -> f64 {
         }
     }
     lanes[0]
+}
+
+/// How many magnitudes of a tile are one integer.
+fn equal_to(delta: &[f32], key: u32) -> u32 {
+    let (Ok(key), mut room) = (i32::try_from(key), [0; TILE]) else { return 0 };
+    let mut above = |key: i32| Kernels::active().merge_between(delta, key, key, &mut room).0 as u32;
+    above(key) - key.checked_add(1).map_or(0, &mut above)
 }
 
 /// Adds to `counts` how often each magnitude occurs, see `sparsefmt.kernels.merge`.
@@ -54,9 +59,13 @@ pub fn merge_histogram(
             let tile = at..(at + TILE).min(range.end);
             let length = tile.len();
             if basis == Basis::Difference {
-                base.widen(tile.clone(), &mut anchor[..length]);
+                base.read(tile.clone(), None, &mut anchor[..length]);
             }
             read_delta(model, basis, tile, &anchor[..length], &mut delta[..length]);
+            if let (Some(key), 0) = (prefix, shift) {
+                own[0] += equal_to(&delta[..length], key);
+                continue;
+            }
             for x in &delta[..length] {
                 let key = magnitude(*x);
                 match prefix {
@@ -89,25 +98,6 @@ fn by_blocks(
     par::run(tasks, |(block, row)| fill(block * BLOCK..((block + 1) * BLOCK).min(length), row))
 }
 
-/// Adds the terms of a tile to the lanes; a tile begins on a lane.
-fn add(lanes: &mut Lanes, terms: impl Iterator<Item = f64>) {
-    for (i, term) in terms.enumerate() {
-        lanes[i % LANES] += term;
-    }
-}
-
-/// Adds products of a tile to the lanes.
-fn add_products(lanes: &mut Lanes, a: &[f32], b: &[f32]) {
-    let (rows_a, tail_a) = a.as_chunks::<LANES>();
-    let (rows_b, tail_b) = b.as_chunks::<LANES>();
-    for (a, b) in rows_a.iter().zip(rows_b) {
-        for i in 0..LANES {
-            lanes[i] += f64::from(a[i]) * f64::from(b[i]);
-        }
-    }
-    add(lanes, tail_a.iter().zip(tail_b).map(|(&a, &b)| f64::from(a) * f64::from(b)));
-}
-
 /// Writes the products of all pairs of task vectors (i, j), i <= j, to `sums` (blocks, pairs).
 ///
 /// # Errors
@@ -129,7 +119,7 @@ pub fn merge_gram(base: Stored<'_>, models: &[Stored<'_>], basis: Basis, sums: &
             let tile = at..(at + TILE).min(block.end);
             let size = tile.len();
             if basis == Basis::Difference {
-                base.widen(tile.clone(), &mut anchor[..size]);
+                base.read(tile.clone(), None, &mut anchor[..size]);
             }
             for (model, delta) in models.iter().zip(&mut deltas) {
                 read_delta(*model, basis, tile.clone(), &anchor[..size], &mut delta[..size]);
@@ -137,7 +127,7 @@ pub fn merge_gram(base: Stored<'_>, models: &[Stored<'_>], basis: Basis, sums: &
             let mut lanes = lanes.iter_mut();
             for (i, a) in deltas.iter().enumerate() {
                 for (b, lanes) in deltas[i..].iter().zip(&mut lanes) {
-                    add_products(lanes, &a[..size], &b[..size]);
+                    Kernels::active().merge_products(&a[..size], &b[..size], lanes);
                 }
             }
         }
@@ -173,13 +163,13 @@ pub fn merge_norms(
             let tile = at..(at + TILE).min(block.end);
             let size = tile.len();
             if basis == Basis::Difference {
-                base.widen(tile.clone(), &mut anchor[..size]);
+                base.read(tile.clone(), None, &mut anchor[..size]);
             }
             let delta = &mut delta[..size];
             read_delta(model, basis, tile, &anchor[..size], delta);
-            add(&mut lanes[0], delta.iter().map(|x| f64::from(x.abs())));
+            Kernels::active().merge_magnitudes(delta, &mut lanes[0]);
             keep.apply(delta, seed, start, at);
-            add(&mut lanes[1], delta.iter().map(|x| f64::from(x.abs())));
+            Kernels::active().merge_magnitudes(delta, &mut lanes[1]);
         }
         row.iter_mut().zip(lanes).for_each(|(sum, lanes)| *sum = halved(lanes));
         Ok(())
@@ -189,14 +179,10 @@ pub fn merge_norms(
 /// The position of the first item that is NaN or infinite.
 #[must_use]
 pub fn merge_finite(items: Stored<'_>) -> Option<usize> {
-    let mut values = [0.0f32; TILE];
-    for at in (0..items.len()).step_by(TILE) {
+    let mut values = [0.0; TILE];
+    (0..items.len()).step_by(TILE).find_map(|at| {
         let tile = at..(at + TILE).min(items.len());
-        let values = &mut values[..tile.len()];
-        items.widen(tile, values);
-        if let Some(place) = values.iter().position(|x| !x.is_finite()) {
-            return Some(at + place);
-        }
-    }
-    None
+        let finite = items.read(tile.clone(), None, &mut values[..tile.len()]);
+        if finite { None } else { items.not_finite(tile).map(|place| at + place) }
+    })
 }

@@ -5,8 +5,8 @@ use crate::aarch64::neon;
 use crate::tables::isa::Isa;
 use crate::tables::kernels::Kernels;
 use crate::tables::{
-    affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack,
-    nonzero_bits, panels, product, quantize_f16, rank, scatter, slots, topk,
+    affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, merge, nearest_centroid, nm_code_table,
+    nm24_pack, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
@@ -21,11 +21,13 @@ const SCALAR: Kernels = Kernels {
     group_values: group_values::SCALAR,
     kmeans_dp: kmeans_dp::SCALAR,
     lookup: lookup::SCALAR,
+    merge: merge::SCALAR,
     nearest_centroid: nearest_centroid::SCALAR,
     nm24_pack: nm24_pack::SCALAR,
     nm_code_table: nm_code_table::SCALAR,
     nonzero_bits: nonzero_bits::SCALAR,
     panels: panels::SCALAR,
+    philox: philox::SCALAR,
     product: product::SCALAR,
     quantize_f16: quantize_f16::SCALAR,
     rank: rank::SCALAR,
@@ -65,11 +67,13 @@ const AVX2: Kernels = Kernels {
     group_values: avx2::group_values::TABLE,
     kmeans_dp: kmeans_dp::AVX2,
     lookup: avx2::lookup::TABLE,
+    merge: avx2::merge::TABLE,
     nearest_centroid: avx2::nearest_centroid::TABLE,
     nm24_pack: nm24_pack::AVX2,
     nm_code_table: nm_code_table::AVX2,
     nonzero_bits: nonzero_bits::AVX2,
     panels: avx2::panels::TABLE,
+    philox: avx2::philox::TABLE,
     product: avx2::product::TABLE,
     quantize_f16: avx2::quantize_f16::TABLE,
     rank: rank::AVX2,
@@ -88,11 +92,13 @@ const AVX512: Kernels = Kernels {
     group_values: avx2::group_values::TABLE,
     kmeans_dp: kmeans_dp::AVX512,
     lookup: avx512::lookup::TABLE,
+    merge: avx512::merge::TABLE,
     nearest_centroid: avx512::nearest_centroid::TABLE,
     nm24_pack: nm24_pack::AVX512,
     nm_code_table: nm_code_table::AVX512,
     nonzero_bits: nonzero_bits::AVX512,
     panels: avx512::panels::TABLE,
+    philox: avx512::philox::TABLE,
     product: avx512::product::TABLE,
     quantize_f16: avx512::quantize_f16::TABLE,
     rank: rank::AVX512,

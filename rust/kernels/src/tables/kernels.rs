@@ -1,8 +1,8 @@
 //! One table of functions per instruction set.
 
 use crate::args::{
-    affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, nearest_centroid, nm_code_table, nm24_pack,
-    nonzero_bits, panels, product, quantize_f16, rank, scatter, slots, topk,
+    affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, merge, nearest_centroid, nm_code_table,
+    nm24_pack, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
 };
 use crate::tables::isa::Isa;
 
@@ -16,11 +16,13 @@ pub struct Kernels {
     pub(crate) group_values: group_values::Table,
     pub(crate) kmeans_dp: kmeans_dp::Table,
     pub(crate) lookup: lookup::Table,
+    pub(crate) merge: merge::Table,
     pub(crate) nearest_centroid: nearest_centroid::Table,
     pub(crate) nm24_pack: nm24_pack::Table,
     pub(crate) nm_code_table: nm_code_table::Table,
     pub(crate) nonzero_bits: nonzero_bits::Table,
     pub(crate) panels: panels::Table,
+    pub(crate) philox: philox::Table,
     pub(crate) product: product::Table,
     pub(crate) quantize_f16: quantize_f16::Table,
     pub(crate) rank: rank::Table,

@@ -3,6 +3,7 @@
 pub(crate) mod amx;
 pub(crate) mod avx2;
 pub(crate) mod avx512;
+mod compiled_merge;
 mod sorting_networks;
 
 /// Items that are loaded and stored as registers.

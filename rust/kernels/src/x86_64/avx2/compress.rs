@@ -83,7 +83,7 @@ pub(super) fn load_256<T: Plain, const N: usize>(block: &[T; N]) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_256<T: Plain, const N: usize>(block: &mut [T; N], value: __m256i) {
+pub(super) fn store_256<T: Plain, const N: usize>(block: &mut [T; N], value: __m256i) {
     const { assert!(size_of::<[T; N]>() == 32) };
     // SAFETY: `block` is 32 writable bytes, and any bytes make items of `T`; the store needs no alignment.
     unsafe { _mm256_storeu_si256(block.as_mut_ptr().cast(), value) }
@@ -139,7 +139,7 @@ fn spread_u16(items: &[u16; 8], byte: u8, out: &mut [u16; 8]) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn pack_u32(items: &[u32; 8], byte: u8, out: &mut [u32; 8]) {
+pub(super) fn pack_u32(items: &[u32; 8], byte: u8, out: &mut [u32; 8]) {
     let places = _mm256_cvtepi8_epi32(row(&PLACES[usize::from(byte)]));
     store_256(out, _mm256_permutevar8x32_epi32(load_256(items), places));
 }

@@ -1,0 +1,101 @@
+//! Arguments of kernels for merging, and their signatures.
+
+use std::ops::{Deref, DerefMut};
+
+/// Elements of a tile: a tile for each of several models, and what is found of them, stay in the first-level cache.
+pub const MERGE_TILE: usize = 512;
+/// Elements that [`crate::Kernels::merge_between`] looks at together.
+pub(crate) const MERGE_GROUP: usize = 32;
+/// Running sums of a block.
+pub const MERGE_LANES: usize = 64;
+
+/// A tile of one model; where a stretch ends within it, what lies behind is worked on, and means nothing.
+///
+/// It begins on a cache line, so that no register lies across two of them.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct MergeTile(pub [f32; MERGE_TILE]);
+
+impl Deref for MergeTile {
+    type Target = [f32; MERGE_TILE];
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for MergeTile {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// Running sums.
+pub type MergeLanes = [f64; MERGE_LANES];
+
+/// Items as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub enum MergeItems<'a> {
+    /// The bits of float32.
+    Single(&'a [u32]),
+    /// The bits of bfloat16.
+    BFloat16(&'a [u16]),
+    /// The bits of float16.
+    Float16(&'a [u16]),
+}
+
+impl MergeItems<'_> {
+    /// The number of items.
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Single(items) => items.len(),
+            Self::BFloat16(items) | Self::Float16(items) => items.len(),
+        }
+    }
+}
+
+/// What one model brings to [`crate::Kernels::merge_agree`].
+#[derive(Clone, Copy, Debug)]
+pub struct MergeShare {
+    /// What its task vector is multiplied by for the vote.
+    pub voice: f32,
+    /// What it is multiplied by for the sum.
+    pub weight: f32,
+    /// What is added to the divisor where it agrees.
+    pub share: f32,
+}
+
+pub(crate) type Read = unsafe fn(MergeItems<'_>, Option<&[f32]>, &mut [f32]) -> bool;
+pub(crate) type Band = unsafe fn(&mut [f32], i32, i32);
+pub(crate) type Drop = unsafe fn(&mut [f32], &[u32], u32);
+pub(crate) type Factor = unsafe fn(&mut [f32], f32);
+pub(crate) type Add = unsafe fn(&[MergeTile], &[f32], &mut MergeTile);
+pub(crate) type Elect = unsafe fn(&mut MergeTile, f32);
+pub(crate) type Agree = unsafe fn(&[MergeTile], &[MergeShare], &MergeTile, &mut MergeTile, &mut MergeTile);
+pub(crate) type Mean = unsafe fn(&mut MergeTile, &MergeTile, f32);
+pub(crate) type Finish = unsafe fn(&mut MergeTile, f32, &MergeTile);
+pub(crate) type Between = unsafe fn(&[f32], i32, i32, &mut [u32]) -> (usize, usize);
+pub(crate) type Products = unsafe fn(&[f32], &[f32], &mut MergeLanes);
+pub(crate) type Magnitudes = unsafe fn(&[f32], &mut MergeLanes);
+
+/// Functions for one instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    pub(crate) read: Read,
+    pub(crate) band: Band,
+    pub(crate) drop: Drop,
+    pub(crate) multiply: Factor,
+    pub(crate) divide: Factor,
+    pub(crate) add: Add,
+    pub(crate) add_together: Add,
+    pub(crate) add_signs: Add,
+    pub(crate) elect: Elect,
+    pub(crate) agree: Agree,
+    pub(crate) mean: Mean,
+    pub(crate) finish: Finish,
+    pub(crate) between: Between,
+    pub(crate) products: Products,
+    pub(crate) magnitudes: Magnitudes,
+}
