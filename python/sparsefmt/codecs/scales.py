@@ -72,11 +72,11 @@ class Scales:
 
 
 def are_positive(grid: Array) -> bool:
-    """Whether all of `grid`, float16 or float32, are finite and above 0, by their bits: these ascend with the values."""
+    """Whether all of `grid`, float16 or float32, are finite and above 0: their bits ascend with the values."""
     if not grid.size:
         return True
     bits = grid.view(f"u{grid.itemsize}")
-    return 0 < int(bits.min()) and int(bits.max()) < int(grid.dtype.type(np.inf).view(bits.dtype))
+    return int(bits.min()) > 0 and int(bits.max()) < int(grid.dtype.type(np.inf).view(bits.dtype))
 
 
 def group_of(param: object) -> int:

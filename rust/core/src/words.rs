@@ -135,7 +135,8 @@ pub fn awq_turn(words: Matrix<'_, u32>, out: MatrixMut<'_, u8>) -> Result<()> {
                     turn_nibbles(&mut eight);
                     for (output, place) in AWQ_ORDER.into_iter().enumerate() {
                         for (word, &item) in eight[place].iter().enumerate() {
-                            turned[8 * word + output][group] = item;
+                            let row = &mut turned[8 * word + output];
+                            row[group] = item;
                         }
                     }
                 }
