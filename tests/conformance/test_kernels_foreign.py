@@ -98,8 +98,8 @@ def test_values_of_a_grid(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(("bits", "dtype", "group"), [(4, "float32", 32), (4, "float16", 128), (8, "bfloat16", 100)])
-def test_large_results_go_past_the_caches(bits: int, dtype: str, group: int) -> None:
-    """The whole, beyond 64 MiB, has the bits of its parts."""
+def test_large_results_have_the_bits_of_their_parts(bits: int, dtype: str, group: int) -> None:
+    """The whole, beyond 64 MiB, by several threads."""
     item, cols = {"float32": np.uint32}.get(dtype, np.uint16), 4102
     rng, rows = np.random.default_rng(0), (66 << 20) // (cols * np.dtype(item).itemsize)
     groups = -(-cols // group)
