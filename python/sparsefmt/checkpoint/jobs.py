@@ -5,17 +5,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError, PatternError
+from sparsefmt.checkpoint.ahead import worked
 from sparsefmt.checkpoint.engine import run_all
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.plan import CHUNK, Plan, plan_tensor
+from sparsefmt.checkpoint.plan import CHUNK, Chunks, Plan, plan_tensor
 from sparsefmt.checkpoint.readers.base import RowsOf, Source
 from sparsefmt.checkpoint.readers.registry import open_file
 from sparsefmt.checkpoint.recipe import PRUNED
@@ -250,14 +252,15 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
     first = {key for plan in plans for key in plan.first}
     check_owned(slots, packed)
     manifest = Manifest()
-    with ShardWriter(job.out, slots, metadata, first=first) as writer:
+    ahead = worked(piece for plan in plans for piece in plan.pieces)
+    with ShardWriter(job.out, slots, metadata, first=first) as writer, contextlib.closing(ahead):
         for plan in plans:
             entry = source.entries.get(plan.name)
             sums: dict[str, Checksum] = {}
             done, stored = 0, 0
             whole = entry.nbytes if entry else 0
             made = sum(writer.places[key].nbytes for key, *_ in plan.slots)
-            for key, chunk in plan.chunks():
+            for key, chunk in taken(plan, ahead) if plan.pieces else plan.chunks():
                 data = writer.write(key, chunk)
                 if data.size == writer.places[key].nbytes:  # all of it at once
                     manifest.arrays[key] = checksum(data)
@@ -276,6 +279,12 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
             manifest.tensors.append(TensorLine(plan.name, plan.format, plan.before, made, plan.changed))
     manifest.size = job.out.stat().st_size
     return manifest
+
+
+def taken(plan: Plan, ahead: Iterator[Sequence[tuple[str, Array]]]) -> Chunks:
+    """The chunks of a plan, from the results of the pieces of all plans."""
+    for _ in plan.pieces:
+        yield from next(ahead)
 
 
 def check_owned(slots: Sequence[tuple[str, str, tuple[int, ...]]], packed: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """What becomes of one tensor in a file: which arrays, how large, and their bytes chunk by chunk."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
-from sparsefmt.base.errors import CheckpointError, PatternError, SizeError
+from sparsefmt.base.errors import CheckpointError, PatternError, SizeError, SparsefmtError
+from sparsefmt.checkpoint.ahead import PIECE
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
 from sparsefmt.checkpoint.rows import cut, ranges, row_step, shared
@@ -27,7 +29,10 @@ from sparsefmt.tensor.sparse import SparseTensor
 CHUNK = 32 << 20  # bytes of rows that are worked on at a time
 OPAQUE = ("F4", "F6_E2M3", "F6_E3M2")
 
+LEAST = 1 << 18  # bytes of a dense tensor that is worth a call of its own
+
 Chunks = Iterator[tuple[str, Array]]
+Piece = Callable[[], Sequence[tuple[str, Array]]]
 
 
 @dataclass
@@ -44,6 +49,8 @@ class Plan:
         changed: whether a step worked on it.
         before: bytes of the dense tensor.
         held: bytes of the results that wait to be written.
+        pieces: calls that give the same chunks, one after the other, and that any threads may make at any time; none:
+            `chunks` alone does it.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Plan:
     changed: bool = False
     before: int = 0
     held: int = 0
+    pieces: Sequence[Piece] = ()
 
 
 def dense_bytes(entry: Entry) -> int:
@@ -137,6 +145,8 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
             if t.nbytes <= chunk:
                 return single_plan(source, name, step, entry, budget)
     pieces = list(ranges(rows, row_bytes, align, chunk))
+    if t is None and source.concurrent and step.fixed(entry) and dense_bytes(entry) >= LEAST:
+        return fixed_plan(source, name, step, entry, pieces, list(ranges(rows, row_bytes, align, min(chunk, PIECE))))
     if len(pieces) <= 1 or (isinstance(t, SparseTensor) and cut(t, *pieces[0]) is None):
         return single_plan(source, name, step, entry, budget)
     return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
@@ -147,15 +157,17 @@ def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: i
     rows = matrix_of(entry.shape)[0]
     dtype = plain_dtype(source, name, entry)
 
-    def chunks() -> Chunks:
-        for low, high in ranges(rows, row_bytes, 1, chunk):
-            yield name, source.rows(name, low, high)
+    def piece(low: int, high: int) -> list[tuple[str, Array]]:
+        return [(name, source.rows(name, low, high))]
 
     shape = (*entry.shape, 2) if is_paired(dtype) else entry.shape
-    stored = stored_as(dtype)[0]
+    slot = (name, stored_as(dtype)[0], shape)
+    apart = source.concurrent and dense_bytes(entry) >= LEAST
+    pieces = [partial(piece, *r) for r in ranges(rows, row_bytes, 1, min(chunk, PIECE) if apart else chunk)]
     return Plan(
-        name, [(name, stored, shape)], chunks, paired(dtype, entry.shape), changed=changed, before=dense_bytes(entry)
-    )
+        name, [slot], lambda: (c for piece in pieces for c in piece()), paired(dtype, entry.shape), changed=changed,
+        before=dense_bytes(entry), pieces=pieces if apart else (),
+    )  # fmt: skip
 
 
 def plain_dtype(source: Source, name: str, entry: Entry) -> Dtype:
@@ -201,11 +213,8 @@ def rows_plan(
             if part is None:
                 msg = f"{name}: rows {low}..{high} cannot be cut out"
                 raise CheckpointError(msg)
-            try:
+            with counted_from(low):
                 result = step.apply(name, part)
-            except PatternError as e:
-                text = f"{e} (rows counted from {low})" if low else str(e)
-                raise PatternError(text) from e
             yield low, result if isinstance(result, SparseTensor) else None
 
     if step.fixed(entry):
@@ -218,12 +227,57 @@ def rows_plan(
     return assembled(name, entry, results, sizes, sample)
 
 
+def fixed_plan(
+    source: Source, name: str, step: Step, entry: Entry, chunks: list[tuple[int, int]], parts: list[tuple[int, int]]
+) -> Plan:
+    """The plan for a plain tensor whose packed size is known, by ranges of rows that may be packed at the same time.
+
+    Args:
+        source: the file.
+        name: of the tensor.
+        step: packs it.
+        entry: of the tensor.
+        chunks: the ranges of rows that errors speak of.
+        parts: smaller ones.
+    """
+
+    def packed(low: int, high: int) -> tuple[int, SparseTensor | None]:
+        result = step.apply(name, source.rows(name, low, high))
+        return low, result if isinstance(result, SparseTensor) else None
+
+    def made(low: int, high: int) -> tuple[int, SparseTensor | None]:
+        try:
+            return packed(low, high)
+        except SparsefmtError:
+            for first, last in chunks:
+                if last > low:
+                    with counted_from(first):
+                        packed(first, last)
+                    break
+            raise
+
+    calls = [partial(made, low, high) for low, high in parts]
+    sizes, sample = fixed_sizes(step, name, entry.dtype, matrix_of(entry.shape))
+    return assembled(name, entry, lambda: (call() for call in calls), sizes, sample, calls)
+
+
+@contextmanager
+def counted_from(low: int) -> Iterator[None]:
+    """Says in an error about rows which row they are counted from."""
+    try:
+        yield
+    except PatternError as e:
+        text = f"{e} (rows counted from {low})" if low else str(e)
+        raise PatternError(text) from e
+
+
 def assembled(
     name: str,
     entry: Entry,
     results: Callable[[], Iterator[tuple[int, SparseTensor | None]]],
     sizes: dict[str, int],
     sample: SparseTensor,
+    calls: Sequence[Callable[[], tuple[int, SparseTensor | None]]] = (),
 ) -> Plan:
     """The plan for a packed tensor that ranges of its rows are put together to.
 
@@ -233,6 +287,7 @@ def assembled(
         results: a call that yields the first row and the packed rows of every range, in order.
         sizes: as `measured_sizes` gives them; not used again.
         sample: one of the ranges.
+        calls: each gives a range of the same results, and may be made in any thread; none: they come one by one.
     """
     shape = matrix_of(entry.shape)
     items, made = packed_items(name, sample)
@@ -256,29 +311,36 @@ def assembled(
         if aligned and math.prod(slot_shape) * dtypes[key].itemsize % ALIGNMENT == 0
     ]  # fmt: skip
 
+    def emitted(low: int, result: SparseTensor | None, base: dict[str, int]) -> Chunks:
+        if result is None:
+            msg = f"{name}: rows from {low} on lost their pattern while the file was read"
+            raise CheckpointError(msg)
+        once = common(name, result) if low else frozenset()
+        for item in packed_items(name, result)[0]:
+            if item.key in once:
+                continue
+            kind = item.key.rpartition(".")[2]
+            a = item.array
+            if kind in result.structure.offset_arrays:
+                start = base.get(item.key, 0)
+                a = (a if not start and not low else a[1:]).astype(dtypes[item.key]) + dtypes[item.key].type(start)
+                base[item.key] = int(a[-1])
+            elif kind in result.structure.number_arrays:
+                a = a.astype(dtypes[item.key]) + dtypes[item.key].type(low)
+            for chunk in in_chunks(a, dtypes[item.key]):
+                yield item.key, chunk
+
     def chunks() -> Chunks:
         base: dict[str, int] = {}
         for low, result in results():
-            if result is None:
-                msg = f"{name}: rows from {low} on lost their pattern while the file was read"
-                raise CheckpointError(msg)
-            once = common(name, result) if low else frozenset()
-            for item in packed_items(name, result)[0]:
-                if item.key in once:
-                    continue
-                kind = item.key.rpartition(".")[2]
-                a = item.array
-                if kind in result.structure.offset_arrays:
-                    start = base.get(item.key, 0)
-                    a = (a if not start and not low else a[1:]).astype(dtypes[item.key]) + dtypes[item.key].type(start)
-                    base[item.key] = int(a[-1])
-                elif kind in result.structure.number_arrays:
-                    a = a.astype(dtypes[item.key]) + dtypes[item.key].type(low)
-                for chunk in in_chunks(a, dtypes[item.key]):
-                    yield item.key, chunk
+            yield from emitted(low, result, base)
 
+    def piece(call: Callable[[], tuple[int, SparseTensor | None]]) -> list[tuple[str, Array]]:
+        return list(emitted(*call(), {}))
+
+    pieces = [] if sample.structure.offset_arrays else [partial(piece, call) for call in calls]
     json = schema.Entry(entry.shape, made.dtype, parts).to_json()
-    return Plan(name, slots, chunks, json, first, sample.format, True, dense_bytes(entry))
+    return Plan(name, slots, chunks, json, first, sample.format, True, dense_bytes(entry), pieces=pieces)
 
 
 def measured_sizes(

@@ -1,13 +1,16 @@
 """Which way a tensor differs from its original: zeroed, rounded by its codec, or otherwise."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, items
 from sparsefmt.base.scaled_sum import ScaledSum, root_ratio
+from sparsefmt.checkpoint.ahead import PIECE, worked
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.checkpoint.rounding import Rounding
@@ -103,8 +106,26 @@ def is_sparse(original: Value, packed: Value) -> bool:
 def identical(original: Value, packed: Value) -> bool:
     """Whether all bytes are equal, at the speed of reading both."""
     if isinstance(original, np.ndarray) and isinstance(packed, np.ndarray) and is_plain(original) and is_plain(packed):
-        return same_bytes(original, packed)
-    return not is_sparse(original, packed) and all(same_bytes(a, b) for _, a, b in blocks_of(original, packed))
+        if original.nbytes <= PIECE:
+            return same_bytes(original, packed)
+    elif is_sparse(original, packed):
+        return False
+    calls = (partial(same_rows, original, packed, *rows) for rows in row_ranges(original, PIECE))
+    with contextlib.closing(worked(calls)) as found:
+        return all(found)
+
+
+def same_rows(original: Value, packed: Value, low: int, high: int) -> bool:
+    """Whether rows hold the same bytes."""
+    return same_bytes(block(original, low, high), block(packed, low, high))
+
+
+def row_ranges(value: Value, nbytes: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows of about so many dense bytes; none where there are no items."""
+    rows, cols = matrix_of(value.shape)
+    step = max(nbytes // max(cols * value.dtype.itemsize, 1), 1)
+    for low in range(0, rows if cols else 0, step):
+        yield low, min(low + step, rows)
 
 
 def small(original: Value, packed: Value) -> bool:
@@ -132,11 +153,7 @@ def judge(original: Value, packed: Value, rounding: Rounding | None) -> Verdict:
 
 def blocks_of(original: Value, packed: Value) -> Iterator[tuple[int, Array, Array]]:
     """Blocks of rows of both, native and contiguous, with the number of their first row."""
-    rows, cols = matrix_of(original.shape)
-    width = max(cols * original.dtype.itemsize, 1)
-    step = max(BLOCK // width, 1)
-    for low in range(0, rows if cols else 0, step):
-        high = min(low + step, rows)
+    for low, high in row_ranges(original, BLOCK):
         a, b = (block(t, low, high) for t in (original, packed))
         yield low, a, b
 

@@ -26,6 +26,18 @@ def set_num_threads(n: int | None) -> None:
         extension.set_num_threads(threads)
 
 
+def work_alone(alone: bool = True) -> None:
+    """Lets kernels that the calling thread calls work in it alone: for threads that share the CPUs among themselves.
+
+    >>> work_alone()
+    >>> get_num_threads()
+    1
+    >>> work_alone(False)
+    """
+    if NATIVE:
+        extension.set_alone(alone)
+
+
 def cpu_features() -> dict[str, Any]:
     """What kernels run on.
 

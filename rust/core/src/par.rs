@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::room::reserved;
 use sparsefmt_pool::each;
-pub use sparsefmt_pool::{MAX_THREADS, UnknownCount, from_env, join, set_threads, threads};
+pub use sparsefmt_pool::{MAX_THREADS, UnknownCount, from_env, join, set_alone, set_threads, threads};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 

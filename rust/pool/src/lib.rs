@@ -9,4 +9,4 @@ mod team;
 mod workers;
 
 pub use count::{MAX_THREADS, UnknownCount, from_env};
-pub use team::{each, join, set_threads, threads};
+pub use team::{each, join, set_alone, set_threads, threads};

@@ -3,6 +3,7 @@
 use crate::count::default_threads;
 use crate::workers::Workers;
 use sparsefmt_kernels::{run_scoped, run_scoped_helping};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -34,6 +35,17 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// The number of threads that was set, which forks keep; 0: none was.
 static SET: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// Whether this thread does its work by itself.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets whether the work of this thread is done by it alone: for callers that keep every CPU busy themselves, where
+/// workers that look for more would only take their time.
+pub fn set_alone(alone: bool) {
+    ALONE.set(alone);
+}
+
 /// The place of this process.
 fn place() -> Option<&'static Place> {
     let here = std::process::id();
@@ -58,9 +70,9 @@ fn build() -> Arc<Team> {
     Arc::new(Team { threads, workers: Arc::default() })
 }
 
-/// The team of this process; none where it is a fork of too many forks.
+/// The team of this process; none where it is a fork of too many forks, or where this thread works alone.
 fn team() -> Option<Arc<Team>> {
-    let place = place()?;
+    let place = (!ALONE.get()).then(place).flatten()?;
     if let Some(team) = &*place.team.read().unwrap_or_else(PoisonError::into_inner) {
         return Some(Arc::clone(team));
     }

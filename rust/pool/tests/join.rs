@@ -1,6 +1,6 @@
 //! Work that is split in two again and again.
 
-use sparsefmt_pool::{each, join, set_threads};
+use sparsefmt_pool::{each, join, set_alone, set_threads, threads};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,4 +41,27 @@ fn a_panic_of_either_half_reaches_the_caller() {
         assert!(catch_unwind(AssertUnwindSafe(split)).is_err());
         assert_eq!(sum(0, 10), 45);
     }
+}
+
+#[test]
+fn a_thread_that_works_alone_shares_nothing() {
+    set_threads(3);
+    let threads_of = |alone| {
+        std::thread::spawn(move || {
+            set_alone(alone);
+            let (done, other) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let here = std::thread::current().id();
+            each(64, &|_| {
+                done.fetch_add(1, Ordering::Relaxed);
+                other.fetch_add(usize::from(std::thread::current().id() != here), Ordering::Relaxed);
+            });
+            assert_eq!(done.into_inner(), 64);
+            assert!(!alone || other.into_inner() == 0);
+            assert_eq!(sum(0, 1000), 499_500);
+            threads()
+        })
+        .join()
+    };
+    assert_eq!(threads_of(true).ok(), Some(1));
+    assert!(threads_of(false).is_ok_and(|threads| threads > 1));
 }

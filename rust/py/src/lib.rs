@@ -124,7 +124,7 @@ mod _native {
     #[pymodule_export]
     use super::scaled_floats::{blocks_lut, nibbles_lut};
     #[pymodule_export]
-    use super::settings::{cpu_features, get_num_threads, set_num_threads};
+    use super::settings::{cpu_features, get_num_threads, set_alone, set_num_threads};
     #[pymodule_export]
     use super::stream::{pack_stream, stream_padding, unpack_stream};
     #[pymodule_export]

@@ -15,6 +15,12 @@ pub fn get_num_threads() -> usize {
     par::threads()
 }
 
+/// Sets whether kernels that this thread calls work in it alone.
+#[pyfunction]
+pub fn set_alone(alone: bool) {
+    par::set_alone(alone);
+}
+
 /// The instruction set in use, and whether each known one is available.
 #[pyfunction]
 pub fn cpu_features() -> (&'static str, Vec<(&'static str, bool)>) {

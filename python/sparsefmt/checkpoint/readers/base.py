@@ -35,6 +35,9 @@ class Source(ABC):
     metadata: Mapping[str, str] = MappingProxyType({})
     """Texts that the file holds beside its tensors."""
 
+    concurrent = False
+    """Whether several threads may read rows at the same time."""
+
     _latest: tuple[str, Value] | None = None  # whose rows were read last: they are asked for block by block
 
     def __init__(self, path: Path, status: os.stat_result) -> None:
@@ -107,6 +110,7 @@ class RowsOf(Source):
         rows, cols = matrix_of(entry.shape)
         check_rows(name, entry.shape, low, high)
         self.path, self.identity, self.metadata = source.path, source.identity, source.metadata
+        self.concurrent = source.concurrent
         nbytes = entry.nbytes * high // rows - entry.nbytes * low // rows
         self.entries = {name: replace(entry, shape=(high - low, cols), nbytes=nbytes)}
         self._source, self._low, self._high = source, low, high

@@ -1,5 +1,6 @@
 """Safetensors files, with packed or plain tensors or both."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,8 @@ class Safetensors(Source):
         self._copied = container.copying(self._file)
         self.metadata = {k: v for k, v in self._catalog.file.metadata.items() if k != schema.KEY}
         self._latest: tuple[str, Value] | None = None
+        self._reading = threading.Lock()
+        self.concurrent = far is None
 
     @cached_property
     def keys(self) -> Mapping[str, str]:
@@ -69,10 +72,12 @@ class Safetensors(Source):
         """Rows, decoded; those of a plain tensor are read, not mapped, so that a file that shrinks is an error."""
         entry = self.entries[name]
         if entry.is_packed:
-            if self._latest is None or self._latest[0] != name:
-                self._latest = name, self.read(name)
             check_rows(name, entry.shape, low, high)
-            return decoded_rows(self._latest[1], low, high)
+            with self._reading:  # it is checked as a whole, by one thread
+                if self._latest is None or self._latest[0] != name:
+                    self._latest = name, self.read(name)
+                value = self._latest[1]
+            return decoded_rows(value, low, high)
         check_rows(name, entry.shape, low, high)
         stored = self._catalog.file.stored[name]
         rows, cols = matrix_of(entry.shape)

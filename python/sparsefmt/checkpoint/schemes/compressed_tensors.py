@@ -14,7 +14,6 @@ from sparsefmt.checkpoint.schemes.weight import (
     Parts,
     Weight,
     dropped,
-    layers,
     of_columns,
     of_rows,
     weight_dtype,
@@ -26,10 +25,6 @@ from sparsefmt.interop.marlin24 import from_marlin24
 from sparsefmt.tensor.sparse import SparseTensor
 
 NAME = "compressed-tensors"
-_SPARSE = frozenset({"compressed", "bitmask", "shape", "row_offsets", "weight_scale"})
-_PACKED = frozenset(
-    {"weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx", "scale_packed", "meta"}
-)
 _PLAIN = frozenset({"weight", "weight_scale", "weight_zero_point"})
 
 
@@ -40,13 +35,13 @@ def weights(context: Context) -> Iterator[Weight]:
         CheckpointError: parts are missing, or a scheme is not known.
     """
     entries = context.entries
-    for layer in layers(entries, _SPARSE):
+    for layer in context.layers:
         if "bitmask" in layer.parts and "compressed" in layer.parts:
             yield _sparse(layer, context)
-    for layer in layers(entries, _PACKED):
+    for layer in context.layers:
         if "weight_packed" in layer.parts and entries[layer.parts["weight_packed"]].dtype == "int32":
             yield _marlin(layer, context) if "scale_packed" in layer.parts else _pack_quantized(layer, context)
-    for layer in layers(entries, _PLAIN):
+    for layer in context.layers:
         if {"weight", "weight_scale"} <= layer.parts.keys() and entries[layer.parts["weight"]].dtype == "int8":
             yield _int_quantized(layer, context)
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import Value
-from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, of_columns, weight_dtype
+from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, of_columns, weight_dtype
 from sparsefmt.interop.gptq import from_awq, from_gptq
 
 NAME = "gptq or awq"
-_ROLES = frozenset({"qweight", "qzeros", "scales", "g_idx"})
 
 
 def weights(context: Context) -> Iterator[Weight]:
@@ -17,7 +16,7 @@ def weights(context: Context) -> Iterator[Weight]:
     Raises:
         CheckpointError: parts are missing, shapes fit neither, or AWQ in another version than GEMM.
     """
-    for layer in layers(context.entries, _ROLES):
+    for layer in context.layers:
         if "qweight" in layer.parts:
             yield _weight(layer, context)
 

@@ -6,14 +6,11 @@ import numpy as np
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.entry import PLAIN, Value
-from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, layers, of_rows, weight_dtype
+from sparsefmt.checkpoint.schemes.weight import Context, Layer, Parts, Weight, dropped, of_rows, weight_dtype
 from sparsefmt.interop.integer_grid import single
 from sparsefmt.interop.scaled_floats import from_block_scales, from_nvfp4
 
 NAME = "scaled floats"
-_ROLES = frozenset(
-    {"weight", "weight_scale", "weight_scale_inv", "weight_scale_2", "weight_packed", "weight_global_scale"}
-)
 _FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
 _REASON = "float8 and float4 with scales have no codec; the values are exact products, rounded once"
 
@@ -24,7 +21,7 @@ def weights(context: Context) -> Iterator[Weight]:
     Raises:
         CheckpointError: scales that lie on no grid over the weight.
     """
-    for layer in layers(context.entries, _ROLES):
+    for layer in context.layers:
         stored = context.entries[layer.parts["weight"]] if "weight" in layer.parts else None
         if stored is not None and stored.dtype in _FLOAT8 and {"weight_scale", "weight_scale_inv"} & layer.parts.keys():
             yield _float8(layer, context)

@@ -1,8 +1,9 @@
 """A weight that a file holds in several arrays."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype
 from sparsefmt.base.errors import CheckpointError
@@ -13,7 +14,8 @@ Build = Callable[[Parts], tuple[Value, str]]
 Cut = Callable[[Parts, int, int], Parts]
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True)
+class Context:
     """What a scheme knows of a checkpoint.
 
     Args:
@@ -29,6 +31,19 @@ class Context(NamedTuple):
     settings: Mapping[str, Any]
     metadata: Mapping[str, str]
     dtype: Dtype | None
+
+    @cached_property
+    def layers(self) -> Collection["Layer"]:
+        """Keys `<prefix>.<role>` by prefix, in the order of the keys; of all roles that any scheme knows."""
+        found: dict[str, Layer] = {}
+        for key in self.entries:
+            prefix, _, role = key.rpartition(".")
+            if role in ROLES and prefix:
+                layer = found.get(prefix)
+                if layer is None:
+                    layer = found[prefix] = Layer(prefix)
+                layer.parts[role] = key
+        return found.values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +96,16 @@ ACTIVATIONS = ("input_scale", "input_zero_point", "input_global_scale", "output_
 """Parts of a layer that scale activations."""
 
 
-def layers(entries: Mapping[str, Entry], roles: frozenset[str]) -> Iterator[Layer]:
-    """Groups keys `<prefix>.<role>` by prefix, in the order of the keys."""
-    found: dict[str, Layer] = {}
-    for key in entries:
-        prefix, _, role = key.rpartition(".")
-        if prefix and (role in roles or role in ACTIVATIONS):
-            found.setdefault(prefix, Layer(prefix)).parts[role] = key
-    return iter(found.values())
+ROLES = frozenset(
+    {
+        "weight", "weight_scale", "weight_scale_inv", "weight_scale_2", "weight_global_scale", "weight_zero_point",
+        "weight_packed", "weight_shape", "weight_g_idx", "scale_packed", "meta",
+        "compressed", "bitmask", "shape", "row_offsets",
+        "qweight", "qzeros", "scales", "g_idx",
+        *ACTIVATIONS,
+    }
+)  # fmt: skip
+"""Parts of a layer that a scheme knows."""
 
 
 def dropped(layer: Layer) -> tuple[str, ...]:
