@@ -2,14 +2,18 @@
 
 use crate::affine::Number;
 use crate::affine::groups::is_small;
+use crate::item::Item;
 use crate::nm::Slot;
 use crate::room::filled;
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Kernels, NonTemporal};
 use std::ops::Range;
 
 /// Items that are worked on at once.
 const RUN: usize = 512;
+
+/// Bytes of a row that is decoded in the caches before it is written past them.
+const LINE: usize = 1 << 16;
 
 /// Columns of a run of one group from which on its values of all codes are found first.
 const LONG: usize = 32;
@@ -131,14 +135,17 @@ where
     let tables = bits == 4 && size_of::<K::Item>() == 2;
     let way = if tables { way(&runs, grid.at, groups) } else { Way::Single };
     let ranges = par::cut(rows, 1, rows.saturating_mul(cols) * size_of::<K::Item>());
+    let stream = out.is_streamed() && cols * size_of::<K::Item>() <= LINE;
     let outs = out.split(&ranges);
-    par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, K::Item>)| {
+    let decode = |(range, mut out): (Range<usize>, MatrixMut<'_, K::Item>), streamed: &NonTemporal| {
+        let mut line = filled(K::Item::default(), if stream { cols } else { 0 })?;
         let mut one = [K::Item::default(); 256];
         let single = matches!(way, Way::Single);
         let mut tables = filled([K::Item::default(); 16], if single { 0 } else { groups.max(GROUPS) })?;
         let mut room = Room::new(if single { cols } else { 0 })?;
         for row in range.clone() {
-            let (codes, (scale, point), out) = (codes.row(row), grid.row(row), out.row_mut(row - range.start));
+            let (codes, (scale, point), to) = (codes.row(row), grid.row(row), out.row_mut(row - range.start));
+            let out = if stream { &mut line[..] } else { &mut *to };
             match &way {
                 Way::Runs => {
                     sixteens::<K>(scale, point, grid.finite, &mut tables[..groups]);
@@ -179,8 +186,14 @@ where
                     }
                 }
             }
+            if stream {
+                K::Item::drain(streamed, &mut line, to);
+            }
         }
         Ok(())
+    };
+    par::run(ranges.into_iter().zip(outs).collect(), |task| {
+        Kernels::nontemporal(stream, |streamed| decode(task, streamed))
     })
 }
 
