@@ -1,8 +1,8 @@
 """Runs the Rust tests under AddressSanitizer and ThreadSanitizer. `make sanitize` calls it.
 
-They need a nightly toolchain. AddressSanitizer takes the standard library as it comes, without checks: accesses in its own
-code are seen where it is inlined, and in what it calls. For ThreadSanitizer it is built anew, from the component rust-src:
-locks that it does not see look like races. Each instruction set that this machine has is tested.
+They need a nightly toolchain. AddressSanitizer takes the standard library as it comes, without checks: accesses in its
+own code are seen where it is inlined, and in what it calls. For ThreadSanitizer it is built anew, from the component
+rust-src: locks that it does not see look like races. Each instruction set that this machine has is tested.
 """
 
 import argparse
