@@ -97,6 +97,33 @@ def test_values_of_a_grid(data: st.DataObject) -> None:
         assert got.tobytes() == want.tobytes()
 
 
+@pytest.mark.parametrize(("bits", "dtype", "group"), [(4, "float32", 32), (4, "float16", 128), (8, "bfloat16", 100)])
+def test_large_results_have_the_bits_of_their_parts(bits: int, dtype: str, group: int) -> None:
+    """The whole, beyond 64 MiB, by several threads."""
+    item, cols = {"float32": np.uint32}.get(dtype, np.uint16), 4102
+    rng, rows = np.random.default_rng(0), (66 << 20) // (cols * np.dtype(item).itemsize)
+    groups = -(-cols // group)
+    codes = rng.integers(0, 256, (rows, cols * bits // 8), np.uint8)
+    scale, point = (
+        rng.standard_normal((rows, groups), np.float32),
+        rng.integers(0, 16, (rows, groups)).astype(np.float32),
+    )
+    scale[3, 1], at = np.nan, (np.arange(cols) // group).astype(np.int32)
+    whole, parts = np.empty((rows, cols), item), np.empty((rows, cols), item)
+    grid.grid_decode(codes, bits, scale, point, at, dtype, 1, whole)
+    for low in range(0, rows, 1000):
+        some = slice(low, low + 1000)
+        grid.grid_decode(codes[some], bits, scale[some], point[some], at, dtype, 1, parts[some])
+    assert np.array_equal(whole, parts)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 300), st.integers(0, 255))
+def test_bits_of_bytes_are_turned_over(seed: int, count: int, bits: int) -> None:
+    items = np.random.default_rng(seed).integers(0, 256, count, np.uint8)
+    agree(words.bytes_flip, items, bits, outs=[np.zeros(count, np.uint8)])
+
+
 def test_groups_that_are_not_there_are_refused() -> None:
     codes, scale, out = np.zeros((2, 4), np.uint8), np.ones((2, 3), np.float32), np.zeros((2, 4), np.uint16)
     for wrong in (3, -1):

@@ -37,8 +37,8 @@ class Scales:
         if self.grid.dtype not in (np.float16, np.float32):
             msg = f"scale: want float16 or float32, got {self.grid.dtype}"
             raise FormatError(msg)
-        bad = ~((self.grid > 0) & np.isfinite(self.grid))
-        if bad.any():
+        if not are_positive(self.grid):
+            bad = ~((self.grid > 0) & np.isfinite(self.grid))
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             msg = f"scale{list(at)} = {self.grid[at]}; want finite and above 0"
             raise FormatError(msg)
@@ -69,6 +69,14 @@ class Scales:
         """The entries for rows `low..high`, or those of another grid of the same shape."""
         grid = self.grid if grid is None else grid
         return grid if self.group == TENSOR else grid[low:high]
+
+
+def are_positive(grid: Array) -> bool:
+    """Whether all of `grid`, float16 or float32, are finite and above 0: their bits ascend with the values."""
+    if not grid.size:
+        return True
+    bits = grid.view(f"u{grid.itemsize}")
+    return int(bits.min()) > 0 and int(bits.max()) < int(grid.dtype.type(np.inf).view(bits.dtype))
 
 
 def group_of(param: object) -> int:

@@ -9,15 +9,15 @@ from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.interop.chunks import in_chunks
+from sparsefmt.codecs.scales import are_positive
 from sparsefmt.interop.integer_words import check_words, unpack_stream, unpack_words
 from sparsefmt.kernels.grid import DTYPES_OF_GRID, grid_decode
+from sparsefmt.kernels.words import bytes_flip
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.sparse import SparseTensor
 
 _CHUNK = 1 << 17  # elements that are decoded together
-_FLIPPED = 1 << 20  # bytes that a thread turns over at a time
 
 
 class Grid(NamedTuple):
@@ -59,8 +59,8 @@ def obstacle(grid: Grid) -> str:
     """Why no codec here holds the grid exactly; empty: one does."""
     if f"int{grid.bits}" not in CODECS:
         return f"there is no codec of {grid.bits} bits"
-    scale = single(grid.scale)
-    if not (np.isfinite(scale) & (scale > 0)).all():
+    scale = grid.scale if grid.scale.dtype in (np.float16, np.float32) else single(grid.scale)
+    if not are_positive(scale):
         return "a scale is zero, negative or not finite"
     if grid.scale.dtype == np.float64 and not (scale == grid.scale).all():
         return "a scale of float64 is no float32"
@@ -96,12 +96,7 @@ def flipped(codes: Array, bits: int) -> Array:
     if not bits:
         return codes
     out = empty(codes.shape, np.uint8, "codes")
-    flat, made = np.ascontiguousarray(codes).reshape(-1), out.reshape(-1)
-
-    def flip(low: int, high: int) -> None:
-        np.bitwise_xor(flat[low:high], np.uint8(bits), out=made[low:high])
-
-    in_chunks(flat.size, _FLIPPED, flip)
+    bytes_flip(np.ascontiguousarray(codes), bits, out)
     return out
 
 

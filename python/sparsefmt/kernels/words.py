@@ -45,3 +45,9 @@ def awq_turn(words: Array, out: Array) -> None:
         rows = out[i::8]
         rows[...] = codes[:, 0::2]
         rows[:, : codes.shape[1] // 2] |= codes[:, 1::2] << np.uint8(4)
+
+
+@kernel
+def bytes_flip(items: Array, bits: int, out: Array) -> None:
+    """Writes `items`, of each of which `bits` are turned over, to `out`; both uint8 of one shape."""
+    np.bitwise_xor(items, np.uint8(bits), out=out)

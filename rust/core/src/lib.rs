@@ -91,4 +91,4 @@ pub use stop::Stop;
 pub use stream::{pack_stream, stream_padding, unpack_stream};
 pub use transposable::transposable_blocks;
 pub use views::{BitRows, Coo, Csr};
-pub use words::{awq_turn, words_turn, words_unpack};
+pub use words::{awq_turn, bytes_flip, words_turn, words_unpack};

@@ -126,12 +126,17 @@ pub fn awq_turn(words: Matrix<'_, u32>, out: MatrixMut<'_, u8>) -> Result<()> {
                 for group in 0..INPUTS / 8 {
                     let mut eight = [[0; WORDS]; 8];
                     for (i, row) in eight.iter_mut().enumerate().take(tall.saturating_sub(8 * group)) {
-                        row[..width].copy_from_slice(&words.row(top + 8 * group + i)[left..left + width]);
+                        let from = &words.row(top + 8 * group + i)[left..left + width];
+                        match from.first_chunk::<WORDS>() {
+                            Some(from) => *row = *from,
+                            None => row[..width].copy_from_slice(from),
+                        }
                     }
                     turn_nibbles(&mut eight);
-                    for (word, outputs) in turned.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                        for (output, place) in outputs.iter_mut().zip(AWQ_ORDER) {
-                            output[group] = eight[place][word % WORDS];
+                    for (output, place) in AWQ_ORDER.into_iter().enumerate() {
+                        for (word, &item) in eight[place].iter().enumerate() {
+                            let row = &mut turned[8 * word + output];
+                            row[group] = item;
                         }
                     }
                 }
@@ -139,14 +144,29 @@ pub fn awq_turn(words: Matrix<'_, u32>, out: MatrixMut<'_, u8>) -> Result<()> {
                 for (i, turned) in turned[..8 * width].iter().enumerate() {
                     let room = &mut out.row_mut((left - range.start) * 8 + i)[from..to];
                     let (whole, rest) = room.as_chunks_mut::<4>();
-                    let bytes = turned.map(u32::to_le_bytes);
-                    rest.iter_mut()
-                        .zip(bytes.as_flattened().iter().skip(4 * whole.len()))
-                        .for_each(|(to, from)| *to = *from);
-                    whole.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+                    if let Some(&last) = turned.get(whole.len()) {
+                        rest.iter_mut().zip(last.to_le_bytes()).for_each(|(to, from)| *to = from);
+                    }
+                    whole.iter_mut().zip(turned).for_each(|(to, from)| *to = from.to_le_bytes());
                 }
             }
         }
+    });
+    Ok(())
+}
+
+/// `out[i] = bytes[i] ^ bits`.
+///
+/// # Errors
+/// `out` has another length.
+pub fn bytes_flip(bytes: &[u8], bits: u8, out: &mut [u8]) -> Result<()> {
+    if out.len() != bytes.len() {
+        return Err(Error::Length { name: "out", got: out.len(), want: bytes.len() });
+    }
+    let ranges = par::cut(out.len(), 64, 2 * bytes.len());
+    let outs = par::split_mut(out, ranges.iter().map(ExactSizeIterator::len));
+    par::map(ranges.into_iter().zip(outs).collect(), |(range, out): (std::ops::Range<usize>, &mut [u8])| {
+        out.iter_mut().zip(&bytes[range]).for_each(|(out, byte)| *out = byte ^ bits);
     });
     Ok(())
 }

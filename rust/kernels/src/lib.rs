@@ -27,7 +27,9 @@ pub use args::csr_spmm::CsrRow;
 pub use args::gguf::BlockKind;
 pub use args::group_values::Planes;
 pub use args::kmeans_dp::Clusters;
-pub use args::merge::{MERGE_LANES, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeTile};
+pub use args::merge::{
+    MERGE_LANES, MERGE_MODELS, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile,
+};
 pub use args::nearest_centroid::{Entries, Keys};
 pub use args::nm_code_table::NmCodeTable;
 pub use args::nm24_bf16::{NM24_BF16_GROUPS, Nm24Bf16Rows, Pairs};

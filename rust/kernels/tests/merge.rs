@@ -3,7 +3,9 @@
 mod common;
 
 use common::{agree, generator, scalar};
-use sparsefmt_kernels::{Kernels, MERGE_LANES, MERGE_TILE, MergeItems, MergeShare, MergeTile};
+use sparsefmt_kernels::{
+    Kernels, MERGE_LANES, MERGE_MODELS, MERGE_TILE, MergeItems, MergeShare, MergeStraight, MergeTile,
+};
 
 /// Bits of float32: small numbers, zeros of both signs, and all that is odd.
 fn bits(len: usize, seed: usize) -> Vec<u32> {
@@ -143,6 +145,51 @@ fn sums_over_models_in_order() {
             let agreeing = deltas.iter().zip(&shares).filter(|(delta, s)| s.voice * delta[i] * votes[i] > 0.0);
             let want = agreeing.fold((0.0f32, 0.0f32), |(sum, d), (delta, s)| (sum + s.weight * delta[i], d + s.share));
             assert_eq!(known(&[sums[i], divisors[i]]), known(&[want.0, want.1]), "{count}, {i}");
+        }
+    }
+}
+
+#[test]
+fn in_one_go_as_by_tiles() {
+    let narrowed = |x: &[f32]| {
+        let mut out = vec![0; x.len()];
+        scalar().narrow_bf16(x, &mut out);
+        out
+    };
+    for len in (0..40).chain([255, 256, 257, MERGE_TILE - 1, MERGE_TILE]) {
+        for count in 1..=MERGE_MODELS {
+            for (odd, weight, based) in [(true, 1.0, true), (false, 1.0, false), (true, 0.7, false), (false, 0.7, true)]
+            {
+                let items = |seed| -> Vec<u16> {
+                    let top = bits(len, seed).into_iter().map(|bits| (bits >> 16) as u16);
+                    top.map(|b| if odd || b & 0x7F80 != 0x7F80 { b } else { 7 }).collect()
+                };
+                let (models, base) = ((0..count).map(|k| items(len + k)).collect::<Vec<_>>(), items(len + 9));
+                let (weights, mut anchor) = (vec![weight; count], MergeTile([0.0; MERGE_TILE]));
+                let mut finite = scalar().merge_read(MergeItems::BFloat16(&base), None, &mut anchor[..len]) || !based;
+                let mut deltas = vec![MergeTile([0.0; MERGE_TILE]); count];
+                for (model, delta) in models.iter().zip(&mut deltas) {
+                    let less = based.then_some(&anchor[..len]);
+                    finite &= scalar().merge_read(MergeItems::BFloat16(model), less, &mut delta[..len]);
+                }
+                let mut sums = MergeTile([if based { 0.0 } else { -0.0 }; MERGE_TILE]);
+                if based {
+                    scalar().merge_add(&deltas, &weights, &mut sums);
+                    scalar().merge_finish(&mut sums, 0.3, &anchor);
+                } else {
+                    scalar().merge_add_together(&deltas, &weights, &mut sums);
+                    scalar().merge_divide(&mut sums[..], 2.1);
+                }
+                let want = (narrowed(&sums[..len]), finite);
+                let models: Vec<&[u16]> = models.iter().map(Vec::as_slice).collect();
+                for kernels in common::tables() {
+                    let (base, divisor) = if based { (Some(&base[..]), 1.0) } else { (None, 2.1) };
+                    let how = MergeStraight { base, weights: &weights, divisor, factor: 0.3 };
+                    let mut out = vec![9; len];
+                    let finite = kernels.merge_straight(&models, how, &mut out);
+                    assert_eq!((out, finite), want, "{:?}, {len}, {count} models, {weight}", kernels.isa());
+                }
+            }
         }
     }
 }

@@ -130,7 +130,7 @@ mod _native {
     #[pymodule_export]
     use super::transposable::transposable_blocks;
     #[pymodule_export]
-    use super::words::{awq_turn, words_turn, words_unpack};
+    use super::words::{awq_turn, bytes_flip, words_turn, words_unpack};
     use pyo3::prelude::*;
 
     #[pymodule_init]

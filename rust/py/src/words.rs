@@ -1,5 +1,6 @@
 //! Kernels of `sparsefmt.kernels.words`.
 
+use crate::arrays::detached;
 use crate::borrow::{In, Out, done};
 use pyo3::prelude::*;
 
@@ -25,4 +26,10 @@ pub fn awq_turn(words: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()
     let (py, words, mut out) = (words.py(), In::<u32>::new("words", words, 2)?, Out::<u8>::new("out", out, 2)?);
     let (words, out) = (words.matrix()?, out.matrix()?);
     done(py, crate::exit::detached(py, || sparsefmt::awq_turn(words, out)))
+}
+
+/// Turns bits of bytes over.
+#[pyfunction]
+pub fn bytes_flip(items: &Bound<'_, PyAny>, bits: u8, out: &Bound<'_, PyAny>) -> PyResult<()> {
+    detached!(items.py(), read: [items: u8], write: [out: u8], sparsefmt::bytes_flip(items, bits, out))
 }

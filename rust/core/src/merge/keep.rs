@@ -35,6 +35,11 @@ pub(super) fn magnitude(x: f32) -> u32 {
 }
 
 impl Keep<'_> {
+    /// Whether everything stays.
+    pub(super) fn all(&self) -> bool {
+        self.band == OPEN && self.dropped == 0 && self.mask.is_empty()
+    }
+
     /// Puts zeros of the same sign where an element is dropped. `at` is the position of the first in the stretch (and
     /// in the mask), `start` that of the stretch in the tensor.
     pub(super) fn apply(&self, delta: &mut [f32], seed: u64, start: u64, at: usize) {

@@ -3,7 +3,7 @@
 use super::{Basis, Keep, Stored, StoredMut, TILE, read_delta};
 use crate::room::filled;
 use crate::{Error, Result, par};
-use sparsefmt_kernels::{Kernels, MergeShare, MergeTile};
+use sparsefmt_kernels::{Kernels, MERGE_MODELS, MergeShare, MergeStraight, MergeTile};
 use std::ops::Range;
 
 /// How signs are elected.
@@ -196,6 +196,37 @@ fn first_not_finite(base: Stored<'_>, models: &[Model<'_>], rule: &Rule, range: 
     all.filter_map(|items| items.not_finite(range.clone())).min()
 }
 
+/// Merges a range without tiles, where all is bfloat16, nothing is dropped and nobody votes; gives whether all items
+/// are finite, or `None` where that is not so.
+fn merge_straight(
+    base: Stored<'_>,
+    models: &[Model<'_>],
+    rule: &Rule,
+    range: Range<usize>,
+    out: &mut StoredMut<'_>,
+) -> Option<bool> {
+    let summed = match rule.basis {
+        Basis::Plain => true,
+        Basis::Difference => rule.vote == Vote::None,
+        Basis::Given => false,
+    };
+    if !summed || !matches!(rule.divide, Divide::Not | Divide::Total) || models.len() > MERGE_MODELS {
+        return None;
+    }
+    let (mut items, mut weights): ([&[u16]; MERGE_MODELS], _) = ([&[]; MERGE_MODELS], [0.0; MERGE_MODELS]);
+    for ((model, items), weight) in models.iter().zip(&mut items).zip(&mut weights) {
+        if !model.keep.all() || (model.scale, model.divisor) != (1.0, 1.0) {
+            return None;
+        }
+        (*items, *weight) = (model.items.bfloat16()?.get(range.clone())?, model.weight);
+    }
+    let base = if rule.basis == Basis::Plain { None } else { Some(base.bfloat16()?.get(range)?) };
+    let divisor = if rule.divide == Divide::Total { rule.total } else { 1.0 };
+    let how = MergeStraight { base, weights: &weights[..models.len()], divisor, factor: rule.lambda };
+    let StoredMut::BFloat16(out) = out else { return None };
+    Some(Kernels::active().merge_straight(&items[..models.len()], how, out))
+}
+
 /// Writes one merged stretch; gives the position in it of the first item that is NaN or infinite.
 ///
 /// # Errors
@@ -224,6 +255,12 @@ pub fn merge_mix(
     let ranges = par::cut(length, TILE, length * 4 * (models.len() + 1));
     let outs = out.split(&ranges);
     let found = par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out)| {
+        if let Some(finite) = merge_straight(base, models, rule, range.clone(), &mut out) {
+            let mut tiles = range.clone().step_by(TILE).map(|at| at..(at + TILE).min(range.end));
+            let place =
+                |tile: Range<usize>| first_not_finite(base, models, rule, &tile).map(|place| tile.start + place);
+            return Ok(if finite { None } else { tiles.find_map(place) });
+        }
         let mut tile = Tile::new(models, rule)?;
         let mut bad = None;
         for at in range.clone().step_by(TILE) {

@@ -27,7 +27,15 @@ pub enum StoredMut<'a> {
     Float16(&'a mut [u16]),
 }
 
-impl Stored<'_> {
+impl<'a> Stored<'a> {
+    /// The items, if they are bfloat16.
+    pub(super) const fn bfloat16(&self) -> Option<&'a [u16]> {
+        match self {
+            Self::BFloat16(items) => Some(items),
+            _ => None,
+        }
+    }
+
     /// The number of items.
     #[must_use]
     pub const fn len(&self) -> usize {

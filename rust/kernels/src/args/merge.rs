@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 pub const MERGE_TILE: usize = 512;
 /// Elements that [`crate::Kernels::merge_between`] looks at together.
 pub(crate) const MERGE_GROUP: usize = 32;
+/// Models that [`crate::Kernels::merge_straight`] takes at most.
+pub const MERGE_MODELS: usize = 4;
 /// Running sums of a block.
 pub const MERGE_LANES: usize = 64;
 
@@ -67,6 +69,19 @@ pub struct MergeShare {
     pub share: f32,
 }
 
+/// What [`crate::Kernels::merge_straight`] does with sums of whole models, or of their differences from a base.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeStraight<'a> {
+    /// The bits of the bfloat16 items of the base, if there is one.
+    pub base: Option<&'a [u16]>,
+    /// One for each model.
+    pub weights: &'a [f32],
+    /// What sums are divided by.
+    pub divisor: f32,
+    /// What they are then multiplied by, if there is a base.
+    pub factor: f32,
+}
+
 pub(crate) type Read = unsafe fn(MergeItems<'_>, Option<&[f32]>, &mut [f32]) -> bool;
 pub(crate) type Band = unsafe fn(&mut [f32], i32, i32);
 pub(crate) type Drop = unsafe fn(&mut [f32], &[u32], u32);
@@ -77,6 +92,7 @@ pub(crate) type Agree = unsafe fn(&[MergeTile], &[MergeShare], &MergeTile, &mut 
 pub(crate) type Mean = unsafe fn(&mut MergeTile, &MergeTile, f32);
 pub(crate) type Finish = unsafe fn(&mut MergeTile, f32, &MergeTile);
 pub(crate) type Between = unsafe fn(&[f32], i32, i32, &mut [u32]) -> (usize, usize);
+pub(crate) type Straight = unsafe fn(&[&[u16]], MergeStraight<'_>, &mut [u16]) -> bool;
 pub(crate) type Products = unsafe fn(&[f32], &[f32], &mut MergeLanes);
 pub(crate) type Magnitudes = unsafe fn(&[f32], &mut MergeLanes);
 
@@ -96,6 +112,7 @@ pub(crate) struct Table {
     pub(crate) mean: Mean,
     pub(crate) finish: Finish,
     pub(crate) between: Between,
+    pub(crate) straight: Straight,
     pub(crate) products: Products,
     pub(crate) magnitudes: Magnitudes,
 }

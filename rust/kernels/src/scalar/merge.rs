@@ -4,6 +4,7 @@
 //! and sums of models are taken in the order of the models.
 
 use super::affine::wide;
+pub(crate) use super::merge_straight::straight;
 use crate::args::merge::{MERGE_GROUP, MERGE_LANES, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeTile};
 
 /// The bits of a magnitude.

@@ -12,6 +12,7 @@ pub(crate) mod group_values;
 pub(crate) mod kmeans_dp;
 pub(crate) mod lookup;
 pub(crate) mod merge;
+mod merge_straight;
 pub(crate) mod nearest_centroid;
 pub(crate) mod nm24_bf16;
 pub(crate) mod nm24_pack;

@@ -1,6 +1,6 @@
 //! The part of the table for merging, with its length assertions.
 
-use crate::args::merge::{MergeItems, MergeLanes, MergeShare, MergeTile, Table};
+use crate::args::merge::{MERGE_MODELS, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile, Table};
 use crate::scalar::merge as plain;
 use crate::tables::kernels::Kernels;
 
@@ -18,6 +18,7 @@ pub(crate) const SCALAR: Table = Table {
     mean: plain::mean,
     finish: plain::finish,
     between: plain::between,
+    straight: plain::straight,
     products: plain::products,
     magnitudes: plain::magnitudes,
 };
@@ -146,6 +147,20 @@ impl Kernels {
         assert!(keys.len() >= delta.len(), "{} keys for {} elements", keys.len(), delta.len());
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { (self.merge.between)(delta, low, high, keys) }
+    }
+
+    /// Merges bfloat16 without tiles, where nothing is dropped and nobody votes: sums as [`Kernels::merge_add_together`],
+    /// or with a base as [`Kernels::merge_add`] of differences from it, divided, and finished as by
+    /// [`Kernels::merge_finish`]. Gives whether all items are finite.
+    ///
+    /// # Panics
+    /// There are more than [`MERGE_MODELS`] models, or not one weight for each; lengths differ.
+    pub fn merge_straight(&self, models: &[&[u16]], how: MergeStraight<'_>, out: &mut [u16]) -> bool {
+        assert!(models.len() <= MERGE_MODELS, "{} models", models.len());
+        assert_eq!(how.weights.len(), models.len(), "weights");
+        assert!(models.iter().chain(&how.base).all(|items| items.len() == out.len()), "items");
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        unsafe { (self.merge.straight)(models, how, out) }
     }
 
     /// Adds products in float64: element `i` to lane `i` modulo their number.

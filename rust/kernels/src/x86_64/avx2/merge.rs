@@ -1,12 +1,13 @@
 //! Merging, tile by tile.
 
 use super::compress::{pack_u32, store_256};
+use super::merge_straight::straight;
 use std::arch::x86_64::{
     _mm256_and_si256, _mm256_andnot_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmpgt_epi32,
     _mm256_loadu_ps, _mm256_min_epi32, _mm256_movemask_ps, _mm256_set1_epi32,
 };
 
-crate::x86_64::compiled_merge::compiled_merge!("avx2", between);
+crate::x86_64::compiled_merge::compiled_merge!("avx2", between, straight);
 
 /// See [`crate::Kernels::merge_between`].
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
