@@ -136,3 +136,11 @@ def test_patterns_that_decide_nothing() -> None:
         t = sf.encode(w, "nm3:3@rans")
         assert np.array_equal(t.to_dense(), w)
         assert sf.equal(t.convert("nm3:3@64").convert("nm3:3@rans"), t)
+
+
+def test_tables_of_more_classes_than_a_byte_names() -> None:
+    """Rows without a column take no byte of a file: their number must not decide what is reserved."""
+    s = sf.encode(np.zeros((4, 0), np.float32), "nm4:4@rans").structure
+    for classes in (257, 1 << 62):
+        with pytest.raises(sf.FormatError, match=rf"below {classes} \(at most 256\)"):
+            NmRans.from_parts({**s.arrays(), "tables": np.empty((classes, 0), np.uint8)}, s.params(), s.shape)

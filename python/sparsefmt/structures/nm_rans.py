@@ -15,6 +15,7 @@ from sparsefmt.structures.nm import Nm, check_nm
 from sparsefmt.structures.nm_packed import PackedNm, add_edges
 from sparsefmt.structures.nm_rans_tables import choose, entropy
 
+_MOST_CLASSES = 256  # that a byte names
 _SPARE = 64  # bytes of a block that are not counted in advance
 
 
@@ -75,10 +76,11 @@ class NmRans(PackedNm):
             raise FormatError(msg)
         object.__setattr__(self, "classes", plain(classes, np.uint8))
         own = not len(classes) and len(tables) == self.groups and (tables.shape[1] > 0 or not self.groups)
-        if not own and (len(classes) != self.groups or int(classes.max(initial=0)) >= len(tables)):
+        named = len(classes) == self.groups and int(classes.max(initial=0)) < len(tables) <= _MOST_CLASSES
+        if not own and not named:
             msg = (
                 f"classes: {len(classes)} up to {int(classes.max(initial=0))}; want one for each of {self.groups} "
-                f"columns of groups, below {len(tables)}"
+                f"columns of groups, below {len(tables)} (at most {_MOST_CLASSES})"
             )
             raise FormatError(msg)
 
