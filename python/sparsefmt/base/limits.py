@@ -137,7 +137,7 @@ def _fits_surely(nbytes: int) -> bool:
     global _reading
     until, left = _reading
     if (now := time.monotonic()) > until:
-        until, left = now + _GOOD_FOR, min(machine_limit(), available())
+        until, left = now + _GOOD_FOR, max_bytes()
     fits = 2 * nbytes <= left
     _reading = (until, left - nbytes if fits else left)
     return fits

@@ -14,6 +14,7 @@ from sparsefmt.checkpoint.ahead import PIECE, worked
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.checkpoint.rounding import Rounding
+from sparsefmt.checkpoint.rows import ranges
 from sparsefmt.tensor.sparse import SparseTensor
 
 EXACT, PRUNED, QUANTIZED, DIFFERS = "exact", "pruned", "quantized", "differs"
@@ -123,9 +124,7 @@ def same_rows(original: Value, packed: Value, low: int, high: int) -> bool:
 def row_ranges(value: Value, nbytes: int) -> Iterator[tuple[int, int]]:
     """Ranges of rows of about so many dense bytes; none where there are no items."""
     rows, cols = matrix_of(value.shape)
-    step = max(nbytes // max(cols * value.dtype.itemsize, 1), 1)
-    for low in range(0, rows if cols else 0, step):
-        yield low, min(low + step, rows)
+    return ranges(rows if cols else 0, cols * value.dtype.itemsize, 1, nbytes)
 
 
 def small(original: Value, packed: Value) -> bool:

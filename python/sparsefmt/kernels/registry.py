@@ -18,9 +18,8 @@ if NATIVE:
     from sparsefmt import _native
 
     extension: Any = _native
-    atexit.register(
-        _native.interpreter_ends
-    )  # daemon threads inside kernels then end with the process, without a crash
+    # Daemon threads inside kernels then end with the process, without a crash.
+    atexit.register(_native.interpreter_ends)
 else:
     extension = None
 

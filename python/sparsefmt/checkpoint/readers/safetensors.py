@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from sparsefmt.base.dtypes import DTYPES, Array
+from sparsefmt.base.dtypes import DTYPES, Array, name_of
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
@@ -15,8 +15,6 @@ from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import PAIRED, VIEWS
 from sparsefmt.io.read import Catalog
 from sparsefmt.io.report import TensorInfo, tensor_info
-
-_NAMES = {stored: view.name for stored, view in VIEWS.items()}  # NumPy makes the name of a dtype anew each time
 
 
 def sniff(path: Path) -> bool:
@@ -138,7 +136,7 @@ def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
     stored = catalog.file.stored
     if name not in catalog.entries:
         found = stored[name]
-        dtype = _NAMES.get(found.dtype, found.dtype)
+        dtype = name_of(VIEWS[found.dtype]) if found.dtype in VIEWS else found.dtype
         return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
     entry = catalog.entry(name)
     keys = catalog.owned.get(name, [name])
