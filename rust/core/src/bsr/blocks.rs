@@ -18,6 +18,8 @@ pub struct Blocks<'a, I> {
     indices: &'a [I],
     block: Block,
     shape: (usize, usize),
+    /// Block columns: kept, because a division for every block would cost as much as to copy a row of it.
+    across: usize,
     first: usize,
     end: usize,
 }
@@ -30,7 +32,8 @@ impl<'a, I: Index> Blocks<'a, I> {
     pub fn new(indptr: &'a [I], indices: &'a [I], block: Block, shape: (usize, usize)) -> Result<Self> {
         fits("indptr", indptr.len(), shape.0.div_ceil(block.r) + 1)?;
         let Range { start: first, end } = span(indptr, indices.len())?;
-        Ok(Self { indptr, indices, block, shape: (shape.0, bound(shape.1)), first, end })
+        let cols = bound(shape.1);
+        Ok(Self { indptr, indices, block, shape: (shape.0, cols), across: cols.div_ceil(block.c), first, end })
     }
 
     /// Rows and columns, not of blocks.
@@ -52,7 +55,7 @@ impl<'a, I: Index> Blocks<'a, I> {
 
     /// The number of block columns.
     pub(crate) fn across(&self) -> usize {
-        self.shape.1.div_ceil(self.block.c)
+        self.across
     }
 
     /// The rows of a block row.
@@ -85,7 +88,7 @@ impl<'a, I: Index> Blocks<'a, I> {
     /// The block column of block `at`. Its position in an error counts from the first block at hand.
     #[inline]
     pub(crate) fn column(&self, at: usize) -> Result<usize> {
-        let (index, bound) = (self.indices[at], self.across());
+        let (index, bound) = (self.indices[at], self.across);
         index.below(bound).ok_or_else(|| Error::Index { at: at - self.first, got: index.to_i64(), bound })
     }
 
