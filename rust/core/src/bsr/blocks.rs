@@ -53,11 +53,6 @@ impl<'a, I: Index> Blocks<'a, I> {
         self.indptr.len() - 1
     }
 
-    /// The number of block columns.
-    pub(crate) fn across(&self) -> usize {
-        self.across
-    }
-
     /// The rows of a block row.
     pub(crate) fn rows(&self, block_row: usize) -> Range<usize> {
         self.block.rows(block_row, self.shape.0)
