@@ -93,8 +93,12 @@ impl<'a, I: Index> Blocks<'a, I> {
         block_row: usize,
         items: &'b [T],
     ) -> Result<impl Iterator<Item = Result<(usize, &'b [T])>> + use<'a, 'b, T, I>> {
-        let (all, at, area) = (*self, self.blocks(block_row)?, self.block.area());
+        let (at, area, bound) = (self.blocks(block_row)?, self.block.area(), self.across);
+        let before = at.start - self.first;
         let blocks = items[at.start * area..at.end * area].chunks_exact(area);
-        Ok(at.zip(blocks).map(move |(at, block)| Ok((all.column(at)?, block))))
+        Ok(self.indices[at].iter().zip(blocks).enumerate().map(move |(i, (index, block))| {
+            let wrong = || Error::Index { at: before + i, got: index.to_i64(), bound };
+            Ok((index.below(bound).ok_or_else(wrong)?, block))
+        }))
     }
 }
