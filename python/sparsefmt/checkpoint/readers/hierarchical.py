@@ -90,7 +90,7 @@ class Hierarchical(Source):
         super().__init__(path, os.stat(path))
         self._regular = not path.is_dir()
         self._root = _root(path)
-        self._reads: dict[str, partial[Value]] = {}
+        self._reads: dict[str, partial[Any]] = {}
         self._plain: dict[str, tuple[Any, str]] = {}
         entries: dict[str, Entry] = {}
         for name, node, read in _found(self._root, "", 0):
@@ -131,7 +131,7 @@ class Hierarchical(Source):
             self._root.close()
 
 
-def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, partial[Value]]]:  # noqa: ANN401
+def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, partial[Any]]]:  # noqa: ANN401
     """Name, node and reader of everything that is a matrix or an array of numbers."""
     if depth > _MAX_DEPTH:
         msg = f"{prefix!r}: groups are nested deeper than {_MAX_DEPTH}"
