@@ -373,6 +373,9 @@ def words_unpack(words: _Array, bits: int, across: int, out: _Array) -> None: ..
 def awq_turn(words: _Array, out: _Array) -> None: ...
 def bytes_flip(items: _Array, bits: int, out: _Array) -> None: ...
 
+# word_columns
+def word_columns_decode(words: _Array, scale: _Array, point: _Array, at: _Array, dtype: str, out: _Array) -> None: ...
+
 # grid
 def grid_decode(
     codes: _Array, bits: int, scale: _Array, point: _Array, at: _Array, dtype: str, finite: int, out: _Array

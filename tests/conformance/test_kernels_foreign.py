@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sparsefmt.base.dtypes import DTYPES, item_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop.gguf_blocks import BLOCKS
-from sparsefmt.kernels import gguf, grid, marlin24, nm, scaled_floats, words
+from sparsefmt.kernels import gguf, grid, marlin24, nm, scaled_floats, word_columns, words
 from sparsefmt.kernels.settings import set_num_threads
 
 Array = np.ndarray[Any, Any]
@@ -88,6 +88,9 @@ def test_values_of_a_grid(data: st.DataObject) -> None:
         at = np.sort(at)
     if data.draw(st.booleans()):
         at = (np.arange(cols) * groups // max(cols, 1) // 64 * 64 % groups).astype(np.int32)
+    if data.draw(st.booleans()):  # groups in order
+        group = data.draw(st.sampled_from([16, 18, 25, 32, 128]))
+        at = np.minimum(np.arange(cols) // group, groups - 1).astype(np.int32)
     codes = rng.integers(0, 256, (rows, -(-cols * bits // 8)), np.uint8)
     out = np.zeros((rows, cols), item_dtype(DTYPES[name]))
     for finite in (0, 1):
@@ -95,6 +98,22 @@ def test_values_of_a_grid(data: st.DataObject) -> None:
         grid.grid_decode(codes, bits, scale, point, at, name, finite, got)
         definition(grid.grid_decode)(codes, bits, scale, point, at, name, finite, want)
         assert got.tobytes() == want.tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_values_of_columns_of_words(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    rows, deep, groups = data.draw(st.integers(0, 70)), data.draw(st.integers(0, 140)), data.draw(st.integers(1, 20))
+    wild = data.draw(st.booleans())
+    scale = rng.standard_normal((groups, rows)).astype(np.float32)
+    if wild:
+        scale *= 10.0 ** rng.integers(-44, 38, scale.shape).astype(np.float32)
+        scale[rng.random(scale.shape) < 0.1] = data.draw(st.sampled_from([0, -0.0, np.inf, np.nan]))
+    point = rng.integers(0, 17, scale.shape).astype(np.float32)
+    at = rng.integers(0, groups, 8 * deep).astype(np.int32)
+    args = any_words(rng, deep, rows), scale, point, at, data.draw(st.sampled_from(word_columns.DTYPES_OF_COLUMNS))
+    agree(word_columns.word_columns_decode, *args, outs=[np.zeros((rows, 8 * deep), np.uint16)])
 
 
 @pytest.mark.parametrize(("bits", "dtype", "group"), [(4, "float32", 32), (4, "float16", 128), (8, "bfloat16", 100)])

@@ -3,11 +3,12 @@
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import Array, Dtype
+from sparsefmt.base.dtypes import Array, Dtype, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
 from sparsefmt.interop.integer_words import turned_words, unpack_stream, word_array
+from sparsefmt.kernels.word_columns import DTYPES_OF_COLUMNS, word_columns_decode
 from sparsefmt.kernels.words import awq_turn
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -58,9 +59,19 @@ def from_gptq(
     inputs = words.shape[0] * 32 // bits
     zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
     point = np.ascontiguousarray(zeros.T.astype(np.int32) + int(zeros_minus_one))
-    turned = turned_words(words)
-    grid = integer_grid.with_words(_grid(turned, inputs, scales, point, bits, dtype), turned, inputs, across=True)
-    return integer_grid.ordered(grid, g_idx)
+    grid = _grid(words, inputs, scales, point, bits, dtype)
+    taken = bits == 4 and grid.dtype.name in DTYPES_OF_COLUMNS
+    if taken and not integer_grid.is_in_order(grid, inputs, g_idx):
+        return _act_order(words, scales, point, np.asarray(g_idx), grid.dtype), integer_grid.ACT_ORDER
+    return integer_grid.ordered(integer_grid.with_words(grid, turned_words(words), inputs, across=True), g_idx)
+
+
+def _act_order(words: Array, scales: Array, point: Array, g_idx: Array, dtype: Dtype) -> Array:
+    """(outputs, inputs) of the values of words (inputs / 8, outputs) whose inputs have any groups."""
+    out = empty((words.shape[1], len(g_idx)), dtype, "the values of integer codes")
+    grids = np.ascontiguousarray(integer_grid.single(scales)), np.ascontiguousarray(point.T, np.float32)
+    word_columns_decode(words, *grids, g_idx.astype(np.int32), dtype.name, items(out))
+    return out
 
 
 def from_awq(

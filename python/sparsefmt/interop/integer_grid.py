@@ -17,6 +17,9 @@ from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.sparse import SparseTensor
 
+ACT_ORDER = "the groups of its columns are not in order (act order)"
+"""Why a weight whose columns have groups in any order is not packed."""
+
 _CHUNK = 1 << 17  # elements that are decoded together
 
 
@@ -186,7 +189,7 @@ def ordered(grid: Grid, g_idx: Array | None) -> tuple[SparseTensor | Array, str]
     """
     if is_in_order(grid, grid.cols, g_idx):
         return value(grid)
-    return dense_values(grid, g_idx), "the groups of its columns are not in order (act order)"
+    return dense_values(grid, g_idx), ACT_ORDER
 
 
 def is_in_order(grid: Grid, cols: int, g_idx: Array | None) -> bool:

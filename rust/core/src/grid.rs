@@ -5,7 +5,7 @@ use crate::affine::groups::is_small;
 use crate::nm::Slot;
 use crate::room::filled;
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Groups, Kernels};
 use std::ops::Range;
 
 /// Items that are worked on at once.
@@ -13,6 +13,9 @@ const RUN: usize = 512;
 
 /// Columns of a run of one group from which on its values of all codes are found first.
 const LONG: usize = 32;
+
+/// Columns of a group from which on groups in order are worked on row by row.
+const LEAST: usize = 16;
 
 /// Scales and zero points, one for each row, or one row for all, and group; and the group of every column.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,16 @@ fn runs(at: &[i32]) -> Vec<(Range<usize>, usize)> {
 
 /// The most groups whose values of 16 codes stand in a table together.
 const GROUPS: usize = 256;
+
+/// The columns of a group, where all have as many but the last, which may have fewer, and come in order.
+fn regular(runs: &[(Range<usize>, usize)], groups: usize) -> Option<usize> {
+    let group = runs.first()?.0.len();
+    let last = runs.len() - 1;
+    let fits = |(i, (range, at)): (usize, &(Range<usize>, usize))| {
+        *at == i && (range.len() == group || (i == last && range.len() < group))
+    };
+    (runs.len() <= groups && runs.iter().enumerate().all(fits)).then_some(group)
+}
 
 fn way(runs: &[(Range<usize>, usize)], at: &[i32], groups: usize) -> Way {
     if runs.len() * LONG <= at.len() && runs.iter().all(|(range, _)| range.start.is_multiple_of(2)) {
@@ -130,57 +143,72 @@ where
     let runs = runs(grid.at);
     let tables = bits == 4 && size_of::<K::Item>() == 2;
     let way = if tables { way(&runs, grid.at, groups) } else { Way::Single };
+    let in_order = regular(&runs, groups).filter(|&group| group >= LEAST && (bits == 8 || group.is_multiple_of(2)));
+    let stream = out.is_streamed();
     let ranges = par::cut(rows, 1, rows.saturating_mul(cols) * size_of::<K::Item>());
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, K::Item>)| {
-        let mut one = [K::Item::default(); 256];
-        let single = matches!(way, Way::Single);
-        let mut tables = filled([K::Item::default(); 16], if single { 0 } else { groups.max(GROUPS) })?;
-        let mut room = Room::new(if single { cols } else { 0 })?;
-        for row in range.clone() {
-            let (codes, (scale, point), out) = (codes.row(row), grid.row(row), out.row_mut(row - range.start));
-            match &way {
-                Way::Runs => {
-                    sixteens::<K>(scale, point, grid.finite, &mut tables[..groups]);
-                    for (columns, group) in &runs {
-                        one[..16].copy_from_slice(&tables[*group]);
-                        let codes = &codes[columns.start / 2..columns.end.div_ceil(2)];
-                        K::Item::look_up(codes, 4, &one, &mut [], &mut out[columns.clone()]);
+        Kernels::nontemporal(stream, |streamed| {
+            let mut one = [K::Item::default(); 256];
+            let single = matches!(way, Way::Single);
+            let mut tables = filled([K::Item::default(); 16], if single { 0 } else { groups.max(GROUPS) })?;
+            let mut room = Room::new(if single { cols } else { 0 })?;
+            for row in range.clone() {
+                let (codes, (scale, point), out) = (codes.row(row), grid.row(row), out.row_mut(row - range.start));
+                if let Some(group) = in_order {
+                    let (scale, point) = (&scale[..runs.len()], &point[..runs.len()]);
+                    if K::group_rows(
+                        streamed,
+                        codes,
+                        Groups { bits, signed: false, group, point, scale, finite: grid.finite },
+                        out,
+                    ) {
+                        continue;
                     }
                 }
-                Way::Tables(first) => {
-                    sixteens::<K>(scale, point, grid.finite, &mut tables[..groups]);
-                    let Some(table) = tables.as_flattened().first_chunk::<{ 16 * GROUPS }>() else { continue };
-                    let value = |first: u16, code: u8| table[usize::from(first | u16::from(code)) % (16 * GROUPS)];
-                    let (firsts, last) = first.as_chunks::<2>();
-                    let (outs, rest) = out.as_chunks_mut::<2>();
-                    for ((out, first), &pair) in outs.iter_mut().zip(firsts).zip(codes) {
-                        *out = [value(first[0], pair & 15), value(first[1], pair >> 4)];
+                match &way {
+                    Way::Runs => {
+                        sixteens::<K>(scale, point, grid.finite, &mut tables[..groups]);
+                        for (columns, group) in &runs {
+                            one[..16].copy_from_slice(&tables[*group]);
+                            let codes = &codes[columns.start / 2..columns.end.div_ceil(2)];
+                            K::Item::look_up(codes, 4, &one, &mut [], &mut out[columns.clone()]);
+                        }
                     }
-                    if let ([out], [first], Some(pair)) = (rest, last, codes.last()) {
-                        *out = value(*first, pair & 15);
+                    Way::Tables(first) => {
+                        sixteens::<K>(scale, point, grid.finite, &mut tables[..groups]);
+                        let Some(table) = tables.as_flattened().first_chunk::<{ 16 * GROUPS }>() else { continue };
+                        let value = |first: u16, code: u8| table[usize::from(first | u16::from(code)) % (16 * GROUPS)];
+                        let (firsts, last) = first.as_chunks::<2>();
+                        let (outs, rest) = out.as_chunks_mut::<2>();
+                        for ((out, first), &pair) in outs.iter_mut().zip(firsts).zip(codes) {
+                            *out = [value(first[0], pair & 15), value(first[1], pair >> 4)];
+                        }
+                        if let ([out], [first], Some(pair)) = (rest, last, codes.last()) {
+                            *out = value(*first, pair & 15);
+                        }
                     }
-                }
-                Way::Single if runs.len() * 8 <= cols => {
-                    for (columns, group) in &runs {
-                        let (scale, point) = (scale[*group], point[*group]);
-                        for run in columns.clone().step_by(RUN).map(|i| i..columns.end.min(i + RUN)) {
-                            let x = room.run(codes, bits, run.clone(), scale, point);
-                            let known = grid.finite && is_small(scale) && point.abs() <= 256.0;
-                            put::<K>(x, grid.finite && !(known && size_of::<K::Item>() == 4), &mut out[run]);
+                    Way::Single if runs.len() * 8 <= cols => {
+                        for (columns, group) in &runs {
+                            let (scale, point) = (scale[*group], point[*group]);
+                            for run in columns.clone().step_by(RUN).map(|i| i..columns.end.min(i + RUN)) {
+                                let x = room.run(codes, bits, run.clone(), scale, point);
+                                let known = grid.finite && is_small(scale) && point.abs() <= 256.0;
+                                put::<K>(x, grid.finite && !(known && size_of::<K::Item>() == 4), &mut out[run]);
+                            }
+                        }
+                    }
+                    Way::Single => {
+                        room.spread(grid.at, scale, point);
+                        for (i, out) in out.chunks_mut(RUN).enumerate() {
+                            let columns = i * RUN..i * RUN + out.len();
+                            put::<K>(room.products(codes, bits, columns), grid.finite, out);
                         }
                     }
                 }
-                Way::Single => {
-                    room.spread(grid.at, scale, point);
-                    for (i, out) in out.chunks_mut(RUN).enumerate() {
-                        let columns = i * RUN..i * RUN + out.len();
-                        put::<K>(room.products(codes, bits, columns), grid.finite, out);
-                    }
-                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 

@@ -12,6 +12,7 @@ mod bits;
 mod blake3;
 pub mod bsr;
 mod built;
+mod caches;
 mod check;
 mod checksum;
 mod choices;
@@ -52,6 +53,7 @@ mod stream;
 mod transposable;
 mod triplets;
 pub mod views;
+mod word_columns;
 mod words;
 
 /// The most columns of a row that are worked on at once: their bits and items stay in the first-level cache. A multiple
@@ -91,4 +93,5 @@ pub use stop::Stop;
 pub use stream::{pack_stream, stream_padding, unpack_stream};
 pub use transposable::transposable_blocks;
 pub use views::{BitRows, Coo, Csr};
+pub use word_columns::word_columns_decode;
 pub use words::{awq_turn, bytes_flip, words_turn, words_unpack};

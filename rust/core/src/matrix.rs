@@ -90,7 +90,7 @@ impl<'a, T> MatrixMut<'a, T> {
 
     /// Whether it is so large that it is written past the caches: it would push out everything, itself included.
     pub(crate) fn is_streamed(&self) -> bool {
-        size_of_val(self.items) >= 64 << 20
+        size_of_val(self.items) >= crate::caches::streamed_from()
     }
 
     /// All items.

@@ -39,6 +39,7 @@ mod scaled_floats;
 mod settings;
 mod stream;
 mod transposable;
+mod word_columns;
 mod words;
 
 use pyo3::prelude::*;
@@ -129,6 +130,8 @@ mod _native {
     use super::stream::{pack_stream, stream_padding, unpack_stream};
     #[pymodule_export]
     use super::transposable::transposable_blocks;
+    #[pymodule_export]
+    use super::word_columns::word_columns_decode;
     #[pymodule_export]
     use super::words::{awq_turn, bytes_flip, words_turn, words_unpack};
     use pyo3::prelude::*;

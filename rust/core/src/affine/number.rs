@@ -1,7 +1,7 @@
 //! What values are read as: each dtype with the float it is computed in.
 
 use half::f16;
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{EightRows, Groups, Kernels, NonTemporal};
 
 /// What values are computed in: float32 or float64.
 pub trait Compute: Copy + Default + PartialOrd + Send + Sync + 'static {
@@ -62,6 +62,14 @@ pub trait Number: 'static {
     fn widen(src: &[Self::Item], dst: &mut [Self::Compute]);
     /// Writes values within the limits, rounded to nearest, ties to even; lengths are equal.
     fn narrow(src: &[Self::Compute], dst: &mut [Self::Item]);
+    /// Writes values of codes in groups, see [`Kernels::group_rows_f16`]; false: nothing does that for this dtype.
+    fn group_rows(_to: &NonTemporal, _codes: &[u8], _groups: Groups<'_>, _out: &mut [Self::Item]) -> bool {
+        false
+    }
+    /// Writes values of codes in words of eight rows, see [`Kernels::word_columns_f16`]; false: nothing does that.
+    fn word_columns(_words: &[[u32; 8]], _at: &[i32], _groups: &[EightRows], _out: &mut [Self::Item]) -> bool {
+        false
+    }
 }
 
 macro_rules! integer {
@@ -94,7 +102,7 @@ integer!(Int64, u64, i64, f64, (-9_223_372_036_854_775_808.0, 9_223_372_036_854_
 integer!(UInt64, u64, u64, f64, (0.0, 18_446_744_073_709_549_568.0));
 
 macro_rules! float {
-    ($name:ident, $doc:literal, $item:ty, $compute:ty, $largest:expr, $widen:expr, $narrow:expr) => {
+    ($name:ident, $doc:literal, $item:ty, $compute:ty, $largest:expr, $widen:expr, $narrow:expr $(, $groups:ident)?; $($more:item)*) => {
         #[doc = $doc]
         #[derive(Clone, Copy, Debug)]
         pub struct $name;
@@ -108,6 +116,12 @@ macro_rules! float {
             fn narrow(src: &[$compute], dst: &mut [$item]) {
                 $narrow(src, dst);
             }
+            $(
+                fn group_rows(to: &NonTemporal, codes: &[u8], groups: Groups<'_>, out: &mut [$item]) -> bool {
+                    to.$groups(codes, groups, out)
+                }
+            )?
+            $($more)*
         }
     };
 }
@@ -117,9 +131,19 @@ fn each<S: Copy, D>(f: impl Fn(S) -> D) -> impl Fn(&[S], &mut [D]) {
     move |src, dst| dst.iter_mut().zip(src).for_each(|(dst, &src)| *dst = f(src))
 }
 
-float!(Float16, "float16.", u16, f32, 65504.0, |src, dst| Kernels::active().widen_f16(src, dst), |src, dst| {
-    Kernels::active().narrow_f16(src, dst)
-});
+float!(
+    Float16,
+    "float16.",
+    u16,
+    f32,
+    65504.0,
+    |src, dst| Kernels::active().widen_f16(src, dst),
+    |src, dst| Kernels::active().narrow_f16(src, dst),
+    group_rows_f16;
+    fn word_columns(words: &[[u32; 8]], at: &[i32], groups: &[EightRows], out: &mut [u16]) -> bool {
+        Kernels::active().word_columns_f16(words, at, groups, out) == Some(true)
+    }
+);
 float!(
     BFloat16,
     "bfloat16: the upper half of float32.",
@@ -127,7 +151,11 @@ float!(
     f32,
     f32::from_bits(0x7F7F_0000),
     |src, dst| Kernels::active().widen_bf16(src, dst),
-    |src, dst| Kernels::active().narrow_bf16(src, dst)
+    |src, dst| Kernels::active().narrow_bf16(src, dst),
+    group_rows_bf16;
+    fn word_columns(words: &[[u32; 8]], at: &[i32], groups: &[EightRows], out: &mut [u16]) -> bool {
+        Kernels::active().word_columns_bf16(words, at, groups, out) == Some(true)
+    }
 );
 float!(
     Float8E4M3,
@@ -136,7 +164,7 @@ float!(
     f32,
     448.0,
     each(|bits| eighth::<4>(bits, bits & 0x7F == 0x7F)),
-    each(to_eighth::<4>)
+    each(to_eighth::<4>);
 );
 float!(
     Float8E5M2,
@@ -145,10 +173,10 @@ float!(
     f32,
     57344.0,
     each(|bits: u8| f16::from_bits(u16::from(bits) << 8).to_f32()),
-    each(to_eighth::<5>)
+    each(to_eighth::<5>);
 );
-float!(Float32, "float32.", u32, f32, f32::MAX, each(f32::from_bits), each(f32::to_bits));
-float!(Float64, "float64.", u64, f64, f64::MAX, each(f64::from_bits), each(f64::to_bits));
+float!(Float32, "float32.", u32, f32, f32::MAX, each(f32::from_bits), each(f32::to_bits), group_rows_f32;);
+float!(Float64, "float64.", u64, f64, f64::MAX, each(f64::from_bits), each(f64::to_bits););
 
 /// The exponent of the least normal value with `E` bits of exponent.
 const fn least_exponent(exponent_bits: u32) -> i32 {

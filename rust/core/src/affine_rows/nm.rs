@@ -7,7 +7,7 @@ use crate::affine::runs::{check_length, take};
 use crate::affine::scales::{ScaleMut, make_scales};
 use crate::nm::{self, NmRows, Order, Pattern, Ranked};
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::Kernels;
+use sparsefmt_kernels::{Groups, Kernels, NonTemporal};
 use std::ops::Range;
 
 /// Slots that are worked on at once: with their columns and codes they stay in the first-level cache.
@@ -284,7 +284,7 @@ where
     let cut = Cut::new(pattern, shape, group, bits, false)?;
     grid.fits(shape.0, shape.1, cut.group)?;
     cut.check("values", (values.rows(), values.cols()), cut.value_bytes(shape.1))?;
-    let stream = out.is_streamed();
+    let (stream, dense) = (out.is_streamed(), pattern.n() == pattern.m());
     let out = out.items_mut();
     if out.is_empty() {
         return Ok(());
@@ -301,6 +301,9 @@ where
                     let per_scale = if scale.len() == 1 { cut.slots(shape.1).max(1) } else { cut.per_scale() };
                     let stored = (values.row(row), cut.bits);
                     let out = take(&mut out, cols.len());
+                    if dense && dense_row::<K>(streamed, stored, (per_scale, &scale), first, out) {
+                        continue;
+                    }
                     nm::decode_row(&codes.row(row)[code..], pattern, streamed, out, |slots, room| {
                         groups::decode::<K>(stored, (per_scale, &scale), first + slots.start, room, &mut bytes);
                     })
@@ -315,4 +318,25 @@ where
             Ok(())
         })
     })
+}
+
+/// Values of the columns from `first` on of a row that has a slot for each, as they come; false if nothing does that.
+fn dense_row<K: Grouped>(
+    to: &NonTemporal,
+    (stored, bits): (&[u8], usize),
+    (group, scale): (usize, &[f32]),
+    first: usize,
+    out: &mut [K::Item],
+) -> bool {
+    const NO_POINTS: [f32; 256] = [0.0; 256];
+    let (group, at) = if scale.len() == 1 { (out.len(), 0) } else { (group, first / group) };
+    let even = bits == 8 || (group.is_multiple_of(2) && first.is_multiple_of(2));
+    if group < 16 || !even || (scale.len() > 1 && !first.is_multiple_of(group)) {
+        return false;
+    }
+    let count = out.len().div_ceil(group);
+    let (Some(scale), Some(point)) = (scale.get(at..at + count), NO_POINTS.get(..count)) else { return false };
+    let codes = if bits == 8 { first..first + out.len() } else { first / 2..(first + out.len()).div_ceil(2) };
+    let Some(codes) = stored.get(codes) else { return false };
+    K::group_rows(to, codes, Groups { bits, signed: true, group, point, scale, finite: true }, out)
 }

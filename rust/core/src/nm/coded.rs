@@ -5,7 +5,7 @@ use super::layout::{Layout, NO_BITS};
 use super::pattern::Pattern;
 use super::slots::Slot;
 use crate::{Error, Result, TILE};
-use sparsefmt_kernels::NonTemporal;
+use sparsefmt_kernels::{Kernels, NonTemporal};
 use std::ops::Range;
 
 /// Fills a row, `out`, zeros included. `slots` is called with consecutive ranges of slots and room for them. Error: a
@@ -36,17 +36,22 @@ pub(crate) fn decode_row<T: Slot>(
         }
         return Ok(());
     }
+    let fours = (pattern.n, pattern.m) == (2, 4) && out.len().is_multiple_of(Kernels::FOURS);
     for tile in layout.tiles() {
-        let unpacked = table.unpack(&codes[tile.code..], tile.groups, &mut bits);
+        let room = &mut room[..tile.groups * pattern.n];
+        slots(tile.slot..tile.slot + room.len(), room);
+        let out = &mut out[tile.start..tile.start + tile.cols];
+        let codes = &codes[tile.code..];
+        if fours && T::nm24_unpack(streamed, &codes[..tile.cols / Kernels::FOURS * 6], room, out) {
+            continue;
+        }
+        let unpacked = table.unpack(codes, tile.groups, &mut bits);
         unpacked.map_err(|(group, got)| Error::Code {
             row: 0,
             group: tile.first + group,
             got,
             bound: pattern.count(),
         })?;
-        let room = &mut room[..tile.groups * pattern.n];
-        slots(tile.slot..tile.slot + room.len(), room);
-        let out = &mut out[tile.start..tile.start + tile.cols];
         T::expand_part(streamed, room, &bits[..out.len().div_ceil(8)], out);
     }
     Ok(())

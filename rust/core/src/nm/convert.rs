@@ -9,6 +9,7 @@ use super::slots::Slot;
 use crate::views::Csr;
 use crate::views::offsets::{fits, lengths, slots_of, span};
 use crate::{Error, Index, Matrix, MatrixMut, Result, TILE, par};
+use sparsefmt_kernels::Kernels;
 use std::ops::Range;
 
 /// Bytes of bits that are expanded at once: where the output is streamed, the end of each run has to wait for memory.
@@ -27,27 +28,34 @@ pub fn decode<T: Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>, out: MatrixMut<'_, 
     }
     let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
     let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
-    par::run(tasks, |(rows, mut out)| {
-        let mut bits = [0; AT_ONCE + 8];
-        for (at, row) in rows.enumerate() {
-            let (codes, slots, out) = (nm.row(row), slots.row(row), out.row_mut(at));
-            let mut from: Option<Tile> = None;
-            for tile in layout.tiles() {
-                // Tiles hold whole bytes of bits, so those of several stand side by side.
-                let first = *from.get_or_insert(tile);
-                let before = (tile.start - first.start) / 8;
-                table
-                    .unpack(&codes[tile.code..], tile.groups, &mut bits[before..])
-                    .map_err(|(group, code)| nm.wrong(row, tile.first + group, code))?;
-                let end = tile.start + tile.cols;
-                if end == layout.cols || before > AT_ONCE - TILE / 4 {
-                    let out = &mut out[first.start..end];
-                    T::expand(&slots[first.slot..], &bits[..out.len().div_ceil(8)], out, stream);
-                    from = None;
+    let fours = (layout.pattern.n, layout.pattern.m) == (2, 4) && layout.cols.is_multiple_of(Kernels::FOURS);
+    par::run(tasks, |(rows, mut out): (Range<usize>, MatrixMut<'_, T>)| {
+        Kernels::nontemporal(stream, |streamed| {
+            let mut bits = [0; AT_ONCE + 8];
+            for (at, row) in rows.enumerate() {
+                let (codes, slots, out) = (nm.row(row), slots.row(row), out.row_mut(at));
+                let (used, kept) = (&codes[..layout.code_bytes], &slots[..layout.slots]);
+                if fours && T::nm24_unpack(streamed, used, kept, out) {
+                    continue;
+                }
+                let mut from: Option<Tile> = None;
+                for tile in layout.tiles() {
+                    // Tiles hold whole bytes of bits, so those of several stand side by side.
+                    let first = *from.get_or_insert(tile);
+                    let before = (tile.start - first.start) / 8;
+                    table
+                        .unpack(&codes[tile.code..], tile.groups, &mut bits[before..])
+                        .map_err(|(group, code)| nm.wrong(row, tile.first + group, code))?;
+                    let end = tile.start + tile.cols;
+                    if end == layout.cols || before > AT_ONCE - TILE / 4 {
+                        let out = &mut out[first.start..end];
+                        T::expand(&slots[first.slot..], &bits[..out.len().div_ceil(8)], out, stream);
+                        from = None;
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 

@@ -34,6 +34,12 @@ pub trait Slot: Item {
     ) -> bool {
         false
     }
+
+    /// Fills `out`, a multiple of [`Kernels::FOURS`], with slots of 2 of 4; complete for all threads only when
+    /// [`Kernels::nontemporal`] returns. `false` if there is no kernel for it, or a code names no mask.
+    fn nm24_unpack(_to: &NonTemporal, _codes: &[u8], _slots: &[Self], _out: &mut [Self]) -> bool {
+        false
+    }
 }
 
 /// Codes a byte each: those of 8 bits where they are, others in `room`.
@@ -79,6 +85,9 @@ slot!(
     },
     fn nm24_pack(items: &[u16], order: Option<Order<u16>>, zero: u16, codes: &mut [u8], slots: &mut [u16]) -> bool {
         !Kernels::active().nm24_pack(items, order, zero, codes, slots)
+    },
+    fn nm24_unpack(to: &NonTemporal, codes: &[u8], slots: &[u16], out: &mut [u16]) -> bool {
+        to.nm24_unpack(codes, slots, out) == Some(true)
     }
 );
 slot!(u32, pack_slots_u32, expand_u32, keep_slots_u32);

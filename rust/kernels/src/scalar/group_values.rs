@@ -49,3 +49,26 @@ pub(crate) fn run_nibbles(pairs: &[u8], (flip, point, scale): (u8, f32, f32), ou
         run_bytes(&[pair & 15, pair >> 4], (flip, point, scale), out);
     }
 }
+
+/// Values of the codes of one group, see [`crate::Kernels::group_rows_f16`]; `most` is the largest finite value.
+#[inline(always)]
+pub(crate) fn group<T>(
+    (codes, bits, signed): (&[u8], usize, bool),
+    (point, scale): (f32, f32),
+    (finite, most): (bool, f32),
+    out: &mut [T],
+    narrow: impl Fn(f32) -> T,
+) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let code = if bits == 8 { codes[i] } else { codes[i / 2] >> (i % 2 * 4) & 15 };
+        // Of 4 bits, the fourth one tells the sign.
+        let below = if signed && code >> (bits - 1) & 1 == 1 { (1u32 << bits) as f32 } else { 0.0 };
+        let x = (f32::from(code) - below - point) * scale;
+        *out = narrow(match (x.is_nan(), finite) {
+            (true, true) => 0.0,
+            (true, false) => f32::NAN,
+            (false, true) => x.clamp(-most, most),
+            (false, false) => x,
+        });
+    }
+}

@@ -52,6 +52,11 @@ pub(crate) const AVX2: Table = Table {
     expand_u8: avx2::compress::expand_u8,
     expand_u16: avx2::compress::expand_u16,
     expand_u32: avx2::compress::expand_u32,
+    drain_u8: avx2::compress::drain_u8,
+    drain_u16: avx2::compress::drain_u16,
+    drain_u32: avx2::compress::drain_u32,
+    drain_u64: avx2::compress::drain_u64,
+    drain_pair: avx2::compress::drain_pair,
     positions_i32: avx2::compress::positions_i32,
     count_bits: avx2::compress::count_bits,
     ..SCALAR

@@ -8,9 +8,9 @@
 use crate::scalar;
 use crate::x86_64::Plain;
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_loadu_si128, _mm_shuffle_epi8, _mm_storeu_si128,
-    _mm256_add_epi32, _mm256_andnot_si256, _mm256_cvtepi8_epi32, _mm256_loadu_si256, _mm256_permutevar8x32_epi32,
-    _mm256_set1_epi32, _mm256_srai_epi32, _mm256_storeu_si256,
+    __m128i, __m256i, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_loadu_si128, _mm_setzero_si128, _mm_shuffle_epi8,
+    _mm_storeu_si128, _mm_stream_si128, _mm256_add_epi32, _mm256_andnot_si256, _mm256_cvtepi8_epi32,
+    _mm256_loadu_si256, _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_srai_epi32, _mm256_storeu_si256,
 };
 
 /// The places of the set bits of each byte, in ascending order, then zeros.
@@ -67,10 +67,23 @@ pub(super) fn load_128<T: Plain, const N: usize>(block: &[T; N]) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_128<T: Plain, const N: usize>(block: &mut [T; N], value: __m128i) {
+pub(super) fn store_128<T: Plain, const N: usize>(block: &mut [T; N], value: __m128i) {
     const { assert!(size_of::<[T; N]>() == 16) };
     // SAFETY: `block` is 16 writable bytes, and any bytes make items of `T`; the store needs no alignment.
     unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), value) }
+}
+
+/// Stores a register past the caches where the block is aligned.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn put<T: Plain, const N: usize>(block: &mut [T; N], value: __m128i) {
+    const { assert!(size_of::<[T; N]>() == 16) };
+    if block.as_ptr().addr().is_multiple_of(16) {
+        // SAFETY: `block` is 16 writable bytes, as in `store_128`, and starts at a multiple of 16.
+        unsafe { _mm_stream_si128(block.as_mut_ptr().cast(), value) }
+    } else {
+        store_128(block, value);
+    }
 }
 
 #[inline]
@@ -198,33 +211,45 @@ macro_rules! items {
 
         /// See [`crate::Kernels::expand_u16`].
         #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-        pub(crate) fn $expand(src: &[$t], bits: &[u8], dst: &mut [$t], _stream: bool) -> usize {
-            let (blocks, tail) = dst.as_chunks_mut::<64>();
-            let (bits, tail_bits) = bits.split_at(8 * blocks.len());
-            let mut read = 0;
-            for (block, bytes) in blocks.iter_mut().zip(bits.as_chunks::<8>().0) {
-                let word = u64::from_le_bytes(*bytes);
-                let left = src.get(read..).unwrap_or_default();
-                if word.count_ones() <= FEW || left.len() < 64 {
-                    let mut items = left.iter();
-                    block.fill(0);
-                    each(word, |at| {
-                        if let Some(&item) = items.next() {
-                            block[at] = item;
+        pub(crate) fn $expand(src: &[$t], bits: &[u8], dst: &mut [$t], stream: bool) -> usize {
+            #[inline]
+            #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+            fn run<const STREAM: bool>(src: &[$t], bits: &[u8], dst: &mut [$t]) -> usize {
+                let (blocks, tail) = dst.as_chunks_mut::<64>();
+                let (bits, tail_bits) = bits.split_at(8 * blocks.len());
+                let (mut read, mut line) = (0, [0; 64]);
+                for (block, bytes) in blocks.iter_mut().zip(bits.as_chunks::<8>().0) {
+                    let word = u64::from_le_bytes(*bytes);
+                    let left = src.get(read..).unwrap_or_default();
+                    let made = if STREAM { &mut line } else { &mut *block };
+                    if word.count_ones() <= FEW || left.len() < 64 {
+                        let mut items = left.iter();
+                        made.fill(0);
+                        each(word, |at| {
+                            if let Some(&item) = items.next() {
+                                made[at] = item;
+                            }
+                        });
+                    } else {
+                        let mut within = 0;
+                        for (group, &byte) in made.as_chunks_mut().0.iter_mut().zip(bytes) {
+                            if let Some(items) = left.get(within..).and_then(|left| left.first_chunk()) {
+                                $spread(items, byte, group);
+                            }
+                            within += byte.count_ones() as usize;
                         }
-                    });
-                } else {
-                    let mut within = 0;
-                    for (group, &byte) in block.as_chunks_mut().0.iter_mut().zip(bytes) {
-                        if let Some(items) = left.get(within..).and_then(|left| left.first_chunk()) {
-                            $spread(items, byte, group);
-                        }
-                        within += byte.count_ones() as usize;
                     }
+                    if STREAM {
+                        let registers = block.as_chunks_mut::<{ 16 / size_of::<$t>() }>().0;
+                        for (to, from) in registers.iter_mut().zip(line.as_chunks::<{ 16 / size_of::<$t>() }>().0) {
+                            put(to, load_128(from));
+                        }
+                    }
+                    read += word.count_ones() as usize;
                 }
-                read += word.count_ones() as usize;
+                read + scalar::compress::expand(src.get(read..).unwrap_or_default(), tail_bits, tail, false)
             }
-            read + scalar::compress::expand(src.get(read..).unwrap_or_default(), tail_bits, tail, false)
+            if stream { run::<true>(src, bits, dst) } else { run::<false>(src, bits, dst) }
         }
     };
 }
@@ -232,6 +257,32 @@ macro_rules! items {
 items!(u8, compress_u8, pack_u8, expand_u8, spread_u8);
 items!(u16, compress_u16, pack_u16, expand_u16, spread_u16);
 items!(u32, compress_u32, pack_u32, expand_u32, spread_u32);
+
+macro_rules! drain {
+    ($name:ident, $t:ty) => {
+        /// See [`crate::Kernels::drain_u16`].
+        #[target_feature(enable = "avx2")]
+        pub(crate) fn $name(buffer: &mut [$t], dst: &mut [$t]) {
+            // Up to the first aligned register; the caller sees to it that both are equally long.
+            let head = dst.as_ptr().align_offset(16).min(dst.len()).min(buffer.len());
+            let ((front, dst), (first, buffer)) = (dst.split_at_mut(head), buffer.split_at_mut(head));
+            scalar::compress::drain(first, front);
+            let (rooms, rest) = dst.as_chunks_mut::<{ 16 / size_of::<$t>() }>();
+            let (blocks, last) = buffer.as_chunks_mut::<{ 16 / size_of::<$t>() }>();
+            for (room, block) in rooms.iter_mut().zip(blocks) {
+                put(room, load_128(block));
+                store_128(block, _mm_setzero_si128());
+            }
+            scalar::compress::drain(last, rest);
+        }
+    };
+}
+
+drain!(drain_u8, u8);
+drain!(drain_u16, u16);
+drain!(drain_u32, u32);
+drain!(drain_u64, u64);
+drain!(drain_pair, [u64; 2]);
 
 /// See [`crate::Kernels::positions_i32`].
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]

@@ -7,7 +7,8 @@ use std::arch::x86_64::{
     _mm_storeu_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8,
 };
 
-pub(crate) const TABLE: Table = Table { nibble_groups, grid_values, run_bytes, run_nibbles };
+pub(crate) const TABLE: Table =
+    Table { nibble_groups, grid_values, run_bytes, run_nibbles, groups: Some(super::group_rows::TABLE) };
 
 #[inline]
 #[target_feature(enable = "avx2")]

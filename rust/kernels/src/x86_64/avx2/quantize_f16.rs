@@ -1,13 +1,15 @@
 //! Float16 and bfloat16 in groups that share a scale: the portable loops around the kernels for float32 on the way to
 //! codes, registers on the way back.
 
-use super::{affine, lookup};
+use super::affine;
+use super::group_rows::Sixteen;
 use crate::args::quantize_f16::Table;
 use crate::scalar::quantize_f16 as plain;
 use std::arch::x86_64::{
     __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256,
     _mm256_castps_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtps_ph,
-    _mm256_mul_ps, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32,
+    _mm256_mul_ps, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_ps,
+    _mm256_srli_epi32,
 };
 
 pub(crate) const TABLE: Table = Table {
@@ -28,14 +30,14 @@ fn magnitudes_u16(src: &[u16], group: usize, out: &mut [u16]) {
 
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-fn round_f16(x: __m256) -> __m128i {
+pub(super) fn round_f16(x: __m256) -> __m128i {
     _mm256_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(x)
 }
 
 /// Ties to even; finite numbers only.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-fn round_bf16(x: __m256) -> __m128i {
+pub(super) fn round_bf16(x: __m256) -> __m128i {
     let bits = _mm256_castps_si256(x);
     let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
     let up = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
@@ -44,7 +46,7 @@ fn round_bf16(x: __m256) -> __m128i {
 }
 
 macro_rules! halves {
-    ($quantize:ident, $dequantize:ident, $nibbles:ident, $widen:ident, $round:ident, $plain:ident, $most:expr) => {
+    ($quantize:ident, $dequantize:ident, $nibbles:ident, $widen:ident, $round:ident, $plain:ident, $plain_nibbles:ident, $most:expr) => {
         /// See [`crate::Kernels::quantize_f16`].
         #[target_feature(enable = "avx2,f16c")]
         fn $quantize(src: &[u16], group: usize, scale: &[u16], most: f32, codes: &mut [u8]) {
@@ -85,15 +87,44 @@ macro_rules! halves {
         /// See [`crate::Kernels::nibbles_to_f16`].
         #[target_feature(enable = "avx2,f16c")]
         fn $nibbles(bytes: &[u8], group: usize, scale: &[f32], out: &mut [u16]) {
-            plain::nibbles(
-                (bytes, group, scale),
-                out,
-                |codes, scale, out| $dequantize(codes, 16, &[scale], out),
-                |bytes, table, out| lookup::nibbles(bytes, table, out),
-            );
+            let positive = _mm256_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0);
+            let negative = _mm256_setr_ps(-8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0);
+            let mut at = 0;
+            for (&scale, out) in scale.iter().zip(out.chunks_mut(group)) {
+                let bytes = &bytes[at..at + out.len().div_ceil(2)];
+                at += bytes.len();
+                let done = if scale.abs() <= $most / 128.0 {
+                    let factor = _mm256_set1_ps(scale);
+                    let value = |codes: __m256| $round(_mm256_mul_ps(codes, factor));
+                    Sixteen::new(value(positive), value(negative)).look_up::<false>(bytes, out)
+                } else {
+                    0 // some product may be no finite number
+                };
+                if done < out.len() {
+                    plain::$plain_nibbles(&bytes[done / 2..], group, &[scale], &mut out[done..]);
+                }
+            }
         }
     };
 }
 
-halves!(quantize_f16, dequantize_f16, nibbles_to_f16, widen_f16, round_f16, dequantize_f16, plain::MAX_F16);
-halves!(quantize_bf16, dequantize_bf16, nibbles_to_bf16, widen_bf16, round_bf16, dequantize_bf16, plain::MAX_BF16);
+halves!(
+    quantize_f16,
+    dequantize_f16,
+    nibbles_to_f16,
+    widen_f16,
+    round_f16,
+    dequantize_f16,
+    nibbles_to_f16,
+    plain::MAX_F16
+);
+halves!(
+    quantize_bf16,
+    dequantize_bf16,
+    nibbles_to_bf16,
+    widen_bf16,
+    round_bf16,
+    dequantize_bf16,
+    nibbles_to_bf16,
+    plain::MAX_BF16
+);
