@@ -128,3 +128,18 @@ def frozen(a: Array) -> Array:
     view = a.view()
     view.setflags(write=False)
     return view
+
+
+def without_negative_zeros(data: Array) -> Array:
+    """The same values with 0.0 for every -0.0; itself where there is none."""
+    if data.dtype.kind in "biu":
+        return data
+    parts = data.view(f"f{data.dtype.itemsize // 2}") if data.dtype.kind == "c" else data
+    odd = (parts == 0) & np.signbit(parts)
+    if data.dtype.kind == "c":
+        odd &= np.repeat(data == 0, 2, axis=-1)
+    if not odd.any():
+        return data
+    made = parts.copy()
+    made[odd] = 0
+    return made.view(data.dtype)
