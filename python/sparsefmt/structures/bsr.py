@@ -219,11 +219,12 @@ def csr_to_bsr(s: Csr, slots: Array, params: Params) -> tuple[Bsr, Array]:
     packed = empty((total, r, c), slots.dtype, "values")
     dtype = np.result_type(index_dtype(rows, cols, total * r * c), s.indptr.dtype)
     indptr, indices = lines.astype(dtype, copy=False), empty(total, dtype, "indices")
-    for low, high in runs(s.indptr, r):
+    for first, last in runs(indptr, 1, r * c):  # by what is written: a block for each slot at worst
+        low, high = first * r, min(last * r, rows)
         part, start, stop = rebased(s.indptr[low : high + 1])
         source = part.astype(dtype, copy=False), s.indices[start:stop].astype(dtype, copy=False)
-        into, first, last = rebased(indptr[low // r : -(-high // r) + 1])
-        kernels.csr_to_bsr(*source, slots[start:stop], cols, into, indices[first:last], packed[first:last])
+        into, at, end = rebased(indptr[first : last + 1])
+        kernels.csr_to_bsr(*source, slots[start:stop], cols, into, indices[at:end], packed[at:end])
     return Bsr(indptr, indices, (r, c), s.shape, check=False), packed
 
 

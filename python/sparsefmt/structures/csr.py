@@ -22,7 +22,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, exact, large_block, likely, small_block, trimmed
 
-RUN = 1 << 20  # slots between two looks at signals
+RUN = 1 << 22  # slots between two looks at signals: some 10 ms
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
