@@ -137,8 +137,9 @@ def transform(
     if dst is None and not isinstance(step, Verify):
         msg = "dst: only the step verify writes nothing; give a path"
         raise CheckpointError(msg)
-    if not isinstance(step, Step) and not callable(step):
-        msg = f"step: want a step such as sf.checkpoint.pack(...), or a function, got {type(step).__name__}"
+    given: object = step
+    if not isinstance(given, Step) and not callable(given):
+        msg = f"step: want a step such as sf.checkpoint.pack(...), or a function, got {type(given).__name__}"
         raise CheckpointError(msg)
     model = src if isinstance(src, Checkpoint) else open_checkpoint(src)
     out = None if dst is None else located(dst)

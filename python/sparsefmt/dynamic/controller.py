@@ -1,13 +1,12 @@
 """How sparse each layer runs, from input to input."""
 
 import itertools
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.base.coerce import as_array
+from sparsefmt.base.coerce import as_array, is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.structures.nm import check_nm, score_keys
@@ -156,7 +155,7 @@ class Controller:
         before = dict(self._now)
         wanted = dict(before)
         for name, value in importance.items():
-            if not isinstance(value, numbers.Real) or not np.isfinite(value):
+            if not is_number(value) or not np.isfinite(value):
                 msg = f"the importance of {name!r} is {value}; want a finite number"
                 raise FormatError(msg)
             if self.budget is not None and name not in self.errors:

@@ -5,7 +5,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Literal
 
-from sparsefmt.base.coerce import as_array
+from sparsefmt.base.coerce import as_array, is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.select import magnitude
@@ -47,7 +47,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("initial", "final"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+            if not is_number(value) or not 0 <= value <= 1:
                 msg = f"{name} = {value!r}; want a density in 0..1"
                 raise FormatError(msg)
         for name in ("start", "end", "every", "freeze"):
@@ -74,7 +74,7 @@ class Schedule:
         Raises:
             FormatError: a step below 0, or no number.
         """
-        if not isinstance(step, numbers.Real) or not step >= 0:
+        if not is_number(step) or not step >= 0:
             msg = f"step = {step!r}; want 0 or more"
             raise FormatError(msg)
         if step >= self.end:
