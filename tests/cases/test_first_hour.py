@@ -112,6 +112,11 @@ def test_arithmetic_and_sums(fmt: str) -> None:
     for order in (None, "fro", 1, np.inf):
         assert np.isclose(t.norm(order), np.linalg.norm(dense, order))
         assert np.isclose(np.linalg.norm(t, order), np.linalg.norm(dense, order))
+    for order in (None, 0, 1, 2, np.inf):
+        for axis in (0, 1, -1, (1,)):
+            want = np.linalg.norm(dense, order, axis[0] if isinstance(axis, tuple) else axis, keepdims=True)
+            assert np.allclose(t.norm(order, axis, keepdims=True), want)
+            assert np.allclose(np.linalg.norm(t, order, axis), want.reshape(-1))
     x, y = np.ones(16), np.ones((2, 12))
     for product in (np.matmul(t, x), t.dot(x), np.dot(t, x), t.matvec(x)):
         assert np.array_equal(product, t @ x)
@@ -137,6 +142,28 @@ def test_norms_neither_overflow_nor_vanish() -> None:
     for scale in (1e200, 1e-200, 5e-324, 1e308):
         t = sf.encode(np.array([[3.0, 0, 4.0]]) * (scale / 10), "csr")
         assert np.isclose(t.norm(), np.hypot(*(np.array([3.0, 4.0]) * (scale / 10))))
+    apart = sf.encode(
+        np.array([[3e200, 0, 4e200], [3e-200, 0, 4e-200], [0, 0, 0], [np.inf, 1, 0], [np.nan, 0, 1]]), "csr"
+    )
+    assert np.allclose(apart.norm(axis=1), [5e200, 5e-200, 0, np.inf, np.nan], rtol=1e-15, atol=0, equal_nan=True)
+    assert np.isnan(apart.norm())
+    assert np.isnan(apart.norm(np.inf, axis=0)).tolist() == [True, False, False]
+
+
+def test_norms_of_other_ranks_and_moved_axes() -> None:
+    w = np.random.default_rng(5).normal(size=(3, 4, 8))
+    for axis in (0, 1):
+        t = sf.encode(w, "nm2:4", prune=True, axis=axis)
+        dense = t.to_dense()
+        assert np.isclose(t.norm(), np.sqrt(np.square(dense).sum()))
+        for along in (0, 1, 2, (0, 2)):
+            assert np.allclose(t.norm(axis=along), np.linalg.norm(dense, axis=along))
+        with pytest.raises(sf.FormatError, match="axis = None"):
+            t.norm(1)
+    vector = sf.encode(np.array([3.0, 0, -4]), "coo")
+    assert [float(vector.norm(order)) for order in (None, 0, 1, 2, np.inf)] == [5, 2, 7, 5, 4]
+    with pytest.raises(sf.FormatError, match="to_dense"):
+        vector.norm("nuc")
 
 
 def test_arithmetic_that_would_fill_zeros_is_refused() -> None:

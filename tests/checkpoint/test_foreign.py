@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 import sparsefmt as sf
 from contract import same
 from data_files import DATA
+from sparsefmt.interop import groups
 
 REFERENCE = DATA / "reference"
 BF16 = np.dtype(ml_dtypes.bfloat16)
@@ -224,6 +225,45 @@ def test_hdf5_holds_binsparse_and_plain_arrays(tmp_path: Path) -> None:
             "layer/w": ((6, 7), "float32", "csr"),
         }
         same(dense(c["layer/w"]), w)
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_rows_of_a_plain_array_are_read_without_the_others(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = {
+        "two": np.arange(96, dtype=">f4").reshape(12, 8), "four": np.arange(96.0).reshape(2, 3, 4, 4),
+        "one": np.arange(5), "none": np.zeros((3, 0, 2)),
+    }  # fmt: skip
+    path = tmp_path / f"m.{kind}"
+    if kind == "h5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            for name, a in arrays.items():
+                file.create_dataset(name, data=a)
+    else:
+        root = pytest.importorskip("zarr").open_group(str(path), mode="w")
+        for name, a in arrays.items():
+            root.create_array(name, data=a.astype(a.dtype.newbyteorder("=")))
+    read: list[int] = []
+    whole = groups.array
+
+    def counted(group: object, name: str, lead: slice | None = None) -> np.ndarray:
+        read.append(whole(group, name, lead).nbytes)
+        return whole(group, name, lead)
+
+    with sf.open_checkpoint(path) as c:
+        monkeypatch.setattr(groups, "array", counted)
+        for name, a in arrays.items():
+            flat = a.reshape(int(np.prod(a.shape[:-1])), a.shape[-1])
+            for low in range(len(flat) + 1):
+                for high in range(low, len(flat) + 1):
+                    assert np.array_equal(c.rows(name, low, high), flat[low:high])
+        read.clear()
+        c.rows("two", 3, 5)
+        c.rows("four", 13, 14)
+        assert read == [2 * 8 * 4, 3 * 16 * 8]
+        with pytest.raises(sf.FormatError, match=r"two: rows 3\.\.13 are out of range"):
+            c.rows("two", 3, 13)
 
 
 def test_onnx_sparse_initialisers(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def is_array(node: Any) -> bool:  # noqa: ANN401
     return hasattr(node, "shape") and hasattr(node, "dtype")
 
 
-def array(group: Any, name: str) -> Array:  # noqa: ANN401
-    """A dataset of numbers as an ndarray.
+def array(group: Any, name: str, lead: slice | None = None) -> Array:  # noqa: ANN401
+    """A dataset of numbers as an ndarray; of rank 1 and more `lead` is the part of the first axis that is read.
 
     Raises:
         FormatError: it is missing, is a group, or keeps its data in other files.
@@ -67,11 +67,14 @@ def array(group: Any, name: str) -> Array:  # noqa: ANN401
     if dtype.kind not in "biufc":
         msg = f"{name!r}: want numbers, got {dtype}"
         raise DtypeError(msg)
-    out = empty(tuple(node.shape), dtype, f"{name!r}")
-    if not math.prod(node.shape):
+    shape = tuple(node.shape)
+    if lead is not None:
+        shape = (len(range(shape[0])[lead]), *shape[1:])
+    out = empty(shape, dtype, f"{name!r}")
+    if not math.prod(shape):
         return out
     try:
-        out[...] = node[...] if node.shape else node[()]
+        out[...] = node[()] if not shape else node[...] if lead is None else node[lead]
     except (OSError, RuntimeError, ValueError) as e:
         msg = f"{name!r} cannot be read: {e}"
         raise CorruptFileError(msg) from e

@@ -22,7 +22,7 @@ from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.edges import edge
 from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, exact, large_block, likely, small_block, trimmed
 
-RUN = 1 << 20  # slots between two looks at signals
+RUN = 1 << 22  # slots between two looks at signals: some 10 ms
 
 
 def compressed_error(finding: checks.Finding, indptr: Array, indices: Array, bound: int) -> FormatError:
@@ -123,11 +123,6 @@ class Compressed(Structure):
             object.__setattr__(self, "indptr", indptr)
             object.__setattr__(self, "indices", indices)
         self.freeze()
-
-    @property
-    def text(self) -> str:
-        """The canonical format text."""
-        return self.kind
 
     @property
     def slots(self) -> int:

@@ -196,7 +196,7 @@ _FUNCTIONS: dict[Any, Any] = {
     np.dot: _dot,
     np.sum: lambda t, axis=None, keepdims=False: t.sum(axis, keepdims=keepdims),
     np.count_nonzero: lambda t, axis=None, keepdims=False: t.count_nonzero(axis, keepdims=keepdims),
-    np.linalg.norm: lambda t, ord=None: t.norm(ord),
+    np.linalg.norm: lambda t, ord=None, axis=None, keepdims=False: t.norm(ord, axis, keepdims=keepdims),
     np.transpose: lambda t: t.T,
     np.shape: lambda t: t.shape,
     np.ndim: lambda t: t.ndim,

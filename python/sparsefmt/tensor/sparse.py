@@ -180,9 +180,12 @@ class SparseTensor(Aliases):
         """How many elements are not zero by value, of all or along axes, int64."""
         return sums.count_nonzero(self, axis, keepdims)
 
-    def norm(self, ord: Any = None) -> float:  # noqa: ANN401
-        """The Frobenius norm (None, "fro"), of matrices also the largest column (1) or row (inf) sum; in float64."""
-        return sums.norm(self, ord)
+    def norm(self, ord: Any = None, axis: Any = None, *, keepdims: bool = False) -> Any:  # noqa: ANN401
+        """The Frobenius norm, of matrices also the largest column (1) or row (inf) sum; in float64.
+
+        Along one axis the norms of vectors as `numpy.linalg.norm` has them: `ord` None, 2, 1, 0 or inf.
+        """
+        return sums.norm(self, ord, axis, keepdims)
 
     def dot(self, x: object) -> Any:  # noqa: ANN401
         """`t @ x`, or `t * x` for a scalar."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,25 +46,57 @@ def _windows(t: Stored, keep: list[int]) -> Iterator[tuple[Array, Array]]:
         yield some, at
 
 
-def _reduced(t: Stored, axis: Any, keepdims: bool, dtype: Dtype, f: Callable[[Array], Array]) -> Any:  # noqa: ANN401
-    gone, places = _axes(axis, t.ndim), order(t.ndim, t.axis)
-    shown, t = t, inner(t)
-    keep = [i for i, a in enumerate(places) if a not in gone]
-    shape = tuple(t.shape[i] for i in keep)
-    out = zeros(math.prod(shape), dtype, "the sums")
+class _Frame(NamedTuple):
+    """Where the axes that stay stand in a result."""
+
+    t: Stored
+    """Without moved axes."""
+    keep: list[int]
+    turned: list[int]
+    kept_dims: tuple[int, ...]
+
+    @classmethod
+    def of(cls, t: Stored, axis: Any) -> "_Frame":  # noqa: ANN401
+        gone, places = _axes(axis, t.ndim), order(t.ndim, t.axis)
+        keep = [i for i, a in enumerate(places) if a not in gone]
+        turned = np.argsort([places[i] for i in keep]).tolist()
+        return cls(inner(t), keep, turned, tuple(1 if a in gone else n for a, n in enumerate(t.shape)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The axes that stay, in their order in memory."""
+        return tuple(self.t.shape[i] for i in self.keep)
+
+    def start(self, dtype: Dtype) -> Array:
+        """A flat result of zeros."""
+        return zeros(math.prod(self.shape), dtype, "the sums")
+
+    def shown(self, flat: Array, keepdims: bool) -> Any:  # noqa: ANN401
+        """A flat result as the caller sees it."""
+        made = reshaped(flat, self.shape, "the sums").transpose(self.turned)
+        if keepdims:
+            made = reshaped(made, self.kept_dims, "the sums")
+        return made if made.ndim else made[()]
+
+
+def _sums(frame: _Frame, dtype: Dtype, f: Callable[[Array], Array]) -> Array:
+    """The flat sums of `f` of the values."""
+    out = frame.start(dtype)
     with np.errstate(all="ignore"):
-        for some, at in _windows(t, keep):
+        for some, at in _windows(frame.t, frame.keep):
             values = f(some)
-            if not keep:
+            if not frame.keep:
                 out[0] += values.sum(dtype=dtype)
             elif dtype == np.float64:
                 _add(out, at, values)
             else:
                 np.add.at(out, at, values.astype(dtype, copy=False))
-    made = reshaped(out, shape, "the sums").transpose(np.argsort([places[i] for i in keep]).tolist())
-    if keepdims:
-        made = reshaped(made, tuple(1 if a in gone else n for a, n in enumerate(shown.shape)), "the sums")
-    return made if made.ndim else made[()]
+    return out
+
+
+def _reduced(t: Stored, axis: Any, keepdims: bool, dtype: Dtype, f: Callable[[Array], Array]) -> Any:  # noqa: ANN401
+    frame = _Frame.of(t, axis)
+    return frame.shown(_sums(frame, dtype, f), keepdims)
 
 
 def _add(out: Array, at: Array, values: Array) -> None:
@@ -92,24 +124,54 @@ def count_nonzero(t: Stored, axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
     return _reduced(t, axis, keepdims, DTYPES["int64"], lambda values: values != 0)
 
 
-def norm(t: Stored, order: Any) -> float:  # noqa: ANN401
+def _sizes(values: Array) -> Array:
+    """Magnitudes in float64."""
+    return np.abs(values).astype(np.float64)
+
+
+def _peaks(frame: _Frame) -> Array:
+    """The largest magnitudes, flat; NaN where there is one."""
+    out = frame.start(DTYPES["float64"])
+    with np.errstate(all="ignore"):
+        for some, at in _windows(frame.t, frame.keep):
+            sizes = _sizes(some)
+            if frame.keep:
+                np.maximum.at(out, at, sizes)
+            else:
+                out[0] = np.maximum(out[0], sizes.max(initial=0.0))
+    return out
+
+
+def _lengths(frame: _Frame) -> Array:
+    """Euclidean lengths, flat, each scaled by its own power of two: no square over- or underflows."""
+    peaks = _peaks(frame)
+    scale = np.ldexp(1.0, -np.clip(np.frexp(np.where(np.isfinite(peaks), peaks, 1.0))[1], -1000, 1000))
+    out = frame.start(DTYPES["float64"])
+    with np.errstate(all="ignore"):
+        for some, at in _windows(frame.t, frame.keep):
+            _add(out, at, np.square(_sizes(some) * scale[at]))
+        return np.where(np.isfinite(peaks), np.sqrt(out) / scale, peaks)
+
+
+def norm(t: Stored, order: Any, axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
     """See `SparseTensor.norm`."""
-    if not t.slots:
-        return 0.0
-    if order is None or order == "fro":
-        size = np.abs(decoded(t)).astype(np.float64)
-        peak = float(size.max(initial=0.0))
-        if peak == 0 or not math.isfinite(peak):
-            return peak if not np.isnan(size).any() else math.nan
-        scale = 2.0 ** -min(max(math.frexp(peak)[1], -1000), 1000)
-        scaled = size * scale
-        return math.sqrt(float(np.square(scaled).sum())) / scale
-    if order in (1, np.inf) and t.ndim == 2:
-
-        def f(values: Array) -> Array:
-            return np.abs(values).astype(np.float64)
-
-        sums: Array = _reduced(t, 0 if order == 1 else 1, False, DTYPES["float64"], f)
-        return float(sums.max(initial=0.0))
-    msg = f'norm: ord = {order!r} of rank {t.ndim}; want None, "fro", and for rank 2 also 1 and numpy.inf'
+    flat = _axes(axis, t.ndim)
+    by_vector = len(flat) == 1 or (axis is None and order in (None, "fro"))
+    frame = _Frame.of(t, axis)
+    if by_vector and (order in (None, 2) or (order == "fro" and axis is None)):
+        return frame.shown(_lengths(frame), keepdims)
+    if by_vector and order in (0, 1):
+        f = (lambda values: (values != 0).astype(np.float64)) if order == 0 else _sizes
+        return frame.shown(_sums(frame, DTYPES["float64"], f), keepdims)
+    if by_vector and order == np.inf:
+        return frame.shown(_peaks(frame), keepdims)
+    if len(flat) == 2 and order in (None, "fro"):
+        return frame.shown(_lengths(frame), keepdims)
+    if len(flat) == 2 and t.ndim == 2 and order in (1, np.inf):
+        sums: Array = _reduced(t, 0 if order == 1 else 1, False, DTYPES["float64"], _sizes)
+        return frame.shown(np.full(1, sums.max(initial=0.0)), keepdims)
+    msg = (
+        f'norm: ord = {order!r} of rank {t.ndim}, axis = {axis!r}; want None or "fro", of vectors (one axis) also '
+        "0, 1, 2 and numpy.inf, of matrices also 1 and numpy.inf; or use numpy.linalg.norm(t.to_dense(), ...)"
+    )
     raise FormatError(msg)

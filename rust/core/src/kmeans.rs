@@ -16,7 +16,7 @@ const STEP: usize = Kernels::KMEANS_DP_COLS + 1;
 /// Columns that are worth a thread.
 const MANY: usize = 1024;
 /// Pieces for each thread into which columns are split at most.
-const PIECES: usize = 4;
+const PIECES: usize = 12;
 
 /// Anchored sums: see [`Sums::new`].
 struct Sums {

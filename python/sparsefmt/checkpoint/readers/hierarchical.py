@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.dtypes import DTYPES, Array
 from sparsefmt.base.errors import BackendError, CorruptFileError, FormatError, SizeError, SparsefmtError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
-from sparsefmt.checkpoint.readers.base import Source, as_said
+from sparsefmt.checkpoint.readers.base import Source, as_said, check_rows
 from sparsefmt.checkpoint.readers.hdf5_trial import WALKER
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.interop import groups
@@ -90,13 +90,16 @@ class Hierarchical(Source):
         super().__init__(path, os.stat(path))
         self._regular = not path.is_dir()
         self._root = _root(path)
-        self._reads: dict[str, Callable[[], Value]] = {}
+        self._reads: dict[str, partial[Any]] = {}
+        self._plain: dict[str, tuple[Any, str]] = {}
         entries: dict[str, Entry] = {}
         for name, node, read in _found(self._root, "", 0):
             key = name or path.name.rpartition(".")[0] or path.name
             shape, dtype, nbytes, fmt = _described(node)
             entries[key] = Entry(shape, dtype, nbytes, fmt, path.name)
             self._reads[key] = read
+            if groups.is_array(node):
+                self._plain[key] = read.args
         self.entries = entries
 
     def read(self, name: str) -> Value:
@@ -109,6 +112,18 @@ class Hierarchical(Source):
                 msg = f"{name}: {e}"
                 raise type(e)(msg) from e
 
+    def rows(self, name: str, low: int, high: int) -> Array:
+        """See `Source.rows`. Of a plain array with leading axes only what the rows stand in is read."""
+        shape = self.entries[name].shape
+        if name not in self._plain or len(shape) < 2:
+            return super().rows(name, low, high)
+        check_rows(name, shape, low, high)
+        each = max(prod(shape[1:-1]), 1)  # rows of the matrix in one of the first axis
+        first = low // each
+        with reading(self.path), _decoding():
+            some = groups.array(*self._plain[name], slice(first, -(-high // each)))
+        return some.reshape(-1, shape[-1])[low - first * each : high - first * each]
+
     def close(self) -> None:
         """Closes the file."""
         super().close()
@@ -116,7 +131,7 @@ class Hierarchical(Source):
             self._root.close()
 
 
-def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, Callable[[], Value]]]:  # noqa: ANN401
+def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, partial[Any]]]:  # noqa: ANN401
     """Name, node and reader of everything that is a matrix or an array of numbers."""
     if depth > _MAX_DEPTH:
         msg = f"{prefix!r}: groups are nested deeper than {_MAX_DEPTH}"

@@ -18,6 +18,8 @@ pub struct Blocks<'a, I> {
     indices: &'a [I],
     block: Block,
     shape: (usize, usize),
+    /// Block columns: kept, because a division for every block would cost as much as to copy a row of it.
+    across: usize,
     first: usize,
     end: usize,
 }
@@ -30,7 +32,8 @@ impl<'a, I: Index> Blocks<'a, I> {
     pub fn new(indptr: &'a [I], indices: &'a [I], block: Block, shape: (usize, usize)) -> Result<Self> {
         fits("indptr", indptr.len(), shape.0.div_ceil(block.r) + 1)?;
         let Range { start: first, end } = span(indptr, indices.len())?;
-        Ok(Self { indptr, indices, block, shape: (shape.0, bound(shape.1)), first, end })
+        let cols = bound(shape.1);
+        Ok(Self { indptr, indices, block, shape: (shape.0, cols), across: cols.div_ceil(block.c), first, end })
     }
 
     /// Rows and columns, not of blocks.
@@ -48,11 +51,6 @@ impl<'a, I: Index> Blocks<'a, I> {
     /// The number of block rows.
     pub(crate) fn block_rows(&self) -> usize {
         self.indptr.len() - 1
-    }
-
-    /// The number of block columns.
-    pub(crate) fn across(&self) -> usize {
-        self.shape.1.div_ceil(self.block.c)
     }
 
     /// The rows of a block row.
@@ -85,7 +83,7 @@ impl<'a, I: Index> Blocks<'a, I> {
     /// The block column of block `at`. Its position in an error counts from the first block at hand.
     #[inline]
     pub(crate) fn column(&self, at: usize) -> Result<usize> {
-        let (index, bound) = (self.indices[at], self.across());
+        let (index, bound) = (self.indices[at], self.across);
         index.below(bound).ok_or_else(|| Error::Index { at: at - self.first, got: index.to_i64(), bound })
     }
 
@@ -95,8 +93,12 @@ impl<'a, I: Index> Blocks<'a, I> {
         block_row: usize,
         items: &'b [T],
     ) -> Result<impl Iterator<Item = Result<(usize, &'b [T])>> + use<'a, 'b, T, I>> {
-        let (all, at, area) = (*self, self.blocks(block_row)?, self.block.area());
+        let (at, area, bound) = (self.blocks(block_row)?, self.block.area(), self.across);
+        let before = at.start - self.first;
         let blocks = items[at.start * area..at.end * area].chunks_exact(area);
-        Ok(at.zip(blocks).map(move |(at, block)| Ok((all.column(at)?, block))))
+        Ok(self.indices[at].iter().zip(blocks).enumerate().map(move |(i, (index, block))| {
+            let wrong = || Error::Index { at: before + i, got: index.to_i64(), bound };
+            Ok((index.below(bound).ok_or_else(wrong)?, block))
+        }))
     }
 }
