@@ -109,6 +109,6 @@ def verify(
         click.echo(f"{', '.join(parts) or 'no tensors'}: {verdict}")
         decides = not strict and max_rel_error is None
         if decides and any(row.fails and row.status in (PRUNED, QUANTIZED) for row in rows):
-            click.echo(f"values are zeroed, and {out} does not say that they were pruned; --max-rel-error X accepts them")
+            click.echo(f"values are zeroed, and {out} does not say that they were pruned; --max-rel-error X accepts")
     if failing:
         raise click.exceptions.Exit(1)

@@ -21,8 +21,8 @@ def along_route(t: T, target: Format) -> T:
         structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.structure, target.params)
     except PatternError as e:
         if count := negative_zeros(t):
-            way = "sparsefmt.from_scipy(m, zero='value') makes them 0.0"
-            msg = f"{e}; {count} stored values are -0.0, which count: {way}"
+            hint = "sparsefmt.from_scipy(m, zero='value') makes them 0.0"
+            msg = f"{e}; {count} stored values are -0.0, which count: {hint}"
             raise PatternError(msg) from None
         raise
     return t.replaced(structure, t.values.lower(structure, slots))
