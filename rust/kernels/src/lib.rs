@@ -16,6 +16,7 @@ mod args;
 mod prefetch;
 mod scalar;
 mod scoped_work;
+mod spare_memory;
 mod tables;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -42,6 +43,7 @@ pub use args::strided::Strided;
 pub use args::topk::Order;
 pub use prefetch::{prefetch, prefetch_ahead, prefetch_near};
 pub use scoped_work::{ScopedWork, run_scoped, run_scoped_helping};
+pub use spare_memory::SpareMemory;
 pub use tables::amx_gemm::{TileSession, TileUnit};
 pub use tables::isa::{Isa, UnknownIsa};
 pub use tables::kernels::Kernels;

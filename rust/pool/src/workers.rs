@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a worker looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
 
+/// Bytes that a thread takes when it starts: its stack, if not of another size, and what the C library keeps for it.
+const THREAD: usize = 3 << 20;
+
 /// Offers that count on nobody and are left open at most.
 const MOST_OPEN: usize = 64;
 
@@ -88,13 +91,24 @@ impl Workers {
     }
 
     /// Starts a worker; where the system refuses, the caller does its work alone.
+    ///
+    /// A thread that finds no memory for what is local to it ends the process. So one is started only where there is
+    /// some, and the caller takes no more of it before the thread has begun.
     fn start(self: &Arc<Self>, work: &Arc<ScopedWork>) {
+        let (begins, begun) = channel();
         let call = Call { team: Arc::clone(self), work: Arc::clone(work), narrowed: None };
         let mut builder = Builder::new().name("sparsefmt".into());
         if let Some(bytes) = self.stack {
             builder = builder.stack_size(bytes);
         }
-        if builder.spawn(|| life(call)).is_err() {
+        let room = Vec::<u8>::new().try_reserve_exact(THREAD).is_ok();
+        let thread = move || {
+            begins.send(()).ok();
+            life(call);
+        };
+        if room && builder.spawn(thread).is_ok() {
+            begun.recv().ok();
+        } else {
             self.started.fetch_sub(1, Ordering::Relaxed);
         }
     }

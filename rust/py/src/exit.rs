@@ -53,6 +53,7 @@ impl Drop for Outside {
 
 /// Runs `work` detached from the interpreter.
 pub fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+    crate::MEMORY.put_by();
     let _outside = Outside;
     py.detach(|| {
         let _inside = Inside;

@@ -42,6 +42,12 @@ mod transposable;
 mod words;
 
 use pyo3::prelude::*;
+use sparsefmt::SpareMemory;
+use std::alloc::System;
+
+/// Memory of the extension.
+#[global_allocator]
+static MEMORY: SpareMemory = SpareMemory::new(System);
 
 /// Functions that replace the NumPy definitions of the same name.
 #[pymodule(gil_used = false)]
