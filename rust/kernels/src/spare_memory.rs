@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// What is put by: address space until it is needed, because nobody touches it.
-const SPARE: Layout = match Layout::from_size_align(1 << 20, 64) {
+const SPARE: Layout = match Layout::from_size_align(1 << 20, 256) {
     Ok(layout) => layout,
     Err(_) => unreachable!(),
 };
@@ -209,6 +209,17 @@ mod tests {
         assert_eq!((memory.state.load(Ordering::Relaxed), left(&memory)), (0, 0));
         give(&memory, inside, 16);
         assert_eq!(left(&memory), 16);
+    }
+
+    #[test]
+    fn pieces_are_as_aligned_as_asked_for() {
+        let memory = narrow(0);
+        for align in [8, 64, 128, 256] {
+            let layout = Layout::from_size_align(24, align).expect("little");
+            // SAFETY: the layout has a size.
+            let block = unsafe { memory.alloc(layout) };
+            assert!(memory.is_cut(block) && (block as usize).is_multiple_of(align));
+        }
     }
 
     #[test]
