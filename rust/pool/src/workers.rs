@@ -3,7 +3,7 @@
 use sparsefmt_kernels::{Narrowed, ScopedWork, ThreadId, current_cpu};
 use std::collections::VecDeque;
 use std::hint::{black_box, spin_loop};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, yield_now};
@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a worker looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
 
-/// Bytes that a thread takes when it starts: its stack, if not of another size, and what the C library keeps for it.
-const THREAD: usize = 3 << 20;
+/// Bytes that must be free before a thread is started: several times what it takes, and so many that they come from the
+/// system and not from memory that was freed before, of which a new thread gets none.
+const THREAD: usize = 33 << 20;
 
 /// Offers that count on nobody and are left open at most.
 const MOST_OPEN: usize = 64;
@@ -95,18 +96,22 @@ impl Workers {
     /// A thread that finds no memory for what is local to it ends the process. So one is started only where there is
     /// some, and the caller takes no more of it before the thread has begun.
     fn start(self: &Arc<Self>, work: &Arc<ScopedWork>) {
-        let (begins, begun) = channel();
+        let begun = Arc::new(AtomicBool::new(false));
         let call = Call { team: Arc::clone(self), work: Arc::clone(work), narrowed: None };
         let mut builder = Builder::new().name("sparsefmt".into());
         if let Some(bytes) = self.stack {
             builder = builder.stack_size(bytes);
         }
+        let begins = Arc::clone(&begun);
         let thread = move || {
-            begins.send(()).ok();
+            touch_locals();
+            begins.store(true, Ordering::Release);
             life(call);
         };
         if is_room() && builder.spawn(thread).is_ok() {
-            begun.recv().ok();
+            while !begun.load(Ordering::Acquire) {
+                yield_now();
+            }
         } else {
             self.started.fetch_sub(1, Ordering::Relaxed);
         }
@@ -175,6 +180,12 @@ impl Workers {
             yield_now();
         }
     }
+}
+
+/// Makes what the library keeps for a thread that sleeps until it is called.
+fn touch_locals() {
+    let (_calls, calls) = channel::<()>();
+    calls.recv_timeout(Duration::from_nanos(1)).ok();
 }
 
 /// Whether there is memory for a thread, now.
