@@ -11,6 +11,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod address_space;
 mod affinity;
 mod args;
 mod prefetch;
@@ -21,6 +22,7 @@ mod tables;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use address_space::has_address_space;
 pub use affinity::{Narrowed, ThreadId, current_cpu};
 pub use args::amx_gemm::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH};
 pub use args::bsr_spmm::Blocks;

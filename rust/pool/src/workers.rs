@@ -1,8 +1,8 @@
 //! Workers that stay awake a little: to wake a thread that sleeps takes longer than most calls.
 
-use sparsefmt_kernels::{Narrowed, ScopedWork, ThreadId, current_cpu};
+use sparsefmt_kernels::{Narrowed, ScopedWork, ThreadId, current_cpu, has_address_space};
 use std::collections::VecDeque;
-use std::hint::{black_box, spin_loop};
+use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 /// How long a worker looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
 
-/// Bytes that must be free before a thread is started: several times what it takes, and so many that they come from the
-/// system and not from memory that was freed before, of which a new thread gets none.
-const THREAD: usize = 33 << 20;
+/// Bytes of address space that there must be before a thread is started: several times what it takes.
+const THREAD: usize = 8 << 20;
 
 /// Offers that count on nobody and are left open at most.
 const MOST_OPEN: usize = 64;
@@ -108,7 +107,7 @@ impl Workers {
             begins.store(true, Ordering::Release);
             life(call);
         };
-        if is_room() && builder.spawn(thread).is_ok() {
+        if has_address_space(THREAD) && builder.spawn(thread).is_ok() {
             while !begun.load(Ordering::Acquire) {
                 yield_now();
             }
@@ -186,12 +185,6 @@ impl Workers {
 fn touch_locals() {
     let (_calls, calls) = channel::<()>();
     calls.recv_timeout(Duration::from_nanos(1)).ok();
-}
-
-/// Whether there is memory for a thread, now.
-fn is_room() -> bool {
-    let mut room = Vec::<u8>::new();
-    room.try_reserve_exact(THREAD).is_ok() && black_box(room).capacity() > 0 // what nobody sees is not asked for
 }
 
 /// Serves when called, and sleeps in between, without holding on to those it helped.
