@@ -1,6 +1,7 @@
 """What callers pass, as what the package works on: arrays, shapes and whole numbers, or an error that names them."""
 
 import math
+import numbers
 import operator
 
 import numpy as np
@@ -100,6 +101,11 @@ def whole(n: object, what: str, low: int, high: int) -> int:
         msg = f"{what} = {n!r}; want an integer in {low}..{high}"
         raise FormatError(msg)
     return value
+
+
+def is_number(n: object) -> bool:
+    """Whether it is a real number, of Python or of NumPy; bools are none."""
+    return isinstance(n, numbers.Real) and not isinstance(n, bool)
 
 
 def plain(a: Array, dtype: Dtype | type) -> Array:

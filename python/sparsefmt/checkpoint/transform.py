@@ -137,6 +137,10 @@ def transform(
     if dst is None and not isinstance(step, Verify):
         msg = "dst: only the step verify writes nothing; give a path"
         raise CheckpointError(msg)
+    given: object = step
+    if not isinstance(given, Step) and not callable(given):
+        msg = f"step: want a step such as sf.checkpoint.pack(...), or a function, got {type(given).__name__}"
+        raise CheckpointError(msg)
     model = src if isinstance(src, Checkpoint) else open_checkpoint(src)
     out = None if dst is None else located(dst)
     try:
@@ -332,13 +336,23 @@ def fingerprint(model: Checkpoint, step: Step | Function, jobs: list[Job]) -> st
         code = getattr(step, "__code__", None)
         what = [getattr(step, "__module__", ""), getattr(step, "__qualname__", repr(step))]
         if code is not None:
-            what = [*what, code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
+            cells = [cell.cell_contents for cell in getattr(step, "__closure__", None) or ()]
+            defaults = getattr(step, "__defaults__", None), getattr(step, "__kwdefaults__", None)
+            what = [*what, code.co_code.hex(), repr(code.co_consts), repr(code.co_names), told([cells, defaults])]
         else:
             with contextlib.suppress(Exception):
                 what = [*what, hashlib.sha256(pickle.dumps(step)).hexdigest()]
     plan = [[str(j.source), asdict(j.identity), j.names, sorted(j.chosen), j.out.name, j.chunk] for j in jobs]
     text = json.dumps([1, what, model.reader, plan], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def told(values: object) -> str:
+    """What tells values from others: their pickle, else how they show themselves."""
+    try:
+        return hashlib.sha256(pickle.dumps(values)).hexdigest()
+    except Exception:
+        return repr(values)
 
 
 def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:

@@ -113,9 +113,9 @@ class Structure(Part):
         return cls(**arrays, **params, shape=shape)  # type: ignore[call-arg]
 
     @property
-    @abstractmethod
     def text(self) -> str:
         """The canonical format text."""
+        return self.text_of(self.params(), {})
 
     @property
     @abstractmethod
