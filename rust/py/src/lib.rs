@@ -27,6 +27,7 @@ mod header_text;
 mod kmeans;
 mod marlin24;
 mod matrix_market;
+mod memory;
 mod merge;
 mod nm;
 mod nm_radix;
@@ -42,12 +43,6 @@ mod transposable;
 mod words;
 
 use pyo3::prelude::*;
-use sparsefmt::SpareMemory;
-use std::alloc::System;
-
-/// Memory of the extension.
-#[global_allocator]
-static MEMORY: SpareMemory = SpareMemory::new(System);
 
 /// Functions that replace the NumPy definitions of the same name.
 #[pymodule(gil_used = false)]
