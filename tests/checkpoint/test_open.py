@@ -94,6 +94,25 @@ def test_a_header_that_says_nonsense_of_a_format_is_opened_and_not_read(params: 
             c["w"]
 
 
+@pytest.mark.parametrize("name", ["weights", "m.sft", "m.bin", "0f3a.incomplete"])
+def test_a_file_is_known_by_what_it_begins_with(name: str, tmp_path: Path) -> None:
+    sf.save(tmp_path / "m.safetensors", {"w": sf.encode(np.eye(4), "csr"), "b": np.ones(3)})
+    os.replace(tmp_path / "m.safetensors", tmp_path / name)
+    with sf.open_checkpoint(tmp_path / name) as c:
+        assert (c.reader, c.entries["w"].format, c["b"].tolist()) == ("safetensors", "csr", [1, 1, 1])
+    sf.transform(tmp_path / name, tmp_path / "o.safetensors", sf.checkpoint.unpack())
+    assert np.array_equal(sf.load(tmp_path / "o.safetensors")["w"], np.eye(4))
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"{", b"\x02" + b"\0" * 7, b"\x40" + b"\0" * 7 + b"{}", b"\x02" + b"\0" * 7 + b"[]"]
+)
+def test_a_file_that_begins_as_nothing_known(start: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.bin").write_bytes(start)
+    with pytest.raises(sf.FormatError, match="the suffix is unknown"):
+        sf.open_checkpoint(tmp_path / "m.bin")
+
+
 def test_dtypes_that_numpy_lacks_are_bytes(tmp_path: Path) -> None:
     path = tmp_path / "f4.safetensors"
     with ShardWriter(path, [("e", "F4", (3, 4)), ("s", "F8_E8M0", (3,))]) as writer:
@@ -127,6 +146,21 @@ def test_what_took_the_place_of_the_file_is_noticed(file: Path, tmp_path: Path) 
         file.unlink()
         with pytest.raises(sf.CheckpointError, match="was removed while it was read"):
             c.check()
+
+
+def test_a_process_may_go_to_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m").mkdir()
+    sf.save(tmp_path / "m/model.safetensors", {"a": np.arange(6.0).reshape(2, 3)})
+    (tmp_path / "m/config.json").write_text('{"layers": 3}')
+    np.save(tmp_path / "n.npy", np.ones(3))
+    monkeypatch.chdir(tmp_path)
+    with sf.open_checkpoint("m") as c, sf.open_checkpoint("m/model.safetensors") as d, sf.open_checkpoint("n.npy") as e:
+        monkeypatch.chdir("m")
+        assert c["a"][1, 2] == d["a"][1, 2] == 5
+        assert c.rows("a", 1, 2).tolist() == [[3, 4, 5]]
+        assert e["n"].tolist() == [1, 1, 1]
+        assert c.config == d.config == {"layers": 3}
+        c.check()
 
 
 def test_what_was_written_into_the_file_is_noticed(tmp_path: Path) -> None:

@@ -76,3 +76,18 @@ def test_task_vectors() -> None:
         sf.merge.task_vector(np.arange(2), np.arange(2))
     packed = sf.encode(np.eye(4, dtype=np.float32), "csr")
     assert np.array_equal(sf.merge.task_vector(packed, packed), np.zeros((4, 4)))
+
+
+def test_task_vectors_of_files(tmp_path: Path) -> None:
+    base = {"w": np.array([1.0, 2.0], np.float16), "n": np.arange(2)}
+    tuned = {"w": np.array([1.5, 1.0], np.float16), "n": np.arange(2)}
+    paths = [tmp_path / f"{name}.safetensors" for name in ("base", "tuned")]
+    for path, model in zip(paths, (base, tuned), strict=True):
+        sf.save(path, model)
+    want = sf.merge.task_vector(base, tuned)
+    for pair in (paths, [str(p) for p in paths], [base, paths[1]], [paths[0], sf.open_checkpoint(paths[1])]):
+        made = sf.merge.task_vector(*pair)
+        assert made.keys() == want.keys()
+        assert np.array_equal(made["w"], want["w"])
+    with pytest.raises(sf.MergeError, match="different kinds"):
+        sf.merge.task_vector(paths[0], tuned["w"])

@@ -152,3 +152,9 @@ def test_quantizing_with_moments_of_another_width() -> None:
     assert sf.equal(
         sf.quantize(sf.encode(W, "dense"), "int4", moments=flat), sf.quantize(sf.encode(W, "dense"), "int4")
     )
+
+
+@pytest.mark.parametrize("moments", [3, "moments", M.second])
+def test_moments_that_are_none(moments: object) -> None:
+    with pytest.raises(sf.FormatError, match="moments: want"):
+        sf.quantize(sf.encode(W, "dense"), "int4:g8", moments=moments)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Safetensors files, with packed or plain tensors or both."""
 
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -21,8 +22,18 @@ from sparsefmt.structures.registry import STRUCTURES
 
 
 def sniff(path: Path) -> bool:
-    """Whether the name ends in .safetensors."""
-    return path.suffix == ".safetensors" and not path.is_dir()
+    """Whether the name ends in .safetensors, or a file of a suffix that says nothing begins as a header does."""
+    if path.suffix == ".safetensors":
+        return not path.is_dir()
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    return start[8:] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= status.st_size - 8
 
 
 def open(path: Path) -> Source:
@@ -97,7 +108,7 @@ class Safetensors(Source):
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
-        check_unchanged(self.path, self.identity)
+        check_unchanged(self._place, self.identity)
 
     def close(self) -> None:
         """Closes the file; arrays that were mapped stay valid."""
