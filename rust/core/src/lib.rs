@@ -25,6 +25,7 @@ mod csr;
 mod delta;
 mod error;
 mod gap;
+mod gap_columns;
 mod gap_items;
 mod gguf;
 pub mod grid;

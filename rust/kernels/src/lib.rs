@@ -31,7 +31,8 @@ pub use args::gguf::BlockKind;
 pub use args::group_values::Planes;
 pub use args::kmeans_dp::Clusters;
 pub use args::merge::{
-    MERGE_LANES, MERGE_MODELS, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile,
+    MERGE_LANES, MERGE_MODELS, MERGE_SIDE, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile,
+    MergeVoted, MergeVoter,
 };
 pub use args::nearest_centroid::{Entries, Keys};
 pub use args::nm_code_table::NmCodeTable;
