@@ -148,6 +148,21 @@ def test_what_took_the_place_of_the_file_is_noticed(file: Path, tmp_path: Path) 
             c.check()
 
 
+def test_a_process_may_go_to_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m").mkdir()
+    sf.save(tmp_path / "m/model.safetensors", {"a": np.arange(6.0).reshape(2, 3)})
+    (tmp_path / "m/config.json").write_text('{"layers": 3}')
+    np.save(tmp_path / "n.npy", np.ones(3))
+    monkeypatch.chdir(tmp_path)
+    with sf.open_checkpoint("m") as c, sf.open_checkpoint("m/model.safetensors") as d, sf.open_checkpoint("n.npy") as e:
+        monkeypatch.chdir("m")
+        assert c["a"][1, 2] == d["a"][1, 2] == 5
+        assert c.rows("a", 1, 2).tolist() == [[3, 4, 5]]
+        assert e["n"].tolist() == [1, 1, 1]
+        assert c.config == d.config == {"layers": 3}
+        c.check()
+
+
 def test_what_was_written_into_the_file_is_noticed(tmp_path: Path) -> None:
     """Of the same size and in the same place: nothing but the time tells."""
     folder = tmp_path / "m"

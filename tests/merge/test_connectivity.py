@@ -91,3 +91,11 @@ def test_task_vectors_of_files(tmp_path: Path) -> None:
         assert np.array_equal(made["w"], want["w"])
     with pytest.raises(sf.MergeError, match="different kinds"):
         sf.merge.task_vector(paths[0], tuned["w"])
+
+
+def test_losses_that_are_not_finite() -> None:
+    a, b = np.array([-1.0]), np.array([1.0])
+    assert sf.merge.barrier(lambda x: float("inf") if x[0] == 0 else 1.0, a, b, steps=3) == float("inf")
+    for at, value in ((-1.0, "inf"), (1.0, "inf"), (1.0, "-inf"), (0.0, "nan"), (-1.0, "nan")):
+        with pytest.raises(sf.MergeError, match=f"(?i)the loss at alpha = {(at + 1) / 2:g} is {value}"):
+            sf.merge.barrier(lambda x, at=at, value=value: float(value) if x[0] == at else 1.0, a, b, steps=3)

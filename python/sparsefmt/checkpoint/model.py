@@ -40,6 +40,7 @@ class Checkpoint(Mapping[str, Value]):
 
     def __init__(self, path: Path, reader: str, sources: tuple[Source, ...], layout: Layout | None = None) -> None:
         self.path = path
+        self._place = path.absolute()  # for what is read later, whatever folder the process has gone to
         self.reader = reader
         self.sources = sources
         self.layout = layout
@@ -146,7 +147,7 @@ class Checkpoint(Mapping[str, Value]):
         Raises:
             CheckpointError: it is no JSON object.
         """
-        path = (self.path if self.path.is_dir() else self.path.parent) / "config.json"
+        path = (self._place if self._place.is_dir() else self._place.parent) / "config.json"
         try:
             with naming_file(path):
                 found = json.loads(path.read_bytes())

@@ -43,6 +43,7 @@ class Source(ABC):
     def __init__(self, path: Path, status: os.stat_result) -> None:
         self.path = path
         self.identity = Identity.of(status)
+        self._place = path.absolute()  # where it is, whatever folder the process goes to
         self._regular = stat.S_ISREG(status.st_mode)
 
     @abstractmethod
@@ -93,7 +94,7 @@ class Source(ABC):
             CheckpointError: it was replaced, changed or removed meanwhile; what was read may mix two versions.
         """
         if self._regular:  # a pipe is read once
-            check_unchanged(self.path, self.identity)
+            check_unchanged(self._place, self.identity)
 
     def close(self) -> None:
         """Lets go of the file; arrays that were mapped stay valid."""

@@ -111,7 +111,7 @@ class Safetensors(Source):
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
-        check_unchanged(self.path, self.identity)
+        check_unchanged(self._place, self.identity)
 
     def close(self) -> None:
         """Closes the file; arrays that were mapped stay valid."""
