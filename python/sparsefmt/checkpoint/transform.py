@@ -48,7 +48,8 @@ class TransformReport:
         shards: files that were written.
         kept: of these, how many an earlier, interrupted run had finished.
         left_out: shards and tensors of the input that its index does not name.
-        not_copied: side files that stayed behind: weights of other kinds, links out of the folder.
+        not_copied: what stayed behind: weights of other kinds, links out of the folder; of an npz archive texts, dates,
+            records and objects.
         findings: of the step `verify`: a row per tensor of either checkpoint.
     """
 
@@ -276,7 +277,14 @@ def reported(
     """What was done."""
     tensors = tuple(line for manifest in manifests for line in manifest.tensors)
     kept = sum(manifest.kept for manifest in manifests)
-    return TransformReport(out, tensors, len(jobs), kept, model.left_out, not_copied)
+    written = {line.name for line in tensors}
+    odd = tuple(
+        f"{name} ({source.entries[name].dtype}, for which safetensors has no place)"
+        for source in model.sources
+        for name in model.names(source)
+        if not source.has_place(name) and name not in written
+    )
+    return TransformReport(out, tensors, len(jobs), kept, model.left_out, (*odd, *not_copied))
 
 
 def planned_jobs(
@@ -296,7 +304,7 @@ def planned_jobs(
     whole = None if model.reader in READERS else model.path.absolute()
     found: list[tuple[str, Source, tuple[str, ...]]] = []
     for source in model.sources:
-        names = [n for n in model.names(source) if keeps or n in chosen]
+        names = [n for n in model.names(source) if n in chosen or (keeps and source.has_place(n))]
         if most is not None:
             found += (("", source, group) for group in grouped(source, names, most))
         elif names or not model.is_folder:

@@ -87,7 +87,7 @@ pub use philox::philox_words;
 pub use scaled_floats::{blocks_lut, nibbles_lut};
 pub use single_pass::{dense_sample, dense_to_csr_within};
 pub use sort_f32::{range_sums, sort_f32};
-pub use sparsefmt_kernels::{Isa, Kernels};
+pub use sparsefmt_kernels::{Isa, Kernels, SpareMemory};
 pub use stop::Stop;
 pub use stream::{pack_stream, stream_padding, unpack_stream};
 pub use transposable::transposable_blocks;

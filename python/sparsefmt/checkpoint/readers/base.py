@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, Self
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, reshaped
 from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
@@ -78,6 +78,10 @@ class Source(ABC):
         value = self._latest[1]
         check_rows(name, value.shape, low, high)
         return decoded_rows(value, low, high)
+
+    def has_place(self, name: str) -> bool:
+        """Whether a safetensors file can hold the tensor: npz archives hold texts, dates and objects too."""
+        return True
 
     def origin(self, name: str) -> str:
         """How the file holds a tensor, where that is not as the tensor is read; else empty."""
@@ -177,7 +181,7 @@ def decoded_rows(value: Value, low: int, high: int) -> Array:
     """Rows of a tensor at hand, as `Source.rows` returns them."""
     if isinstance(value, SparseTensor):
         return sparse_rows(value, low, high)
-    return value.reshape(matrix_of(value.shape))[low:high]
+    return reshaped(value, matrix_of(value.shape), "rows of a tensor")[low:high]
 
 
 def sparse_rows(t: SparseTensor, low: int, high: int) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from sparsefmt.base.alloc import reshaped
 from sparsefmt.base.dtypes import DTYPES, Array, name_of
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.part import Form, Part
@@ -102,9 +103,11 @@ class Safetensors(Source):
         with container.naming(str(self.path)):
             data = self._copied(stored.start + low * whole, stored.start + high * whole)
         if entry.dtype == PAIRED:
-            return data.view(DTYPES[PAIRED]).reshape(high - low, cols)
+            return reshaped(data.view(DTYPES[PAIRED]), (high - low, cols), name)
         view = VIEWS.get(stored.dtype)
-        return data.reshape(high - low, whole) if view is None else data.view(view).reshape(high - low, cols)
+        if view is None:
+            return reshaped(data, (high - low, whole), name)
+        return reshaped(data.view(view), (high - low, cols), name)
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
