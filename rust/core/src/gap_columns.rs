@@ -38,14 +38,19 @@ pub(crate) fn each_column(bytes: &[u8], mut take: impl FnMut(usize) -> Result<()
 /// Columns between one that is asked for and the one that is taken.
 const AHEAD: usize = 64;
 
-/// The same for items of so many bytes in `values`, which are prefetched some columns before `take` gets them.
+/// The same for items of so many bytes in `values`, which, where `far`, are prefetched some columns before `take` gets them:
+/// what is near already, or only written, comes sooner without.
 #[inline]
 pub(crate) fn each_column_ahead<V: Deref<Target = [u8]>>(
     bytes: &[u8],
     width: usize,
     values: &mut V,
+    far: bool,
     mut take: impl FnMut(&mut V, usize) -> Result<()>,
 ) -> Result<()> {
+    if !far {
+        return each_column(bytes, |col| take(values, col)).map(|_| ());
+    }
     let (mut waiting, mut count) = ([0; AHEAD], 0);
     each_column(bytes, |col| {
         prefetch(values, col.saturating_mul(width));

@@ -23,10 +23,11 @@ fn each<T, V: Deref<Target = [u8]>>(
     row: usize,
     slots: usize,
     values: &mut V,
+    far: bool,
     mut take: impl FnMut(&mut V, usize, usize) -> Option<()>,
 ) -> Result<()> {
     let mut at = 0;
-    each_column_ahead(bytes, size_of::<T>(), values, |values, col| {
+    each_column_ahead(bytes, size_of::<T>(), values, far, |values, col| {
         let beyond = Error::Index { at, got: col as i64, bound: slots };
         take(values, at, col).ok_or(beyond)?;
         at += 1;
@@ -63,7 +64,7 @@ pub fn gaps_take<T: Keyed, I: Index>(
             let mut from = &values[start..start.saturating_add(length).min(values.len())];
             let (bytes, slots) = all.row(row)?;
             let mine = items.split_off_mut(..slots.len()).ok_or(Error::Changed)?;
-            each::<T, _>(bytes, row, mine.len(), &mut from, |from, at, col| {
+            each::<T, _>(bytes, row, mine.len(), &mut from, true, |from, at, col| {
                 *mine.get_mut(at)? = T::load(from.get(place::<T>(col))?);
                 Some(())
             })?;
@@ -96,7 +97,7 @@ pub fn gaps_put<T: Keyed, I: Index>(
             let mut into = &mut values[start..end];
             let (bytes, slots) = all.row(row)?;
             let mine = &items[slots];
-            each::<T, _>(bytes, row, mine.len(), &mut into, |into, at, col| {
+            each::<T, _>(bytes, row, mine.len(), &mut into, false, |into, at, col| {
                 mine.get(at)?.store(into.get_mut(place::<T>(col))?);
                 Some(())
             })?;
