@@ -12,6 +12,7 @@ import pytest
 import sparsefmt as sf
 from sparsefmt.checkpoint import ShardWriter
 from sparsefmt.checkpoint.readers.registry import READERS
+from support.registered import FORMATS, VALUES
 
 
 @pytest.fixture
@@ -68,6 +69,50 @@ def test_rows_of_plain_and_packed_tensors(file: Path, tensors: dict[str, np.ndar
             c.rows("a", 3, 9)
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_an_entry_tells_the_format_without_reading(fmt: str, tmp_path: Path) -> None:
+    path, w = tmp_path / "w.safetensors", np.zeros((8, 64), np.float32)
+    tensors = {text: sf.encode(w, f"{fmt}/{text}") for text in VALUES}
+    tensors["raw"] = sf.encode(w, fmt)
+    sf.save(path, tensors)
+    with sf.open_checkpoint(path) as c:
+        assert {name: e.format for name, e in c.entries.items()} == {name: t.format for name, t in tensors.items()}
+
+
+@pytest.mark.parametrize("params", ["{}", '{"align":1,"m":"<b>","n":2}', '{"align":1,"m":[4],"n":2}', '{"block":[2]}'])
+def test_a_header_that_says_nonsense_of_a_format_is_opened_and_not_read(params: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    sf.save(path, {"w": sf.encode(np.zeros((8, 64), np.float32), "nm2:4")})
+    data, old = path.read_bytes(), json.dumps('{"align":1,"m":4,"n":2}')[1:-1].encode()
+    assert old in data
+    size, new = int.from_bytes(data[:8], "little"), json.dumps(params)[1:-1].encode()
+    header = data[8 : 8 + size].replace(old, new)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
+    with sf.open_checkpoint(path) as c:
+        assert c.entries["w"].format == "nm"
+        with pytest.raises(sf.CorruptFileError):
+            c["w"]
+
+
+@pytest.mark.parametrize("name", ["weights", "m.sft", "m.bin", "0f3a.incomplete"])
+def test_a_file_is_known_by_what_it_begins_with(name: str, tmp_path: Path) -> None:
+    sf.save(tmp_path / "m.safetensors", {"w": sf.encode(np.eye(4), "csr"), "b": np.ones(3)})
+    os.replace(tmp_path / "m.safetensors", tmp_path / name)
+    with sf.open_checkpoint(tmp_path / name) as c:
+        assert (c.reader, c.entries["w"].format, c["b"].tolist()) == ("safetensors", "csr", [1, 1, 1])
+    sf.transform(tmp_path / name, tmp_path / "o.safetensors", sf.checkpoint.unpack())
+    assert np.array_equal(sf.load(tmp_path / "o.safetensors")["w"], np.eye(4))
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"{", b"\x02" + b"\0" * 7, b"\x40" + b"\0" * 7 + b"{}", b"\x02" + b"\0" * 7 + b"[]"]
+)
+def test_a_file_that_begins_as_nothing_known(start: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.bin").write_bytes(start)
+    with pytest.raises(sf.FormatError, match="the suffix is unknown"):
+        sf.open_checkpoint(tmp_path / "m.bin")
+
+
 def test_dtypes_that_numpy_lacks_are_bytes(tmp_path: Path) -> None:
     path = tmp_path / "f4.safetensors"
     with ShardWriter(path, [("e", "F4", (3, 4)), ("s", "F8_E8M0", (3,))]) as writer:
@@ -84,12 +129,13 @@ def test_what_took_the_place_of_the_file_is_noticed(file: Path, tmp_path: Path) 
     other = tmp_path / "other.safetensors"
     sf.save(other, {"a": np.zeros(3)})
     with sf.open_checkpoint(file) as c:
-        before = c["a"].copy()
+        view, before = c["a"], c["a"].copy()
         c.check()
         os.replace(other, file)
-        assert c["a"].tobytes() == before.tobytes()
-        with pytest.raises(sf.CheckpointError, match="was replaced by another file while it was read"):
-            c.check()
+        assert view.tobytes() == before.tobytes()
+        for read in (c.check, lambda: c["a"], lambda: c.rows("a", 0, 1)):
+            with pytest.raises(sf.CheckpointError, match="was replaced by another file while it was read"):
+                read()
     with sf.open_checkpoint(file) as c:
         with file.open("r+b") as f:
             f.truncate(20)
@@ -100,6 +146,40 @@ def test_what_took_the_place_of_the_file_is_noticed(file: Path, tmp_path: Path) 
         file.unlink()
         with pytest.raises(sf.CheckpointError, match="was removed while it was read"):
             c.check()
+
+
+def test_a_process_may_go_to_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m").mkdir()
+    sf.save(tmp_path / "m/model.safetensors", {"a": np.arange(6.0).reshape(2, 3)})
+    (tmp_path / "m/config.json").write_text('{"layers": 3}')
+    np.save(tmp_path / "n.npy", np.ones(3))
+    monkeypatch.chdir(tmp_path)
+    with sf.open_checkpoint("m") as c, sf.open_checkpoint("m/model.safetensors") as d, sf.open_checkpoint("n.npy") as e:
+        monkeypatch.chdir("m")
+        assert c["a"][1, 2] == d["a"][1, 2] == 5
+        assert c.rows("a", 1, 2).tolist() == [[3, 4, 5]]
+        assert e["n"].tolist() == [1, 1, 1]
+        assert c.config == d.config == {"layers": 3}
+        c.check()
+
+
+def test_what_was_written_into_the_file_is_noticed(tmp_path: Path) -> None:
+    """Of the same size and in the same place: nothing but the time tells."""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for shard, name in ((1, "a"), (2, "b")):
+        sf.save(folder / f"model-0000{shard}-of-00002.safetensors", {name: np.full((4, 4), shard, np.float32)})
+    first = folder / "model-00001-of-00002.safetensors"
+    with sf.open_checkpoint(folder) as c:
+        assert c["a"].max() == 1
+        data = first.read_bytes()
+        os.utime(first, ns=(0, 0))  # not to wait for the clock of the file system
+        first.write_bytes(data[:-64] + np.full((4, 4), 9, np.float32).tobytes())
+        for read in (lambda: c["a"], lambda: c.rows("a", 1, 2)):
+            with pytest.raises(sf.CheckpointError, match=r"00001-of-00002\.safetensors was changed while it was read"):
+                read()
+        assert c["b"].max() == 2
+        assert c.rows("b", 1, 2).max() == 2
 
 
 def test_a_checkpoint_that_is_not_closed_warns_nobody(file: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -239,6 +239,40 @@ def test_parts_of_another_plan_are_done_again(tmp_path: Path, change: str, monke
     transform(source, tmp_path / "want", step, select=select)
     assert contents(tmp_path / "o") == contents(tmp_path / "want")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "o", "want"]
+
+
+def test_a_function_with_other_values_inside_is_another_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a closure holds, and its defaults, are part of the step."""
+    source = folder_of(tmp_path / "m")
+
+    def times(factor: float, plus: float = 0.0) -> Callable[[str, np.ndarray], dict[str, np.ndarray]]:
+        def step(name: str, value: np.ndarray, shift: float = plus) -> dict[str, np.ndarray]:
+            return {name: value * factor + shift}
+
+        return step
+
+    for at, (step, kept) in enumerate([(times(3.0), 0), (times(2.0, 1.0), 0), (times(2.0), 2)]):
+        out = tmp_path / f"o{at}"
+        with monkeypatch.context() as m:
+            broken_off(m, 2)
+            with pytest.raises(KeyboardInterrupt):
+                transform(source, out, times(2.0), select="*.a")
+        assert transform(source, out, step, select="*.a").kept == kept
+        transform(source, tmp_path / f"want{at}", step, select="*.a")
+        assert contents(out) == contents(tmp_path / f"want{at}")
+
+
+def test_steps_that_are_none(tmp_path: Path, file: Path) -> None:
+    out = tmp_path / "o.safetensors"
+    for step, says in (
+        (3, "step: want a step"),
+        (lambda name, value: value, "gives ndarray for"),
+        (lambda name, value: {name: "x"}, "gives str as"),
+        (lambda name, value: {3: value}, "as 3 for"),
+    ):
+        with pytest.raises(sf.CheckpointError, match=says):
+            transform(file, out, step)  # type: ignore[arg-type]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors"]
 
 
 def test_a_source_that_changes_meanwhile(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def refused(cli: Cli, path: Path, code: int = 3) -> str:
 def test_unknown_suffix(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(b"PK")
     assert "the suffix is unknown; have .safetensors, .npy" in refused(cli, tmp_path / "w.pt")
+    (tmp_path / "w.bin").write_bytes(b"PK\x03\x04 and more")
+    assert "w.bin: a zip archive (a PyTorch checkpoint" in refused(cli, tmp_path / "w.bin")
 
 
 @pytest.mark.parametrize("name", ["w.npy", "w.npz", "w.mtx", "w.mtx.gz", "w.safetensors"])

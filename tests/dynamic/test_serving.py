@@ -143,11 +143,32 @@ def test_the_guard_keeps_the_error_within_its_budget() -> None:
         ((("2:4", "4:4"), [1.0]), {"budget": 1.0}),
         ((("2:4", "4:4"), [1.0]), {"budget": 1.0, "errors": {"a": [0.1, 0.2]}}),
         ((("2:4", "4:4"), [1.0]), {"budget": 0.1, "errors": {"a": [0.5, 0.2]}}),
+        ((("2:4", "4:4"), [1.0]), {"budget": float("nan"), "errors": {"a": [0.5, 0.2]}}),
+        ((("2:4", "4:4"), [1.0]), {"budget": 1.0, "errors": {"a": [0.5, float("nan")]}}),
     ],
 )
 def test_controllers_that_make_no_sense(args: tuple[object, ...], kwargs: dict[str, object]) -> None:
     with pytest.raises(sf.FormatError):
         Controller(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def test_a_guard_that_holds_a_layer_denser_is_no_switch() -> None:
+    """What the importance asks for and the budget forbids changes nothing, however often it is asked for."""
+    c = Controller(("1:4", "2:4", "4:4"), [1.0, 2.0], errors={"a": [0.5, 0.2, 0.0]}, budget=0.3)
+    for _ in range(4):
+        assert c.step({"a": 0.0}) == {"a": "2:4"}
+    assert c.switches == 0
+    assert c.step({"a": 9.0}) == {"a": "4:4"}
+    assert c.step({"a": 0.0}) == {"a": "2:4"}
+    assert c.switches == 2
+
+
+@pytest.mark.parametrize("value", [3, {"a": "much"}, {"a": None}, {"a": float("inf")}])
+def test_importances_that_are_no_numbers(value: object) -> None:
+    c = Controller(("2:4", "4:4"), [1.0])
+    with pytest.raises(sf.FormatError, match="importance"):
+        c.step(value)  # type: ignore[arg-type]
+    assert c.step({}) == {}
 
 
 def test_importance() -> None:

@@ -66,6 +66,14 @@ def test_steps_before_the_first() -> None:
         Schedule(0.5).density(-1)
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    s = Schedule(np.float32(0.5), start=np.int64(10), end=np.int32(30), every=np.uint8(10), freeze=np.int16(30))
+    assert [s.density(np.int64(step)) for step in (0, 30, 99)] == [1.0, 0.5, 0.5]
+    for step in (-1, float("nan"), "x", None):
+        with pytest.raises(sf.FormatError, match="step = "):
+            s.density(step)  # type: ignore[arg-type]
+
+
 def test_masking_only_the_gradient_never_prunes() -> None:
     """What the straight-through rule is for: the forward pass is masked, the gradient is not."""
     w, mask = np.array([1.0, 0.9]), np.array([True, False])

@@ -62,7 +62,9 @@ def limited(call: Callable[[], Any], room: int | None, told: int) -> None:
     """Calls within so many bytes more than there are now; None: as many as it wants, and says how many those are."""
     before = status("VmSize")
     try:
-        if room is not None:
+        if room is None:
+            sf.set_num_threads(1)  # threads are started where there is room for many
+        else:
             resource.setrlimit(resource.RLIMIT_AS, (before + room, before + room))
         call()
     except (MemoryError, sf.SizeError):

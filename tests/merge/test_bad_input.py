@@ -131,9 +131,8 @@ def test_density_0_and_1(name: str, like: str) -> None:
     # the authors' code keeps the largest and all that tie with it, a strict percentile of 100 nothing
     assert kept == (2 if (name, like) == ("ties", "official") else 0)
     for density in (-0.1, 1.5, np.nan, "much"):
-        if name not in ("della", "della_linear") or density in (np.nan, "much"):
-            with pytest.raises(sf.MergeError, match="density"):
-                merge([B], base=A, density=density, like=like)
+        with pytest.raises(sf.MergeError, match="density"):
+            merge([B], base=A, density=density, like=like)
 
 
 @pytest.mark.parametrize("name", CONSENSUS)
@@ -235,6 +234,15 @@ def test_directions_that_cancel_have_no_mean() -> None:
     x = np.array([1.0, 0.0], np.float32)
     with pytest.raises(sf.MergeError, match="no mean direction"):
         sf.merge.multislerp([x, -x, 0 * x])
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (), (0, 4)])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_models_that_all_are_the_base_have_no_direction_and_need_none(count: int, shape: tuple[int, ...]) -> None:
+    base = np.full(shape, 1.5, np.float32)
+    for weights in (1.0, [0.5] * count):
+        assert np.array_equal(sf.merge.multislerp([base.copy()] * count, base=base, weights=weights), base)
+        assert np.array_equal(sf.merge.multislerp([0 * base] * count, weights=weights), 0 * base)
 
 
 def test_nothing_given_is_modified() -> None:

@@ -76,3 +76,26 @@ def test_task_vectors() -> None:
         sf.merge.task_vector(np.arange(2), np.arange(2))
     packed = sf.encode(np.eye(4, dtype=np.float32), "csr")
     assert np.array_equal(sf.merge.task_vector(packed, packed), np.zeros((4, 4)))
+
+
+def test_task_vectors_of_files(tmp_path: Path) -> None:
+    base = {"w": np.array([1.0, 2.0], np.float16), "n": np.arange(2)}
+    tuned = {"w": np.array([1.5, 1.0], np.float16), "n": np.arange(2)}
+    paths = [tmp_path / f"{name}.safetensors" for name in ("base", "tuned")]
+    for path, model in zip(paths, (base, tuned), strict=True):
+        sf.save(path, model)
+    want = sf.merge.task_vector(base, tuned)
+    for pair in (paths, [str(p) for p in paths], [base, paths[1]], [paths[0], sf.open_checkpoint(paths[1])]):
+        made = sf.merge.task_vector(*pair)
+        assert made.keys() == want.keys()
+        assert np.array_equal(made["w"], want["w"])
+    with pytest.raises(sf.MergeError, match="different kinds"):
+        sf.merge.task_vector(paths[0], tuned["w"])
+
+
+def test_losses_that_are_not_finite() -> None:
+    a, b = np.array([-1.0]), np.array([1.0])
+    assert sf.merge.barrier(lambda x: float("inf") if x[0] == 0 else 1.0, a, b, steps=3) == float("inf")
+    for at, value in ((-1.0, "inf"), (1.0, "inf"), (1.0, "-inf"), (0.0, "nan"), (-1.0, "nan")):
+        with pytest.raises(sf.MergeError, match=f"(?i)the loss at alpha = {(at + 1) / 2:g} is {value}"):
+            sf.merge.barrier(lambda x, at=at, value=value: float(value) if x[0] == at else 1.0, a, b, steps=3)

@@ -287,6 +287,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         },
         "base_model base-f32 is not among the sources",
     ),
+    ({"merge_method": "passthrough", "models": [{"model": "a-f32"}], "trust_remote_code": True}, "no code of models"),
 ]
 
 

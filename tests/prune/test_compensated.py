@@ -1,5 +1,7 @@
 """Pruning one layer so that its outputs stay."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,8 +24,10 @@ def test_it_unpacks_into_four() -> None:
     assert 0 < error < 1
 
 
-def test_the_output_error_is_that_of_the_outputs() -> None:
-    done = compensated(W, "nm2:4", M, bias=B, damp=0)
+@pytest.mark.parametrize("options", [{"damp": 0}, {}, {"damp": 0.3}, {"codec": "int4:g8"}, {"method": "sparsegpt"}])
+def test_the_output_error_is_that_of_the_outputs(options: dict[str, Any]) -> None:
+    """Whatever was added to the moments for the fit."""
+    done = compensated(W, "nm2:4", M, bias=B, **options)
     assert done.bias is not None
     want = X.astype(np.float64) @ W.T + B
     off = X.astype(np.float64) @ done.weight.T.astype(np.float64) + done.bias - want
@@ -148,3 +152,9 @@ def test_quantizing_with_moments_of_another_width() -> None:
     assert sf.equal(
         sf.quantize(sf.encode(W, "dense"), "int4", moments=flat), sf.quantize(sf.encode(W, "dense"), "int4")
     )
+
+
+@pytest.mark.parametrize("moments", [3, "moments", M.second])
+def test_moments_that_are_none(moments: object) -> None:
+    with pytest.raises(sf.FormatError, match="moments: want"):
+        sf.quantize(sf.encode(W, "dense"), "int4:g8", moments=moments)  # type: ignore[arg-type]

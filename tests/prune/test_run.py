@@ -86,6 +86,22 @@ def test_patterns_by_layer_codecs_and_progress() -> None:
     assert made.weights["up.weight"] is MODEL["up.weight"]
 
 
+def test_layers_may_be_named_by_their_weights() -> None:
+    def by_weight(w: Mapping[str, Any], layer: str) -> Any:  # noqa: ANN401
+        return forward(w, layer.removesuffix(".weight"))
+
+    want = run(MODEL, NAMES, forward, "nm2:4/int4:g8")
+    made = run(MODEL, [f"{name}.weight" for name in NAMES], by_weight, "nm2:4/int4:g8")
+    assert list(made.layers) == [f"{name}.weight" for name in NAMES]
+    assert made.weights.keys() == want.weights.keys() == MODEL.keys()
+    for name, w in want.weights.items():
+        np.testing.assert_array_equal(made.weights[name], w)
+    formats = [{n: getattr(t, "format", None) for n, t in found.packed().items()} for found in (made, want)]
+    assert formats[0] == formats[1]
+    with pytest.raises(sf.FormatError, match=r"odd\.weight is missing"):
+        run(MODEL, ["odd"], forward)
+
+
 def test_it_goes_on_where_it_was() -> None:
     whole = run(MODEL, NAMES, forward, "nm2:4")
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from sparsefmt.base.coerce import as_array, checked_shape, matrix_shape, plain
 from sparsefmt.base.dtypes import Array, native
-from sparsefmt.base.errors import FormatError
-from sparsefmt.codecs.base import Codec
+from sparsefmt.base.errors import CodecError, FormatError
+from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
-from sparsefmt.encoding.format_text import parse
+from sparsefmt.codecs.scales import param_of
+from sparsefmt.encoding.format_text import parse, parse_codec
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.axes import checked_axis, moved
@@ -34,9 +35,9 @@ def from_parts(
         structure: a format text and its arrays by name, as `t.structure.arrays()` gives them: ("csr", {"indptr": ...,
             "indices": ...}), ("nm2:4", {"codes": ...}), ("bitmask", {"bits": ..., "row_offsets": ...}); or a structure
             of another tensor.
-        values: an array of the slots, raw, in the layout of the structure; or a kind, its arrays and its parameters, as
-            `t.values` gives them: ("int8", {"codes": ..., "scale": ...}, {"group": 128, "dtype": "float16"}); or the
-            values of another tensor.
+        values: an array of the slots, raw, in the layout of the structure; or a codec text, its arrays and its
+            parameters, as `t.values` gives them: ("int8:g128", {"codes": ..., "scale": ...}, {"dtype": "float16"}), the
+            dtype of the decoded values by default float32; or the values of another tensor.
         shape: of the tensor; leading axes are flattened to rows. May be left out where `structure` is one.
         axis: the one that columns run along, as in `encode`.
 
@@ -97,19 +98,32 @@ def _values(values: object, structure: Structure) -> Codec:
         a = as_array(values, "values")
         return Raw(plain(a, native(a.dtype)))
     text, held, params = _part(values, "values")
-    if text not in CODECS:
-        msg = f"codec {text!r} is unknown; have {', '.join(CODECS)}"
-        raise FormatError(msg)
-    kind = CODECS[text]
+    kind, options = _codec(text)
+    if "group" in options:
+        params = {"group": param_of(options["group"]), **params}
     _check_names(text, set(held), set(kind.array_names))
     dtype = native(np.dtype(params.pop("dtype", held["data"].dtype if "data" in held else np.float32)))
     try:
-        return kind.from_parts(held, params, dtype)
+        made = kind.from_parts(held, params, dtype)
     except TypeError as e:
         if isinstance(e, FormatError):
             raise
         msg = f"{text}: {e}"
         raise FormatError(msg) from None
+    if text not in CODECS and parse_codec(made.text) != (kind, options):
+        msg = f"values: the arrays are those of {made.text}, not of {text}"
+        raise FormatError(msg)
+    return made
+
+
+def _codec(text: str) -> tuple[type[Codec], Options]:
+    """A codec from its text or its kind; of a kind, what the arrays and the parameters do not say is the default."""
+    try:
+        return parse_codec(text)
+    except CodecError:
+        if text not in CODECS:
+            raise
+        return CODECS[text], {}
 
 
 def _check_names(kind: str, got: set[str], known: set[str]) -> None:

@@ -70,6 +70,10 @@ def quantize(t: SparseTensor, codec: str, *, moments: InputMoments | None = None
         msg = f"quantize: want a codec such as 'int8' or 'int4:g128', got {codec!r}; for k-means use sf.cluster"
         raise CodecError(msg)
     codes = kind.encode(t.structure, values, options)
+    held: object = moments
+    if held is not None and not hasattr(held, "second"):
+        msg = f"quantize: moments: want sf.prune.Moments, got {type(held).__name__}"
+        raise FormatError(msg)
     if moments is not None and not issubclass(kind, Affine):
         msg = f"quantize: moments choose codes of int2 .. int8, not of {codec!r}; leave out moments="
         raise CodecError(msg)

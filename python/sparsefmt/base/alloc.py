@@ -163,10 +163,11 @@ def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the re
 
 
 def _allocated(shape: int | tuple[int, ...], dtype: Dtype | type, what: str, limit: int | None, zeroed: bool) -> Array:
-    dtype, shape = np.dtype(dtype), shape if isinstance(shape, tuple) else (shape,)
+    dtype = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
+    shape = shape if isinstance(shape, tuple) else (shape,)
     nbytes = math.prod(shape) * dtype.itemsize
     if limit is not None or nbytes > LARGE or not limits.is_default():
-        limits.check_size(nbytes, what, limit)
+        limits.check_size(nbytes, f"{what} of shape {shape}", limit)
     try:
         return allocate(shape, dtype, nbytes, zeroed=zeroed)
     except (MemoryError, ValueError, OSError, OverflowError) as e:

@@ -1,6 +1,7 @@
 """What callers pass, as what the package works on: arrays, shapes and whole numbers, or an error that names them."""
 
 import math
+import numbers
 import operator
 
 import numpy as np
@@ -79,7 +80,7 @@ def checked_shape(shape: object, ranks: tuple[int, int] = (1, 64)) -> tuple[int,
     if not ranks[0] <= len(axes) <= ranks[1]:
         msg = f"shape = {shape!r}; want a tuple of {ranks[0]}..{ranks[1]} integers"
         raise FormatError(msg)
-    made = tuple(whole(n, "shape", 0, _INT64_MAX) for n in axes)
+    made = tuple([n if type(n) is int and 0 <= n <= _INT64_MAX else whole(n, "shape", 0, _INT64_MAX) for n in axes])
     if math.prod(made[:-1]) > _INT64_MAX:
         msg = f"shape {made} has more than {_INT64_MAX} rows"
         raise FormatError(msg)
@@ -102,15 +103,24 @@ def whole(n: object, what: str, low: int, high: int) -> int:
     return value
 
 
+def is_number(n: object) -> bool:
+    """Whether it is a real number, of Python or of NumPy; bools are none."""
+    return isinstance(n, numbers.Real) and not isinstance(n, bool)
+
+
 def plain(a: Array, dtype: Dtype | type) -> Array:
     """`a` C-contiguous, aligned and of that dtype; itself if it is."""
+    if a.dtype == dtype and is_plain(a):
+        return a
     made = np.require(a, dtype, ("C", "A"))
     return made if is_aligned(made) else made.copy()
 
 
 def is_plain(a: Array) -> bool:
     """C-contiguous, aligned and in native byte order: what kernels take as it is."""
-    return bool(a.flags.c_contiguous and is_aligned(a) and a.dtype.isnative)
+    flags, dtype = a.flags, a.dtype
+    aligned = flags.aligned if dtype.kind != "c" else is_aligned(a)
+    return bool(flags.c_contiguous and aligned and dtype.isnative)
 
 
 def is_aligned(a: Array) -> bool:
@@ -128,3 +138,18 @@ def frozen(a: Array) -> Array:
     view = a.view()
     view.setflags(write=False)
     return view
+
+
+def without_negative_zeros(data: Array) -> Array:
+    """The same values with 0.0 for every -0.0; itself where there is none."""
+    if data.dtype.kind in "biu":
+        return data
+    parts = data.view(f"f{data.dtype.itemsize // 2}") if data.dtype.kind == "c" else data
+    odd = (parts == 0) & np.signbit(parts)
+    if data.dtype.kind == "c":
+        odd &= np.repeat(data == 0, 2, axis=-1)
+    if not odd.any():
+        return data
+    made = parts.copy()
+    made[odd] = 0
+    return made.view(data.dtype)

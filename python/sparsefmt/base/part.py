@@ -1,13 +1,20 @@
 """The base of what a tensor is made of: named arrays and JSON parameters."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from sparsefmt.base.coerce import frozen
 from sparsefmt.base.dtypes import Array
+
+
+class Form(NamedTuple):
+    """What is known of an array without its items."""
+
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class Part:
@@ -34,6 +41,15 @@ class Part:
     def params(self) -> dict[str, Any]:
         """What else is needed to build it again, as JSON."""
         return {}
+
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
+        """The text of one with these parameters and arrays, from which a header alone can say what it is."""
+        return cls.kind
+
+    def forms(self) -> dict[str, Form]:
+        """Shapes and dtypes of its arrays."""
+        return {name: Form(a.shape, a.dtype.name) for name, a in self.arrays().items()}
 
     def map(self, f: Callable[[Array], Array]) -> Self:
         """The same with `f` applied to every array."""

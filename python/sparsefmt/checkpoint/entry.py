@@ -19,7 +19,8 @@ class Entry:
         shape: of the dense tensor.
         dtype: of its elements, as NumPy and ml_dtypes call it; F4 and F6 as the container does.
         nbytes: bytes of all its arrays in the file.
-        format: "plain", or of a packed tensor the kind of its structure and of its codec ("nm", "csr/int4").
+        format: "plain", or the canonical format text of a packed tensor ("nm2:4", "csr/int4:g128"); of codes in another
+            project's form the kinds of structure and codec ("dense/int4"), and reading decides.
         shard: the name of its file.
         lone: the file is made for one tensor, whose name is that of the file (.npy, .mtx, SciPy's .npz).
     """

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -203,6 +203,25 @@ def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]
     return plans
 
 
+def results_of(function: Function, name: str, value: Value) -> Mapping[str, Value]:
+    """What a function of the user makes of a tensor.
+
+    Raises:
+        CheckpointError: it is no mapping from names to arrays and SparseTensors.
+    """
+    made: object = function(name, value)
+    if not isinstance(made, Mapping):
+        msg = f"the step gives {type(made).__name__} for {name!r}; want a mapping from names to arrays"
+        raise CheckpointError(msg)
+    for key, result in made.items():
+        if not isinstance(key, str) or not hasattr(result, "nbytes"):
+            msg = (
+                f"the step gives {type(result).__name__} as {key!r} for {name!r}; want arrays and SparseTensors by name"
+            )
+            raise CheckpointError(msg)
+    return made
+
+
 def called(job: Job, function: Function, source: Source, stack: contextlib.ExitStack) -> list[Plan]:
     """Calls a function of the user for every tensor; the results wait in files, a chunk's worth in each."""
     folder = Path(tempfile.mkdtemp(prefix=".results-", suffix=".tmp", dir=job.out.parent))
@@ -224,7 +243,7 @@ def called(job: Job, function: Function, source: Source, stack: contextlib.ExitS
         if name not in job.chosen:
             plans.append(plan_tensor(source, name, None, chunk=job.chunk))
             continue
-        for made, value in function(name, source.read(name)).items():
+        for made, value in results_of(function, name, source.read(name)).items():
             if made in batch:
                 msg = f"{job.out.name}: the step gives two tensors the name {made!r}"
                 raise CheckpointError(msg)

@@ -28,7 +28,8 @@ from sparsefmt.tensor.sparse import SparseTensor
 class Checkpoint(Mapping[str, Value]):
     """A read-only mapping from names to arrays and SparseTensors, which are mapped when they are asked for.
 
-    Made by `sparsefmt.open_checkpoint`. Every file was opened once, and stays the version that it was then.
+    Made by `sparsefmt.open_checkpoint`. Every file was opened once. Reading from one that was replaced, changed or
+    removed since is a CheckpointError; what was read before, and is mapped, stays as it is where a file was replaced.
 
     Args:
         path: as given.
@@ -39,6 +40,7 @@ class Checkpoint(Mapping[str, Value]):
 
     def __init__(self, path: Path, reader: str, sources: tuple[Source, ...], layout: Layout | None = None) -> None:
         self.path = path
+        self._place = path.absolute()  # for what is read later, whatever folder the process has gone to
         self.reader = reader
         self.sources = sources
         self.layout = layout
@@ -83,7 +85,10 @@ class Checkpoint(Mapping[str, Value]):
         return owners
 
     def __getitem__(self, name: str) -> Value:
-        return self._owner(name).read(name)
+        source = self._owner(name)
+        value = source.read(name)
+        _still(source)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._owners)
@@ -142,7 +147,7 @@ class Checkpoint(Mapping[str, Value]):
         Raises:
             CheckpointError: it is no JSON object.
         """
-        path = (self.path if self.path.is_dir() else self.path.parent) / "config.json"
+        path = (self._place if self._place.is_dir() else self._place.parent) / "config.json"
         try:
             with naming_file(path):
                 found = json.loads(path.read_bytes())
@@ -174,8 +179,12 @@ class Checkpoint(Mapping[str, Value]):
         Raises:
             KeyError: there is no such tensor.
             FormatError: the rows are out of range.
+            CheckpointError: the file was replaced, changed or removed since it was opened.
         """
-        return self._owner(name).rows(name, low, high)
+        source = self._owner(name)
+        found = source.rows(name, low, high)
+        _still(source)
+        return found
 
     def array(self, name: str) -> Array:
         """A plain array.
@@ -266,7 +275,7 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
     >>> sf.save(path, {"w": sf.encode(np.eye(4, dtype=np.float16), "nm1:4"), "b": np.ones(4)})
     >>> with sf.open_checkpoint(path) as c:
     ...     print(sorted(c), c.entries["w"].format, c.rows("w", 1, 2))
-    ['b', 'w'] nm [[0. 1. 0. 0.]]
+    ['b', 'w'] nm1:4 [[0. 1. 0. 0.]]
     """
     path = located(path)
     if not path.is_dir() and file is not None:
@@ -288,6 +297,12 @@ def open_checkpoint(path: str | os.PathLike[str], *, reader: str | None = None, 
         for source in opened:
             source.close()
         raise
+
+
+def _still(source: Source) -> None:
+    """Checks that what was read is of the version that was opened; behind a URL each look would be a request."""
+    if remote(source.path) is None:
+        source.check()
 
 
 def _translated(raw: Checkpoint) -> Checkpoint:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.alloc import ALIGNMENT, reshaped
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
 from sparsefmt.base.errors import CheckpointError, PatternError, SizeError, SparsefmtError
@@ -163,7 +163,8 @@ def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: i
     shape = (*entry.shape, 2) if is_paired(dtype) else entry.shape
     slot = (name, stored_as(dtype)[0], shape)
     apart = source.concurrent and dense_bytes(entry) >= LEAST
-    pieces = [partial(piece, *r) for r in ranges(rows, row_bytes, 1, min(chunk, PIECE) if apart else chunk)]
+    found = ranges(rows, row_bytes, 1, min(chunk, PIECE) if apart else chunk)
+    pieces = [partial(piece, *r) for r in found if row_bytes or changed]  # no bytes: nothing to copy
     return Plan(
         name, [slot], lambda: (c for piece in pieces for c in piece()), paired(dtype, entry.shape), changed=changed,
         before=dense_bytes(entry), pieces=pieces if apart else (),
@@ -183,7 +184,7 @@ def whole_value(source: Source, name: str, entry: Entry) -> Value:
     """The tensor; a plain one is read, not mapped, so that a file that shrinks is an error."""
     if entry.is_packed or not entry.shape:
         return source.read(name)
-    return source.rows(name, 0, matrix_of(entry.shape)[0]).reshape(entry.shape)
+    return reshaped(source.rows(name, 0, matrix_of(entry.shape)[0]), entry.shape, name)
 
 
 def single_plan(source: Source, name: str, step: Step | None, entry: Entry, budget: int) -> Plan:

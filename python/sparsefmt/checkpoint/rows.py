@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.errors import SizeError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
@@ -15,6 +16,9 @@ from sparsefmt.tensor.sparse import SparseTensor
 
 BYTE_ROWS = 8
 """So many rows of codes of any width end on a byte."""
+
+MOST_RANGES = 1 << 22
+"""Of 32 MiB each: 128 TiB."""
 
 
 def joins(target: Format) -> bool:
@@ -49,8 +53,17 @@ def row_step(target: Format) -> int:
 
 
 def ranges(rows: int, row_bytes: int, step: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """Cuts rows into ranges of about `chunk` bytes that start at multiples of `step`."""
-    most = max(chunk // max(row_bytes, 1) // step, 1) * step
+    """Cuts rows into ranges of about `chunk` bytes that start at multiples of `step`; rows of no bytes are one range.
+
+    Raises:
+        SizeError: there are more ranges than anyone waits for: few bytes can stand for a matrix that no disk holds.
+    """
+    most = max(chunk // row_bytes // step, 1) * step if row_bytes else max(rows, 1)
+    count = -(-rows // most)
+    if count > MOST_RANGES:
+        what = f"{rows} rows of {row_bytes} bytes each are {count} ranges of rows"
+        msg = f"{what}; allowed {MOST_RANGES}; coo stores no rows"
+        raise SizeError(msg)
     for low in range(0, rows, most):
         yield low, min(low + most, rows)
 

@@ -22,13 +22,12 @@ class Identity:
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def check_unchanged(path: Path, opened: Identity, number: int | None = None) -> None:
+def check_unchanged(path: Path, opened: Identity) -> None:
     """Checks that `path` still leads to the file that was opened, and that nobody wrote into it.
 
     Args:
         path: of the file.
         opened: its identity when it was opened.
-        number: of the open file; what was replaced by a rename is changed by nobody, but is another version.
 
     Raises:
         CheckpointError: it was replaced, changed or removed.
@@ -41,7 +40,7 @@ def check_unchanged(path: Path, opened: Identity, number: int | None = None) -> 
     if (now.device, now.inode) != (opened.device, opened.inode):
         msg = f"{path} was replaced by another file while it was read; read it again when its writer is done"
         raise CheckpointError(msg)
-    if now != opened or (number is not None and Identity.of(os.fstat(number)) != opened):
+    if now != opened:  # of one inode, so that the open file says the same
         msg = (
             f"{path} was changed while it was read ({opened.size} bytes then, {now.size} now); "
             "read it again when its writer is done"

@@ -48,7 +48,8 @@ class TransformReport:
         shards: files that were written.
         kept: of these, how many an earlier, interrupted run had finished.
         left_out: shards and tensors of the input that its index does not name.
-        not_copied: side files that stayed behind: weights of other kinds, links out of the folder.
+        not_copied: what stayed behind: weights of other kinds, links out of the folder; of an npz archive texts, dates,
+            records and objects.
         findings: of the step `verify`: a row per tensor of either checkpoint.
     """
 
@@ -136,6 +137,10 @@ def transform(
     """
     if dst is None and not isinstance(step, Verify):
         msg = "dst: only the step verify writes nothing; give a path"
+        raise CheckpointError(msg)
+    given: object = step
+    if not isinstance(given, Step) and not callable(given):
+        msg = f"step: want a step such as sf.checkpoint.pack(...), or a function, got {type(given).__name__}"
         raise CheckpointError(msg)
     model = src if isinstance(src, Checkpoint) else open_checkpoint(src)
     out = None if dst is None else located(dst)
@@ -272,7 +277,14 @@ def reported(
     """What was done."""
     tensors = tuple(line for manifest in manifests for line in manifest.tensors)
     kept = sum(manifest.kept for manifest in manifests)
-    return TransformReport(out, tensors, len(jobs), kept, model.left_out, not_copied)
+    written = {line.name for line in tensors}
+    odd = tuple(
+        f"{name} ({source.entries[name].dtype}, for which safetensors has no place)"
+        for source in model.sources
+        for name in model.names(source)
+        if not source.has_place(name) and name not in written
+    )
+    return TransformReport(out, tensors, len(jobs), kept, model.left_out, (*odd, *not_copied))
 
 
 def planned_jobs(
@@ -292,7 +304,7 @@ def planned_jobs(
     whole = None if model.reader in READERS else model.path.absolute()
     found: list[tuple[str, Source, tuple[str, ...]]] = []
     for source in model.sources:
-        names = [n for n in model.names(source) if keeps or n in chosen]
+        names = [n for n in model.names(source) if n in chosen or (keeps and source.has_place(n))]
         if most is not None:
             found += (("", source, group) for group in grouped(source, names, most))
         elif names or not model.is_folder:
@@ -332,13 +344,23 @@ def fingerprint(model: Checkpoint, step: Step | Function, jobs: list[Job]) -> st
         code = getattr(step, "__code__", None)
         what = [getattr(step, "__module__", ""), getattr(step, "__qualname__", repr(step))]
         if code is not None:
-            what = [*what, code.co_code.hex(), repr(code.co_consts), repr(code.co_names)]
+            cells = [cell.cell_contents for cell in getattr(step, "__closure__", None) or ()]
+            defaults = getattr(step, "__defaults__", None), getattr(step, "__kwdefaults__", None)
+            what = [*what, code.co_code.hex(), repr(code.co_consts), repr(code.co_names), told([cells, defaults])]
         else:
             with contextlib.suppress(Exception):
                 what = [*what, hashlib.sha256(pickle.dumps(step)).hexdigest()]
     plan = [[str(j.source), asdict(j.identity), j.names, sorted(j.chosen), j.out.name, j.chunk] for j in jobs]
     text = json.dumps([1, what, model.reader, plan], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def told(values: object) -> str:
+    """What tells values from others: their pickle, else how they show themselves."""
+    try:
+        return hashlib.sha256(pickle.dumps(values)).hexdigest()
+    except Exception:
+        return repr(values)
 
 
 def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:

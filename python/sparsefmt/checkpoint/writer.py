@@ -13,6 +13,7 @@ import numpy as np
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
+from sparsefmt.checkpoint.early import EarlySync
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS
@@ -138,6 +139,7 @@ class ShardWriter:
         with naming_file(self.path):
             remove_dead(target.parent)
             self._temporary = Temporary(target.parent)
+        self._early = EarlySync(self._temporary.number)
         return self
 
     @property
@@ -171,6 +173,7 @@ class ShardWriter:
         if not is_zero(chunk_bytes):  # zeros stay a hole of the file
             with naming_file(self.path):
                 self._put(chunk_bytes, self.data + place.start + place.done)
+                self._early.wrote(len(chunk_bytes))
         place.done += data.size
         return data
 
@@ -185,6 +188,7 @@ class ShardWriter:
             if kind is None:
                 self._finish()
         finally:
+            self._early.close()  # nothing may use the number of a closed file
             os.close(self._temporary.number)
             self._temporary.discard()
 
@@ -205,6 +209,7 @@ class ShardWriter:
             os.ftruncate(number, self.data + self.nbytes)
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
+            self._early.finish()
             os.fsync(number)
             self._temporary.replace(target)
             sync_folder(target.parent)

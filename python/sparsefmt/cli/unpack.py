@@ -56,7 +56,9 @@ def unpack(
     if run.quiet:
         return
     if packed:
-        click.echo(f"unpacked {len(chosen)} of {len(model.entries)} tensors; wrote {out}")
+        plain = len(chosen) - packed
+        copied = f", copied {plain} that {'is' if plain == 1 else 'are'} not packed" if plain else ""
+        click.echo(f"unpacked {packed} of {len(model.entries)} tensors{copied}; wrote {out}")
     else:
         click.echo(f"copied {len(chosen)} of {len(model.entries)} tensors, none of which is packed; wrote {out}")
     options.say_left_out(report)

@@ -107,5 +107,8 @@ def verify(
         parts = [f"{n} {status}" for status, n in {**counts, "missing or of other form": other}.items() if n]
         verdict = f"FAILED for {failing} of {len(rows)} tensors" if failing else "verified"
         click.echo(f"{', '.join(parts) or 'no tensors'}: {verdict}")
+        decides = not strict and max_rel_error is None
+        if decides and any(row.fails and row.status in (PRUNED, QUANTIZED) for row in rows):
+            click.echo(f"values are zeroed, and {out} does not say that they were pruned; --max-rel-error X accepts")
     if failing:
         raise click.exceptions.Exit(1)

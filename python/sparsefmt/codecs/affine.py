@@ -1,5 +1,6 @@
 """Integer codes with scales."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
@@ -11,6 +12,7 @@ from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.base.matrix import blocks
 from sparsefmt.base.packed_rows import BitRows, CsrRows, NmRows
+from sparsefmt.base.part import Form
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.codes import Codes, code_range
@@ -21,6 +23,7 @@ from sparsefmt.codecs.scales import (
     extremes,
     group_of,
     make_scales,
+    options_text,
     scale_options,
     slot_grid,
 )
@@ -108,11 +111,11 @@ class Affine(Codec):
         """Scales of rows, of groups, of the tensor; symmetric and not."""
         return tuple(f"{cls.kind}{options}" for options in ("", ":g5", ":g4:asym", ":asym:f32", ":tensor"))
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical codec text."""
-        group, dtype = self.scales.text
-        return f"{self.kind}{group}{'' if self.zero_point is None else ':asym'}{dtype}"
+        group, dtype = options_text(group_of(params.get("group")), forms["scale"].dtype)
+        return f"{cls.kind}{group}{':asym' if 'zero_point' in forms else ''}{dtype}"
 
     @property
     def anywhere(self) -> bool:

@@ -115,9 +115,9 @@ class Codec(Part):
         """
 
     @property
-    @abstractmethod
     def text(self) -> str:
         """The canonical codec text; empty for the default."""
+        return self.text_of(self.params(), self.forms())
 
     @property
     def anywhere(self) -> bool:

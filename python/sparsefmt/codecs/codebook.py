@@ -1,5 +1,6 @@
 """Codes that point into a codebook."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
@@ -11,6 +12,7 @@ from sparsefmt.base.dtypes import COMPLEX, INFINITIES, Array, Dtype, items
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.base.matrix import blocks
 from sparsefmt.base.packed_rows import NmRows
+from sparsefmt.base.part import Form
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
@@ -97,10 +99,11 @@ class Codebook(Codec):
         """Bits per code."""
         return (self.k - 1).bit_length()
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical codec text."""
-        return f"kmeans{self.k}" + (":row" if self.codebook.ndim == 2 else "")
+        shape = forms["codebook"].shape
+        return f"kmeans{shape[-1]}" + (":row" if len(shape) == 2 else "")
 
     @property
     def anywhere(self) -> bool:

@@ -1,5 +1,6 @@
 """Values as they are."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Self
 
@@ -8,6 +9,7 @@ import numpy as np
 from sparsefmt.base.coerce import as_array, plain
 from sparsefmt.base.dtypes import Array, Dtype, items, native
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.part import Form
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
 
 _NONE = np.empty((0, 0), np.uint8)
@@ -46,8 +48,8 @@ class Raw(Codec):
         dtype: Dtype = self.data.dtype
         return dtype
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """Empty: raw is the default."""
         return ""
 

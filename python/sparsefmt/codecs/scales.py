@@ -57,13 +57,12 @@ class Scales:
     @property
     def param(self) -> int | str:
         """The group as files name it: columns, "row" or "tensor"."""
-        return {group: name for name, group in _NAMED.items()}.get(self.group, self.group)
+        return param_of(self.group)
 
     @property
     def text(self) -> tuple[str, str]:
         """The options for group and dtype in the canonical codec text, empty for the defaults."""
-        group = {ROW: "", TENSOR: ":tensor"}.get(self.group, f":g{self.group}")
-        return group, ":f32" if self.grid.dtype == np.float32 else ""
+        return options_text(self.group, self.grid.dtype.name)
 
     def rows(self, low: int, high: int, grid: Array | None = None) -> Array:
         """The entries for rows `low..high`, or those of another grid of the same shape."""
@@ -77,6 +76,16 @@ def are_positive(grid: Array) -> bool:
         return True
     bits = grid.view(f"u{grid.itemsize}")
     return int(bits.min()) > 0 and int(bits.max()) < int(grid.dtype.type(np.inf).view(bits.dtype))
+
+
+def options_text(group: int, dtype: str) -> tuple[str, str]:
+    """What `Scales.text` is, of a group and the dtype of the grid."""
+    return {ROW: "", TENSOR: ":tensor"}.get(group, f":g{group}"), ":f32" if dtype == "float32" else ""
+
+
+def param_of(group: int) -> int | str:
+    """What `Scales.param` is, of a group."""
+    return {number: name for name, number in _NAMED.items()}.get(group, group)
 
 
 def group_of(param: object) -> int:

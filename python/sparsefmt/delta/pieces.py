@@ -8,6 +8,7 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.codecs.affine import Affine
 from sparsefmt.codecs.base import Codec
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.codecs.registry import CODECS
@@ -116,7 +117,12 @@ def gap_of(t: SparseTensor) -> Gap:
 
 def unsigned_steps(t: SparseTensor) -> Array:
     """The steps of all slots, flat, unsigned."""
-    values = np.ascontiguousarray(t.values.decode(t.structure)).reshape(-1)
+    codec = t.values
+    if isinstance(codec, Affine) and codec.zero_point is None and codec.scale.size == 1 and codec.scale.item() == 1:
+        found = codec.lift(t.structure).view(np.int8).astype(t.dtype)  # the codes are the steps
+    else:
+        found = codec.decode(t.structure)
+    values = np.ascontiguousarray(found).reshape(-1)
     return values.view(f"u{values.itemsize}")
 
 

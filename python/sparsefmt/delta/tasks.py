@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.alloc import empty
+from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import placed, vectors
 from sparsefmt.delta.disk import Arrays, opened
+from sparsefmt.delta.formats import load, sniff
 from sparsefmt.delta.merged import Merged, Patch, Weight, summed
 from sparsefmt.delta.sums import digest
 from sparsefmt.delta.vectors import Exact, Vector
 from sparsefmt.io.atomic import replacing
 
 CACHE_BYTES = 256 << 20
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
+_LONGEST = 200
+_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_. -]{{0,{_LONGEST - 1}}}")
 Key = tuple[tuple[str, float], ...]
 
 
@@ -93,7 +96,7 @@ class TaskStore(Mapping[str, Array]):
         self._active: Key = ()
         self._current: tuple[str, ...] = ()
         self._switching = threading.RLock()
-        self._max_bytes = max_bytes
+        self._max_bytes = whole(max_bytes, "max_bytes", 0, 2**63 - 1)
         self._remember()
 
     def _remember(self) -> None:
@@ -168,8 +171,10 @@ class TaskStore(Mapping[str, Array]):
 
         Args:
             name: letters, digits, `_`, `-`, `.`, blanks; another vector of that name is replaced.
-            tuned: a dict of arrays, or the path of a checkpoint, with the tensors of the base.
-            fmt: a format text, e.g. "csr/int8:g128" or "bitmask/int4"; default "gap".
+            tuned: a dict of arrays or SparseTensors, or the path of a checkpoint, with the tensors of the base; or what
+                leads there: a `Delta` from the base, or the path of one.
+            fmt: a format text, e.g. "csr/int8:g128" or "bitmask/int4"; default "gap". N:M keeps the largest differences
+                of each group.
             density: keep the largest differences of each tensor, this share of them.
             dare: keep differences by chance, this share of them, scaled by 1 / dare. The mask is not stored: it follows
                 from the seed, the name of the tensor and the place.
@@ -178,10 +183,14 @@ class TaskStore(Mapping[str, Array]):
         Raises:
             DeltaError: tensors are missing or have another shape or dtype; integers in a lossy vector.
             FormatError: a name that is no file name, or options that do not fit together.
+            CodecError: differences that the codec of `fmt` cannot hold.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            msg = f"name {str(name)[:40]!r}: want letters, digits, '_', '-', '.' and blanks, a letter or digit first"
+            want = f"at most {_LONGEST} letters, digits, '_', '-', '.' and blanks, a letter or digit first"
+            msg = f"name {str(name)[:40]!r}: want {want}"
             raise FormatError(msg)
+        if isinstance(tuned, (str, os.PathLike)) and sniff(tuned):
+            tuned = load(tuned)
         if isinstance(tuned, (str, os.PathLike)):
             with opened(tuned) as arrays:
                 made = vectors.make(self._base, arrays, fmt, density, dare, seed)
@@ -338,12 +347,18 @@ class TaskStore(Mapping[str, Array]):
 
 
 def _key(tasks: str | Mapping[str, float]) -> Key:
-    weights = {tasks: 1.0} if isinstance(tasks, str) else tasks
-    found = tuple(sorted((str(name), float(weight)) for name, weight in weights.items() if float(weight) != 0))
-    if not all(np.isfinite(weight) for _, weight in found):
-        msg = f"weights {dict(found)}: want finite numbers"
+    weights: object = {tasks: 1.0} if isinstance(tasks, str) else tasks
+    if not isinstance(weights, Mapping):
+        msg = f"tasks: want a name, or weights by name, got {type(tasks).__name__}"
         raise FormatError(msg)
-    return found
+    try:
+        numbers = {str(name): float(weight) for name, weight in weights.items()}
+    except (TypeError, ValueError):
+        numbers = {"": np.nan}
+    if not all(map(np.isfinite, numbers.values())):
+        msg = f"weights {dict(weights)}: want finite numbers"
+        raise FormatError(msg)
+    return tuple(sorted((name, weight) for name, weight in numbers.items() if weight != 0))
 
 
 def _located(path: Path, base: Path | None) -> tuple[Path, Path]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
 from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.change import Change, checked, moved
 from sparsefmt.delta.compare import diff
+from sparsefmt.delta.disk import Arrays
 from sparsefmt.delta.files import KEY as DELTA_KEY
 from sparsefmt.delta.files import read, write
+from sparsefmt.delta.foreign import Chain
 from sparsefmt.delta.model import Delta
 from sparsefmt.delta.pieces import as_gaps, places
 from sparsefmt.delta.sums import digest
+from sparsefmt.encoding.format_text import parse
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
 from sparsefmt.kernels.checksum import checksum
@@ -106,20 +109,69 @@ def kept(name: str, size: int, seed: int, density: float) -> Array:
     return np.asarray(words < np.uint64(int(density * _ALL)))
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded(Mapping[str, Any]):
+    """A tuned model whose packed tensors are decoded as they are asked for."""
+
+    tensors: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        found = self.tensors[name]
+        return found.to_dense() if isinstance(found, SparseTensor) else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+def steps_of(delta: Delta, base: Mapping[str, Any]) -> Exact:
+    """The exact vector that a delta from the base is.
+
+    Raises:
+        DeltaError: it leads from another base, or to other tensors.
+    """
+    _no_wholes(delta)
+    for name, change in delta.changes.items():
+        if name not in base:
+            msg = f"the delta changes tensor {name!r}, which the base does not have"
+            raise DeltaError(msg)
+        if change.pieces and change.old != digest(checked(base[name], name)):
+            msg = f"the delta leads from another version of tensor {name!r} than that of the base"
+            raise DeltaError(msg)
+    return Exact(replace(delta, base=None))
+
+
+def _no_wholes(delta: Delta) -> None:
+    if delta.wholes:
+        msg = f"tensor {next(iter(delta.wholes))!r} came, went or has another shape: a task keeps the base's tensors"
+        raise DeltaError(msg)
+
+
 def make(
     base: Mapping[str, Any],
-    tuned: Mapping[str, Any],
+    tuned: Any,  # noqa: ANN401
     fmt: str | None,
     density: float | None,
     dare: float | None,
     seed: int,
 ) -> Vector:
     """The vector from `base` to `tuned`; see `TaskStore.add`."""
-    if fmt is None and density is None and dare is None:
+    exact = fmt is None and density is None and dare is None
+    if exact and isinstance(tuned, Delta):
+        return steps_of(tuned, base)
+    if isinstance(tuned, Delta | Chain):
+        tuned = tuned.apply(base)
+    if not isinstance(tuned, Mapping):
+        want = "a dict of arrays, the path of a checkpoint or of a delta, or a Delta"
+        msg = f"tuned: want {want}; got {type(tuned).__name__}"
+        raise DeltaError(msg)
+    if not isinstance(tuned, Arrays):  # which know what the container calls a dtype
+        tuned = Decoded(tuned)
+    if exact:
         made = diff(base, tuned, reversible=False)
-        if made.wholes:
-            msg = f"tensor {next(iter(made.wholes))!r} came, went or has another shape: a task keeps the base's tensors"
-            raise DeltaError(msg)
+        _no_wholes(made)
         return Exact(made)
     if density is not None and dare is not None:
         msg = "density= keeps the largest, dare= keeps by chance; give one of them"
@@ -135,7 +187,8 @@ def make(
             tensors[name] = encode(flat, fmt) if fmt and flat.size else flat
         else:
             trimmed = tau if density is None else magnitude(tau, density)
-            tensors[name] = encode(trimmed, fmt or "gap")
+            text = fmt or "gap"
+            tensors[name] = encode(trimmed, text, prune=parse(text).structure.prunes)
         sums[name] = digest(checked(base[name], name))
     return Lossy(tensors, sums, None if dare is None else seed, 1.0 if dare is None else dare)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.base.coerce import as_array
+from sparsefmt.base.coerce import as_array, is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.structures.nm import check_nm, score_keys
@@ -128,9 +128,13 @@ class Controller:
         self.hysteresis, self.batch, self.budget = float(hysteresis), int(batch), budget
         self.errors = {name: [float(e) for e in row] for name, row in (errors or {}).items()}
         for name, row in self.errors.items():
-            if len(row) != len(self.levels) or any(b > a for a, b in itertools.pairwise(row)):
-                msg = f"errors of {name!r}: want one per level, not rising, got {row}"
+            falling = np.isfinite(row).all() and not any(b > a for a, b in itertools.pairwise(row))
+            if len(row) != len(self.levels) or not falling:
+                msg = f"errors of {name!r}: want one finite number per level, not rising, got {row}"
                 raise FormatError(msg)
+        if budget is not None and not np.isfinite(budget):
+            msg = f"budget = {budget}; want a finite number"
+            raise FormatError(msg)
         if budget is not None and sum(row[-1] for row in self.errors.values()) > budget:
             least = sum(row[-1] for row in self.errors.values())
             msg = f"a budget of {budget} cannot be met; at the densest level the errors sum to {least:g}"
@@ -144,9 +148,14 @@ class Controller:
         Raises:
             FormatError: an importance that is not finite, or a layer without errors where there is a budget.
         """
-        wanted = dict(self._now)
+        given: object = importance
+        if not isinstance(given, Mapping):
+            msg = f"importance: want a number by layer, got {type(given).__name__}"
+            raise FormatError(msg)
+        before = dict(self._now)
+        wanted = dict(before)
         for name, value in importance.items():
-            if not np.isfinite(value):
+            if not is_number(value) or not np.isfinite(value):
                 msg = f"the importance of {name!r} is {value}; want a finite number"
                 raise FormatError(msg)
             if self.budget is not None and name not in self.errors:
@@ -156,8 +165,9 @@ class Controller:
         due = self._calls % self.batch == 0
         self._calls += 1
         for name in wanted if due else [n for n in wanted if n not in self._now]:
-            self._set(name, wanted[name])
+            self._now[name] = wanted[name]
         self._guard()
+        self.switches += sum(self._now[name] != level for name, level in before.items())
         return {name: self.levels[i] for name, i in self._now.items()}
 
     def _level(self, now: int | None, value: float) -> int:
@@ -165,11 +175,6 @@ class Controller:
         if now is None or up >= now:
             return up
         return min(sum(value >= t * (1 - self.hysteresis) if t > 0 else value >= t for t in self.thresholds), now)
-
-    def _set(self, name: str, level: int) -> None:
-        if name in self._now and self._now[name] != level:
-            self.switches += 1
-        self._now[name] = level
 
     def _guard(self) -> None:
         """Makes layers denser, the one with the largest gain first, until the errors fit the budget."""
@@ -184,7 +189,7 @@ class Controller:
             if not gains:
                 return
             name = max(sorted(gains), key=lambda k: gains[k])
-            self._set(name, self._now[name] + 1)
+            self._now[name] += 1
 
 
 def masks_of(levels: Levels, n: int) -> Array:

@@ -1,10 +1,11 @@
 """How the density falls while a model trains."""
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Literal
 
-from sparsefmt.base.coerce import as_array
+from sparsefmt.base.coerce import as_array, is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.select import magnitude
@@ -46,14 +47,15 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("initial", "final"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            if not is_number(value) or not 0 <= value <= 1:
                 msg = f"{name} = {value!r}; want a density in 0..1"
                 raise FormatError(msg)
         for name in ("start", "end", "every", "freeze"):
             value = getattr(self, name)
             if value is None and name == "freeze":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < (1 if name == "every" else 0):
+            steps = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not steps or value < (1 if name == "every" else 0):
                 msg = f"{name} = {value!r}; want a whole number of steps"
                 raise FormatError(msg)
         if self.end < self.start:
@@ -70,10 +72,10 @@ class Schedule:
         """The density at a step; it changes at `start`, `start + every`, ..., and is final from `end` on.
 
         Raises:
-            FormatError: a step below 0.
+            FormatError: a step below 0, or no number.
         """
-        if step < 0:
-            msg = f"step = {step}; want 0 or more"
+        if not is_number(step) or not step >= 0:
+            msg = f"step = {step!r}; want 0 or more"
             raise FormatError(msg)
         if step >= self.end:
             return float(self.final)

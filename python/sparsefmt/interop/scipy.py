@@ -1,12 +1,12 @@
 """SciPy sparse arrays and matrices, in and out, sharing memory where that is possible."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.coerce import as_array, matrix_shape, plain
-from sparsefmt.base.dtypes import Array, Dtype, index_dtype, native
+from sparsefmt.base.coerce import as_array, matrix_shape, plain, without_negative_zeros
+from sparsefmt.base.dtypes import Array, Dtype, index_dtype, native, zero_mask
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
@@ -26,7 +26,13 @@ from sparsefmt.tensor.transposed import Transposed
 Built = tuple[Structure, Array, tuple[int, ...]]
 
 
-def from_scipy(m: Any, fmt: str | None = None, *, copy: bool | None = None) -> SparseTensor:  # noqa: ANN401
+def from_scipy(
+    m: Any,  # noqa: ANN401
+    fmt: str | None = None,
+    *,
+    copy: bool | None = None,
+    zero: Literal["value", "bits"] = "bits",
+) -> SparseTensor:
     """Takes a SciPy sparse array or matrix of any format.
 
     Indices are checked, sorted, and duplicates summed (in the dtype of the data; bool: or) where needed; the arrays
@@ -37,11 +43,13 @@ def from_scipy(m: Any, fmt: str | None = None, *, copy: bool | None = None) -> S
         fmt: a format text; default: the format of `m` where there is one (bsr with its block), else csr (coo for n-d).
         copy: as in NumPy 2. None: share the arrays of `m` where they are canonical; True: never; False: share or
             raise. A tensor that shares is immutable only as long as nobody writes to the arrays of `m`.
+        zero: "bits" keeps a stored -0.0, which is a value to N:M; "value" makes it an explicit 0.0.
 
     Returns:
         A tensor of the shape and dtype of `m`.
 
     Raises:
+        PatternError: `m` does not have the pattern of the format.
         FormatError: indices out of range, offsets that fall, data that is too short, or `copy=False` and a copy is
             needed.
         DtypeError: a dtype that no format holds (object, longdouble).
@@ -55,12 +63,15 @@ def from_scipy(m: Any, fmt: str | None = None, *, copy: bool | None = None) -> S
     if builder is None or (not type(m).__module__.startswith("scipy.sparse") and not _is_scipy(m)):
         msg = f"m: want a SciPy sparse array or matrix, got {type(m).__name__}; for dense arrays use sparsefmt.encode"
         raise TypeError(msg)
+    zero_mask(np.dtype(bool), zero)  # refuses an unknown rule
     structure, data, shape = builder(m)
+    if zero == "value":
+        data = without_negative_zeros(data)
     source = [a for a in _arrays_of(m) if a.size]
     parts = [*structure.arrays().values(), data]
     shared = all(any(np.may_share_memory(a, b) for b in source) for a in (*_essential(structure), data) if a.size)
     if copy is False and not shared:
-        msg = "copy=False, but the arrays of m must be sorted, summed or cast; pass copy=None"
+        msg = "copy=False, but the arrays of m must be sorted, summed, cast or freed of -0.0; pass copy=None"
         raise FormatError(msg)
     if copy is True and any(np.may_share_memory(a, b) for a in parts for b in source):
         structure, data = structure.map(_copied), _copied(data)

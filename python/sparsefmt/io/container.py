@@ -16,7 +16,7 @@ import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import is_aligned
-from sparsefmt.base.dtypes import DTYPES, Array
+from sparsefmt.base.dtypes import DTYPES, Array, name_of
 from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.io.flood import check_flood
@@ -71,7 +71,7 @@ class Container:
             raise DtypeError(msg)
         if dtype == PAIRED and s.dtype == "F64" and shape[-1:] == (2,):
             view, shape = DTYPES[PAIRED], shape[:-1]
-        elif dtype is not None and view.name != dtype:
+        elif dtype is not None and name_of(view) != dtype:
             msg = f"array {key!r} is {s.dtype} of shape {shape}, want {dtype}"
             raise CorruptFileError(msg)
         try:

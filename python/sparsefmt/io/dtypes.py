@@ -48,6 +48,11 @@ def stored_as(dtype: Dtype) -> tuple[str, Dtype]:
     return stored, DTYPES[PAIRED] if name_of(dtype) == PAIRED else VIEWS[stored]
 
 
+def is_stored(name: str) -> bool:
+    """Whether the container has a dtype of this name."""
+    return name in _STORED
+
+
 def is_paired(dtype: Dtype) -> bool:
     """Whether it is complex128, of which the container has only pairs."""
     return dtype.kind == "c" and dtype.itemsize == 16

@@ -118,7 +118,7 @@ def barrier(loss: Callable[[Any], SupportsFloat], a: Any, b: Any, steps: int = 1
         The barrier, a float with `.curve`: alphas and losses.
 
     Raises:
-        MergeError: models that do not fit, fewer than 2 steps, or a loss that is NaN.
+        MergeError: models that do not fit, fewer than 2 steps, a loss that is NaN, or an end whose loss is infinite.
 
     Source: Frankle et al. 2020, arXiv:1912.05671, section 2; Entezari et al. 2021, arXiv:2110.06296.
 
@@ -133,8 +133,8 @@ def barrier(loss: Callable[[Any], SupportsFloat], a: Any, b: Any, steps: int = 1
     losses = []
     for alpha in alphas:
         value = float(loss(Between(found, alpha) if several else interpolated(found[0], alpha)))
-        if np.isnan(value):
-            msg = f"the loss at alpha = {alpha:g} is NaN"
+        if np.isnan(value) or (np.isinf(value) and alpha in (0, 1)):  # nothing rises above an end that is infinite
+            msg = f"the loss at alpha = {alpha:g} is {'NaN' if np.isnan(value) else value}"
             raise MergeError(msg)
         losses.append(value)
     return Barrier(Curve(alphas, tuple(losses)))

@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.kernels.merge import merge_histogram
+from sparsefmt.kernels.merge import merge_between, merge_histogram
 from sparsefmt.merge.method import Each, Source
 from sparsefmt.merge.stack import Stack
 
 UPPER, LOWER = 16, 15
+NO_ROOM = np.zeros(0, np.uint32)
+"""For magnitudes that are counted alone."""
 
 
 class Cut(NamedTuple):
@@ -120,10 +122,9 @@ def locate(stack: Stack, model: int, key: int, ties: int) -> int:
     for lo, hi in stack.chunks():
         base, base_dtype = stack.bits(-1, lo, hi)
         bits, dtype = stack.bits(model, lo, hi)
-        counts = np.zeros(1, np.int64)
-        merge_histogram(base, bits, (base_dtype, dtype), stack.basis, 0, key, counts)
-        if counts[0] >= ties:
+        _, count, _ = merge_between(base, bits, (base_dtype, dtype), stack.basis, key, key + 1, 1, NO_ROOM)
+        if count >= ties:
             delta = stack.delta(model, lo, hi).astype(np.float32)
             return lo + int(np.flatnonzero((delta.view(np.uint32) & 0x7FFFFFFF) == key)[ties - 1]) + 1
-        ties -= int(counts[0])
+        ties -= count
     return stack.size

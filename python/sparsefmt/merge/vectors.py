@@ -1,11 +1,14 @@
 """Task vectors."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from sparsefmt.base.errors import MergeError
+from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.merge.inputs import Group, groups, is_float
 
 
@@ -13,7 +16,7 @@ def task_vector(base: Any, tuned: Any) -> Any:  # noqa: ANN401
     """The difference of a tuned model from its base, in float32.
 
     Args:
-        base: an array of any shape, a SparseTensor, or a mapping from names to these.
+        base: an array of any shape, a SparseTensor, a mapping from names to these, a Checkpoint, or a path.
         tuned: of the same kind, names and shapes.
 
     Returns:
@@ -28,6 +31,12 @@ def task_vector(base: Any, tuned: Any) -> Any:  # noqa: ANN401
     >>> task_vector(np.array([1.0, 2.0]), np.array([1.5, 1.0]))
     array([ 0.5, -1. ], dtype=float32)
     """
+    if isinstance(base, str | PathLike) or isinstance(tuned, str | PathLike):
+        with ExitStack() as stack:
+            opened = (
+                stack.enter_context(open_checkpoint(m)) if isinstance(m, str | PathLike) else m for m in (base, tuned)
+            )
+            return task_vector(*opened)
     found = groups(base, [tuned], ["tuned"])
     made = {group.name: difference(group) for group in found if is_float(group.models[0]) or group.copied() is None}
     if isinstance(base, Mapping):

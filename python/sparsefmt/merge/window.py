@@ -48,11 +48,20 @@ class Distinct:
 
     def __init__(self) -> None:
         self.parts: list[tuple[Array, Array]] = []
-        self.held = self.least = 0
+        self.new: list[Array] = []
+        self.held = self.least = self.waiting = 0
 
     def add(self, keys: Array) -> None:
-        """Counts more of them."""
-        self.parts.append(np.unique(keys, return_counts=True))
+        """Counts more of them; `keys` may change afterwards."""
+        self.new.append(keys.copy())
+        self.waiting += len(keys)
+        if self.waiting >= LEAST:
+            self.count()
+
+    def count(self) -> None:
+        """Counts what has come since, many at once."""
+        self.parts.append(np.unique(joined(self.new), return_counts=True))
+        self.new, self.waiting = [], 0
         self.held += len(self.parts[-1][0])
         if self.held > 2 * self.least + LEAST:
             self.parts = [self.counted()]
@@ -60,6 +69,8 @@ class Distinct:
 
     def counted(self) -> tuple[Array, Array]:
         """The magnitudes, ascending, and their counts."""
+        if self.new:
+            self.count()
         if len(self.parts) == 1:
             return self.parts[0]
         keys, place = np.unique(joined([keys for keys, _ in self.parts]), return_inverse=True)

@@ -96,8 +96,8 @@ def compensated(
         tensor = code_weights(kept, keep, want, h, pattern, codec)
         kept = tensor.to_dense()
     final = kept.astype(np.float64)
-    energy = output_energy(want, h)
-    error = output_energy(final - want, h) / energy if energy else 0.0
+    energy = output_energy(want, m.second)  # without what was added for the fit: the inputs have no such noise
+    error = output_energy(final - want, m.second) / energy if energy else 0.0
     off = (final @ m.mean) - (base if base is not None else want @ m.mean)
     if bias is None:
         return Compensated(kept, None, keep, error, off, tensor)

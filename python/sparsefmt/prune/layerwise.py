@@ -32,7 +32,8 @@ class Run:
 
     def packed(self) -> dict[str, Any]:
         """The tensors, with packed weights where a codec was named."""
-        coded = {f"{name}.weight": c.tensor for name, c in self.layers.items() if c.tensor is not None}
+        found = self.layers.items()
+        coded = {_keys(self.weights, name)[0]: c.tensor for name, c in found if c.tensor is not None}
         return {**self.weights, **coded}
 
 
@@ -58,7 +59,7 @@ def run(
 
     Args:
         model: tensors by name: `<layer>.weight` (out, in), and `<layer>.bias` where there is one. Not modified.
-        layers: names in the order in which they run.
+        layers: names in the order in which they run, without `.weight` or with it.
         forward: called as `forward(weights, layer)` for the dense and for the pruned weights, gives the inputs of that
             layer: an array (..., cols), a list of them, or a `Site` with the residual stream that its output is added
                 to.
@@ -94,20 +95,22 @@ def run(
         msg = f'target = {target!r}; have "stream", "outputs", "weights"'
         raise FormatError(msg)
     for name in layers:
-        if getattr(model.get(f"{name}.weight"), "ndim", 0) != 2:
-            msg = f"{name}.weight is missing or no matrix; layers are named without .weight"
+        key = _keys(model, name)[0]
+        if getattr(model.get(key), "ndim", 0) != 2:
+            msg = f"{key} is missing or no matrix"
             raise FormatError(msg)
     made = Run(dict(model))
     dense = dict(model)
     for name in layers:
+        key, beside = _keys(model, name)
         spec = pattern.get(name) if isinstance(pattern, Mapping) else pattern
         if done is not None and name in done:
             result: Compensated = done[name]
         elif spec is None:
             continue
         else:
-            weight = np.asarray(model[f"{name}.weight"])
-            bias = model.get(f"{name}.bias")
+            weight = np.asarray(model[key])
+            bias = model.get(beside)
             m, fitted = _moments(name, weight, bias, forward, dense, made.weights, target)
             result = compensated(
                 weight,
@@ -122,12 +125,18 @@ def run(
                 damp=damp,
             )
         made.layers[name] = result
-        made.weights[f"{name}.weight"] = result.weight
+        made.weights[key] = result.weight
         if result.bias is not None:
-            made.weights[f"{name}.bias"] = result.bias
+            made.weights[beside] = result.bias
         if progress is not None:
             progress(name, result)
     return made
+
+
+def _keys(model: Mapping[str, Any], layer: str) -> tuple[str, str]:
+    """The names of the weight and of the bias of a layer, which may be named by its weight."""
+    stem = layer.removesuffix(".weight") if layer in model and f"{layer}.weight" not in model else layer
+    return f"{stem}.weight", f"{stem}.bias"
 
 
 def _moments(

@@ -17,6 +17,8 @@ from sparsefmt.base.part import Part
 
 Params = dict[str, Any]
 
+_INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
+
 
 class Structure(Part):
     """Where the stored values of a matrix are. Arrays are read-only; the meaning is checked at construction.
@@ -111,9 +113,9 @@ class Structure(Part):
         return cls(**arrays, **params, shape=shape)  # type: ignore[call-arg]
 
     @property
-    @abstractmethod
     def text(self) -> str:
         """The canonical format text."""
+        return self.text_of(self.params(), {})
 
     @property
     @abstractmethod
@@ -230,7 +232,7 @@ def as_index_pair(first: Array, second: Array, names: tuple[str, str], *bounds: 
     """
     check_indices(names, first, second)
     dtype = first.dtype
-    if dtype != second.dtype or dtype not in (np.dtype("i4"), np.dtype("i8")):
+    if dtype != second.dtype or dtype not in _INDEX_DTYPES:
         dtype = index_dtype(*bounds)
         for name, a in zip(names, (first, second), strict=True):
             if len(a) and (int(a.max()) > np.iinfo(dtype).max or int(a.min()) < np.iinfo(dtype).min):

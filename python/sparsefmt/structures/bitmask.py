@@ -1,7 +1,8 @@
 """One bit per element."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import BitRows
+from sparsefmt.base.part import Form
 from sparsefmt.kernels import bitmask as bitmask_kernels
 from sparsefmt.kernels import checks
 from sparsefmt.kernels.affine_segments import bits_segments
@@ -95,10 +97,11 @@ class Bitmask(Structure):
         """The alignment."""
         return {"align": self.align}
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical format text."""
-        return "bitmask" if self.align == 1 else f"bitmask@{self.align}"
+        align = params["align"]
+        return "bitmask" if align == 1 else f"bitmask@{align:d}"
 
     @property
     def slots(self) -> int:

@@ -1,7 +1,8 @@
 """Block-sparse rows."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
+from sparsefmt.base.part import Form
 from sparsefmt.kernels import bsr as kernels
 from sparsefmt.kernels.bsr import bsr_block_counts, bsr_to_dense, dense_to_bsr, dense_to_bsr_within
 from sparsefmt.kernels.csr import dense_sample
@@ -88,10 +90,11 @@ class Bsr(Structure):
         """The block."""
         return {"block": list(self.block)}
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical format text."""
-        return f"bsr{self.block[0]}x{self.block[1]}"
+        rows, cols = params["block"]
+        return f"bsr{rows:d}x{cols:d}"
 
     @property
     def row_step(self) -> int:  # type: ignore[override]

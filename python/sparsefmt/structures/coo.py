@@ -76,11 +76,6 @@ class Coo(Structure):
         self.freeze()
 
     @property
-    def text(self) -> str:
-        """The canonical format text."""
-        return "coo"
-
-    @property
     def slots(self) -> int:
         """How many values are stored."""
         return len(self.row)

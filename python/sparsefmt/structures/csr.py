@@ -125,11 +125,6 @@ class Compressed(Structure):
         self.freeze()
 
     @property
-    def text(self) -> str:
-        """The canonical format text."""
-        return self.kind
-
-    @property
     def slots(self) -> int:
         """How many values are stored."""
         return len(self.indices)

@@ -31,11 +31,6 @@ class Dense(Structure):
             self._check_shape()
 
     @property
-    def text(self) -> str:
-        """The canonical format text."""
-        return "dense"
-
-    @property
     def slots(self) -> int:
         """How many values are stored."""
         return self.shape[0] * self.shape[1]

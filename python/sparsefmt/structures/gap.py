@@ -102,11 +102,6 @@ class Gap(Structure):
         raise FormatError(msg)
 
     @property
-    def text(self) -> str:
-        """The canonical format text."""
-        return "gap"
-
-    @property
     def slots(self) -> int:
         """How many values are stored."""
         return int(self.row_offsets[-1])

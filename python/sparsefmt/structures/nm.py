@@ -1,8 +1,9 @@
 """N of every M are kept."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from math import comb
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from sparsefmt.base.dtypes import Array, Dtype, index_dtype, name_of, zero_mask
 from sparsefmt.base.errors import DtypeError, FormatError, PatternError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.packed_rows import NmRows
+from sparsefmt.base.part import Form
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
@@ -108,10 +110,11 @@ class Nm(Structure):
         """N, M and the alignment."""
         return {"n": self.n, "m": self.m, "align": self.align}
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical format text."""
-        return f"nm{self.n}:{self.m}" + ("" if self.align == 1 else f"@{self.align}")
+        n, m, align = params["n"], params["m"], params["align"]
+        return f"nm{n:d}:{m:d}" + ("" if align == 1 else f"@{align:d}")
 
     @property
     def slots(self) -> int:

@@ -1,13 +1,15 @@
 """N of every M are kept, with the positions of several groups in one word of mixed radix."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.part import Form
 from sparsefmt.kernels import nm_radix as kernels
 from sparsefmt.structures.base import Window, as_bytes
 from sparsefmt.structures.nm import Nm, check_nm
@@ -71,10 +73,11 @@ class NmRadix(PackedNm):
     def _row_bytes(self) -> int:
         return -(-kernels.row_bits(self.n, self.m, self.groups) // 8)
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical format text."""
-        return f"nm{self.n}:{self.m}@radix"
+        n, m = params["n"], params["m"]
+        return f"nm{n:d}:{m:d}@radix"
 
     @property
     def metadata_bits(self) -> int:

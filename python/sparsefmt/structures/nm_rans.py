@@ -1,7 +1,8 @@
 """N of every M are kept, with the positions as a stream that takes hardly more than their entropy."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.part import Form
 from sparsefmt.kernels import nm_rans as kernels
 from sparsefmt.structures.base import Window, as_bytes, as_index_pair, check_indices
 from sparsefmt.structures.nm import Nm, check_nm
@@ -104,10 +106,11 @@ class NmRans(PackedNm):
         """Rows of a block."""
         return kernels.block_height(self.groups)
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def text_of(cls, params: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
         """The canonical format text."""
-        return f"nm{self.n}:{self.m}@rans"
+        n, m = params["n"], params["m"]
+        return f"nm{n:d}:{m:d}@rans"
 
     @classmethod
     def examples(cls) -> tuple[str, ...]:

@@ -1,7 +1,11 @@
 """Other formats of the same tensor, and its transpose where that is a tensor."""
 
+from sparsefmt.base.dtypes import items, zero_mask
+from sparsefmt.base.errors import PatternError
+from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding import routes
 from sparsefmt.encoding.format_text import Format
+from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr, column_order
 from sparsefmt.tensor.layout import is_moved
@@ -13,8 +17,23 @@ def along_route(t: T, target: Format) -> T:
     way = routes.route(t.structure, target.structure, target.params, t.values.lifted_bits // 8)
     if len(way) == 1:
         return t
-    structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.structure, target.params)
+    try:
+        structure, slots = routes.along(way, t.structure, t.values.lift(t.structure), target.structure, target.params)
+    except PatternError as e:
+        if count := negative_zeros(t):
+            hint = "sparsefmt.from_scipy(m, zero='value') makes them 0.0"
+            msg = f"{e}; {count} stored values are -0.0, which count: {hint}"
+            raise PatternError(msg) from None
+        raise
     return t.replaced(structure, t.values.lower(structure, slots))
+
+
+def negative_zeros(t: T) -> int:
+    """How many stored values are -0.0."""
+    if not isinstance(t.values, Raw):
+        return 0
+    slots = items(t.values.data).reshape(-1)
+    return count_nonzero(slots, zero_mask(t.dtype, "bits")) - count_nonzero(slots, zero_mask(t.dtype, "value"))
 
 
 def flipped(t: T) -> T | None:

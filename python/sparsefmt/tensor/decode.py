@@ -13,15 +13,16 @@ from sparsefmt.tensor.stored import Stored
 
 def to_dense(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     """See `SparseTensor.to_dense`; for tensors on the CPU."""
+    made = out is None
     if out is None:
-        out = empty(t.shape, t.dtype, f"the dense array of shape {t.shape}", max_bytes)
+        out = empty(t.shape, t.dtype, "the dense array", max_bytes)
     else:
         _check_out(t, out)
-    if not t.size:
+    if not out.size:
         return out
     (rows, cols), step = t.structure.shape, t.structure.row_step
     view = turned(out, t.axis)
-    if is_plain(view):
+    if (made and view is out) or is_plain(view):
         t.values.decode_rows(t.structure, 0, rows, view.reshape(rows, cols))
         return out
     buffer = empty(0, t.dtype)
@@ -37,7 +38,7 @@ def transposed(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     """The dense transpose, C-contiguous, or in `out`; for tensors on the CPU."""
     shape = t.shape[::-1]
     if out is None:
-        out = empty(shape, t.dtype, f"the dense array of shape {shape}", max_bytes)
+        out = empty(shape, t.dtype, "the dense array", max_bytes)
     elif not isinstance(out, np.ndarray) or out.shape != shape:
         got = out.shape if isinstance(out, np.ndarray) else type(out).__name__
         msg = f"out: want an array of shape {shape}, got {got}"

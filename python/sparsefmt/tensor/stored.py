@@ -46,10 +46,11 @@ class Stored(Packed):
     @classmethod
     def from_checked(cls, structure: Structure, values: Codec, shape: tuple[int, ...], axis: int = -1) -> Self:
         """Builds one from parts that were made here and need no check."""
-        t = object.__new__(cls)
-        fields = (("structure", structure), ("values", values), ("shape", shape), ("axis", axis % len(shape)))
-        for name, value in fields:
-            object.__setattr__(t, name, value)
+        t, put = object.__new__(cls), object.__setattr__
+        put(t, "structure", structure)
+        put(t, "values", values)
+        put(t, "shape", shape)
+        put(t, "axis", axis % len(shape))
         return t
 
     @property
@@ -119,7 +120,7 @@ class Stored(Packed):
 
     def backend(self, x: object = None) -> Backend[Self]:
         """What packs and unpacks it where its arrays are, or what multiplies it by `x`."""
-        return backends["cuda" if self._on_gpu or is_device_array(x) else "cpu"]
+        return backends["cuda" if self._on_gpu or (x is not None and is_device_array(x)) else "cpu"]
 
     def convert(self, fmt: str) -> Self:
         """The same tensor in another format, exactly; arrays that do not change are shared.

@@ -1,7 +1,8 @@
 //! Steps between two arrays in the order of their values, modulo the width of an item.
 
 use crate::checksum::xxh3_128;
-use crate::gap::{each_column, push_gap};
+use crate::gap::push_gap;
+use crate::gap_columns::each_column_ahead;
 use crate::views::offsets::{fits, lengths, slots_at, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
@@ -291,7 +292,8 @@ pub fn add_gaps<T: Keyed, I: Index>(
         fits("base", base.len(), values.len())?;
     }
     let length = cols.saturating_mul(size_of::<T>());
-    let work = if wanted == Summed::All || !base.is_empty() { values.len() } else { 0 };
+    let far = wanted != Summed::All && base.is_empty(); // else all of a row has just been read
+    let work = if far { 0 } else { values.len() };
     let ranges = par::cut_by(row_offsets, 1, work + bytes.len() + size_of_val(steps) + 64 * steps.len());
     lengths(row_offsets, &ranges, slots.len())?;
     let outs = par::split_mut(values, ranges.iter().map(|rows| rows.len().saturating_mul(length)));
@@ -302,7 +304,7 @@ pub fn add_gaps<T: Keyed, I: Index>(
         for (row, sums) in rows.zip(sums.as_chunks_mut::<ROW_SUMS>().0) {
             let start = (row - first).saturating_mul(length).min(values.len());
             let end = start.saturating_add(length).min(values.len());
-            let out = &mut values[start..end];
+            let mut out = &mut values[start..end];
             if !base.is_empty() {
                 out.copy_from_slice(&base[row.saturating_mul(length).min(base.len())..][..out.len()]);
             }
@@ -314,7 +316,7 @@ pub fn add_gaps<T: Keyed, I: Index>(
             let room = if wanted == Summed::Nothing { 0 } else { size_of_val(steps) };
             before.resize(room, 0);
             after.resize(room, 0);
-            by_kind!(floats, FLOATS => each_column(bytes, |col| {
+            by_kind!(floats, FLOATS => each_column_ahead(bytes, size_of::<T>(), &mut out, far, |out, col| {
                 let beyond = Error::Index { at, got: col as i64, bound: out.len() / size_of::<T>() };
                 let place = col.saturating_mul(size_of::<T>());
                 let item = out.get_mut(place..place.saturating_add(size_of::<T>()));

@@ -2,15 +2,10 @@
 
 use crate::check::{Fault, Finding, choose};
 use crate::csr::{columns, take_items};
+use crate::gap_columns::{ESCAPE, each_column};
 use crate::views::offsets::{fits, lengths, out_of_range, slots_at, slots_of, span};
 use crate::{Error, Index, Item, Result, TILE, par};
 use std::ops::Range;
-
-/// The byte that ends no slot.
-pub(crate) const ESCAPE: u8 = 255;
-
-/// Gaps that are read together where none escapes.
-const STEP: usize = 8;
 
 /// Writes `gap` to the front of `out`; gives its bytes, if there is room for them.
 #[inline]
@@ -59,43 +54,6 @@ pub(crate) fn push_gap(mut gap: usize, out: &mut Vec<u8>) {
         gap -= ESCAPE as usize;
     }
     out.push(gap as u8);
-}
-
-/// Tells `take` the column of every slot of a row; gives one beyond the last column that a byte reaches.
-#[inline]
-pub(crate) fn each_column(bytes: &[u8], mut take: impl FnMut(usize) -> Result<()>) -> Result<usize> {
-    let (chunks, tail) = bytes.as_chunks::<STEP>();
-    let mut next = 0usize;
-    for chunk in chunks {
-        if chunk.iter().fold(false, |any, &byte| any | (byte == ESCAPE)) {
-            next = slowly(chunk, next, &mut take)?;
-            continue;
-        }
-        let mut ends = chunk.map(|byte| u32::from(byte) + 1);
-        for distance in [1, 2, 4] {
-            let before = ends;
-            for i in distance..STEP {
-                ends[i] = before[i] + before[i - distance];
-            }
-        }
-        for end in ends {
-            take(next + end as usize - 1)?;
-        }
-        next += ends[STEP - 1] as usize;
-    }
-    slowly(tail, next, &mut take)
-}
-
-#[inline]
-fn slowly(bytes: &[u8], mut next: usize, take: &mut impl FnMut(usize) -> Result<()>) -> Result<usize> {
-    for &byte in bytes {
-        next += usize::from(byte);
-        if byte != ESCAPE {
-            take(next)?;
-            next += 1;
-        }
-    }
-    Ok(next)
 }
 
 /// Counts the bytes that the gaps of every row need.

@@ -1,9 +1,10 @@
 //! Items of dense bytes at the places that gaps name: taken out, and put in.
 
-use crate::gap::{Rows, each_column};
+use crate::gap::Rows;
+use crate::gap_columns::each_column_ahead;
 use crate::views::offsets::{fits, lengths};
 use crate::{Error, Index, Keyed, Result, par};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 /// The rows of gaps that name as many places as there are items.
 fn rows_of<'a, I: Index>(
@@ -16,12 +17,19 @@ fn rows_of<'a, I: Index>(
     Ok(all)
 }
 
-/// Tells `take` the column of every slot of a row of `slots` items, whose gaps are `bytes`.
-fn each(bytes: &[u8], row: usize, slots: usize, mut take: impl FnMut(usize, usize) -> Option<()>) -> Result<()> {
+/// Tells `take` the column of every slot of a row of `slots` items `T` in `values`, whose gaps are `bytes`.
+fn each<T, V: Deref<Target = [u8]>>(
+    bytes: &[u8],
+    row: usize,
+    slots: usize,
+    values: &mut V,
+    far: bool,
+    mut take: impl FnMut(&mut V, usize, usize) -> Option<()>,
+) -> Result<()> {
     let mut at = 0;
-    each_column(bytes, |col| {
+    each_column_ahead(bytes, size_of::<T>(), values, far, |values, col| {
         let beyond = Error::Index { at, got: col as i64, bound: slots };
-        take(at, col).ok_or(beyond)?;
+        take(values, at, col).ok_or(beyond)?;
         at += 1;
         Ok(())
     })?;
@@ -53,10 +61,10 @@ pub fn gaps_take<T: Keyed, I: Index>(
     par::run(ranges.into_iter().zip(outs).collect(), |(rows, mut items)| {
         for row in rows {
             let start = row.saturating_mul(length).min(values.len());
-            let from = &values[start..start.saturating_add(length).min(values.len())];
+            let mut from = &values[start..start.saturating_add(length).min(values.len())];
             let (bytes, slots) = all.row(row)?;
             let mine = items.split_off_mut(..slots.len()).ok_or(Error::Changed)?;
-            each(bytes, row, mine.len(), |at, col| {
+            each::<T, _>(bytes, row, mine.len(), &mut from, true, |from, at, col| {
                 *mine.get_mut(at)? = T::load(from.get(place::<T>(col))?);
                 Some(())
             })?;
@@ -86,10 +94,10 @@ pub fn gaps_put<T: Keyed, I: Index>(
         for row in rows {
             let start = (row - first).saturating_mul(length).min(values.len());
             let end = start.saturating_add(length).min(values.len());
-            let into = &mut values[start..end];
+            let mut into = &mut values[start..end];
             let (bytes, slots) = all.row(row)?;
             let mine = &items[slots];
-            each(bytes, row, mine.len(), |at, col| {
+            each::<T, _>(bytes, row, mine.len(), &mut into, false, |into, at, col| {
                 mine.get(at)?.store(into.get_mut(place::<T>(col))?);
                 Some(())
             })?;

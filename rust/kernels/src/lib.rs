@@ -11,15 +11,18 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod address_space;
 mod affinity;
 mod args;
 mod prefetch;
 mod scalar;
 mod scoped_work;
+mod spare_memory;
 mod tables;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use address_space::has_address_space;
 pub use affinity::{Narrowed, ThreadId, current_cpu};
 pub use args::amx_gemm::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE_ROWS, TILE_WIDTH};
 pub use args::bsr_spmm::Blocks;
@@ -28,7 +31,8 @@ pub use args::gguf::BlockKind;
 pub use args::group_values::{EightRows, Groups, Planes};
 pub use args::kmeans_dp::Clusters;
 pub use args::merge::{
-    MERGE_LANES, MERGE_MODELS, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile,
+    MERGE_LANES, MERGE_MODELS, MERGE_SIDE, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile,
+    MergeVoted, MergeVoter,
 };
 pub use args::nearest_centroid::{Entries, Keys};
 pub use args::nm_code_table::NmCodeTable;
@@ -42,6 +46,7 @@ pub use args::strided::Strided;
 pub use args::topk::Order;
 pub use prefetch::{prefetch, prefetch_ahead, prefetch_near};
 pub use scoped_work::{ScopedWork, run_scoped, run_scoped_helping};
+pub use spare_memory::SpareMemory;
 pub use tables::amx_gemm::{TileSession, TileUnit};
 pub use tables::isa::{Isa, UnknownIsa};
 pub use tables::kernels::Kernels;

@@ -41,3 +41,17 @@ fn groups_find_their_tables() {
         }
     }
 }
+
+#[test]
+fn every_code_of_a_run_has_its_value() {
+    for kernels in tables() {
+        for len in 0..200 {
+            let pairs: Vec<u8> = (0..len).step_by(2).map(|i| (i * 37 + len) as u8).collect();
+            let mut out = vec![f32::NAN; len];
+            kernels.run_nibbles_f32(&pairs, (3, 7.0, 0.5), &mut out);
+            let code = |i: usize| pairs[i / 2] >> (i % 2 * 4) & 15;
+            let want = |i: usize| (f32::from(code(i) ^ 3) - 7.0) * 0.5;
+            assert!((0..len).all(|i| out[i] == want(i)), "{:?}, {len}", kernels.isa());
+        }
+    }
+}

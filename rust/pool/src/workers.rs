@@ -1,9 +1,9 @@
 //! Workers that stay awake a little: to wake a thread that sleeps takes longer than most calls.
 
-use sparsefmt_kernels::{Narrowed, ScopedWork, ThreadId, current_cpu};
+use sparsefmt_kernels::{Narrowed, ScopedWork, ThreadId, current_cpu, has_address_space};
 use std::collections::VecDeque;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, yield_now};
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How long a worker looks for more work before it sleeps. A layer of a model follows the other within it.
 const LINGER: Duration = Duration::from_micros(200);
+
+/// Bytes of address space that there must be before a thread is started: several times what it takes.
+const THREAD: usize = 8 << 20;
 
 /// Offers that count on nobody and are left open at most.
 const MOST_OPEN: usize = 64;
@@ -88,13 +91,27 @@ impl Workers {
     }
 
     /// Starts a worker; where the system refuses, the caller does its work alone.
+    ///
+    /// A thread that finds no memory for what is local to it ends the process. So one is started only where there is
+    /// some, and the caller takes no more of it before the thread has begun.
     fn start(self: &Arc<Self>, work: &Arc<ScopedWork>) {
+        let begun = Arc::new(AtomicBool::new(false));
         let call = Call { team: Arc::clone(self), work: Arc::clone(work), narrowed: None };
         let mut builder = Builder::new().name("sparsefmt".into());
         if let Some(bytes) = self.stack {
             builder = builder.stack_size(bytes);
         }
-        if builder.spawn(|| life(call)).is_err() {
+        let begins = Arc::clone(&begun);
+        let thread = move || {
+            touch_locals();
+            begins.store(true, Ordering::Release);
+            life(call);
+        };
+        if has_address_space(THREAD) && builder.spawn(thread).is_ok() {
+            while !begun.load(Ordering::Acquire) {
+                yield_now();
+            }
+        } else {
             self.started.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -162,6 +179,12 @@ impl Workers {
             yield_now();
         }
     }
+}
+
+/// Makes what the library keeps for a thread that sleeps until it is called.
+fn touch_locals() {
+    let (_calls, calls) = channel::<()>();
+    calls.recv_timeout(Duration::from_nanos(1)).ok();
 }
 
 /// Serves when called, and sleeps in between, without holding on to those it helped.

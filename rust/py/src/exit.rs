@@ -3,6 +3,7 @@
 //! Before Python 3.14 a thread that attaches to an interpreter that ends is unwound by the C library, and unwinding
 //! through frames of Rust aborts the process. So threads that come back from a kernel at that time stay away.
 
+use crate::memory::MEMORY;
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,6 +54,7 @@ impl Drop for Outside {
 
 /// Runs `work` detached from the interpreter.
 pub fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+    MEMORY.put_by();
     let _outside = Outside;
     py.detach(|| {
         let _inside = Inside;

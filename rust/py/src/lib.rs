@@ -27,6 +27,7 @@ mod header_text;
 mod kmeans;
 mod marlin24;
 mod matrix_market;
+mod memory;
 mod merge;
 mod nm;
 mod nm_radix;

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, Self
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, reshaped
 from sparsefmt.base.dtypes import Array, native
 from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
@@ -43,6 +43,7 @@ class Source(ABC):
     def __init__(self, path: Path, status: os.stat_result) -> None:
         self.path = path
         self.identity = Identity.of(status)
+        self._place = path.absolute()  # where it is, whatever folder the process goes to
         self._regular = stat.S_ISREG(status.st_mode)
 
     @abstractmethod
@@ -78,6 +79,10 @@ class Source(ABC):
         check_rows(name, value.shape, low, high)
         return decoded_rows(value, low, high)
 
+    def has_place(self, name: str) -> bool:
+        """Whether a safetensors file can hold the tensor: npz archives hold texts, dates and objects too."""
+        return True
+
     def origin(self, name: str) -> str:
         """How the file holds a tensor, where that is not as the tensor is read; else empty."""
         return ""
@@ -89,7 +94,7 @@ class Source(ABC):
             CheckpointError: it was replaced, changed or removed meanwhile; what was read may mix two versions.
         """
         if self._regular:  # a pipe is read once
-            check_unchanged(self.path, self.identity)
+            check_unchanged(self._place, self.identity)
 
     def close(self) -> None:
         """Lets go of the file; arrays that were mapped stay valid."""
@@ -176,7 +181,7 @@ def decoded_rows(value: Value, low: int, high: int) -> Array:
     """Rows of a tensor at hand, as `Source.rows` returns them."""
     if isinstance(value, SparseTensor):
         return sparse_rows(value, low, high)
-    return value.reshape(matrix_of(value.shape))[low:high]
+    return reshaped(value, matrix_of(value.shape), "rows of a tensor")[low:high]
 
 
 def sparse_rows(t: SparseTensor, low: int, high: int) -> Array:

@@ -11,6 +11,7 @@ from sparsefmt.checkpoint.readers.lone import One
 from sparsefmt.interop.npz import NpzArchive
 from sparsefmt.interop.npz_binsparse import binsparse_array
 from sparsefmt.interop.npz_scipy import scipy_matrix
+from sparsefmt.io.dtypes import is_stored
 
 
 def sniff(path: Path) -> bool:
@@ -34,6 +35,10 @@ class Npz(Source):
     def read(self, name: str) -> Array:
         """The array, in memory."""
         return self._archive[name]
+
+    def has_place(self, name: str) -> bool:
+        """Not texts, dates, records, objects."""
+        return is_stored(self.entries[name].dtype)
 
     def close(self) -> None:
         """Closes the archive."""

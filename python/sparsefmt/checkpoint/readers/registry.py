@@ -7,6 +7,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.readers import gguf, hierarchical, matrix_market, npy, npz, onnx, safetensors
 from sparsefmt.checkpoint.readers.base import Reader, Source
 from sparsefmt.checkpoint.remote import remote
+from sparsefmt.io.foreign import SNIFFED, kind_of
 from sparsefmt.io.paths import checked_path
 
 SUFFIXES = (".safetensors", ".npy", ".npz", ".mtx", ".mtx.gz")
@@ -47,8 +48,10 @@ def reader_for(path: Path, reader: str | None = None) -> str:
     for name, found in READERS.items():
         if found.sniff(path):
             return name
-    path.open("rb").close()
-    msg = f"{path}: the suffix is unknown; have {', '.join(SUFFIXES)}, or a folder with safetensors files"
+    with path.open("rb") as file:
+        what = kind_of(file.read(SNIFFED))
+    known = f"the suffix is unknown; have {', '.join(SUFFIXES)}, or a folder with safetensors files"
+    msg = f"{path}: {known if what is None else what}"
     raise FormatError(msg)
 
 

@@ -1,25 +1,40 @@
 """Safetensors files, with packed or plain tensors or both."""
 
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from sparsefmt.base.alloc import reshaped
 from sparsefmt.base.dtypes import DTYPES, Array, name_of
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.part import Form, Part
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
 from sparsefmt.checkpoint.remote import RemoteFile, remote
 from sparsefmt.checkpoint.snapshot import check_unchanged
+from sparsefmt.codecs.registry import CODECS
 from sparsefmt.io import container, schema
 from sparsefmt.io.dtypes import PAIRED, VIEWS
 from sparsefmt.io.read import Catalog
 from sparsefmt.io.report import TensorInfo, tensor_info
+from sparsefmt.structures.registry import STRUCTURES
 
 
 def sniff(path: Path) -> bool:
-    """Whether the name ends in .safetensors."""
-    return path.suffix == ".safetensors" and not path.is_dir()
+    """Whether the name ends in .safetensors, or a file of a suffix that says nothing begins as a header does."""
+    if path.suffix == ".safetensors":
+        return not path.is_dir()
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    return start[8:] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= status.st_size - 8
 
 
 def open(path: Path) -> Source:
@@ -28,7 +43,7 @@ def open(path: Path) -> Source:
 
 
 class Safetensors(Source):
-    """A safetensors file. It stays open: whatever takes its place, the version that was opened is read."""
+    """A safetensors file. It stays open: whatever takes its place, bytes are of the version that was opened."""
 
     def __init__(self, path: Path) -> None:
         with container.naming(str(path)):
@@ -88,13 +103,15 @@ class Safetensors(Source):
         with container.naming(str(self.path)):
             data = self._copied(stored.start + low * whole, stored.start + high * whole)
         if entry.dtype == PAIRED:
-            return data.view(DTYPES[PAIRED]).reshape(high - low, cols)
+            return reshaped(data.view(DTYPES[PAIRED]), (high - low, cols), name)
         view = VIEWS.get(stored.dtype)
-        return data.reshape(high - low, whole) if view is None else data.view(view).reshape(high - low, cols)
+        if view is None:
+            return reshaped(data, (high - low, whole), name)
+        return reshaped(data.view(view), (high - low, cols), name)
 
     def check(self) -> None:
         """Checks that the file is still the one that was opened."""
-        check_unchanged(self.path, self.identity, self._file.fileno() if remote(self.path) is None else None)
+        check_unchanged(self._place, self.identity)
 
     def close(self) -> None:
         """Closes the file; arrays that were mapped stay valid."""
@@ -140,12 +157,21 @@ def stored_entry(catalog: Catalog, name: str, shard: str) -> Entry:
         return Entry(found.shape, dtype, found.end - found.start, PLAIN, shard)
     entry = catalog.entry(name)
     keys = catalog.owned.get(name, [name])
-    return Entry(entry.shape, entry.dtype, sum(stored[k].end - stored[k].start for k in keys), kinds(entry), shard)
+    nbytes = sum(stored[k].end - stored[k].start for k in keys)
+    return Entry(entry.shape, entry.dtype, nbytes, format_text(entry, name, stored), shard)
 
 
-def kinds(entry: schema.Entry) -> str:
-    """The kinds of structure and codec, as far as the header says."""
+def format_text(entry: schema.Entry, name: str, stored: Mapping[str, container.Stored]) -> str:
+    """The format that the header tells; of a part that it says nonsense of, the kind: reading is what refuses it."""
     if not entry.parts:
         return PLAIN
-    structure, values = (entry.parts[role].kind for role in schema.PARTS)
-    return structure if values == "raw" else f"{structure}/{values}"
+    kinds: dict[str, Mapping[str, type[Part]]] = {"structure": STRUCTURES, "values": CODECS}
+    texts = []
+    for role, known in kinds.items():
+        part = entry.parts[role]
+        try:
+            forms = {a: Form(stored[schema.key(name, role, a)].shape, dtype) for a, dtype in part.arrays.items()}
+            texts.append(known[part.kind].text_of(part.params, forms))
+        except (KeyError, TypeError, ValueError, IndexError):
+            texts.append(part.kind)
+    return "/".join(filter(None, texts))

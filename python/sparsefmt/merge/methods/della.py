@@ -8,6 +8,7 @@ from sparsefmt.merge.consensus import Family, Masks, RowMasks, family_method, st
 from sparsefmt.merge.draw import check_epsilon, drawn, keep_probabilities, kept_by_rank
 from sparsefmt.merge.method import Facts, Settings
 from sparsefmt.merge.stack import Stack
+from sparsefmt.merge.trim import check_fraction
 
 SOURCE = "Deep et al. 2024, arXiv:2406.11617, section 3"
 
@@ -15,6 +16,7 @@ SOURCE = "Deep et al. 2024, arXiv:2406.11617, section 3"
 def dropped(stack: Stack, settings: Settings, facts: Facts) -> Masks:
     """Each element is kept with a probability that grows with its rank in its row."""
     densities, epsilons = settings.each["density"], settings.each["epsilon"]
+    check_fraction("density", densities)
     check_epsilon(densities, epsilons)
     inner = stack.shape[1:] if len(stack.shape) > 1 else (stack.size,)
     names = streams(stack)

@@ -33,6 +33,8 @@ def multislerp(stack: Stack, settings: Settings, facts: Facts) -> Merger:
         return Mixer(stack, rule, (1.0,), nan=settings.nan)
     products = gram(stack, rule.basis)
     lengths = np.sqrt(np.diag(products))
+    if not lengths.any():  # where no model differs from the base there is no direction, and nothing to add
+        return Mixer(stack, rule, (0.0,) * len(weights), nan=settings.nan)
     to_unit = 1 / (lengths + eps)
     mean = weights * to_unit
     mean_length = length(mean, products)

@@ -92,6 +92,9 @@ def parse(raw: Mapping[str, Any]) -> Config:
     Raises:
         MergeError: it is incomplete, or asks for what is not here; the way out is named.
     """
+    if raw.get("trust_remote_code"):
+        msg = "trust_remote_code: no code of models is run; leave it out"
+        raise MergeError(msg)
     warnings = [f"key {key!r} is not known and has no effect" for key in raw if key not in KEYS]
     if not isinstance(raw.get("merge_method"), str):
         msg = "a recipe needs merge_method"

@@ -19,12 +19,22 @@ struct Found {
 }
 
 impl Found {
-    /// Adds at most a tile.
-    fn add(&mut self, delta: &[f32], low: u32, high: u32) -> Result<()> {
+    /// Adds at most a tile of differences.
+    fn add(&mut self, delta: &[f32], borders: (i32, i32)) -> Result<()> {
         let mut keys = [0; TILE];
-        let [least, most] = [low, high].map(|key| i32::try_from(key).unwrap_or(i32::MAX));
-        let (above, count) = Kernels::active().merge_between(delta, least, most, &mut keys);
-        self.seen += delta.len();
+        let found = Kernels::active().merge_between(delta, borders.0, borders.1, &mut keys);
+        self.counted(delta.len(), found, &keys)
+    }
+
+    /// Adds at most a tile of items of a model, if a kernel takes them as they are.
+    fn add_items(&mut self, base: &[u16], model: &[u16], borders: (i32, i32)) -> Option<Result<()>> {
+        let mut keys = [0; TILE];
+        let found = Kernels::active().merge_between_bf16(base, model, borders, &mut keys)?;
+        Some(self.counted(model.len(), found, &keys))
+    }
+
+    fn counted(&mut self, seen: usize, (above, count): (usize, usize), keys: &[u32; TILE]) -> Result<()> {
+        self.seen += seen;
         self.above += above;
         self.keys.try_reserve(count).map_err(|_| Error::Memory { bytes: size_of_val(&self.keys[..]) })?;
         self.keys.extend_from_slice(&keys[..count]);
@@ -50,17 +60,24 @@ pub fn merge_between(
         base.check("base", model.len())?;
     }
     let run = GROUP.checked_mul(every).filter(|&run| run > 0).ok_or(Error::Parameter { name: "every", got: every })?;
+    let borders = (i32::try_from(low).unwrap_or(i32::MAX), i32::try_from(high).unwrap_or(i32::MAX));
     let work = model.len() / every * 8;
     let ranges = par::cut(model.len().div_ceil(run), TILE.div_ceil(run), work);
     let found = par::map(ranges, |runs: Range<usize>| {
         let (mut anchor, mut delta, mut found) = ([0.0; TILE], [0.0; TILE], Found::default());
         let mut take = |range: Range<usize>| {
             let length = range.len();
+            if basis == Basis::Difference
+                && let (Some(base), Some(model)) = (base.bfloat16(), model.bfloat16())
+                && let Some(done) = found.add_items(&base[range.clone()], &model[range.clone()], borders)
+            {
+                return done;
+            }
             if basis == Basis::Difference {
                 base.read(range.clone(), None, &mut anchor[..length]);
             }
             read_delta(model, basis, range, &anchor[..length], &mut delta[..length]);
-            found.add(&delta[..length], low, high)
+            found.add(&delta[..length], borders)
         };
         if every == 1 {
             let end = model.len().min(runs.end * run);

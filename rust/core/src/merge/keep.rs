@@ -40,6 +40,27 @@ impl Keep<'_> {
         self.band == OPEN && self.dropped == 0 && self.mask.is_empty()
     }
 
+    /// The number below which a drawn word drops its element, where any are drawn.
+    pub(super) fn drawn(&self) -> Option<u32> {
+        u32::try_from(self.dropped).ok().filter(|&below| below > 0)
+    }
+
+    /// Bounds of magnitudes that hold for so many elements from position `first` on; `None` where a cut lies among them.
+    pub(super) fn bounds(&self, first: i64, length: usize) -> Option<(i32, i32)> {
+        if self.dropped > u64::from(u32::MAX) {
+            return Some((i32::MAX, i32::MAX)); // no word is as large
+        }
+        let [low, low_cut, high, high_cut] = self.band;
+        let before = |cut: i64| {
+            let last = first.saturating_add(length as i64 - 1);
+            (first < cut) == (last < cut)
+        };
+        if self.band == OPEN {
+            return Some((-1, i32::MAX));
+        }
+        (before(low_cut) && before(high_cut)).then(|| (edge(low, first < low_cut), edge(high, first < high_cut)))
+    }
+
     /// Puts zeros of the same sign where an element is dropped. `at` is the position of the first in the stretch (and
     /// in the mask), `start` that of the stretch in the tensor.
     pub(super) fn apply(&self, delta: &mut [f32], seed: u64, start: u64, at: usize) {

@@ -1,81 +1,11 @@
 //! Delta, trim, vote and mean of all models in one pass.
 
-use super::{Basis, Keep, Stored, StoredMut, TILE, read_delta};
+use super::voted::{Voted, elected, shares_of};
+use super::{Basis, Divide, Model, Rule, Stored, StoredMut, TILE, Vote, read_delta};
 use crate::room::filled;
 use crate::{Error, Result, par};
 use sparsefmt_kernels::{Kernels, MERGE_MODELS, MergeShare, MergeStraight, MergeTile};
 use std::ops::Range;
-
-/// How signs are elected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vote {
-    /// All agree.
-    None,
-    /// The sign of the sum.
-    Mass,
-    /// The sign of the sum of signs.
-    Count,
-}
-
-/// What a vote of zero elects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zero {
-    /// Nothing.
-    Base,
-    /// Plus.
-    Plus,
-    /// Minus.
-    Minus,
-}
-
-/// What the sum is divided by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Divide {
-    /// Nothing.
-    Not,
-    /// The weights of those that agree.
-    Weights,
-    /// The number of those that agree.
-    Number,
-    /// A number for all elements.
-    Total,
-}
-
-/// See `sparsefmt.kernels.merge.Rule`.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// How signs are elected.
-    pub vote: Vote,
-    /// Whether weights count in the vote.
-    pub weighted_vote: bool,
-    /// What a vote of zero elects.
-    pub zero: Zero,
-    /// What the sum is divided by.
-    pub divide: Divide,
-    /// What the models are.
-    pub basis: Basis,
-    /// The number for [`Divide::Total`].
-    pub total: f32,
-    /// What the mean is multiplied by.
-    pub lambda: f32,
-    /// The least that is divided by, if positive.
-    pub floor: f32,
-}
-
-/// One model.
-#[derive(Clone, Copy, Debug)]
-pub struct Model<'a> {
-    /// Its items.
-    pub items: Stored<'a>,
-    /// Which of them stay.
-    pub keep: Keep<'a>,
-    /// Its weight.
-    pub weight: f32,
-    /// What its task vector is multiplied by.
-    pub scale: f32,
-    /// What its task vector is then divided by.
-    pub divisor: f32,
-}
 
 /// Working space of one thread.
 struct Tile {
@@ -94,13 +24,7 @@ struct Tile {
 impl Tile {
     fn new(models: &[Model<'_>], rule: &Rule) -> Result<Self> {
         let zeros = MergeTile([0.0; TILE]);
-        let share = MergeShare { voice: 1.0, weight: 1.0, share: 1.0 };
-        let mut shares = filled(share, models.len())?;
-        for (share, model) in shares.iter_mut().zip(models) {
-            share.weight = model.weight;
-            share.voice = if rule.weighted_vote { model.weight } else { 1.0 };
-            share.share = if rule.divide == Divide::Weights { model.weight } else { 1.0 };
-        }
+        let shares = shares_of(models, rule)?;
         let (mut weights, mut voices) = (filled(1.0, models.len())?, filled(1.0, models.len())?);
         weights.iter_mut().zip(&shares).for_each(|(weight, share)| *weight = share.weight);
         voices.iter_mut().zip(&shares).for_each(|(voice, share)| *voice = share.voice);
@@ -122,12 +46,7 @@ impl Tile {
             Vote::Mass => kernels.merge_add(&self.deltas, &self.voices, &mut self.votes),
             _ => kernels.merge_add_signs(&self.deltas, &self.voices, &mut self.votes),
         }
-        let none = match rule.zero {
-            Zero::Base => 0.0,
-            Zero::Plus => 1.0,
-            Zero::Minus => -1.0,
-        };
-        kernels.merge_elect(&mut self.votes, none);
+        kernels.merge_elect(&mut self.votes, elected(rule.zero));
         self.mixed.fill(0.0);
         self.divisor.fill(0.0);
         kernels.merge_agree(&self.deltas, &self.shares, &self.votes, &mut self.mixed, &mut self.divisor);
@@ -261,10 +180,16 @@ pub fn merge_mix(
                 |tile: Range<usize>| first_not_finite(base, models, rule, &tile).map(|place| tile.start + place);
             return Ok(if finite { None } else { tiles.find_map(place) });
         }
-        let mut tile = Tile::new(models, rule)?;
+        let (mut voted, mut tile) = (Voted::new(base, models, rule)?, Tile::new(models, rule)?);
         let mut bad = None;
         for at in range.clone().step_by(TILE) {
             let end = (at + TILE).min(range.end);
+            let mut here = out.part(at - range.start..end - range.start);
+            if let Some(finite) = voted.as_mut().and_then(|voted| voted.tile((seed, start), at..end, &mut here)) {
+                let found = if finite { None } else { first_not_finite(base, models, rule, &(at..end)) };
+                bad = bad.or(found.map(|place| at + place));
+                continue;
+            }
             let found = merge_tile(base, models, rule, (seed, start), at..end, &mut tile);
             bad = bad.or(found.map(|place| at + place));
             out.narrow(at - range.start, &tile.mixed[..end - at]);

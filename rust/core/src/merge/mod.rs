@@ -6,12 +6,15 @@
 mod between;
 mod keep;
 mod mix;
+mod rule;
 mod stored;
 mod sums;
+mod voted;
 
 pub use between::merge_between;
 pub use keep::Keep;
-pub use mix::{Divide, Model, Rule, Vote, Zero, merge_mix};
+pub use mix::merge_mix;
+pub use rule::{Divide, Model, Rule, Vote, Zero};
 pub use stored::{Stored, StoredMut};
 pub use sums::{merge_finite, merge_gram, merge_histogram, merge_norms};
 

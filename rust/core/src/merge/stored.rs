@@ -114,6 +114,15 @@ impl<'a> StoredMut<'a> {
         }
     }
 
+    /// Those of a range that lies within.
+    pub(super) fn part(&mut self, range: Range<usize>) -> StoredMut<'_> {
+        match self {
+            Self::Single(items) => StoredMut::Single(&mut items[range]),
+            Self::BFloat16(items) => StoredMut::BFloat16(&mut items[range]),
+            Self::Float16(items) => StoredMut::Float16(&mut items[range]),
+        }
+    }
+
     /// Splits into parts of these lengths.
     pub(super) fn split(self, ranges: &[Range<usize>]) -> Vec<StoredMut<'a>> {
         let lengths = ranges.iter().map(ExactSizeIterator::len);

@@ -8,6 +8,8 @@ pub const MERGE_TILE: usize = 512;
 pub(crate) const MERGE_GROUP: usize = 32;
 /// Models that [`crate::Kernels::merge_straight`] takes at most.
 pub const MERGE_MODELS: usize = 4;
+/// What the items that [`crate::Kernels::merge_voted`] takes are a multiple of.
+pub const MERGE_SIDE: usize = 16;
 /// Running sums of a block.
 pub const MERGE_LANES: usize = 64;
 
@@ -82,6 +84,38 @@ pub struct MergeStraight<'a> {
     pub factor: f32,
 }
 
+/// What one model brings to [`crate::Kernels::merge_voted`].
+#[derive(Clone, Copy, Debug)]
+pub struct MergeVoter<'a> {
+    /// The bits of its bfloat16 items.
+    pub items: &'a [u16],
+    /// Kept is what is above the first and not above the second, see [`crate::Kernels::merge_band`].
+    pub band: (i32, i32),
+    /// Drawn words, one for each item, as [`crate::Kernels::philox_words_apart`] leaves them, or none at all.
+    pub words: &'a [u32],
+    /// An item whose word is below this is dropped.
+    pub below: u32,
+    /// What the rest is multiplied by.
+    pub scale: f32,
+    /// What it is then divided by.
+    pub divisor: f32,
+    /// What it counts.
+    pub share: MergeShare,
+}
+
+/// What [`crate::Kernels::merge_voted`] does beside.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeVoted<'a> {
+    /// The bits of the bfloat16 items of the base.
+    pub base: &'a [u16],
+    /// What a vote of 0 elects.
+    pub none: f32,
+    /// Whether sums are divided by shares, and the floor of these, see [`crate::Kernels::merge_mean`].
+    pub mean: Option<f32>,
+    /// What sums are multiplied by before the base is added.
+    pub factor: f32,
+}
+
 pub(crate) type Read = unsafe fn(MergeItems<'_>, Option<&[f32]>, &mut [f32]) -> bool;
 pub(crate) type Band = unsafe fn(&mut [f32], i32, i32);
 pub(crate) type Drop = unsafe fn(&mut [f32], &[u32], u32);
@@ -92,7 +126,9 @@ pub(crate) type Agree = unsafe fn(&[MergeTile], &[MergeShare], &MergeTile, &mut 
 pub(crate) type Mean = unsafe fn(&mut MergeTile, &MergeTile, f32);
 pub(crate) type Finish = unsafe fn(&mut MergeTile, f32, &MergeTile);
 pub(crate) type Between = unsafe fn(&[f32], i32, i32, &mut [u32]) -> (usize, usize);
+pub(crate) type BetweenBf16 = unsafe fn(&[u16], &[u16], i32, i32, &mut [u32]) -> (usize, usize);
 pub(crate) type Straight = unsafe fn(&[&[u16]], MergeStraight<'_>, &mut [u16]) -> bool;
+pub(crate) type Voted = unsafe fn(&[MergeVoter<'_>], MergeVoted<'_>, &mut [u16]) -> bool;
 pub(crate) type Products = unsafe fn(&[f32], &[f32], &mut MergeLanes);
 pub(crate) type Magnitudes = unsafe fn(&[f32], &mut MergeLanes);
 
@@ -112,7 +148,11 @@ pub(crate) struct Table {
     pub(crate) mean: Mean,
     pub(crate) finish: Finish,
     pub(crate) between: Between,
+    /// `None`: by tiles of float32 alone.
+    pub(crate) between_bf16: Option<BetweenBf16>,
     pub(crate) straight: Straight,
+    /// `None`: by tiles alone.
+    pub(crate) voted: Option<Voted>,
     pub(crate) products: Products,
     pub(crate) magnitudes: Magnitudes,
 }

@@ -16,4 +16,6 @@ pub(crate) type Words = unsafe fn(u64, u64, u64, &mut [[u32; RUN]]);
 #[derive(Clone, Copy)]
 pub(crate) struct Table {
     pub(crate) words: Words,
+    /// Of every sixteen words the second and the third four swapped; `None`: swapped afterwards.
+    pub(crate) apart: Option<Words>,
 }

@@ -37,7 +37,8 @@ pub(crate) fn run_bytes(codes: &[u8], (flip, point, scale): (u8, f32, f32), out:
 pub(crate) fn run_nibbles(pairs: &[u8], (flip, point, scale): (u8, f32, f32), out: &mut [f32]) {
     let blocks = pairs.as_chunks::<16>().0;
     let (rooms, rest) = out.as_chunks_mut::<32>();
-    let tail = &pairs[16 * rooms.len()..]; // the half of a pair may be missing, so there may be a block more than rooms
+    // Where only half of the last pair counts, there may be a block more than rooms.
+    let tail = &pairs[16 * rooms.len()..];
     for (block, room) in blocks.iter().zip(rooms) {
         let mut codes = [0; 32];
         for i in 0..16 {

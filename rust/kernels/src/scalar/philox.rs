@@ -30,3 +30,9 @@ pub(crate) fn words(seed: u64, stream: u64, first: u64, out: &mut [[u32; RUN]]) 
         }
     }
 }
+
+/// Swaps the second and the third four of sixteen words.
+pub(crate) fn swap(words: &mut [u32; 16]) {
+    let (front, back) = words.split_at_mut(8);
+    front[4..].swap_with_slice(&mut back[..4]);
+}

@@ -1,6 +1,9 @@
 //! The part of the table for merging, with its length assertions.
 
-use crate::args::merge::{MERGE_MODELS, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile, Table};
+use crate::args::merge::{
+    MERGE_MODELS, MERGE_SIDE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile, MergeVoted, MergeVoter,
+    Table,
+};
 use crate::scalar::merge as plain;
 use crate::tables::kernels::Kernels;
 
@@ -18,7 +21,9 @@ pub(crate) const SCALAR: Table = Table {
     mean: plain::mean,
     finish: plain::finish,
     between: plain::between,
+    between_bf16: None,
     straight: plain::straight,
+    voted: None,
     products: plain::products,
     magnitudes: plain::magnitudes,
 };
@@ -149,6 +154,25 @@ impl Kernels {
         unsafe { (self.merge.between)(delta, low, high, keys) }
     }
 
+    /// The same for differences of bfloat16 from a base; `None` where this instruction set has no such loop, or the items
+    /// do not fill registers.
+    ///
+    /// # Panics
+    /// `keys` is shorter than `items`; lengths differ.
+    pub fn merge_between_bf16(
+        &self,
+        base: &[u16],
+        items: &[u16],
+        (low, high): (i32, i32),
+        keys: &mut [u32],
+    ) -> Option<(usize, usize)> {
+        assert!(keys.len() >= items.len(), "{} keys for {} elements", keys.len(), items.len());
+        assert_eq!(base.len(), items.len(), "items of the base");
+        let between = self.merge.between_bf16.filter(|_| items.len().is_multiple_of(MERGE_SIDE))?;
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        Some(unsafe { between(base, items, low, high, keys) })
+    }
+
     /// Merges bfloat16 without tiles, where nothing is dropped and nobody votes: sums as [`Kernels::merge_add_together`],
     /// or with a base as [`Kernels::merge_add`] of differences from it, divided, and finished as by
     /// [`Kernels::merge_finish`]. Gives whether all items are finite.
@@ -161,6 +185,24 @@ impl Kernels {
         assert!(models.iter().chain(&how.base).all(|items| items.len() == out.len()), "items");
         // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
         unsafe { (self.merge.straight)(models, how, out) }
+    }
+
+    /// Merges bfloat16 without tiles by a vote of sums: differences from the base are kept by [`Kernels::merge_band`] and
+    /// [`Kernels::merge_drop`], multiplied, divided, voted on by [`Kernels::merge_add`] of voices and
+    /// [`Kernels::merge_elect`], added up by [`Kernels::merge_agree`], and finished by [`Kernels::merge_mean`] and
+    /// [`Kernels::merge_finish`]. Gives whether all items are finite; `None`, and nothing is written, where this
+    /// instruction set has no such loop, or the items do not fill registers.
+    ///
+    /// # Panics
+    /// There is no model, or more than [`MERGE_MODELS`]; lengths differ.
+    pub fn merge_voted(&self, models: &[MergeVoter<'_>], how: MergeVoted<'_>, out: &mut [u16]) -> Option<bool> {
+        assert!((1..=MERGE_MODELS).contains(&models.len()), "{} models", models.len());
+        assert_eq!(how.base.len(), out.len(), "items of the base");
+        assert!(models.iter().all(|model| model.items.len() == out.len()), "items");
+        assert!(models.iter().all(|model| [0, out.len()].contains(&model.words.len())), "words");
+        let voted = self.merge.voted.filter(|_| out.len().is_multiple_of(MERGE_SIDE))?;
+        // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
+        Some(unsafe { voted(models, how, out) })
     }
 
     /// Adds products in float64: element `i` to lane `i` modulo their number.

@@ -4,7 +4,7 @@ use crate::args::philox::{RUN, Table};
 use crate::scalar;
 use crate::tables::kernels::Kernels;
 
-pub(crate) const SCALAR: Table = Table { words: scalar::philox::words };
+pub(crate) const SCALAR: Table = Table { words: scalar::philox::words, apart: None };
 
 impl Kernels {
     /// Words that [`Kernels::philox_words`] makes side by side: cuts at multiples of it cost nothing.
@@ -30,6 +30,22 @@ impl Kernels {
             // SAFETY: as above.
             unsafe { (self.philox.words)(seed, stream, last, &mut room) };
             tail.copy_from_slice(&room[0][..tail.len()]);
+        }
+    }
+
+    /// The same; of every sixteen words the second and the third four are swapped, as [`Kernels::merge_voted`] takes them.
+    ///
+    /// # Panics
+    /// `out` is not a multiple of sixteen words.
+    pub fn philox_words_apart(&self, seed: u64, stream: u64, start: u64, out: &mut [u32]) {
+        let (blocks, []) = out.as_chunks_mut::<16>() else { panic!("{} words", out.len()) };
+        match (self.philox.apart, blocks.as_flattened_mut().as_chunks_mut::<RUN>()) {
+            // SAFETY: `for_isa` hands out a table only when the CPU has its features.
+            (Some(apart), (runs, [])) if start.is_multiple_of(4) => unsafe { apart(seed, stream, start / 4, runs) },
+            _ => {
+                self.philox_words(seed, stream, start, blocks.as_flattened_mut());
+                blocks.iter_mut().for_each(scalar::philox::swap);
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The portable loops of merges, compiled for wider registers.
 
-/// The functions and the table of an instruction set with these features; `between` and `straight` are those that are given.
+/// The functions and the table of an instruction set with these features; `between`, its
+/// like for bfloat16, `straight` and `voted` are given.
 macro_rules! compiled_merge {
-    ($features:literal, $between:path, $straight:path) => {
+    ($features:literal, $between:path, $between_bf16:path, $straight:path, $voted:path) => {
         use crate::args::merge::{MergeItems, MergeLanes, MergeShare, MergeTile, Table};
         use crate::scalar::merge as plain;
 
-        $crate::x86_64::compiled_merge::compiled_merge!($features, $between, $straight;
+        $crate::x86_64::compiled_merge::compiled_merge!($features, $between, $between_bf16, $straight, $voted;
             read(items: MergeItems<'_>, base: Option<&[f32]>, delta: &mut [f32]) -> bool;
             band(delta: &mut [f32], low: i32, high: i32) -> ();
             drop(delta: &mut [f32], words: &[u32], below: u32) -> ();
@@ -29,8 +30,8 @@ macro_rules! compiled_merge {
             magnitudes(x: &[f32], lanes: &mut MergeLanes) -> ();
         );
     };
-    ($features:literal, $between:path, $straight:path; $($name:ident($($argument:ident: $type:ty),*) -> $found:ty;)*) => {
-        pub(crate) const TABLE: Table = Table { between: $between, straight: $straight, $($name),* };
+    ($features:literal, $between:path, $between_bf16:path, $straight:path, $voted:path; $($name:ident($($argument:ident: $type:ty),*) -> $found:ty;)*) => {
+        pub(crate) const TABLE: Table = Table { between: $between, between_bf16: Some($between_bf16), straight: $straight, voted: Some($voted), $($name),* };
 
         $(
             /// The portable loop.

@@ -13,6 +13,7 @@ pub(crate) mod kmeans_dp;
 pub(crate) mod lookup;
 pub(crate) mod merge;
 pub(crate) mod merge_straight;
+pub(crate) mod merge_voted;
 pub(crate) mod nearest_centroid;
 pub(crate) mod nm24_gemv;
 pub(crate) mod nm24_pack;

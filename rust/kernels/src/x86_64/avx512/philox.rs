@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm512_set1_epi64, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_xor_si512,
 };
 
-pub(crate) const TABLE: Table = Table { words };
+pub(crate) const TABLE: Table = Table { words, apart: None };
 
 /// Words of a register of counters.
 const WORDS: usize = 32;
