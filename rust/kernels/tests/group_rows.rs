@@ -79,7 +79,9 @@ fn columns_of_words_agree() {
         let tile: Vec<[u32; 8]> = (0..words).map(|_| std::array::from_fn(|_| next() as u32)).collect();
         let at: Vec<i32> = (0..8 * words).map(|_| (next() % 5) as i32).collect();
         let groups: Vec<[[f32; 8]; 2]> = (0..5)
-            .map(|_| [std::array::from_fn(|_| (next() % 17) as f32), std::array::from_fn(|_| next() as i8 as f32 / 64.0)])
+            .map(|_| {
+                [std::array::from_fn(|_| (next() % 17) as f32), std::array::from_fn(|_| next() as i8 as f32 / 64.0)]
+            })
             .collect();
         let want = |narrow: fn(f32) -> u16| -> Vec<u16> {
             let item = |row: usize, column: usize| {
