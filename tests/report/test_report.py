@@ -61,6 +61,16 @@ def test_numbers_are_those_of_numpy(model: tuple[dict[str, Any], dict[str, np.nd
             assert line["snr"] == pytest.approx(-20 * np.log10(error), rel=1e-3)
 
 
+def test_errors_of_complex_tensors_are_whole(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    w = (rng.standard_normal((8, 64)) + 1j * rng.standard_normal((8, 64))).astype(np.complex64)
+    other = w.copy()
+    other[2, 3] += 4j  # the real parts are the same
+    line = data_of(sf.report.html({"w": sf.encode(other, "csr")}, tmp_path / "r.html", against={"w": w}))[0]
+    assert line["error"] == pytest.approx(np.linalg.norm(other - w) / np.linalg.norm(w), rel=1e-3)
+    assert line["worst"][1] == 2
+
+
 def test_cells_count_what_is_in_them(tmp_path: Path) -> None:
     w = np.zeros((100, 70), np.float32)
     w[90:, 60:] = 1

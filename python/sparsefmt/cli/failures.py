@@ -18,7 +18,8 @@ Exit codes:
   2  wrong usage; IN is OUT; OUT exists and --force is not given
   3  input data that cannot be read or do not fit the format
   4  files that cannot be opened or written, memory, a missing package
-  70  a fault of sparsefmt itself; 130 interrupted, 141 the reader of the output is gone, 129 and 143 ended by a signal
+  70  a fault of sparsefmt itself
+  130 interrupted; 129, 143 another signal; 141 the output was closed
 """
 
 

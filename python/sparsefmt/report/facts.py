@@ -123,11 +123,12 @@ class Errors:
 
     def add(self, low: int, got: Array, want: Array) -> None:
         """Takes a block of rows in."""
+        dtype = np.complex128 if "c" in (want.dtype.kind, got.dtype.kind) else np.float64
         with np.errstate(over="ignore", invalid="ignore"):
-            wide, other = want.astype(np.float64) / self.scale, got.astype(np.float64) / self.scale
+            wide, other = want.astype(dtype) / self.scale, got.astype(dtype) / self.scale
             same = (got == want) | (np.isnan(wide) & np.isnan(other))
-            error = np.where(same, 0.0, other - wide) ** 2
-            signal = wide**2
+            error = np.abs(np.where(same, 0.0, other - wide)) ** 2
+            signal = np.abs(wide) ** 2
         for i, squares in enumerate((error, signal)):
             self.rows[i, low : low + len(got)] = squares.sum(axis=1)
             self.cols[i] += squares.sum(axis=0)
