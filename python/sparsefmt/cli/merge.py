@@ -76,7 +76,10 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
 
 @click.command()
 @click.argument("paths", metavar="CONFIG OUT | MODEL[:WEIGHT]... OUT", nargs=-1, required=True)
-@click.option("--method", type=click.Choice(list(METHODS)), help="Merge MODELs by this method instead of by a CONFIG.")
+@click.option(
+    "--method", type=click.Choice(list(METHODS)), metavar="NAME",
+    help=f"Merge MODELs by this method instead of by a CONFIG: {', '.join(METHODS)}.",
+)  # fmt: skip
 @click.option("--base", metavar="MODEL", help="With --method: the model that the others were tuned from.")
 @click.option(
     "--density", metavar="N", help="With --method: the share that is kept; one number, or one per model: .2,.3."

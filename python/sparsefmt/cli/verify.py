@@ -21,11 +21,11 @@ HEADINGS = ["name", "format", "status", "equal", "max abs error", "rel. error", 
 HELP = """Compares OUT, packed or unpacked, with the original IN, tensor by tensor.
 
 \b
-exact      every element has the bits of the original (0.0 and -0.0 count as the same)
-pruned     whatever is not zero in OUT has the bits of the original; the rest was zeroed
-quantized  stored in OUT under a codec, and each value is the rounding of the original: off by half a
-           scale at most, or the nearest entry of the codebook
-differs    something else has other bits; or nothing is left of what was not zero
+exact      every element has the bits of the original (0.0 is -0.0)
+pruned     what is not zero in OUT has the original's bits; the rest is zero
+quantized  stored in OUT under a codec, and each value is the rounding of the
+           original: off by half a scale at most, or the nearest entry
+differs    something else has other bits; or nothing is left of what was not 0
 missing, extra, other shape or dtype
 
 For all that is not exact the table gives the share of equal elements, the largest absolute error,
