@@ -38,7 +38,7 @@ def test_headers_alone(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert "density" not in b
     assert quick["total"]["dense_nbytes"] == full["total"]["dense_nbytes"]
     text = cli.ok("inspect", path, "--quick")
-    assert "nm/int4" in text
+    assert "nm2:4/int4:g32" in text
     assert "headers only" in text
     monkeypatch.setattr(sys.modules["sparsefmt.cli.inspect"], "LARGE", 100)
     assert cli.ok("inspect", path) == text
