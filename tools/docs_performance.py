@@ -8,6 +8,16 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 
 
+FIGURES = {
+    "checkpoint": "Whole checkpoints, beside a copy of what must be read and written",
+    "merge": "Merges, beside a copy of what must be read and written, for each pass",
+    "delta": "Deltas: bytes for each changed weight, and times beside a copy",
+    "interchange": "Files of other projects read to dense (packed: as they are), beside a write of the result",
+    "matrix-market": "Matrix Market, as many times as fast as SciPy",
+}
+"""Records of other benchmarks by the end of their names, and what their figures are."""
+
+
 def page() -> str:
     """The newest record of each machine as a table."""
     rows = "; rows below 0.75 of the roofline say why"
@@ -21,6 +31,8 @@ def page() -> str:
         if plain:
             parts.append(table(json.loads(plain[-1].read_text())))
         parts += [costs(json.loads(p.read_text())) for p in sorted(folder.glob("*-costs.json"))[-1:]]
+        for kind in FIGURES:
+            parts += [figures(kind, json.loads(p.read_text())) for p in sorted(folder.glob(f"*-{kind}.json"))[-1:]]
     return "\n".join(parts)
 
 
@@ -38,6 +50,19 @@ def table(record: dict[str, Any]) -> str:
         roof = "" if r.get("roofline") is None else f"{r['roofline']:.2f}"
         roof += f": {r['below']}" if r.get("below") else ""
         lines.append(f"| {r['case']} | {r['size']} | {' | '.join(times)} | {roof} | {bars} |")
+    return "\n".join(lines) + "\n"
+
+
+def figures(kind: str, record: dict[str, Any]) -> str:
+    """One record of figures that have a bar each: at most so much; of `matrix-market` at least."""
+    machine = record["machine"]
+    title = f"### {FIGURES[kind]}: {machine['cpu']}, {machine['cores']} CPUs, {record['date']}\n"
+    lines = [title, "| what | measured | bar |", "|---|---:|---|"]
+    for r in record["results"]:
+        got, bar = next(r[k] for k in ("of_bound", "ratio", "got") if k in r), r.get("bar")
+        met = bar is None or (got >= bar if kind == "matrix-market" else got <= bar)
+        said = "" if bar is None else f"{bar:.4g}: {'met' if met else 'missed'}"
+        lines.append(f"| {r.get('what', r.get('name'))} | {got:.3g} | {said} |")
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,23 @@ def test_the_newest_record_of_every_machine_is_on_the_page() -> None:
     for path in {p.parent: p for p in RECORDS if p.stem.endswith("-costs")}.values():
         for cost in json.loads(path.read_text())["costs"]:
             assert f"| {cost['what']} | {cost['value']:.4g} {cost['unit']} |" in page
+    for kind in docs_performance.FIGURES:
+        for path in {p.parent: p for p in RECORDS if p.stem.endswith(f"-{kind}")}.values():
+            for r in json.loads(path.read_text())["results"]:
+                assert f"| {r.get('what', r.get('name'))} | " in page
+
+
+def test_figures_say_whether_their_bar_is_met() -> None:
+    machine = {"cpu": "a CPU", "cores": 3}
+    for kind, key, got, verdicts in [
+        ("merge", "of_bound", 1.5, ["met", "missed"]), ("checkpoint", "ratio", 1.5, ["met", "missed"]),
+        ("matrix-market", "ratio", 1.5, ["missed", "met"]),
+    ]:  # fmt: skip
+        results = [{"what": "a", key: got, "bar": 2.0}, {"what": "b", key: got, "bar": 1.0}, {"what": "c", key: got}]
+        made = docs_performance.figures(kind, {"machine": machine, "date": "2026-01-02", "results": results})
+        assert made.splitlines()[-3:] == [
+            f"| a | 1.5 | 2: {verdicts[0]} |", f"| b | 1.5 | 1: {verdicts[1]} |", "| c | 1.5 |  |",
+        ]  # fmt: skip
 
 
 def test_a_row_of_each_kind() -> None:
