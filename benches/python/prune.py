@@ -77,7 +77,8 @@ CASES = [
     case("dense/int3 31k", "dense/int3:g128", bar=0.95),
     case("dense/kmeans16 31k", "dense/kmeans16"),
 ]
-PLANS = {"planned N:8": ("", 0.5, None), "planned N:8/int4": ("/int4:g128", 3.3 / 8, 0.945)}
+PLANS = {"planned N:8": ("", None, None), "planned N:8/int4": ("/int4:g128", 2.92, 0.945)}
+"""Codec, bits per weight (None: half of the values), and the bar."""
 
 
 class Bench:
@@ -129,7 +130,7 @@ class Bench:
         nbytes = sum(sizes[n][by_name[n]] for n in self.names)
         return made.weights, seconds, 8 * nbytes / sum(self.weights[f"{n}.weight"].size for n in self.names)
 
-    def plan(self, codec: str, share: float, tokens: int) -> dict[str, str]:
+    def plan(self, codec: str, bits: float | None, tokens: int) -> dict[str, str]:
         """A measured plan: the loss of the embeddings of calibration texts with one layer at a time pruned."""
         texts = self.tokens(tokens)
         probe = texts[:96]
@@ -150,8 +151,14 @@ class Bench:
             return 1 - float((self.bert.encode(probe, changed) * want).sum(axis=1).mean())
 
         table = measure(loss, self.names, patterns)
-        kept = {n: {p: self.weights[f"{n}.weight"].size // 8 * int(p[2]) for p in patterns} for n in self.names}
-        made = allocate(table, kept, density=share)
+        weights = {n: self.weights[f"{n}.weight"].astype(np.float16) for n in self.names}
+        if bits is None:
+            kept = {n: {p: w.size // 8 * int(p[2]) for p in patterns} for n, w in weights.items()}
+            made = allocate(table, kept, density=0.5)
+        else:
+            stored = format_table(weights, [p + codec for p in patterns])
+            sizes = {n: {p: stored[n][p + codec] for p in patterns} for n in self.names}
+            made = allocate(table, sizes, budget=bits / 8 * sum(w.size for w in weights.values()))
         print(f"plan: gap {made.gap}, {json.dumps(made.choice)}", flush=True)
         return {name: pattern + codec for name, pattern in made.choice.items()}
 
@@ -194,8 +201,8 @@ def main() -> int:
     for name in chosen:
         known = {c.name: c for c in CASES}
         if name in PLANS:
-            codec, share, bar = PLANS[name]
-            pattern: Any = bench.plan(codec, share, 1_000 if args.short else MANY)
+            codec, bits, bar = PLANS[name]
+            pattern: Any = bench.plan(codec, bits, 1_000 if args.short else MANY)
             tokens, options = MANY, {}
         else:
             _, pattern, tokens, options, bar = known[name]
