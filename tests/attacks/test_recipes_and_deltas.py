@@ -17,6 +17,7 @@ from merge_data import FOLDER
 from mutations.judge import bounded, failures
 from mutations.numbers import bytes_changed, json_changed
 from sparsefmt.delta.model import LEVELS
+from sparsefmt.kernels.header import parse_json
 from sparsefmt.merge.recipe.config import parse, read_config
 
 RECIPES = sorted((FOLDER / "yaml").glob("*.yml"))
@@ -152,8 +153,11 @@ def test_task_vectors_of_another_size_and_damaged_notes(tmp_path: Path) -> None:
         sf.save(folder / "h.safetensors", {"w": other}, {"sparsefmt.task": head})
         with pytest.raises(sf.DeltaError, match=match):
             sf.TaskStore(path).activate({"h": 0.5})
-    with pytest.raises(sf.DeltaError, match=r"w: want an array, got SparseTensor; pass its \.to_dense\(\)"):
-        store.add("p", {"w": sf.encode(w, "csr")})
+    store.add("p", {"w": sf.encode(2 * w, "csr")})
+    store.activate({"p": 1.0})
+    with store.reading("w") as now:
+        assert np.array_equal(now, 2 * w)
+    store.deactivate()
     with pytest.raises(sf.FormatError, match="seed = -1"):
         store.add("r", {"w": 2 * w}, dare=0.5, seed=-1)
     for text in (
@@ -170,3 +174,9 @@ def test_task_vectors_of_another_size_and_damaged_notes(tmp_path: Path) -> None:
         for where in (path, folder):
             with pytest.raises(sf.DeltaError, match=r"base\.json: damaged"):
                 sf.TaskStore(where)
+
+
+@pytest.mark.parametrize("value", [[], {}, 3, None])
+def test_what_should_be_a_text_of_json_and_is_none_is_damage(value: str) -> None:
+    with pytest.raises(sf.CorruptFileError, match="the metadata is no text"):
+        parse_json(value, "the metadata")

@@ -41,6 +41,8 @@ def parse_json(text: str, what: str) -> Any:  # noqa: ANN401
     Raises:
         CorruptFileError: the text is something else, or nested too deeply.
     """
+    if not isinstance(text, str):  # of a header that JSON itself allows
+        refuse(f"{what} is no text")
     try:
         text.encode()
         value = json.loads(

@@ -2,7 +2,7 @@
 //! a register of zero points and one of scales.
 
 use super::compress::{load_256, store_128};
-use super::quantize_f16::{round_bf16, round_f16};
+use super::rounding::{round_bf16, round_f16};
 use crate::args::group_values::EightRows;
 use std::arch::x86_64::{
     __m128i, __m256, _mm_setzero_si128, _mm_unpackhi_epi16, _mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi16,

@@ -3,7 +3,7 @@
 
 use super::columns;
 use super::compress::{load_128, put, store_128};
-use super::quantize_f16::{round_bf16, round_f16};
+use super::rounding::{round_bf16, round_f16};
 use crate::args::group_values::{GroupTable, Groups};
 use crate::scalar::affine as floats;
 use crate::scalar::group_values as plain;

@@ -25,5 +25,6 @@ pub(crate) mod philox;
 pub(crate) mod product;
 pub(crate) mod quantize_f16;
 pub(crate) mod rank32;
+mod rounding;
 pub(crate) mod slots;
 pub(crate) mod topk;

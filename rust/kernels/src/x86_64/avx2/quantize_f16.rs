@@ -3,13 +3,12 @@
 
 use super::affine;
 use super::group_rows::Sixteen;
+use super::rounding::{round_bf16, round_f16};
 use crate::args::quantize_f16::Table;
 use crate::scalar::quantize_f16 as plain;
 use std::arch::x86_64::{
-    __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_castps_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtps_ph,
-    _mm256_mul_ps, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_ps,
-    _mm256_srli_epi32,
+    __m256, _mm_loadl_epi64, _mm_storeu_si128, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_setr_ps,
 };
 
 pub(crate) const TABLE: Table = Table {
@@ -26,23 +25,6 @@ pub(crate) const TABLE: Table = Table {
 #[target_feature(enable = "avx2,f16c")]
 fn magnitudes_u16(src: &[u16], group: usize, out: &mut [u16]) {
     plain::magnitudes_u16(src, group, out);
-}
-
-#[inline]
-#[target_feature(enable = "avx2,f16c")]
-pub(super) fn round_f16(x: __m256) -> __m128i {
-    _mm256_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(x)
-}
-
-/// Ties to even; finite numbers only.
-#[inline]
-#[target_feature(enable = "avx2,f16c")]
-pub(super) fn round_bf16(x: __m256) -> __m128i {
-    let bits = _mm256_castps_si256(x);
-    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-    let up = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
-    let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, up));
-    _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(_mm256_packus_epi32(rounded, rounded)))
 }
 
 macro_rules! halves {
