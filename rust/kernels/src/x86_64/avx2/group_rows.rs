@@ -127,6 +127,25 @@ fn each<T>(
     }
 }
 
+/// Calls [`each`] with the loop for these groups: the one of bytes or of pairs, through the caches or past them.
+macro_rules! chosen {
+    ($bytes:ident, $nibbles:ident, $codes:ident, $of:ident, $out:ident, $limits:ident, $end:ident, $stream:ident) => {
+        match ($of.bits, $of.signed, $stream) {
+            (8, false, false) => chosen!(@ $bytes, false, false, $codes, $of, $out, $limits, $end),
+            (8, false, true) => chosen!(@ $bytes, true, false, $codes, $of, $out, $limits, $end),
+            (8, true, false) => chosen!(@ $bytes, false, true, $codes, $of, $out, $limits, $end),
+            (8, true, true) => chosen!(@ $bytes, true, true, $codes, $of, $out, $limits, $end),
+            (_, false, false) => chosen!(@ $nibbles, false, false, $codes, $of, $out, $limits, $end),
+            (_, false, true) => chosen!(@ $nibbles, true, false, $codes, $of, $out, $limits, $end),
+            (_, true, false) => chosen!(@ $nibbles, false, true, $codes, $of, $out, $limits, $end),
+            (_, true, true) => chosen!(@ $nibbles, true, true, $codes, $of, $out, $limits, $end),
+        }
+    };
+    (@ $run:ident, $stream:tt, $signed:tt, $codes:ident, $groups:ident, $out:ident, $limits:ident, $narrow:ident) => {
+        each($codes, $groups, $out, $limits, |codes, how, out| $run::<$stream, $signed>(codes, how, out), $narrow)
+    };
+}
+
 macro_rules! halves {
     ($name:ident, $round:ident, $narrow:path, $most:expr, $limit:expr) => {
         /// See [`crate::Kernels::group_rows_f16`].
@@ -164,32 +183,7 @@ macro_rules! halves {
                 Sixteen::new(value(first), value(second)).look_up::<STREAM>(pairs, out)
             }
             let (limits, narrow) = (($most, $limit), $narrow);
-            match (groups.bits, groups.signed, stream) {
-                (8, false, false) => {
-                    each(codes, groups, out, limits, |c, how, out| bytes::<false, false>(c, how, out), narrow)
-                }
-                (8, false, true) => {
-                    each(codes, groups, out, limits, |c, how, out| bytes::<true, false>(c, how, out), narrow)
-                }
-                (8, true, false) => {
-                    each(codes, groups, out, limits, |c, how, out| bytes::<false, true>(c, how, out), narrow)
-                }
-                (8, true, true) => {
-                    each(codes, groups, out, limits, |c, how, out| bytes::<true, true>(c, how, out), narrow)
-                }
-                (_, false, false) => {
-                    each(codes, groups, out, limits, |c, how, out| nibbles::<false, false>(c, how, out), narrow)
-                }
-                (_, false, true) => {
-                    each(codes, groups, out, limits, |c, how, out| nibbles::<true, false>(c, how, out), narrow)
-                }
-                (_, true, false) => {
-                    each(codes, groups, out, limits, |c, how, out| nibbles::<false, true>(c, how, out), narrow)
-                }
-                (_, true, true) => {
-                    each(codes, groups, out, limits, |c, how, out| nibbles::<true, true>(c, how, out), narrow)
-                }
-            }
+            chosen!(bytes, nibbles, codes, groups, out, limits, narrow, stream)
         }
     };
 }
@@ -246,28 +240,5 @@ fn nibbles_f32<const STREAM: bool, const SIGNED: bool>(
 #[target_feature(enable = "avx2")]
 fn f32(codes: &[u8], groups: Groups<'_>, out: &mut [u32], stream: bool) {
     let (limits, narrow) = ((SAFE, f32::MAX), f32::to_bits);
-    match (groups.bits, groups.signed, stream) {
-        (8, false, false) => {
-            each(codes, groups, out, limits, |c, how, out| bytes_f32::<false, false>(c, how, out), narrow)
-        }
-        (8, false, true) => {
-            each(codes, groups, out, limits, |c, how, out| bytes_f32::<true, false>(c, how, out), narrow)
-        }
-        (8, true, false) => {
-            each(codes, groups, out, limits, |c, how, out| bytes_f32::<false, true>(c, how, out), narrow)
-        }
-        (8, true, true) => each(codes, groups, out, limits, |c, how, out| bytes_f32::<true, true>(c, how, out), narrow),
-        (_, false, false) => {
-            each(codes, groups, out, limits, |c, how, out| nibbles_f32::<false, false>(c, how, out), narrow)
-        }
-        (_, false, true) => {
-            each(codes, groups, out, limits, |c, how, out| nibbles_f32::<true, false>(c, how, out), narrow)
-        }
-        (_, true, false) => {
-            each(codes, groups, out, limits, |c, how, out| nibbles_f32::<false, true>(c, how, out), narrow)
-        }
-        (_, true, true) => {
-            each(codes, groups, out, limits, |c, how, out| nibbles_f32::<true, true>(c, how, out), narrow)
-        }
-    }
+    chosen!(bytes_f32, nibbles_f32, codes, groups, out, limits, narrow, stream)
 }
