@@ -19,7 +19,8 @@ pub fn parse_header<'py>(
     let py = text.py();
     let array = input::<u8>("text", text)?;
     let bytes = array.as_slice()?;
-    let (stored, metadata) = crate::exit::detached(py, || parse(bytes, data_bytes)).map_err(|what| corrupt(py, &what))?;
+    let (stored, metadata) =
+        crate::exit::detached(py, || parse(bytes, data_bytes)).map_err(|what| corrupt(py, &what))?;
     let mut dtypes = BTreeMap::new();
     let rows = stored.into_iter().map(|(name, dtype, shape, start, end)| {
         let dtype = dtypes.entry(dtype).or_insert_with(|| PyString::new(py, &dtype.to_string())).clone();
