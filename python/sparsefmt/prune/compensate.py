@@ -78,8 +78,8 @@ def compensated(
     a = as_array(w)
     if a.ndim == 2 and checked_axis(axis, 2) == 0:
         found = compensated(
-            np.ascontiguousarray(a.T), _flipped(pattern), m, method=method, target=_flipped(target), bias=bias, codec=codec,
-            mask=_flipped(mask), density=density, refit=refit, damp=damp,
+            np.ascontiguousarray(a.T), _flipped(pattern), m, method=method, target=_flipped(target), bias=bias,
+            codec=codec, mask=_flipped(mask), density=density, refit=refit, damp=damp,
         )  # fmt: skip
         return found.turned()
     if method not in METHODS:
