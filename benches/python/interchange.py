@@ -119,6 +119,8 @@ def safetensors(name: str, layer: dict[str, Array], options: argparse.Namespace)
                     value = c[tensor]
                     if decode:
                         decoded(value)
+                    elif isinstance(value, sf.SparseTensor):
+                        value.values.arrays()  # codes that wait until they are asked for
 
         took = seconds(lambda: read(True), options.repeat)
         good &= report(name, took, copying(nbytes, options.repeat), nbytes, DENSE_BAR)

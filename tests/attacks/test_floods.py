@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sparsefmt as sf
+from sparsefmt.io.flood import check_flood
 
 SIZE = 12_000_000  # bytes of a header
 
@@ -66,6 +67,15 @@ def test_a_limit_of_memory_lets_large_headers_pass(tmp_path: Path, no_limit: Non
     assert sf.load(path, ["5"])["5"].shape == (0,)
 
 
+def test_a_million_arrays_with_data_pass(tmp_path: Path) -> None:
+    """Where each is about a byte at least; with one byte for all of them they are a flood. Only the limit is tried."""
+    names = b",".join(b'"%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}' % (i, i, i + 1) for i in range(10**6))
+    header = b"{" + names + b"}"
+    check_flood(header, 10**6)
+    with pytest.raises(sf.SizeError, match="4000000 fields for 1 bytes of data, allowed 1000005"):
+        check_flood(header, 1)
+
+
 def test_data_do_not_pay_for_every_header(tmp_path: Path) -> None:
     """Three million fields for ten million bytes of data: more than a header may have without a limit of memory."""
     header = '{"z":{"dtype":"U8","shape":[10000000],"data_offsets":[0,10000000]},"__metadata__":{'
@@ -74,5 +84,5 @@ def test_data_do_not_pay_for_every_header(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header.encode())
         file.truncate(8 + len(header) + 10_000_000)
-    with pytest.raises(sf.SizeError, match="allowed 2500000"):
+    with pytest.raises(sf.SizeError, match="allowed 2500004"):
         sf.open_checkpoint(path)

@@ -136,6 +136,33 @@ def test_large_results_have_the_bits_of_their_parts(bits: int, dtype: str, group
     assert np.array_equal(whole, parts)
 
 
+def test_large_copies_have_the_bits_of_the_definition() -> None:
+    """Beyond 16 MiB, from where on copies go past the caches of any machine; no row ends with a register."""
+    rng = np.random.default_rng(0)
+    made = any_words(rng, 1061, 4099)
+    agree(words.words_turn, made, outs=[np.zeros(made.shape[::-1], np.uint32)])
+    agree(words.awq_turn, made, outs=[np.zeros((8 * 4099, 531), np.uint8)])
+    flat = made.view(np.uint8).reshape(-1)[3:]
+    agree(words.bytes_flip, flat, 0x88, outs=[np.zeros(flat.size, np.uint8)])
+
+
+@pytest.mark.parametrize("wide", [1, 128, 3000, 5000])
+def test_large_results_of_tables_have_the_bits_of_their_parts(wide: int) -> None:
+    """The whole, beyond 64 MiB, by several threads."""
+    rng, rows, cols, tall = np.random.default_rng(wide), 8390, 4102, 4000
+    codes = rng.integers(0, 256, (rows, cols), np.uint8)
+    across = -(-cols // wide)
+    tables = rng.integers(0, 2**16, (3, across, 256), np.uint16)
+    whole, parts = np.empty((rows, cols), np.uint16), np.empty((rows, cols), np.uint16)
+    scaled_floats.blocks_lut(codes, tables.reshape(-1, 256), (tall, wide), whole)
+    for i, low in enumerate(range(0, rows, tall)):
+        some = slice(low, low + tall)
+        for start in range(0, tall, 1000):
+            piece = slice(start, start + 1000)
+            scaled_floats.blocks_lut(codes[some][piece], tables[i], (tall, wide), parts[some][piece])
+    assert np.array_equal(whole, parts)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 300), st.integers(0, 255))
 def test_bits_of_bytes_are_turned_over(seed: int, count: int, bits: int) -> None:

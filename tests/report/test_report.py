@@ -1,6 +1,5 @@
 """The report: its numbers against NumPy, its size, and what a browser makes of it."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -14,15 +13,9 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
+from report_lines import lines_of
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def data_of(page: Path) -> list[dict[str, Any]]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    made: list[dict[str, Any]] = json.loads(found[1])
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +37,7 @@ def model() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def test_numbers_are_those_of_numpy(model: tuple[dict[str, Any], dict[str, np.ndarray]], tmp_path: Path) -> None:
     packed, dense = model
     page = sf.report.html(packed, tmp_path / "r.html", against=dense)
-    lines = {t["name"]: t for t in data_of(page)}
+    lines = {t["name"]: t for t in lines_of(page)}
     assert list(lines) == list(packed)
     for name, t in packed.items():
         got = t.to_dense() if isinstance(t, sf.SparseTensor) else t
@@ -66,7 +59,7 @@ def test_errors_of_complex_tensors_are_whole(tmp_path: Path) -> None:
     w = (rng.standard_normal((8, 64)) + 1j * rng.standard_normal((8, 64))).astype(np.complex64)
     other = w.copy()
     other[2, 3] += 4j  # the real parts are the same
-    line = data_of(sf.report.html({"w": sf.encode(other, "csr")}, tmp_path / "r.html", against={"w": w}))[0]
+    line = lines_of(sf.report.html({"w": sf.encode(other, "csr")}, tmp_path / "r.html", against={"w": w}))[0]
     assert line["error"] == pytest.approx(np.linalg.norm(other - w) / np.linalg.norm(w), rel=1e-3)
     assert line["worst"][1] == 2
 
@@ -74,7 +67,7 @@ def test_errors_of_complex_tensors_are_whole(tmp_path: Path) -> None:
 def test_cells_count_what_is_in_them(tmp_path: Path) -> None:
     w = np.zeros((100, 70), np.float32)
     w[90:, 60:] = 1
-    line = data_of(sf.report.html({"w": sf.encode(w, "csr")}, tmp_path / "r.html"))[0]
+    line = lines_of(sf.report.html({"w": sf.encode(w, "csr")}, tmp_path / "r.html"))[0]
     cells, rows, cols = np.array(line["cells"]), np.cumsum([0, *line["rows"]]), np.cumsum([0, *line["cols"]])
     for i, j in np.ndindex(cells.shape):
         assert cells[i, j] == np.count_nonzero(w[rows[i] : rows[i + 1], cols[j] : cols[j + 1]])
@@ -85,7 +78,7 @@ def test_patterns_entropy_and_worst_group(tmp_path: Path) -> None:
     w[2, 4:8] = [0, 0, 1, 2]
     changed = w.copy()
     changed[3, 0] = 5
-    line = data_of(sf.report.html({"w": sf.encode(changed, "nm2:4")}, tmp_path / "r.html", against={"w": w}))[0]
+    line = lines_of(sf.report.html({"w": sf.encode(changed, "nm2:4")}, tmp_path / "r.html", against={"w": w}))[0]
     assert line["patterns"] == [31, 0, 0, 0, 0, 1]
     share = np.array([31, 1]) / 32
     assert line["entropy"] == pytest.approx(-(share * np.log2(share)).sum(), rel=1e-3)
@@ -98,7 +91,7 @@ def test_warnings(tmp_path: Path) -> None:
     w = np.full((8, 128), 1e-4, np.float32)
     w[3] = 0
     tensors = {"w": sf.encode(w, "dense/int8:g128"), "grown": sf.encode(np.ones((4, 4), np.float32), "csr")}
-    lines = {t["name"]: t["warnings"] for t in data_of(sf.report.html(tensors, tmp_path / "r.html"))}
+    lines = {t["name"]: t["warnings"] for t in lines_of(sf.report.html(tensors, tmp_path / "r.html"))}
     assert any("1 of 8 rows are zero" in text for text in lines["w"])
     assert any("near underflow" in text for text in lines["w"])
     assert any("times the dense array" in text for text in lines["grown"])
@@ -139,12 +132,12 @@ def test_special_values_and_empty_shapes(tmp_path: Path) -> None:
         "thin": np.zeros((5, 0)),
         "one": sf.encode(np.zeros((0, 4)), "nm2:4"),
     }
-    lines = data_of(sf.report.html(tensors, tmp_path / "r.html", against={**tensors, "nan": w + 1}))
+    lines = lines_of(sf.report.html(tensors, tmp_path / "r.html", against={**tensors, "nan": w + 1}))
     assert [t["name"] for t in lines] == list(tensors)
 
 
 def test_shapes_that_differ_are_said(tmp_path: Path) -> None:
-    line = data_of(sf.report.html({"w": np.ones((2, 2))}, tmp_path / "r.html", against={"w": np.ones(3)}))[0]
+    line = lines_of(sf.report.html({"w": np.ones((2, 2))}, tmp_path / "r.html", against={"w": np.ones(3)}))[0]
     assert "nothing was compared" in line["warnings"][0]
 
 
@@ -210,6 +203,6 @@ def test_a_browser_shows_a_delta_and_a_merge(tmp_path: Path) -> None:
 
 def test_an_original_of_zeros_is_an_infinite_error_and_no_fault(tmp_path: Path) -> None:
     tensors = {"b": np.full(300, 0.25, np.float32)}
-    line = data_of(sf.report.html(tensors, tmp_path / "r.html", against={"b": np.zeros(300, np.float32)}))[0]
-    assert line["error"] is None
+    line = lines_of(sf.report.html(tensors, tmp_path / "r.html", against={"b": np.zeros(300, np.float32)}))[0]
+    assert line["error"] == "inf"
     assert line["before"] is not None

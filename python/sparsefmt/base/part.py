@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparsefmt.base.coerce import frozen
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, name_of
 
 
 class Form(NamedTuple):
@@ -49,7 +49,7 @@ class Part:
 
     def forms(self) -> dict[str, Form]:
         """Shapes and dtypes of its arrays."""
-        return {name: Form(a.shape, a.dtype.name) for name, a in self.arrays().items()}
+        return {name: Form(a.shape, name_of(a.dtype)) for name, a in self.arrays().items()}
 
     def map(self, f: Callable[[Array], Array]) -> Self:
         """The same with `f` applied to every array."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import SizeError, SparsefmtError, VersionError
 from sparsefmt.checkpoint.joined import Level, apart, dead_formats, other_dtypes
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
@@ -64,7 +65,7 @@ def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) ->
         yield from _whole(c)
         for name, entry in c.entries.items():
             try:
-                yield from _tensor(c, name)
+                yield from () if name in c.no_numbers else _tensor(c, name)
             except SparsefmtError as e:
                 yield Finding("error", name, str(e), _way_out(e))
             if advance is not None:
@@ -112,6 +113,13 @@ def _whole(c: Checkpoint) -> Iterator[Finding]:
         yield Finding("warning", c.path.name, says, 'sparsefmt convert adds format "pt"')
     for level, where, says, helps in (*apart(c), *other_dtypes(c)):
         yield Finding(level, where, says, helps)
+    for name, dtype in c.no_numbers.items():
+        yield Finding("note", name, f"holds no numbers, but {dtype}", "sparsefmt pack and convert leave it behind")
+    for source in c.sources:
+        for other in source.others:
+            yield Finding(
+                "note", other, f"in {source.path.name} is no array", "sparsefmt pack and convert leave it behind"
+            )
     lower: dict[str, str] = {}
     for name in c:
         other = lower.setdefault(name.lower(), name)
@@ -130,9 +138,13 @@ def _tensor(c: Checkpoint, name: str) -> Iterator[Finding]:
             return
     if np.dtype(value.dtype).kind not in "fcV":
         return
-    bad, nonzero = _odd_values(c, name, value.shape, np.dtype(value.dtype).itemsize)
+    if isinstance(value, SparseTensor):  # its rows may be billions
+        bad, nonzero = _odd(value.values.arrays()["data"])
+    else:
+        bad, nonzero = _odd_values(c, name, value.shape, np.dtype(value.dtype).itemsize)
     if bad:
-        yield Finding("error", name, f"{bad} values are NaN or infinite", "it was damaged in training or conversion")
+        says = f"{bad} values are NaN or infinite" if bad > 1 else "a value is NaN or infinite"
+        yield Finding("error", name, says, "it was damaged in training or conversion")
     if not nonzero and value.size and not name.endswith("bias"):
         yield Finding("warning", name, "all its values are zero", "check what wrote it")
 
@@ -146,7 +158,18 @@ def _odd_values(c: Checkpoint, name: str, shape: tuple[int, ...], itemsize: int)
         block = c.rows(name, low, min(low + step, rows))
         if block.dtype == np.uint8:  # of a dtype that NumPy lacks
             return 0, True
-        bad += int((~np.isfinite(block.astype(np.float32) if block.dtype.itemsize < 4 else block)).sum())
+        more, found = _odd(block)
+        bad, nonzero = bad + more, nonzero or found
+    return bad, nonzero
+
+
+def _odd(stored: Array) -> tuple[int, bool]:
+    """The same of an array."""
+    bad, nonzero, flat = 0, False, stored.reshape(-1)
+    step = _BLOCK // stored.itemsize
+    for low in range(0, flat.size, step):
+        block = flat[low : low + step]
+        bad += int((~np.isfinite(block.astype(np.float32) if block.itemsize < 4 else block)).sum())
         nonzero = nonzero or bool(block.any())
     return bad, nonzero
 

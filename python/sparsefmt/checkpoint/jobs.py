@@ -31,7 +31,7 @@ from sparsefmt.io import schema
 from sparsefmt.io.paths import put_text
 from sparsefmt.io.write import save
 from sparsefmt.kernels.checksum import Checksum, checksum
-from sparsefmt.kernels.settings import set_num_threads
+from sparsefmt.kernels.settings import get_num_threads, set_num_threads
 
 EMPTY = checksum(b"")
 
@@ -195,7 +195,9 @@ def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]
     """The plans of all tensors of a job."""
     if not isinstance(job.step, Step):
         return called(job, job.step, source, stack)
-    plans, waiting = [], Waiting(job.out.parent, job.chunk)
+    plans: list[Plan] = []
+    budget = (1 + get_num_threads()) * job.chunk  # a third of the three chunks for each thread, and one more
+    waiting = Waiting(job.out.parent, budget)
     stack.callback(waiting.close)
     for name in job.names:
         step = job.step.of(name) if name in job.chosen else None

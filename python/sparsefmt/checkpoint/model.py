@@ -122,6 +122,15 @@ class Checkpoint(Mapping[str, Value]):
         """The names of its files."""
         return tuple(source.path.name for source in self.sources)
 
+    @cached_property
+    def no_numbers(self) -> Mapping[str, str]:
+        """The dtypes of what archives of NumPy hold beside numbers, by name: texts, dates, records, objects.
+
+        No format has a place for them, nor has a safetensors file; asking for one is a DtypeError or FormatError.
+        """
+        odd = (name for source in self.sources for name in self.names(source) if not source.has_place(name))
+        return MappingProxyType({name: self.entries[name].dtype for name in odd})
+
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder of shards."""

@@ -1,32 +1,33 @@
 """What becomes of one tensor in a file: which arrays, how large, and their bytes chunk by chunk."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from sparsefmt.base.alloc import ALIGNMENT, reshaped
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array, Dtype, dtype_named, index_dtype
-from sparsefmt.base.errors import CheckpointError, PatternError, SizeError, SparsefmtError
+from sparsefmt.base.errors import CheckpointError, PatternError, SparsefmtError
 from sparsefmt.checkpoint.ahead import PIECE
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
-from sparsefmt.checkpoint.rows import cut, ranges, row_step, shared
+from sparsefmt.checkpoint.rows import cut, ranges, row_step
 from sparsefmt.checkpoint.scaled import scaled_target, scaled_together, with_scale
+from sparsefmt.checkpoint.sizes import CODES, code_bits, common, fixed_sizes, has_loose_codes, measured_sizes
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.checkpoint.writer import Slot
+from sparsefmt.codecs.streams import Joined
 from sparsefmt.io import schema
 from sparsefmt.io.dtypes import PAIRED, is_paired, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
 from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 
+INDEX_BYTES = 4  # of a column, where there are fewer than 2^31
 CHUNK = 32 << 20  # bytes of rows that are worked on at a time
 OPAQUE = ("F4", "F6_E2M3", "F6_E3M2")
 
@@ -144,8 +145,8 @@ def plan_tensor(
     if isinstance(t, SparseTensor):
         align = math.lcm(align, t.structure.row_step)
         if step.target is not None and not step.target.structure.fixed_size:
-            row_bytes = max(t.nbytes // max(rows, 1), 1)  # nothing dense is made
-            if t.nbytes <= chunk:
+            row_bytes = sparse_row_bytes(t)  # nothing dense is made
+            if rows * row_bytes <= chunk:
                 return single_plan(source, name, step, entry, waiting)
     pieces = list(ranges(rows, row_bytes, align, chunk))
     if t is None and source.concurrent and step.fixed(entry) and dense_bytes(entry) >= LEAST:
@@ -153,6 +154,12 @@ def plan_tensor(
     if len(pieces) <= 1 or (isinstance(t, SparseTensor) and cut(t, *pieces[0]) is None):
         return single_plan(source, name, step, entry, waiting)
     return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
+
+
+def sparse_row_bytes(t: SparseTensor) -> int:
+    """What a row takes at most in another structure, on average: a mask, and for each slot its value and its column."""
+    rows, cols = t.structure.shape
+    return -(-cols // 8) + -(-t.slots * (t.dtype.itemsize + INDEX_BYTES) // max(rows, 1))
 
 
 def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: int, *, changed: bool) -> Plan:
@@ -318,7 +325,7 @@ def assembled(
         if aligned and math.prod(slot_shape) * dtypes[key].itemsize % ALIGNMENT == 0
     ]  # fmt: skip
 
-    def emitted(low: int, result: SparseTensor | None, base: dict[str, int]) -> Chunks:
+    def emitted(low: int, result: SparseTensor | None, base: dict[str, int], streams: Mapping[str, Joined]) -> Chunks:
         if result is None:
             msg = f"{name}: rows from {low} on lost their pattern while the file was read"
             raise CheckpointError(msg)
@@ -328,7 +335,9 @@ def assembled(
                 continue
             kind = item.key.rpartition(".")[2]
             a = item.array
-            if kind in result.structure.offset_arrays:
+            if item.key in streams:
+                a = streams[item.key].add(a, code_bits(result))
+            elif kind in result.structure.offset_arrays:
                 start = base.get(item.key, 0)
                 a = (a if not start and not low else a[1:]).astype(dtypes[item.key]) + dtypes[item.key].type(start)
                 base[item.key] = int(a[-1])
@@ -339,58 +348,15 @@ def assembled(
 
     def chunks() -> Chunks:
         base: dict[str, int] = {}
+        streams = {schema.key(name, "values", CODES): Joined()} if has_loose_codes(sample) else {}
         for low, result in results():
-            yield from emitted(low, result, base)
+            yield from emitted(low, result, base, streams)
+        for key, stream in streams.items():
+            yield key, stream.rest()
 
     def piece(call: Callable[[], tuple[int, SparseTensor | None]]) -> list[tuple[str, Array | bytes]]:
-        return list(emitted(*call(), {}))
+        return list(emitted(*call(), {}, {}))
 
     pieces = [] if sample.structure.offset_arrays else [partial(piece, call) for call in calls]
     json = schema.Entry(entry.shape, made.dtype, parts).to_json()
     return Plan(name, slots, chunks, json, first, sample.format, True, dense_bytes(entry), pieces=pieces)
-
-
-def measured_sizes(
-    name: str, results: Iterator[tuple[int, SparseTensor | None]]
-) -> tuple[dict[str, int], SparseTensor] | None:
-    """The length of every array along its first axis, and under "" the number of slots; None where a range is plain."""
-    sizes: dict[str, int] = {"": 0}
-    sample: SparseTensor | None = None
-    for low, result in results:
-        if result is None:
-            return None
-        sizes[""] += result.structure.slots
-        once = common(name, result) if low else frozenset()
-        for item in packed_items(name, result)[0]:
-            if item.key in once:
-                continue
-            repeated = low > 0 and item.key.rpartition(".")[2] in result.structure.offset_arrays
-            sizes[item.key] = sizes.get(item.key, 0) + len(item.array) - repeated
-        sample = result if sample is None else sample
-    return None if sample is None else (sizes, sample)
-
-
-def fixed_sizes(step: Step, name: str, dtype: str, shape: tuple[int, int]) -> tuple[dict[str, int], SparseTensor]:
-    """The same for a structure whose sizes follow from the shape: by a few rows of zeros."""
-    align = step.rows(Entry(shape, dtype, 0)) or 1
-    sample = sampled(step, dtype, shape[1], align)
-    sizes = {"": sample.structure.slots * shape[0] // align}
-    once = common(name, sample)
-    for item in packed_items(name, sample)[0]:
-        sizes[item.key] = len(item.array) if item.key in once else -(-len(item.array) * shape[0] // align)
-    return sizes, sample
-
-
-def common(name: str, t: SparseTensor) -> frozenset[str]:
-    """The keys of the arrays that all ranges of rows of a tensor have in common: the first range brings them."""
-    return frozenset(schema.key(name, "values", array) for array in shared(t.values))
-
-
-@lru_cache(1024)
-def sampled(step: Step, dtype: str, cols: int, rows: int) -> SparseTensor:
-    """What a step makes of a few rows of zeros."""
-    result = step.apply("zeros", np.zeros((rows, cols), dtype_named(dtype)))
-    if not isinstance(result, SparseTensor):
-        msg = f"rows of {cols} columns of {dtype} stay plain"
-        raise SizeError(msg)
-    return result

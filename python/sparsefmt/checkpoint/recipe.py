@@ -1,7 +1,6 @@
 """What `pack` does to one tensor."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sparsefmt.api.encode import encode
@@ -20,14 +19,21 @@ PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
 
 
-@contextmanager
-def naming(name: str) -> Iterator[None]:
+class naming:
     """Puts the name of the tensor in front of an error."""
-    try:
-        yield
-    except SparsefmtError as e:
-        text = f"{name}: {e}"
-        raise type(e)(text) from e
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SparsefmtError):
+            text = f"{self.name}: {error}"
+            raise type(error)(text) from error
 
 
 @dataclass(frozen=True)

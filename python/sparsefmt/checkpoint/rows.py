@@ -27,10 +27,8 @@ def joins(target: Format) -> bool:
         return False
     if target.codec is None or target.codec.kind == "raw":
         return True
-    group, bits = target.options.get("group"), getattr(target.codec, "bits", None)
-    if not target.options.get("row", group is not None and group >= 0):  # k-means, else scales
-        return False
-    return target.structure.fixed_size or bits == 8
+    group = target.options.get("group")
+    return bool(target.options.get("row", group is not None and group >= 0))  # k-means, else scales
 
 
 def one_scale(target: Format) -> bool:
@@ -38,7 +36,7 @@ def one_scale(target: Format) -> bool:
     structure, codec = target.structure, target.codec
     if codec is None or not issubclass(codec, Affine) or target.options.get("group") != TENSOR:
         return False
-    return structure.by_rows and (structure.fixed_size or codec.bits == 8)
+    return structure.by_rows
 
 
 def shared(values: Codec) -> frozenset[str]:
@@ -71,40 +69,33 @@ def ranges(rows: int, row_bytes: int, step: int, chunk: int) -> Iterator[tuple[i
 def cut(t: SparseTensor, low: int, high: int) -> SparseTensor | None:
     """Rows `low..high` of a packed tensor, with the same codes; `low` is a multiple of its `row_step` and of 8.
 
-    None where the codes of a row begin inside a byte, or the structure does not follow the rows.
+    None where the structure does not follow the rows.
     """
     if not t.structure.by_rows:
         return None
     if (low, high) == (0, t.structure.shape[0]):
         return SparseTensor.from_checked(t.structure, t.values, t.structure.shape)
     window = t.structure.window(low, high)
-    values = cut_values(t.values, t.structure, window, low, high)
     part: Structure = window.part
-    return None if values is None else SparseTensor.from_checked(part, values, part.shape)
+    return SparseTensor.from_checked(part, cut_values(t.values, t.structure, window, low, high), part.shape)
 
 
-def cut_values(values: Codec, structure: Structure, window: Window, low: int, high: int) -> Codec | None:
+def cut_values(values: Codec, structure: Structure, window: Window, low: int, high: int) -> Codec:
     """The values of a window of rows."""
     changed: dict[str, Array] = {}
     for name, a in values.arrays().items():
         if name == "data":
             changed[name] = a[window.start : window.stop]
         elif name == "codes":
-            codes = cut_codes(values, a, structure, window)
-            if codes is None:
-                return None
-            changed[name] = codes
+            changed[name] = cut_codes(values, a, structure, window)
         elif a.ndim == 2 and len(a) == structure.shape[0] and structure.shape[0] > 1:
             changed[name] = a[low:high]
     return dataclasses.replace(values, check=False, **changed)  # type: ignore[type-var]
 
 
-def cut_codes(values: Codec, codes: Array, structure: Structure, window: Window) -> Array | None:
-    """The codes of a window; None where they begin or end inside a byte."""
+def cut_codes(values: Codec, codes: Array, structure: Structure, window: Window) -> Array:
+    """The codes of a window."""
     if values.slot_bits == 8 or structure.padded:
         return codes[window.start : window.stop]
     per = math.prod(streams.body_shape(structure)[1:]) * values.slot_bits
-    start, stop = window.start * per, window.stop * per
-    if start % 8 or (stop % 8 and window.stop != streams.body_shape(structure)[0]):
-        return None
-    return codes[start // 8 : -(-stop // 8)]
+    return streams.cut(codes, window.start * per, window.stop * per)

@@ -17,7 +17,6 @@ from sparsefmt.checkpoint.plan import (
     Plan,
     assembled,
     dense_bytes,
-    measured_sizes,
     paired,
     plain_dtype,
     plan_tensor,
@@ -25,6 +24,7 @@ from sparsefmt.checkpoint.plan import (
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
 from sparsefmt.checkpoint.readers.registry import open_file
 from sparsefmt.checkpoint.rows import cut, ranges
+from sparsefmt.checkpoint.sizes import measured_sizes
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.io.dtypes import is_paired, stored_as

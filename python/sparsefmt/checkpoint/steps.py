@@ -125,11 +125,7 @@ class Convert(Step):
 
     def rows(self, entry: Entry) -> int | None:
         """Where both formats follow the rows; coded values must do so in both."""
-        codec = entry.format.partition("/")[2]
-        target = self.target
-        if codec not in ("", "raw") and not target.structure.fixed_size:
-            return None
-        return row_step(target) if joins(target) else None
+        return row_step(self.target) if joins(self.target) else None
 
 
 @dataclass(frozen=True)

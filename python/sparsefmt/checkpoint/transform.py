@@ -282,11 +282,10 @@ def reported(
     kept = sum(manifest.kept for manifest in manifests)
     written = {line.name for line in tensors}
     odd = tuple(
-        f"{name} ({source.entries[name].dtype}, for which safetensors has no place)"
-        for source in model.sources
-        for name in model.names(source)
-        if not source.has_place(name) and name not in written
-    )
+        f"{name} ({dtype}, for which safetensors has no place)"
+        for name, dtype in model.no_numbers.items()
+        if name not in written
+    ) + tuple(f"{other} (no array)" for source in model.sources for other in source.others)
     return TransformReport(out, tensors, len(jobs), kept, model.left_out, (*odd, *not_copied))
 
 

@@ -132,7 +132,8 @@ class ShardWriter:
         self._room = room
 
     def __enter__(self) -> Self:
-        length = len(header_text(self.places, self.metadata)) + self._room
+        self._text, self._told = header_text(self.places, self.metadata), dict(self.metadata)
+        length = len(self._text) + self._room
         self.data = -(-(LENGTH + length) // ALIGNMENT) * ALIGNMENT
         check_header(self.data - LENGTH)
         target = Path(os.path.realpath(self.path))
@@ -197,7 +198,7 @@ class ShardWriter:
             if p.done != p.nbytes:
                 msg = f"{self.path}: {key!r} takes {p.nbytes} bytes, got {p.done}"
                 raise CheckpointError(msg)
-        text = header_text(self.places, self.metadata)
+        text = self._text if self.metadata == self._told else header_text(self.places, self.metadata)
         length = self.data - LENGTH
         if len(text) > length:
             msg = f"{self.path}: the header takes {len(text)} bytes, and {length} are reserved"

@@ -1,6 +1,5 @@
 """The group of commands; each is loaded when it is asked for."""
 
-import gc
 from importlib import import_module
 from typing import Any
 
@@ -41,16 +40,12 @@ class App(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Runs a command."""
-        before = gc.get_threshold()
-        gc.set_threshold(10_000, 20, 20)  # 100,000 tensors make no circles to look for again and again
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, SystemExit):
             raise
         except BaseException as e:
             raise failure(e) from e
-        finally:
-            gc.set_threshold(*before)
 
 
 @click.group(

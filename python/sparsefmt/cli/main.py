@@ -1,5 +1,6 @@
 """The entry point, which works far enough without click and rich to say that they are missing."""
 
+import gc
 import importlib.util
 import signal
 import sys
@@ -25,6 +26,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("sparsefmt: interrupted", file=sys.stderr)
         sys.exit(130)
+    gc.set_threshold(50_000)  # what a command makes for each of 100,000 tensors lives until it ends
     app(prog_name="sparsefmt")
 
 

@@ -115,7 +115,7 @@ def pack(
     wanted = {name for name in named if selection.packs(model.entries[name])} | set(ruled)
     chosen = wanted - set(beside)
     if skip:  # what no safetensors file holds cannot be left plain either
-        chosen -= {name for source in model.sources for name in model.names(source) if not source.has_place(name)}
+        chosen -= set(model.no_numbers)
     check_chosen(model, chosen, wanted & set(beside), skip=skip)
     recipe = Recipe(fmt, prune, density, skip, rules=dict(sorted(ruled.items())), conv_axis=conv_axis)
     recipe = replace(recipe, smallest=smallest)

@@ -1,24 +1,34 @@
 """What commands that pack print."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.cli import options
+from sparsefmt.cli.failures import printable
 from sparsefmt.cli.progress import size
 
 
-def say_formats(names: Iterable[str], formats: Mapping[str, str], *, as_json: bool) -> None:
-    """Prints what a dry run would pack, and in which format; other tensors stay as they are."""
+def say_formats(model: Checkpoint, formats: Mapping[str, str], *, as_json: bool) -> None:
+    """Prints what a dry run would pack, and in which format; what stays as it is, and what is left behind."""
+    behind = {name: dtype for name, dtype in model.no_numbers.items() if name not in formats}
+    others = [other for source in model.sources for other in source.others]
     if as_json:
-        would = {name: formats.get(name, "plain") for name in names}
-        click.echo(json.dumps({"dry_run": True, "formats": would}, indent=2))
+        would = {name: formats.get(name, "plain") for name in model if name not in behind}
+        not_copied = [f"{name} ({dtype})" for name, dtype in behind.items()] + [
+            f"{other} (no array)" for other in others
+        ]
+        click.echo(json.dumps({"dry_run": True, "formats": would, "not_copied": not_copied}, indent=2))
         return
-    for name in names:
-        click.echo(f"{name}: {formats.get(name, 'as it is')}")
+    for name in model:
+        what = f"not copied: {behind[name]}, for which safetensors has no place" if name in behind else "as it is"
+        click.echo(printable(f"{name}: {formats.get(name, what)}"))
+    for other in others:
+        click.echo(printable(f"{other}: not copied: no array"))
 
 
 def say_packed(report: TransformReport, how: str, out: Path, *, quiet: bool, as_json: bool, beside: int = 0) -> None:

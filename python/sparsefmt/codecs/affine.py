@@ -287,14 +287,21 @@ class Affine(Codec):
 
     def _decode_shifted(self, structure: Layout, low: int, high: int, out: Array) -> bool:
         """Decodes rows with zero points in one pass, if every column has a slot."""
+        point = self.zero_point
+        return point is not None and self._decode_raised(structure, self.codes, point, low, high, out)
+
+    def _decode_raised(
+        self, structure: Layout, codes: Array, zero_point: Array, low: int, high: int, out: Array
+    ) -> bool:
+        """The same of unsigned codes and what each of them is above its value."""
         rows, cols = structure.shape
         found = structure.packed_rows()
-        if not isinstance(found, NmRows) or found.n != found.m or cols * self.bits % 8 or self.zero_point is None:
+        if not isinstance(found, NmRows) or found.n != found.m or cols * self.bits % 8:
             return False
         if structure.slots != rows * cols:
             return False  # a last group that sticks out has slots without a column
-        stored = self.codes.view(np.uint8).reshape(rows, -1)[low:high]
-        scale, point = self.scales.rows(low, high), self.scales.rows(low, high, self.zero_point)
+        stored = codes.view(np.uint8).reshape(rows, -1)[low:high]
+        scale, point = self.scales.rows(low, high), self.scales.rows(low, high, zero_point)
         at = np.arange(cols, dtype=np.int32) // np.int32(min(columns(structure.shape, self.group), cols))
         at = np.minimum(at, np.int32(scale.shape[1] - 1))
         wide = scale.astype(np.float32), point.astype(np.float32)

@@ -49,6 +49,47 @@ def by_rows(structure: Layout, stored: Array, bits: int) -> Array | None:
     return None
 
 
+def cut(stream: Array, start: int, stop: int) -> Array:
+    """Bits `start..stop` of a stream as a stream of their own: a view where they begin and end on a byte."""
+    part = stream[start // 8 : -(-stop // 8)]
+    if start % 8 == 0 and (stop % 8 == 0 or -(-stop // 8) == len(stream)):
+        return part
+    made = part >> (start % 8)
+    made[:-1] |= part[1:] << (8 - start % 8) if start % 8 else 0
+    made = made[: -(-(stop - start) // 8)]
+    if (stop - start) % 8 and len(made):
+        made[-1] &= (1 << (stop - start) % 8) - 1
+    return made
+
+
+class Joined:
+    """Streams one after the other, as one that has no bits between them."""
+
+    def __init__(self) -> None:
+        self._bits = 0
+        self._open = np.zeros(1, np.uint8)  # the bits after the last whole byte
+
+    def add(self, stream: Array, bits: int) -> Array:
+        """The next whole bytes, when a stream of so many bits is added; the bits of its last byte beyond are zero."""
+        shift = self._bits % 8
+        if shift:
+            made = np.empty(len(stream) + 1, np.uint8)
+            made[:-1] = stream << shift
+            made[-1] = 0
+            made[1:] |= stream >> (8 - shift)
+            made[0] |= self._open[0]
+        else:
+            made = stream
+        self._bits += bits
+        whole = (shift + bits) // 8
+        self._open = made[whole : whole + 1].copy() if self._bits % 8 else np.zeros(1, np.uint8)
+        return made[:whole]
+
+    def rest(self) -> Array:
+        """The last byte, where the bits do not end on one."""
+        return self._open[: self._bits % 8 > 0]
+
+
 class Writer:
     """Fills a stream part by part."""
 

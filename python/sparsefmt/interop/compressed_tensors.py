@@ -230,7 +230,8 @@ def from_pack_quantized(
 
     Returns:
         The packed tensor and "", or the values and the reason why they are not packed. Exact, but for the one
-        rounding of code times scale where values are returned.
+        rounding of code times scale where values are returned. Without zero points, codes of 4 and 8 bits share the
+        memory of `packed` until something other than `to_dense` asks for them.
 
     Raises:
         FormatError: arrays that do not fit the shape.

@@ -7,7 +7,7 @@ from sparsefmt.base.dtypes import Array, Dtype, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
-from sparsefmt.interop.integer_words import turned_words, unpack_stream, word_array
+from sparsefmt.interop.integer_words import turned, turned_words, unpack_stream, word_array
 from sparsefmt.kernels.word_columns import DTYPES_OF_COLUMNS, word_columns_decode
 from sparsefmt.kernels.words import awq_turn
 from sparsefmt.tensor.sparse import SparseTensor
@@ -58,7 +58,7 @@ def from_gptq(
         raise FormatError(msg)
     inputs = words.shape[0] * 32 // bits
     zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
-    point = np.ascontiguousarray(zeros.T.astype(np.int32) + int(zeros_minus_one))
+    point = turned(zeros.astype(np.int32) + np.int32(zeros_minus_one))
     grid = _grid(words, inputs, scales, point, bits, dtype)
     taken = bits == 4 and grid.dtype.name in DTYPES_OF_COLUMNS
     if taken and not integer_grid.is_in_order(grid, inputs, g_idx):
@@ -139,5 +139,5 @@ def _grid(codes: Array, inputs: int, scales: Array, point: Array, bits: int, dty
     if not group or -(-inputs // group) != groups:
         msg = f"scales: {groups} groups do not divide {inputs} inputs"
         raise FormatError(msg)
-    scale = np.ascontiguousarray(scales.T)
+    scale = turned(scales)
     return Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype if dtype is None else dtype)

@@ -8,6 +8,7 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype, items
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.base import Codec
+from sparsefmt.codecs.raised import RAISED
 from sparsefmt.codecs.registry import CODECS
 from sparsefmt.codecs.scales import are_positive
 from sparsefmt.interop.integer_words import check_words, unpack_stream, unpack_words
@@ -83,15 +84,27 @@ def packed(structure: Structure, grid: Grid) -> SparseTensor:
     kind = CODECS[f"int{grid.bits}"]
     middle, whole = (1 << (grid.bits - 1), np.int8) if grid.zero_point is None else (0, np.uint8)
     flips = 0 if grid.signed else middle  # offset binary to two's complement
+    if flips and structure.kind == "dense" and (grid.pairs or grid.bits == 8):
+        raised = grid.codes.reshape(-1) if grid.pairs else grid.codes.view(whole)
+        return _tensor(structure, RAISED[grid.bits].of(raised, np.ascontiguousarray(scale), grid.group, grid.dtype))
     codes = flipped(grid.codes, flips | flips << 4 if grid.pairs else flips)
     stored = codes.reshape(-1) if grid.pairs else _stream(codes, grid.bits, whole)
     arrays = {"codes": stored, "scale": scale}
     if grid.zero_point is not None:
         arrays["zero_point"] = grid.zero_point.astype(np.uint8)
     params = {"group": {0: "row", -1: "tensor"}.get(grid.group, grid.group)}
-    codec: Codec = kind.from_parts({k: np.ascontiguousarray(a) for k, a in arrays.items()}, params, grid.dtype)
+    held = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
+    return _tensor(structure, kind.from_parts(held, params, grid.dtype))
+
+
+def _tensor(structure: Structure, codec: Codec) -> SparseTensor:
+    """Both together, whatever the slots hold.
+
+    Raises:
+        FormatError: they do not fit.
+    """
     codec.fits(structure)
-    return SparseTensor.from_checked(structure, codec, structure.shape)  # its slots may hold anything
+    return SparseTensor.from_checked(structure, codec, structure.shape)
 
 
 def flipped(codes: Array, bits: int) -> Array:

@@ -11,7 +11,7 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import integer_grid
 from sparsefmt.interop.integer_grid import Grid
-from sparsefmt.interop.integer_words import word_array
+from sparsefmt.interop.integer_words import turned, word_array
 from sparsefmt.interop.layouts24 import from_nibbles24
 from sparsefmt.kernels.marlin24 import TILE, marlin24_codes, marlin24_meta, plain_units
 from sparsefmt.structures.nm import Nm
@@ -75,7 +75,7 @@ def from_marlin24(packed: Array, scale: Array, meta: Array, bits: int) -> tuple[
     structure = _positions(np.ascontiguousarray(meta).view(np.uint16).reshape(-1), (outputs, inputs))
     plain_scale = np.empty_like(scale).reshape(-1, _SCALES)
     plain_scale[:, scale_order(groups)] = scale.reshape(-1, _SCALES)
-    grid = np.ascontiguousarray(plain_scale.reshape(groups, outputs).T)
+    grid = turned(plain_scale.reshape(groups, outputs))
     group = 0 if groups == 1 else inputs // groups
     whole = Grid(codes, bits, grid, None, group, scale.dtype, pairs=bits == 4, signed=True)
     reason = integer_grid.obstacle(whole)

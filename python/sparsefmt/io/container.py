@@ -92,14 +92,21 @@ def _aligned(a: Array) -> Array:
     return copy
 
 
-@contextlib.contextmanager
-def naming(path: str) -> Iterator[None]:
+class naming:
     """Errors of this package that are raised inside name the path."""
-    try:
-        yield
-    except (CorruptFileError, DtypeError, SizeError) as e:
-        msg = f"{path}: {_UNPRINTED.sub(' ', str(e))}"
-        raise type(e)(msg) from None
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CorruptFileError | DtypeError | SizeError):
+            msg = f"{self.path}: {_UNPRINTED.sub(' ', str(error))}"
+            raise type(error)(msg) from None
 
 
 @contextlib.contextmanager

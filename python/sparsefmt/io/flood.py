@@ -12,10 +12,16 @@ FIELD_BYTES = 300
 """Bytes of memory that a field of a header takes when it is parsed."""
 
 MOST_FIELDS = 1_000_000
-"""Fields that every header may have, and one more for each byte of data; a tensor has four, a packed one about 30."""
+"""Fields that every header may have beside `TENSOR_FIELDS` for each array with data, and one more for each byte."""
 
 AT_ALL = 2_500_000
-"""Fields that no header has by default, whatever its data: of half a million tensors, in half a gigabyte."""
+"""Fields beside those of arrays with data that no header has by default, whatever its data: in half a gigabyte."""
+
+TENSOR_FIELDS = 4
+"""Its name, dtype, shape and data_offsets."""
+
+MOST_TENSORS = 1_000_000
+"""Arrays that get `TENSOR_FIELDS`; the largest header that a file may have holds some 600,000 more."""
 
 MOST_NODES = 1000
 """Lists, objects and commas in the JSON of this package, for each array of the file; of a packed tensor 150 at most."""
@@ -26,7 +32,8 @@ def check_flood(header: bytes | bytearray, data_bytes: int) -> None:
     fields = header.count(b":")  # blanks may stand before a colon, so the quote is no part of it
     cost = 4 * len(header) + FIELD_BYTES * fields
     limits.check_size(cost, f"the header, of {len(header)} bytes and {fields} fields,")
-    allowed = min(MOST_FIELDS + data_bytes, AT_ALL)
+    tensors = min(header.count(b'"data_offsets"'), data_bytes, MOST_TENSORS) if fields > MOST_FIELDS else 0
+    allowed = min(MOST_FIELDS + data_bytes, AT_ALL) + TENSOR_FIELDS * tensors
     if limits.is_default() and fields > allowed:
         msg = (
             f"the header has {fields} fields for {data_bytes} bytes of data, allowed {allowed}; use several files, or "

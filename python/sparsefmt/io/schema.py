@@ -24,6 +24,7 @@ VERSION = 4
 _AXIS_SINCE = 3
 PARTS = ("structure", "values")
 _MAX_RANK, _MAX_LENGTH = 64, 2**63 - 1
+_REGISTRIES: dict[str, Mapping[str, type[Part]]] = {"structure": STRUCTURES, "values": CODECS}
 _STRUCTURE_DTYPES = ("uint8", "int32", "int64")
 
 
@@ -49,9 +50,10 @@ class Entry:
     @property
     def version(self) -> int:
         """The oldest version that knows its parts."""
-        registries: dict[str, Mapping[str, type[Part]]] = {"structure": STRUCTURES, "values": CODECS}
         since = 1 if self.axis is None else _AXIS_SINCE
-        return max([since, *(registries[role][p.kind].since for role, p in self.parts.items())])
+        for role, p in self.parts.items():
+            since = max(since, _REGISTRIES[role][p.kind].since)
+        return since
 
     def to_json(self) -> dict[str, Any]:
         """What stands in the file."""

@@ -1,27 +1,29 @@
 """Opens what is to be shown, gathers the facts of every tensor, and writes the page whole or not at all."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.verification import partners
 from sparsefmt.delta import Delta, load
 from sparsefmt.delta.files import KEY as DELTA
 from sparsefmt.io.atomic import replacing
-from sparsefmt.report import deltas, merges
-from sparsefmt.report.facts import Facts
+from sparsefmt.plan import Plan
+from sparsefmt.report import deltas, merges, plans
+from sparsefmt.report.facts import RUNS, Facts
 from sparsefmt.report.gather import gather
-from sparsefmt.report.page import DELTA_COLUMNS, render, rows_table
+from sparsefmt.report.page import DELTA_COLUMNS, render
 
 Model = Checkpoint | Delta | Mapping[str, Value] | str | os.PathLike[str]
 Progress = Callable[[str, int], None]
-_CELLS = 120_000  # of all maps together, so that a page of 1,000 tensors stays under 3 MB
-_SIDE = (8, 32)
-_NUMBERS = ("cost", "size", "bound", "gap")
+_CELLS = 80_000  # of all maps together, so that a page of 1,000 tensors stays under 3 MB
+_SIDE = (6, 32)
+_BARS = 20_000  # likewise of each kind of drawing
+_FEWEST = 16
+_NAMED = 10  # tensors that a note lists
 
 
 def html(
@@ -29,7 +31,7 @@ def html(
     out: str | os.PathLike[str],
     *,
     against: Model | None = None,
-    plan: object = None,
+    plan: Plan | Mapping[str, object] | str | os.PathLike[str] | None = None,
     merge: merges.Merge | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -52,7 +54,7 @@ def html(
         The path of the file.
 
     Raises:
-        FormatError: a model that makes no sense, or holds no tensors.
+        FormatError: a model, plan or merge that makes no sense; no tensors; `out` is one of the files to read.
         OSError: a file cannot be read or written.
 
     >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
@@ -62,20 +64,26 @@ def html(
     >>> "nm2:4" in page.read_text("utf-8")
     True
     """
-    sections = [] if plan is None else [("Plan", _plan_table(plan))]
+    _check_out(Path(out), checkpoint_or_file, against, plan, merge)
+    notes: list[str] = []
+    sections: list[tuple[str, str]] = []
     if merge is not None:
-        sections.insert(0, ("Merge", merges.section(merge)))
+        sections.append(("Merge", merges.section(merge)))
     model, title, opened = _opened(checkpoint_or_file)
+    if plan is not None:
+        text, said = plans.section(plan, model.changes if isinstance(model, Delta) else model)
+        sections.append(("Plan", text))
+        notes += said
     if isinstance(model, Delta):
         if against is not None:
             msg = "against: a delta says itself what changed; leave it out"
             raise FormatError(msg)
-        page = _delta_page(model, title, sections)
+        page = _delta_page(model, title, notes, sections)
     else:
-        page = _model_page(model, title, opened, against, sections, progress)
+        page = _model_page(model, title, opened, against, notes, sections, progress)
     path = Path(out)
     with replacing(path) as file:
-        file.write(page.encode("utf-8"))
+        file.write(page.encode("utf-8", "backslashreplace"))  # names may hold halves of characters
     return path
 
 
@@ -84,6 +92,7 @@ def _model_page(
     title: str,
     opened: bool,
     against: Model | None,
+    notes: list[str],
     sections: list[tuple[str, str]],
     progress: Progress | None,
 ) -> str:
@@ -92,19 +101,27 @@ def _model_page(
         msg = f"against: {other} is a delta, which holds no weights; apply it first"
         raise FormatError(msg)
     try:
-        if not len(model):
-            msg = f"{title} holds no tensors; there is nothing to report"
+        shown = [name for name in model if name not in _no_numbers(model)]
+        if not shown:
+            what = "no numbers" if len(model) else "no tensors"
+            msg = f"{title} holds {what}; there is nothing to report"
             raise FormatError(msg)
-        side = _side(len(model))
+        side, bars = detail(len(shown))
+        partner = _partners(original, model)
         facts: list[Facts] = []
-        for name in model:
+        for name in shown:
             value = model[name]
-            facts.append(gather(name, value, original.get(name), side))
+            want = original[partner[name]] if name in partner else None
+            facts.append(gather(name, value, want, side, bars))
             if progress is not None:
                 progress(name, value.nbytes)
-        notes = [f"Measured against {other}."] if against is not None else []
-        if missing := [name for name in original if name not in model]:
-            notes.append(f"{len(missing)} tensors of the original are not here: {', '.join(missing[:10])}")
+        about = []
+        if against is not None:
+            about.append(f"Measured against {other}.")
+            about += _listed("of the original, not here", [n for n in original if n not in partner.values()])
+            about += _listed("not in the original", [n for n in shown if n not in partner])
+        about += _listed("that hold no numbers, not shown", list(_no_numbers(model)))
+        notes = [*about, *notes]
         for part in (model, original):
             if isinstance(part, Checkpoint):
                 part.check()
@@ -115,18 +132,50 @@ def _model_page(
                 part.close()
 
 
-def _delta_page(delta: Delta, title: str, sections: list[tuple[str, str]]) -> str:
-    facts = list(deltas.of_delta(delta, _side(len(delta.changes))))
+def _no_numbers(model: Mapping[str, Value]) -> Mapping[str, str]:
+    return model.no_numbers if isinstance(model, Checkpoint) else {}
+
+
+def _partners(original: Mapping[str, Value], model: Mapping[str, Value]) -> dict[str, str]:
+    """The name in the original of every tensor that has one there."""
+    if isinstance(original, Checkpoint) and isinstance(model, Checkpoint):
+        found = partners(original, model)
+    else:
+        found = {name: name for name in model if name in original}
+    odd = _no_numbers(original)
+    return {name: theirs for name, theirs in found.items() if theirs not in odd}
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    """A sentence that names some tensors, if there are any."""
+    if not names:
+        return []
+    more = ", ..." if len(names) > _NAMED else ""
+    return [f"{len(names)} tensor{'s'[: len(names) > 1]} {what}: {', '.join(names[:_NAMED])}{more}"]
+
+
+def _check_out(out: Path, *read: object) -> None:
+    """Refuses to write over what is to be read."""
+    for found in read:
+        path = found.path if isinstance(found, Checkpoint) else found
+        if isinstance(path, str | os.PathLike) and out.exists() and Path(path).exists() and out.samefile(path):
+            msg = f"{out} is read for the report, which would replace it; write to another file"
+            raise FormatError(msg)
+
+
+def _delta_page(delta: Delta, title: str, notes: list[str], sections: list[tuple[str, str]]) -> str:
+    facts = list(deltas.of_delta(delta, detail(len(delta.changes))[0]))
     if not facts:
         msg = f"{title} holds no tensors; there is nothing to report"
         raise FormatError(msg)
     about = deltas.summary(delta, facts)
-    return render(title, facts, notes=[str(delta)[1:-1]], sections=sections, about=about, columns=DELTA_COLUMNS)
+    return render(title, facts, notes=[str(delta)[1:-1], *notes], sections=sections, about=about, columns=DELTA_COLUMNS)
 
 
-def _side(tensors: int) -> int:
-    """Cells of each map along an axis."""
-    return max(min(int((_CELLS / max(tensors, 1)) ** 0.5), _SIDE[1]), _SIDE[0])
+def detail(tensors: int) -> tuple[int, int]:
+    """Cells of each map along an axis, and bars of each drawing, at most."""
+    each = max(tensors, 1)
+    return max(min(int((_CELLS / each) ** 0.5), _SIDE[1]), _SIDE[0]), max(min(_BARS // each, RUNS), _FEWEST)
 
 
 def _opened(model: Model) -> tuple[Mapping[str, Value] | Delta, str, bool]:
@@ -134,7 +183,7 @@ def _opened(model: Model) -> tuple[Mapping[str, Value] | Delta, str, bool]:
     if isinstance(model, Delta):
         return model, "delta", False
     if isinstance(model, Checkpoint):
-        return model, model.path.name, False
+        return model, _name(model.path), False
     if isinstance(model, Mapping):
         return model, "tensors", False
     path = Path(model)
@@ -145,19 +194,9 @@ def _opened(model: Model) -> tuple[Mapping[str, Value] | Delta, str, bool]:
         if isinstance(made, Delta):
             return made, path.name, False
         found = open_checkpoint(path)
-    return found, path.name or str(path), True
+    return found, _name(path), True
 
 
-def _plan_table(plan: Any) -> str:  # noqa: ANN401
-    """What a plan chose for every layer."""
-    if isinstance(plan, str | os.PathLike):
-        plan = json.loads(Path(plan).read_bytes())
-    found = plan if isinstance(plan, Mapping) else {k: getattr(plan, k, None) for k in ("choice", *_NUMBERS)}
-    choice = found.get("choice")
-    if not isinstance(choice, Mapping):
-        msg = "plan: want a Plan, or a JSON file that one saved, with a choice for every layer"
-        raise FormatError(msg)
-    lines = [(str(layer), str(pattern)) for layer, pattern in choice.items()]
-    known = [f"{key} {found[key]:.6g}" for key in _NUMBERS if isinstance(found.get(key), int | float)]
-    head = f"<p>{', '.join(known)}</p>" if known else ""
-    return head + rows_table("plan", ("layer", "pattern"), lines)
+def _name(path: Path) -> str:
+    """What a file or folder is called."""
+    return path.name or path.absolute().name or str(path)

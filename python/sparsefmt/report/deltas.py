@@ -34,7 +34,7 @@ def of_change(name: str, change: Change, side: int) -> Facts:
         steps = dense_steps(piece.steps).reshape(-1)[: piece.count]
         at = np.flatnonzero(steps)
         powers += powers_of_two(steps[at])
-        count_places(places, (at + piece.start) // twice, cols)
+        places.add_places(*np.divmod((at + piece.start) // twice, cols))
     facts.cells = places.counts
     facts.cell_rows, facts.cell_cols = np.diff(places.row_edges), np.diff(places.col_edges)
     facts.nnz = change.changed
@@ -47,15 +47,6 @@ def powers_of_two(steps: Array) -> Array:
     signed = steps.view(f"i{steps.itemsize}").astype(np.float64)
     _, exponent = np.frexp(np.abs(signed))
     return np.bincount(np.clip(exponent - 1, 0, 64), minlength=65)
-
-
-def count_places(places: Map, at: Array, cols: int) -> None:
-    """Counts flat places in the cells of a map."""
-    if not at.size:
-        return
-    row = np.searchsorted(places.row_edges, at // cols, "right") - 1
-    col = np.searchsorted(places.col_edges, at % cols, "right") - 1
-    np.add.at(places.counts, (row, col), 1)
 
 
 def of_whole(name: str, whole: Whole) -> Facts:

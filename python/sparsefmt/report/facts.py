@@ -1,16 +1,19 @@
 """What a report says of one tensor, gathered from blocks of its rows."""
 
 from dataclasses import dataclass, field
-from math import comb, log2
+from math import comb, isfinite, log2
 
 import numpy as np
 
-from sparsefmt.base.dtypes import Array
+from sparsefmt.api.compare import snr_db
+from sparsefmt.api.difference import Difference
+from sparsefmt.base.dtypes import Array, Dtype
 
 BINS = 40
 """Bars of a histogram."""
 
-_TINY = np.finfo(np.float64).tiny
+RUNS = 72
+"""Bars of every other drawing, at most: enough for the patterns of 4:8."""
 
 
 @dataclass(slots=True)
@@ -27,16 +30,21 @@ class Facts:
         nnz: values that are not zero.
         cells: counts of values that are not zero over a grid of the matrix, row by row.
         cell_rows: rows of each row of cells; `cell_cols` likewise columns.
-        histogram: counts of stored values over -limit .. limit.
+        histogram: counts of values that are finite and not zero over -limit .. limit; the first and the last bar hold
+            what is farther out, too.
         histogram_before: the same for the original, if there is one.
-        limit: the largest magnitude, of both.
-        row_error: relative error by rows, `column_error` by columns, each over at most 64 runs.
-        rel_error: Frobenius norm of the error over that of the original; None without an original.
-        snr: signal to noise in decibels; None without an original or without an error.
-        worst_group: the largest relative error of a group, and (row, first column) of it.
-        patterns: how often each pattern of an N:M group occurs.
+        limit: the largest magnitude of both, or where few are that large, a few times their root mean square.
+        beyond: whether values are farther out than `limit`.
+        row_error: relative error by rows, `column_error` by columns, each over runs of equal length.
+        rel_error: Frobenius norm of the error over that of the original, as `compare` has it; None without an original.
+        snr: signal to noise in decibels; None without an original or without an error, or where it is infinite.
+        worst_group: the largest relative error of a group, and (row, first column) of it; None where nothing differs.
+        patterns: how often each pattern of an N:M group occurs; where they are many, runs of them.
+        all_patterns: how many there are.
+        entropy: bits of a group's pattern as they occur; 0 without patterns.
         bound: bits of a group if all patterns are equally likely.
-        codes: how often each code of a codec occurs.
+        codes: how often each code of a codec occurs, in ascending order, or runs of them.
+        code_range: the first and the last code.
         steps: of a delta: how many values moved by 1, 2 to 3, 4 to 7, ... representable values.
         warnings: sentences.
     """
@@ -54,14 +62,18 @@ class Facts:
     histogram: Array = field(default_factory=lambda: np.zeros(BINS, np.int64))
     histogram_before: Array | None = None
     limit: float = 0.0
+    beyond: bool = False
     row_error: Array | None = None
     column_error: Array | None = None
     rel_error: float | None = None
     snr: float | None = None
     worst_group: tuple[float, int, int] | None = None
     patterns: Array | None = None
+    all_patterns: int = 0
+    entropy: float = 0.0
     bound: float = 0.0
     codes: Array | None = None
+    code_range: tuple[int, int] = (0, 0)
     steps: Array | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -80,14 +92,6 @@ class Facts:
         """Stored bits per element."""
         return 8 * self.nbytes / self.size if self.size else 0.0
 
-    @property
-    def entropy(self) -> float:
-        """Bits of a group's pattern as they occur; 0 without patterns."""
-        if self.patterns is None or not self.patterns.sum():
-            return 0.0
-        share = self.patterns[self.patterns > 0] / self.patterns.sum()
-        return float(-(share * np.log2(share)).sum())
-
 
 class Map:
     """Counts of nonzeros over a grid of at most `side` x `side` cells."""
@@ -102,8 +106,16 @@ class Map:
         if not nonzero.size:
             return
         columns = np.add.reduceat(nonzero, self.col_edges[:-1], axis=1, dtype=np.int64)
-        cell = np.searchsorted(self.row_edges, np.arange(low, low + len(nonzero)), "right") - 1
-        np.add.at(self.counts, cell, columns)
+        np.add.at(self.counts, run_of(self.row_edges, np.arange(low, low + len(nonzero))), columns)
+
+    def add_places(self, row: Array, col: Array) -> None:
+        """Counts elements at these rows and columns."""
+        np.add.at(self.counts, (run_of(self.row_edges, row), run_of(self.col_edges, col)), 1)
+
+
+def run_of(edges: Array, at: Array) -> Array:
+    """The run that each place belongs to."""
+    return np.searchsorted(edges, at, "right") - 1
 
 
 def _edges(length: int, side: int) -> Array:
@@ -112,64 +124,92 @@ def _edges(length: int, side: int) -> Array:
 
 
 class Errors:
-    """Squares of an error and of the original by rows, columns and groups; scaled, so that nothing overflows."""
+    """The error against an original: as `compare` measures it, and along runs of rows and of columns.
 
-    def __init__(self, rows: int, cols: int, group: int, scale: float) -> None:
-        self.scale = scale or 1.0
-        self.group = min(group, max(cols, 1))
-        self.rows = np.zeros((2, rows))
-        self.cols = np.zeros((2, cols))
-        self.worst = (0.0, 0, 0)
+    Args:
+        dtypes: of the tensor and of its original.
+        shape: of the matrix.
+        group: columns of a group.
+        scale: the largest finite magnitude of both; squares are taken of what is divided by it.
+        runs: of rows, and of columns, at most.
+    """
 
-    def add(self, low: int, got: Array, want: Array) -> None:
-        """Takes a block of rows in."""
-        dtype = np.complex128 if "c" in (want.dtype.kind, got.dtype.kind) else np.float64
-        with np.errstate(over="ignore", invalid="ignore"):
-            wide, other = want.astype(dtype) / self.scale, got.astype(dtype) / self.scale
+    def __init__(
+        self, dtypes: tuple[Dtype, Dtype], shape: tuple[int, int], group: int, scale: float, runs: int
+    ) -> None:
+        self._found = Difference(*dtypes, shape[1], group)
+        self._wide = np.complex128 if "c" in (d.kind for d in dtypes) else np.float64
+        self._scale = scale or 1.0
+        self._edges = _edges(shape[0], runs), _edges(shape[1], runs)
+        self._sums = [np.zeros((2, len(edges) - 1)) for edges in self._edges]
+
+    def add_rows(self, low: int, got: Array, want: Array) -> None:
+        """Takes whole rows in, the first of which is row `low`."""
+        if not got.size:
+            return
+        self._found.add_rows(low, got, want)
+        row = run_of(self._edges[0], np.arange(low, low + len(got)))
+        for i, squares in enumerate(self._squares(got, want)):
+            np.add.at(self._sums[0][i], row, squares.sum(axis=1))
+            self._sums[1][i] += np.add.reduceat(squares.sum(axis=0), self._edges[1][:-1])
+
+    def add_places(self, row: Array, col: Array, got: Array, want: Array) -> None:
+        """Takes elements at these places in, in row-major order; all others are zero in both."""
+        if not got.size:
+            return
+        self._found.add_positions(row, col, got, want)
+        for i, squares in enumerate(self._squares(got, want)):
+            for sums, edges, at in zip(self._sums, self._edges, (row, col), strict=True):
+                np.add.at(sums[i], run_of(edges, at), squares)
+
+    def _squares(self, got: Array, want: Array) -> tuple[Array, Array]:
+        """Of the error, infinite where it has no size, and of the original."""
+        with np.errstate(all="ignore"):
+            wide, other = want.astype(self._wide) / self._scale, got.astype(self._wide) / self._scale
             same = (got == want) | (np.isnan(wide) & np.isnan(other))
-            error = np.abs(np.where(same, 0.0, other - wide)) ** 2
-            signal = np.abs(wide) ** 2
-        for i, squares in enumerate((error, signal)):
-            self.rows[i, low : low + len(got)] = squares.sum(axis=1)
-            self.cols[i] += squares.sum(axis=0)
-        if error.size:
-            starts = np.arange(0, error.shape[1], self.group)
-            both = [np.add.reduceat(squares, starts, axis=1) for squares in (error, signal)]
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the original is all zero
-                ratio = np.where(both[0] > 0, np.sqrt(both[0] / np.maximum(both[1], _TINY)), 0.0)
-            at = int(np.argmax(ratio))
-            if ratio.flat[at] > self.worst[0]:
-                row, group = divmod(at, ratio.shape[1])
-                self.worst = (float(ratio.flat[at]), low + row, group * self.group)
+            error = np.where(same, 0.0, np.abs(other - wide) ** 2)
+        error[np.isnan(error)] = np.inf
+        return error, np.where(np.isfinite(wide), np.abs(wide) ** 2, 0.0)
 
     def into(self, facts: Facts) -> None:
         """Writes down what was found."""
-        error, signal = self.rows[0].sum(), self.rows[1].sum()
-        facts.rel_error = float(np.sqrt(error / signal)) if signal else (0.0 if not error else float("inf"))
-        facts.snr = float(10 * np.log10(signal / error)) if error and signal else None
-        facts.worst_group = self.worst
-        facts.row_error, facts.column_error = _runs(self.rows), _runs(self.cols)
+        facts.rel_error = self._found.relative
+        snr = snr_db(facts.rel_error)
+        facts.snr = snr if isfinite(snr) else None
+        if (worst := self._found.worst) is not None:
+            facts.worst_group = worst.rel_frobenius, worst.row, worst.cols[0]
+        facts.row_error, facts.column_error = (_ratio(*sums) for sums in self._sums)
 
 
-def _runs(squares: Array, count: int = 64) -> Array:
-    """Relative errors over at most `count` runs."""
-    if not squares.shape[1]:
-        return np.zeros(0)
-    edges = _edges(squares.shape[1], count)
-    both = np.add.reduceat(squares, edges[:-1], axis=1)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where the original is all zero
-        return np.where(both[0] > 0, np.sqrt(both[0] / np.maximum(both[1], _TINY)), 0.0)
+def _ratio(error: Array, signal: Array) -> Array:
+    """Relative errors; infinite where the original is all zero, or nothing is left of it to compare."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(error > 0, np.sqrt(error / signal), 0.0)
 
 
 def histogram(values: Array, limit: float) -> Array:
-    """Counts of finite values that are not zero over -limit .. limit."""
+    """Counts of finite values that are not zero over -limit .. limit, those beyond in the outer bars."""
     real = np.abs(values) if values.dtype.kind == "c" else values
     wide = real.astype(np.float64).reshape(-1)
     wide = wide[np.isfinite(wide) & (wide != 0)]
     if not limit or not wide.size:
         return np.zeros(BINS, np.int64)
-    place = ((wide / limit + 1) * (BINS / 2)).astype(np.int64)
-    return np.bincount(np.clip(place, 0, BINS - 1), minlength=BINS)
+    with np.errstate(over="ignore"):
+        place = (np.clip(wide / limit, -1, 1) + 1) * (BINS / 2)
+    return np.bincount(np.minimum(place.astype(np.int64), BINS - 1), minlength=BINS)
+
+
+def summed(counts: Array, most: int) -> Array:
+    """The sums of at most so many runs of counts."""
+    return np.add.reduceat(counts, _edges(len(counts), most)[:-1]) if len(counts) else counts
+
+
+def bits_of(counts: Array) -> float:
+    """The entropy of what was counted, in bits; 0 of nothing."""
+    if not counts.sum():
+        return 0.0
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
 
 
 def entropy_bound(n: int, m: int) -> float:

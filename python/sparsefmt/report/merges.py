@@ -20,7 +20,16 @@ def read(merge: Merge) -> list[dict[str, Any]]:
     Raises:
         FormatError: it is something else.
     """
-    found: Any = json.loads(Path(merge).read_bytes()) if isinstance(merge, str | os.PathLike) else list(merge)
+    if isinstance(merge, str | os.PathLike):
+        try:
+            found: Any = json.loads(Path(merge).read_bytes())
+        except (ValueError, RecursionError) as e:
+            msg = f"{merge}: want the JSON that `sparsefmt merge --report FILE` writes: {e}"
+            raise FormatError(msg) from e
+    else:
+        found = merge
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        found = [None]
     lines = [asdict(line) if is_dataclass(line) and not isinstance(line, type) else line for line in found]
     for line in lines:
         if not isinstance(line, Mapping) or any(key not in line for key in _KEYS):

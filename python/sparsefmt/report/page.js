@@ -17,8 +17,9 @@ function broken(node) { // long names break behind dots first
   node.replaceChildren(...parts.flatMap((p, i) => i ? [document.createElement("wbr"), p] : [p]).map((p, i, all) => typeof p === "string" && i < all.length - 1 ? p + "." : p));
   return node;
 }
+function real(x) { return x === "inf" ? Infinity : x; } // which JSON has no number for
 function number(x, digits) { return x === null || x === undefined ? "" : x.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }); }
-function percent(x) { return x === null || x === undefined ? "" : (100 * x).toPrecision(3) + " %"; }
+function percent(x) { return x === null || x === undefined ? "" : x === Infinity ? "infinite" : (100 * x).toPrecision(3) + " %"; }
 
 function svg(width, height, label) {
   const node = document.createElementNS(NS, "svg");
@@ -47,11 +48,12 @@ function figure(node, caption) {
   f.append(node, text("figcaption", caption));
   return f;
 }
-function bars(counts, other, caption, left, right) {
-  const w = 300, h = 110, top = Math.max(1, ...counts, ...(other || []));
-  const s = svg(w, h + 14, caption), step = w / counts.length;
-  counts.forEach((c, i) => rect(s, i * step, h - h * c / top, step - .5, h * c / top, "b", `${number(c, 0)}`));
-  (other || []).forEach((c, i) => rect(s, i * step, h - h * c / top, step - .5, h * c / top, "c", `before: ${number(c, 0)}`));
+function bars(counts, other, caption, left, right, say) {
+  const w = 300, h = 110, top = Math.max(0, ...counts.filter(Number.isFinite), ...(other || [])) || 1;
+  const s = svg(w, h + 14, caption), step = w / counts.length, tell = say || (c => number(c, 0));
+  const draw = (c, i, cls, title) => { const tall = h * Math.min(c / top, 1); rect(s, i * step, h - tall, step - .5, tall, c === Infinity ? "w" : cls, title); };
+  counts.forEach((c, i) => draw(c, i, "b", tell(c)));
+  (other || []).forEach((c, i) => draw(c, i, "c", "before: " + tell(c)));
   label(s, 0, h + 12, left); label(s, w, h + 12, right, "end");
   return figure(s, caption);
 }
@@ -75,11 +77,15 @@ function details(t) {
   if (t.worst) cell.append(text("p", `worst group: ${percent(t.worst[0])} at row ${t.worst[1]}, from column ${t.worst[2]} on`));
   plots.append(densityMap(t));
   if (t.steps) plots.append(bars(t.steps, null, "how many values moved by 1, by 2 to 3, by 4 to 7 ... representable values", "1", "2^" + (t.steps.length - 1)));
-  else plots.append(bars(t.hist, t.before, t.before ? "values that are not zero (blue), and those of the original (orange)" : "values that are not zero", "-" + t.limit.toPrecision(3), t.limit.toPrecision(3)));
-  if (t.rowerr) plots.append(bars(t.rowerr, null, "relative error along the rows, largest " + percent(Math.max(...t.rowerr)), "first row", "last row"));
-  if (t.colerr) plots.append(bars(t.colerr, null, "relative error along the columns, largest " + percent(Math.max(...t.colerr)), "first column", "last column"));
-  if (t.patterns) plots.append(bars(t.patterns, null, `use of the patterns: ${t.entropy.toFixed(3)} bits a group, bound ${t.bound.toFixed(3)}`, "pattern 0", "last"));
-  if (t.codes) plots.append(bars(t.codes, null, "use of the codes", "code 0", "last"));
+  else {
+    const what = (t.before ? "values that are not zero (blue), and those of the original (orange)" : "values that are not zero") + (t.beyond ? "; the outer bars hold those beyond, too" : "");
+    plots.append(bars(t.hist, t.before, what, "-" + t.limit.toPrecision(3), t.limit.toPrecision(3)));
+  }
+  for (const [errors, along, one] of [[t.rowerr, "rows", "row"], [t.colerr, "columns", "column"]])
+    if (errors && errors.length) plots.append(bars(errors, null, `relative error along the ${along}, largest ${percent(Math.max(...errors))}`, "first " + one, "last " + one, percent));
+  const apiece = (counts, all) => all > counts.length ? `, ${number(Math.floor(all / counts.length), 0)} or more to a bar` : "";
+  if (t.patterns) plots.append(bars(t.patterns, null, `use of the ${number(t.of, 0)} patterns${apiece(t.patterns, t.of)}: ${t.entropy.toFixed(3)} bits a group, bound ${t.bound.toFixed(3)}`, "pattern 0", "last"));
+  if (t.codes) plots.append(bars(t.codes, null, `use of the codes${apiece(t.codes, t.range[1] - t.range[0] + 1)}`, "code " + t.range[0], "" + t.range[1]));
   cell.append(plots); wide.append(cell); row.append(wide);
   return row;
 }
@@ -145,7 +151,11 @@ function fromLink() {
   if (head) head.querySelector("button").click(); else draw();
   if (wanted.has("open")) openTensor(wanted.get("open"));
 }
-data.forEach((t, i) => { t.index = i; t.worstValue = t.worst ? t.worst[0] : null; t.farthest = t.steps && t.nnz ? 2 ** t.steps.length - 1 : 0; t.size = t.shape.reduce((a, b) => a * b, 1); });
+data.forEach((t, i) => {
+  for (const key of ["error", "snr"]) t[key] = real(t[key]);
+  for (const key of ["worst", "rowerr", "colerr"]) t[key] = t[key] && t[key].map(real);
+  t.index = i; t.worstValue = t.worst ? t.worst[0] : null; t.farthest = t.steps && t.nnz ? 2 ** t.steps.length - 1 : 0; t.size = t.shape.reduce((a, b) => a * b, 1);
+});
 search.addEventListener("input", draw);
 window.addEventListener("hashchange", fromLink);
 fromLink();

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from math import isfinite
 from typing import Any
 
 from sparsefmt.base.dtypes import Array
@@ -115,6 +116,7 @@ def line(f: Facts) -> dict[str, Any]:
         "worst": None if f.worst_group is None else (_short(f.worst_group[0]), *f.worst_group[1:]),
         "warnings": f.warnings,
         "limit": _short(f.limit),
+        "beyond": f.beyond,
         "cells": f.cells.tolist(),
         "rows": f.cell_rows.tolist(),
         "cols": f.cell_cols.tolist(),
@@ -123,9 +125,11 @@ def line(f: Facts) -> dict[str, Any]:
         "rowerr": _shorts(f.row_error),
         "colerr": _shorts(f.column_error),
         "patterns": _list(f.patterns),
+        "of": f.all_patterns,
         "entropy": _short(f.entropy),
         "bound": _short(f.bound),
         "codes": _list(f.codes),
+        "range": f.code_range,
         "steps": _list(f.steps),
     }
 
@@ -134,13 +138,17 @@ def _list(a: Array | None) -> list[int] | None:
     return None if a is None else a.tolist()
 
 
-def _short(x: float | None) -> float | None:
-    """Four digits; None for what JSON cannot hold."""
-    return None if x is None or x - x != 0 else float(f"{x:.4g}")
+def _short(x: float | None) -> float | str | None:
+    """Four digits; what is infinite as a text, for JSON has no number for it."""
+    return None if x is None else float(f"{x:.4g}") if isfinite(x) else "inf"
 
 
-def _shorts(a: Array | None) -> list[float] | None:
-    return None if a is None else [float(f"{x:.3g}") if x - x == 0 else 0.0 for x in a.tolist()]
+def _shorts(a: Array | None) -> list[float | str] | None:
+    return None if a is None else [float(f"{x:.3g}") if isfinite(x) else "inf" for x in a.tolist()]
+
+
+def _percent(x: float) -> str:
+    return f"{x:.2%}" if x < 100 else f"{x:.3g} times the original" if isfinite(x) else "infinite"
 
 
 def summary(facts: Sequence[Facts]) -> str:
@@ -180,7 +188,11 @@ def summary(facts: Sequence[Facts]) -> str:
     if lossy:
         out.append("<h3>The tensors that changed most</h3><ol>")
         out += [
-            opener(i, f.name, f"{f.rel_error:.2%}" + (f", worst group {f.worst_group[0]:.1%}" if f.worst_group else ""))
+            opener(
+                i,
+                f.name,
+                _percent(f.rel_error) + (f", worst group {_percent(f.worst_group[0])}" if f.worst_group else ""),
+            )
             for i, f in worst
             if f.rel_error
         ]

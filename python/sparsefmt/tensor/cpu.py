@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import as_array, matrix_shape
 from sparsefmt.base.dtypes import Array, items, zero_mask
 from sparsefmt.base.errors import CodecError, DtypeError, FormatError
-from sparsefmt.base.matrix import Matrix
+from sparsefmt.base.matrix import Matrix, blocks
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.encoding import fused
@@ -18,6 +19,11 @@ from sparsefmt.structures.nm import Nm
 from sparsefmt.tensor import change, decode, products
 from sparsefmt.tensor.backend import backends
 from sparsefmt.tensor.sparse import SparseTensor
+
+_MOST_SLOTS = 32 << 20
+"""Bytes of slots that are decoded at once; where rows can be decoded apart, more are not."""
+_SPARSEST = 64
+"""Elements per slot from which on blocks of rows cost more than slots do."""
 
 
 class Cpu:
@@ -66,10 +72,18 @@ class Cpu:
         return change.along_route(t, target)
 
     def nnz(self, t: SparseTensor) -> int:
-        """Counts in the decoded slots."""
+        """Counts in the decoded slots, all of them at once or a block of rows at a time."""
         if not t.slots:
             return 0
-        return count_nonzero(items(t.values.decode(t.structure)).reshape(-1), zero_mask(t.dtype, "value"))
+        zero = zero_mask(t.dtype, "value")
+        if not _by_blocks(t):
+            return count_nonzero(items(t.values.decode(t.structure)).reshape(-1), zero)
+        (rows, cols), total = t.structure.shape, 0
+        for low, high in blocks(rows, cols * t.dtype.itemsize, t.structure.row_step):
+            block = empty((high - low, cols), t.dtype, "a block of rows")
+            t.values.decode_rows(t.structure, low, high, block)
+            total += count_nonzero(items(block).reshape(-1), zero)
+        return total
 
     def to_dense(self, t: SparseTensor, out: Array | None, max_bytes: int | None) -> Array:
         """Decodes, a block of rows at a time where `out` has strides."""
@@ -117,3 +131,11 @@ def score_matrix(score: object, shape: tuple[int, ...]) -> Array | None:
 
 CPU = Cpu()
 backends["cpu"] = CPU
+
+
+def _by_blocks(t: SparseTensor) -> bool:
+    """Whether the values are counted a block of rows at a time: many codes, in rows that are neither empty nor wide."""
+    (rows, cols), itemsize = t.structure.shape, t.dtype.itemsize
+    if isinstance(t.values, Raw) or t.slots * itemsize <= _MOST_SLOTS or not t.structure.by_rows:
+        return False
+    return rows * cols <= _SPARSEST * t.slots and cols * t.structure.row_step * itemsize <= _MOST_SLOTS

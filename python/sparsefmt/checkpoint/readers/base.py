@@ -35,6 +35,9 @@ class Source(ABC):
     metadata: Mapping[str, str] = MappingProxyType({})
     """Texts that the file holds beside its tensors."""
 
+    others: tuple[str, ...] = ()
+    """What the file holds beside tensors: members of an archive that are no arrays. They are not read."""
+
     concurrent = False
     """Whether several threads may read rows at the same time."""
 

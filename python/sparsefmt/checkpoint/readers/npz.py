@@ -24,7 +24,7 @@ class Npz(Source):
 
     def __init__(self, path: Path, archive: NpzArchive, status: os.stat_result) -> None:
         super().__init__(path, status)
-        self._archive, self.entries = archive, {}
+        self._archive, self.entries, self.others = archive, {}, archive.others
         if not len(archive) and archive.others:
             msg = f"{path}: {archive.others[0]!r} is no array; numpy.savez writes only .npy members"
             raise FormatError(msg)
