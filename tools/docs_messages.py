@@ -47,6 +47,10 @@ CAUSES = {
 """Why each room of the package raises, and the way out where the message names none."""
 
 
+ENDS = ("Error", "Exception", "BadParameter", "warn", "type(e)")
+"""How names of what carries a message end."""
+
+
 class Message(NamedTuple):
     """A message as it stands in the source; what is filled in stands in braces."""
 
@@ -78,39 +82,94 @@ def name_of(node: ast.AST) -> str:
     return words[-1].strip("_") if words else "..."
 
 
-def of_function(room: str, function: ast.AST) -> Iterator[Message]:
-    """The messages that one function raises."""
-    waiting: dict[str, list[str]] = {}  # texts by the variable that holds them, until it is raised
-    steps = [n for n in ast.walk(function) if isinstance(n, ast.Assign | ast.Raise)]
-    for node in sorted(steps, key=lambda n: n.lineno):
+class Source(NamedTuple):
+    """What texts of a module may stand for: its constants, and what functions that make texts return."""
+
+    constants: dict[str, list[str]]
+    returned: dict[str, list[str]]
+
+
+def texts(node: ast.expr, waiting: dict[str, list[str]], source: Source) -> list[str]:
+    """What an argument of an error may say."""
+    if isinstance(node, ast.Name):
+        return waiting.pop(node.id, None) or source.constants.get(node.id, [])
+    if isinstance(node, ast.Call):
+        return source.returned.get(ast.unparse(node.func).rpartition(".")[2], [])
+    if isinstance(node, ast.BinOp) and isinstance(node.left, ast.Name | ast.BinOp | ast.Call):
+        rest = template(node.right) or "{...}"
+        return [first + rest for first in texts(node.left, waiting, source) or ["{...}"]]
+    found = template(node)
+    return [] if found is None else [found]
+
+
+def of_function(room: str, function: ast.AST, source: Source) -> Iterator[Message]:
+    """The messages of the errors that one function raises or makes, and of its warnings."""
+    waiting: dict[str, list[str]] = {}  # texts by the variable that holds them, until it is used
+    raised = {id(n.exc) for n in ast.walk(function) if isinstance(n, ast.Raise)}
+    steps = [n for n in ast.walk(function) if isinstance(n, ast.Assign | ast.AugAssign | ast.Call)]
+    for node in sorted(steps, key=lambda n: (n.lineno, n.col_offset)):
         if isinstance(node, ast.Assign):
             if isinstance(node.targets[0], ast.Name) and (text := template(node.value)) is not None:
                 waiting.setdefault(node.targets[0].id, []).append(text)
-        elif isinstance(node.exc, ast.Call):
-            error = ast.unparse(node.exc.func).rpartition(".")[2]
-            error = error if error[0].isupper() else "see text"  # a function that makes the error
-            for given in node.exc.args:
-                if isinstance(given, ast.Name):
-                    texts = waiting.pop(given.id, [])
-                elif isinstance(given, ast.BinOp) and isinstance(given.left, ast.Name):
-                    texts = [first + (template(given.right) or "") for first in waiting.pop(given.left.id, [])]
-                else:
-                    found = template(given)
-                    texts = [] if found is None else [found]
-                yield from (Message(room, error, text) for text in texts if " " in text)
+        elif isinstance(node, ast.AugAssign):
+            if isinstance(node.target, ast.Name) and (text := template(node.value)) is not None:
+                held = waiting.get(node.target.id, [])
+                held += [first + text for first in held]
+        else:
+            error = ast.unparse(node.func).rpartition(".")[2]
+            if id(node) not in raised and not error.endswith(ENDS):
+                continue
+            error = {"warn": "a warning", "type(e)": "see text"}.get(error, error)
+            error = error if error[0].isupper() or " " in error else "see text"  # a function that makes the error
+            found = [text for given in node.args for text in texts(given, waiting, source)]
+            yield from (Message(room, error, text) for text in found if " " in text)
+
+
+def returns_of(tree: ast.AST) -> dict[str, list[str]]:
+    """What functions that return texts return, by name."""
+    found: dict[str, list[str]] = {}
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and getattr(function.returns, "id", "") == "str":
+            waiting: dict[str, list[str]] = {}
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    if (text := template(node.value)) is not None:
+                        waiting.setdefault(node.targets[0].id, []).append(text)
+                elif isinstance(node, ast.Return) and node.value is not None:
+                    found.setdefault(function.name, []).extend(texts(node.value, waiting, Source({}, {})))
+    return found
+
+
+def constants_of(tree: ast.Module) -> dict[str, list[str]]:
+    """The texts of a module, by name."""
+    found: dict[str, list[str]] = {}
+    for node in tree.body:
+        text = template(node.value) if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and text is not None:
+            found[node.targets[0].id] = [text]
+    return found
 
 
 def messages() -> list[Message]:
-    """All messages of the package and of the Rust core, by room."""
+    """All messages of the package and of the Rust crates, by room."""
     found: dict[Message, None] = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
+    trees = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+    everywhere: dict[str, list[str]] = {}
+    for tree in trees.values():
+        for name, said in returns_of(tree).items():
+            everywhere.setdefault(name, []).extend(said)
+    for path, tree in trees.items():
         room = path.relative_to(PACKAGE).parts[0]
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = Source(constants_of(tree), everywhere | returns_of(tree))
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
-                found |= dict.fromkeys(of_function(room, node))
+                found |= dict.fromkeys(of_function(room, node, source))
     for path in sorted((ROOT / "rust" / "core" / "src").rglob("*.rs")):
         for text in re.findall(r'#\[error\("(.*?)"\)\]', path.read_text()):
             found[Message("rust", "FormatError", text)] = None
+    for path in sorted((ROOT / "rust" / "py" / "src").rglob("*.rs")):
+        for kind, text in re.findall(r'Py(\w+Error)::new_err\(\s*(?:format!\(\s*)?"(.*?)"', path.read_text()):
+            found[Message("rust", kind, text)] = None
     return sorted(m for m in found if m.room in CAUSES)
 
 

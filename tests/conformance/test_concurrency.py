@@ -69,6 +69,17 @@ def test_eight_threads_share_one_tensor(fmt: str, threads: int, dense: Array) ->
     in_eight_threads(work)
 
 
+def test_merges_of_eight_threads(dense: Array) -> None:
+    """Ties are cut within a tensor there, by a kernel that all threads give one empty array to write to."""
+    base, other = {"w": dense}, {"w": np.where(dense > 1, dense * 1.25, dense).astype(dense.dtype)}
+
+    def merged() -> Array:
+        return np.asarray(sf.merge.ties([{"w": dense * 2}, other], base=base, density=0.5)["w"])
+
+    want = merged()
+    in_eight_threads(lambda _: same(merged(), want), 30)
+
+
 def test_number_of_threads_may_change_meanwhile(dense: Array) -> None:
     want = sf.encode(dense, "csr")
 

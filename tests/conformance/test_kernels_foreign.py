@@ -157,7 +157,7 @@ def test_large_results_of_tables_have_the_bits_of_their_parts(wide: int) -> None
     scaled_floats.blocks_lut(codes, tables.reshape(-1, 256), (tall, wide), whole)
     for i, low in enumerate(range(0, rows, tall)):
         some = slice(low, low + tall)
-        for start in range(0, tall, 1000):
+        for start in range(0, min(tall, rows - low), 1000):
             piece = slice(start, start + 1000)
             scaled_floats.blocks_lut(codes[some][piece], tables[i], (tall, wide), parts[some][piece])
     assert np.array_equal(whole, parts)
@@ -221,6 +221,21 @@ def test_blocks_have_tables(seed: int, rows: int, cols: int, tall: int, wide: in
     for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
         tables = rng.integers(0, 256, (-(-rows // tall) * -(-cols // wide), 256)).astype(dtype)
         agree(scaled_floats.blocks_lut, codes, tables, (tall, wide), outs=[np.zeros((rows, cols), dtype)])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2"])
+def test_blocks_have_tables_of_floats(kind: str, dtype: str) -> None:
+    """Of which instruction sets may find the entries by adding exponents, where all of them are normal numbers."""
+    rng = np.random.default_rng(0)
+    codes, every = rng.integers(0, 256, (150, 301), np.uint8), np.arange(256, dtype=np.uint8).view(DTYPES[kind])
+    codes[:90, :100] &= 0x77  # without NaN
+    special = np.float32([1, 0.37, -3, 0, -0.0, 1e-5, 3e-7, 1e-38, 2e-45, 1e4, 3e38, np.inf, np.nan])
+    for start in range(len(special)):
+        scale = np.roll(special, start)[:9]
+        with np.errstate(all="ignore"):
+            tables = (scale[:, None] * every.astype(np.float32)).astype(DTYPES[dtype]).view(np.uint16)
+        agree(scaled_floats.blocks_lut, codes, tables, (64, 128), outs=[np.zeros(codes.shape, np.uint16)])
 
 
 @settings(max_examples=80, deadline=None)

@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,9 +29,8 @@ _UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what a file may 
 LENGTH = 8  # bytes that say how long the header is
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Where an array is in the file, in bytes from its start, and as what."""
+class Stored(NamedTuple):
+    """Where an array is in the file, in bytes from its start, and as what; a tuple, since there may be a million."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -25,11 +25,14 @@ class Catalog:
         self.file = file
         text = file.metadata.get(schema.KEY)
         keys = sorted(file.stored)
-        if text is not None:
-            check_entries(text, keys)
-        self.entries = {} if text is None else schema.load(text)
-        plain = set(keys)
         self.owned: dict[str, list[str]] = {}
+        self._parsed: dict[str, schema.Entry] = {}
+        if text is None:
+            self.entries, self.names = {}, keys
+            return
+        check_entries(text, keys)
+        self.entries = schema.load(text)
+        plain = set(keys)
         for name in sorted(filter(lambda n: schema.has_parts(self.entries[n]), self.entries)):
             self.owned[name] = schema.owned(keys, name)
             if name in file.stored or not plain.issuperset(self.owned[name]):
@@ -37,7 +40,6 @@ class Catalog:
                 raise CorruptFileError(msg)
             plain.difference_update(self.owned[name])
         self.names = sorted(plain | set(self.entries))
-        self._parsed: dict[str, schema.Entry] = {}
 
     def entry(self, name: str) -> schema.Entry:
         """What the JSON says of a packed tensor, checked once.

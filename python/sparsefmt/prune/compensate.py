@@ -14,6 +14,7 @@ from sparsefmt.prune.masks import alternating, sparsegpt, wanda
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Pattern, pattern_of
 from sparsefmt.prune.result import Compensated
+from sparsefmt.tensor.axes import checked_axis
 
 Method = Literal["admm", "sparsegpt", "wanda", "magnitude"]
 METHODS = ("admm", "sparsegpt", "wanda", "magnitude")
@@ -33,6 +34,7 @@ def compensated(
     density: float | None = None,
     refit: bool = True,
     damp: float = DAMP,
+    axis: int = -1,
 ) -> Compensated:
     """Prunes a weight (out, in) and fits what stays to the outputs of the whole, for inputs with the moments `m`.
 
@@ -52,6 +54,8 @@ def compensated(
         density: the share that blocks and free patterns keep, default 0.5.
         refit: whether kept weights are fitted by least squares; without, they stay (SparseGPT's: as it leaves them).
         damp: the share of the mean variance of inputs that is added to each.
+        axis: the one that inputs lie along: default the last, (out, in); 0 for weights that are kept as (in, out). `w`,
+            `target`, `mask` and what is returned are all of that form, and patterns run along it, as for `encode`.
 
     Returns:
         `Compensated`.
@@ -72,6 +76,12 @@ def compensated(
     True
     """
     a = as_array(w)
+    if a.ndim == 2 and checked_axis(axis, 2) == 0:
+        found = compensated(
+            np.ascontiguousarray(a.T), _flipped(pattern), m, method=method, target=_flipped(target), bias=bias,
+            codec=codec, mask=_flipped(mask), density=density, refit=refit, damp=damp,
+        )  # fmt: skip
+        return found.turned()
     if method not in METHODS:
         msg = f"method = {method!r}; have {', '.join(METHODS)}"
         raise FormatError(msg)
@@ -103,6 +113,11 @@ def compensated(
         return Compensated(kept, None, keep, error, off, tensor)
     old = np.asarray(bias)
     return Compensated(kept, (-off).astype(old.dtype), keep, error, np.zeros(len(off)), tensor)
+
+
+def _flipped(given: object) -> object:
+    """A matrix with its axes exchanged; anything else as it is."""
+    return np.ascontiguousarray(np.asarray(given).T) if isinstance(given, np.ndarray | list | tuple) else given
 
 
 def _split(pattern: object, codec: str | None, density: float | None) -> tuple[Pattern, str | None]:

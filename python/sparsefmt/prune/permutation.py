@@ -8,6 +8,7 @@ from sparsefmt.base.coerce import as_array, whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.structures.nm import check_nm
+from sparsefmt.tensor.axes import checked_axis, matrix_of, turned
 
 TRIES = 15_000
 
@@ -16,7 +17,8 @@ class Permuted(NamedTuple):
     """A permutation of columns and what it wins."""
 
     order: Array
-    """(cols,) int64: column i of the permuted matrix is column order[i] of w. `w[:, order]` is to be pruned."""
+    """(cols,) int64: column i of the permuted matrix is column order[i] of w. `w[:, order]`, or with an axis
+    `numpy.take(w, order, axis)`, is to be pruned."""
     kept: float
     """The share of the squared magnitude that N:M keeps after it."""
     before: float
@@ -25,7 +27,7 @@ class Permuted(NamedTuple):
     """The same for any positions at this density: no permutation keeps more."""
 
 
-def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int = 0) -> Permuted:
+def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int = 0, axis: int = -1) -> Permuted:
     """Columns in an order in which N:M loses little: dealt by norm, then bettered by exchanges.
 
     Every try takes two groups at random and makes the best exchange of one column of each, if it gains. Only the
@@ -34,17 +36,18 @@ def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int 
     to the inputs.
 
     Args:
-        w: (rows, cols) real; cols a multiple of m.
+        w: (rows, cols) real; cols a multiple of m. Of more axes, all but `axis` are rows.
         n: how many are kept.
         m: of how many.
         tries: exchanges that are tried.
         seed: of the pairs of groups; the same seed gives the same order, everywhere.
+        axis: the one that columns lie along, as for `nm` and `encode`; default the last.
 
     Returns:
         `Permuted`.
 
     Raises:
-        FormatError: no matrix, columns that fill no groups, NaN or infinity.
+        FormatError: no matrix, no such axis, columns that fill no groups, NaN or infinity.
 
     Source: Pool and Yu 2021, Channel permutations for N:M sparsity, NeurIPS 34.
 
@@ -56,6 +59,9 @@ def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int 
     n, m = check_nm(n, m)
     tries = whole(tries, "tries", 0, 2**31 - 1)
     a = as_array(w)
+    if a.ndim > 1:
+        at = checked_axis(axis, a.ndim)
+        a = turned(a, at).reshape(-1, a.shape[at]) if a.size else np.zeros(matrix_of(a.shape, at), a.dtype)
     if a.ndim != 2 or a.shape[1] % m or not a.shape[1] or a.dtype.kind == "c" or not np.isfinite(a).all():
         msg = f"w: want a finite real matrix whose columns fill groups of {m}, got {a.dtype} of shape {a.shape}"
         raise FormatError(msg)

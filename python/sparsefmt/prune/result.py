@@ -1,8 +1,11 @@
 """What compensated pruning gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.tensor.layout import outer
 from sparsefmt.tensor.sparse import SparseTensor
 
 
@@ -25,6 +28,12 @@ class Compensated:
     """(rows,) float64: how far the mean output is off; zeros where a bias makes up for it."""
     tensor: SparseTensor | None = None
     """The weights packed, where a codec was named."""
+
+    def turned(self) -> "Compensated":
+        """The same of weights (in, out)."""
+        tensor = None if self.tensor is None else outer(self.tensor, 0)
+        weight, mask = (np.ascontiguousarray(a.T) for a in (self.weight, self.mask))
+        return replace(self, weight=weight, mask=mask, tensor=tensor)
 
     def __iter__(self):  # type: ignore[no-untyped-def] # noqa: ANN204
         """The four that every result has."""

@@ -9,6 +9,7 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.kernels.transposable import transposable_blocks
 from sparsefmt.structures.nm import check_nm, score_keys
+from sparsefmt.tensor.axes import back, checked_axis, matrix_of, moved, turned
 
 _HIGH, _LOWER = 1e290, 2.0**-64  # scores beyond the one are multiplied by the other, so that their sums are finite
 _AT_ONCE = 1 << 18  # scores; a tenth of a second of one thread
@@ -18,7 +19,7 @@ class Transposed(NamedTuple):
     """A mask, and what is known of how good it is."""
 
     mask: Array
-    """(rows, cols) bool."""
+    """bool, of the shape of the weights."""
     value: float
     """The sum of the scores that it keeps."""
     bound: float
@@ -26,7 +27,7 @@ class Transposed(NamedTuple):
 
 
 def transposable(
-    w: object, n: int = 2, m: int = 4, *, score: object = None, certificate: bool = False
+    w: object, n: int = 2, m: int = 4, *, score: object = None, certificate: bool = False, axis: int = -1
 ) -> "Array | Transposed":
     """The N:M mask along both axes that keeps most: at most n of every m in every row and column of every m x m block.
 
@@ -34,17 +35,18 @@ def transposable(
     gains. The potentials of the rows are then the solution of the dual problem, whose value is the bound.
 
     Args:
-        w: (rows, cols) real; a ragged edge is completed by virtual zeros.
+        w: (rows, cols) real; a ragged edge is completed by virtual zeros. Of more axes, all but `axis` are rows.
         n: how many are kept in every row and column of a block, 1..m.
         m: the side of a block, up to 32.
-        score: (rows, cols) >= 0, larger is kept; default the square of `w`.
+        score: >= 0, of the shape of `w`, larger is kept; default the square of `w`.
         certificate: whether the value and its bound are given too.
+        axis: the one that columns lie along, as for `nm` and `encode`; default the last.
 
     Returns:
-        (rows, cols) bool, True is kept; with `certificate` a `Transposed`.
+        bool of the shape of `w`, True is kept; with `certificate` a `Transposed`.
 
     Raises:
-        FormatError: n, m or the score; NaN.
+        FormatError: n, m, the axis or the score; NaN; fewer than two axes.
         DtypeError: w is complex.
 
     Source: Hubara et al. 2021, arXiv:2102.08124 (the problem); Ahuja, Magnanti and Orlin 1993, Network Flows,
@@ -59,18 +61,23 @@ def transposable(
         msg = f"w: {a.dtype} has no order; give score=abs(w)"
         raise DtypeError(msg)
     s = np.square(a.astype(np.float64)) if score is None else np.asarray(score, np.float64)
-    if s.ndim != 2 or s.shape != a.shape or (s < 0).any() or np.isinf(s).any():
-        msg = f"score: want finite numbers >= 0 of shape {a.shape} (rows, cols), got shape {s.shape}"
+    if s.ndim < 2 or s.shape != a.shape or (s < 0).any() or np.isinf(s).any():
+        want = f"finite numbers >= 0 of shape {a.shape} (rows, cols)"
+        msg = f"score: want {want}, got shape {s.shape}"
         raise FormatError(msg)
+    at = checked_axis(axis, s.ndim)
+    lines = moved(s.shape, at)
+    s = turned(s, at).reshape(-1, lines[-1]) if s.size else np.zeros(matrix_of(s.shape, at))
     score_keys(s, 0)
     blocks, keep, potential = _solved(s, n, m)
     mask = _joined(keep, s.shape)
+    whole = np.ascontiguousarray(back(mask.reshape(lines), at))
     if not certificate:
-        return mask
+        return whole
     value = float(s[mask].sum())
     most = np.sort(blocks - potential[:, :, None], axis=1)[:, m - n :].sum(axis=(1, 2))
     bound = float((n * potential.sum(axis=1) + most).sum()) / (_LOWER if s.max(initial=0) > _HIGH else 1)
-    return Transposed(mask, value, max(value, bound))
+    return Transposed(whole, value, max(value, bound))
 
 
 def _cut(s: Array, m: int) -> Array:

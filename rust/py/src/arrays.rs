@@ -68,10 +68,12 @@ pub fn input<'py, T: Element>(name: &str, any: &Bound<'py, PyAny>) -> PyResult<P
 }
 
 /// Borrows an array of any rank to write.
+///
+/// Of one without items a new one is borrowed: nothing is written there, and callers share one between threads.
 pub fn output<'py, T: Element>(name: &str, any: &Bound<'py, PyAny>) -> PyResult<PyReadwriteArrayDyn<'py, T>> {
-    typed(name, any)?
-        .try_readwrite()
-        .map_err(|e| PyValueError::new_err(format!("{name}: {e} (read-only, or overlaps an input)")))
+    let array = typed(name, any)?;
+    let array = if array.is_empty() { &PyArrayDyn::zeros(any.py(), array.shape(), false) } else { array };
+    array.try_readwrite().map_err(|e| PyValueError::new_err(format!("{name}: {e} (read-only, or overlaps an input)")))
 }
 
 /// The shape and item size of an array whose items come in `rank` axes; one more axis (of 2) means 16-byte items.

@@ -2,7 +2,7 @@
 
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -138,8 +138,8 @@ class Entries(Mapping[str, Entry]):
         return name in self._made or (name in self._catalog.file.stored and name in self._plain)
 
     @cached_property
-    def _plain(self) -> set[str]:
-        return set(self._catalog.names)
+    def _plain(self) -> Container[str]:
+        return set(self._catalog.names) if self._catalog.owned else self._catalog.file.stored
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._catalog.names)
