@@ -1,6 +1,7 @@
 """The modules of each crate import one way: no circle over `use` paths."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,16 @@ def test_kernels_import_down() -> None:
     ]
     assert up == []
     assert any(ends for module, ends in graph.items() if module[:1] == ("tables",))
+
+
+def test_the_lock_of_the_fuzz_targets_is_current() -> None:
+    """What the crates need stands in it too, or the targets cannot be built."""
+    locked = tomllib.loads((RUST.parent / "fuzz" / "Cargo.lock").read_text())["package"]
+    known = {p["name"]: {d.split()[0] for d in p.get("dependencies", [])} for p in locked}
+    seen = 0
+    for crate in CRATES:
+        manifest = tomllib.loads((RUST / crate / "Cargo.toml").read_text())
+        if manifest["package"]["name"] in known:
+            seen += 1
+            assert set(manifest["dependencies"]) <= known[manifest["package"]["name"]], crate
+    assert seen >= 2

@@ -48,6 +48,15 @@ class Encoder:
         }
 
 
+def is_text(text: str) -> bool:
+    """Whether it is made of whole characters: JSON can escape halves of them, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def handler(encoder: Encoder) -> type[BaseHTTPRequestHandler]:
     """The answers of a server."""
 
@@ -72,12 +81,12 @@ def handler(encoder: Encoder) -> type[BaseHTTPRequestHandler]:
                 return
             try:
                 texts = json.loads(self.rfile.read(int(size)))["texts"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):  # nesting without end fits into a megabyte
                 texts = None
             if (
                 not isinstance(texts, list)
                 or not 0 < len(texts) <= MOST_TEXTS
-                or not all(isinstance(t, str) for t in texts)
+                or not all(isinstance(t, str) and is_text(t) for t in texts)
             ):
                 self.answer(400, {"error": f'want {{"texts": [...]}} with 1 to {MOST_TEXTS} texts'})
                 return

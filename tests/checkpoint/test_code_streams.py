@@ -1,5 +1,6 @@
 """Codes of less than a byte, in tensors that are worked on by ranges of rows: the same bytes as worked on whole."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 import sparsefmt as sf
 from sparsefmt.checkpoint import convert, pack
+from sparsefmt.checkpoint.plan import plan_tensor
+from sparsefmt.checkpoint.readers.registry import open_file
 from sparsefmt.checkpoint.rows import cut
 from sparsefmt.codecs.streams import Joined
 from sparsefmt.codecs.streams import cut as cut_stream
@@ -91,3 +94,15 @@ def test_streams_of_all_lengths() -> None:
         made.append(joined.add(part, n))
         at += n
     assert b"".join(a.tobytes() for a in (*made, joined.rest())) == whole.tobytes()
+
+
+@pytest.mark.parametrize("fmt", ["csr", "csr/int4:g16", "bitmask"])
+def test_a_plan_holds_no_result(tmp_path: Path, fmt: str) -> None:
+    """Of a plain tensor that is packed by ranges: a sample of each would be a chunk for each tensor."""
+    sf.save(tmp_path / "m.safetensors", {"w": weight()})
+    with open_file(tmp_path / "m.safetensors") as source:
+        plan = plan_tensor(source, "w", pack(fmt), chunk=1 << 10)
+        gc.collect()
+        kept = [o for o in gc.get_objects() if isinstance(o, sf.SparseTensor) and o.shape[1:] == (64,)]
+        assert not kept
+        assert len(list(plan.chunks())) > 12

@@ -93,8 +93,12 @@ def test_what_is_served(served: tuple[Any, HTTPConnection]) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"[]", b"3", {"texts": []}, {"texts": "a"}, {"texts": [1]}, {"texts": ["a"] * 257}]
-)
+    "body",
+    [
+        b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000, {"texts": []}, {"texts": "a"}, {"texts": [1]},
+        {"texts": ["a"] * 257}, {"texts": ["half \ud800"]},
+    ],
+)  # fmt: skip
 def test_what_is_refused(served: tuple[Any, HTTPConnection], body: object) -> None:
     code, got = asked(served[1], "POST", "/embed", body)
     assert (code, list(got)) == (400, ["error"])

@@ -51,10 +51,37 @@ def uses(folder: Path) -> list[Callable[[int], Any]]:
         with sf.open_checkpoint(common) as model:
             return {name: model[name] for name in model}
 
-    def ties(_: int) -> Any:  # noqa: ANN401
-        return sf.merge.ties([{"w": w * 2}, other], base={"w": w}, density=0.5)
+    models, base = [{"w": w * 2}, other], {"w": w}
+    tensors |= {"dense/kmeans16": sf.encode(w, "dense/kmeans16")}
 
-    found: list[Callable[[int], Any]] = [saved, read, ties, lambda _: delta.apply({"w": w})]
+    def moved(thread: int) -> Any:  # noqa: ANN401
+        out = folder / f"{thread}.packed.safetensors"
+        sf.transform(common, out, sf.checkpoint.convert("bitmask"), overwrite=True)
+        return dict(sf.load(out))
+
+    def patched(_: int) -> Any:  # noqa: ANN401
+        own = {"w": w.copy()}
+        delta.apply(own, in_place=True)
+        return own
+
+    found: list[Callable[[int], Any]] = [
+        *(saved, read, moved, patched),
+        lambda _: delta.apply({"w": w}),
+        lambda _: sf.delta.diff(base, other).apply(base),
+        lambda _: sf.merge.ties(models, base=base, density=0.5),
+        lambda _: sf.merge.dare_ties(models, base=base, density=0.5, seed=3),
+        lambda _: sf.merge.della(models, base=base, density=0.5, seed=3),
+        lambda _: sf.merge.breadcrumbs(models, base=base, density=0.5),
+        lambda _: sf.merge.sce(models, base=base),
+        lambda _: sf.merge.linear(models, weights=[0.25, 0.75]),
+        lambda _: sf.merge.slerp(models, t=0.25),
+        lambda _: sf.prune.magnitude(w, 0.3),
+        lambda _: sf.prune.nm(w),
+        lambda _: sf.prune.block(w, (4, 4), 0.5),
+        lambda _: sf.encode(w, "dense/kmeans16"),
+        lambda _: sf.dequantize(tensors["csr/int8:row"]),
+        lambda _: repr(sf.compare(tensors["nm2:4/int4:g32"], w)),
+    ]
     found += [lambda _, fmt=fmt: sf.encode(w, fmt) for fmt in FORMATS]
     found += [lambda _, t=t: t.to_dense() for t in tensors.values()]
     found += [lambda _, t=t: t @ x for t in tensors.values()]

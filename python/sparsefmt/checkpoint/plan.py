@@ -325,6 +325,8 @@ def assembled(
         if aligned and math.prod(slot_shape) * dtypes[key].itemsize % ALIGNMENT == 0
     ]  # fmt: skip
 
+    loose = has_loose_codes(sample)  # what runs later must not hold the sample: a chunk for each tensor
+
     def emitted(low: int, result: SparseTensor | None, base: dict[str, int], streams: Mapping[str, Joined]) -> Chunks:
         if result is None:
             msg = f"{name}: rows from {low} on lost their pattern while the file was read"
@@ -348,7 +350,7 @@ def assembled(
 
     def chunks() -> Chunks:
         base: dict[str, int] = {}
-        streams = {schema.key(name, "values", CODES): Joined()} if has_loose_codes(sample) else {}
+        streams = {schema.key(name, "values", CODES): Joined()} if loose else {}
         for low, result in results():
             yield from emitted(low, result, base, streams)
         for key, stream in streams.items():

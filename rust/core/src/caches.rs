@@ -22,6 +22,12 @@ fn from_size(cache: Option<usize>) -> usize {
     cache.map_or(MANY, |bytes| bytes.saturating_mul(4).clamp(FEW, MANY))
 }
 
+/// The least copy that is written past the caches: with what it is made from it is twice the last of them, so the next
+/// one to read it finds nothing of its beginning there.
+pub(crate) fn copied_past_from() -> usize {
+    streamed_from() / 4
+}
+
 /// The least result that is written past the caches: four times the last of them.
 pub(crate) fn streamed_from() -> usize {
     static BYTES: OnceLock<usize> = OnceLock::new();

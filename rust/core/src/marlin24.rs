@@ -32,19 +32,30 @@ fn neighbours(word: u32) -> u32 {
     spread(word & 0xFFFF) | spread(word >> 16) << 4
 }
 
-/// Codes of 4 bits of one tile of all 64 outputs: 8 bytes each. Four lanes hold the pairs of inputs of an output.
+/// Words of a tile of codes of 4 bits.
+const WORDS: usize = OUTPUTS * KEPT / 8;
+
+/// Codes of 4 bits of one tile of all 64 outputs: 8 bytes each. Four lanes hold the pairs of inputs of an output, and
+/// four columns go side by side through every step.
 fn four(words: &[u32], tile: usize, rows: &mut Rows) {
-    for (i, sixteen) in words.as_chunks::<16>().0.iter().enumerate().take(OUTPUTS / 8) {
+    let mut all = [0; WORDS];
+    all.iter_mut().zip(words).for_each(|(all, &word)| *all = neighbours(word));
+    for (i, sixteen) in all.as_chunks::<16>().0.iter().enumerate() {
+        let mut parts = [[0; 4]; 4];
         for column in 0..4 {
-            let [a, b, c, d] = [0, 4, 8, 12].map(|lane| neighbours(sixteen[lane + column]));
+            let [a, b, c, d] = [0, 4, 8, 12].map(|lane| sixteen[lane + column]);
             let (even, odd) = (0x00FF_00FF, 0xFF00_FF00);
             let (first, second) = (a & even | (b & even) << 8, c & even | (d & even) << 8);
             let (third, fourth) = ((a & odd) >> 8 | b & odd, (c & odd) >> 8 | d & odd);
-            let join = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-            let upper = join(first & 0xFFFF | second << 16, third & 0xFFFF | fourth << 16);
-            let lower = join(first >> 16 | second & 0xFFFF_0000, third >> 16 | fourth & 0xFFFF_0000);
-            rows[8 * i + column][tile] = upper;
-            rows[8 * i + column + 4][tile] = lower;
+            parts[0][column] = first & 0xFFFF | second << 16;
+            parts[1][column] = third & 0xFFFF | fourth << 16;
+            parts[2][column] = first >> 16 | second & 0xFFFF_0000;
+            parts[3][column] = third >> 16 | fourth & 0xFFFF_0000;
+        }
+        let join = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        for column in 0..4 {
+            rows[8 * i + column][tile] = join(parts[0][column], parts[1][column]);
+            rows[8 * i + column + 4][tile] = join(parts[2][column], parts[3][column]);
         }
     }
 }

@@ -3,6 +3,10 @@
 use crate::nm::Slot;
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use sparsefmt_kernels::{Kernels, Planes};
+use std::ops::Range;
+
+/// Items of a block from which on its table is looked at as a whole.
+const WORTH: usize = 1 << 12;
 
 /// `out[r, c] = tables[block of r and c][codes[r, c]]`: `tables` has a row of 256 for every block of so many rows and
 /// columns, those of the first rows of blocks first.
@@ -23,16 +27,29 @@ pub fn blocks_lut<T: Slot>(
     let across = cols.div_ceil(wide);
     tables.check_shape("tables", (rows.div_ceil(tall).saturating_mul(across), 256))?;
     let (tables, _) = tables.items().as_chunks::<256>();
+    let stream = out.is_streamed();
     let ranges = par::cut(rows, 1, rows.saturating_mul(cols) * (1 + size_of::<T>()));
     let outs = out.split(&ranges);
-    par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out)| {
-        for row in range.clone() {
-            let (codes, out) = (codes.row(row), out.row_mut(row - range.start));
-            let tables = &tables[row / tall * across..];
-            for ((codes, out), table) in codes.chunks(wide).zip(out.chunks_mut(wide)).zip(tables) {
-                T::look_up(codes, 8, table, &mut [], out);
+    par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, T>)| {
+        // Tables are looked at as a whole where that is little beside the look-ups.
+        let (worth, mut floats, mut known) = (tall.min(range.len()).saturating_mul(wide) >= WORTH, Vec::new(), None);
+        Kernels::nontemporal(stream, |streamed| {
+            for row in range.clone() {
+                let (codes, out) = (codes.row(row), out.row_mut(row - range.start));
+                let tables = &tables[row / tall * across..][..across];
+                if worth && known != Some(row / tall) {
+                    floats.clear();
+                    floats.extend(tables.iter().map(T::float_table));
+                    known = Some(row / tall);
+                }
+                for (block, (codes, out)) in codes.chunks(wide).zip(out.chunks_mut(wide)).enumerate() {
+                    let floats = floats.get(block).and_then(Option::as_ref);
+                    if !floats.is_some_and(|floats| T::float_values(streamed, codes, floats, out)) {
+                        T::look_up(codes, 8, &tables[block], &mut [], out);
+                    }
+                }
             }
-        }
+        });
     });
     Ok(())
 }

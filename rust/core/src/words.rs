@@ -1,9 +1,12 @@
 //! Small integers in 32-bit words, as checkpoints of quantised models hold them.
 
-use crate::{Error, Matrix, MatrixMut, Result, par};
+use crate::caches::copied_past_from;
+use crate::{Error, Item, Matrix, MatrixMut, Result, par};
+use sparsefmt_kernels::Kernels;
+use std::ops::Range;
 
-/// Columns of words that are turned together: two cache lines.
-const WIDE: usize = 32;
+/// Columns of words that are turned together: four cache lines, because every row is on a page of its own.
+const WIDE: usize = 64;
 
 /// Rows that are turned together.
 const TALL: usize = 64;
@@ -15,23 +18,31 @@ const TALL: usize = 64;
 pub fn words_turn(words: Matrix<'_, u32>, out: MatrixMut<'_, u32>) -> Result<()> {
     let (rows, cols) = (words.rows(), words.cols());
     out.check_shape("out", (cols, rows))?;
+    let stream = size_of_val(words.items()) >= copied_past_from();
     let ranges = par::cut(cols, WIDE, 2 * size_of_val(words.items()));
     let outs = out.split(&ranges);
-    par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out)| {
-        let mut tile = [[0; WIDE]; TALL];
-        for left in range.clone().step_by(WIDE) {
-            let width = WIDE.min(range.end - left);
-            for top in (0..rows).step_by(TALL) {
-                let tall = TALL.min(rows - top);
-                for (i, tile) in tile[..tall].iter_mut().enumerate() {
-                    tile[..width].copy_from_slice(&words.row(top + i)[left..left + width]);
-                }
-                for c in 0..width {
-                    let to = &mut out.row_mut(left - range.start + c)[top..top + tall];
-                    to.iter_mut().zip(&tile).for_each(|(to, tile)| *to = tile[c]);
+    par::map(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, u32>)| {
+        let (mut tile, mut made) = ([[0; WIDE]; TALL], [0; TALL]);
+        Kernels::nontemporal(stream, |streamed| {
+            for left in range.clone().step_by(WIDE) {
+                let width = WIDE.min(range.end - left);
+                for top in (0..rows).step_by(TALL) {
+                    let tall = TALL.min(rows - top);
+                    for (i, tile) in tile[..tall].iter_mut().enumerate() {
+                        tile[..width].copy_from_slice(&words.row(top + i)[left..left + width]);
+                    }
+                    for c in 0..width {
+                        let to = &mut out.row_mut(left - range.start + c)[top..top + tall];
+                        if stream {
+                            made.iter_mut().zip(&tile).for_each(|(made, tile)| *made = tile[c]);
+                            u32::drain(streamed, &mut made[..tall], to);
+                        } else {
+                            to.iter_mut().zip(&tile).for_each(|(to, tile)| *to = tile[c]);
+                        }
+                    }
                 }
             }
-        }
+        });
     });
     Ok(())
 }
@@ -165,7 +176,7 @@ pub fn bytes_flip(bytes: &[u8], bits: u8, out: &mut [u8]) -> Result<()> {
     }
     let ranges = par::cut(out.len(), 64, 2 * bytes.len());
     let outs = par::split_mut(out, ranges.iter().map(ExactSizeIterator::len));
-    par::map(ranges.into_iter().zip(outs).collect(), |(range, out): (std::ops::Range<usize>, &mut [u8])| {
+    par::map(ranges.into_iter().zip(outs).collect(), |(range, out): (Range<usize>, &mut [u8])| {
         out.iter_mut().zip(&bytes[range]).for_each(|(out, byte)| *out = byte ^ bits);
     });
     Ok(())

@@ -30,6 +30,7 @@ pub use args::csr_spmm::CsrRow;
 pub use args::gguf::BlockKind;
 pub use args::group_values::{EightRows, Groups, Planes};
 pub use args::kmeans_dp::Clusters;
+pub use args::lookup::FloatTable;
 pub use args::merge::{
     MERGE_LANES, MERGE_MODELS, MERGE_SIDE, MERGE_TILE, MergeItems, MergeLanes, MergeShare, MergeStraight, MergeTile,
     MergeVoted, MergeVoter,

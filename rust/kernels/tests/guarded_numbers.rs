@@ -171,6 +171,16 @@ fn tables_looked_up() {
         let got = b.place(side, &vec![7u16; len]);
         kernels.lookup_u16(a.place(side, &codes), &table, got);
         assert!(got.iter().zip(&codes).all(|(&item, &code)| item == table[usize::from(code)]), "{context}");
+        // Bits of bfloat16: two to the power of the exponent, which stands above the mantissa.
+        let powers =
+            std::array::from_fn(|i| if i & 0x78 == 0 { 0 } else { (i as u16 & 0x7F) << 4 } | (i as u16 & 128) << 8);
+        if let Some(floats) = kernels.float_table(&powers) {
+            for stream in [false, true] {
+                got.fill(7);
+                assert!(kernels.float_values_u16(a.place(side, &codes), &floats, got, stream));
+                assert!(got.iter().zip(&codes).all(|(&item, &code)| item == powers[usize::from(code)]), "{context}");
+            }
+        }
         let pairs = a.place(side, &codes[..len.div_ceil(2)]);
         kernels.lookup_nibbles_u16(pairs, &few, got);
         let code = |i: usize| usize::from(codes[i / 2] >> (i % 2 * 4) & 15);

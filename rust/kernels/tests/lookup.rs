@@ -3,6 +3,7 @@
 mod common;
 
 use common::tables;
+use sparsefmt_kernels::Isa;
 
 #[test]
 fn every_code_finds_its_entry() {
@@ -18,6 +19,49 @@ fn every_code_finds_its_entry() {
             kernels.lookup_nibbles_u16(&pairs, &small, &mut out);
             let nibble = |i: usize| usize::from(pairs[i / 2] >> (i % 2 * 4) & 15);
             assert!((0..len).all(|i| out[i] == small[nibble(i)]), "{:?}, {len}", kernels.isa());
+        }
+    }
+}
+
+/// The value of a code of float8_e4m3fn times a factor, cut off to bfloat16, or to a float16 that it is normal in.
+fn scaled(code: u8, factor: f32, halves: bool) -> u16 {
+    let (exponent, mantissa) = (i32::from(code >> 3 & 15), f32::from(code & 7) / 8.0);
+    let magnitude = if exponent == 0 { mantissa / 64.0 } else { (1.0 + mantissa) * 2f32.powi(exponent - 7) };
+    let value = if code & 0x80 == 0 { magnitude * factor } else { -magnitude * factor };
+    let (bits, sign) = (value.to_bits() & 0x7FFF_FFFF, (value.to_bits() >> 16) as u16 & 0x8000);
+    match code & 0x7F {
+        0x7F => 0x7FFF - u16::from(code >> 7),
+        0 => sign,
+        _ if halves => sign | ((bits >> 13) - (112 << 10)) as u16,
+        _ => sign | (bits >> 16) as u16,
+    }
+}
+
+#[test]
+fn floats_have_the_entries_of_their_table() {
+    for kernels in tables() {
+        for (factor, halves) in [(1.0, false), (0.37, false), (-3e-5, false), (1e30, false), (1.0, true), (0.7, true)] {
+            let table: [u16; 256] = std::array::from_fn(|code| scaled(code as u8, factor, halves));
+            let floats = kernels.float_table(&table);
+            assert!(floats.is_some() || kernels.isa() != Isa::Avx2, "{factor}, {halves}");
+            let Some(floats) = floats else { continue };
+            for len in (0..100).chain([256, 1023]) {
+                let codes: Vec<u8> = (0..len).map(|i| (i * 167 + len) as u8).collect();
+                for stream in [false, true] {
+                    for first in [0, 1] {
+                        let mut out = vec![0; len + first];
+                        assert!(kernels.float_values_u16(&codes, &floats, &mut out[first..], stream));
+                        let mut pairs = out[first..].iter().zip(&codes);
+                        assert!(pairs.all(|(&got, &code)| got == table[usize::from(code)]), "{:?}", kernels.isa());
+                    }
+                }
+            }
+            for code in (0..256).filter(|code| code & 0x7F != 0x7F) {
+                let mut other = table;
+                other[code] ^= 1;
+                let other = kernels.float_table(&other);
+                assert!(other.is_none(), "{:?}, {code}", kernels.isa());
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Item;
 use crate::stream::unpack_here;
-use sparsefmt_kernels::{Kernels, NonTemporal, Order};
+use sparsefmt_kernels::{FloatTable, Kernels, NonTemporal, Order};
 
 /// An item that is packed by a bit per column; [`Item::expand`] unpacks it.
 pub trait Slot: Item {
@@ -21,6 +21,17 @@ pub trait Slot: Item {
         for (out, &code) in out.iter_mut().zip(bytes_of(stream, bits, room)) {
             *out = table[usize::from(code)];
         }
+    }
+
+    /// What [`Slot::float_values`] takes instead of a table, if that is faster.
+    fn float_table(_table: &[Self; 256]) -> Option<FloatTable> {
+        None
+    }
+
+    /// The entries that codes name of the table that [`Slot::float_table`] was given; complete for all threads only when
+    /// [`Kernels::nontemporal`] returns. `false` if there is no kernel for it.
+    fn float_values(_to: &NonTemporal, _codes: &[u8], _table: &FloatTable, _out: &mut [Self]) -> bool {
+        false
     }
 
     /// Packs items as 2 of 4, a multiple of [`Kernels::FOURS`]; `false` if there is no kernel for it, or a group is
@@ -82,6 +93,12 @@ slot!(
             (4, Some(table)) => Kernels::active().lookup_nibbles_u16(stream, table, out),
             _ => Kernels::active().lookup_u16(bytes_of(stream, bits, room), table, out),
         }
+    },
+    fn float_table(table: &[u16; 256]) -> Option<FloatTable> {
+        Kernels::active().float_table(table)
+    },
+    fn float_values(to: &NonTemporal, codes: &[u8], table: &FloatTable, out: &mut [u16]) -> bool {
+        to.float_values_u16(codes, table, out)
     },
     fn nm24_pack(items: &[u16], order: Option<Order<u16>>, zero: u16, codes: &mut [u8], slots: &mut [u16]) -> bool {
         !Kernels::active().nm24_pack(items, order, zero, codes, slots)

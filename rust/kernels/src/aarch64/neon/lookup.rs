@@ -5,7 +5,7 @@ use crate::args::lookup::Table;
 use crate::scalar::lookup as plain;
 use std::arch::aarch64::{uint8x16x4_t, vandq_u8, vdupq_n_u8, vqtbl1q_u8, vreinterpretq_u8_u16, vshrq_n_u8, vuzp2q_u8};
 
-pub(crate) const TABLE: Table = Table { bytes: plain::bytes, nibbles };
+pub(crate) const TABLE: Table = Table { bytes: plain::bytes, nibbles, floats: None };
 
 /// See [`crate::Kernels::lookup_nibbles_u16`].
 #[target_feature(enable = "neon")]

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm512_permutexvar_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_slli_epi32, _mm512_test_epi16_mask,
 };
 
-pub(crate) const TABLE: Table = Table { bytes, nibbles };
+pub(crate) const TABLE: Table = Table { bytes, nibbles, floats: None };
 
 /// See [`crate::Kernels::lookup_u16`]. Four look-ups of 64 entries each, of which two bits of the code choose one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
