@@ -186,3 +186,39 @@ def test_a_folder_is_loaded_at_once() -> None:
             assert w.tobytes() == c[name].tobytes()
     with pytest.raises(KeyError, match="holds no tensor 'no'"):
         sf.load(CASES / "stray_shard", ["no"])
+
+
+def test_no_way_to_pack_takes_scales_for_weights(cli: Cli, tmp_path: Path) -> None:
+    """Not with a name or a rule, not by `transform`: scales of bitsandbytes, of key and value caches, are none."""
+    rng = np.random.default_rng(0)
+    scales = {name: rng.random((32, 64)).astype(np.float32) for name in ("a.weight.absmax", "a.k_scale")}
+    path, out = tmp_path / "m.safetensors", tmp_path / "o.safetensors"
+    sf.save(path, {"a.weight": rng.standard_normal((32, 64)).astype(np.float32)} | scales)
+    ways = (("--include", "a.*"), ("--rule", "a.*=nm2:4"), ("--min-size", "0"))
+    calls = [lambda way=way: cli.ok("pack", path, out, "--format", "nm2:4", "--prune", "--force", *way) for way in ways]
+    for select in (None, "a.*", lambda name, entry: True):
+        step = sf.checkpoint.steps.pack("nm2:4", prune=True)
+        calls.append(lambda step=step, select=select: sf.transform(path, out, step, select=select, overwrite=True))
+    for call in calls:
+        call()
+        made = sf.load(out)
+        assert made["a.weight"].format == "nm2:4"
+        for name, scale in scales.items():
+            assert isinstance(made[name], np.ndarray)
+            assert (made[name] == scale).all()
+
+
+def test_a_rule_that_matches_nothing(cli: Cli, tmp_path: Path) -> None:
+    sf.save(tmp_path / "m.safetensors", {"w": np.eye(64)})
+    out = tmp_path / "o.safetensors"
+    message = cli.fails(2, "pack", tmp_path / "m.safetensors", out, "--format", "csr", "--rule", "v*=coo")
+    assert "--rule 'v*' matches none" in message
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', "null", "no JSON"])
+def test_an_index_that_is_none(tmp_path: Path, text: str) -> None:
+    sf.save(tmp_path / "m.safetensors", {"a": np.eye(2)})
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(sf.CheckpointError, match="want a JSON object with a weight_map from tensors to files: ") as e:
+        sf.open_checkpoint(tmp_path)
+    assert "object has" not in str(e.value)

@@ -1,7 +1,9 @@
 """Checkpoints of many small tensors, and files that are replaced while they are read."""
 
+import errno
 import os
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,34 @@ def test_20000_packed_tensors(tmp_path: Path) -> None:
         start = time.process_time()
         cli.ok(*words, "--quiet")
         assert time.process_time() - start < 10, words[0]
+
+
+def test_small_results_beyond_the_budget_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait in a file of the folder, which a full disk forbids: then they are made twice, with the same bytes."""
+    path = tmp_path / "m.safetensors"
+    sf.save(path, {f"w{i}": np.eye(32, dtype=np.float32) * i for i in range(1, 101)})
+    Cli().ok("pack", path, tmp_path / "whole.safetensors", "--format", "csr")
+    encoded: list[str] = []
+    recipe_pack = sf.checkpoint.recipe.Recipe.pack
+
+    def counted(self: object, name: str, value: object) -> object:
+        encoded.append(name)
+        return recipe_pack(self, name, value)  # type: ignore[arg-type]
+
+    def full(self: object, text: bytes, start: int) -> bool:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(import_module("sparsefmt.checkpoint.transform"), "CHUNK", 4096)
+    monkeypatch.setattr("sparsefmt.checkpoint.recipe.Recipe.pack", counted)
+    for out, most in ((tmp_path / "once.safetensors", 100), (tmp_path / "twice.safetensors", 200)):
+        encoded.clear()
+        Cli().ok("pack", path, out, "--format", "csr")
+        assert most - 100 < len(encoded) <= most
+        assert out.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+        monkeypatch.setattr("sparsefmt.checkpoint.waiting.Waiting._put", full)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "m.safetensors", "once.safetensors", "twice.safetensors", "whole.safetensors",
+    ]  # fmt: skip
 
 
 def test_a_file_that_is_replaced_while_pack_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,3 +209,11 @@ def test_what_is_saved_can_be_loaded(tmp_path: Path) -> None:
     assert t.values.arrays()["codes"].shape == (0, 64)
     sf.save(tmp_path / "c.safetensors", {"t": t})
     assert sf.equal(sf.load(tmp_path / "c.safetensors")["t"], t)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".NPY", ".mtx", ".pt", ".gguf", ".h5", ".json"])
+def test_the_name_says_the_kind(tmp_path: Path, ending: str) -> None:
+    """No reader of that kind would find anything there."""
+    with pytest.raises(sf.FormatError, match=r"name it \.safetensors"):
+        sf.save(tmp_path / f"x{ending}", {"w": np.eye(3)})
+    assert not list(tmp_path.iterdir())

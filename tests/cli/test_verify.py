@@ -174,3 +174,35 @@ def test_shapes_beyond_int64_and_numbers_beyond_their_squares(cli: Cli, tmp_path
     verify = ("verify", tmp_path / "a.npy", tmp_path / "b.safetensors", "--max-rel-error")
     assert cli.run(*verify, "0.2499").exit_code == 1
     cli.ok(*verify, "0.2501")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fmt"),
+    [
+        (dtype, fmt)
+        for dtype in ("int8", "uint8", "int16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+        for fmt in ("dense/int8", "csr/int4:g8:asym", "bitmask/int3:row:f32", "gap/kmeans3", "bsr2x4/int2")
+    ],
+)
+def test_another_model_of_the_same_shape_differs(cli: Cli, tmp_path: Path, dtype: str, fmt: str) -> None:
+    """Integers of one scale are not roundings of their neighbours, nor are values of a short dtype."""
+    rng = np.random.default_rng(0)
+    originals = [rng.integers(0, 2, (32, 64)).astype(dtype) for _ in range(2)]
+    for name, w in zip("ab", originals, strict=True):
+        sf.save(tmp_path / f"{name}.safetensors", {"w": w})
+        sf.save(tmp_path / f"{name}.packed.safetensors", {"w": sf.encode(w, fmt)})
+    code, found, _ = statuses(cli, tmp_path / "a.safetensors", tmp_path / "a.packed.safetensors")
+    assert (code, found["w"] in ("exact", "quantized")) == (0, True)
+    code, found, _ = statuses(cli, tmp_path / "a.safetensors", tmp_path / "b.packed.safetensors")
+    assert (code, found) == (1, {"w": "differs"})
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.float8_e5m2, ml_dtypes.float8_e4m3fn])
+def test_the_next_value_of_a_short_dtype_differs(cli: Cli, tmp_path: Path, dtype: type) -> None:
+    """Its steps are far wider than the scale."""
+    w = np.array([[1.75, 1.5, -1.75, 1.25]], dtype)
+    up = (w.view(np.uint8) + 1).view(dtype)
+    sf.save(tmp_path / "w.safetensors", {"w": w})
+    for original, status in ((w, "exact"), (up, "differs")):
+        sf.save(tmp_path / "p.safetensors", {"w": sf.encode(original, "dense/int8:f32")})
+        assert statuses(cli, tmp_path / "w.safetensors", tmp_path / "p.safetensors")[1] == {"w": status}

@@ -7,7 +7,7 @@ from sparsefmt.checkpoint.model import Checkpoint
 
 _PARTS = re.compile(
     r"weight_scale|scale_inv|zero_point|qzeros|g_idx|weight_packed|bitmask|weight_shape|input_scale|output_scale"
-    r"|global_scale|qweight|row_offsets|weight_zp|[kv]_scale|^scales$"
+    r"|global_scale|qweight|row_offsets|weight_zp|[kv]_scale|^scales$|absmax|quant_map|quant_state"
 )
 _WEIGHTS = re.compile(r"^(weight|qweight|weight_packed|compressed|weight_q|.*_proj|w\d*|kernel)$")
 _WHOLE = re.compile(r"^(qweight|weight_packed|compressed)$")
@@ -16,12 +16,15 @@ _WHOLE = re.compile(r"^(qweight|weight_packed|compressed)$")
 def companions(names: Iterable[str]) -> dict[str, str]:
     """The names that belong to a quantised weight, each with the weight that it stands beside.
 
-    A name counts by its last part (`weight_scale_inv`, `qzeros`, ...), where the same module holds a weight.
+    A name counts by its last part (`weight_scale_inv`, `qzeros`, ...), where the same module holds a weight, or what
+    stands before that part is one (`a.weight.absmax`).
 
     >>> companions(["a.weight", "a.weight_scale_inv", "b.scale"])
     {'a.weight_scale_inv': 'a.weight'}
     """
     modules: dict[str, list[str]] = {}
+    names = list(names)
+    known = set(names)
     for name in names:
         module, _, part = name.rpartition(".")
         modules.setdefault(module, []).append(part)
@@ -32,7 +35,9 @@ def companions(names: Iterable[str]) -> dict[str, str]:
         for part in parts:
             stem = re.sub(r"_(weight_)?(scale(_inv)?|zero_point)$", "", part)
             beside = [w for w in weights if w != part] or [p for p in parts if p == stem and p != part]
-            if _PARTS.search(part) and (beside or _WHOLE.match(part)):
+            if _PARTS.search(part) and module in known:
+                found[dot + part] = module
+            elif _PARTS.search(part) and (beside or _WHOLE.match(part)):
                 found[dot + part] = dot + (beside or [part])[0]
     return found
 

@@ -84,11 +84,16 @@ def indexed(index: Path, weights: list[str]) -> Layout:
     """
     try:
         with naming_file(index):
-            weight_map = json.loads(index.read_bytes())["weight_map"]
+            found = json.loads(index.read_bytes())
+        weight_map = found["weight_map"] if isinstance(found, dict) else found
+        if not isinstance(weight_map, dict) or not all(isinstance(n, str) for n in weight_map.values()):
+            msg = f"got {str(weight_map)[:80]!r}"
+            raise TypeError(msg)
         shards = list(dict.fromkeys(weight_map.values()))
         outside = [n for n in shards if Path(n).name != n or not n.endswith(WEIGHTS)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-        msg = f"{index}: want a JSON object with a weight_map from tensors to files: {type(e).__name__} {e}"
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        why = "it has none" if isinstance(e, KeyError) else str(e)
+        msg = f"{index}: want a JSON object with a weight_map from tensors to files: {why}"
         raise CheckpointError(msg) from e
     if not shards:
         msg = f"{index}: weight_map is empty; remove the index to read all weight files of the folder"

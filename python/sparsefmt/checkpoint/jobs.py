@@ -25,6 +25,7 @@ from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import Function, Pack, Step
 from sparsefmt.checkpoint.ticks import Advance, Ticker
+from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
 from sparsefmt.io.paths import put_text
@@ -196,11 +197,11 @@ def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]
         return called(job, job.step, source, stack)
     plans: list[Plan] = []
     budget = (1 + get_num_threads()) * job.chunk  # a third of the three chunks for each thread, and one more
+    waiting = Waiting(job.out.parent, budget)
+    stack.callback(waiting.close)
     for name in job.names:
         step = job.step.of(name) if name in job.chosen else None
-        plan = plan_tensor(source, name, step, chunk=job.chunk, budget=budget)
-        budget -= plan.held if plan.changed else 0
-        plans.append(plan)
+        plans.append(plan_tensor(source, name, step, chunk=job.chunk, waiting=waiting))
     return plans
 
 
@@ -301,7 +302,7 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
     return manifest
 
 
-def taken(plan: Plan, ahead: Iterator[Sequence[tuple[str, Array]]]) -> Chunks:
+def taken(plan: Plan, ahead: Iterator[Sequence[tuple[str, Array | bytes]]]) -> Chunks:
     """The chunks of a plan, from the results of the pieces of all plans."""
     for _ in plan.pieces:
         yield from next(ahead)

@@ -18,6 +18,7 @@ from sparsefmt.checkpoint.rows import cut, ranges, row_step
 from sparsefmt.checkpoint.scaled import scaled_target, scaled_together, with_scale
 from sparsefmt.checkpoint.sizes import CODES, code_bits, common, fixed_sizes, has_loose_codes, measured_sizes
 from sparsefmt.checkpoint.steps import Step
+from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.codecs.streams import Joined
 from sparsefmt.io import schema
@@ -32,8 +33,8 @@ OPAQUE = ("F4", "F6_E2M3", "F6_E3M2")
 
 LEAST = 1 << 18  # bytes of a dense tensor that is worth a call of its own
 
-Chunks = Iterator[tuple[str, Array]]
-Piece = Callable[[], Sequence[tuple[str, Array]]]
+Chunks = Iterator[tuple[str, Array | bytes]]
+Piece = Callable[[], Sequence[tuple[str, Array | bytes]]]
 
 
 @dataclass
@@ -103,7 +104,9 @@ def paired(dtype: Dtype, shape: tuple[int, ...]) -> dict[str, Any] | None:
     return schema.Entry(shape, PAIRED, {}).to_json() if is_paired(dtype) else None
 
 
-def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CHUNK, budget: int = 0) -> Plan:
+def plan_tensor(
+    source: Source, name: str, step: Step | None, *, chunk: int = CHUNK, waiting: Waiting | None = None
+) -> Plan:
     """Plans what a step makes of a tensor, or its copy.
 
     Args:
@@ -111,7 +114,7 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
         name: of the tensor.
         step: None to copy it.
         chunk: bytes of rows to work on at a time.
-        budget: bytes of results that may be held until they are written, so that nothing is made twice.
+        waiting: where results may wait until they are written, so that they are not made twice.
     """
     entry = source.entries[name]
     rows = matrix_of(entry.shape)[0]
@@ -138,18 +141,18 @@ def plan_tensor(source: Source, name: str, step: Step | None, *, chunk: int = CH
                 return plan_tensor(source, name, None)
             return rows_plan(source, name, found, entry, pieces, None)
     if step is None or align is None:
-        return single_plan(source, name, step, entry, budget)
+        return single_plan(source, name, step, entry, waiting)
     if isinstance(t, SparseTensor):
         align = math.lcm(align, t.structure.row_step)
         if step.target is not None and not step.target.structure.fixed_size:
             row_bytes = sparse_row_bytes(t)  # nothing dense is made
             if rows * row_bytes <= chunk:
-                return single_plan(source, name, step, entry, budget)
+                return single_plan(source, name, step, entry, waiting)
     pieces = list(ranges(rows, row_bytes, align, chunk))
     if t is None and source.concurrent and step.fixed(entry) and dense_bytes(entry) >= LEAST:
         return fixed_plan(source, name, step, entry, pieces, list(ranges(rows, row_bytes, align, min(chunk, PIECE))))
     if len(pieces) <= 1 or (isinstance(t, SparseTensor) and cut(t, *pieces[0]) is None):
-        return single_plan(source, name, step, entry, budget)
+        return single_plan(source, name, step, entry, waiting)
     return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
 
 
@@ -194,8 +197,8 @@ def whole_value(source: Source, name: str, entry: Entry) -> Value:
     return reshaped(source.rows(name, 0, matrix_of(entry.shape)[0]), entry.shape, name)
 
 
-def single_plan(source: Source, name: str, step: Step | None, entry: Entry, budget: int) -> Plan:
-    """The plan for a tensor that is worked on whole; what is beyond the budget is made a second time."""
+def single_plan(source: Source, name: str, step: Step | None, entry: Entry, waiting: Waiting | None) -> Plan:
+    """The plan for a tensor that is worked on whole; what cannot wait is made a second time."""
 
     def made() -> Plan:
         value = whole_value(source, name, entry)
@@ -204,8 +207,11 @@ def single_plan(source: Source, name: str, step: Step | None, entry: Entry, budg
 
     plan = made()
     plan.before = dense_bytes(entry)
-    if plan.held <= budget:
-        return plan
+    if waiting is not None:
+        if waiting.holds(plan.held):
+            return plan
+        if (kept := waiting.spooled(plan.chunks(), plan.held)) is not None:
+            return replace(plan, chunks=kept, held=0)
     return replace(plan, chunks=lambda: made().chunks(), held=0)
 
 
@@ -350,7 +356,7 @@ def assembled(
         for key, stream in streams.items():
             yield key, stream.rest()
 
-    def piece(call: Callable[[], tuple[int, SparseTensor | None]]) -> list[tuple[str, Array]]:
+    def piece(call: Callable[[], tuple[int, SparseTensor | None]]) -> list[tuple[str, Array | bytes]]:
         return list(emitted(*call(), {}, {}))
 
     pieces = [] if sample.structure.offset_arrays else [partial(piece, call) for call in calls]

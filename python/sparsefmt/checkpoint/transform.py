@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sparsefmt.base.errors import CheckpointError, SparsefmtError
+from sparsefmt.checkpoint.companions import companions
 from sparsefmt.checkpoint.engine import threads_each
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
@@ -29,7 +30,7 @@ from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.split import run_split
-from sparsefmt.checkpoint.steps import Function, Step, Verify
+from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Verify
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.upload import NOTES, finish, side_files
 from sparsefmt.checkpoint.upload import prepare as prepare_notes
@@ -175,21 +176,23 @@ def check_paths(source: Path, out: Path, *, overwrite: bool) -> None:
 
 
 def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozenset[str]:
-    """The names that the step works on.
+    """The names that the step works on; of a step that packs never scales and codes of quantised weights.
 
     Raises:
         FormatError: a name or glob matches nothing.
     """
+    beside = set(companions(model)) if isinstance(step, Pack | Quantize) else set()
     if isinstance(select, str):
         select = [select]
     if select is not None and not isinstance(select, Selection) and not callable(select):
         select = Selection(tuple(select))
     if isinstance(select, Selection):
         named = select.chosen(model)
-        return frozenset(named if select.include or not isinstance(step, Step) else selectable(model, step) & named)
+        found = named if select.include or not isinstance(step, Step) else selectable(model, step) & named
+        return frozenset(found - beside)
     if callable(select):
-        return frozenset(name for name, entry in model.entries.items() if select(name, entry))
-    return frozenset(selectable(model, step) if isinstance(step, Step) else model)
+        return frozenset(name for name, entry in model.entries.items() if select(name, entry) and name not in beside)
+    return frozenset(selectable(model, step) - beside if isinstance(step, Step) else model)
 
 
 def selectable(model: Checkpoint, step: Step) -> set[str]:

@@ -12,7 +12,7 @@ from sparsefmt.checkpoint.companions import codes_instead_of_weights, companions
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.recipe import Recipe
-from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, nothing_selected
+from sparsefmt.checkpoint.select import MIN_SIZE, RULE, Selection, matches, nothing_selected
 from sparsefmt.checkpoint.steps import Pack
 from sparsefmt.cli import options, planned
 from sparsefmt.cli.packed import say_formats, say_packed
@@ -107,7 +107,8 @@ def pack(
     model = open_checkpoint(source, file=run.file)
     with options.usage():
         named = Selection(include, exclude, min_size).chosen(model)
-        by_rule = {glob: Selection((glob,)).chosen(model) for glob, _ in rules}
+        names = list(model)
+        by_rule = {glob: matches(glob, names, model, "rule") for glob, _ in rules}
     selection = Selection(include, exclude, min_size)
     beside = companions(model)
     ruled = {name: text for glob, text in rules for name in by_rule[glob] if name not in beside}

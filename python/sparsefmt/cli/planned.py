@@ -8,9 +8,10 @@ from typing import NamedTuple
 import click
 
 import sparsefmt as sf
+from sparsefmt.checkpoint.companions import companions
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.select import Selection
+from sparsefmt.checkpoint.select import Selection, matches
 from sparsefmt.cli import calibrating, options
 from sparsefmt.cli.packed import say_formats, say_packed
 from sparsefmt.cli.paths import check_out
@@ -90,9 +91,10 @@ def _by_plan(asked: Request, plan: Path, run: options.Run) -> None:
     if odd is not None:
         msg = f"{plan} names {odd!r}, which {asked.source} has not"
         raise sf.FormatError(msg)
+    beside = set(companions(model))
     with options.usage():
         for glob, fmt in asked.rules:
-            formats |= dict.fromkeys(Selection((glob,)).chosen(model), fmt)
+            formats |= dict.fromkeys(matches(glob, list(model), model, "rule") - beside, fmt)
         named = Selection(asked.include, asked.exclude).chosen(model) if asked.include or asked.exclude else list(model)
     formats = {name: fmt for name, fmt in formats.items() if name in set(named)}
     if not formats:

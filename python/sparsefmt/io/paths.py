@@ -23,6 +23,37 @@ def checked_path(path: object) -> str:
     return text
 
 
+OTHERS = {
+    ".npz": "NumPy's archives; use numpy.savez, or sf.interop.save_npz for SciPy's",
+    ".npy": "NumPy's arrays; use numpy.save",
+    ".mtx": "Matrix Market; use sf.interop.write_matrix_market",
+    ".h5": "HDF5; use sf.interop.save_binsparse",
+    ".hdf5": "HDF5; use sf.interop.save_binsparse",
+    ".h5ad": "anndata; use sf.interop.save_anndata",
+    ".zarr": "zarr; use sf.interop.save_anndata",
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl"), "pickles of PyTorch"),
+    ".gguf": "GGUF",
+    ".onnx": "ONNX",
+    ".mat": "MATLAB",
+    ".zip": "archives",
+    ".json": "JSON",
+}
+"""Endings of files of other kinds, and what writes them."""
+
+
+def check_ending(path: str | os.PathLike[str]) -> None:
+    """Checks that nobody would take a safetensors file for one of another kind.
+
+    Raises:
+        FormatError: its name says another kind.
+    """
+    name = checked_path(path)
+    found = OTHERS.get(os.path.splitext(name)[1].lower())
+    if found is not None:
+        msg = f"{name}: this writes safetensors, and the ending is that of {found}; name it .safetensors"
+        raise FormatError(msg)
+
+
 class naming_file:
     """Errors of the system that name no file (a full disk, a broken one), or a temporary one, name this one.
 

@@ -19,6 +19,7 @@ from sparsefmt.io import schema
 from sparsefmt.io.atomic import replacing
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import PAIRED, has_odd_bools, is_paired, stored_as
+from sparsefmt.io.paths import check_ending
 from sparsefmt.tensor.base import Packed
 from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
@@ -64,7 +65,7 @@ def save(
     bytes, in whatever order they come.
 
     Args:
-        path: of the file; its folder must exist. The usual ending is ".safetensors".
+        path: of the file; its folder must exist. The usual ending is ".safetensors"; those of other kinds are refused.
         tensors: by name; SparseTensors, and ndarrays of any rank (scalars too) and strides, stored as plain tensors;
             dense arrays of torch (detached, on the CPU) and jax too.
             Indices are written as int32 where these are enough. No array is copied as a whole.
@@ -73,7 +74,8 @@ def save(
     Raises:
         FormatError: a name or a piece of metadata that is no text, is empty or reserved ("__metadata__", metadata
             "sparsefmt"); a plain name that begins with `<packed name>.structure.` or `<packed name>.values.`; a value
-            that is neither a SparseTensor nor an ndarray; a header beyond 100 MB. Nothing is written then.
+            that is neither a SparseTensor nor an ndarray; a header beyond 100 MB; an ending such as ".npz", which
+            says another kind. Nothing is written then.
         DtypeError: an ndarray of another dtype than those of `encode`, or a masked one.
         OSError: the file cannot be written.
 
@@ -85,6 +87,7 @@ def save(
     >>> sf.load(path)["bias"]
     array([1., 1., 1., 1.])
     """
+    check_ending(path)
     texts = _checked_metadata(metadata)
     found, entries = _plan(tensors)
     found.sort(key=lambda item: item.rank)

@@ -1,5 +1,6 @@
 """A merged shard in a packed format: rows are merged and encoded range by range, and never stand dense."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,6 +16,7 @@ from sparsefmt.checkpoint.plan import plan_tensor
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import pack
+from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.merge.disk import MergeJob, StackAt, Target, merger_of
 from sparsefmt.merge.inputs import float_dtype
 from sparsefmt.merge.method import Facts
@@ -88,11 +90,12 @@ def write_packed(job: MergeJob) -> Manifest:
     pairs = [(StackAt(job.models, t), f) for t, f in zip(job.targets, job.facts, strict=True)]
     source, step = Merged(job.out, pairs), pack(job.fmt)
     chosen = frozenset(name for name, entry in source.entries.items() if is_matrix(entry))
-    plans, budget = [], CHUNK_BYTES
-    for name in source.entries:
-        plan = plan_tensor(source, name, step if name in chosen else None, chunk=CHUNK_BYTES, budget=budget)
-        budget -= plan.held if plan.changed else 0
-        plans.append(plan)
+    waiting = Waiting(job.out.parent, CHUNK_BYTES)
+    plans = [
+        plan_tensor(source, name, step if name in chosen else None, chunk=CHUNK_BYTES, waiting=waiting)
+        for name in source.entries
+    ]
     names = tuple(source.entries)
     like = Job(job.out, Identity(0, 0, 0, 0), "merge", names, chosen, step, job.out, job.manifest, CHUNK_BYTES)
-    return written(like, source, plans, None)
+    with contextlib.closing(waiting):
+        return written(like, source, plans, None)
