@@ -21,6 +21,7 @@ from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.checkpoint.writer import Slot
 from sparsefmt.codecs.streams import Joined
+from sparsefmt.encoding.format_text import Format
 from sparsefmt.io import schema
 from sparsefmt.io.dtypes import PAIRED, is_paired, stored_as
 from sparsefmt.io.write import in_chunks, packed_items
@@ -145,7 +146,7 @@ def plan_tensor(
     if isinstance(t, SparseTensor):
         align = math.lcm(align, t.structure.row_step)
         if step.target is not None and not step.target.structure.fixed_size:
-            row_bytes = sparse_row_bytes(t)  # nothing dense is made
+            row_bytes = sparse_row_bytes(t, step.target)  # nothing dense is made
             if rows * row_bytes <= chunk:
                 return single_plan(source, name, step, entry, waiting)
     pieces = list(ranges(rows, row_bytes, align, chunk))
@@ -156,10 +157,11 @@ def plan_tensor(
     return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
 
 
-def sparse_row_bytes(t: SparseTensor) -> int:
-    """What a row takes at most in another structure, on average: a mask, and for each slot its value and its column."""
+def sparse_row_bytes(t: SparseTensor, target: Format) -> int:
+    """What a row takes on average in another structure: for each slot its value and its column, and maybe a mask."""
     rows, cols = t.structure.shape
-    return -(-cols // 8) + -(-t.slots * (t.dtype.itemsize + INDEX_BYTES) // max(rows, 1))
+    mask = -(-cols // 8) if target.structure.has_mask else 0
+    return max(mask + -(-t.slots * (t.dtype.itemsize + INDEX_BYTES) // max(rows, 1)), 1)
 
 
 def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: int, *, changed: bool) -> Plan:

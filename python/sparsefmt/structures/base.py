@@ -56,6 +56,9 @@ class Structure(Part):
     number_arrays: ClassVar[tuple[str, ...]] = ()
     """Of `by_rows`: arrays that hold numbers of rows."""
 
+    has_mask: ClassVar[bool] = False
+    """Whether it takes a bit for every element, stored or not."""
+
     fixed_size: ClassVar[bool] = False
     """Whether the sizes of all arrays follow from the shape alone."""
 

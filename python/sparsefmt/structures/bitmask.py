@@ -52,6 +52,7 @@ class Bitmask(Structure):
     array_names: ClassVar[tuple[str, ...]] = ("bits", "row_offsets")
     by_rows: ClassVar[bool] = True
     offset_arrays: ClassVar[tuple[str, ...]] = ("row_offsets",)
+    has_mask: ClassVar[bool] = True
 
     bits: Array
     row_offsets: Array
