@@ -2,6 +2,9 @@
 
 import errno
 import os
+import resource
+import subprocess
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -42,12 +45,13 @@ def test_20000_packed_tensors(tmp_path: Path) -> None:
     """Packing and verifying take less than 10 seconds of the CPU each."""
     rng = np.random.default_rng(0)
     names = (f"model.layers.{i}.mlp.experts.{i}.up.weight" for i in range(20_000))
-    path, out, cli = tmp_path / "m.safetensors", tmp_path / "o.safetensors", Cli()
+    path, out = tmp_path / "m.safetensors", tmp_path / "o.safetensors"
     sf.save(path, {name: sf.prune.nm(rng.standard_normal((32, 32)).astype(np.float32)) for name in names})
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for words in (("pack", path, out, "--format", "csr", "--include", "*"), ("verify", path, out)):
-        start = time.process_time()
-        cli.ok(*words, "--quiet")
-        assert time.process_time() - start < 10, words[0]
+        start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        subprocess.run([sys.executable, "-m", "sparsefmt.cli", *words, "--quiet"], env=env, check=True)
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 10, words[0]
 
 
 def test_small_results_beyond_the_budget_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
