@@ -144,3 +144,12 @@ def test_row_offsets_that_contradict_the_bits(offsets: list[int]) -> None:
     bits = np.array([[1], [0], [2]], np.uint8)
     with pytest.raises(sf.FormatError):
         ct.from_sparse_bitmask(np.ones(2), bits, np.array(offsets), np.array([3, 3]))
+
+
+def test_the_shape_may_be_a_tuple() -> None:
+    w = sf.prune.nm(np.random.default_rng(3).standard_normal((8, 16)).astype(np.float32))
+    compressed, mask, shape = ct.to_sparse24_bitmask(sf.encode(w, "nm2:4"))
+    made = ct.from_sparse24_bitmask(compressed, mask, tuple(int(n) for n in shape.reshape(-1)))
+    assert (made.to_dense() == w).all()
+    with pytest.raises(sf.FormatError, match="want two integers"):
+        ct.from_sparse24_bitmask(compressed, mask, (8.0, 16.0))  # type: ignore[arg-type]

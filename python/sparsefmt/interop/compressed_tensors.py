@@ -4,6 +4,8 @@ Source: compressed-tensors 0.11 (`compressors/sparse_compressors`, `compressors/
 stand in tests/data/reference; the readers of the sparse formats were removed there in 2026.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sparsefmt.base.alloc import empty
@@ -21,12 +23,13 @@ from sparsefmt.tensor.layout import along_last, refuse
 from sparsefmt.tensor.sparse import SparseTensor
 
 
-def stored_shape(shape: Array) -> tuple[int, int]:
-    """The shape of a matrix from the array that holds it, (2,) or (2, 1) integers.
+def stored_shape(shape: Array | Sequence[int]) -> tuple[int, int]:
+    """The shape of a matrix from the array that holds it, (2,) or (2, 1) integers, or a sequence.
 
     Raises:
         FormatError: it is no shape of a matrix.
     """
+    shape = np.asarray(shape)
     if shape.dtype.kind not in "iu" or shape.size != 2:
         msg = f"shape: want two integers, got {shape.dtype} of shape {shape.shape}"
         raise FormatError(msg)
@@ -45,7 +48,7 @@ def _mask_bytes(bitmask: Array, shape: tuple[int, int]) -> Array:
     return bitmask
 
 
-def from_sparse24_bitmask(compressed: Array, bitmask: Array, shape: Array) -> SparseTensor:
+def from_sparse24_bitmask(compressed: Array, bitmask: Array, shape: Array | Sequence[int]) -> SparseTensor:
     """The nm2:4 tensor of a sparse-24-bitmask: the same values, and codes for the same positions.
 
     Args:
@@ -136,7 +139,9 @@ def _plain_nm24(t: SparseTensor) -> Array:
     return held
 
 
-def from_sparse_bitmask(compressed: Array, bitmask: Array, row_offsets: Array, shape: Array) -> SparseTensor:
+def from_sparse_bitmask(
+    compressed: Array, bitmask: Array, row_offsets: Array, shape: Array | Sequence[int]
+) -> SparseTensor:
     """The bitmask tensor of a sparse-bitmask: the same bits and values.
 
     Args:
@@ -207,7 +212,7 @@ def to_sparse_bitmask(t: SparseTensor) -> tuple[Array, Array, Array, Array]:
 def from_pack_quantized(
     packed: Array,
     scale: Array,
-    shape: Array,
+    shape: Array | Sequence[int],
     bits: int,
     *,
     zero_point: Array | None = None,

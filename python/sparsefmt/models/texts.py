@@ -60,6 +60,6 @@ def calibration(
         if count >= tokens:
             break
     if not made:
-        msg = "no text to calibrate with"
+        msg = f"no text to calibrate with: of {len(texts)} texts none is left; bring a file of sentences"
         raise FormatError(msg)
     return made

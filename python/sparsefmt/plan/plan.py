@@ -56,6 +56,9 @@ class Plan:
         """
         try:
             held = json.loads(Path(path).read_bytes())
+            if not isinstance(held, dict):
+                msg = f"{path}: want a plan as a JSON object, got {type(held).__name__}"
+                raise CorruptFileError(msg)
             version = held.pop("sparsefmt_plan")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
             msg = f"{path}: want a plan as JSON: {type(e).__name__} {e}"

@@ -265,6 +265,7 @@ pub fn csr_transpose<T: Item, I: Index>(
     if cols == 0 {
         return rises(&csr);
     }
+    stop.check()?; // by the caller, who alone can ask, and to whom other threads may leave no part of the work
     if let Some(plan) = sorting(csr.rows(), cols, all.len(), if size_of::<I>() == 4 { 32 } else { 63 }) {
         (0..cols).try_for_each(|col| slots_at(out_indptr, col, &all).map(drop))?;
         let unsorted = Unsorted { pairs: Transposed(csr), len: all.len(), slot: |at: usize| slots[at], stop };
