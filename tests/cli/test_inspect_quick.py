@@ -63,7 +63,7 @@ def test_a_dry_run_as_json(cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "o.safetensors"
     words = ["pack", packed(tmp_path), out, "--format", "csr", "--include", "*", "--rule", "b=bitmask"]
     made = json.loads(cli.ok(*words, "--exclude", "s", "--dry-run", "--json"))
-    assert made == {"dry_run": True, "formats": {"a": "csr", "b": "bitmask", "s": "plain"}}
+    assert made == {"dry_run": True, "formats": {"a": "csr", "b": "bitmask", "s": "plain"}, "not_copied": []}
     assert not out.exists()
 
 

@@ -28,6 +28,7 @@ from sparsefmt.io.write import in_chunks, packed_items
 from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 
+MOST_TIMES = 1 << 14  # so many times its size a tensor may become and still be worked on by ranges of rows
 INDEX_BYTES = 4  # of a column, where there are fewer than 2^31
 CHUNK = 32 << 20  # bytes of rows that are worked on at a time
 OPAQUE = ("F4", "F6_E2M3", "F6_E3M2")
@@ -146,8 +147,11 @@ def plan_tensor(
     if isinstance(t, SparseTensor):
         align = math.lcm(align, t.structure.row_step)
         if step.target is not None and not step.target.structure.fixed_size:
-            row_bytes = sparse_row_bytes(t, step.target)  # nothing dense is made
-            if rows * row_bytes <= chunk:
+            size = sparse_bytes(t, step.target)  # nothing dense is made
+            row_bytes = max(size // max(rows, 1), 1)
+            if (
+                size <= chunk or size > MOST_TIMES * t.nbytes
+            ):  # few bytes that claim a disk's worth: refused by its size
                 return single_plan(source, name, step, entry, waiting)
     pieces = list(ranges(rows, row_bytes, align, chunk))
     if t is None and source.concurrent and step.fixed(entry) and dense_bytes(entry) >= LEAST:
@@ -157,11 +161,11 @@ def plan_tensor(
     return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
 
 
-def sparse_row_bytes(t: SparseTensor, target: Format) -> int:
-    """What a row takes on average in another structure: for each slot its value and its column, and maybe a mask."""
+def sparse_bytes(t: SparseTensor, target: Format) -> int:
+    """What another structure takes: for each slot its value and its column, and maybe a mask; without offsets."""
     rows, cols = t.structure.shape
-    mask = -(-cols // 8) if target.structure.has_mask else 0
-    return max(mask + -(-t.slots * (t.dtype.itemsize + INDEX_BYTES) // max(rows, 1)), 1)
+    mask = rows * -(-cols // 8) if target.structure.has_mask else 0
+    return mask + t.slots * (t.dtype.itemsize + INDEX_BYTES)
 
 
 def dense_plan(source: Source, name: str, entry: Entry, row_bytes: int, chunk: int, *, changed: bool) -> Plan:
