@@ -52,7 +52,7 @@ class Plan:
         format: of what is written; "plain" for an array.
         changed: whether a step worked on it.
         before: bytes of the dense tensor.
-        held: bytes of the results that wait to be written.
+        held: bytes of the results, where they are at hand.
         pieces: calls that give the same chunks, one after the other, and that any threads may make at any time; none:
             `chunks` alone does it.
     """
@@ -126,13 +126,13 @@ def plan_tensor(
         return Plan(name, [slot], lambda: iter([(name, as_array(source.read(name)))]), before=entry.nbytes)
     if not entry.is_packed and (step is None or (step.target is None and step.rows(entry) == 1)):
         if row_bytes > chunk or not entry.shape:
-            return replace(whole_plan(name, source.read(name)), held=0)
+            return whole_plan(name, source.read(name))
         return dense_plan(source, name, entry, row_bytes, chunk, changed=False)
     if entry.is_packed and step is not None and step.target is None and step.rows(entry) == 1:
         return dense_plan(source, name, entry, row_bytes, chunk, changed=True)  # read, and checked, only once
     t = source.read(name) if entry.is_packed else None
     if isinstance(t, SparseTensor) and step is None:
-        return replace(whole_plan(name, t), held=0)
+        return whole_plan(name, t)
     along = isinstance(t, SparseTensor) and is_moved(t)
     align = None if step is None or along else step.rows(entry)
     if step is not None and align is None and scaled_together(step, entry):
@@ -156,7 +156,7 @@ def plan_tensor(
     pieces = list(ranges(rows, row_bytes, align, chunk))
     if t is None and source.concurrent and step.fixed(entry) and dense_bytes(entry) >= LEAST:
         return fixed_plan(source, name, step, entry, pieces, list(ranges(rows, row_bytes, align, min(chunk, PIECE))))
-    if len(pieces) <= 1 or (isinstance(t, SparseTensor) and cut(t, *pieces[0]) is None):
+    if len(pieces) <= 1 or (isinstance(t, SparseTensor) and not t.structure.by_rows):
         return single_plan(source, name, step, entry, waiting)
     return rows_plan(source, name, step, entry, pieces, t if isinstance(t, SparseTensor) else None)
 
@@ -217,8 +217,8 @@ def single_plan(source: Source, name: str, step: Step | None, entry: Entry, wait
         if waiting.holds(plan.held):
             return plan
         if (kept := waiting.spooled(plan.chunks(), plan.held)) is not None:
-            return replace(plan, chunks=kept, held=0)
-    return replace(plan, chunks=lambda: made().chunks(), held=0)
+            return replace(plan, chunks=kept)
+    return replace(plan, chunks=lambda: made().chunks())
 
 
 def rows_plan(

@@ -23,7 +23,7 @@ from sparsefmt.checkpoint.plan import (
 )
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
 from sparsefmt.checkpoint.readers.registry import open_file
-from sparsefmt.checkpoint.rows import cut, ranges
+from sparsefmt.checkpoint.rows import ranges
 from sparsefmt.checkpoint.sizes import measured_sizes
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.ticks import Advance
@@ -144,7 +144,7 @@ def row_align(source: Source, name: str, entry: Entry, step: Step | None) -> int
         return None
     align = math.lcm(align, t.structure.row_step)
     rows = t.structure.shape[0]
-    return align if align < rows and cut(t, 0, align) is not None else None
+    return align if align < rows and t.structure.by_rows else None
 
 
 def run_join(join: Join, advance: Advance | None = None, ticks: bool = False) -> Manifest:
