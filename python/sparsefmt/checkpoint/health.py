@@ -9,8 +9,8 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import SizeError, SparsefmtError, VersionError
-from sparsefmt.checkpoint.joined import Level, apart, dead_formats, other_dtypes
-from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.joined import OWN, Level, apart, dead_formats, other_dtypes
+from sparsefmt.checkpoint.model import OF_ACTIVATIONS, Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import matrix_of
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.io.temporary import remove_dead
@@ -99,18 +99,27 @@ def left_behind(path: Path) -> Iterator[Finding]:
 
 
 def _whole(c: Checkpoint) -> Iterator[Finding]:
+    scales = [text.removesuffix(OF_ACTIVATIONS) for text in c.left_out if text.endswith(OF_ACTIVATIONS)]
+    if scales:
+        says = f"scales activations ({len(scales)} such arrays), and has no place among weights"
+        yield Finding("note", scales[0], says, "sparsefmt unpack and convert leave it out")
     for text in c.left_out:
+        if text.endswith(OF_ACTIVATIONS):
+            continue
         yield Finding("warning", text.partition(" ")[0], f"is not part of the model: {text}", "check the index")
     if dead := dead_formats(c):
         says = f"it is in {c.reader}, with {dead}, which neither vLLM nor transformers nor its own project still reads"
         helps = "sparsefmt unpack OLD OUT makes a dense checkpoint, sparsefmt convert OLD OUT one of this package"
         yield Finding("warning", c.path.name, says, helps)
-    elif c.reader not in ("safetensors", "npy", "npz"):
-        yield Finding("note", c.path.name, f"it is read as {c.reader}", "sparsefmt convert makes safetensors of it")
+    elif c.reader not in OWN:
+        helps = "sparsefmt unpack OLD OUT makes dense safetensors of it"
+        if any(e.is_packed for e in c.entries.values()):
+            helps += ", sparsefmt convert OLD OUT packed ones"
+        yield Finding("note", c.path.name, f"it is read as {c.reader}", helps)
     metadata = dict(c.metadata)
     if c.is_folder and metadata and "format" not in metadata:
         says = "its metadata has no format, which transformers refuses"
-        yield Finding("warning", c.path.name, says, 'sparsefmt convert adds format "pt"')
+        yield Finding("warning", c.path.name, says, 'sparsefmt pack, convert and unpack add format "pt"')
     for level, where, says, helps in (*apart(c), *other_dtypes(c)):
         yield Finding(level, where, says, helps)
     for name, dtype in c.no_numbers.items():

@@ -1,17 +1,23 @@
 """Whether the arrays of quantised weights were joined, and whether anybody else still reads the result."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from sparsefmt.base.dtypes import FLOATS
+from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.companions import companions
 from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.schemes import compressed_tensors
 from sparsefmt.checkpoint.schemes.weight import named_dtype
 
+OWN = ("safetensors", "npy", "npz")
+"""Readers of what is no format of others."""
+
 Level = Literal["error", "warning", "note"]
 Said = tuple[Level, str, str, str]
+_WIDE = ("float16", "bfloat16", "float32", "float64")
 _DEAD = {"nm": "sparse-24-bitmask", "bitmask": "sparse-bitmask", "nm/int4": "marlin-24", "nm/int8": "marlin-24"}
 
 
@@ -33,12 +39,40 @@ def apart(c: Checkpoint) -> Iterator[Said]:
         yield "error", part, says, "nothing here prunes or quantises it; use the tool that wrote it"
     elif c.scheme and not any(c.origin(name) for name in c):
         says = f"config.json says {c.scheme}, but no weight here has scales or codes beside it"
-        yield (
-            "warning",
-            "config.json",
-            says,
-            "if they are dense, sparsefmt unpack writes a config.json without it",
+        if code := next(_codes(c), ""):
+            says += f", and {code!r} is {c.entries[code].dtype}"
+            yield "error", "config.json", says, "fetch the files again: these are no values without their scales"
+        else:
+            yield "warning", "config.json", says, "sparsefmt unpack OLD OUT writes a config.json without it"
+
+
+def _codes(c: Checkpoint) -> Iterator[str]:
+    """Tensors of a rank and dtype that codes of weights have."""
+    whole = (*_WIDE, "int64", "bool")
+    return (name for name, e in c.entries.items() if len(e.shape) > 1 and e.dtype not in whole)
+
+
+def only_config_is_quantised(c: Checkpoint) -> bool:
+    """Whether config.json says how weights were quantised, and all that is there is dense values."""
+    joined = any(e.is_packed or c.origin(name) for name, e in c.entries.items())
+    return bool(c.scheme) and c.is_folder and not joined and not companions(c) and not any(_codes(c))
+
+
+def check_all_joined(c: Checkpoint, names: Collection[str]) -> None:
+    """Refuses to write tensors without the settings of their checkpoint while some are no values without them.
+
+    Raises:
+        CheckpointError: its reader made weights of some codes and scales, and others are left.
+    """
+    if c.reader in READERS:  # whose config.json stays as it is
+        return
+    found = [name for name in companions(c) if name in names]
+    if found:
+        msg = (
+            f"{c.path}: {found[0]!r} is part of a quantised weight of a form that no reader here knows, and would be "
+            "left without the settings that explain it; use the tool that wrote it, or leave it out by --exclude"
         )
+        raise CheckpointError(msg)
 
 
 def other_dtypes(c: Checkpoint) -> Iterator[Said]:

@@ -24,6 +24,9 @@ from sparsefmt.checkpoint.show import html
 from sparsefmt.io.paths import naming_file
 from sparsefmt.tensor.sparse import SparseTensor
 
+OF_ACTIVATIONS = " (scales activations)"
+"""Follows the names of scales that were left out because they are no part of a weight."""
+
 
 class Checkpoint(Mapping[str, Value]):
     """A read-only mapping from names to arrays and SparseTensors, which are mapped when they are asked for.
@@ -320,10 +323,9 @@ def _translated(raw: Checkpoint) -> Checkpoint:
     if raw.reader != "safetensors" or not (marked or (raw.is_folder and settings_of(raw.config))):
         return raw
     context = Context(raw.entries, raw.array, settings_of(raw.config), raw.metadata, named_dtype(raw.config))
-    scheme, weights = find_weights(context)
+    scheme, weights, hidden = find_weights(context)
     if not weights:
         return raw
-    hidden = {key for w in weights for key in (*w.keys.values(), *w.dropped)}
     if twice := [w.name for w in weights if w.name in raw and w.name not in hidden]:
         msg = f"{raw.path}: {twice[0]!r} is there both plain and in parts"
         raise CheckpointError(msg)
@@ -337,7 +339,7 @@ def _translated(raw: Checkpoint) -> Checkpoint:
         shards = named | {w.name: shard for shard, found in homes.items() for w in found}
         layout = replace(layout, weight_map=shards)
     made = Checkpoint(raw.path, scheme, sources, layout)
-    made.left_out = (*raw.left_out, *(f"{key} (scales activations)" for w in weights for key in w.dropped))
+    made.left_out = (*raw.left_out, *(f"{key}{OF_ACTIVATIONS}" for w in weights for key in w.dropped))
     return made
 
 

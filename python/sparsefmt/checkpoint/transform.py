@@ -22,6 +22,7 @@ from sparsefmt.checkpoint.findings import check_findings, compared_lines, findin
 from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
 from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
+from sparsefmt.checkpoint.joined import check_all_joined, only_config_is_quantised
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.parts import Parts, put_file, sweep
 from sparsefmt.checkpoint.plan import CHUNK, dense_bytes
@@ -30,7 +31,7 @@ from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.split import run_split
-from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Verify
+from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Unpack, Verify
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.upload import NOTES, finish, side_files
 from sparsefmt.checkpoint.upload import prepare as prepare_notes
@@ -311,6 +312,7 @@ def planned_jobs(
             found += (("", source, group) for group in grouped(source, names, most))
         elif names or not model.is_folder:
             found.append((source.path.name if model.is_folder else out.name, source, tuple(names)))
+    check_all_joined(model, {name for _, _, names in found for name in names})
     for i, (given, source, group) in enumerate(found, 1):
         name = given or ("model.safetensors" if len(found) == 1 else f"model-{i:05}-of-{len(found):05}.safetensors")
         nbytes = sum(source.entries[n].nbytes for n in group)
@@ -375,7 +377,8 @@ def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest],
     if layout is None:
         return ()
     left = side_files(model.path, made)
-    if model.reader not in READERS:  # the weights are no longer in the form that the settings describe
+    dense = all(isinstance(job.step, Unpack) for job in jobs) and only_config_is_quantised(model)
+    if dense or model.reader not in READERS:  # the weights are no longer in the form that the settings describe
         left = (*left, *drop_settings(made / "config.json"))
     if remote(model.path) is None:
         shutil.copymode(model.path, made)

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.checkpoint.entry import PLAIN
+from sparsefmt.checkpoint.joined import OWN
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.recipe import Recipe
 from sparsefmt.checkpoint.select import Selection
@@ -41,15 +43,17 @@ def convert(
 
     IN is a file that `sparsefmt pack` wrote, or a folder of them; OUT is then a folder too. --quantize
     (int4:g128, kmeans16, raw, ...) rounds the values, in the structure that they have or in --format.
+    IN may be in a format of others; without --format and --quantize its tensors stay as they are packed there.
     """
-    if fmt is None and codec is None:
-        msg = "missing option '--format'; or --quantize CODEC"
-        raise click.UsageError(msg)
     if fmt is not None and codec is not None and "/" in fmt:
         msg = f"--format {fmt} names a codec, and --quantize {codec} another one; leave out one of them"
         raise click.UsageError(msg)
     check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(source, file=run.file)
+    as_it_is = fmt is None and codec is None
+    if as_it_is and (model.reader in OWN or include or exclude):
+        msg = "missing option '--format'; or --quantize CODEC"
+        raise click.UsageError(msg)
     packed = [name for name, entry in model.entries.items() if entry.is_packed]
     if not packed:
         msg = f"{source} holds no packed tensor; use sparsefmt pack"
@@ -57,21 +61,24 @@ def convert(
     with options.usage():
         chosen = Selection(include, exclude).chosen(packed)
     step: Step
-    if codec is None:
+    if as_it_is:
+        step = Convert(Recipe("dense"))
+    elif codec is None:
         step = Convert(Recipe(str(fmt), skip=skip, exact=True))
     elif fmt is None:
         step = Quantize(codec)
     else:
         step = Pack(Recipe(f"{fmt}/{codec}", skip=skip))
-    before = sum(model.entries[name].nbytes for name in chosen)
     with progress(model.nbytes, quiet=run.quiet) as advance:
-        report = run_step(model, out, step, chosen, run, advance)
+        report = run_step(model, out, step, set() if as_it_is else chosen, run, advance)
     if as_json:
         say_json(report)
         return
     if run.quiet:
         return
-    after = sum(t.nbytes for t in report.changed)
-    what = fmt or codec
-    click.echo(f"converted {len(report.changed)} tensors to {what}: {size(before)} -> {size(after)}; wrote {out}")
+    changed = [t for t in report.tensors if t.format != PLAIN] if as_it_is else report.changed
+    before = sum(model.entries[t.name].nbytes for t in changed)
+    after = sum(t.nbytes for t in changed)
+    what = fmt or codec or "packed ones of the same codes"
+    click.echo(f"converted {len(changed)} tensors to {what}: {size(before)} -> {size(after)}; wrote {out}")
     options.say_left_out(report)

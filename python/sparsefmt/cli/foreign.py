@@ -32,8 +32,9 @@ def foreign(model: Checkpoint, errors: Mapping[str, Row] | None) -> None:
     rows.append(total + [""] * (len(headings) - len(total)))
     table(headings, rows, left=4)
     ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"
-    packed = any(e.is_packed or model.origin(name) for name, e in model.entries.items())
-    helps = "; sparsefmt unpack makes it dense, sparsefmt convert keeps it packed" if packed else ""
+    packed = any(e.is_packed for e in model.entries.values())
+    helps = "; sparsefmt unpack makes it dense" if packed or any(map(model.origin, model)) else ""
+    helps += ", sparsefmt convert keeps it packed" if packed else ""
     click.echo(f"{size(stored)} stored, {ratio}{helps}")
     for text in model.left_out:
         click.echo(printable(f"left out: {text}"))

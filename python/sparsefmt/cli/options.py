@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from sparsefmt.base.errors import CheckpointError, CodecError, FormatError
+from sparsefmt.checkpoint.model import OF_ACTIVATIONS
 from sparsefmt.checkpoint.remote import located
 from sparsefmt.checkpoint.transform import TransformReport
 from sparsefmt.encoding.format_text import parse
@@ -145,8 +146,13 @@ def say_left_out(report: TransformReport) -> None:
     """Lists what a folder holds and OUT does not: weights that no index names, weights of other kinds."""
     if report.kept:
         click.echo(f"{report.kept} of {report.shards} shards were finished by an earlier run")
-    if report.left_out:
-        click.echo(f"left out, not in the index: {', '.join(report.left_out)}")
+    scales = [text.removesuffix(OF_ACTIVATIONS) for text in report.left_out if text.endswith(OF_ACTIVATIONS)]
+    strays = [text for text in report.left_out if not text.endswith(OF_ACTIVATIONS)]
+    if strays:
+        click.echo(f"left out, not in the index: {', '.join(strays)}")
+    if scales:
+        more = f" and {len(scales) - 3} more" if len(scales) > 3 else ""
+        click.echo(f"left out, for activations, not weights: {', '.join(scales[:3])}{more}")
     if report.not_copied:
         click.echo(f"not copied: {', '.join(report.not_copied)}")
 

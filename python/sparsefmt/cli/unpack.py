@@ -7,6 +7,7 @@ import click
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.companions import quantised_by
 from sparsefmt.checkpoint.findings import compared_lines
+from sparsefmt.checkpoint.joined import OWN, only_config_is_quantised
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.outputs import DENSE_SUFFIXES, write_arrays
 from sparsefmt.checkpoint.select import Selection, nothing_selected
@@ -40,9 +41,9 @@ def unpack(
         chosen = Selection(include, exclude).chosen(model)
     if not chosen:
         raise nothing_selected(model.entries, "is chosen")
-    packed = sum(model.entries[name].is_packed for name in chosen)
+    packed = sum(model.entries[name].is_packed or bool(model.origin(name)) for name in chosen)
     if out.name.endswith(".safetensors") or model.is_folder or run.max_shard_bytes is not None:
-        if not packed and not include and not exclude:
+        if not packed and not include and not exclude and not has_purpose(model):
             raise nothing_packed(model)
         with progress(sum(model.entries[n].nbytes for n in chosen), quiet=run.quiet) as advance:
             report = run_step(model, out, Unpack(), chosen, run, advance)
@@ -62,6 +63,11 @@ def unpack(
     else:
         click.echo(f"copied {len(chosen)} of {len(model.entries)} tensors, none of which is packed; wrote {out}")
     options.say_left_out(report)
+
+
+def has_purpose(model: Checkpoint) -> bool:
+    """Whether a copy of plain tensors differs from the input: in the kind of its file, or in its config.json."""
+    return model.reader not in OWN or only_config_is_quantised(model)
 
 
 def nothing_packed(model: Checkpoint) -> FormatError:

@@ -268,7 +268,12 @@ def from_pack_quantized(
 
 
 def from_int_quantized(
-    weight: Array, scale: Array, *, zero_point: Array | None = None, dtype: "np.dtype[np.generic] | None" = None
+    weight: Array,
+    scale: Array,
+    *,
+    zero_point: Array | None = None,
+    g_idx: Array | None = None,
+    dtype: "np.dtype[np.generic] | None" = None,
 ) -> tuple[SparseTensor | Array, str]:
     """The weight of an int-quantized layer, int8 codes one a byte.
 
@@ -276,6 +281,7 @@ def from_int_quantized(
         weight: (rows, cols) int8.
         scale: as in `from_pack_quantized`.
         zero_point: integers of the shape of `scale`; None: symmetric.
+        g_idx: as in `from_pack_quantized`.
         dtype: of the weights; default that of the scales.
 
     Returns:
@@ -301,7 +307,7 @@ def from_int_quantized(
     codes = np.ascontiguousarray(weight).view(np.uint8)
     held = codes if point is None else integer_grid.flipped(codes, 128)
     dtype = scale.dtype if dtype is None else dtype
-    return integer_grid.value(Grid(held, 8, scale, point, group, dtype, signed=point is None))
+    return integer_grid.ordered(Grid(held, 8, scale, point, group, dtype, signed=point is None), g_idx)
 
 
 def scale_grid(scale: Array, shape: tuple[int, int]) -> tuple[Array, int]:

@@ -25,7 +25,7 @@ from sparsefmt.interop.marlin24 import from_marlin24
 from sparsefmt.tensor.sparse import SparseTensor
 
 NAME = "compressed-tensors"
-_PLAIN = frozenset({"weight", "weight_scale", "weight_zero_point"})
+_PLAIN = ("weight", "weight_scale", "weight_zero_point", "weight_g_idx")
 
 
 def weights(context: Context) -> Iterator[Weight]:
@@ -146,15 +146,13 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
     keys = {role: layer.parts[role] for role in roles if role in layer.parts}
 
     def build(parts: Parts) -> tuple[Value, str]:
-        g_idx = parts.get("weight_g_idx")
-        order = None if g_idx is None or (g_idx < 0).any() else g_idx
         return ct.from_pack_quantized(
             parts["weight_packed"],
             parts["weight_scale"],
             parts["weight_shape"],
             bits,
             zero_point=parts.get("weight_zero_point"),
-            g_idx=order,
+            g_idx=_order(parts),
             across_words=across,
             dtype=dtype,
         )
@@ -173,21 +171,26 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
     return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, fmt, build, dropped(layer), how, 32 // bits)
 
 
+def _order(parts: Parts) -> Array | None:
+    """The group of every column; None where they are in order, which older versions write as -1."""
+    g_idx = parts.get("weight_g_idx")
+    return None if g_idx is None or (g_idx < 0).all() else g_idx
+
+
 def _int_quantized(layer: Layer, context: Context) -> Weight:
     entries = context.entries
     _check_zero_points(layer, context)
     dtype = weight_dtype(context, entries[layer.parts["weight_scale"]])
     keys = {role: layer.parts[role] for role in _PLAIN if role in layer.parts}
-    keys = {"weight": keys.pop("weight"), **keys}
 
     def build(parts: Parts) -> tuple[Value, str]:
-        zero = parts.get("weight_zero_point")
-        return ct.from_int_quantized(parts["weight"], parts["weight_scale"], zero_point=zero, dtype=dtype)
+        zero, order = parts.get("weight_zero_point"), _order(parts)
+        return ct.from_int_quantized(parts["weight"], parts["weight_scale"], zero_point=zero, g_idx=order, dtype=dtype)
 
     shape = entries[layer.parts["weight"]].shape
 
     def cut(parts: Parts, low: int, high: int) -> Parts:
-        return of_rows(parts, shape[0] if shape else 0, low, high)
+        return of_rows(parts, shape[0] if shape else 0, low, high, "weight_g_idx")
 
     return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, "dense/int8", build, dropped(layer), cut)
 

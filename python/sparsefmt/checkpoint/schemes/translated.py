@@ -8,6 +8,7 @@ from sparsefmt.base.errors import CheckpointError, FormatError, SparsefmtError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows
 from sparsefmt.checkpoint.schemes import compressed_tensors, gptq_awq, scaled_floats
+from sparsefmt.checkpoint.schemes.leftovers import neutral, orphaned
 from sparsefmt.checkpoint.schemes.weight import Context, Weight
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -143,12 +144,12 @@ def settings_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"quant_method": "compressed-tensors", "sparsity_config": sparsity} if isinstance(sparsity, Mapping) else {}
 
 
-def find_weights(context: Context) -> tuple[str, list[Weight]]:
-    """The scheme of a checkpoint and its weights; none: ("", []).
+def find_weights(context: Context) -> tuple[str, list[Weight], set[str]]:
+    """The scheme of a checkpoint, its weights, and the keys that are no tensors of their own; none: ("", [], set()).
 
     Raises:
         CheckpointError: config.json names a method that no reader knows, and its arrays show none either; or parts of
-            a weight are missing.
+            a weight are missing, or are more than its scheme has.
     """
     names: list[str] = []
     weights: list[Weight] = []
@@ -164,4 +165,8 @@ def find_weights(context: Context) -> tuple[str, list[Weight]]:
             "reader='safetensors' opens the arrays as they are"
         )
         raise CheckpointError(msg)
-    return " and ".join(names), weights
+    hidden = {key for w in weights for key in (*w.keys.values(), *w.dropped)}
+    if weights or method in _KNOWN_METHODS:
+        orphaned(context, hidden)
+    hidden.update(list(neutral(context, hidden)))
+    return " and ".join(names), weights, hidden

@@ -92,7 +92,10 @@ class Layer:
         return entries[self.parts[role]]
 
 
-ACTIVATIONS = ("input_scale", "input_zero_point", "input_global_scale", "output_scale", "k_scale", "v_scale")
+ACTIVATIONS = (
+    "input_scale", "input_zero_point", "input_global_scale", "output_scale", "output_zero_point", "output_global_scale",
+    "k_scale", "v_scale",
+)  # fmt: skip
 """Parts of a layer that scale activations."""
 
 
