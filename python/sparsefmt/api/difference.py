@@ -109,7 +109,8 @@ class Difference:
         return np.where(broken, np.inf, size), original
 
     def _wide(self, a: Array) -> Array:
-        return a.astype(np.complex128 if self._complex else np.float64, copy=False)
+        with np.errstate(invalid="ignore"):  # of NaNs that signal
+            return a.astype(np.complex128 if self._complex else np.float64, copy=False)
 
     def _same(self, x: Array, y: Array, wide_x: Array, wide_y: Array) -> Array:
         if not self._same_dtype:

@@ -214,7 +214,8 @@ def extremes(structure: Layout, values: Array, group: int) -> tuple[Array, Array
 def not_finite(structure: Layout, body: Array) -> CodecError:
     """The error that names the first value that is NaN or infinite."""
     for w in structure.windows():
-        x = body[w.start : w.stop].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of NaNs that signal
+            x = body[w.start : w.stop].astype(np.float64)
         bad = ~np.isfinite(x)
         if bad.any():
             row, col = (np.broadcast_to(a, x.shape)[bad][0] for a in w.part.coords())

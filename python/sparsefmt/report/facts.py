@@ -190,7 +190,8 @@ def _ratio(error: Array, signal: Array) -> Array:
 def histogram(values: Array, limit: float) -> Array:
     """Counts of finite values that are not zero over -limit .. limit, those beyond in the outer bars."""
     real = np.abs(values) if values.dtype.kind == "c" else values
-    wide = real.astype(np.float64).reshape(-1)
+    with np.errstate(invalid="ignore"):  # of NaNs that signal
+        wide = real.astype(np.float64).reshape(-1)
     wide = wide[np.isfinite(wide) & (wide != 0)]
     if not limit or not wide.size:
         return np.zeros(BINS, np.int64)

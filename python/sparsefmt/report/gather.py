@@ -94,7 +94,8 @@ def gather(name: str, value: Value, original: Value | None, side: int, bars: int
     else:
         for low, high in block_edges(value):
             got, want = _rows(value, low, high), None if original is None else _rows(original, low, high)
-            nonzero = got != 0
+            with np.errstate(invalid="ignore"):  # of NaNs that signal
+                nonzero = got != 0
             places.add(low, nonzero)
             dead -= int(nonzero.any(axis=1).sum())
             _count(facts, odd, got, want)

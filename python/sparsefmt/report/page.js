@@ -19,7 +19,7 @@ function broken(node) { // long names break behind dots first
 }
 function real(x) { return x === "inf" ? Infinity : x; } // which JSON has no number for
 function number(x, digits) { return x === null || x === undefined ? "" : x.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }); }
-function percent(x) { return x === null || x === undefined ? "" : x === Infinity ? "infinite" : (100 * x).toPrecision(3) + " %"; }
+function percent(x) { return x === null || x === undefined ? "" : x === Infinity ? "infinite" : (100 * x).toPrecision(3) + "\u00a0%"; }
 
 function svg(width, height, label) {
   const node = document.createElementNS(NS, "svg");
