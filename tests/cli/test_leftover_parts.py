@@ -141,3 +141,28 @@ def test_convert_keeps_what_is_packed(cli: Cli, tmp_path: Path) -> None:
         for name, value in c.items():
             same(*(t.to_dense() if isinstance(t, sf.SparseTensor) else t for t in (new[name], value)))
     assert "missing option '--format'" in cli.fails(2, "convert", tmp_path / "new", tmp_path / "newer")
+
+
+def test_settings_are_taken_out_wherever_they_are(cli: Cli, tmp_path: Path) -> None:
+    """Loaders look for them in the part on a text model, and in files of their own."""
+    old = model(tmp_path / "old", packed_layer("a"))
+    config = {"text_config": {"dtype": "bfloat16", "quantization_config": CT}, "vision_config": {"depth": 2}}
+    (old / "config.json").write_text(json.dumps(config))
+    for name in ("hf_quant_config.json", "quantize_config.json", "generation_config.json"):
+        (old / name).write_text("{}")
+    assert "config.json says compressed-tensors" in cli.ok("inspect", old)
+    said = cli.ok("unpack", old, tmp_path / "new")
+    names = "text_config.quantization_config of config.json, hf_quant_config.json, quantize_config.json"
+    assert f"not copied: {names}" in said
+    assert json.loads((tmp_path / "new" / "config.json").read_text()) == {
+        "text_config": {"dtype": "bfloat16"},
+        "vision_config": {"depth": 2},
+    }
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+    ]
+    plain = model(tmp_path / "plain", {})
+    (plain / "quant_config.json").write_text("{}")
+    assert "nothing to unpack" in cli.fails(3, "unpack", plain, tmp_path / "none")

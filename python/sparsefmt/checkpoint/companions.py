@@ -1,9 +1,10 @@
 """Tensors beside quantised weights: scales, zero points, packed codes. They are no weights, and never pruned."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from sparsefmt.checkpoint.model import Checkpoint
+from sparsefmt.checkpoint.schemes.translated import settings_of
 
 _PARTS = re.compile(
     r"weight_scale|scale_inv|zero_point|qzeros|g_idx|weight_packed|bitmask|weight_shape|input_scale|output_scale"
@@ -44,8 +45,8 @@ def companions(names: Iterable[str]) -> dict[str, str]:
 
 def quantised_by(model: Checkpoint) -> str | None:
     """What quantised the weights of a checkpoint, in words; None where nothing says that they are."""
-    config = model.config.get("quantization_config") or model.config.get("compression_config")
-    if isinstance(config, Mapping):
+    config = settings_of(model.config)
+    if config:
         return str(config.get("quant_method") or config.get("format") or "an unnamed method")[:80]
     return "an unnamed method" if companions(model) else None
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
 from sparsefmt.io.atomic import sync_folder
@@ -100,15 +101,40 @@ DENSE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx", ".
 """Weights of other kinds, which hold the same tensors as the safetensors beside them, or others."""
 
 
-def drop_settings(config: Path) -> tuple[str, ...]:
-    """Takes the settings of a quantisation out of a config.json; returns what was taken out, by name."""
-    if not config.is_file():
-        return ()
-    found = json.loads(config.read_bytes())
-    keys = [k for k in ("quantization_config", "compression_config", "sparsity_config") if k in found]
-    if keys:
-        put_text(config, json.dumps({k: v for k, v in found.items() if k not in keys}, indent=2) + "\n")
-    return tuple(f"{key} of config.json" for key in keys)
+SETTINGS = ("quantization_config", "compression_config", "sparsity_config")
+"""Keys under which a config.json has the settings of a quantisation."""
+
+SETTINGS_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+"""Where ModelOpt, GPTQ and AWQ have them besides; loaders take a model for a quantised one by these alone."""
+
+
+def drop_settings(folder: Path) -> tuple[str, ...]:
+    """Takes the settings of a quantisation out of config.json, also out of its parts, and away from beside it.
+
+    Returns:
+        What was taken away, by name.
+    """
+    config = folder / "config.json"
+    dropped: list[str] = []
+    if config.is_file():
+        found = _without(json.loads(config.read_bytes()), "", dropped)
+        if dropped:
+            put_text(config, json.dumps(found, indent=2) + "\n")
+    for name in SETTINGS_FILES:
+        if (folder / name).is_file():
+            (folder / name).unlink()
+            dropped.append(name)
+    return tuple(dropped)
+
+
+def _without(part: Mapping[str, Any], where: str, dropped: list[str]) -> dict[str, Any]:
+    """A part of a config.json, and what is in it, without the settings."""
+    dropped += [f"{where}{key} of config.json" for key in SETTINGS if key in part]
+    return {
+        key: _without(value, f"{where}{key}.", dropped) if isinstance(value, dict) and where.count(".") < 3 else value
+        for key, value in part.items()
+        if key not in SETTINGS
+    }
 
 
 def copy_side_files(source: Path, out: Path) -> tuple[str, ...]:

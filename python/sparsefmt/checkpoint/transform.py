@@ -379,7 +379,7 @@ def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest],
     left = side_files(model.path, made)
     dense = all(isinstance(job.step, Unpack) for job in jobs) and only_config_is_quantised(model)
     if dense or model.reader not in READERS:  # the weights are no longer in the form that the settings describe
-        left = (*left, *drop_settings(made / "config.json"))
+        left = (*left, *drop_settings(made))
     if remote(model.path) is None:
         shutil.copymode(model.path, made)
     return left

@@ -135,11 +135,12 @@ def _array(value: Value, key: str) -> Array:
 
 
 def settings_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The quantisation settings of a config.json; empty without any."""
-    for key in _SETTINGS:
-        found = config.get(key)
-        if isinstance(found, Mapping):
-            return found
+    """The quantisation settings of a config.json, or of its part on a text model; empty without any."""
+    for part in (config, config.get("text_config")):
+        if isinstance(part, Mapping):
+            for found in map(part.get, _SETTINGS):
+                if isinstance(found, Mapping):
+                    return found
     sparsity = config.get("sparsity_config")
     return {"quant_method": "compressed-tensors", "sparsity_config": sparsity} if isinstance(sparsity, Mapping) else {}
 
