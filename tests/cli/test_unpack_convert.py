@@ -11,6 +11,7 @@ import scipy.sparse
 
 import sparsefmt as sf
 from commandline import Cli, same_bits
+from sparsefmt.cli.app import COMMANDS
 from sparsefmt.io.read import read_metadata
 
 
@@ -143,7 +144,8 @@ def test_formats(cli: Cli) -> None:
         assert template in text
 
 
-@pytest.mark.parametrize("command", ["pack", "unpack", "convert", "inspect", "verify", "formats"])
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help(cli: Cli, command: str) -> None:
     assert cli.ok(command, "--help").startswith(f"Usage: sparsefmt {command}")
     assert command in cli.ok("--help")
+    assert "\\b" not in cli.ok(command, "--help")  # a mark for click

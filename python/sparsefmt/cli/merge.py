@@ -74,7 +74,17 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
         yield None
 
 
-@click.command()
+HELP = """Merges models: as a mergekit YAML says, or by one method for all tensors.
+
+\b
+sparsefmt merge config.yml OUT
+sparsefmt merge --method ties --base B A:0.5 C:0.3 --density .2 OUT
+
+Models are local folders of safetensors, or files; OUT is a folder, or a file that ends in .safetensors.
+"""
+
+
+@click.command(help=HELP)
 @click.argument("paths", metavar="CONFIG OUT | MODEL[:WEIGHT]... OUT", nargs=-1, required=True)
 @click.option(
     "--method", type=click.Choice(list(METHODS)), metavar="NAME",
@@ -113,14 +123,7 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
 @click.option("--trust-remote-code", is_flag=True, expose_value=False, callback=refused("no code of models is run"), hidden=True)  # fmt: skip  # noqa: E501
 @options.force_option
 def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  # noqa: ANN401
-    r"""Merges models: as a mergekit YAML says, or by one method for all tensors.
-
-    \b
-    sparsefmt merge config.yml OUT
-    sparsefmt merge --method ties --base B A:0.5 C:0.3 --density .2 OUT
-
-    Models are local folders of safetensors, or files; OUT is a folder, or a file that ends in .safetensors.
-    """
+    """As `HELP` says."""
     if given["dry_run"] and len(paths) == 1 and not given["method"]:
         paths = (*paths, "")  # nothing is written
     if len(paths) < 2:
