@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from mmap import PAGESIZE, mmap
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,69 @@ def test_an_interruption_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not sf.delta.recover(where)
     d.apply(where, in_place=True)
     assert version(where) == version(folder(tmp_path / "n", new))
+
+
+def test_a_journal_whose_writer_lives_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes change one checkpoint: the second is refused at every moment, and the first comes to its end."""
+    old, new = models(50)
+    where, d = folder(tmp_path / "m", old), sf.delta.diff(old, new)
+    want, refused = version(folder(tmp_path / "n", new)), list[str]()
+
+    def second(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:  # noqa: ANN401
+            for act in (lambda: d.apply(where, in_place=True), lambda: sf.delta.recover(where)):
+                with pytest.raises(sf.DeltaError, match=r"in use: another process"):
+                    act()
+                refused.append(real.__name__)
+            return real(*args)
+
+        return call
+
+    for name in ("check_names", "_write_journal", "renewed", "_move"):
+        monkeypatch.setattr(journal, name, second(getattr(journal, name)))
+    d.apply(where, in_place=True)
+    monkeypatch.undo()
+    assert set(refused) == {"check_names", "_write_journal", "renewed", "_move"}
+    assert version(where) == want
+    assert not journal.journal_of(where).exists()
+
+
+def test_files_that_were_replaced_meanwhile_are_not_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard of another version takes the place of one while the journal is written: it stays as it is."""
+    old, new = models(50)
+    where, other = folder(tmp_path / "m", old), folder(tmp_path / "n", {n: a * 2 for n, a in old.items()})
+    shard, real = "model-00001-of-00002.safetensors", journal._write_journal
+
+    def replaced(*args: Any) -> None:  # noqa: ANN401
+        real(*args)
+        os.replace(other / shard, where / shard)
+
+    want = (other / shard).read_bytes()
+    monkeypatch.setattr(journal, "_write_journal", replaced)
+    with pytest.raises(sf.CheckpointError, match="replaced"):
+        sf.delta.diff(old, new).apply(where, in_place=True)
+    monkeypatch.undo()
+    assert not journal.journal_of(where).exists()
+    assert not sf.delta.recover(where)
+    assert (where / shard).read_bytes() == want
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "link.safetensors"])
+def test_a_file_has_one_journal_under_all_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    old, new = models(20)
+    file, link = tmp_path / "m.safetensors", tmp_path / "elsewhere"
+    link.mkdir()
+    sf.save(file, old)
+    (link / "link.safetensors").symlink_to(file)
+    before = file.read_bytes()
+    recover = journal.recover
+    monkeypatch.setattr(journal, "recover", lambda path: False)  # as if it were killed
+    monkeypatch.setattr(journal, "check_sums", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        sf.delta.diff(old, new).apply(link / "link.safetensors", in_place=True)
+    assert file.read_bytes() != before
+    assert recover(tmp_path / name if name[0] == "m" else link / name)
+    assert file.read_bytes() == before
 
 
 def test_a_cut_journal_means_that_nothing_was_changed(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from sparsefmt.delta.rewrite import Progress, check_base, check_kind
 from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.paths import naming_file
+from sparsefmt.io.temporary import is_held
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
 from sparsefmt.kernels.delta import ALL, MOVED
 from sparsefmt.kernels.gap_items import gaps_put
@@ -36,9 +38,15 @@ MAGIC = _ANY + b"2\n"
 _END = 16
 
 
+def _home(path: str | os.PathLike[str]) -> Path:
+    """The checkpoint itself, where a link leads to its file: under any name, it has one journal."""
+    where = Path(path)
+    return where if where.is_dir() else Path(os.path.realpath(where))
+
+
 def journal_of(path: str | os.PathLike[str]) -> Path:
     """Where the journal of a checkpoint lies: beside the file, or in the folder."""
-    where = Path(path)
+    where = _home(path)
     return where / ".sparsefmt-undo" if where.is_dir() else where.parent / f".{where.name}.sparsefmt-undo"
 
 
@@ -48,60 +56,97 @@ def change_in_place(
     """Turns the files of a checkpoint into the new version.
 
     Raises:
-        DeltaError: they are another version, or tensors come, go or change their shape: then nothing was changed. Or
-            the result is not what the delta promises: then the old version was put back.
+        DeltaError: they are another version, tensors come, go or change their shape, or another process changes them:
+            then nothing was changed. Or the result is not what the delta promises: then the old version was put back.
         OSError: the disk is full, or cannot be written: nothing was changed, or the old version was put back.
     """
-    where, journal = Path(path), journal_of(path)
+    where = _home(path)
+    where.stat()  # what is missing is said of it, not of its journal
     recover(where)
     with naming_file(where):
-        return _change(parts, where, journal, progress, verify, durable)
+        _change(parts, where, journal_of(where), progress, verify, durable)
+    return Path(path)
 
 
-def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify: Verify, durable: bool) -> Path:
+def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify: Verify, durable: bool) -> None:
     if parts.wholes:
         msg = f"{where}: tensors come, go or change their shape ({next(iter(parts.wholes))!r}); write a new checkpoint"
         raise DeltaError(msg)
-    with opened(where) as base:
-        check_names(parts, set(base))
-        for name, change in parts.changes.items():
-            check_kind(change, base[name], name)
-        changed = {name: c for name, c in parts.changes.items() if c.pieces}
-        _fill_holes(changed, base)  # before anything is read: a hole of a tmpfs takes room when it is read mapped
-        for name, change in parts.changes.items():
-            if sums_for(change, verify) == ALL:
-                check_base(change, base[name], name)
-        if not changed:
-            return where
-        compared = {name for name, c in changed.items() if sums_for(c, verify) == ALL}
+    changed = {name: c for name, c in parts.changes.items() if c.pieces}
+    if not changed:
+        with opened(where) as base:
+            _compare(parts, base, verify)
+        return
+    with _begun(journal) as file:
         try:
-            _write_journal(journal, changed, base, compared, durable)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                journal.unlink()
+            with opened(where) as base:
+                homes, offsets = _prepare(parts, changed, base, file, verify, durable)
+        except BaseException:  # nothing has changed yet, unless others replaced the files: these are not put back
+            journal.unlink()
             raise
-        offsets = {name: base.files[base.where[name]].stored[name].start for name in changed}
-        homes = {name: base.files[base.where[name]].path for name in changed}
-        with contextlib.suppress(DeltaError):
-            base.model.check()
-    try:
-        _move(changed, homes, offsets, progress, durable)
-    except BaseException:
-        recover(where)
-        raise
-    journal.unlink()
+        try:
+            _move(changed, homes, offsets, progress, durable)
+        except BaseException:
+            file.close()  # with its lock
+            recover(where)
+            raise
+        journal.unlink()
     if durable:
         sync_folder(journal.parent)
-    return where
 
 
-def _fill_holes(changed: dict[str, Change], base: Arrays) -> None:
+@contextlib.contextmanager
+def _begun(journal: Path) -> Iterator[BinaryIO]:
+    """A new journal, locked while the block runs: nobody takes it for that of a process that was killed.
+
+    Raises:
+        DeltaError: another process has begun one.
+    """
+    try:
+        file = open(journal, "xb")  # noqa: SIM115 - closed below
+    except FileExistsError:
+        raise _busy(journal) from None
+    with file:
+        if is_held(file.fileno()) or not os.fstat(file.fileno()).st_nlink:  # taken for a dead one before the lock
+            raise _busy(journal)
+        yield file
+
+
+def _busy(journal: Path) -> DeltaError:
+    return DeltaError(f"{journal} is in use: another process changes this checkpoint; wait until it has ended")
+
+
+def _compare(parts: Parts, base: Arrays, verify: Verify) -> None:
+    """Raises DeltaError where a checkpoint is not the old version, as far as that is seen before anything moves."""
+    check_names(parts, set(base))
+    for name, change in parts.changes.items():
+        check_kind(change, base[name], name)
+    _fill_holes(parts, base)  # before anything is read: a hole of a tmpfs takes room when it is read mapped
+    for name, change in parts.changes.items():
+        if sums_for(change, verify) == ALL:
+            check_base(change, base[name], name)
+
+
+def _prepare(
+    parts: Parts, changed: dict[str, Change], base: Arrays, journal: BinaryIO, verify: Verify, durable: bool
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Compares the checkpoint and writes the journal; gives the file of each tensor, and its place there."""
+    _compare(parts, base, verify)
+    compared = {name for name, c in changed.items() if sums_for(c, verify) == ALL}
+    _write_journal(journal, changed, base, compared, durable)
+    files = {name: base.files[base.where[name]] for name in changed}
+    return {name: f.path for name, f in files.items()}, {name: f.stored[name].start for name, f in files.items()}
+
+
+def _fill_holes(parts: Parts, base: Arrays) -> None:
     """Gives the disk's blocks to what will be written, where a file has holes.
 
     A full disk is an error here, and none of the old bytes has changed; under a mapping it would be a signal, and
     again when the old bytes are put back.
     """
-    for name, change in changed.items():
+    for name, change in parts.changes.items():
+        if not change.pieces:
+            continue
         home = base.files[base.where[name]]
         with open(home.path, "r+b") as file:
             facts = os.fstat(file.fileno())
@@ -116,51 +161,50 @@ def _fill_holes(changed: dict[str, Change], base: Arrays) -> None:
 
 
 def _write_journal(
-    journal: Path, changed: dict[str, Change], base: Arrays, compared: Collection[str], durable: bool
+    file: BinaryIO, changed: dict[str, Change], base: Arrays, compared: Collection[str], durable: bool
 ) -> None:
     """Everything that will be overwritten: for each piece a line of JSON, offsets of rows, gaps, old items.
 
     Where a tensor was not compared, the marks of these items are, before anything changes.
     """
     total = Checksum()
-    with open(journal, "xb") as file:
 
-        def put(*parts: bytes) -> None:
-            data = b"".join(parts)
-            file.write(data)
-            total.update(data)
+    def put(*parts: bytes) -> None:
+        data = b"".join(parts)
+        file.write(data)
+        total.update(data)
 
-        put(MAGIC)
-        for name, change in changed.items():
-            data, home, marks = as_bytes(base[name]), base.files[base.where[name]], list[Array]()
-            marked = change.marks is not None and name not in compared
-            for p in change.pieces:
-                gap = pieces.gap_of(p.steps)
-                start, stop = (n * change.itemsize for n in (p.start, p.start + p.count))
-                old = taken(gap, data[start:stop], change.itemsize)
-                if marked:
-                    marks.append(row_marks(gap, old))
-                head = {
-                    "file": Path(home.path).name,
-                    "offset": home.stored[name].start + start,
-                    "bytes": stop - start,
-                    "shape": gap.shape,
-                    "offsets": gap.row_offsets.itemsize,
-                    "gaps": len(gap.gaps),
-                    "items": len(old),
-                    "itemsize": change.itemsize,
-                }
-                line = json.dumps(head).encode() + b"\n"
-                put(line, *(a.tobytes() for a in (gap.byte_offsets, gap.row_offsets, gap.gaps, old)))
-            if marked and change.marks is not None and (found := mark_of(marks)) != change.marks[0]:
-                raise refuse(name, found, *change.marks)
-        put(b"{}\n")
-        file.write(bytes.fromhex(total.hexdigest()))
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
+    put(MAGIC)
+    for name, change in changed.items():
+        data, home, marks = as_bytes(base[name]), base.files[base.where[name]], list[Array]()
+        marked = change.marks is not None and name not in compared
+        for p in change.pieces:
+            gap = pieces.gap_of(p.steps)
+            start, stop = (n * change.itemsize for n in (p.start, p.start + p.count))
+            old = taken(gap, data[start:stop], change.itemsize)
+            if marked:
+                marks.append(row_marks(gap, old))
+            head = {
+                "file": Path(home.path).name,
+                "offset": home.stored[name].start + start,
+                "bytes": stop - start,
+                "shape": gap.shape,
+                "offsets": gap.row_offsets.itemsize,
+                "gaps": len(gap.gaps),
+                "items": len(old),
+                "itemsize": change.itemsize,
+            }
+            line = json.dumps(head).encode() + b"\n"
+            put(line, *(a.tobytes() for a in (gap.byte_offsets, gap.row_offsets, gap.gaps, old)))
+        if marked and change.marks is not None and (found := mark_of(marks)) != change.marks[0]:
+            raise refuse(name, found, *change.marks)
+    put(b"{}\n")
+    file.write(bytes.fromhex(total.hexdigest()))
+    file.flush()
     if durable:
-        sync_folder(journal.parent)
+        os.fsync(file.fileno())
+    if durable:
+        sync_folder(Path(file.name).parent)
 
 
 def _move(
@@ -193,7 +237,8 @@ def recover(path: str | os.PathLike[str]) -> bool:
         path: of the checkpoint, a file or a folder.
 
     Raises:
-        DeltaError: the journal is not of this checkpoint, or of a version that this one does not read: it stays.
+        DeltaError: the journal is not of this checkpoint, or of a version that this one does not read: it stays. Or
+            the process that wrote it still runs.
         OSError: the files cannot be written.
 
     >>> recover("there-is-no-such.safetensors")
@@ -201,11 +246,19 @@ def recover(path: str | os.PathLike[str]) -> bool:
     """
     journal = journal_of(path)
     try:
-        with open(journal, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            body = mmap(file.fileno(), size, access=ACCESS_READ) if size else None
+        file = open(journal, "r+b")  # noqa: SIM115 - closed below; to be locked, some systems want it writable
     except FileNotFoundError:
         return False
+    with file:
+        if is_held(file.fileno()):
+            raise _busy(journal)
+        return bool(os.fstat(file.fileno()).st_nlink) and _undone(journal, file)
+
+
+def _undone(journal: Path, file: BinaryIO) -> bool:
+    """Puts the old version back, if the journal is whole, and removes it."""
+    size = os.fstat(file.fileno()).st_size
+    body = mmap(file.fileno(), size, access=ACCESS_READ) if size else None
     complete = body is not None and size > len(MAGIC) + _END and _whole(body)
     if body is not None:
         _check_version(journal, body[: len(MAGIC)])

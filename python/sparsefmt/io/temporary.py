@@ -98,6 +98,19 @@ def _lock(number: int, *, wait: bool = False) -> bool:
     return True
 
 
+def is_held(number: int) -> bool:
+    """Locks an open file; True: somebody else has. Where the file system has no locks, nobody has."""
+    if not _LOCKS:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def held_folder(beside: Path) -> Iterator[Path]:
     """A new folder in another, locked while the block runs, and removed after it.
