@@ -132,7 +132,9 @@ def test_the_result_may_be_packed(run: Runner, out: str) -> None:
         (["ties_gradient-f32.yml", "out", "--trust-remote-code"], 2, "no code of models is run"),
         (["ties_gradient-f32.yml", "out", "--density", "1"], 2, "--density goes with --method"),
         (["ties_gradient-f32.yml", "out", "--out-shard-size", "some"], 2, "want bytes such as 5B"),
-        (["ties_gradient-f32.yml", "a-f32", "--force"], 2, "OUT is the model a-f32"),
+        (["ties_gradient-f32.yml", "a-f32", "--force"], 2, "/a-f32, inside it or around it"),
+        (["ties_gradient-f32.yml", "a-f32/out"], 2, "/a-f32, inside it or around it"),
+        (["ties_gradient-f32.yml", ".", "--force"], 2, "/base-f32, inside it or around it"),
         (["--method", "ties", "a-f32:x", "out"], 2, "is no number"),
         (["--method", "ties", "a-f32", "out", "--set", "density"], 2, "want KEY=VALUE"),
         (["--method", "ties", "a-f32", "out", "--set", "densty=1"], 3, "ties has no parameter 'densty'"),
@@ -145,3 +147,39 @@ def test_wrong_usage(arguments: list[str], code: int, text: str, run: Runner) ->
     assert done.exit_code == code, done.output
     assert text in done.output
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "text"),
+    [
+        ("a-f32/model.safetensors", 2, "/a-f32, or lies in it; write to another file"),
+        ("a-f32/more/report.json", 2, "/a-f32, or lies in it"),
+        ("base-f32/config.json", 2, "/base-f32, or lies in it"),
+        ("link/config.json", 2, "/base-f32, or lies in it"),
+        ("ties_gradient-f32.yml", 2, "is ties_gradient-f32.yml, or lies in it"),
+        ("out", 2, "is out, or lies in it"),
+        ("out/report.json", 2, "is out, or lies in it"),
+        ("missing/report.json", 4, "missing"),
+        ("folder", 4, "folder"),
+    ],
+)
+def test_a_report_replaces_nothing_that_is_read(report: str, code: int, text: str, run: Runner) -> None:
+    """It took the place of the weights of a model before."""
+    Path("link").symlink_to("base-f32")
+    Path("folder").mkdir()
+    before = {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()}
+    done = run("ties_gradient-f32.yml", "out", "--report", report)
+    assert done.exit_code == code, done.output
+    assert text in done.output
+    assert {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()} == before
+
+
+def test_what_is_got_is_cut_in_messages(run: Runner) -> None:
+    """Anchors make a few lines of YAML as large as one likes."""
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{k}: &{k} [{', '.join([f'*{before}'] * 9)}]" for before, k in zip("abcd", "bcde", strict=True)]
+    Path("large.yml").write_text("\n".join([*lines, "merge_method: linear", "models: *e"]))
+    done = run("large.yml", "out")
+    assert done.exit_code == 3
+    assert "models[0]: want a mapping, got [" in done.output
+    assert len(done.output) < 500

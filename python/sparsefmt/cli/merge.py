@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from sparsefmt.cli import options
+from sparsefmt.cli.paths import check_beside, check_new
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.tables import table
 from sparsefmt.merge.choices import PRESETS
@@ -144,8 +145,10 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
         for line in described(planned):
             click.echo(line)
         return
-    check_out(out, planned.models, force=given["force"])
+    models = tuple(Path(model.path) for model in planned.models)
+    check_new(out, models, force=given["force"])
     if given["report_to"] is not None:
+        check_beside(given["report_to"], (*models, out, *([] if given["method"] else map(Path, sources))), "--report")
         write_report(report(planned), given["report_to"])
     with (
         progress(sum(t.nbytes for t in planned.targets)) as advance,
@@ -196,17 +199,6 @@ def by_method(sources: list[str], given: dict[str, Any]) -> tuple[Any, dict[str,
     return recipe_of(
         method, names, base, weights, given["like"] or "paper", given["seed"], given["out_dtype"], parameters
     )
-
-
-def check_out(out: Path, models: Any, *, force: bool) -> None:  # noqa: ANN401
-    """Refuses an OUT that is there, or that is a model."""
-    for model in models:
-        if out.exists() and out.samefile(model.path):
-            msg = f"OUT is the model {model.label}"
-            raise click.UsageError(msg)
-    if out.exists() and not force:
-        msg = f"{out} exists; --force replaces it"
-        raise click.UsageError(msg)
 
 
 def write_report(found: list[TensorReport], path: Path) -> None:

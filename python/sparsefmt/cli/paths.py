@@ -81,3 +81,22 @@ def check_new(out: Path, sources: tuple[Path, ...], *, force: bool) -> None:
         raise click.UsageError(msg)
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))
+
+
+def check_beside(path: Path, others: tuple[Path, ...], option: str) -> None:
+    """Refuses to write a file beside the result that would replace something the command reads, or the result.
+
+    Raises:
+        UsageError: it is one of `others`, or lies in one, under its own name or where links lead.
+        OSError: its folder does not exist, or a folder has its name.
+    """
+    for other in others:
+        names = {other.absolute(), other.resolve()}
+        for where in (Path(os.path.abspath(path)), path.resolve()):
+            if names & {where, *where.parents}:
+                msg = f"{option} {path} is {other}, or lies in it; write to another file"
+                raise click.UsageError(msg)
+    if path.is_dir():
+        raise IsADirectoryError(21, os.strerror(21), str(path))
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(2, os.strerror(2), str(path.absolute().parent))

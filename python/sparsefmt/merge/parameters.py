@@ -39,7 +39,7 @@ def number(name: str, value: Any) -> float:  # noqa: ANN401
     except (TypeError, ValueError):
         found = math.nan
     if not math.isfinite(found):
-        msg = f"{name} = {value!r} is no finite number"
+        msg = f"{name} = {value!r:.80} is no finite number"
         raise MergeError(msg)
     return found
 
@@ -47,14 +47,14 @@ def number(name: str, value: Any) -> float:  # noqa: ANN401
 def shared_value(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401
     """A parameter of the whole, of the kind of its default."""
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
-        msg = f"{name} is one value for all models, got {value!r}"
+        msg = f"{name} is one value for all models, got {value!r:.80}"
         raise MergeError(msg)
     if value is None and default is not REQUIRED:
         return default
     if isinstance(default, bool) or name in ("normalize", "rescale"):
         if isinstance(value, bool | np.bool_ | int) and value in (0, 1):
             return bool(value)
-        msg = f"{name} = {value!r} is neither True nor False"
+        msg = f"{name} = {value!r:.80} is neither True nor False"
         raise MergeError(msg)
     return number(name, value)
 
@@ -99,7 +99,7 @@ def settings_of(
         )
     shared = {name: shared_value(name, given.get(name), default) for name, default in method.shared.items()}
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 1 << 64:
-        msg = f"seed = {seed!r} is no integer from 0 to 2**64 - 1"
+        msg = f"seed = {seed!r:.80} is no integer from 0 to 2**64 - 1"
         raise MergeError(msg)
     return Settings(per_model("weights", weights, count), each, shared, choices, int(seed), nan=nan)
 

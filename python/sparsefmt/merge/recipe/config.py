@@ -135,11 +135,11 @@ def mapping(name: str, value: Any) -> Mapping[str, Any]:  # noqa: ANN401
 def entries(name: str, value: Any, allowed: set[str]) -> Iterable[Mapping[str, Any]]:  # noqa: ANN401
     """A list of mappings with known keys."""
     if not isinstance(value, list) or not value:
-        msg = f"{name}: want a list, got {value!r}"
+        msg = f"{name}: want a list, got {value!r:.80}"
         raise MergeError(msg)
     for at, entry in enumerate(value):
         if not isinstance(entry, Mapping):
-            msg = f"{name}[{at}]: want a mapping, got {entry!r}"
+            msg = f"{name}[{at}]: want a mapping, got {entry!r:.80}"
             raise MergeError(msg)
         for key in entry:
             if key not in allowed:
@@ -184,7 +184,7 @@ def module_of(name: str, body: Any, base: str | None) -> Module:  # noqa: ANN401
 def need(entry: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
     """A value that must be there."""
     if entry.get(key) is None:
-        msg = f"{dict(entry)!r} lacks {key}"
+        msg = f"{dict(entry)!r:.80} lacks {key}"
         raise MergeError(msg)
     return entry[key]
 
@@ -198,7 +198,7 @@ def layer_range(entry: Mapping[str, Any]) -> tuple[int, int]:
         or not all(isinstance(n, int) and not isinstance(n, bool) for n in found)
         or not 0 <= found[0] < found[1]
     ):
-        msg = f"layer_range = {found!r}: want [first, behind the last], two numbers from 0 that grow"
+        msg = f"layer_range = {found!r:.80}: want [first, behind the last], two numbers from 0 that grow"
         raise MergeError(msg)
     return int(found[0]), int(found[1])
 
@@ -213,10 +213,10 @@ def model_path(value: Any) -> str:  # noqa: ANN401
         inner = value.get("model")
         if value.get("lora") is None and not value.get("override_architecture"):
             return model_path(inner["path"] if isinstance(inner, Mapping) else inner)
-        msg = f"model {dict(value)!r}: LoRA adapters are not merged here; merge the adapter into its model first"
+        msg = f"model {dict(value)!r:.80}: LoRA adapters are not merged here; merge the adapter into its model first"
         raise MergeError(msg)
     if not isinstance(value, str) or not value:
-        msg = f"model {value!r}: want a path"
+        msg = f"model {value!r:.80}: want a path"
         raise MergeError(msg)
     if "+" in value and not Path(value).exists():
         msg = f"model {value!r}: LoRA adapters are not merged here; merge the adapter into its model first"
@@ -230,7 +230,7 @@ def dtype_of(name: str, value: Any) -> str | None:  # noqa: ANN401
         return None
     found = str(value).removeprefix("torch.")
     if found not in DTYPES:
-        msg = f"{name} = {value!r} is unknown; allowed {', '.join(DTYPES)}"
+        msg = f"{name} = {value!r:.80} is unknown; allowed {', '.join(DTYPES)}"
         raise MergeError(msg)
     return found
 
@@ -242,12 +242,13 @@ def refuse_tokenizers(raw: Mapping[str, Any]) -> None:
         raise MergeError(msg)
     if raw.get("tokenizer_source") not in (None, "base", "none"):
         msg = (
-            f"tokenizer_source = {raw['tokenizer_source']!r}: building tokenizers is not done here; write base, and "
-            "the tokenizer of the base is copied"
+            f"tokenizer_source = {raw['tokenizer_source']!r:.80}: building tokenizers is not done here; write base, "
+            "and the tokenizer of the base is copied"
         )
         raise MergeError(msg)
     if raw.get("chat_template") not in (None, "none", "auto"):
-        msg = f"chat_template = {raw['chat_template']!r}: allowed none and auto; put the template into the base's files"
+        got = f"{raw['chat_template']!r:.80}"
+        msg = f"chat_template = {got}: allowed none and auto; put the template into the base's files"
         raise MergeError(msg)
 
 

@@ -37,7 +37,7 @@ def evaluate(value: Any, tensor: str, t: float) -> Any:  # noqa: ANN401
             return value[int(t * (len(value) - 1))]
         if all(isinstance(v, Mapping) and "value" in v and not set(v) - {"filter", "value"} for v in value):
             return filtered(value, tensor, t)
-    msg = f"parameter value {value!r} is no number, list of numbers, or list of {{filter, value}}"
+    msg = f"parameter value {value!r:.80} is no number, list of numbers, or list of {{filter, value}}"
     raise MergeError(msg)
 
 
