@@ -1,5 +1,7 @@
 """What cannot be merged says what, where and what to do; what can, has a documented result."""
 
+from pathlib import Path
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -258,3 +260,47 @@ def test_strides_byte_orders_and_lists() -> None:
     want = sf.merge.ties([B], base=A, density=0.5)
     assert np.array_equal(sf.merge.ties([np.asfortranarray(B)], base=A.astype(">f4"), density=0.5), want)
     assert np.array_equal(sf.merge.ties([B.tolist()], base=A.tolist(), density=0.5), want)
+
+
+EVERY_16 = np.arange(1 << 16, dtype=np.uint16)
+EVERY_8 = np.arange(1 << 8, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        EVERY_16.view(np.float16),
+        EVERY_16.view(ml_dtypes.bfloat16),
+        EVERY_8.view(ml_dtypes.float8_e4m3fn),
+        EVERY_8.view(ml_dtypes.float8_e5m2),
+        np.array([0x7FC12345, 0xFF812345, 0x80000000, 1], np.uint32).view(np.float32),
+        np.array([1 / 3, 1e300, -0.0, np.inf, 5e-324]),
+    ],
+    ids=lambda a: a.dtype.name,
+)
+def test_passthrough_is_every_bit_of_the_model(model: np.ndarray, tmp_path: Path) -> None:
+    """Through float32, 1e300 became infinity, a third lost half of its digits, and every NaN became the same one."""
+    assert sf.merge.passthrough([model]).tobytes() == model.tobytes()
+    sf.save(tmp_path / "in.safetensors", {"w": model})
+    sf.merge.passthrough([tmp_path / "in.safetensors"], out=tmp_path / "out.safetensors")
+    found = sf.load(tmp_path / "out.safetensors")["w"]
+    assert (found.dtype, found.tobytes()) == (model.dtype, model.tobytes())
+
+
+def test_passthrough_rounds_to_another_dtype_once() -> None:
+    third = np.array([1 / 3])
+    assert sf.merge.passthrough([third], out_dtype="float32")[0] == np.float32(1 / 3)
+    assert sf.merge.passthrough([np.float32([0.75])], scale=2.0)[0] == 1.5
+
+
+@pytest.mark.parametrize("method", ["slerp", "nuslerp", "multislerp", "karcher", "model_stock", "arcee_fusion", "sce"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_statistics_of_infinities_warn_of_nothing(method: str, value: float) -> None:
+    """Only the error that names the place is said, and nothing where they are kept."""
+    bad = B.copy()
+    bad[1, 0] = value
+    models = [bad] if method in ("slerp", "arcee_fusion") else [B + 1, bad]
+    more = {"t": 0.5} if method == "slerp" else {}
+    with pytest.raises(sf.MergeError, match=r"tensor \(array\)\[1, 0\] is -?(inf|nan)"):
+        getattr(sf.merge, method)(models, base=A, **more)
+    assert getattr(sf.merge, method)(models, base=A, nan="keep", **more).shape == A.shape

@@ -99,3 +99,10 @@ def test_losses_that_are_not_finite() -> None:
     for at, value in ((-1.0, "inf"), (1.0, "inf"), (1.0, "-inf"), (0.0, "nan"), (-1.0, "nan")):
         with pytest.raises(sf.MergeError, match=f"(?i)the loss at alpha = {(at + 1) / 2:g} is {value}"):
             sf.merge.barrier(lambda x, at=at, value=value: float(value) if x[0] == at else 1.0, a, b, steps=3)
+
+
+@pytest.mark.parametrize("alpha", [np.nan, np.inf, "x", None])
+def test_places_that_are_none(alpha: object) -> None:
+    """A NaN gave a model of NaN."""
+    with pytest.raises(sf.MergeError, match=r"alpha = .* is no finite number"):
+        sf.merge.interpolate(np.zeros(2), np.ones(2), alpha)  # type: ignore[arg-type]

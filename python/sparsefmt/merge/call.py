@@ -31,7 +31,7 @@ COMPUTE = ("float32", "float64", "bfloat16", "float16")
 
 def merged_array(method: Method, stack: Stack, settings: Settings, facts: Facts, out: Array) -> None:
     """Fills `out`, flat, with the merged tensor."""
-    merger = method.merge(stack, settings, facts)
+    merger = method.merger(stack, settings, facts)
     for lo, hi in stack.chunks(merger.granule):
         merger.write(lo, hi, out[lo:hi])
 

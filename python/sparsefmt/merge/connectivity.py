@@ -14,6 +14,7 @@ from sparsefmt.merge.call import merged_array
 from sparsefmt.merge.choices import PRESETS
 from sparsefmt.merge.inputs import Group, groups
 from sparsefmt.merge.method import NO_FACTS, Settings
+from sparsefmt.merge.parameters import number
 from sparsefmt.merge.registry import method_named
 
 
@@ -88,13 +89,14 @@ def interpolate(a: Any, b: Any, alpha: float) -> Any:  # noqa: ANN401
         An array, or a mapping whose tensors are made one at a time when they are asked for; dtypes are those of `a`.
 
     Raises:
-        MergeError: names, kinds or shapes that differ; values that are not finite.
+        MergeError: names, kinds or shapes that differ; values that are not finite; alpha is no finite number.
 
     >>> interpolate(np.array([1.0, 2.0]), np.array([3.0, 0.0]), 0.25)
     array([1.5, 1.5])
     """
+    place = number("alpha", alpha)
     found, several = pairs(a, b)
-    return Between(found, float(alpha)) if several else interpolated(found[0], float(alpha))
+    return Between(found, place) if several else interpolated(found[0], place)
 
 
 def pairs(a: Any, b: Any) -> tuple[list[Group], bool]:  # noqa: ANN401

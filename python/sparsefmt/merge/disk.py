@@ -149,7 +149,7 @@ def merger_of(source: StackAt, facts: Facts) -> Merger | Array:
         return copied
     target = source.target
     stack = replace(group.stack(target.compute), shape=target.shape)
-    return method_named(target.output.method).merge(stack, target.output.settings, facts)
+    return method_named(target.output.method).merger(stack, target.output.settings, facts)
 
 
 def targets_of(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from sparsefmt.base.dtypes import Array
 from sparsefmt.merge.choices import Choices
 from sparsefmt.merge.stack import Merger, Stack
@@ -74,6 +76,11 @@ class Method:
     """Parameters of each model, with their defaults; `REQUIRED` where there is none."""
     shared: Mapping[str, Any] = field(default_factory=dict)
     survey: Survey | None = None
+
+    def merger(self, stack: Stack, settings: Settings, facts: Facts) -> Merger:
+        """What merges a tensor; statistics of infinities warn of nothing: `write` names their place, or keeps them."""
+        with np.errstate(all="ignore"):
+            return self.merge(stack, settings, facts)
 
 
 class Required:
