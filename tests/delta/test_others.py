@@ -211,3 +211,43 @@ PATTERN = bytes(i % 251 for i in range(102_400))
 def test_blake3_gives_the_published_vectors(size: int, want: str) -> None:
     """https://github.com/BLAKE3-team/BLAKE3/blob/master/test_vectors/test_vectors.json"""
     assert blake3(np.frombuffer(PATTERN[:size], np.uint8)) == want
+
+
+@pytest.mark.parametrize("form", ["hf-xor", "hf-overwrite", "skyrl"])
+def test_the_base_of_what_is_written_is_checked(tmp_path: Path, form: Any) -> None:  # noqa: ANN401
+    """From another base, or one that was trained on since, bytes of neither version were written without a word."""
+    old = {"w": np.arange(12, dtype=np.float32).reshape(3, 4)}
+    delta = sf.delta.diff(old, {"w": old["w"] + 1})
+    for base, said in (
+        ({"w": old["w"] + 2}, "leads from"),
+        ({"w": old["w"].view(np.int32)}, "is int32"),
+        ({"w": old["w"].reshape(4, 3)}, "of shape"),
+        ({"v": old["w"]}, "the base has no tensor 'w'"),
+    ):
+        with pytest.raises(sf.DeltaError, match=said):
+            sf.delta.save(tmp_path / "out", delta, format=form, base=base)
+    old["w"][0, 0] = 9
+    with pytest.raises(sf.DeltaError, match="leads from"):
+        sf.delta.save(tmp_path / "out", delta, format=form)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["hf-xor", "hf-overwrite", "skyrl"])
+def test_a_version_replaces_no_model(tmp_path: Path, form: Any) -> None:  # noqa: ANN401
+    """The index of a model was replaced by that of the delta."""
+    old = {"w": np.arange(12, dtype=np.float32)}
+    delta = sf.delta.diff(old, {"w": old["w"] + 1})
+    model = tmp_path / "model"
+    model.mkdir()
+    sf.save(model / "model-00001-of-00001.safetensors", old)
+    (model / "model.safetensors.index.json").write_text(
+        '{"metadata": {}, "weight_map": {"w": "model-00001-of-00001.safetensors"}}'
+    )
+    before = {p: p.read_bytes() for p in model.iterdir()}
+    with pytest.raises(sf.DeltaError, match=f"holds no version of {form}"):
+        sf.delta.save(model, delta, format=form)
+    assert {p: p.read_bytes() for p in model.iterdir()} == before
+    with pytest.raises(FileNotFoundError, match=r"the folder does not exist.*missing'"):
+        sf.delta.save(tmp_path / "missing" / "weight_v000001", delta, format=form)
+    for _ in range(2):  # a version may be written again
+        sf.delta.save(tmp_path / "weight_v000001", delta, format=form)

@@ -1,5 +1,6 @@
 """What does not fit is refused, and the message says what was found; nothing changes then."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,54 @@ def test_out_must_fit(out: Array) -> None:
     a, b = chain(2)
     with pytest.raises(sf.FormatError, match="out:"):
         sf.delta.diff(a, b).apply(a, out=out)
+
+
+def test_in_place_and_out_exclude_each_other() -> None:
+    """The array was changed in place before, and `out` left as it was, without a word."""
+    a, b = chain(2)
+    mine, out = a.copy(), np.zeros_like(a)
+    with pytest.raises(sf.FormatError, match="not both"):
+        sf.delta.diff(a, b).apply(mine, out=out, in_place=True)
+    same(mine, a)
+    with pytest.raises(sf.FormatError, match="verify = 'most'"):
+        sf.delta.diff(a, b).apply(a, verify="most")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("under", ["old", "link"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_out_is_not_the_base_itself(tmp_path: Path, several: bool, under: str, foreign: bool) -> None:
+    """It was replaced, and then said to have changed meanwhile."""
+    a, b = chain(2)
+    old, new = (tmp_path / n / "model.safetensors" for n in ("old", "new"))
+    for file, array in ((old, a), (new, b)):
+        file.parent.mkdir()
+        sf.save(file, {"w": array})
+    before = old.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "old")
+    paths = [p.parent if several else p for p in (old, new)]
+    d: Any = sf.delta.diff(*paths)
+    if foreign:
+        sf.delta.save(tmp_path / "weight_v000001", d, format="hf-xor", base=paths[0])
+        d = sf.delta.load(tmp_path / "weight_v000001")
+    with pytest.raises(sf.FormatError, match="itself; change it with in_place=True"):
+        d.apply(paths[0], out=tmp_path / under if several else tmp_path / under / "model.safetensors")
+    assert old.read_bytes() == before
+
+
+def test_what_is_no_delta_of_ours(tmp_path: Path) -> None:
+    a, b = chain(2)
+    d = sf.delta.diff({"w": a}, {"w": b})
+    sf.delta.save(tmp_path / "weight_v000001", d, format="hf-xor")
+    theirs: Any = sf.delta.load(tmp_path / "weight_v000001")
+    with pytest.raises(sf.DeltaError, match=r"want a Delta, got Chain: give its \.to_delta\(old\)"):
+        d.compose(theirs)
+    with pytest.raises(sf.DeltaError, match=r"want a Delta, got Chain: give its \.to_delta\(old\)"):
+        sf.delta.save(tmp_path / "d.safetensors", theirs)
+    with pytest.raises(sf.DeltaError, match="want a Delta, got dict"):
+        sf.delta.save(tmp_path / "d.safetensors", {"w": a})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        _ = d + 1  # type: ignore[operator]
 
 
 def test_kinds_do_not_mix() -> None:

@@ -1,5 +1,6 @@
 """Folders that are written beside their place and renamed, and the files that travel with weights."""
 
+import errno
 import json
 import os
 import shutil
@@ -20,7 +21,12 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder that takes its place when it is complete; files of an older one that it does not hold stay.
 
     It is made in another beside `out`; those of writers that were killed are removed first.
+
+    Raises:
+        FileNotFoundError: the folder that it goes into does not exist.
     """
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(out.absolute().parent))
     with held_folder(out.absolute().parent) as room:
         made = room / "new"
         made.mkdir()

@@ -68,15 +68,15 @@ def check_sums(change: Change, sums: Sums, wanted: int, name: str) -> None:
         raise DeltaError(msg)
 
 
-def sums_for(change: Change, verify: Verify) -> int:
-    """What to take checksums of.
-
-    Raises:
-        FormatError: there is no such way to verify.
-    """
+def check_verify(verify: object) -> None:
+    """Raises FormatError where there is no such way to verify."""
     if verify not in ("whole", "moved"):
         msg = f'verify = {str(verify)[:20]!r}; allowed "whole" and "moved"'
         raise FormatError(msg)
+
+
+def sums_for(change: Change, verify: Verify) -> int:
+    """What to take checksums of."""
     return ALL if verify == "whole" or change.marks is None else MOVED
 
 

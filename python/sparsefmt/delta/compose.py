@@ -16,7 +16,7 @@ def compose(first: Parts, second: Parts, keep: Keep = as_made) -> Parts:
     """
     changes: dict[str, Change] = {}
     wholes: dict[str, Whole] = {}
-    for name in [*_names(first), *(n for n in _names(second) if n not in _names(first))]:
+    for name in {**_names(first), **_names(second)}:
         made = _one(name, _part(first, name), _part(second, name), keep)
         if isinstance(made, Change):
             changes[name] = made

@@ -10,7 +10,7 @@ from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import files, huggingface, skyrl, trl
 from sparsefmt.delta.disk import is_path, opened
 from sparsefmt.delta.foreign import Chain, Version, numbered
-from sparsefmt.delta.model import Delta
+from sparsefmt.delta.model import Delta, check_delta
 
 Form = Literal["sparsefmt", "hf-xor", "hf-overwrite", "skyrl"]
 FOLDERS = ((huggingface.PREFIX, huggingface), (skyrl.PREFIX, skyrl))
@@ -41,7 +41,8 @@ def save(
         checksum: "xxh3-128", "blake3", "adler32" (hf), "sha256" (skyrl).
 
     Raises:
-        DeltaError: another format is to hold tensors that came, went or changed their shape, or needs the base.
+        DeltaError: another format is to hold tensors that came, went or changed their shape, or needs the base; the
+            base is another version than the one that the delta leads from, or `path` is a folder of something else.
         OSError: it cannot be written.
 
     >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
@@ -51,12 +52,14 @@ def save(
     >>> bool((sf.delta.load(path).apply(a) == b).all())
     True
     """
+    check_delta(delta)
     if format == "sparsefmt":
         files.write(path, delta)
         return
     if format not in ("hf-xor", "hf-overwrite", "skyrl"):
         msg = f"format {str(format)[:40]!r}; have sparsefmt, hf-xor, hf-overwrite and skyrl"
         raise FormatError(msg)
+    _check_folder(Path(path), format)
     source = delta.base if base is None else base
     if delta.kind == "array" or (source is None and any(c.pieces for c in delta.changes.values())):
         msg = f"{format} holds bytes of the tensors of a model: pass the old version, base=, a dict or a path"
@@ -66,6 +69,14 @@ def save(
             _write(Path(path), delta, arrays, format, version, base_version, checksum)
     else:
         _write(Path(path), delta, source or {}, format, version, base_version, checksum)
+
+
+def _check_folder(path: Path, form: Form) -> None:
+    """Raises DeltaError where a folder of something else, as a model, stands where a version goes."""
+    room = skyrl if form == "skyrl" else huggingface
+    if path.is_dir() and any(path.iterdir()) and not room.sniff(path):
+        msg = f"{path} is a folder that holds no version of {form}; write to another path"
+        raise DeltaError(msg)
 
 
 def _write(

@@ -16,9 +16,9 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, DeltaError
 from sparsefmt.checkpoint.folder import new_folder
-from sparsefmt.delta.change import Parts, checked, moved
+from sparsefmt.delta.change import Parts
 from sparsefmt.delta.disk import flat, opened
-from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, check_sum, xored
+from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, check_sum, xored
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
 from sparsefmt.io import load, save
@@ -52,7 +52,11 @@ class HfVersion(Version):
             msg = f"{self.path}: the base has no tensor {name!r}"
             raise DeltaError(msg)
         if self.encoding == "xor":
-            raw = xored(old, np.frombuffer(decompressed(frame.tobytes(), old.nbytes), np.uint8))
+            try:
+                raw = xored(old, np.frombuffer(decompressed(frame.tobytes(), old.nbytes), np.uint8))
+            except DeltaError as e:
+                msg = f"{shard}: tensor {name!r}, of {old.nbytes} bytes in the base: {e}; or the base is another model"
+                raise DeltaError(msg) from None
         else:
             raw = _overwritten(flat(old), frame.tobytes(), name, shard)
         check_sum(raw, self.sums[name], self.checksum, name, shard)
@@ -199,8 +203,7 @@ def write_version(
     for name, change in parts.changes.items():
         if not change.pieces:
             continue
-        old = checked(base[name], name)
-        before, after = flat(old), flat(moved(change, old))
+        before, after = both_versions(change, base, name)
         frame = spool.array(np.frombuffer(compressed(_encoded(before, after, encoding, name), 1), np.uint8))
         if held and held + len(frame) > SHARD_BYTES:
             shards, sums, held = [*shards, {}], [*sums, {}], 0

@@ -1,5 +1,6 @@
 """The delta: what leads from one version of arrays, dicts or checkpoints to the next."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +81,7 @@ class Delta:
 
     def __add__(self, other: "Delta") -> "Delta":
         """`self.compose(other)`."""
-        return self.compose(other)
+        return self.compose(other) if isinstance(other, Delta) else NotImplemented
 
     def __neg__(self) -> "Delta":
         """`self.invert()`."""
@@ -129,11 +130,15 @@ class Delta:
         Raises:
             DeltaError: `old` is another version (the message says whether it is already the new one), or the result
                 is not the version that the delta promises; then `old` is as it was.
-            FormatError: `out` does not fit.
+            FormatError: `out` does not fit, is `old` itself, or is given beside `in_place`.
             OSError: files cannot be read or written; `old` is as it was.
         """
+        apply.check_verify(verify)
         if is_path(old):
             return self._to_files(old, out, in_place, progress, verify, durable)
+        if in_place and out is not None:
+            msg = "give out=, or in_place=True, not both"
+            raise FormatError(msg)
         return apply.apply(self.parts, self.kind, old, out, in_place, verify)
 
     def _to_files(
@@ -150,6 +155,9 @@ class Delta:
             raise DeltaError(msg)
         if in_place == (out is not None):
             msg = "a checkpoint is written to out=, or changed with in_place=True"
+            raise FormatError(msg)
+        if out is not None and os.path.realpath(old) == os.path.realpath(out):
+            msg = f"out= is {old} itself; change it with in_place=True, or write to another path"
             raise FormatError(msg)
         told = progress or (lambda name, nbytes: None)
         if in_place:
@@ -176,8 +184,10 @@ class Delta:
         """First this delta, then `other`: from the old version of this to the new version of that.
 
         Raises:
-            DeltaError: `other` does not begin where this ends; the message names the tensor and both versions.
+            DeltaError: `other` does not begin where this ends (the message names the tensor and both versions), or is
+                none, as a `Chain`.
         """
+        check_delta(other)
         if "array" in (self.kind, other.kind) and self.kind != other.kind:
             msg = f"a delta of {self.kind} does not follow one of {other.kind}"
             raise DeltaError(msg)
@@ -211,3 +221,11 @@ class Delta:
             DeltaError: a value is NaN, or the base is not at hand or another version.
         """
         return patch.patches(self.parts, self.base if base is None else base, nan)
+
+
+def check_delta(value: object) -> None:
+    """Raises DeltaError where a value is no Delta, as a chain that another tool wrote."""
+    if not isinstance(value, Delta):
+        hint = ": give its .to_delta(old)" if hasattr(value, "to_delta") else ""
+        msg = f"want a Delta, got {type(value).__name__}{hint}"
+        raise DeltaError(msg)

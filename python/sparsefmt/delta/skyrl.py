@@ -12,9 +12,8 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, DeltaError
 from sparsefmt.checkpoint.folder import new_folder
-from sparsefmt.delta.change import Parts, checked, moved
-from sparsefmt.delta.disk import flat
-from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, check_sum, xored
+from sparsefmt.delta.change import Parts
+from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, check_sum, xored
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
 from sparsefmt.io import load, save
@@ -106,8 +105,7 @@ def write_version(
     spool = Spool()
     records: list[dict[str, Any]] = []
     for i, (name, change) in enumerate((n, c) for n, c in parts.changes.items() if c.pieces):
-        old = checked(base[name], name)
-        before, after = flat(old), flat(moved(change, old))
+        before, after = both_versions(change, base, name)
         frame = spool.array(np.frombuffer(compressed((before ^ after).tobytes(), LEVEL), np.uint8))
         key = f"{i:08d}.values"
         arrays[key] = frame
