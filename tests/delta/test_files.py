@@ -226,3 +226,29 @@ def test_levels_can_be_changed(tmp_path: Path) -> None:
     sf.delta.save(tmp_path / "s", again)
     assert sf.delta.load(tmp_path / "s") == d
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("leads_from", ["file", "folder"])
+@pytest.mark.parametrize("leads_to", ["file", "folder"])
+@pytest.mark.parametrize("base", ["file", "folder"])
+def test_a_delta_of_files_fits_folders(tmp_path: Path, leads_from: str, leads_to: str, base: str) -> None:
+    """Weights are a version whatever files hold them; before, such deltas were written and then fit nothing."""
+    old, new = update()
+    del new["w0"]
+    new["came"] = new["w1"][:3]
+    for version, tensors in (("old", old), ("new", new)):
+        folder = tmp_path / f"{version}-folder"
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        for i, name in enumerate(tensors):
+            sf.save(folder / f"model-{i + 1:05d}-of-{len(tensors):05d}.safetensors", {name: tensors[name]})
+        sf.save(tmp_path / f"{version}-file.safetensors", tensors)
+    ends = {"file": ".safetensors", "folder": ""}
+    d = sf.delta.diff(*(tmp_path / f"{v}-{k}{ends[k]}" for v, k in (("old", leads_from), ("new", leads_to))))
+    becomes = leads_to if leads_from == base else base
+    out = d.apply(tmp_path / f"old-{base}{ends[base]}", out=tmp_path / f"out{ends[becomes]}")
+    same_model(sf.open_checkpoint(out), new)
+    assert out.is_dir() == (becomes == "folder")
+    assert (out / "config.json").is_file() == (out.is_dir() and base == "folder")
+    returns = leads_from if leads_to == becomes else becomes
+    same_model(sf.open_checkpoint(d.invert().apply(out, out=tmp_path / f"back{ends[returns]}")), old)

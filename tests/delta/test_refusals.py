@@ -83,6 +83,22 @@ def test_nothing_changes_where_one_of_many_does_not_fit() -> None:
     same(frozen["1"], a)
 
 
+@pytest.mark.parametrize("verify", ["whole", "moved"])
+def test_tied_arrays_move_once(verify: Any) -> None:  # noqa: ANN401
+    """A head that is the embedding: the second name was taken for a delta that was applied before."""
+    a, b, c = chain(3)
+    mine = a.copy()
+    old = {"embed": a, "head": a, "other": a}
+    tied = {"embed": mine, "head": mine, "other": a.copy()}
+    sf.delta.diff(old, {"embed": b, "head": b, "other": b}).apply(tied, in_place=True, verify=verify)
+    same(mine, b)
+    same(tied["other"], b)
+    with pytest.raises(sf.DeltaError):  # one memory cannot become two versions
+        sf.delta.diff(dict.fromkeys(old, b), {"embed": c, "head": a, "other": b}).apply(tied, in_place=True)
+    same(mine, b)
+    same(tied["other"], b)
+
+
 def test_a_damaged_delta_is_found_by_its_result() -> None:
     a, b = chain(2)
     d = sf.delta.diff(a, b)

@@ -204,8 +204,13 @@ def _mapping_in_place(
         msg = "tensors come or go, and the mapping cannot be changed"
         raise DeltaError(msg)
     done: list[str] = []
+    moved_at: dict[tuple[object, ...], str] = {}
     try:
         for name, change in parts.changes.items():
+            place = (bases[name].ctypes.data, bases[name].strides)
+            twin = parts.changes[moved_at.setdefault(place, name)]
+            if twin is not change and (twin.shape, twin.old, twin.new) == (change.shape, change.old, change.new):
+                continue  # tied: the same memory under two names, which has moved
             if change.pieces or verify == "whole":
                 _in_place(change, old[name], bases[name], name, verify)
                 done.append(name)

@@ -162,7 +162,7 @@ class Delta:
         told = progress or (lambda name, nbytes: None)
         if in_place:
             return change_in_place(self.parts, old, told, verify, durable)
-        return rewrite(self.parts, None if self.layouts is None else self.layouts[1], old, out, told)
+        return rewrite(self.parts, self.layouts, old, out, told)
 
     def invert(self) -> "Delta":
         """The delta from the new version to the old.

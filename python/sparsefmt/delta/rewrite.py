@@ -26,11 +26,16 @@ Progress = Callable[[str, int], None]
 
 
 def rewrite(
-    parts: Parts, layout: Layout | None, old: str | os.PathLike[str], out: str | os.PathLike[str], progress: Progress
+    parts: Parts,
+    layouts: tuple[Layout, Layout] | None,
+    old: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    progress: Progress,
 ) -> Path:
-    """Writes the new version of the checkpoint `old` to `out`: a file for a file, a folder for a folder.
+    """Writes the new version of the checkpoint `old` to `out`.
 
-    A folder gets the side files of the old one. At most a piece of a tensor is held at a time.
+    In files as the delta says, where it leads from a folder as `old` is one, or from a file; else in files as `old` has
+    them. A folder gets the side files of the old one. At most a piece of a tensor is held at a time.
 
     Raises:
         DeltaError: `old` is another version, or the result is not what the delta promises; `out` is as it was.
@@ -38,10 +43,8 @@ def rewrite(
     target = Path(out)
     with opened(old) as base:
         check_names(parts, set(base))
-        made = new_layout(parts, base, layout)
-        if made["folder"] != (base.model.layout is not None):
-            msg = f"{old}: the delta leads to a {'folder' if made['folder'] else 'file'}, the base is none"
-            raise DeltaError(msg)
+        folders = base.model.layout is not None
+        made = new_layout(parts, base, layouts[1] if layouts and layouts[0]["folder"] == folders else None)
         if not made["folder"]:
             (shard,) = made["shards"].values()
             _write(target, shard, parts, base, progress)
@@ -55,8 +58,9 @@ def rewrite(
             if made["index"] is not None:
                 write_index(folder, weight_map, total, made["index"])
             base.model.check()
-            copy_side_files(base.model.path, folder)
-            shutil.copymode(base.model.path, folder)
+            if folders:
+                copy_side_files(base.model.path, folder)
+                shutil.copymode(base.model.path, folder)
     return target
 
 
