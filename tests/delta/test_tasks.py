@@ -336,3 +336,45 @@ def test_a_folder_remembers_its_base(path: Path, tmp_path: Path) -> None:
     again = sf.TaskStore(tmp_path / "tasks")
     again.activate("a")
     assert state(again) == bits(tuned(base, 1))
+
+
+OPTIONS: list[dict[str, Any]] = [{"density": 1.0}, {"dare": 1.0}, {"fmt": "dense"}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
+def test_what_did_not_change_stays_beside_lossy_vectors(tmp_path: Path, options: dict[str, Any], dtype: Any) -> None:  # noqa: ANN401
+    """An infinity, as masks hold them, became NaN; so did a float64 beyond float32, and small steps of others 0."""
+    large = 1e300 if dtype == np.float64 else 3e4
+    old = np.array([-np.inf, np.inf, np.nan, large, 1.0, 0.0], dtype)
+    new = old.copy()
+    new[4] += np.finfo(np.float64).eps * 8 if dtype == np.float64 else 0.5
+    sf.save(tmp_path / "base.safetensors", {"w": old})
+    store = sf.TaskStore(tmp_path / "base.safetensors")
+    store.add("a", {"w": new}, **options)
+    store.activate("a")
+    assert store["w"].tobytes() == new.tobytes()
+    store.deactivate()
+    assert store["w"].tobytes() == old.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "dtype"),
+    [(-np.inf, 0.0, np.float32), (np.nan, 1.0, np.float32), (-3e38, 3e38, np.float32), (0.0, 1e300, np.float64)],
+)
+def test_differences_that_float32_does_not_hold(tmp_path: Path, before: float, after: float, dtype: Any) -> None:  # noqa: ANN401
+    sf.save(tmp_path / "base.safetensors", {"w": np.array([1, before], dtype)})
+    store = sf.TaskStore(tmp_path / "base.safetensors")
+    new = {"w": np.array([1, after], dtype)}
+    for options in OPTIONS:
+        with pytest.raises(sf.DeltaError, match=r"leads from .* \(element 1\); only exact vectors do"):
+            store.add("a", new, **options)
+    store.add("a", new)
+    store.activate("a")
+    same(store["w"], new["w"])
+
+
+@pytest.mark.parametrize("dare", ["0.5", [0.5], 0, 1.5, np.nan])
+def test_shares_that_are_none(path: Path, dare: Any) -> None:  # noqa: ANN401
+    with pytest.raises(sf.FormatError, match="want the share that is kept"):
+        sf.TaskStore(path).add("a", base_model(), dare=dare)

@@ -176,8 +176,8 @@ def make(
     if density is not None and dare is not None:
         msg = "density= keeps the largest, dare= keeps by chance; give one of them"
         raise FormatError(msg)
-    if dare is not None and not 0 < dare <= 1:
-        msg = f"dare = {dare}; want the share that is kept, above 0 and at most 1"
+    if dare is not None and not (isinstance(dare, float | int | np.number) and 0 < dare <= 1):
+        msg = f"dare = {dare!r}; want the share that is kept, above 0 and at most 1"
         raise FormatError(msg)
     seed = whole(seed, "seed", 0, _SEEDS)
     tensors, sums = dict[str, Any](), dict[str, str]()
@@ -207,7 +207,29 @@ def _differences(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[
         if a.dtype.name in (*INTEGERS, *COMPLEX):
             msg = f"tensor {name!r} is {a.dtype}: only exact vectors change it; add it without density=, dare= and fmt="
             raise DeltaError(msg)
-        yield name, np.atleast_1d(b.astype(np.float32) - a.astype(np.float32))
+        yield name, np.atleast_1d(_difference(a, b, name))
+
+
+def _difference(old: Array, new: Array, name: str) -> Array:
+    """What leads from one to the other by addition, float32; 0 where nothing changed, infinities and NaN too.
+
+    Raises:
+        DeltaError: no float32 does, from an infinity or NaN, or across more than float32 reaches.
+    """
+    wide = np.float64 if old.dtype.itemsize == 8 else np.float32
+    x, y = old.astype(wide), new.astype(wide)
+    same = (x == y) | (np.isnan(x) & np.isnan(y))
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.where(same, wide(0), np.subtract(y, x)).astype(np.float32)
+    lost = ~same & (~np.isfinite(x) | (np.isinf(found) & np.isfinite(y)))
+    if lost.any():
+        at = int(np.argmax(lost.reshape(-1)))
+        msg = (
+            f"tensor {name!r}: no difference in float32 leads from {x.reshape(-1)[at]} to {y.reshape(-1)[at]} "
+            f"(element {at}); only exact vectors do: add it without density=, dare= and fmt="
+        )
+        raise DeltaError(msg)
+    return np.asarray(found)
 
 
 def store(path: Path, vector: Vector) -> None:
