@@ -7,9 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsefmt.base.coerce import as_array, is_number
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, items, native
 from sparsefmt.base.errors import FormatError
+from sparsefmt.kernels.nm import magnitude_keys
+from sparsefmt.prune.largest import modulus
 from sparsefmt.structures.nm import check_nm, score_keys
+
+
+def _keys(a: Array) -> Array:
+    """Unsigned integers that rank like the magnitude, exactly as `prune.nm` ranks it."""
+    if a.dtype.kind == "c":
+        return score_keys(modulus(a), 0)
+    plain = np.ascontiguousarray(a, native(a.dtype))
+    return magnitude_keys(items(plain), plain.dtype.name)
 
 
 @dataclass(frozen=True)
@@ -42,14 +52,14 @@ class Levels:
         """
         a = as_array(w)
         check_nm(1, m)
-        rank_by = np.abs(a).astype(np.float64) if score is None else np.asarray(score)
+        rank_by = a if score is None else np.asarray(score)
         if a.ndim != 2 or rank_by.shape != a.shape:
             msg = f"w, score: want (rows, cols) of one shape, got {a.shape} and {rank_by.shape}"
             raise FormatError(msg)
         rows, cols = a.shape
         groups = -(-cols // m)
         keys, full = np.zeros((rows, groups * m), np.uint64), np.zeros((rows, groups * m), a.dtype)
-        keys[:, :cols], full[:, :cols] = score_keys(rank_by, 0), a
+        keys[:, :cols], full[:, :cols] = _keys(a) if score is None else score_keys(rank_by, 0), a
         order = np.argsort(~keys.reshape(rows, groups, m), axis=-1, kind="stable")
         values = np.take_along_axis(full.reshape(rows, groups, m), order, axis=-1)
         return cls(values, order.astype(np.uint8), m, (rows, cols))

@@ -1,12 +1,13 @@
 """Arithmetic that keeps zeros zero: casts, signs and scalars. Coded values are decoded first: the results are raw."""
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array, items, native
-from sparsefmt.base.errors import BackendError, DtypeError, FormatError
+from sparsefmt.base.errors import BackendError, DtypeError, FormatError, SizeError, SparsefmtError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.structures.nm import Nm
@@ -40,6 +41,23 @@ def _with(t: T, before: Array, after: Array) -> T:
     return t.replaced(values=Raw(after))
 
 
+def _changed(t: T, f: Callable[[Array], Array]) -> T:
+    """The tensor with `f` of its values.
+
+    Raises:
+        SizeError: they need more room: without a slot, too, where a block is too large to be counted in other items.
+    """
+    before = decoded(t)
+    try:
+        with np.errstate(all="ignore"):
+            return _with(t, before, np.asarray(f(before)))
+    except (MemoryError, ValueError) as e:
+        if isinstance(e, SparsefmtError):
+            raise
+        msg = f"values of shape {before.shape} cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
 def astype(t: T, dtype: Any, casting: Any, copy: bool) -> T:  # noqa: ANN401
     """See `SparseTensor.astype`."""
     target = native(np.dtype(dtype))
@@ -51,9 +69,7 @@ def astype(t: T, dtype: Any, casting: Any, copy: bool) -> T:  # noqa: ANN401
     if t.dtype.kind == "c" and target.kind != "c":
         msg = f"astype: {t.dtype} has an imaginary part, {target} has none; use abs(t) or t.to_dense().real"
         raise DtypeError(msg)
-    before = decoded(t)
-    with np.errstate(all="ignore"):
-        return _with(t, before, before.astype(target))
+    return _changed(t, lambda before: before.astype(target))
 
 
 def copied(t: T) -> T:
@@ -63,9 +79,7 @@ def copied(t: T) -> T:
 
 def absolute(t: T) -> T:
     """Magnitudes."""
-    before = decoded(t)
-    with np.errstate(all="ignore"):
-        return _with(t, before, np.abs(before))
+    return _changed(t, np.abs)
 
 
 def negative(t: T) -> T:
@@ -73,9 +87,7 @@ def negative(t: T) -> T:
     if t.dtype.kind == "b":
         msg = "bool has no negative; use t.astype(numpy.int8)"
         raise DtypeError(msg)
-    before = decoded(t)
-    with np.errstate(all="ignore"):
-        return _with(t, before, -before)
+    return _changed(t, np.negative)
 
 
 def is_scalar(x: object) -> bool:
@@ -90,7 +102,4 @@ def scaled(t: T, x: Any, *, divide: bool = False) -> T:  # noqa: ANN401
         what = f"t {'/' if divide else '*'} {x}"
         msg = f"{what} is not zero where t holds nothing; use t.to_dense()"
         raise FormatError(msg)
-    before = decoded(t)
-    with np.errstate(all="ignore"):
-        after = before / x if divide else before * x
-    return _with(t, before, np.asarray(after))
+    return _changed(t, lambda before: before / x if divide else before * x)

@@ -125,8 +125,9 @@ def count_nonzero(t: Stored, axis: Any, keepdims: bool) -> Any:  # noqa: ANN401
 
 
 def _sizes(values: Array) -> Array:
-    """Magnitudes in float64."""
-    return np.abs(values).astype(np.float64)
+    """Magnitudes in float64: widened first, as the least integer and large complex64 have none in their own dtype."""
+    wide = np.complex128 if values.dtype.kind == "c" else np.float64
+    return np.asarray(np.abs(values.astype(wide, copy=False)))
 
 
 def _peaks(frame: _Frame) -> Array:
