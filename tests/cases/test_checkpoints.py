@@ -69,6 +69,7 @@ def test_dtypes_that_numpy_lacks_pass_through(cli: Cli, tmp_path: Path) -> None:
 def test_scales_that_fit_no_weight_stop_the_command(cli: Cli, tmp_path: Path) -> None:
     """One scale for every weight: it is no checkpoint of FP8 blocks, and nothing of it is pruned."""
     line = cli.fails(3, "pack", CASES / "fp8_block_scales.safetensors", tmp_path / "o.safetensors", *PRUNE)
+    assert "fp8_block_scales.safetensors: quantised weights (scaled floats)" in line
     assert "scales of shape (32, 32)" in line
     assert not (tmp_path / "o.safetensors").exists()
 

@@ -191,7 +191,16 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_paths_that_are_none(tmp_path: Path) -> None:
-    for call in (lambda: sf.load("a\0b"), lambda: sf.save("a\0b", {}), lambda: sf.inspect("a\0b")):
+    for call in (
+        lambda: sf.load("a\0b"),
+        lambda: sf.save("a\0b", {}),
+        lambda: sf.inspect("a\0b"),
+        lambda: sf.interop.read_matrix_market("a\0.mtx"),
+        lambda: sf.TaskStore("a\0b"),
+        lambda: sf.TaskStore(tmp_path / "store", "a\0b"),
+        lambda: sf.merge.run("a\0.yml", tmp_path / "out"),
+        lambda: sf.plan.Plan.load("a\0b"),
+    ):
         with pytest.raises(sf.FormatError, match="NUL"):
             call()
     with open(__file__, "rb") as file, pytest.raises(TypeError, match="pass its name"):

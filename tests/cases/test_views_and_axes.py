@@ -1,5 +1,6 @@
 """The first hour with views of transposes, tensors along other axes, and shapes that no array could have."""
 
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_names_of_arrays_that_tensors_have_not(name: str) -> None:
             getattr(t, name)
     with pytest.raises(AttributeError, match="has no indices; csr, csc, bsr have it"):
         _ = sf.encode(np.eye(4, dtype=np.float32), "bitmask").indices
+
+
+@pytest.mark.parametrize("key", [0, slice(2), [1, 0], (slice(None), 1), (0, 0), ...])
+def test_rows_of_the_view_of_a_transpose(key: Any) -> None:  # noqa: ANN401
+    view = tensors()[2]
+    assert type(view).__name__ == "Transposed"
+    with pytest.raises(TypeError, match=r"t\.T\.to_dense\(\)\[\.\.\.\]"):
+        view[key]
+
+
+def test_a_name_of_a_file_is_no_array() -> None:
+    for path in ("model.safetensors", pathlib.Path("model.npy")):
+        with pytest.raises(TypeError, match=r"sparsefmt\.load\(path\)"):
+            sf.encode(path, "csr")
 
 
 def test_dot_of_numpy() -> None:

@@ -105,6 +105,16 @@ def test_names_of_wide_characters_and_of_ascii_terminals() -> None:
     assert "…" in line
 
 
+def test_names_that_would_look_alike_are_shown_whole() -> None:
+    names = [f"model.layers.{i}.self_attn.{n}_proj.weight" for i in (0, 1) for n in "qkvo"]
+    rows = [[name, "64x128", "16,384"] for name in names]
+    lines = laid_out(["name", "shape", "bytes"], rows, 2, 38)
+    assert [line for line in lines if not line.startswith(" ")] == names
+    assert max(map(len, lines)) <= 38
+    alike = laid_out(["name", "bytes"], [["a" * 50, "1"]] * 2, 1, 30)  # one name twice is no reason
+    assert len(alike) == 3
+
+
 def test_columns_without_content_go_before_names_are_elided() -> None:
     rows = [["layers.0.weight", "", "1,536"]]
     assert laid_out(["name", "energy gone", "bytes"], rows, 1, 24)[1] == "layers.0.weight  1,536"

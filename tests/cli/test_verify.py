@@ -160,6 +160,7 @@ def test_sparse_input_under_a_codec(cli: Cli, tmp_path: Path) -> None:
     cli.ok("pack", tmp_path / "m.npz", tmp_path / "raw.safetensors", "--format", "csr")
     line = cli.fails(3, "convert", tmp_path / "raw.safetensors", tmp_path / "q.safetensors", "--format", "coo/int8")
     assert "sf.quantize" in line
+    assert "sparsefmt convert --quantize CODEC" in line
 
 
 def test_shapes_beyond_int64_and_numbers_beyond_their_squares(cli: Cli, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 import numbers
 import operator
+import os
 
 import numpy as np
 
@@ -53,6 +54,8 @@ def _of_others(w: object, name: str) -> object:
         msg = f"{name} is a {type(w).__name__}; use sparsefmt.from_scipy({name}, fmt)"
     elif isinstance(w, bytes | bytearray):
         msg = f"{name} is {type(w).__name__}, want an array; use numpy.frombuffer({name}, dtype)"
+    elif isinstance(w, str | os.PathLike):
+        msg = f"{name} is {type(w).__name__}, want an array; use sparsefmt.load(path), or numpy.load"
     elif hasattr(w, "read"):
         msg = f"{name} is an open file, want an array; use numpy.load({name}), or sparsefmt.load(path)"
     else:

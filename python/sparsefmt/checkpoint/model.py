@@ -323,7 +323,11 @@ def _translated(raw: Checkpoint) -> Checkpoint:
     if raw.reader != "safetensors" or not (marked or (raw.is_folder and settings_of(raw.config))):
         return raw
     context = Context(raw.entries, raw.array, settings_of(raw.config), raw.metadata, named_dtype(raw.config))
-    scheme, weights, hidden = find_weights(context)
+    try:
+        scheme, weights, hidden = find_weights(context)
+    except CheckpointError as e:
+        msg = f"{raw.path}: {e}"
+        raise CheckpointError(msg) from e
     if not weights:
         return raw
     if twice := [w.name for w in weights if w.name in raw and w.name not in hidden]:

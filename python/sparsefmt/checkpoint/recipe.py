@@ -106,10 +106,13 @@ class Recipe:
                     return value
                 text = f"{e}{hint}"
                 raise PatternError(text) from e
-            except CodecError:
+            except CodecError as e:
                 if self.skip:
                     return value
-                raise
+                if not self.exact or type(e) is not CodecError:
+                    raise
+                text = f"{e}; or sparsefmt convert --quantize CODEC"
+                raise CodecError(text) from e
 
     def _packed(self, value: Value) -> SparseTensor:
         if not self.prune:

@@ -79,6 +79,6 @@ def convert(
     changed = [t for t in report.tensors if t.format != PLAIN] if as_it_is else report.changed
     before = sum(model.entries[t.name].nbytes for t in changed)
     after = sum(t.nbytes for t in changed)
-    what = fmt or codec or "packed ones of the same codes"
+    what = "/".join(part for part in (fmt, codec) if part) or "packed ones of the same codes"
     click.echo(f"converted {len(changed)} tensors to {what}: {size(before)} -> {size(after)}; wrote {out}")
     options.say_left_out(report)

@@ -124,7 +124,7 @@ Models are local folders of safetensors, or files; OUT is a folder, or a file th
 @click.option("--trust-remote-code", is_flag=True, expose_value=False, callback=refused("no code of models is run"), hidden=True)  # fmt: skip  # noqa: E501
 @options.force_option
 def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  # noqa: ANN401
-    """As `HELP` says."""
+    """Merges models; see `HELP`."""
     if given["dry_run"] and len(paths) == 1 and not given["method"]:
         paths = (*paths, "")  # nothing is written
     if len(paths) < 2:

@@ -46,8 +46,8 @@ def laid_out(
     """The lines of a table within `width` columns; 0: as wide as it is.
 
     What does not fit gives way in this order: columns in which all cells are empty, the middle of names (or the prose
-    of the last column, which takes more lines), and then every row becomes lines of `heading value`, where no value
-    is cut.
+    of the last column, which takes more lines), and then, also where two names would look alike, every row becomes
+    lines of `heading value`, where no value is cut.
 
     >>> for line in laid_out(["name", "bytes"], [["layers.0.mlp.down_proj.weight", "1,536"]], width=24):
     ...     print(line)
@@ -77,7 +77,10 @@ def laid_out(
         return _stacked(headings, cells, width, ellipsis, text=text)
     widths[at] = room
     if not text:
-        return _lines(headings, [[elided(row[0], room, ellipsis), *row[1:]] for row in cells], widths, left)
+        names = [elided(row[0], room, ellipsis) for row in cells]
+        if len(set(names)) < len({row[0] for row in cells}):  # two names look alike
+            return _stacked(headings, cells, width, ellipsis, text=text)
+        return _lines(headings, [[name, *row[1:]] for name, row in zip(names, cells, strict=True)], widths, left)
     broken = []
     for row in cells:
         first, *others = wrap(row[-1], room) or [""]

@@ -24,6 +24,7 @@ from sparsefmt.delta.merged import Merged, Patch, Weight, summed
 from sparsefmt.delta.sums import digest
 from sparsefmt.delta.vectors import Exact, Vector
 from sparsefmt.io.atomic import replacing
+from sparsefmt.io.paths import checked_path
 
 CACHE_BYTES = 256 << 20
 _LONGEST = 200
@@ -83,8 +84,8 @@ class TaskStore(Mapping[str, Array]):
         *,
         max_bytes: int = CACHE_BYTES,
     ) -> None:
-        where = Path(path)
-        self._folder, self._base_path = _located(where, None if base is None else Path(base))
+        where = Path(checked_path(path))
+        self._folder, self._base_path = _located(where, None if base is None else Path(checked_path(base)))
         self._folder.mkdir(exist_ok=True)
         with opened(self._base_path) as arrays:
             self._base: Arrays = arrays

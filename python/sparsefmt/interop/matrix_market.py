@@ -23,6 +23,7 @@ from sparsefmt.base.errors import FormatError, SizeError
 from sparsefmt.base.limits import check_size, max_bytes
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
+from sparsefmt.io.paths import checked_path
 from sparsefmt.kernels import matrix_market as kernels
 from sparsefmt.kernels.coo import coo_check
 from sparsefmt.kernels.matrix_market import COMPLEX, HERMITIAN, PATTERN, SKEW, UNSIGNED
@@ -97,10 +98,11 @@ def read_matrix_market(path: str | os.PathLike[str]) -> SparseTensor | Array:
     array([[  0.,   0.,   0.],
            [  0.,   0., 150.]])
     """
+    name = checked_path(path)
     try:
-        return _matrix(_text(Path(path)))
+        return _matrix(_text(Path(name)))
     except (FormatError, SizeError) as e:
-        msg = f"{os.fspath(path)}: {e}"
+        msg = f"{name}: {e}"
         raise type(e)(msg) from e
 
 

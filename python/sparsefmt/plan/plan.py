@@ -10,6 +10,7 @@ import numpy as np
 
 from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.io.atomic import replacing
+from sparsefmt.io.paths import checked_path
 
 _VERSION = 1
 _ABOUT = "the bound is about this table, whose costs are taken to add up; it says nothing of the model"
@@ -54,8 +55,9 @@ class Plan:
         Raises:
             CorruptFileError: no plan.
         """
+        file = Path(checked_path(path))
         try:
-            held = json.loads(Path(path).read_bytes())
+            held = json.loads(file.read_bytes())
             if not isinstance(held, dict):
                 msg = f"{path}: want a plan as a JSON object, got {type(held).__name__}"
                 raise CorruptFileError(msg)

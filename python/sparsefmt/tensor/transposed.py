@@ -1,12 +1,12 @@
 """The light view of a transpose."""
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.tensor.backend import lent
-from sparsefmt.tensor.base import Packed
+from sparsefmt.tensor.base import Packed, refused
 from sparsefmt.tensor.storage import Storage
 from sparsefmt.tensor.stored import Stored
 
@@ -61,6 +61,11 @@ class Transposed(Packed):
     def storage(self) -> Storage:
         """Where the bytes of the tensor behind the view go; see `SparseTensor.storage`."""
         return self._t.storage()
+
+    def __getitem__(self, key: Any) -> NoReturn:  # noqa: ANN401
+        """Refused: its rows are columns of the tensor, which are not packed apart."""
+        msg = "taking rows or columns of the view of a transpose"
+        raise refused(msg, "use t.T.to_scipy()[...], or t.T.to_dense()[...]")
 
     def __len__(self) -> int:
         return self.shape[0]

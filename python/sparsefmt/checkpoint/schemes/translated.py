@@ -22,6 +22,7 @@ _SETTINGS = ("quantization_config", "compression_config")
 _SCALES = ("weight_scale", "weight_scale_inv", "scales", "scale_packed")
 _BY_GROUP = ("scales", "scale_packed")  # whose first axis is that of the groups
 _KNOWN_METHODS = ("compressed-tensors", "gptq", "awq", "fp8", "modelopt", "modelopt_fp4", "fbgemm_fp8")
+_AS_THEY_ARE = "reader='safetensors' opens the arrays as they are"
 
 
 class Translated(Source):
@@ -155,7 +156,11 @@ def find_weights(context: Context) -> tuple[str, list[Weight], set[str]]:
     names: list[str] = []
     weights: list[Weight] = []
     for scheme in SCHEMES:
-        found = list(scheme.weights(context))
+        try:
+            found = list(scheme.weights(context))
+        except CheckpointError as e:
+            msg = f"quantised weights ({scheme.NAME}): {e}; {_AS_THEY_ARE}"
+            raise CheckpointError(msg) from e
         if found:
             names.append(scheme.NAME)
             weights += found
@@ -163,7 +168,7 @@ def find_weights(context: Context) -> tuple[str, list[Weight], set[str]]:
     if context.settings and not weights and method not in _KNOWN_METHODS:
         msg = (
             f"config.json says quant_method {method!r}, which no reader here knows; have {', '.join(_KNOWN_METHODS)}; "
-            "reader='safetensors' opens the arrays as they are"
+            f"{_AS_THEY_ARE}"
         )
         raise CheckpointError(msg)
     hidden = {key for w in weights for key in (*w.keys.values(), *w.dropped)}

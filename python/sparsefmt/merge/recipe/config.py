@@ -8,6 +8,7 @@ from typing import Any
 
 from sparsefmt.base.errors import MergeError
 from sparsefmt.delta.formats import sniff
+from sparsefmt.io.paths import checked_path
 from sparsefmt.merge.method import Method
 from sparsefmt.merge.registry import method_named
 
@@ -73,10 +74,11 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Mapping[s
     """
     if isinstance(config, Mapping):
         return config
+    path = Path(checked_path(config))
     import yaml  # not at the top: an extra
 
     try:
-        found = yaml.safe_load(Path(config).read_bytes())
+        found = yaml.safe_load(path.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         msg = f"{config} is no YAML: {' '.join(str(e).split())}"
         raise MergeError(msg) from e
