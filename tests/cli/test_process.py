@@ -8,7 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import sparsefmt as sf
 
 ENV = {**os.environ, "PYTHONWARNINGS": "error"}
 SPARSEFMT = [sys.executable, "-m", "sparsefmt.cli"]
@@ -103,6 +106,76 @@ def test_a_reader_that_stops_early(model: Path) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def shell(line: str, cwd: Path, **env: str) -> tuple[int, str, str]:
+    """A command line as a shell runs it; `sparsefmt` stands for the command."""
+    text = line.replace("sparsefmt", " ".join(SPARSEFMT), 1)
+    done = subprocess.run(
+        ["bash", "-c", text], capture_output=True, text=True, cwd=cwd, env={**ENV, **env}, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+WORDS = [
+    "--help",
+    "--version",
+    "formats",
+    "inspect model.safetensors",
+    "pack --help",
+    "inspect --json model.safetensors",
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_an_output_that_takes_nothing(model: Path, words: str) -> None:
+    """A closed stdout is a pipe without a reader; a full disk is one line, for the help of the group too."""
+    words = words.replace("model.safetensors", model.name)
+    assert shell(f"sparsefmt {words} >&-", model.parent) == (141, "", "")
+    full = (4, "", "sparsefmt: error: the output: No space left on device\n")
+    assert shell(f"sparsefmt {words} >/dev/full", model.parent) == full
+
+
+def test_closed_streams_do_not_become_files(model: Path, tmp_path: Path) -> None:
+    """The first file that a process opens takes the number of a stream that was closed."""
+    command = f"sparsefmt pack {model} {tmp_path / 'o.safetensors'} --format csr --quiet"
+    assert shell(f"{command} <&- >&- 2>&-", tmp_path) == (0, "", "")
+    assert run(*SPARSEFMT, "verify", model, tmp_path / "o.safetensors").returncode == 0
+    assert shell("sparsefmt inspect nothing >&- 2>&-", tmp_path) == (4, "", "")
+
+
+def test_names_that_the_terminal_has_no_letters_for(tmp_path: Path) -> None:
+    sf.save(tmp_path / "m.safetensors", {"emoji\N{GRINNING FACE}.weight": np.ones((4, 4), np.float32)})
+    for env in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+        code, out, err = shell("sparsefmt inspect m.safetensors", tmp_path, **env)
+        assert (code, err) == (0, "")
+        assert "emoji\\U0001f600.weight" in out
+    odd = os.fsdecode(b"o\xff.safetensors")
+    done = run(*SPARSEFMT, "pack", tmp_path / "m.safetensors", tmp_path / odd, "--format", "csr", "--include", "*")
+    assert done.returncode == 0
+    assert "o\\udcff.safetensors" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (1, 129), (15, 143)])
+def test_signals_while_a_module_in_c_is_imported(tmp_path: Path, number: int, code: int) -> None:
+    """NumPy's own ImportError took the place of what the signal raised; it is raised when that import has ended."""
+    (tmp_path / "hit.py").write_text(
+        "import os, sys\n"
+        "class Hit:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy._core._exceptions':\n"  # which NumPy's extension imports
+        f"            os.kill(os.getpid(), {number})\n"
+        "        return None\n"
+        "sys.meta_path.insert(0, Hit())\n"
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "from sparsefmt.cli.main import main\n"
+        "main()\n"
+    )
+    (tmp_path / "m.mtx").write_text("%%MatrixMarket matrix array real general\n1 1\n1\n")
+    done = run(sys.executable, tmp_path / "hit.py", "pack", tmp_path / "m.mtx", tmp_path / "o", "--format", "csr")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == ("sparsefmt: interrupted\n" if number == 2 else "")
 
 
 def test_progress_only_on_a_terminal(model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Threads, chunks, shards, workers, ISAs, kills and packing change no bit of a merge."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -250,3 +251,18 @@ def test_what_workers_keep_open_is_bounded(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a" / "model-00001-of-00002.safetensors").write_bytes(b"")
     with pytest.raises(sf.SparsefmtError):
         models[1].open()
+
+
+def test_a_disk_that_is_full_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to go on from, so nothing stays beside the result."""
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+    sf.save(tmp_path / "a.safetensors", {"w": np.ones((4, 4), np.float32)})
+    monkeypatch.setattr(sys.modules["sparsefmt.merge.run"], "run_all", full)
+    for out in ("out", "out.safetensors"):
+        models = [{"model": str(tmp_path / "a.safetensors"), "parameters": {"weight": 1}}]
+        with pytest.raises(OSError, match="No space left"):
+            sf.merge.run({"merge_method": "linear", "models": models}, tmp_path / out)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]

@@ -1,5 +1,6 @@
 """The group of commands; each is loaded when it is asked for."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -32,16 +33,21 @@ class App(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401
-        """Parses the arguments of the group."""
+        """Parses the arguments of the group, and shows its help."""
         try:
             return super().make_context(*args, **kwargs)
-        except click.UsageError as e:
+        except (click.exceptions.Exit, SystemExit):
+            raise
+        except BaseException as e:
             raise failure(e) from e
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Runs a command."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # what fails at the exit of the process is neither said nor has a code of its own
         except (click.exceptions.Exit, SystemExit):
             raise
         except BaseException as e:

@@ -1,5 +1,6 @@
 """Errors as one line on stderr and an exit code."""
 
+import errno
 import os
 import sys
 import traceback
@@ -10,6 +11,8 @@ import click
 from sparsefmt.base.errors import SparsefmtError
 
 USAGE, DATA, SYSTEM, INTERNAL, BROKEN_PIPE, INTERRUPTED = 2, 3, 4, 70, 141, 130
+
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 
 EXIT_CODES = """\b
 Exit codes:
@@ -72,7 +75,8 @@ def failure(e: BaseException) -> Failure:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
         return Failure("", BROKEN_PIPE, e)
     if isinstance(e, OSError):
-        text = f"{e.filename}: {e.strerror}" if e.filename and e.strerror else str(e) or type(e).__name__
+        where = e.filename or ("the output" if e.errno in _NO_ROOM else None)  # errors of files name them
+        text = f"{where}: {e.strerror}" if where and e.strerror else str(e) or type(e).__name__
         return Failure(f"error: {text}", SYSTEM, e)
     if isinstance(e, MemoryError):
         return Failure(f"error: not enough memory: {e}", SYSTEM, e)

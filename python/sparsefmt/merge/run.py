@@ -203,7 +203,7 @@ def merge_to(
         put_in_place(made, out, parts.old)
         parts.remove()
     except BaseException as e:
-        if isinstance(e, SparsefmtError) or not resume:
+        if isinstance(e, SparsefmtError) or not resume or not any(notes.iterdir()):  # nothing to go on from
             parts.remove(quietly=True)
         raise
     return done_with(planned, out, jobs, written)
