@@ -1,5 +1,6 @@
 """Limits of memory, files of others, full disks, and odd paths."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -226,3 +227,29 @@ def test_the_name_says_the_kind(tmp_path: Path, ending: str) -> None:
     with pytest.raises(sf.FormatError, match=r"name it \.safetensors"):
         sf.save(tmp_path / f"x{ending}", {"w": np.eye(3)})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_commands_keep_the_owner_of_what_they_replace(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    sf.save(source, {"w": np.eye(64, dtype=np.float32)})
+    sf.save(out, {"w": np.ones(3)})
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in (out, folder):
+        os.chown(path, 12345, 12346)
+    out.chmod(0o640)
+    with contextlib.suppress(OSError):  # a file system without attributes
+        os.setxattr(out, "user.note", b"kept")
+    attributes = os.listxattr(out)
+    config = {"merge_method": "linear", "models": [{"model": str(source), "parameters": {"weight": 1}}]}
+    for call in (
+        lambda: sf.transform(source, out, sf.checkpoint.pack("csr"), select="*", overwrite=True),
+        lambda: sf.merge.run(config, out, overwrite=True),
+        lambda: sf.merge.run(config, folder, overwrite=True),
+    ):
+        call()
+        held = out.stat()
+        assert (held.st_uid, held.st_gid, held.st_mode & 0o777) == (12345, 12346, 0o640)
+        assert os.listxattr(out) == attributes
+        assert folder.stat().st_uid == 12345

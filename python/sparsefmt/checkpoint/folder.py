@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
-from sparsefmt.io.atomic import sync_folder
+from sparsefmt.io.atomic import hand_on, sync_folder
 from sparsefmt.io.exchange import exchange
 from sparsefmt.io.paths import naming_file, put_text
 from sparsefmt.io.temporary import held_folder
@@ -47,7 +47,7 @@ def put_in_place(made: Path, out: Path, aside: Path) -> None:
     for old in sorted(out.iterdir()):
         if not (made / old.name).exists() and not is_index(old.name):
             keep(old, made / old.name)
-    shutil.copymode(out, made)
+    hand_on(out.stat(), out, made)
     sync_files(made)
     whole = aside.with_name("whole")  # nothing that is under `made` belongs to the older one, even after a kill
     if whole.exists():  # a run was killed right before or after the exchange, and a later one has made all anew

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from sparsefmt.io.atomic import hand_on
 from sparsefmt.io.paths import put_text
 
 
@@ -52,10 +53,10 @@ def sweep(folder: Path) -> None:
 
 
 def put_file(made: Path, out: Path) -> None:
-    """Renames a finished file to its place; one that is replaced hands on its mode, a link is followed."""
+    """Renames a finished file to its place; one that is replaced hands on what `hand_on` says, a link is followed."""
     target = Path(os.path.realpath(out))
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would go", str(target))
     with contextlib.suppress(FileNotFoundError):
-        shutil.copymode(target, made)
+        hand_on(target.stat(), target, made)
     os.replace(made, target)

@@ -45,7 +45,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         with open(temporary.number, "w+b") as file:
             if old is not None:
-                _hand_on(old, target, temporary.number)
+                hand_on(old, target, temporary.number)
             yield file
             file.flush()
             os.fsync(temporary.number)
@@ -58,16 +58,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
-def _hand_on(old: os.stat_result, target: Path, number: int) -> None:
-    """Gives the new file owner, extended attributes and mode of the old one, as far as that is permitted."""
+def hand_on(old: os.stat_result, target: Path, made: int | Path) -> None:
+    """Gives a new file or folder owner, extended attributes and mode of the old one, as far as that is permitted."""
     with contextlib.suppress(OSError):
-        os.fchown(number, old.st_uid, old.st_gid)
+        os.chown(made, old.st_uid, old.st_gid)
     if hasattr(os, "listxattr"):
         with contextlib.suppress(OSError):
             for name in os.listxattr(target):
                 with contextlib.suppress(OSError):
-                    os.setxattr(number, name, os.getxattr(target, name))
-    os.fchmod(number, stat.S_IMODE(old.st_mode))  # last: a new owner clears bits
+                    os.setxattr(made, name, os.getxattr(target, name))
+    os.chmod(made, stat.S_IMODE(old.st_mode))  # last: a new owner clears bits
 
 
 def sync_folder(folder: Path) -> None:
