@@ -247,6 +247,7 @@ def test_commands_keep_the_owner_of_what_they_replace(tmp_path: Path) -> None:
         lambda: sf.transform(source, out, sf.checkpoint.pack("csr"), select="*", overwrite=True),
         lambda: sf.merge.run(config, out, overwrite=True),
         lambda: sf.merge.run(config, folder, overwrite=True),
+        lambda: sf.delta.diff(source, source).apply(source, out),
     ):
         call()
         held = out.stat()

@@ -14,7 +14,7 @@ from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
 from sparsefmt.checkpoint.early import EarlySync
-from sparsefmt.io.atomic import sync_folder
+from sparsefmt.io.atomic import hand_on, sync_folder
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS
 from sparsefmt.io.paths import naming_file
@@ -209,7 +209,7 @@ class ShardWriter:
             self._put(memoryview(length.to_bytes(LENGTH, "little") + text.ljust(length)), 0)
             os.ftruncate(number, self.data + self.nbytes)
             with contextlib.suppress(FileNotFoundError):
-                os.fchmod(number, target.stat().st_mode & 0o7777)  # a file that is replaced hands on its mode
+                hand_on(target.stat(), target, number)
             self._early.finish()
             os.fsync(number)
             self._temporary.replace(target)
