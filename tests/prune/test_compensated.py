@@ -158,3 +158,46 @@ def test_quantizing_with_moments_of_another_width() -> None:
 def test_moments_that_are_none(moments: object) -> None:
     with pytest.raises(sf.FormatError, match="moments: want"):
         sf.quantize(sf.encode(W, "dense"), "int4:g8", moments=moments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-25, 1e25, 1e100])
+@pytest.mark.parametrize("method", ["admm", "sparsegpt", "wanda"])
+def test_the_unit_of_inputs_changes_nothing(scale: float, method: sf.prune.compensate.Method) -> None:
+    """The fit is in float32, which holds no squares of these."""
+    x = np.random.default_rng(3).standard_normal((200, 8)) @ np.random.default_rng(4).standard_normal((8, 8))
+    w = np.random.default_rng(5).standard_normal((4, 8))
+    plain = sf.prune.compensated(w, "nm2:4", sf.prune.Moments(8).update(x), method=method)
+    other = sf.prune.compensated(w, "nm2:4", sf.prune.Moments(8).update(x * scale), method=method)
+    np.testing.assert_allclose(other.weight, plain.weight, rtol=1e-2, atol=1e-3)
+    assert other.output_error == pytest.approx(plain.output_error, rel=1e-2)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+def test_the_unit_of_weights_changes_nothing(scale: float) -> None:
+    x, w = np.random.default_rng(3).standard_normal((200, 8)), np.random.default_rng(5).standard_normal((4, 8))
+    m = sf.prune.Moments(8).update(x)
+    plain, other = sf.prune.compensated(w, "nm2:4", m), sf.prune.compensated(w * scale, "nm2:4", m)
+    np.testing.assert_allclose(other.weight / scale, plain.weight, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_that_outgrow_their_dtype() -> None:
+    w = np.full((1, 2), 60000, np.float16)
+    x = np.random.default_rng(0).standard_normal((50, 1)) @ np.ones((1, 2))
+    with pytest.raises(sf.FormatError, match="which float16 does not hold; give w as float32"):
+        sf.prune.compensated(w, "nm1:2", sf.prune.Moments(2).update(x))
+
+
+@pytest.mark.parametrize("bias", [[0] * 4, np.zeros(4, bool), np.full(4, np.nan), np.zeros(4, complex)])
+def test_a_bias_that_takes_no_correction(bias: object) -> None:
+    """Rounded to whole numbers it would be lost, and nothing would say so."""
+    m = sf.prune.Moments(8).update(np.random.default_rng(0).standard_normal((64, 8)))
+    with pytest.raises(sf.FormatError, match="bias: want finite floats"):
+        sf.prune.compensated(np.ones((4, 8)), "nm2:4", m, bias=bias)
+
+
+@pytest.mark.parametrize("damp", [-1, np.nan, np.inf, "x"])
+def test_damping_that_is_none(damp: float) -> None:
+    m = sf.prune.Moments(8).update(np.random.default_rng(0).standard_normal((64, 8)))
+    for call in (sf.prune.compensated, sf.prune.sparsegpt):
+        with pytest.raises(sf.FormatError, match=r"damp = .*; want a number >= 0"):
+            call(np.ones((4, 8)), "nm2:4", m, damp=damp)

@@ -165,3 +165,43 @@ def test_moments_of_another_width_and_bad_weights() -> None:
         warnings.simplefilter("error")
         with pytest.raises(sf.FormatError, match=r"want Moments or \(cols, cols\)"):
             wanda(w, "2:4", np.ones((3, 4)))
+
+
+@pytest.mark.parametrize("pattern", ["t3:5", "v4:2:6", "bsr3x3:1:2", "nm3:7", "t2:4"])
+@pytest.mark.parametrize("block", [1, 6, 128])
+def test_blocks_of_sparsegpt_cut_no_group(pattern: str, block: int) -> None:
+    w = np.random.default_rng(1).standard_normal((12, 150))
+    h = np.cov(np.random.default_rng(2).standard_normal((150, 400)))
+    pattern_of(pattern).check(sf.prune.sparsegpt(w, pattern, h, block=block)[1])
+
+
+@pytest.mark.parametrize("block", [0, -4, 1.5, "x"])
+def test_blocks_that_are_none(block: int) -> None:
+    with pytest.raises(sf.FormatError, match=r"block = .*; want an integer"):
+        sf.prune.sparsegpt(np.ones((2, 8)), "nm2:4", np.eye(8), block=block)
+
+
+def test_numbers_that_are_not_real_or_not_finite() -> None:
+    w, keep = np.ones((2, 8)) * (1 + 1j), np.ones((2, 8), bool)
+    for call in (
+        lambda: sf.prune.refit(keep, w, np.eye(8)),
+        lambda: sf.prune.wanda(w, "nm2:4", np.eye(8)),
+        lambda: sf.prune.admm(w, "nm2:4", np.eye(8)),
+        lambda: sf.prune.sparsegpt(w, "nm2:4", np.eye(8)),
+        lambda: sf.prune.sensitivity(w, gradient=w.real),
+        lambda: sf.prune.wanda(w.real, "nm2:4", np.eye(8) * 1j),
+    ):
+        with pytest.raises(sf.DtypeError, match="want real numbers, got complex128"):
+            call()
+    with pytest.raises(sf.FormatError, match=r"w: nan at \[0, 0\]"):
+        sf.prune.sensitivity(w.real * np.nan, gradient=w.real)
+    with pytest.raises(sf.FormatError, match=r"moments: -1\.0 on the diagonal"):
+        sf.prune.wanda(w.real, "nm2:4", -np.eye(8))
+    with pytest.raises(sf.FormatError, match="beyond float32"):
+        sf.prune.refit(keep, w.real * 1e300, np.eye(8))
+
+
+def test_admm_of_many_steps_and_any_pattern_stays_finite() -> None:
+    w = np.random.default_rng(1).standard_normal((4, 8))
+    for pattern in ("nm2:4", 0.5):
+        assert sf.prune.admm(w, pattern, np.eye(8), steps=2000).sum() == 16

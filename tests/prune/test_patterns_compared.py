@@ -122,9 +122,29 @@ def test_sensitivities_that_lack_something() -> None:
         ({"kind": "obs"}, "moments: wanted"),
         ({"kind": "second"}, "moments: wanted"),
         ({"kind": "third"}, "kind = 'third'"),
-        ({"gradient": V[:2]}, "gradient: want finite numbers of shape"),
-        ({"gradient": V * np.nan}, "gradient: want finite"),
+        ({"gradient": V[:2]}, r"gradient: want shape \(3, 6\), got"),
+        ({"gradient": V * np.nan}, r"gradient: nan at \[0, 0\]; want finite"),
         ({"moments": np.eye(3)}, "moments are of 3 columns"),
     ):
         with pytest.raises(sf.FormatError, match=text):
             sensitivity(V, **kwargs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [2.0**-660, 2.0**-100, 2.0**100, 2.0**660])
+def test_the_unit_of_weights_changes_no_share(scale: float) -> None:
+    """Squares of these are beyond float32, or float64."""
+    w = np.random.default_rng(6).standard_normal((8, 16))
+    np.testing.assert_array_equal(permute(w * scale, tries=50).order, permute(w, tries=50).order)
+    assert permute(w * scale, tries=50)[1:] == pytest.approx(permute(w, tries=50)[1:])
+    assert compare_patterns(w * scale, ["nm2:4"])[0].energy == pytest.approx(compare_patterns(w, ["nm2:4"])[0].energy)
+
+
+def test_orders_and_biases_of_other_layers() -> None:
+    for order, bias in (([1.0, 0.0], None), ([1, 0], np.ones(1)), ([1, 0], np.ones(5))):
+        with pytest.raises(sf.FormatError, match="want"):
+            sf.prune.fold(order, np.eye(2), bias)
+    for seed in (-1, None, "x"):
+        with pytest.raises(sf.FormatError, match="seed = "):
+            permute(np.ones((2, 8)), seed=seed)  # type: ignore[arg-type]
+    with pytest.raises(sf.FormatError, match="want a finite real matrix"):
+        compare_patterns(np.full((2, 8), np.inf), ["nm2:4"])

@@ -140,5 +140,31 @@ def test_what_does_not_fit() -> None:
         run(MODEL, ["up"], lambda w, name: X[:, :5])
     with pytest.raises(sf.FormatError, match="holds nan"):
         run(MODEL, ["up"], lambda w, name: np.full((9, 16), np.nan), target="weights")
-    with pytest.raises(sf.FormatError, match="no inputs for 'up'"):
+    with pytest.raises(sf.FormatError, match="up: forward gave no inputs"):
         run(MODEL, ["up"], lambda w, name: [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"layers": ["up", "up"]}, "'up' is there twice"),
+        ({"layers": ["up", "up.weight"]}, "'up.weight' is there twice"),
+        ({"pattern": {"upp": "nm2:4"}}, "'upp' is none of the 2 layers"),
+        ({"pattern": None}, "up: pattern: want a text"),
+        ({"forward": lambda w, layer: None}, "up: forward gave NoneType; want an array"),
+        ({"forward": lambda w, layer: {"up": X}}, "up: forward gave dict; want"),
+        ({"forward": lambda w, layer: Site(layer, [X], [X[:5]])}, "up: want a residual stream"),
+        ({"forward": lambda w, layer: X * np.nan}, "up: x: token 0, column 0 holds nan"),
+        ({"model": {**MODEL, "up.bias": np.zeros(3)}}, r"up.bias: want shape \(24,\), got \(3,\)"),
+        ({"done": {"up": 3}}, "done: what is there for 'up' is not of its shape"),
+    ],
+)
+def test_what_would_be_left_out_or_fail_later(changes: dict[str, Any], text: str) -> None:
+    given: dict[str, Any] = {"model": MODEL, "layers": NAMES, "forward": forward, "pattern": "nm2:4", **changes}
+    with pytest.raises(sf.FormatError, match=text):
+        run(**given)
+
+
+def test_layers_and_patterns_are_named_either_way() -> None:
+    made = run(MODEL, iter(NAMES), forward, {"up.weight": "nm2:4", "down": "nm1:4"})  # type: ignore[arg-type]
+    assert {name: float(c.mask.mean()) for name, c in made.layers.items()} == {"up": 0.5, "down": 0.25}

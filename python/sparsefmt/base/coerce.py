@@ -111,6 +111,11 @@ def is_number(n: object) -> bool:
     return isinstance(n, numbers.Real) and not isinstance(n, bool)
 
 
+def magnitudes(a: Array) -> Array:
+    """Magnitudes in float64, of whole numbers those that their dtype does not hold too: 128 of int8."""
+    return np.asarray(np.abs(a if a.dtype.kind == "c" else a.astype(np.float64)), np.float64)
+
+
 def plain(a: Array, dtype: Dtype | type) -> Array:
     """`a` C-contiguous, aligned and of that dtype; itself if it is."""
     if a.dtype == dtype and is_plain(a):

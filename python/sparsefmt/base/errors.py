@@ -53,6 +53,23 @@ class DeltaError(SparsefmtError, ValueError):
     """A delta that does not fit: another base, applied twice, out of order, or damaged."""
 
 
+class naming:
+    """Puts the name of the tensor in front of an error."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SparsefmtError):
+            text = f"{self.name}: {error}"
+            raise type(error)(text) from error
+
+
 for _found in tuple(globals().values()):
     if isinstance(_found, type) and issubclass(_found, SparsefmtError):
         _found.__module__ = "sparsefmt"

@@ -7,7 +7,7 @@ from sparsefmt.api.encode import encode
 from sparsefmt.api.quantize import cluster, dequantize, quantize
 from sparsefmt.api.suggest import suggest
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import CodecError, FormatError, PatternError, SparsefmtError
+from sparsefmt.base.errors import CodecError, FormatError, PatternError, naming
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.codecs.codebook import Codebook
 from sparsefmt.encoding.format_text import parse
@@ -17,23 +17,6 @@ from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
 """The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
-
-
-class naming:
-    """Puts the name of the tensor in front of an error."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SparsefmtError):
-            text = f"{self.name}: {error}"
-            raise type(error)(text) from error
 
 
 @dataclass(frozen=True)

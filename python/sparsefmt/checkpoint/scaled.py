@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparsefmt.base.dtypes import INTEGERS, Array
-from sparsefmt.base.errors import CodecError
+from sparsefmt.base.errors import CodecError, naming
 from sparsefmt.checkpoint.entry import Entry, Value
-from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.checkpoint.rows import one_scale, row_step
 from sparsefmt.checkpoint.steps import Pack, Step
 from sparsefmt.codecs.affine import Affine

@@ -10,13 +10,12 @@ from pathlib import Path
 from sparsefmt.api.compare import group_of, measured, snr_db
 from sparsefmt.api.encode import encode
 from sparsefmt.api.equal import equal
-from sparsefmt.base.errors import CheckpointError, FormatError
+from sparsefmt.base.errors import CheckpointError, FormatError, naming
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.plan import OPAQUE
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
-from sparsefmt.checkpoint.recipe import naming
 from sparsefmt.checkpoint.rounding import Rounding
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED, identical, judge, small, whole

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsefmt.api.encode import encode
-from sparsefmt.base.coerce import as_array
+from sparsefmt.base.coerce import as_array, whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.coded import structure_text
-from sparsefmt.prune.fit import check_fit, output_energy
+from sparsefmt.prune.fit import check_fit, output_energy, second_moments
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Nm, Transposable, pattern_of
 
@@ -61,19 +61,21 @@ def compare_patterns(
         A row per pattern, in order.
 
     Raises:
-        FormatError: no matrix, moments of another width, an unknown pattern.
+        FormatError: no matrix of finite numbers, moments of another width, an unknown pattern.
 
     >>> rows = compare_patterns(np.arange(1.0, 33).reshape(2, 16), ["nm2:4", "nm4:8"])
     >>> [(r.pattern, r.index_bits, round(r.index_bound, 3)) for r in rows]
     [('nm2:4', 0.75, 0.646), ('nm4:8', 0.875, 0.766)]
     """
     a = as_array(w)
-    if a.ndim != 2 or a.dtype.kind == "c":
-        msg = f"w: want a real matrix, got {a.dtype} of shape {a.shape}"
+    if a.ndim != 2 or a.dtype.kind == "c" or not np.isfinite(a).all():
+        msg = f"w: want a finite real matrix, got {a.dtype} of shape {a.shape}"
         raise FormatError(msg)
     wide = a.astype(np.float64)
+    wide = np.ldexp(wide, -int(np.frexp(np.abs(wide).max(initial=0))[1]))  # shares are the same, squares are finite
     if moments is not None:
-        check_fit(wide, moments.second)
+        check_fit(wide, second_moments(moments))
+    batch = whole(batch, "batch", 0, 2**31 - 1)
     x = np.random.Generator(np.random.Philox(0)).standard_normal((a.shape[1], max(batch, 1)), np.float32)
     return [_row(a, wide, spec, moments, density, x if batch else None, seconds) for spec in patterns]
 
@@ -88,9 +90,10 @@ def _row(
     total = float(np.square(wide).sum()) or 1.0
     error = None
     if moments is not None:
-        whole = output_energy(wide, moments.second)
-        error = output_energy(np.where(keep, 0, wide), moments.second) / whole if whole else 0.0
-    rate = None
+        h = second_moments(moments)
+        energy = output_energy(wide, h)
+        error = output_energy(np.where(keep, 0, wide), h) / energy if energy else 0.0
+    rate: float | None = None
     if x is not None:
         t @ x
         count, start = 0, time.perf_counter()

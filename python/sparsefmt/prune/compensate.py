@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 
 from sparsefmt.base.coerce import as_array
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError, PatternError
 from sparsefmt.kernels.blas import one_blas_thread
 from sparsefmt.prune.coded import code_weights
-from sparsefmt.prune.fit import STEPS, TOLERANCE, check_fit, damped, output_energy, solve_on
+from sparsefmt.prune.fit import STEPS, TOLERANCE, check_fit, damped, output_energy, real, solve_on
 from sparsefmt.prune.masks import alternating, sparsegpt, wanda
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Pattern, pattern_of
@@ -97,10 +97,11 @@ def compensated(
     check_fit(wide, h)
     m.enough()
     chosen, codec = _split(pattern, codec, density)
-    h = damped(h, damp) if h.any() else np.eye(m.cols) if h.ndim == 2 else np.ones(m.cols)
+    h = damped(h if h.any() else np.eye(m.cols) if h.ndim == 2 else np.ones(m.cols), damp if h.any() else 0)
     want, base = _wanted(wide, m, h, target, bias, damp)
+    h = np.ldexp(h, -(int(np.frexp(h.max())[1]) & ~1))  # the fit is the same for any multiple; even: roots are exact
     keep, values = _kept(want, chosen, h, method, mask, refit)
-    kept = values.astype(a.dtype)
+    kept = _as(values, a.dtype)
     tensor = None
     if codec is not None:
         tensor = code_weights(kept, keep, want, h, pattern, codec)
@@ -135,18 +136,36 @@ def _wanted(w: Array, m: Moments, h: Array, target: object, bias: object, damp: 
     if bias is not None and np.asarray(bias).shape != (len(w),):
         msg = f"bias: want shape ({len(w)},), got {np.asarray(bias).shape}"
         raise FormatError(msg)
-    shift = np.zeros(len(w)) if bias is None else np.asarray(bias, np.float64)
+    shift = np.zeros(len(w)) if bias is None else _bias(bias)
     if isinstance(target, str):
         if target != "outputs":
             msg = f'target = {target!r}; want an array, or "outputs"'
             raise FormatError(msg)
         return dense_target(w, m, h, damp), m.output_mean
-    want = w if target is None else np.asarray(target, np.float64)
+    want = w if target is None else real(target, "target").astype(np.float64)
     if want.shape != w.shape:
         msg = f"target: want shape {w.shape}, got {want.shape}"
         raise FormatError(msg)
     check_fit(want, h)
     return want, w @ m.mean + shift
+
+
+def _bias(bias: object) -> Array:
+    """A bias in float64, which can be corrected: of floats, and finite."""
+    a = as_array(bias, "bias")
+    if a.dtype.kind in "iubc" or not np.isfinite(a).all():
+        msg = f"bias: want finite floats, got {a.dtype}; whole numbers cannot take a correction"
+        raise FormatError(msg)
+    return a.astype(np.float64)
+
+
+def _as(values: Array, dtype: Dtype) -> Array:
+    with np.errstate(over="ignore"):
+        made = values.astype(dtype)
+    if not np.isfinite(made).all():
+        msg = f"fitted weights reach {np.abs(values).max():g}, which {dtype} does not hold; give w as float32"
+        raise FormatError(msg)
+    return made
 
 
 def dense_target(w: Array, m: Moments, h: Array, damp: float) -> Array:
@@ -189,5 +208,5 @@ def _kept(want: Array, chosen: Pattern, h: Array, method: str, mask: object, ref
     else:
         keep, values = wanda(want, chosen, h), want
     if refit and h.ndim == 2 and not keep.all():
-        return keep, solve_on(keep, want.astype(np.float32), h.astype(np.float32), STEPS, TOLERANCE, start)
+        return keep, solve_on(keep, want, h, STEPS, TOLERANCE, start)
     return keep, np.where(keep, values, 0)

@@ -1,9 +1,12 @@
 """Least squares on the positions that a mask keeps."""
 
+import math
+
 import numpy as np
 
+from sparsefmt.base.coerce import as_array, is_number, whole
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import FormatError
+from sparsefmt.base.errors import DtypeError, FormatError
 from sparsefmt.kernels.blas import each_block, matmul
 from sparsefmt.prune.moments import Moments
 
@@ -27,7 +30,8 @@ def refit(mask: object, target: object, m: "Moments | Array", *, steps: int = ST
         (rows, cols) float32, 0 where the mask is False.
 
     Raises:
-        FormatError: shapes that do not fit, or values that are not finite.
+        FormatError: shapes that do not fit, values that are not finite or beyond float32, steps that are no count.
+        DtypeError: complex weights.
 
     Source: Hestenes and Stiefel 1952, J. Res. Natl. Bur. Stand. 49(6).
 
@@ -35,26 +39,47 @@ def refit(mask: object, target: object, m: "Moments | Array", *, steps: int = ST
     >>> refit(np.array([[True, False]]), np.array([[1.0, 1.0]]), h)
     array([[1.5, 0. ]], dtype=float32)
     """
-    t, h = np.asarray(target), second_moments(m)
-    keep = np.asarray(mask)
+    t, h = real(target, "target"), second_moments(m)
+    keep, steps = np.asarray(mask), whole(steps, "steps", 0, 2**31 - 1)
     check_fit(t, h)
     if keep.dtype != bool or keep.shape != t.shape:
         msg = f"mask: want bool of shape {t.shape}, got {keep.dtype} of shape {keep.shape}"
         raise FormatError(msg)
+    peak = float(np.abs(t).max(initial=0))
+    if peak > float(np.finfo(np.float32).max):
+        msg = f"target: {peak} is beyond float32, in which weights are given"
+        raise FormatError(msg)
     if h.ndim == 1:  # columns do not make up for each other
         return np.where(keep, t, 0).astype(np.float32)
-    return solve_on(keep, t.astype(np.float32), h.astype(np.float32), steps, tol)
+    return solve_on(keep, t, h, steps, tol).astype(np.float32)
 
 
 def second_moments(m: "Moments | Array") -> Array:
     """H as it is held: (cols, cols), or the diagonal."""
     if isinstance(m, Moments):
         return m.second
-    h = np.asarray(m, np.float64)
+    h = real(m, "moments").astype(np.float64)
     if h.ndim not in (1, 2) or (h.ndim == 2 and h.shape[0] != h.shape[1]):
         msg = f"moments: want Moments or (cols, cols), got shape {h.shape}"
         raise FormatError(msg)
+    least = float((h if h.ndim == 1 else np.diagonal(h)).min(initial=0))
+    if least < 0:
+        msg = f"moments: {least} on the diagonal; second moments are 0 or more"
+        raise FormatError(msg)
     return h
+
+
+def real(w: object, name: str) -> Array:
+    """Real numbers as an array.
+
+    Raises:
+        DtypeError: complex ones, or none.
+    """
+    a = as_array(w, name)
+    if a.dtype.kind == "c":
+        msg = f"{name}: want real numbers, got {a.dtype}"
+        raise DtypeError(msg)
+    return a
 
 
 def check_fit(w: Array, h: Array) -> None:
@@ -70,14 +95,37 @@ def check_fit(w: Array, h: Array) -> None:
 
 
 def damped(h: Array, share: float) -> Array:
-    """H with a share of the mean of its diagonal added to the diagonal."""
+    """H with a share of the mean of its diagonal added to the diagonal.
+
+    Raises:
+        FormatError: the share is no number >= 0.
+    """
+    if not is_number(share) or not 0 <= share < math.inf:
+        msg = f"damp = {share!r}; want a number >= 0"
+        raise FormatError(msg)
     if h.ndim == 1:
         return np.asarray(h + share * h.mean())
     return np.asarray(h + share * np.trace(h) / len(h) * np.eye(len(h)))
 
 
+def scaled(a: Array) -> tuple[Array, int]:
+    """`a` in float32 over a power of two near its largest magnitude, and its exponent.
+
+    No digit changes, and squares and sums of what is far from 1 neither overflow nor vanish.
+    """
+    exponent = int(np.frexp(np.abs(a).max(initial=0).astype(np.float64))[1])
+    return np.ldexp(a.astype(np.float64, copy=False), -exponent).astype(np.float32), exponent
+
+
 def solve_on(keep: Array, t: Array, h: Array, steps: int, tol: float, start: Array | None = None) -> Array:
-    """Conjugate gradients on (V - T) H V' restricted to the mask, from `start` or the masked target; all float32."""
+    """Conjugate gradients on (V - T) H V' restricted to the mask, from `start` or the masked target.
+
+    It works in float32; what it gives is float64 where the target is.
+    """
+    wide = t.dtype == np.float64
+    (t, exponent), (h, _) = scaled(t), scaled(h)
+    if start is not None:
+        start = np.ldexp(start, -exponent).astype(np.float32)
     diagonal = np.diagonal(h)
     inverse = np.where(diagonal > 0, 1 / np.where(diagonal > 0, diagonal, 1), 0).astype(np.float32)
     v = np.where(keep, t if start is None else start, np.float32(0))
@@ -86,7 +134,7 @@ def solve_on(keep: Array, t: Array, h: Array, steps: int, tol: float, start: Arr
         _descend(v[rows], keep[rows].astype(np.float32), t[rows], h, inverse, steps, tol)
 
     each_block(some, len(t))
-    return v
+    return np.asarray(np.ldexp(v.astype(np.float64) if wide else v, exponent))
 
 
 def _descend(v: Array, on: Array, t: Array, h: Array, inverse: Array, steps: int, tol: float) -> None:

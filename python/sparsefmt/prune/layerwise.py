@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import FormatError
+from sparsefmt.base.errors import FormatError, naming
 from sparsefmt.kernels.blas import matmul
 from sparsefmt.models.site import Site, Steps
 from sparsefmt.prune.compensate import Method, compensated
@@ -79,7 +79,8 @@ def run(
         `Run`.
 
     Raises:
-        FormatError: a layer without a weight, inputs of another width, NaN or infinity in them.
+        FormatError: a layer without a weight or twice, a pattern for none of them, inputs or a stream of another width,
+            NaN or infinity in them.
 
     Memory: the inputs of one layer twice, its moments (cols**2 and rows * cols float64), and what `forward` holds.
 
@@ -94,36 +95,37 @@ def run(
     if target not in ("stream", "outputs", "weights"):
         msg = f'target = {target!r}; have "stream", "outputs", "weights"'
         raise FormatError(msg)
-    for name in layers:
-        key = _keys(model, name)[0]
-        if getattr(model.get(key), "ndim", 0) != 2:
-            msg = f"{key} is missing or no matrix"
-            raise FormatError(msg)
+    layers = _checked(model, layers)
+    by_layer = _patterns(layers, pattern) if isinstance(pattern, Mapping) else None
     made = Run(dict(model))
     dense = dict(model)
     for name in layers:
         key, beside = _keys(model, name)
-        spec = pattern.get(name) if isinstance(pattern, Mapping) else pattern
+        spec = pattern if by_layer is None else by_layer.get(key)
         if done is not None and name in done:
             result: Compensated = done[name]
-        elif spec is None:
+            if not isinstance(result, Compensated) or result.weight.shape != model[key].shape:
+                msg = f"done: what is there for {name!r} is not of its shape, {model[key].shape}"
+                raise FormatError(msg)
+        elif spec is None and by_layer is not None:
             continue
         else:
             weight = np.asarray(model[key])
             bias = model.get(beside)
-            m, fitted = _moments(name, weight, bias, forward, dense, made.weights, target)
-            result = compensated(
-                weight,
-                spec,
-                m,
-                method=method,
-                target="outputs" if fitted else None,
-                bias=bias,
-                codec=codec,
-                density=density,
-                refit=refit,
-                damp=damp,
-            )
+            with naming(name):
+                m, fitted = _moments(name, weight, bias, forward, dense, made.weights, target)
+                result = compensated(
+                    weight,
+                    spec,
+                    m,
+                    method=method,
+                    target="outputs" if fitted else None,
+                    bias=bias,
+                    codec=codec,
+                    density=density,
+                    refit=refit,
+                    damp=damp,
+                )
         made.layers[name] = result
         made.weights[key] = result.weight
         if result.bias is not None:
@@ -131,6 +133,35 @@ def run(
         if progress is not None:
             progress(name, result)
     return made
+
+
+def _checked(model: Mapping[str, Any], layers: Sequence[str]) -> list[str]:
+    """The layers, each once, whose weights are matrices and whose biases fit."""
+    names = [layers] if isinstance(layers, str) else list(layers)
+    seen: set[str] = set()
+    for name in names:
+        key, beside = _keys(model, name)
+        if getattr(model.get(key), "ndim", 0) != 2:
+            msg = f"{key} is missing or no matrix"
+            raise FormatError(msg)
+        if beside in model and np.shape(model[beside]) != (model[key].shape[0],):
+            msg = f"{beside}: want shape {model[key].shape[:1]}, got {np.shape(model[beside])}"
+            raise FormatError(msg)
+        if key in seen:
+            msg = f"layers: {name!r} is there twice"
+            raise FormatError(msg)
+        seen.add(key)
+    return names
+
+
+def _patterns(layers: Sequence[str], pattern: Mapping[str, object]) -> dict[str, object]:
+    """Patterns by the key of the weight, however the layers are named."""
+    known = {name.removesuffix(".weight") for name in layers}
+    odd = next((name for name in pattern if name.removesuffix(".weight") not in known), None)
+    if odd is not None:
+        msg = f"pattern: {odd!r} is none of the {len(known)} layers"
+        raise FormatError(msg)
+    return {f"{name.removesuffix('.weight')}.weight": spec for name, spec in pattern.items()}
 
 
 def _keys(model: Mapping[str, Any], layer: str) -> tuple[str, str]:
@@ -159,9 +190,14 @@ def _moments(
     m = Moments(cols, outputs=rows)
     shift = 0.0 if bias is None else np.asarray(bias)
     streams = (before.stream, now.stream) if target == "stream" else (None, None)
+    for site in (before, now) if None not in streams else ():
+        sizes = [(x.size // x.shape[-1] * rows if x.size else 0) for x in site.inputs]
+        if [np.size(x) for x in site.stream or ()] != sizes:
+            msg = f"want a residual stream (tokens, {rows}) for each of the inputs, with as many tokens"
+            raise FormatError(msg)
     for i, (x, whole) in enumerate(zip(now.inputs, before.inputs, strict=True)):
         if x.shape != whole.shape or x.shape[-1] != cols:
-            msg = f"{name}: want inputs (..., {cols}), as many dense as pruned, got {whole.shape}, {x.shape}"
+            msg = f"want inputs (..., {cols}), as many dense as pruned, got {whole.shape}, {x.shape}"
             raise FormatError(msg)
         x, whole = x.reshape(-1, cols), whole.reshape(-1, cols)
         for start in range(0, len(x), _CHUNK):
@@ -178,9 +214,12 @@ def _site(given: object, name: str) -> Site:
     if isinstance(given, Site):
         return given
     parts: Iterable[Any] = [given] if isinstance(given, np.ndarray) else given  # type: ignore[assignment]
+    if not isinstance(parts, Iterable) or isinstance(parts, str | bytes | Mapping):
+        msg = f"forward gave {type(given).__name__}; want an array (..., cols), a list of them, or a Site"
+        raise FormatError(msg)
     inputs = [np.asarray(x) for x in parts]
-    if not inputs:
-        msg = f"forward gave no inputs for {name!r}"
+    if not inputs or not all(x.ndim for x in inputs):
+        msg = "forward gave no inputs"
         raise FormatError(msg)
     return Site(name, inputs)
 

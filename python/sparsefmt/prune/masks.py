@@ -1,16 +1,20 @@
 """Which weights to keep, by what the outputs lose."""
 
+import math
+
 import numpy as np
 
+from sparsefmt.base.coerce import is_number, whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.blas import each_block, matmul, one_blas_thread
-from sparsefmt.prune.fit import check_fit, damped, second_moments
+from sparsefmt.prune.fit import check_fit, damped, real, scaled, second_moments
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Nm, Pattern, pattern_of
 from sparsefmt.prune.select import nm as keep_nm
 
 STEPS, RHO, GROWTH, DAMP = 40, 0.1, 1.15, 0.01
+_LAST = np.float32(2.0**60)  # a penalty that moves nothing any more
 
 
 def wanda(w: object, pattern: object, m: "Moments | Array") -> Array:
@@ -32,7 +36,7 @@ def wanda(w: object, pattern: object, m: "Moments | Array") -> Array:
     >>> wanda(np.array([[3.0, 1.0]]), "nm1:2", np.diag([1.0, 100.0]))
     array([[False,  True]])
     """
-    t, h = np.asarray(w, np.float64), second_moments(m)
+    t, h = real(w, "w").astype(np.float64), second_moments(m)
     check_fit(t, h)
     return pattern_of(pattern).mask(np.abs(t) * np.sqrt(_diagonal(h)))
 
@@ -77,11 +81,13 @@ def admm(
     >>> admm(np.array([[1.0, 1.0, 0.9]]), "nm2:3", h)
     array([[ True, False,  True]])
     """
-    t, h = np.asarray(w), second_moments(m)
+    t, h = real(w, "w"), second_moments(m)
     check_fit(t, h)
     chosen = pattern_of(pattern)
-    if steps < 1 or rho <= 0 or growth < 1 or damp < 0:
-        msg = f"steps = {steps}, rho = {rho}, growth = {growth}, damp = {damp}; want >= 1, > 0, >= 1, >= 0"
+    steps = whole(steps, "steps", 1, 2**31 - 1)
+    numbers = all(is_number(n) for n in (rho, growth, damp))
+    if not numbers or not (0 < rho < math.inf and 1 <= growth < math.inf and 0 <= damp < math.inf):
+        msg = f"rho = {rho}, growth = {growth}, damp = {damp}; want > 0, >= 1, >= 0"
         raise FormatError(msg)
     if h.ndim == 1 or isinstance(chosen, Given):
         return wanda(t, chosen, h)
@@ -102,30 +108,35 @@ def alternating(
     deviation = np.sqrt(np.diagonal(h))
     live = deviation > 0
     scale = np.where(live, deviation, 1)
-    scaled = h / scale[:, None] / scale + damp * np.eye(len(h))
+    unit = h / scale[:, None] / scale + damp * np.eye(len(h))
     x = np.where(live, t * scale, 0)
+    exponent = int(np.frexp(np.abs(x).max(initial=0))[1])
+    x = np.ldexp(x, -exponent)  # a power of two: float32 holds it, and no digit changes
     with one_blas_thread():
-        values, vectors = np.linalg.eigh(scaled)
+        values, vectors = np.linalg.eigh(unit)
     vectors, values = vectors.astype(np.float32), np.maximum(values, 0).astype(np.float32)
     back = np.ascontiguousarray(vectors.T)
-    pull = matmul(x, scaled).astype(np.float32)
+    pull = matmul(x, unit).astype(np.float32)
     x = x.astype(np.float32)
     z = np.empty_like(x) if isinstance(chosen, Nm) else project(x, chosen)
     u = np.zeros_like(z)
 
     def some(rows: slice) -> None:
         z[rows] = project(x[rows], chosen)
-        step = np.float32(rho)
+        step = min(np.float32(rho), _LAST)
         for _ in range(steps):
             _alternate(z[rows], u[rows], pull[rows], vectors, values, back, step, chosen)
-            step *= np.float32(growth)
+            step = min(step * np.float32(growth), _LAST)
 
     if isinstance(chosen, Nm):  # rows do not depend on each other
         each_block(some, len(t))
     else:
-        for k in range(steps):
-            _alternate(z, u, pull, vectors, values, back, np.float32(rho * growth**k), chosen)
-    return chosen.mask(np.abs(z)), z / scale.astype(np.float32)
+        penalty = float(rho)
+        for _ in range(steps):
+            _alternate(z, u, pull, vectors, values, back, np.float32(penalty), chosen)
+            penalty = min(penalty * growth, float(_LAST))
+    narrow, by = scaled(scale)
+    return chosen.mask(np.abs(z)), np.ldexp((z / narrow).astype(np.float64), exponent - by)
 
 
 def _alternate(
@@ -157,7 +168,7 @@ def sparsegpt(
         pattern: see `compensated`; N:M is chosen group by group, other patterns once for every `block` columns, so
             they are taken within those.
         m: the moments of the inputs; the diagonal alone gives `wanda` and no compensation.
-        block: columns after which the rest is brought up to date.
+        block: columns after which the rest is brought up to date; as many more as the groups of a pattern take.
         damp: the share of the mean of the diagonal of H that is added to it.
 
     Returns:
@@ -168,7 +179,8 @@ def sparsegpt(
 
     Source: Frantar and Alistarh 2023, arXiv:2301.00774, algorithm 1.
     """
-    t, h = np.array(w, np.float64), second_moments(m)
+    t, h = np.array(real(w, "w"), np.float64), second_moments(m)
+    block = whole(block, "block", 1, 2**31 - 1)
     check_fit(t, h)
     chosen = pattern_of(pattern)
     if h.ndim == 1 or not np.trace(h):
@@ -176,8 +188,8 @@ def sparsegpt(
         return np.where(mask, t, 0), mask
     upper = inverse_factor(damped(h, damp))
     cols, mask = t.shape[1], np.zeros(t.shape, bool)
+    block = -(-block // chosen.span) * chosen.span  # no group of columns is cut
     step = chosen.m if isinstance(chosen, Nm) else block
-    block = -(-block // step) * step
     diagonal = np.diagonal(upper)
     settled = chosen.mask(np.abs(t)) if isinstance(chosen, Given) else None
     for low in range(0, cols, block):

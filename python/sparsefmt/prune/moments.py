@@ -222,14 +222,18 @@ def calibrate(
 
 
 def _gather(seen: Iterable[Mapping[str, object]], layers: Iterable[str] | None) -> Statistics:
-    wanted = None if layers is None else list(layers)
+    wanted = None if layers is None else [layers] if isinstance(layers, str) else list(layers)
     found: Statistics = {}
     for inputs in seen:
+        held: object = inputs
+        if not isinstance(held, Mapping):
+            msg = f"activations: want a mapping from layers to arrays, got {type(held).__name__}"
+            raise FormatError(msg)
         for name, x in inputs.items():
             if wanted is not None and name not in wanted:
                 continue
             if name not in found:
-                found[name] = Moments(np.asarray(x).shape[-1])
+                found[name] = Moments(np.asarray(x).shape[-1] if np.asarray(x).ndim else 0)
             found[name].update(x)
     missing = [name for name in wanted or () if name not in found]
     if missing or not found:

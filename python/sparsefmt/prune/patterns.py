@@ -22,6 +22,11 @@ class Pattern(ABC):
 
     text: str
 
+    @property
+    def span(self) -> int:
+        """Columns that are chosen together: a choice for several of these at a time has the pattern too."""
+        return 1
+
     @abstractmethod
     def mask(self, score: Array) -> Array:
         """(rows, cols) scores -> (rows, cols) bool.
@@ -52,6 +57,11 @@ class Nm(Pattern):
     def text(self) -> str:  # type: ignore[override]
         """nm2:4."""
         return f"nm{self.n}:{self.m}"
+
+    @property
+    def span(self) -> int:
+        """A group."""
+        return self.m
 
     def mask(self, score: Array) -> Array:
         """The n largest of every group."""
@@ -105,6 +115,11 @@ class Blocks(Pattern):
         """bsr16x16."""
         return f"bsr{self.rows}x{self.cols}" + (f":{self.n}:{self.m}" if self.n is not None else "")
 
+    @property
+    def span(self) -> int:
+        """A group."""
+        return self.cols * (self.m or 1)
+
     def mask(self, score: Array) -> Array:
         """The blocks whose scores sum to most."""
         rows, cols = score.shape
@@ -138,6 +153,11 @@ class Vnm(Pattern):
     def text(self) -> str:  # type: ignore[override]
         """v64:2:8."""
         return f"v{self.v}:{self.n}:{self.m}"
+
+    @property
+    def span(self) -> int:
+        """A group."""
+        return self.m
 
     def mask(self, score: Array) -> Array:
         """The four columns of every block whose best n per row sum to most, one at a time; then the best n of them."""
@@ -189,6 +209,11 @@ class Transposable(Pattern):
     def text(self) -> str:  # type: ignore[override]
         """t2:4."""
         return f"t{self.n}:{self.m}"
+
+    @property
+    def span(self) -> int:
+        """A group."""
+        return self.m
 
     def mask(self, score: Array) -> Array:
         """See `sparsefmt.prune.transposable`."""

@@ -7,6 +7,7 @@ import numpy as np
 from sparsefmt.base.coerce import as_array, whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.prune.fit import scaled
 from sparsefmt.structures.nm import check_nm
 from sparsefmt.tensor.axes import checked_axis, matrix_of, turned
 
@@ -57,7 +58,7 @@ def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int 
     ([0, 1, 2, 3], True)
     """
     n, m = check_nm(n, m)
-    tries = whole(tries, "tries", 0, 2**31 - 1)
+    tries, seed = whole(tries, "tries", 0, 2**31 - 1), whole(seed, "seed", 0, 2**64 - 1)
     a = as_array(w)
     if a.ndim > 1:
         at = checked_axis(axis, a.ndim)
@@ -65,7 +66,7 @@ def permute(w: object, n: int = 2, m: int = 4, *, tries: int = TRIES, seed: int 
     if a.ndim != 2 or a.shape[1] % m or not a.shape[1] or a.dtype.kind == "c" or not np.isfinite(a).all():
         msg = f"w: want a finite real matrix whose columns fill groups of {m}, got {a.dtype} of shape {a.shape}"
         raise FormatError(msg)
-    squares = np.ascontiguousarray(np.square(a.astype(np.float32)).T)
+    squares = np.ascontiguousarray(np.square(scaled(a)[0]).T)
     total = float(squares.sum(dtype=np.float64)) or 1.0
     cols, groups = a.shape[1], a.shape[1] // m
     before = _kept(squares.reshape(groups, m, -1), n).sum() / total
@@ -135,13 +136,16 @@ def fold(order: object, before: object, bias: object = None) -> tuple[Array, Arr
     """The rows of the layer before, and its bias, in an order of columns, so that the next layer sees them permuted.
 
     Raises:
-        FormatError: the order is no permutation of the rows.
+        FormatError: the order is no permutation of the rows, or the bias is of another layer.
 
     >>> fold([1, 0], np.array([[1.0], [2.0]]), np.array([3.0, 4.0]))[1]
     array([4., 3.])
     """
-    at, w = np.asarray(order), np.asarray(before)
-    if at.ndim != 1 or not np.array_equal(np.sort(at), np.arange(len(w))):
+    at, w = np.asarray(order), as_array(before, "before")
+    if at.ndim != 1 or at.dtype.kind not in "iu" or not np.array_equal(np.sort(at), np.arange(len(w))):
         msg = f"order: want a permutation of the {len(w)} rows of the layer before"
+        raise FormatError(msg)
+    if bias is not None and np.asarray(bias).shape != (len(w),):
+        msg = f"bias: want shape ({len(w)},), got {np.asarray(bias).shape}"
         raise FormatError(msg)
     return w[at], None if bias is None else np.asarray(bias)[at]

@@ -4,10 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.prune.fit import check_fit, damped, second_moments
+from sparsefmt.prune.fit import check_fit, damped, real, second_moments
 from sparsefmt.prune.masks import inverse_factor
 from sparsefmt.prune.moments import Moments
 
@@ -56,7 +55,7 @@ def sensitivity(
     >>> sensitivity(np.array([[2.0, -1.0]]), gradient=np.array([[0.5, 1.0]])).tolist()
     [[-1.0, 1.0]]
     """
-    a = as_array(w).astype(np.float64)
+    a = _finite(w, "w")
     if kind is None:
         kind = "fisher" if fisher is not None else "second" if hessian is not None else "first"
         if moments is not None and fisher is None and hessian is None:
@@ -86,9 +85,18 @@ def _alike(given: object, w: Array, name: str) -> Array:
     if given is None:
         msg = f"{name}: wanted for this kind"
         raise FormatError(msg)
-    a = np.asarray(given, np.float64)
-    if a.shape != w.shape or not np.isfinite(a).all():
-        msg = f"{name}: want finite numbers of shape {w.shape}, got shape {a.shape}"
+    a = _finite(given, name)
+    if a.shape != w.shape:
+        msg = f"{name}: want shape {w.shape}, got {a.shape}"
+        raise FormatError(msg)
+    return a
+
+
+def _finite(given: object, name: str) -> Array:
+    a = real(given, name).astype(np.float64)
+    if not np.isfinite(a).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+        msg = f"{name}: {a[at]} at {list(at)}; want finite numbers"
         raise FormatError(msg)
     return a
 
