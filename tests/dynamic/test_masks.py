@@ -149,3 +149,25 @@ def test_the_tensor_it_came_from_stays() -> None:
     w[0, :4] = [0, 5, 6, 0]
     live.update(w, [[0, 0]])
     assert not sf.equal(live.tensor, t)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint64, np.int64])
+def test_groups_of_any_integer_dtype(dtype: type) -> None:
+    """Row times groups does not fit into 8 bits: another group would be changed."""
+    ema = MaskEMA(np.zeros((100, 256), bool), alpha=0.1)
+    assert ema.update([[True, True, False, False]], np.array([[90, 60]], dtype)).tolist() == [[90, 60]]
+    assert np.argwhere(ema.mask).tolist() == [[90, 240], [90, 241]]
+
+
+@pytest.mark.parametrize("shape", [(0, 8), (0, 0), (3, 0)])
+def test_masks_without_groups(shape: tuple[int, int]) -> None:
+    assert MaskEMA(np.zeros(shape, bool)).update(np.zeros(shape, bool)).shape == (0, 2)
+
+
+def test_groups_beyond_int64_are_beyond_the_tensor() -> None:
+    w = np.zeros((2, 8))
+    for group in ([2**63 + 1, 0], [0, 2**64 - 1]):
+        with pytest.raises(sf.FormatError, match="beyond"):
+            LivePacked(sf.encode(w, "nm2:4")).update(w, np.array([group], np.uint64))
+        with pytest.raises(sf.FormatError, match="beyond"):
+            MaskEMA(w != 0).update(np.zeros((1, 4), bool), np.array([group], np.uint64))

@@ -97,7 +97,7 @@ def test_levels_are_nested_prefixes() -> None:
     assert levels.lost(4) == 0
     assert levels.lost(0) == 1
     assert levels.lost(1) > levels.lost(2) > levels.lost(3) > 0
-    with pytest.raises(sf.FormatError, match=r"n = 5; want 0\.\.4"):
+    with pytest.raises(sf.FormatError, match=r"n = 5; want an integer in 0\.\.4"):
         levels.at(5)
     with pytest.raises(sf.FormatError, match="one shape"):
         Levels.of(w, score=w[:2])
@@ -176,3 +176,42 @@ def test_importance() -> None:
     assert importance(np.ones((2, 3)) * -2) == 2
     with pytest.raises(sf.FormatError, match="importance of 'up' is nan"):
         Controller(("2:4", "4:4"), [1.0]).step({"up": float("nan")})
+
+
+def test_an_entry_that_asks_for_itself_is_counted_once() -> None:
+    cache = PatternCache(10)
+    cache.get("a", lambda: cache.get("a", lambda: bytearray(3), size=3), size=3)
+    assert cache.stats().nbytes == 3
+
+
+def test_sizes_of_numpy_are_bytes() -> None:
+    cache = PatternCache(np.int64(10), size=lambda entry: np.int64(len(entry)))
+    cache.get("a", lambda: b"four")
+    assert cache.stats().nbytes == 4
+    with pytest.raises(sf.FormatError, match="bytes does not say its nbytes; give size="):
+        PatternCache(10).get("a", lambda: b"four")
+
+
+@pytest.mark.parametrize(
+    ("w", "kept", "lost"),
+    [
+        (np.array([[-128, 5, 3, 1]], np.int8), [[-128, 0, 0, 0]], 35 / (128**2 + 35)),
+        (np.array([[-(2**63), 5, 3, 1]], np.int64), [[-(2**63), 0, 0, 0]], 35 / 2**126),
+        (np.array([[1.0, 3j, 2.0, 0.0]]), [[0, 3j, 0, 0]], 5 / 14),
+    ],
+)
+def test_levels_rank_by_the_magnitude(w: np.ndarray, kept: list[list[complex]], lost: float) -> None:
+    """Also where the dtype does not hold it, and of complex numbers by both parts."""
+    levels = Levels.of(w)
+    assert levels.at(1).tolist() == kept
+    assert levels.lost(1) == pytest.approx(lost)
+
+
+def test_levels_that_are_none() -> None:
+    levels = Levels.of(np.ones((0, 8)))
+    assert levels.at(2).shape == (0, 8)
+    for n in (-1, 5, 1.5):
+        with pytest.raises(sf.FormatError, match=r"want an integer in 0\.\.4"):
+            levels.lost(n)  # type: ignore[arg-type]
+    with pytest.raises(sf.FormatError, match="has no order"):
+        Levels.of(np.ones((1, 4)), score=np.ones((1, 4), complex))

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from threading import RLock
 from typing import Any
 
@@ -40,11 +41,8 @@ class PatternCache:
     """
 
     def __init__(self, capacity: int, *, size: Callable[[Any], int] | None = None) -> None:
-        if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0:
-            msg = f"capacity = {capacity!r}; want bytes, 0 or more"
-            raise FormatError(msg)
-        self.capacity = capacity
-        self._size = size or (lambda entry: int(entry.nbytes))
+        self.capacity = _nbytes(capacity, "capacity")
+        self._size = size or _size_of
         self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._pinned: set[Hashable] = set()
         self._hits = self._misses = self._evicted = self._uncached = self._nbytes = 0
@@ -59,7 +57,7 @@ class PatternCache:
             size: its bytes, default what the cache's `size` gives.
 
         Raises:
-            FormatError: a size that is no whole number >= 0.
+            FormatError: a size that is no whole number >= 0, or an entry that does not say its own.
         """
         with self._lock:
             if key in self._held:
@@ -68,6 +66,8 @@ class PatternCache:
                 return self._held[key][0]
             self._misses += 1
             entry = make()
+            if key in self._held:  # `make` asked for it too
+                return self._held[key][0]
             if not self._keep(key, entry, size):
                 self._uncached += 1
             return entry
@@ -127,10 +127,7 @@ class PatternCache:
             return CacheStats(self._hits, self._misses, self._evicted, self._uncached, len(self._held), self._nbytes)
 
     def _keep(self, key: Hashable, entry: Any, size: int | None) -> bool:  # noqa: ANN401
-        nbytes = self._size(entry) if size is None else size
-        if isinstance(nbytes, bool) or not isinstance(nbytes, int) or nbytes < 0:
-            msg = f"size = {nbytes!r}; want bytes, 0 or more"
-            raise FormatError(msg)
+        nbytes = _nbytes(self._size(entry) if size is None else size, "size")
         pinned = sum(self._held[k][1] for k in self._pinned)
         if nbytes > self.capacity - pinned:
             return False
@@ -142,3 +139,18 @@ class PatternCache:
         self._held[key] = (entry, nbytes)
         self._nbytes += nbytes
         return True
+
+
+def _nbytes(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        msg = f"{name} = {value!r}; want bytes, 0 or more"
+        raise FormatError(msg)
+    return int(value)
+
+
+def _size_of(entry: Any) -> int:  # noqa: ANN401
+    try:
+        return int(entry.nbytes)
+    except AttributeError:
+        msg = f"{type(entry).__name__} does not say its nbytes; give size="
+        raise FormatError(msg) from None

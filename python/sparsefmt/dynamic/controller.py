@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsefmt.base.coerce import as_array, is_number
+from sparsefmt.base.coerce import as_array, is_number, magnitudes, whole
 from sparsefmt.base.dtypes import Array, items, native
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.nm import magnitude_keys
@@ -52,7 +52,10 @@ class Levels:
         """
         a = as_array(w)
         check_nm(1, m)
-        rank_by = a if score is None else np.asarray(score)
+        rank_by = a if score is None else as_array(score, "score")
+        if score is not None and rank_by.dtype.kind == "c":
+            msg = f"score: {rank_by.dtype} has no order; give score=abs(w)"
+            raise FormatError(msg)
         if a.ndim != 2 or rank_by.shape != a.shape:
             msg = f"w, score: want (rows, cols) of one shape, got {a.shape} and {rank_by.shape}"
             raise FormatError(msg)
@@ -70,18 +73,22 @@ class Levels:
         Raises:
             FormatError: n out of 0..m.
         """
-        if not 0 <= n <= self.m:
-            msg = f"n = {n}; want 0..{self.m}"
-            raise FormatError(msg)
+        n = whole(n, "n", 0, self.m)
+        rows, groups, _ = self.values.shape
         out = np.zeros(self.values.shape, self.values.dtype)
         np.put_along_axis(out, self.columns[..., :n].astype(np.int64), self.values[..., :n], axis=-1)
-        return out.reshape(self.shape[0], -1)[:, : self.shape[1]]
+        return np.asarray(out.reshape(rows, groups * self.m)[:, : self.shape[1]])
 
     def lost(self, n: int) -> float:
-        """The share of the squared magnitude that level n leaves out."""
-        squares = np.square(self.values.astype(np.float64)).sum(axis=(0, 1))
-        whole = float(squares.sum())
-        return float(squares[n:].sum()) / whole if whole else 0.0
+        """The share of the squared magnitude that level n leaves out.
+
+        Raises:
+            FormatError: n out of 0..m.
+        """
+        n = whole(n, "n", 0, self.m)
+        squares = np.square(magnitudes(self.values)).sum(axis=(0, 1))
+        total = float(squares.sum())
+        return float(squares[n:].sum()) / total if total else 0.0
 
 
 def importance(x: object) -> float:
@@ -125,6 +132,14 @@ class Controller:
         budget: float | None = None,
         batch: int = 1,
     ) -> None:
+        for name, given in (("hysteresis", hysteresis), ("budget", 0 if budget is None else budget)):
+            if not is_number(given):
+                msg = f"{name} = {given!r}; want a number"
+                raise FormatError(msg)
+        if not all(is_number(t) for t in thresholds):
+            msg = f"thresholds: want ascending finite numbers, got {list(thresholds)}"
+            raise FormatError(msg)
+        batch = whole(batch, "batch", 1, 2**31 - 1)
         self.levels, self.thresholds = list(levels), [float(t) for t in thresholds]
         if len(self.levels) < 1 or len(set(self.levels)) < len(self.levels) or len(thresholds) != len(levels) - 1:
             msg = f"want different levels and one threshold fewer, got {len(self.levels)} and {len(self.thresholds)}"
@@ -132,10 +147,10 @@ class Controller:
         if not np.isfinite(self.thresholds).all() or any(b <= a for a, b in itertools.pairwise(thresholds)):
             msg = f"thresholds: want ascending finite numbers, got {self.thresholds}"
             raise FormatError(msg)
-        if not 0 <= hysteresis < 1 or batch < 1 or (budget is None) is not (errors is None):
-            msg = "want hysteresis in 0..1, batch >= 1, and errors and budget together"
+        if not 0 <= hysteresis < 1 or (budget is None) is not (errors is None):
+            msg = "want hysteresis in 0..1, and errors and budget together"
             raise FormatError(msg)
-        self.hysteresis, self.batch, self.budget = float(hysteresis), int(batch), budget
+        self.hysteresis, self.batch, self.budget = float(hysteresis), batch, budget
         self.errors = {name: [float(e) for e in row] for name, row in (errors or {}).items()}
         for name, row in self.errors.items():
             falling = np.isfinite(row).all() and not any(b > a for a, b in itertools.pairwise(row))

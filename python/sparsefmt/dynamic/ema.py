@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sparsefmt.base.coerce import is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError, PatternError
 from sparsefmt.kernels.nm import nm_select
@@ -33,7 +34,7 @@ class MaskEMA:
 
     def __init__(self, mask: object, n: int = 2, m: int = 4, *, alpha: float = 0.9) -> None:
         self.n, self.m = check_nm(n, m)
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
+        if not is_number(alpha) or not 0 <= alpha <= 1:
             msg = f"alpha = {alpha!r}; want 0..1"
             raise FormatError(msg)
         self.alpha = float(alpha)
@@ -78,7 +79,7 @@ class MaskEMA:
         moved = np.zeros((rows, -(-cols // self.m) * self.m), bool)
         moved[:, :cols] = keep != self._mask
         self._mask = keep
-        return np.argwhere(moved.reshape(rows, -1, self.m).any(axis=2))
+        return np.argwhere(moved.reshape(rows, moved.shape[1] // self.m, self.m).any(axis=2))
 
     def _chosen(self, score: Array, mask: Array) -> Array:
         """The best mask for a score, which is >= 0: its bits rank it, and the last one gives way to the incumbent."""
@@ -94,8 +95,10 @@ class MaskEMA:
         if at.ndim != 2 or at.shape[1] != 2 or at.dtype.kind not in "iu" or cols % self.m:
             msg = f"groups: want (given, 2) whole numbers and whole groups, got {at.dtype} of shape {at.shape}"
             raise FormatError(msg)
+        beyond = (at < 0).any() or (at[:, 0] >= rows).any() or (at[:, 1] >= count).any()
+        at = at.astype(np.int64)  # only now: what is beyond int64 would come back as something else
         flat = at[:, 0] * count + at[:, 1]
-        if (at < 0).any() or (at[:, 0] >= rows).any() or (at[:, 1] >= count).any() or len(np.unique(flat)) < len(flat):
+        if beyond or len(np.unique(flat)) < len(flat):
             msg = f"groups: one is there twice, or beyond the {rows} rows of {count} groups"
             raise FormatError(msg)
         new = self._checked(mask, (len(at), self.m))

@@ -102,12 +102,13 @@ def _places(groups: object, s: Nm) -> tuple[Array, Array]:
     if at.ndim != 2 or at.shape[1] != 2 or at.dtype.kind not in "iu":
         msg = f"groups: want (changed, 2) whole numbers, got {at.dtype} of shape {at.shape}"
         raise FormatError(msg)
-    row, group = (np.ascontiguousarray(at[:, i]).astype(np.int64, copy=False) for i in (0, 1))
+    row, group = at[:, 0], at[:, 1]
     if min(row.min(), group.min()) < 0 or row.max() >= s.shape[0] or group.max() >= s.groups:
         first = int(np.argmax((row < 0) | (group < 0) | (row >= s.shape[0]) | (group >= s.groups)))
         where = f"row {row[first]}, group {group[first]}"
         msg = f"groups: {where} is beyond the {s.shape[0]} rows of {s.groups} groups"
         raise FormatError(msg)
+    row, group = (np.ascontiguousarray(a).astype(np.int64, copy=False) for a in (row, group))
     flat = row * s.groups
     flat += group
     if (flat[1:] > flat[:-1]).all():

@@ -74,9 +74,7 @@ class Schedule:
         Raises:
             FormatError: a step below 0, or no number.
         """
-        if not is_number(step) or not step >= 0:
-            msg = f"step = {step!r}; want 0 or more"
-            raise FormatError(msg)
+        _check(step)
         if step >= self.end:
             return float(self.final)
         if step < self.start:
@@ -87,11 +85,12 @@ class Schedule:
 
     def frozen(self, step: int) -> bool:
         """Whether masks stay as they are from this step on."""
+        _check(step)
         return step >= (self.end if self.freeze is None else self.freeze)
 
     def changes(self, step: int) -> bool:
         """Whether the mask is to be made anew at this step."""
-        if step < self.start or self.frozen(step):
+        if self.frozen(step) or step < self.start:
             return step == self.end
         return (step - self.start) % self.every == 0 or step == self.end
 
@@ -102,3 +101,9 @@ class Schedule:
         array([ 0., -4.,  3.,  0.])
         """
         return magnitude(as_array(w), self.density(step))
+
+
+def _check(step: object) -> None:
+    if not is_number(step) or not step >= 0:  # type: ignore[operator]
+        msg = f"step = {step!r}; want 0 or more"
+        raise FormatError(msg)

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from sparsefmt.base.coerce import as_array, is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 
 
 def _alike(**arrays: object) -> list[Array]:
-    made = [np.asarray(a) for a in arrays.values()]
+    made = [as_array(a, name) for name, a in arrays.items()]
     for name, a in zip(arrays, made, strict=True):
         if a.shape != made[0].shape:
             msg = f"{name}: want shape {made[0].shape}, got {a.shape}"
@@ -57,7 +58,7 @@ def sr_ste(gradient: object, w: object, mask: object, decay: float = 2e-4) -> Ar
     array([1., 2.])
     """
     g, a, keep = _alike(gradient=gradient, w=w, mask=mask)
-    if not decay >= 0:
+    if not is_number(decay) or not 0 <= decay < np.inf:
         msg = f"decay = {decay!r}; want 0 or more"
         raise FormatError(msg)
     return np.asarray(g + decay * np.where(keep.astype(bool), 0, a))
@@ -95,10 +96,14 @@ def distillation_loss(
     >>> loss, gradient.tolist()
     (0.0, [[0.0, 0.0]])
     """
-    s, t = (a.astype(np.float64) for a in _alike(student=student, teacher=teacher))
-    if not T > 0 or not lam >= 0:
+    logits = _alike(student=student, teacher=teacher)
+    if not (is_number(T) and is_number(lam)) or not (0 < T < np.inf and 0 <= lam < np.inf):
         msg = f"T = {T!r}, lam = {lam!r}; want T > 0 and lam >= 0"
         raise FormatError(msg)
+    if any(a.dtype.kind == "c" for a in logits):
+        msg = "logits: want real numbers, got complex ones"
+        raise FormatError(msg)
+    s, t = (a.astype(np.float64) for a in logits)
     if not s.ndim or not s.size or not (np.isfinite(s).all() and np.isfinite(t).all()):
         msg = f"logits: want (..., classes) of finite numbers, got shape {s.shape}"
         raise FormatError(msg)
