@@ -8,6 +8,7 @@ import pytest
 
 import sparsefmt as sf
 from commandline import Cli
+from sparsefmt.prune.resume import Kept
 
 tokenizers = pytest.importorskip("tokenizers")
 pytestmark = pytest.mark.filterwarnings("ignore::sparsefmt.prune.CalibrationWarning")
@@ -192,7 +193,8 @@ def test_a_plan_by_energy_says_what_it_is(cli: Cli, encoder: Path) -> None:
 def test_what_cannot_be_done(cli: Cli, encoder: Path, tmp_path: Path) -> None:
     cli.fails(2, *args(encoder))
     assert "pattern 'nm9' is unknown" in cli.fails(2, *args(encoder, "--format", "nm9"))
-    assert "no layer is chosen" in cli.fails(2, *args(encoder, "--format", "nm2:4", "--include", "gate*"))
+    assert "'gate*' matches no layer" in cli.fails(2, *args(encoder, "--format", "nm2:4", "--include", "gate*"))
+    assert "no layer is chosen" in cli.fails(2, *args(encoder, "--format", "nm2:4", "--exclude", "*"))
     plan = ("plan", encoder, tmp_path / "p.json", "--by", "energy", "--include", "*dense.weight", "--formats", "nm2:4")
     assert "cannot be met; the nearest that can is" in cli.fails(3, *plan, "--budget", "9%")
     assert "budget 'half'" in cli.fails(2, *plan, "--budget", "half")
@@ -230,3 +232,119 @@ def test_pack_with_text_takes_the_options_of_pack(cli: Cli, encoder: Path) -> No
     assert "in one process" in cli.fails(2, *pack, "--force", "--workers", "2")
     assert "--prune makes no sense here" in cli.fails(2, *pack, "--force", "--prune")
     assert "matches no layer" in cli.fails(2, *pack, "--force", "--rule", "gate*=nm4:8")
+
+
+def test_a_plan_never_replaces_its_model(cli: Cli, encoder: Path) -> None:
+    model = encoder / "model.safetensors"
+    before = model.read_bytes()
+    line = cli.fails(2, "plan", model, model, "--by", "energy", "--formats", "nm2:4", "--budget", "60%", "--force")
+    assert "write to another path" in line
+    cli.fails(2, "plan", encoder, encoder / "p.json", "--by", "energy", "--formats", "nm2:4", "--budget", "60%")
+    cli.fails(2, "plan", encoder, encoder.parent / "x" / "..", "--formats", "nm2:4", "--budget", "60%", "--force")
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "text"),
+    [
+        (2, ("--budget", "abc"), "budget 'abc': want bytes"),
+        (3, ("--budget", "1%"), "cannot be met; the nearest that can is"),
+        (2, ("--budget", "60%", "--include", "*query*", "--include", "zz"), "--include 'zz' matches no layer"),
+        (2, ("--budget", "60%", "--exclude", "zz"), "--exclude 'zz' matches no layer"),
+        (2, ("--budget", "60%", "--together", "zz"), "--together 'zz' matches no layer"),
+        (4, ("--budget", "60%"), "no/p.json"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_before_it_is_measured(
+    cli: Cli, encoder: Path, monkeypatch: pytest.MonkeyPatch, code: int, options: tuple[str, ...], text: str
+) -> None:
+    monkeypatch.setattr("sparsefmt.cli.plan.measured", lambda *args: pytest.fail("it was measured"))
+    out = encoder.parent / ("no/p.json" if code == 4 else "p.json")
+    line = cli.fails(code, "plan", encoder, out, "--text", encoder.parent / "text.txt", "--formats", "nm2:4", *options)
+    assert text.removesuffix("/p.json") in line
+
+
+def test_planned_bytes_of_convolutions_are_those_of_pack(cli: Cli, tmp_path: Path) -> None:
+    """Both group the input channels."""
+    w = np.random.default_rng(0).standard_normal((64, 32, 3, 3)).astype(np.float32)
+    sf.save(tmp_path / "m.safetensors", {"c": w})
+    args = ("--by", "energy", "--formats", "nm2:4", "--budget", "60%", "--include", "c")
+    cli.ok("plan", tmp_path / "m.safetensors", tmp_path / "p.json", *args)
+    cli.ok("pack", tmp_path / "m.safetensors", tmp_path / "o.safetensors", "--plan", tmp_path / "p.json")
+    packed = sf.load(tmp_path / "o.safetensors")["c"]
+    plan = sf.plan.Plan.load(tmp_path / "p.json")
+    assert plan.size == packed.nbytes
+    assert plan.cost == pytest.approx(np.square(w - packed.to_dense()).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--density", "0.3"), "--density makes no sense here"),
+        (("--include", "*query*", "--include", "zz"), "--include 'zz' matches no layer"),
+        (("--exclude", "zz"), "--exclude 'zz' matches no layer"),
+        (("--rule", "*query*=zz"), "pattern 'zz' is unknown"),
+    ],
+)
+def test_options_that_would_do_nothing(cli: Cli, encoder: Path, options: tuple[str, ...], text: str) -> None:
+    assert text in cli.fails(2, *args(encoder, "--format", "nm2:4", "--dry-run", *options))
+
+
+def test_rules_take_what_format_takes(cli: Cli, encoder: Path) -> None:
+    assert "t2:4" in cli.ok(*args(encoder, "--format", "nm2:4", "--rule", "*query*=t2:4", "--dry-run"))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "text"),
+    [
+        ("encoder.layer.1.output.dense.weight", None, "is missing"),
+        ("encoder.layer.1.attention.self.query.weight", None, "self.query.weight is missing"),
+        ("embeddings.LayerNorm.bias", None, "is missing"),
+        ("encoder.layer.0.attention.self.key.weight", np.zeros((16, 32), np.float32), "want 32 x 32, got 16 x 32"),
+        ("encoder.layer.0.attention.self.key.bias", np.zeros(3, np.float32), "want 32, got 3"),
+        ("embeddings.word_embeddings.weight", np.zeros((5, 32), np.float32), "is the tokenizer its own?"),
+        ("encoder.layer.0.attention.self.key.weight", np.full((32, 32), np.nan, np.float32), "layer.0.attention.self"),
+    ],
+)
+def test_models_with_a_fault(cli: Cli, encoder: Path, name: str, tensor: np.ndarray | None, text: str) -> None:
+    tensors = dict(sf.load(encoder / "model.safetensors"))
+    del tensors[name]
+    if tensor is not None:
+        tensors[name] = tensor
+    sf.save(encoder / "model.safetensors", {k: np.array(v) for k, v in tensors.items()})
+    assert text in cli.fails(3, *args(encoder, "--format", "nm2:4", "--method", "wanda"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"num_attention_heads": 7}, {"num_attention_heads": "x"}, {"layer_norm_eps": "x"}, {"layer_norm_eps": -5}],
+)
+def test_settings_with_a_fault(cli: Cli, encoder: Path, config: dict[str, object]) -> None:
+    (encoder / "config.json").write_text(json.dumps(config))
+    assert f"{next(iter(config))} = " in cli.fails(3, *args(encoder, "--format", "nm2:4", "--dry-run"))
+
+
+def test_an_interrupt_says_how_to_go_on(cli: Cli, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+
+    def keep(self: Kept, name: str, done: object) -> None:
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+        kept.append(name)
+        write(self, name, done)  # type: ignore[arg-type]
+
+    write = Kept.keep
+    monkeypatch.setattr(Kept, "keep", keep)
+    result = cli.run(*args(encoder, "--format", "nm2:4", "--method", "wanda"))
+    assert result.exit_code == 130
+    assert result.stderr == "sparsefmt: interrupted: 3 of 12 layers are done; the same command goes on from there\n"
+    monkeypatch.undo()
+    assert "3 of 12 layers were done before" in cli.ok(*args(encoder, "--format", "nm2:4", "--method", "wanda"))
+
+
+def test_too_few_tokens_are_said_in_one_line(cli: Cli, encoder: Path) -> None:
+    few = args(encoder, "--format", "nm2:4", "--method", "wanda", "--tokens", "100")
+    assert "warning: 104 tokens for 64 columns; want at least 256" in cli.ok(*few)
+    found = json.loads(cli.ok(*few, "--force", "--json"))
+    assert found["prune"]["tokens_wanted"] == 256
+    assert cli.ok(*few, "--force", "--quiet") == ""

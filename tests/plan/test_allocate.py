@@ -184,7 +184,7 @@ def test_losses_that_are_not_monotone() -> None:
         ((COST, SIZE, 5), {"density": 0.5}, "a budget or a density"),
         ((COST, SIZE, -1), {}, "want a number >= 0"),
         ((COST, SIZE, math.nan), {}, "want a number >= 0"),
-        ((COST, SIZE), {"density": 1.5}, "want 0..1"),
+        ((COST, SIZE), {"density": 1.5}, "want a number in 0..1"),
         (({}, {}, 5), {}, "at least one layer"),
         ((COST, {"q": SIZE["q"]}, 5), {}, "different layers: k"),
         ((COST, {"q": {"1:4": 1.5}, "k": {"1:4": 1}}, 5), {}, "is 1.5; want a whole number"),
@@ -202,3 +202,34 @@ def test_sequences_give_a_list() -> None:
     plan = allocate([[2.0, 0.0], [3.0, 1.0]], np.array([[1, 2], [1, 2]]), 3)
     assert plan.choice in ([0, 1], [1, 0])
     assert plan.cost == 3.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"groups": [["q", "q"]]}, "'q' is in no table, or there twice"),
+        ({"groups": ["qu"]}, "want lists of layers, got 'qu'"),
+        ({"allowed": "2:4"}, "allowed: want a list of patterns"),
+        ({"minimum": {"q": "5"}}, "want sizes by layer, got '5'"),
+        ({"fixed": ["2:4"]}, "fixed: want a mapping from layers, got list"),
+        ({"budget": None, "density": -0.1}, "density = -0.1"),
+        ({"budget": None, "density": 0.5, "total": 8.5}, "total = 8.5"),
+        ({"costs": {"q": {"2:4": "1"}, "u": {"2:4": 1.0}}}, "'1'; want a number"),
+        ({"costs": {"q": {"2:4": 1e300}, "u": {"2:4": 1.0}}}, "1e.300; want a number of at most 1e.280"),
+        ({"costs": {"q": 3, "u": {"2:4": 1.0}}}, "layer 'q' is 3; want a figure for each pattern"),
+        ({"costs": None}, "want at least one layer"),
+        ({"sizes": {"q": {"2:4": 2**62}, "u": {"2:4": 2}}}, "want a whole number"),
+    ],
+)
+def test_arguments_that_would_be_taken_for_others(changes: dict[str, Any], text: str) -> None:
+    given: dict[str, Any] = {
+        "costs": {"q": {"2:4": 3.0}, "u": {"2:4": 1.0}}, "sizes": {"q": {"2:4": 2}, "u": {"2:4": 2}}, "budget": 6,
+    } | changes  # fmt: skip
+    with pytest.raises(sf.FormatError, match=text):
+        sf.plan.allocate(**given)
+
+
+def test_sizes_whose_sum_is_beyond_int64() -> None:
+    many = range(3000)
+    with pytest.raises(sf.FormatError, match="count in a larger unit"):
+        sf.plan.allocate([[1.0]] * len(many), [[2**52]] * len(many), 2**63)

@@ -147,3 +147,30 @@ def test_baselines_say_that_they_are_some() -> None:
     assert owl(weights, stats, 0.5)["b"] > 0.5
     with pytest.raises(sf.FormatError, match=r"leave 0\.\.1"):
         depth(["a", "b"], 0.9, 0.9)
+
+
+def test_complex_weights_are_ranked_by_both_parts() -> None:
+    w = np.array([[1.0, 3j, 2.0, 0.5]])
+    assert sf.plan.Plan({"w": "csr"}).apply({"w": w})["w"].to_dense().tolist() == [[0, 3j, 2, 0]]
+    assert sf.plan.energy_table({"w": w}, ["nm2:4"]) == {"w": {"nm2:4": 1.25}}
+
+
+def test_errors_name_the_tensor() -> None:
+    bad = {"w": np.full((2, 8), np.nan)}
+    for call in (lambda: sf.plan.Plan({"w": "nm2:4"}).apply(bad), lambda: sf.plan.energy_table(bad, ["nm2:4"])):
+        with pytest.raises(sf.FormatError, match=r"^w: score: NaN"):
+            call()
+
+
+def test_one_text_is_no_list() -> None:
+    for call in (
+        lambda: sf.plan.measure(lambda layer, pattern: 1.0, ["q"], "nm2:4"),
+        lambda: sf.plan.measure(lambda layer, pattern: 1.0, "qk", ["nm2:4"]),
+        lambda: sf.plan.energy_table({"w": np.ones((2, 8))}, "nm2:4"),
+        lambda: sf.plan.format_table({"w": np.ones((2, 8))}, "nm2:4"),
+        lambda: sf.plan.uniform("qk", "nm2:4"),
+    ):
+        with pytest.raises(sf.FormatError, match="want a list of names"):
+            call()
+    with pytest.raises(sf.FormatError, match="is str; want a number, or None"):
+        sf.plan.measure(lambda layer, pattern: "x", ["q"], ["nm2:4"])  # type: ignore[arg-type,return-value]

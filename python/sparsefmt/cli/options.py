@@ -37,7 +37,12 @@ def checked_codec(ctx: click.Context, param: click.Parameter, value: str | None)
     return value
 
 
-def checked_rules(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def checked_rules(
+    ctx: click.Context,
+    param: click.Parameter,
+    value: tuple[str, ...],
+    check: Callable[[click.Context, click.Parameter, str], object] = checked_format,
+) -> tuple[tuple[str, str], ...]:
     """Splits 'GLOB=FORMAT' at the last '='."""
     found = []
     for text in value:
@@ -45,7 +50,7 @@ def checked_rules(ctx: click.Context, param: click.Parameter, value: tuple[str, 
         if not equals or not glob:
             msg = f"{text!r}: want GLOB=FORMAT, such as '*.mlp.*=nm2:4'"
             raise click.BadParameter(msg, ctx, param)
-        checked_format(ctx, param, fmt)
+        check(ctx, param, fmt)
         found.append((glob, fmt))
     return tuple(found)
 

@@ -11,8 +11,9 @@ import numpy as np
 import sparsefmt as sf
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import calibrating, options
+from sparsefmt.cli.paths import check_new
 from sparsefmt.cli.progress import progress, size
-from sparsefmt.cli.prune import packed_format
+from sparsefmt.cli.prune import check_globs, packed_format
 from sparsefmt.cli.tables import table
 from sparsefmt.plan import allocate, energy_table, format_table, measure
 from sparsefmt.prune import Moments, compensated, in_order, pattern_of
@@ -61,30 +62,38 @@ def plan(
     The choice is the optimum of the table that it rests on, and says so with a bound. Then
     `sparsefmt prune --plan OUT` or `sparsefmt pack --plan OUT`.
     """
-    names = [f.strip() for f in formats.split(",") if f.strip()]
+    names = list(dict.fromkeys(f.strip() for f in formats.split(",") if f.strip()))
+    if not names:
+        msg = "--formats: want at least one"
+        raise click.UsageError(msg)
     for name in names:
         with options.usage():
             pattern_of(name)
             sf.encode(np.zeros((1, 1), np.float32), packed_format(name))
-    if out.exists() and not force:
-        msg = f"OUT {out} exists; --force replaces it"
+    check_new(out, (source,), force=force)
+    if out.is_dir():
+        msg = f"OUT {out} is a folder; want a file such as plan.json"
         raise click.UsageError(msg)
     if by == "energy":
         tensors = planned_tensors(source, include, exclude)
-        costs: Any = energy_table(tensors, names)
     else:
         ready = calibrating.prepared(source, text, tokenizer, tokens, words)
-        layers = [n for n in ready.model.linear_names() if selected(n, include, exclude)]
-        tensors = {n: ready.weights[f"{n}.weight"] for n in layers}
+        every = ready.model.linear_names()
+        check_globs("--include", include, every)
+        check_globs("--exclude", exclude, every)
+        tensors = {n: ready.weights[f"{n}.weight"] for n in every if selected(n, include, exclude)}
         if not tensors:
             msg = "no layer is chosen"
             raise click.UsageError(msg)
-        costs = measured(ready, layers, names)
+    check_globs("--together", together, list(tensors))
+    groups = [[t for t in tensors if selected(t, (glob,), ())] for glob in together]
     sizes = format_table(tensors, [packed_format(n) for n in names])
     sizes = {t: {n: row[packed_format(n)] for n in names} for t, row in sizes.items()}
     whole = sum(t.nbytes for t in tensors.values())
-    groups = [found for glob in together if (found := [t for t in tensors if selected(t, (glob,), ())])]
-    made = allocate(costs, sizes, budget_bytes(budget, whole), groups=groups, made=by)
+    limit = budget_bytes(budget, whole)
+    allocate({t: dict.fromkeys(names, 0.0) for t in tensors}, sizes, limit, groups=groups)  # before minutes of work
+    costs: Any = energy_table(tensors, names) if by == "energy" else measured(ready, list(tensors), names)
+    made = allocate(costs, sizes, limit, groups=groups, made=by)
     made.save(out)
     table(["layer", "format", "cost", "bytes"], rows(made, costs, sizes), left=2)
     click.echo(
@@ -121,7 +130,9 @@ def planned_tensors(source: Path, include: tuple[str, ...], exclude: tuple[str, 
     if not names:
         msg = "no tensor is chosen"
         raise click.UsageError(msg)
-    return {name: checkpoint.array(name) for name in names}
+    found = {name: checkpoint.array(name) for name in names}
+    # as `pack` groups them: the input channels of convolutions
+    return {name: np.moveaxis(a, 1, -1) if a.ndim in (3, 4) else a for name, a in found.items()}
 
 
 def measured(ready: calibrating.Prepared, layers: list[str], formats: list[str]) -> dict[str, dict[str, float | None]]:

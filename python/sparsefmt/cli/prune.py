@@ -2,8 +2,10 @@
 
 import fnmatch
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from sparsefmt.prune.coded import structure_text
 from sparsefmt.prune.estimate import estimate
 from sparsefmt.prune.layerwise import Run as RunResult
 from sparsefmt.prune.layerwise import in_order, run
+from sparsefmt.prune.moments import CalibrationWarning
 from sparsefmt.prune.patterns import pattern_of
 from sparsefmt.prune.result import Compensated
 from sparsefmt.prune.resume import Kept
@@ -95,7 +98,14 @@ def packed_format(pattern: str) -> str:
 @calibrating.tokenizer_option
 @calibrating.method_option
 @click.option("--density", type=click.FloatRange(0, 1), help="For blocks and free patterns; default 0.5.")
-@options.rule_option
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    callback=partial(options.checked_rules, check=checked_pattern),
+    metavar="GLOB=FORMAT",
+    help="Another format for layers whose name matches; may be repeated, the last one counts.",
+)
 @options.include_option
 @options.exclude_option
 @click.option("--dry-run", is_flag=True, help="Print layers, bytes, memory and time, and stop.")
@@ -134,7 +144,14 @@ def prune_model(job: Job) -> None:
     if job.dry_run:
         show_estimate(formats, ready.weights, count, job)
         return
-    made = fitted(ready, formats, job)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", CalibrationWarning)
+        try:
+            made = fitted(ready, formats, job)
+        except KeyboardInterrupt:
+            ended = len(list(layers_of(job.out, {}).folder.glob("*.safetensors")))
+            msg = f"{ended} of {len(formats)} layers are done; the same command goes on from there"
+            raise KeyboardInterrupt(msg) from None
     packed: dict[str, Any] = {}
     for name, done in made.layers.items():
         fmt_packed = packed_format(formats[name])
@@ -149,7 +166,9 @@ def prune_model(job: Job) -> None:
     new = sum(packed[f"{name}.weight"].nbytes for name in made.layers)
     errors = {name: done.output_error for name, done in made.layers.items()}
     if job.as_json:
-        about = {"method": job.method, "tokens": count, "output_error": errors, "dense_nbytes": old, "nbytes": new}
+        want = 4 * max(done.weight.shape[1] for done in made.layers.values())
+        about = {"method": job.method, "tokens": count, "tokens_wanted": want, "output_error": errors}
+        about |= {"dense_nbytes": old, "nbytes": new}
         click.echo(json.dumps({**report.to_json(), "prune": about}, indent=2))
         return
     if job.quiet:
@@ -159,6 +178,8 @@ def prune_model(job: Job) -> None:
         f"wrote {job.out}"
     )
     click.echo(f"output error of layers: mean {np.mean([*errors.values()]):.4f}, largest {max(errors.values()):.4f}")
+    for text in dict.fromkeys(str(w.message) for w in warned):
+        click.echo(f"warning: {text}")
     options.say_left_out(report)
 
 
@@ -208,11 +229,10 @@ def chosen_formats(names: list[str], job: Job) -> dict[str, str]:
         if odd is not None:
             msg = f"{plan} names {odd!r}, which is no linear layer of the model"
             raise sf.FormatError(msg)
+    for option, globs in (("--include", job.include), ("--exclude", job.exclude)):
+        check_globs(option, globs, names)
     ruled = {name: text for glob, text in job.rules for name in names if matches(name, (glob,))}
-    idle = next((glob for glob, _ in job.rules if not any(matches(name, (glob,)) for name in names)), None)
-    if idle is not None:
-        msg = f"--rule {idle!r} matches no layer; the model has {', '.join(names[:3])} ..."
-        raise click.UsageError(msg)
+    check_globs("--rule", tuple(glob for glob, _ in job.rules), names)
     made: dict[str, str] = {}
     for name in names:
         one = ruled.get(name, fmt if by_plan is None else by_plan.get(name))
@@ -221,7 +241,22 @@ def chosen_formats(names: list[str], job: Job) -> dict[str, str]:
     if not made:
         msg = f"no layer is chosen; the model has {', '.join(names[:3])} ..."
         raise click.UsageError(msg)
+    if job.density is not None and all(":" in f.partition("/")[0] or f.startswith("dense") for f in made.values()):
+        msg = "--density makes no sense here: the formats say what is kept; it is for blocks and free patterns"
+        raise click.UsageError(msg)
     return made
+
+
+def check_globs(option: str, globs: tuple[str, ...], names: list[str]) -> None:
+    """Refuses a glob that matches no layer.
+
+    Raises:
+        UsageError: it does not.
+    """
+    idle = next((glob for glob in globs if not any(matches(name, (glob,)) for name in names)), None)
+    if idle is not None:
+        msg = f"{option} {idle!r} matches no layer; the model has {', '.join(names[:3])} ..."
+        raise click.UsageError(msg)
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:

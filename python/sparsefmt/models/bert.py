@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.coerce import is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.models.layers import attention, gelu, layer_norm, linear
@@ -45,12 +46,10 @@ class Bert:
             FormatError: the tensors are not those of such an encoder, or it uses what is not done here.
         """
         config = config or {}
-        found = [
-            re.fullmatch(r"(.*)encoder\.layer\.(\d+)\.attention\.self\.query\.weight", n, re.ASCII) for n in shapes
-        ]
+        found = [re.fullmatch(r"(.*?)encoder\.layer\.(\d+)\.attention\..*", n, re.ASCII) for n in shapes]
         layers = {(m[1], int(m[2])) for m in found if m}
         if not layers or len({prefix for prefix, _ in layers}) != 1:
-            msg = "no tensor encoder.layer.N.attention.self.query.weight: this is no encoder of BERT's kind"
+            msg = "no tensors encoder.layer.N.attention: this is no encoder of BERT's kind"
             raise FormatError(msg)
         prefix = next(iter(layers))[0]
         kind = config.get("position_embedding_type", "absolute")
@@ -61,9 +60,54 @@ class Bert:
         if words not in shapes:
             msg = f"{words} is missing"
             raise FormatError(msg)
+        if len(shapes[words].shape) != 2:
+            msg = f"{words}: want (positions, width), got shape {tuple(shapes[words].shape)}"
+            raise FormatError(msg)
         longest, width = shapes[words].shape
         heads = config.get("num_attention_heads", max(width // 32 if width <= 384 else width // 64, 1))
-        return cls(len(layers), heads, config.get("layer_norm_eps", 1e-12), longest, prefix)
+        epsilon = config.get("layer_norm_eps", 1e-12)
+        if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1 or width % heads:
+            msg = f"num_attention_heads = {heads!r}; want a divisor of the width, {width}"
+            raise FormatError(msg)
+        if not is_number(epsilon) or not 0 <= epsilon < 1:
+            msg = f"layer_norm_eps = {epsilon!r}; want a number in 0..1"
+            raise FormatError(msg)
+        made = cls(max(number for _, number in layers) + 1, heads, epsilon, longest, prefix)
+        made.check(shapes, width)
+        return made
+
+    def check(self, shapes: Mapping[str, Any], width: int) -> None:
+        """Checks that every tensor is there and fits.
+
+        Raises:
+            FormatError: one is missing, or has another shape.
+        """
+        norms = [f"{self.prefix}embeddings"]
+        wanted: dict[str, tuple[int | None, ...]] = {
+            f"{self.prefix}embeddings.word_embeddings.weight": (None, width),
+            f"{self.prefix}embeddings.token_type_embeddings.weight": (None, width),
+        }
+        for name in self.linear_names():
+            wide = name.endswith("intermediate.dense")
+            down = name.endswith("output.dense") and "attention" not in name
+            up = shapes.get(f"{name.removesuffix('output.dense')}intermediate.dense.weight") if down else None
+            cols = None if down and up is None else up.shape[0] if up is not None else width
+            wanted[f"{name}.weight"] = (None if wide else width, cols)
+            weight = shapes.get(f"{name}.weight")
+            if f"{name}.bias" in shapes and weight is not None:
+                wanted[f"{name}.bias"] = tuple(weight.shape[:1])
+            if name in self.streams():
+                norms.append(name.removesuffix(".dense"))
+        wanted |= {f"{name}.LayerNorm.{part}": (width,) for name in norms for part in ("weight", "bias")}
+        for name, want in wanted.items():
+            shape = tuple(shapes[name].shape) if name in shapes else None
+            if shape is None:
+                msg = f"{name} is missing"
+                raise FormatError(msg)
+            if len(shape) != len(want) or any(n is not None and n != got for n, got in zip(want, shape, strict=True)):
+                text = " x ".join("any" if n is None else str(n) for n in want)
+                msg = f"{name}: want {text}, got {' x '.join(map(str, shape))}"
+                raise FormatError(msg)
 
     def linear_names(self) -> list[str]:
         """The layers that are pruned, without ".weight", in the order in which they run."""
@@ -133,6 +177,10 @@ class Bert:
 
     def _embed(self, ids: Array, w: Mapping[str, Any]) -> Array:
         at = f"{self.prefix}embeddings"
+        known = len(w[f"{at}.word_embeddings.weight"])
+        if ids.size and not 0 <= ids.min() <= ids.max() < known:
+            msg = f"token {ids.max()} is none of the {known} that the model knows; is the tokenizer its own?"
+            raise FormatError(msg)
         x = w[f"{at}.word_embeddings.weight"][ids] + w[f"{at}.position_embeddings.weight"][: ids.shape[1]]
         return self._norm(x + w[f"{at}.token_type_embeddings.weight"][0], w, at)
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.coerce import is_number, whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.plan.knapsack import solve
 from sparsefmt.plan.plan import Plan
 from sparsefmt.plan.tables import Table, lined_up
+
+_MOST = 1e280  # costs; beyond, their products with sizes would not be finite
 
 
 class InfeasibleError(FormatError):
@@ -72,6 +75,9 @@ def allocate(
     ({'q': '4:4', 'up': '2:4'}, 1.0, 6, 0.0)
     """
     layers, patterns, cost, size = _tables(costs, sizes)
+    if size.max(axis=1).astype(np.float64).sum() >= 2**62:
+        msg = "sizes: the largest sum to 2**62 or more; count in a larger unit"
+        raise FormatError(msg)
     rule = _Rules(layers, fixed, minimum, maximum, allowed, inside)
     for i, layer in enumerate(layers):
         for j, pattern in enumerate(patterns[i]):
@@ -96,16 +102,16 @@ def allocate(
         for i in members:
             chosen[i] = names[int(found.choice[k])]
     lines = np.arange(len(cost))
-    whole = math.fsum(cost[lines, found.choice])
-    bound = min(found.bound, whole)
+    total_cost = math.fsum(cost[lines, found.choice])
+    bound = min(found.bound, total_cost)
     named = isinstance(costs, Mapping)
     return Plan(
         choice=dict(zip(layers, chosen, strict=True)) if named else chosen,
-        cost=whole,
+        cost=total_cost,
         size=int(size[lines, found.choice].sum()),
         budget=limit,
         bound=bound,
-        gap=0.0 if bound == whole else (whole - bound) / abs(bound or whole),
+        gap=0.0 if bound == total_cost else (total_cost - bound) / abs(bound or total_cost),
         dual_bound=found.dual_bound,
         multiplier=found.multiplier,
         made=made,
@@ -122,17 +128,14 @@ def _budget(budget: float | None, density: float | None, total: int | None, size
     if (budget is None) is (density is None):
         msg = "want a budget or a density, one of them"
         raise FormatError(msg)
-    value: Any = budget if density is None else density
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or not value >= 0:
-        msg = f"budget = {value!r}; want a number >= 0"
-        raise FormatError(msg)
     if density is not None:
-        if value > 1:
-            msg = f"density = {value!r}; want 0..1"
-            raise FormatError(msg)
         from sparsefmt.prune.select import kept_count  # the share as the fraction that it was written as
 
-        return kept_count(float(value), total if total is not None else _largest(size))
+        return kept_count(density, _largest(size) if total is None else whole(total, "total", 0, 2**62))
+    value: Any = budget
+    if not is_number(value) or not value >= 0:
+        msg = f"budget = {value!r}; want a number >= 0"
+        raise FormatError(msg)
     return int(min(value, 2**62))
 
 
@@ -150,10 +153,12 @@ def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[list[Any]], Arr
         k = at[layer]
         known = dict(zip(names[k], weights[k], strict=True))
         for j, (pattern, figure) in enumerate(zip(patterns[i], figures[i], strict=True)):
-            if figure is None or not math.isfinite(figure):
-                if figure == -math.inf:
-                    msg = f"costs: layer {layer!r}, pattern {pattern!r} is {figure}"
-                    raise FormatError(msg)
+            if figure is None:
+                continue
+            if not is_number(figure) or figure == -math.inf or _MOST < abs(figure) < math.inf:
+                msg = f"costs: layer {layer!r}, pattern {pattern!r} is {figure!r}; want a number of at most {_MOST:g}"
+                raise FormatError(msg)
+            if not math.isfinite(figure):
                 continue
             if pattern not in known:
                 continue
@@ -163,13 +168,13 @@ def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[list[Any]], Arr
 
 def _whole(value: Any, layer: object, pattern: object) -> int:  # noqa: ANN401
     try:
-        whole = int(value)
+        size = int(value)
     except (TypeError, ValueError, OverflowError):
-        whole = -1
-    if isinstance(value, bool) or whole != value or whole < 0 or whole >= 2**53:
+        size = -1
+    if isinstance(value, bool) or size != value or size < 0 or size >= 2**53:
         msg = f"sizes: layer {layer!r}, pattern {pattern!r} is {value!r}; want a whole number >= 0"
         raise FormatError(msg)
-    return whole
+    return size
 
 
 class _Rules:
@@ -185,13 +190,21 @@ class _Rules:
         inside: Mapping[Any, str] | Plan | None,
     ) -> None:
         self.fixed, self.minimum, self.maximum = fixed or {}, minimum or {}, maximum or {}
-        by_layer = isinstance(allowed, Mapping)
-        self.by_layer = {k: set(v) for k, v in allowed.items()} if isinstance(allowed, Mapping) else {}
-        self.everywhere = None if allowed is None or by_layer else set(allowed)
-        outer = inside.choice if isinstance(inside, Plan) else inside or {}
-        self.inside: dict[Any, Any] = dict(enumerate(outer)) if isinstance(outer, list) else dict(outer)
-        named = {**self.fixed, **self.minimum, **self.maximum, **self.by_layer, **self.inside}
-        odd = next((k for k in named if k not in set(layers)), None)
+        self.by_layer = {k: _set(v) for k, v in allowed.items()} if isinstance(allowed, Mapping) else {}
+        self.everywhere = None if allowed is None or isinstance(allowed, Mapping) else _set(allowed)
+        outer: Any = inside.choice if isinstance(inside, Plan) else inside or {}
+        self.inside: dict[Any, Any] = dict(enumerate(outer)) if isinstance(outer, list) else outer
+        named = {"fixed": fixed, "minimum": minimum, "maximum": maximum, "inside": self.inside}
+        for what, given in named.items():
+            if given is not None and not isinstance(given, Mapping):
+                msg = f"{what}: want a mapping from layers, got {type(given).__name__}"
+                raise FormatError(msg)
+        for limit in (*self.minimum.values(), *self.maximum.values()):
+            if not is_number(limit):
+                msg = f"minimum, maximum: want sizes by layer, got {limit!r}"
+                raise FormatError(msg)
+        bound = {**self.fixed, **self.minimum, **self.maximum, **self.by_layer, **self.inside}
+        odd = next((k for k in bound if k not in set(layers)), None)
         if odd is not None:
             msg = f"a constraint is on layer {odd!r}, which the table has not"
             raise FormatError(msg)
@@ -206,6 +219,13 @@ class _Rules:
         if layer in self.by_layer and pattern not in self.by_layer[layer]:
             return False
         return layer not in self.inside or nests(pattern, self.inside[layer])
+
+
+def _set(patterns: Iterable[Hashable]) -> set[Hashable]:
+    if isinstance(patterns, str):
+        msg = f"allowed: want a list of patterns, got {patterns!r}"
+        raise FormatError(msg)
+    return set(patterns)
 
 
 def nests(inner: object, outer: object) -> bool:
@@ -224,14 +244,17 @@ def _joined(
     layers: list[Any], patterns: list[list[Any]], cost: Array, size: Array, groups: Iterable[Sequence[Any]]
 ) -> tuple[list[tuple[list[int], list[Any]]], Array, Array]:
     """Layers that share a pattern as one: costs and sizes add up, and a pattern that one of them lacks is lost."""
-    at, seen = {layer: i for i, layer in enumerate(layers)}, set()
+    at, seen = {layer: i for i, layer in enumerate(layers)}, set[Any]()
     parts: list[tuple[list[int], list[Any]]] = []
     for group in groups:
-        odd = next((name for name in group if name not in at or name in seen), None)
-        if odd is not None or not group:
-            msg = f"groups: {odd!r} is in no table, or in two groups"
+        if isinstance(group, str) or not group:
+            msg = f"groups: want lists of layers, got {group!r}"
             raise FormatError(msg)
-        seen |= set(group)
+        for name in group:
+            if name not in at or name in seen:
+                msg = f"groups: {name!r} is in no table, or there twice"
+                raise FormatError(msg)
+            seen.add(name)
         members = [at[name] for name in group]
         parts.append((members, [p for p in patterns[members[0]] if all(p in patterns[i] for i in members)]))
     parts += [([i], patterns[i]) for i, layer in enumerate(layers) if layer not in seen]

@@ -4,14 +4,17 @@ Measured losses beat them all: on a sentence encoder at equal bits, plans by wei
 layer were worse than the same pattern everywhere; see docs/pruning.md.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from sparsefmt.base.coerce import as_array, is_number, magnitudes
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import FormatError
+from sparsefmt.base.errors import FormatError, naming
 from sparsefmt.plan.plan import Plan
+from sparsefmt.plan.tables import listed
 from sparsefmt.prune.compensate import compensated
 from sparsefmt.prune.fit import second_moments
 from sparsefmt.prune.moments import Moments
@@ -26,11 +29,13 @@ def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[st
     >>> energy_table({"w": np.array([[2.0, 1.0]])}, ["1:2", "2:2"])
     {'w': {'1:2': 1.0, '2:2': 0.0}}
     """
-    texts = list(patterns)
+    texts = listed(patterns, "patterns")
     table: dict[str, dict[str, float]] = {}
     for name, w in tensors.items():
-        a = np.asarray(w, np.float64).reshape(-1, np.shape(w)[-1])
-        table[name] = {t: float(np.square(a[~pattern_of(t).mask(np.abs(a))]).sum()) for t in texts}
+        a = magnitudes(as_array(w, name))
+        a = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        with naming(name):
+            table[name] = {t: float(np.square(a[~pattern_of(t).mask(a)]).sum()) for t in texts}
     return table
 
 
@@ -38,9 +43,9 @@ def output_table(
     tensors: Mapping[str, Any], patterns: Iterable[str], statistics: Mapping[str, Moments], method: str = "wanda"
 ) -> dict[str, dict[str, float]]:
     """Relative error of the outputs of each layer alone. A fallback, as `energy_table`."""
-    texts = list(patterns)
+    texts = listed(patterns, "patterns")
     return {
-        name: {t: compensated(w, t, statistics[name], method=method).output_error for t in texts}  # type: ignore[arg-type]
+        name: {t: compensated(w, t, _of(statistics, name), method=method).output_error for t in texts}  # type: ignore[arg-type]
         for name, w in tensors.items()
     }
 
@@ -51,7 +56,7 @@ def uniform(layers: Iterable[str], pattern: str) -> Plan:
     >>> uniform(["q", "k"], "nm2:4").choice
     {'q': 'nm2:4', 'k': 'nm2:4'}
     """
-    return Plan({name: pattern for name in layers}, made="uniform", about=_ABOUT)
+    return Plan({name: pattern for name in listed(layers, "layers")}, made="uniform", about=_ABOUT)
 
 
 def depth(layers: Iterable[str], density: float, slope: float) -> dict[str, float]:
@@ -60,7 +65,7 @@ def depth(layers: Iterable[str], density: float, slope: float) -> dict[str, floa
     >>> depth(["a", "b", "c"], 0.5, 0.2)
     {'a': 0.6, 'b': 0.5, 'c': 0.4}
     """
-    names = list(layers)
+    names = listed(layers, "layers")
     return _around(names, np.linspace(1, -1, len(names)) if len(names) > 1 else np.zeros(1), density, slope / 2)
 
 
@@ -78,8 +83,8 @@ def owl(
     """
     shares = []
     for name, w in tensors.items():
-        h = second_moments(statistics[name])
-        score = np.abs(np.asarray(w, np.float64)) * np.sqrt(h if h.ndim == 1 else np.diagonal(h))
+        h = second_moments(_of(statistics, name))
+        score = magnitudes(as_array(w, name)) * np.sqrt(h if h.ndim == 1 else np.diagonal(h))
         shares.append(float((score > outlier * score.mean()).mean()))
     return _around(list(tensors), _spread(np.array(shares)), density, reach)
 
@@ -92,14 +97,25 @@ def alpha(tensors: Mapping[str, Any], density: float, *, reach: float = 0.08) ->
     Source: Lu et al. 2024, AlphaPruning, arXiv:2410.10912, section 3.
     """
     exponents = []
-    for w in tensors.values():
-        values = np.sort(np.square(np.linalg.svd(np.asarray(w, np.float64), compute_uv=False)))[::-1]
+    for name, w in tensors.items():
+        a = as_array(w, name)
+        if a.ndim != 2 or a.dtype.kind == "c" or not np.isfinite(a).all():
+            msg = f"{name}: want a finite real matrix, got {a.dtype} of shape {a.shape}"
+            raise FormatError(msg)
+        values = np.sort(np.square(np.linalg.svd(a.astype(np.float64), compute_uv=False)))[::-1]
         half = max(len(values) // 2, 1)
         tail = np.log(np.maximum(values[:half], 1e-300) / max(values[half - 1], 1e-300)).sum()
         exponents.append(1 + half / tail if tail > 0 else np.inf)
     finite = np.array(exponents)
     finite[~np.isfinite(finite)] = finite[np.isfinite(finite)].max(initial=1.0)
     return _around(list(tensors), -_spread(finite), density, reach)
+
+
+def _of(statistics: Mapping[str, Moments], name: str) -> Moments:
+    if name not in statistics:
+        msg = f"statistics: there are no moments for {name!r}"
+        raise FormatError(msg)
+    return statistics[name]
 
 
 def _spread(a: Array) -> Array:
@@ -112,8 +128,13 @@ def _around(names: list[str], place: Array, density: float, reach: float) -> dic
     """Densities `density + reach * (place - its mean)`.
 
     Raises:
-        FormatError: one is outside 0..1.
+        FormatError: one is outside 0..1, or no number.
     """
+    if not names:
+        return {}
+    if not is_number(density) or not is_number(reach):
+        msg = f"density = {density!r}, reach = {reach!r}; want numbers"
+        raise FormatError(msg)
     made = density + reach * (place - place.mean())
     if not ((made >= 0) & (made <= 1)).all():
         msg = f"densities {made.min():.3f}..{made.max():.3f} leave 0..1; use less reach or another density"

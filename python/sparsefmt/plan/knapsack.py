@@ -63,7 +63,9 @@ def solve(cost: Array, size: Array, budget: int) -> Solution:
         count = open_.sum(axis=1)
         most = max(work // int(count[count > 1].sum()), 1)
         best, bound = _searched(_Table(cost, size, above, open_, multiplier), room, best, known, dual, most)
-        if bound >= math.fsum(cost[lines, best]) - slack:
+        known = math.fsum(cost[lines, best])
+        if bound >= known - slack:  # proven, but for rounding
+            bound = known
             break
     return Solution(best, max(min(bound, math.fsum(cost[lines, best])), dual), dual, multiplier / unit)
 

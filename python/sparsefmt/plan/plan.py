@@ -1,6 +1,7 @@
 """A plan: a pattern and codec for every tensor, the table it rests on, and its proof."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.errors import CorruptFileError, FormatError
+from sparsefmt.base.coerce import as_array, magnitudes
+from sparsefmt.base.errors import CorruptFileError, FormatError, naming
 from sparsefmt.io.atomic import replacing
 from sparsefmt.io.paths import checked_path
 
@@ -58,13 +60,13 @@ class Plan:
         file = Path(checked_path(path))
         try:
             held = json.loads(file.read_bytes())
-            if not isinstance(held, dict):
-                msg = f"{path}: want a plan as a JSON object, got {type(held).__name__}"
-                raise CorruptFileError(msg)
-            version = held.pop("sparsefmt_plan")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        except (ValueError, TypeError, RecursionError) as e:
             msg = f"{path}: want a plan as JSON: {type(e).__name__} {e}"
             raise CorruptFileError(msg) from e
+        if not isinstance(held, dict):
+            msg = f"{path}: want a plan as a JSON object, got {type(held).__name__}"
+            raise CorruptFileError(msg)
+        version = held.pop("sparsefmt_plan", None)
         known = set(cls.__dataclass_fields__)
         if version != _VERSION or not isinstance(held.get("choice"), dict | list) or set(held) - known:
             msg = (
@@ -106,7 +108,7 @@ class Plan:
             A dict of the same names.
 
         Raises:
-            FormatError: the plan names a tensor that is not there.
+            FormatError: the plan names a tensor that is not there, or one does not fit its pattern; the error names it.
         """
         made = dict(tensors)
         for name, fmt in self.formats().items():
@@ -115,7 +117,8 @@ class Plan:
                 msg = f"the plan names {name!r}, which is not among the {len(tensors)} tensors"
                 raise FormatError(msg)
             m = None if statistics is None else statistics.get(name, statistics.get(key))
-            made |= _packed(key, tensors, fmt, m, method, conv_axis)
+            with naming(key):
+                made |= _packed(key, tensors, fmt, m, method, conv_axis)
         return made
 
 
@@ -134,12 +137,12 @@ def _packed(
 
     head, _, codec = fmt.partition("/")
     full = structure_text(head) + (f"/{codec}" if codec else "")
-    w = np.asarray(tensors[key])
+    w = as_array(tensors[key], key)
     if m is None:
         axis = conv_axis if w.ndim in (3, 4) else -1
         turned = np.moveaxis(w, axis, -1)
-        flat = turned.reshape(-1, turned.shape[-1])
-        keep = pattern_of(head).mask(np.abs(flat.astype(np.float64)))
+        flat = turned.reshape(math.prod(turned.shape[:-1]), turned.shape[-1])
+        keep = pattern_of(head).mask(magnitudes(flat))
         kept = np.where(keep, flat, np.zeros(1, w.dtype)).reshape(turned.shape)
         return {key: encode(np.moveaxis(kept, -1, axis), full, axis=axis)}
     place = key.removesuffix(".weight") + ".bias"

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sparsefmt.api.encode import encode
+from sparsefmt.base.coerce import is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.prune.patterns import pattern_of
@@ -44,12 +45,12 @@ def measure(
         table[layer][pattern].
 
     Raises:
-        FormatError: no layer, no pattern, one of them twice, or an infinite loss.
+        FormatError: no layer, no pattern, one of them twice, or a loss that is no number or infinite.
 
     >>> measure(lambda layer, pattern: len(layer) * (4 - int(pattern[0])), ["q", "up"], ["2:4", "4:4"])
     {'q': {'2:4': 2.0, '4:4': 0.0}, 'up': {'2:4': 4.0, '4:4': 0.0}}
     """
-    names, texts = list(layers), list(patterns)
+    names, texts = listed(layers, "layers"), listed(patterns, "patterns")
     for what, given in (("layers", names), ("patterns", texts)):
         if not given or len(set(given)) != len(given):
             msg = f"{what}: want at least one, and none twice, got {given}"
@@ -61,6 +62,9 @@ def measure(
             known = done.get(name, {}) if done is not None else {}
             loss = known[text] if text in known else fn(name, text)
             if loss is not None:
+                if not is_number(loss):
+                    msg = f"the loss of {name!r} in {text!r} is {type(loss).__name__}; want a number, or None for a gap"
+                    raise FormatError(msg)
                 loss = float(loss)
                 if math.isinf(loss):
                     msg = f"the loss of {name!r} in {text!r} is {loss}; want a finite number, or None for a gap"
@@ -73,6 +77,18 @@ def measure(
             if progress is not None:
                 progress(name, text, loss)
     return table
+
+
+def listed(given: Iterable[str], what: str) -> list[str]:
+    """Names as a list; one text alone would be taken for its letters.
+
+    Raises:
+        FormatError: it is a text.
+    """
+    if isinstance(given, str):
+        msg = f"{what}: want a list of names, got {given!r}"
+        raise FormatError(msg)
+    return list(given)
 
 
 def format_bytes(shape: tuple[int, ...], dtype: object, fmt: str, *, density: float = 0.5) -> int:
@@ -90,6 +106,9 @@ def format_bytes(shape: tuple[int, ...], dtype: object, fmt: str, *, density: fl
     >>> format_bytes((1024, 1024), np.float16, "nm2:4")
     1146880
     """
+    if not shape:
+        msg = "shape: a scalar has no format; want one axis or more"
+        raise FormatError(msg)
     rows, cols = math.prod(shape[:-1]), shape[-1]
     step = 8
     if fmt.startswith("bsr"):
@@ -118,7 +137,7 @@ def format_table(
     tensors: Mapping[str, Any], patterns: Iterable[str], *, density: float = 0.5
 ) -> dict[str, dict[str, int]]:
     """Bytes of every tensor (anything with a shape and a dtype) in every format."""
-    texts = list(patterns)
+    texts = listed(patterns, "patterns")
     held: dict[tuple[Any, ...], int] = {}
     table: dict[str, dict[str, int]] = {}
     for name, t in tensors.items():
@@ -140,13 +159,16 @@ def lined_up(table: Table, what: str) -> tuple[list[Any], list[list[Any]], list[
     if isinstance(table, Mapping):
         layers, rows = list(table), list(table.values())
     else:
-        rows = list(table)
+        rows = list(table) if isinstance(table, Iterable) and not isinstance(table, str) else []
         layers = list(range(len(rows)))
     if not rows:
         msg = f"{what}: want at least one layer"
         raise FormatError(msg)
     patterns, figures = [], []
     for layer, row in zip(layers, rows, strict=True):
+        if not isinstance(row, Iterable) or isinstance(row, str):
+            msg = f"{what}: layer {layer!r} is {row!r}; want a figure for each pattern"
+            raise FormatError(msg)
         if isinstance(row, Mapping):
             patterns.append(list(row))
             figures.append(list(row.values()))
