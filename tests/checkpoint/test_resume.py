@@ -54,7 +54,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 def killed(source: Path, out: Path, delay: float) -> None:
     """Starts a run, and kills it when it has been at work for a while."""
-    env = os.environ | {"PYTHONPATH": str(TESTS)}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))}
     parts = out.parent / f".{out.name}.parts"
     with subprocess.Popen([sys.executable, "-c", RUN, str(source), str(out)], env=env) as child:
         while not parts.exists() and not out.exists() and child.poll() is None:

@@ -38,3 +38,9 @@ def test_commands_on_a_cluster(cluster: LocalCluster, cli: Cli, folder: Path, tm
     for path in (tmp_path / "here").iterdir():
         assert (tmp_path / "there" / path.name).read_bytes() == path.read_bytes()
     cli.ok("verify", tmp_path / "here", tmp_path / "csr", *at)
+
+
+def test_an_address_that_is_none(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    line = cli.fails(2, "pack", folder, tmp_path / "o", "--format", "csr", "--scheduler", "nonsense")
+    assert "--scheduler 'nonsense': missing port number" in line
+    assert "want tcp://host:8786" in line

@@ -196,3 +196,37 @@ def test_progress_only_on_a_terminal(model: Path, tmp_path: Path) -> None:
         os.close(primary)
     assert process.returncode == 0
     assert b"100%" in shown or "━".encode() in shown
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are found by /proc")
+@pytest.mark.parametrize("whom", ["worker", "all"])
+def test_workers_that_end_early(tmp_path: Path, whom: str) -> None:
+    """A killed worker is a fault of the machine; an interrupt of all is one line. Both go on from there."""
+    (tmp_path / "m").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(1, 9):
+        name = f"model-{i:05}-of-00008.safetensors"
+        sf.save(tmp_path / "m" / name, {f"{i}.w": rng.standard_normal((512, 512)).astype(np.float32)})
+    words = ["pack", str(tmp_path / "m"), str(tmp_path / "o"), "--format", "dense/kmeans64", "--workers", "2"]
+    child = subprocess.Popen(
+        [*SPARSEFMT, *words], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    notes, until = tmp_path / ".o.parts" / "manifests", time.monotonic() + 120
+    while not list(notes.glob("*.json")) and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    if whom == "all":
+        os.killpg(child.pid, signal.SIGINT)
+    else:
+        kin = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        worker = next(k for k in kin if b"spawn_main" in Path(f"/proc/{k}/cmdline").read_bytes())
+        os.kill(int(worker), signal.SIGKILL)
+    out, err = child.communicate(timeout=120)
+    if child.returncode == 0:
+        pytest.skip("it was done before")
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert "the same command goes on" in err
+    assert child.returncode == (130 if whom == "all" else 4)
+    done = run(*SPARSEFMT, *words)
+    assert done.returncode == 0
+    assert "finished by an earlier run" in done.stdout

@@ -144,7 +144,7 @@ def run_job(job: Job, advance: Advance | None = None, ticks: bool = False) -> Ma
         here = job if far is None else replace(job, out=scratch(stack) / job.out.name)
         part = source if job.rows is None else RowsOf(source, job.names[0], *job.rows)
         try:
-            manifest = written(here, part, planned(here, part, stack), advance)
+            manifest = written(here, part, planned(here, part, stack, advance), advance)
         except PatternError as e:
             source.check()
             if job.rows is None or not job.rows[0]:
@@ -191,10 +191,10 @@ def opened(job: Job) -> Source:
     raise CheckpointError(msg)
 
 
-def planned(job: Job, source: Source, stack: contextlib.ExitStack) -> list[Plan]:
+def planned(job: Job, source: Source, stack: contextlib.ExitStack, advance: Advance | None = None) -> list[Plan]:
     """The plans of all tensors of a job."""
     if not isinstance(job.step, Step):
-        return called(job, job.step, source, stack)
+        return called(job, job.step, source, stack, advance)
     plans: list[Plan] = []
     budget = (1 + get_num_threads()) * job.chunk  # a third of the three chunks for each thread, and one more
     waiting = Waiting(job.out.parent, budget)
@@ -224,7 +224,9 @@ def results_of(function: Function, name: str, value: Value) -> Mapping[str, Valu
     return made
 
 
-def called(job: Job, function: Function, source: Source, stack: contextlib.ExitStack) -> list[Plan]:
+def called(
+    job: Job, function: Function, source: Source, stack: contextlib.ExitStack, advance: Advance | None = None
+) -> list[Plan]:
     """Calls a function of the user for every tensor; the results wait in files, a chunk's worth in each."""
     folder = Path(tempfile.mkdtemp(prefix=".results-", suffix=".tmp", dir=job.out.parent))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -250,6 +252,8 @@ def called(job: Job, function: Function, source: Source, stack: contextlib.ExitS
                 msg = f"{job.out.name}: the step gives two tensors the name {made!r}"
                 raise CheckpointError(msg)
             batch[made] = value
+        if advance is not None and source.entries[name].nbytes:  # here: what is written may have other names and sizes
+            advance(name, source.entries[name].nbytes)
         if sum(v.nbytes for v in batch.values()) >= job.chunk:
             spool()
     if batch:
@@ -276,7 +280,8 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
     ahead = worked(piece for plan in plans for piece in plan.pieces)
     with ShardWriter(job.out, slots, metadata, first=first) as writer, contextlib.closing(ahead):
         for plan in plans:
-            entry = source.entries.get(plan.name)
+            counted = isinstance(job.step, Step) or not plan.changed  # else it was when its source was read
+            entry = source.entries.get(plan.name) if counted else None
             sums: dict[str, Checksum] = {}
             done, stored = 0, 0
             whole = entry.nbytes if entry else 0

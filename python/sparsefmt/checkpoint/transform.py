@@ -1,24 +1,23 @@
 """Whole checkpoints through a step: jobs, a folder of finished parts, the rename."""
 
-import contextlib
 import errno
-import hashlib
-import json
 import os
 import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sparsefmt.base.errors import CheckpointError, SparsefmtError
+from sparsefmt.base.coerce import whole
+from sparsefmt.base.errors import CheckpointError, FormatError, SparsefmtError
 from sparsefmt.checkpoint.companions import companions
 from sparsefmt.checkpoint.engine import threads_each
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
+from sparsefmt.checkpoint.fingerprint import fingerprint
 from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
 from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
@@ -125,9 +124,10 @@ def transform(
         A report with a line per tensor.
 
     Raises:
-        CheckpointError: the input contradicts itself, changed meanwhile, or is `dst`.
+        CheckpointError: the input contradicts itself, changed meanwhile, or is `dst`, or inside or around it; `dst` is
+            a folder where a file is written, or the other way; two tensors get one name; the step is not picklable.
         FileExistsError: `dst` exists.
-        FormatError: nothing is selected by a name or glob.
+        FormatError: nothing is selected by a name or glob, or by an empty list.
         SparsefmtError: the step failed; nothing is left then.
 
     >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
@@ -140,6 +140,9 @@ def transform(
     if dst is None and not isinstance(step, Verify):
         msg = "dst: only the step verify writes nothing; give a path"
         raise CheckpointError(msg)
+    if max_shard_bytes is not None:
+        max_shard_bytes = whole(max_shard_bytes, "max_shard_bytes", 1, 2**63 - 1)
+    check_sendable(step, executor)
     given: object = step
     if not isinstance(given, Step) and not callable(given):
         msg = f"step: want a step such as sf.checkpoint.pack(...), or a function, got {type(given).__name__}"
@@ -148,7 +151,7 @@ def transform(
     out = None if dst is None else located(dst)
     try:
         if out is not None:
-            check_paths(model.path, out, overwrite=overwrite)
+            check_paths(model.path, out, overwrite=overwrite, folder=model.is_folder or max_shard_bytes is not None)
         chosen = selected(model, step, select)
         if not isinstance(step, Verify):
             assert out is not None
@@ -164,11 +167,35 @@ def transform(
             model.close()
 
 
-def check_paths(source: Path, out: Path, *, overwrite: bool) -> None:
-    """Refuses a result that would fall on the input, or on something else."""
+def check_sendable(step: Step | Function, executor: Executor | None) -> None:
+    """Refuses a step that other processes cannot be given.
+
+    Raises:
+        CheckpointError: it is not picklable.
+    """
+    if not isinstance(executor, ProcessPoolExecutor):  # threads need nothing, and Dask pickles more than Python
+        return
+    try:
+        pickle.dumps(step)
+    except Exception as e:  # pickle raises all kinds
+        msg = f"step: other processes cannot be given it: {e}; define it at the top of a module, or use threads"
+        raise CheckpointError(msg) from e
+
+
+def check_paths(source: Path, out: Path, *, overwrite: bool, folder: bool) -> None:
+    """Refuses a result that would fall on the input, or on something else; `folder`: it is one."""
     near = (remote(source) is None) == (remote(out) is None)
     if near and out.exists() and source.exists() and out.samefile(source):
         msg = f"the result would replace its input, {source}; write to another path"
+        raise CheckpointError(msg)
+    if folder and remote(source) is None and remote(out) is None:
+        a, b = source.resolve(), out.resolve()
+        if a in b.parents or b in a.parents:
+            msg = f"the result {out} would be inside its input {source}, or around it; write to another folder"
+            raise CheckpointError(msg)
+    if out.exists() and remote(out) is None and out.is_dir() is not folder:
+        kinds = ("folder", "file") if folder else ("file", "folder")
+        msg = f"the result is a {kinds[0]}, but {out} is a {kinds[1]}; write to another path"
         raise CheckpointError(msg)
     if out.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
@@ -186,7 +213,12 @@ def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozen
     if isinstance(select, str):
         select = [select]
     if select is not None and not isinstance(select, Selection) and not callable(select):
-        select = Selection(tuple(select))
+        given: object = select
+        names = tuple(given) if isinstance(given, Iterable) else ()
+        if not names or not all(isinstance(name, str) for name in names):
+            msg = f"select: want names and globs, at least one, or a function, got {given!r}"
+            raise FormatError(msg)
+        select = Selection(names)
     if isinstance(select, Selection):
         named = select.chosen(model)
         found = named if select.include or not isinstance(step, Step) else selectable(model, step) & named
@@ -340,38 +372,20 @@ def grouped(source: Source, names: list[str], most: int) -> list[tuple[str, ...]
     return [tuple(group) for group in groups]
 
 
-def fingerprint(model: Checkpoint, step: Step | Function, jobs: list[Job]) -> str:
-    """What must agree for finished parts to be of use: the input, the step, the plan."""
-    if isinstance(step, Step):
-        what: object = repr(step)
-    else:
-        code = getattr(step, "__code__", None)
-        what = [getattr(step, "__module__", ""), getattr(step, "__qualname__", repr(step))]
-        if code is not None:
-            cells = [cell.cell_contents for cell in getattr(step, "__closure__", None) or ()]
-            defaults = getattr(step, "__defaults__", None), getattr(step, "__kwdefaults__", None)
-            what = [*what, code.co_code.hex(), repr(code.co_consts), repr(code.co_names), told([cells, defaults])]
-        else:
-            with contextlib.suppress(Exception):
-                what = [*what, hashlib.sha256(pickle.dumps(step)).hexdigest()]
-    plan = [[str(j.source), asdict(j.identity), j.names, sorted(j.chosen), j.out.name, j.chunk] for j in jobs]
-    text = json.dumps([1, what, model.reader, plan], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def told(values: object) -> str:
-    """What tells values from others: their pickle, else how they show themselves."""
-    try:
-        return hashlib.sha256(pickle.dumps(values)).hexdigest()
-    except Exception:
-        return repr(values)
-
-
 def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:
     """Writes the index, and copies the side files; returns what was left out."""
     layout = model.layout
     if len(jobs) > 1 or (layout is not None and layout.index is not None):
-        weight_map = {key: job.out.name for job, m in zip(jobs, manifests, strict=True) for key in m.arrays}
+        weight_map: dict[str, str] = {}
+        for job, manifest in zip(jobs, manifests, strict=True):
+            for key in manifest.arrays:
+                if key in weight_map:
+                    msg = f"{job.out.name}: the step gives two tensors the name {key!r}, the other in {weight_map[key]}"
+                    raise CheckpointError(msg)
+                weight_map[key] = job.out.name
+        if jobs and not weight_map:
+            msg = "the step leaves no tensor, and a folder without any cannot be opened"
+            raise CheckpointError(msg)
         total = sum(t.nbytes for m in manifests for t in m.tensors)
         write_index(made, weight_map, total, layout.index.name if layout is not None and layout.index else INDEX)
     if layout is None:

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import traceback
+from concurrent.futures import BrokenExecutor
 from typing import IO, Any
 
 import click
@@ -77,6 +78,11 @@ def failure(e: BaseException) -> Failure:
     if isinstance(e, OSError):
         where = e.filename or ("the output" if e.errno in _NO_ROOM else None)  # errors of files name them
         text = f"{where}: {e.strerror}" if where and e.strerror else str(e) or type(e).__name__
+        return Failure(f"error: {text}", SYSTEM, e)
+    if isinstance(e, BrokenExecutor):
+        text = (
+            "a worker was killed, perhaps for want of memory; the same command goes on from there, with fewer --workers"
+        )
         return Failure(f"error: {text}", SYSTEM, e)
     if isinstance(e, MemoryError):
         return Failure(f"error: not enough memory: {e}", SYSTEM, e)

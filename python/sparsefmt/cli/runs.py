@@ -1,5 +1,7 @@
 """Steps of commands: on this process, on workers, or on a cluster."""
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -30,12 +32,17 @@ def run_step(
         )  # fmt: skip
 
 
+def end_quietly() -> None:
+    """In a worker: an interrupt of the whole group ends it without a traceback; this process says what happened."""
+    signal.signal(signal.SIGINT, lambda signum, frame: sys.exit(128 + signum))
+
+
 @contextmanager
 def executor(run: Run) -> Iterator[Executor | None]:
     """The executor that the options ask for.
 
     Raises:
-        UsageError: there is no Dask.
+        UsageError: there is no Dask, or the address is none.
     """
     if run.scheduler is not None:
         try:
@@ -44,10 +51,15 @@ def executor(run: Run) -> Iterator[Executor | None]:
             msg = "--scheduler needs Dask: pip install 'sparsefmt[dask]'"
             raise click.UsageError(msg) from None
         client_of: Any = Client
-        with client_of(run.scheduler) as client:
+        try:
+            connected = client_of(run.scheduler)
+        except ValueError as e:
+            msg = f"--scheduler {run.scheduler!r}: {e}; want tcp://host:8786"
+            raise click.UsageError(msg) from e
+        with connected as client:
             yield client.get_executor()
     elif run.workers > 1:
-        with ProcessPoolExecutor(run.workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(run.workers, mp_context=get_context("spawn"), initializer=end_quietly) as pool:
             yield pool
     else:
         yield None
