@@ -11,6 +11,7 @@ made dense. It listens on this machine only unless `--host` says otherwise. Need
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -24,6 +25,8 @@ from sparsefmt.models import Bert
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 MOST_BYTES = 1 << 20
 MOST_TEXTS = 256
+MOST_IGNORED = 1 << 28
+"""Bytes of a body that are read and thrown away: one who is still sending does not listen, and would see a reset."""
 
 
 class Encoder:
@@ -75,9 +78,11 @@ def handler(encoder: Encoder) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             """`/embed`."""
             size = self.headers.get("Content-Length", "")
-            if self.path != "/embed" or not size.isdecimal() or int(size) > MOST_BYTES:
-                self.close_connection = True  # the body was not read
+            known = size.isascii() and size.isdecimal() and len(size) < 20
+            if self.path != "/embed" or not known or int(size) > MOST_BYTES:
+                self.close_connection = True
                 self.answer(400, {"error": f"want POST /embed with at most {MOST_BYTES} bytes"})
+                self.ignore(min(int(size), MOST_IGNORED) if known else 0)
                 return
             try:
                 texts = json.loads(self.rfile.read(int(size)))["texts"]
@@ -90,7 +95,17 @@ def handler(encoder: Encoder) -> type[BaseHTTPRequestHandler]:
             ):
                 self.answer(400, {"error": f'want {{"texts": [...]}} with 1 to {MOST_TEXTS} texts'})
                 return
-            self.answer(200, {"embeddings": encoder(texts).tolist()})
+            try:
+                found = encoder(texts)
+            except sf.SparsefmtError as e:  # more tokens than the model has positions for
+                self.answer(400, {"error": str(e)})
+                return
+            self.answer(200, {"embeddings": found.tolist()})
+
+        def ignore(self, left: int) -> None:
+            """Reads a body that nobody wants."""
+            while left > 0 and (piece := self.rfile.read(min(left, 1 << 16))):
+                left -= len(piece)
 
         def answer(self, code: int, document: Mapping[str, Any]) -> None:
             """Sends JSON."""
@@ -109,16 +124,31 @@ def handler(encoder: Encoder) -> type[BaseHTTPRequestHandler]:
     return Answers
 
 
+class Server(ThreadingHTTPServer):
+    """Many may knock at once, and leave before they are answered."""
+
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says what went wrong, but for clients that went away."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def serve(encoder: Encoder, host: str = "127.0.0.1", port: int = 8000) -> ThreadingHTTPServer:
     """A server that listens; `serve_forever` makes it answer."""
-    return ThreadingHTTPServer((host, port), handler(encoder))
+    return Server((host, port), handler(encoder))
 
 
 def tokenizer_of(path: str) -> Tokenize:
     """What a tokenizer.json makes of texts."""
     from tokenizers import Tokenizer  # not at the top: an extra
 
-    found = Tokenizer.from_file(path)
+    try:
+        found = Tokenizer.from_file(path)
+    except Exception as e:  # the package raises nothing narrower
+        msg = f"{path}: no tokenizer: {e}"
+        raise sf.FormatError(msg) from e
     found.no_padding()
     return lambda texts: [e.ids for e in found.encode_batch(list(texts))]
 
@@ -131,8 +161,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     args = parser.parse_args()
-    encoder = Encoder(sf.load(args.model), tokenizer_of(args.tokenizer))
-    with serve(encoder, args.host, args.port) as server:
+    try:
+        encoder = Encoder(sf.load(args.model), tokenizer_of(args.tokenizer))
+        listening = serve(encoder, args.host, args.port)
+    except (OSError, OverflowError, sf.SparsefmtError) as e:
+        sys.exit(f"serve.py: error: {e} (model {args.model}, {args.host}:{args.port})")
+    with listening as server:
         print(f"{encoder.about()} on http://{args.host}:{server.server_address[1]}/embed", flush=True)
         try:
             server.serve_forever()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection
@@ -112,3 +113,51 @@ def test_other_paths_and_large_bodies(served: tuple[Any, HTTPConnection]) -> Non
     answer = served[1].getresponse()
     assert (answer.status, "error" in json.loads(answer.read())) == (400, True)
     assert asked(served[1], "GET", "/health")[0] == 200
+
+
+def test_a_body_that_is_too_large_is_refused_while_it_is_sent(served: tuple[Any, HTTPConnection]) -> None:
+    """Closed at once, the client would see a reset in place of the answer."""
+    code, got = asked(served[1], "POST", "/embed", b"x" * (8 << 20))
+    assert (code, list(got)) == (400, ["error"])
+
+
+def test_a_text_with_more_tokens_than_the_model_takes(served: tuple[Any, HTTPConnection]) -> None:
+    code, got = asked(served[1], "POST", "/embed", {"texts": ["a" * 40]})
+    assert (code, got["error"]) == (400, "a text has 40 tokens; the model takes 1..32")
+
+
+def test_many_clients_at_once(served: tuple[Any, HTTPConnection]) -> None:
+    address, codes = served[1].host, []
+    port = served[1].port
+
+    def ask() -> None:
+        connection = HTTPConnection(address, port, timeout=60)
+        codes.append(asked(connection, "POST", "/embed", {"texts": ["a sentence"]})[0])
+        connection.close()
+
+    threads = [Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [200] * 40
+
+
+@pytest.mark.parametrize("fault", ["model", "tokenizer", "port"])
+def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, fault: str) -> None:
+    pytest.importorskip("tokenizers")
+    model, tokens = tmp_path / "m.safetensors", tmp_path / "t.json"
+    if fault != "model":
+        sf.save(model, weights())
+    words = {f"w{i}": i for i in range(WORDS)}
+    tokens.write_text(
+        "{" if fault == "tokenizer" else json.dumps(
+            {"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"}}
+        )
+    )  # fmt: skip
+    command = [sys.executable, str(ROOT / "examples/edge/serve.py"), str(model)]
+    command += ["--tokenizer", str(tokens), "--port", "99999"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert {"model": "m.safetensors", "tokenizer": "no tokenizer", "port": "port must be"}[fault] in done.stderr
