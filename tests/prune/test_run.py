@@ -1,5 +1,6 @@
 """Pruning a model layer by layer."""
 
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from sparsefmt.models import Site
+from sparsefmt.models import Bert, Site
+from sparsefmt.models.bert import PARTS
 from sparsefmt.prune import in_order, run
+from sparsefmt.prune.estimate import estimate
 
 RNG = np.random.default_rng(4)
 X = RNG.standard_normal((400, 16)).astype(np.float32)
@@ -168,3 +171,30 @@ def test_what_would_be_left_out_or_fail_later(changes: dict[str, Any], text: str
 def test_layers_and_patterns_are_named_either_way() -> None:
     made = run(MODEL, iter(NAMES), forward, {"up.weight": "nm2:4", "down": "nm1:4"})  # type: ignore[arg-type]
     assert {name: float(c.mask.mean()) for name, c in made.layers.items()} == {"up": 0.5, "down": 0.25}
+
+
+@pytest.mark.filterwarnings("ignore::sparsefmt.prune.CalibrationWarning")
+@pytest.mark.parametrize(("width", "tokens"), [(96, 300), (96, 3000)])
+def test_the_memory_that_is_stated_is_kept(width: int, tokens: int) -> None:
+    """Of an encoder, whose walks hold activations beside what the fit takes."""
+    rng = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for part in PARTS:
+        rows, cols = (4 * width if "intermediate" in part else width), (4 * width if part == "output.dense" else width)
+        shapes[f"encoder.layer.0.{part}"] = (rows, cols)
+    model = {f"{name}.weight": rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    for name, rows in (("word", 100), ("position", 16), ("token_type", 2)):
+        model[f"embeddings.{name}_embeddings.weight"] = rng.standard_normal((rows, width)).astype(np.float32)
+    for name in ("embeddings", "encoder.layer.0.attention.output", "encoder.layer.0.output"):
+        model |= {f"{name}.LayerNorm.{part}": np.ones(width, np.float32) for part in ("weight", "bias")}
+    bert = Bert.from_weights(model)
+    texts = [rng.integers(0, 100, 12).tolist() for _ in range(tokens // 12)]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        run(model, bert.linear_names(), in_order(bert.steps(texts)), "nm2:4/int4:g32")
+        most = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    stated = estimate(shapes.values(), tokens, speed=1e9).nbytes
+    assert stated / 4 < most < stated

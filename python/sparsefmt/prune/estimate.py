@@ -7,8 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsefmt.kernels.blas import matmul
+from sparsefmt.prune.layerwise import CHUNK as _CHUNK
 
 _ADMM, _FIT, _EIGEN = 2 * 40, 40, 12
+_SQUARES = 8  # matrices of float64 like H that a fit holds: H, damped and scaled, its eigenvectors and their work
+_MATRICES = 80  # bytes per weight of a fit: targets and weights in float64, the steps of ADMM in float32
+_MADE = 6  # bytes per weight of a result: the weight, its mask, and packed
 
 
 class Estimate(NamedTuple):
@@ -16,7 +20,7 @@ class Estimate(NamedTuple):
 
     seconds: float
     nbytes: int
-    """The most that is held at once for one layer, beside what the model itself holds."""
+    """The most that is held at once, beside what the model itself holds: for one layer, and the results."""
 
 
 def estimate(
@@ -31,18 +35,24 @@ def estimate(
         speed: products of float32 per second, instead of a measurement.
 
     >>> estimate([(384, 384)], 1000, speed=1e9).nbytes
-    13221888
+    36765696
     """
     rate = speed or measured_speed()
-    work, most = 0.0, 0
+    work, most, made = 0.0, 0, 0
+    some = min(tokens, _CHUNK)
     for rows, cols in shapes:
         fit = rows * cols * cols * _FIT
         choose = rows * cols * cols * _ADMM if method == "admm" else rows * cols * cols
         moments = 2 * tokens * cols * (cols + 2 * rows)  # in float64, at half the speed
         run = 4 * tokens * rows * cols
         work += fit + choose + moments + run + _EIGEN * cols**3
-        most = max(most, 4 * tokens * (2 * cols + 2 * rows) + 8 * (3 * cols * cols + rows * cols) + 16 * rows * cols)
-    return Estimate(work / rate, most)
+        # The dense and the pruned model each hold what the layer takes in and the stream, padded and not.
+        held = 2 * 4 * tokens * 2 * (cols + rows) + 8 * (cols * cols + rows * cols)
+        gathered = 16 * some * (cols + rows)  # in float64, about their mean
+        fitted = 8 * _SQUARES * cols * cols + _MATRICES * rows * cols
+        most = max(most, held + max(gathered, fitted))
+        made += _MADE * rows * cols
+    return Estimate(work / rate, most + made)
 
 
 def measured_speed(size: int = 384) -> float:

@@ -16,7 +16,7 @@ from sparsefmt.prune.result import Compensated
 
 Forward = Callable[[Mapping[str, Any], str], Any]
 Target = Literal["stream", "outputs", "weights"]
-_CHUNK = 8192
+CHUNK = 8192  # tokens whose outputs are worked on at a time
 # More than for one layer: later layers are fitted to the errors of earlier ones, which follow the noise of the text.
 DAMP = 0.03
 
@@ -82,7 +82,8 @@ def run(
         FormatError: a layer without a weight or twice, a pattern for none of them, inputs or a stream of another width,
             NaN or infinity in them.
 
-    Memory: the inputs of one layer twice, its moments (cols**2 and rows * cols float64), and what `forward` holds.
+    Memory: the inputs of one layer twice, its moments (cols**2 and rows * cols float64), eight more of cols**2 while it
+    is fitted, what `forward` holds for both models, and the results.
 
     >>> rng = np.random.default_rng(0)
     >>> w = {"a.weight": rng.standard_normal((8, 8)), "b.weight": rng.standard_normal((4, 8))}
@@ -200,8 +201,8 @@ def _moments(
             msg = f"want inputs (..., {cols}), as many dense as pruned, got {whole.shape}, {x.shape}"
             raise FormatError(msg)
         x, whole = x.reshape(-1, cols), whole.reshape(-1, cols)
-        for start in range(0, len(x), _CHUNK):
-            piece = slice(start, start + _CHUNK)
+        for start in range(0, len(x), CHUNK):
+            piece = slice(start, start + CHUNK)
             y = matmul(whole[piece], np.ascontiguousarray(weight.T)) + shift
             if streams[0] is not None and streams[1] is not None:
                 y = y + (streams[0][i].reshape(-1, rows)[piece] - streams[1][i].reshape(-1, rows)[piece])
