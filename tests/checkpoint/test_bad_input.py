@@ -14,6 +14,7 @@ import pytest
 import sparsefmt as sf
 from commandline import Cli
 from sparsefmt.checkpoint import ShardWriter, pack, unpack
+from sparsefmt.checkpoint.folder import new_folder
 from sparsefmt.checkpoint.model import open_checkpoint
 
 NAMES = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -115,6 +116,10 @@ def test_folders(cli: Cli, folder: Path, tmp_path: Path, broken: Callable[[Path]
 def test_variants_are_chosen(cli: Cli, folder: Path, tmp_path: Path) -> None:
     variants(folder)
     cli.ok("pack", folder, tmp_path / "o", "--format", "csr", "--file", "model.fp16.safetensors")
+    assert "1 file" in cli.ok("inspect", folder, "--file", "model.safetensors")
+    options = ("--by", "energy", "--formats", "csr", "--budget", "110%", "--file", "model.safetensors")
+    cli.fails(3, "plan", folder, tmp_path / "p", *options[:-2])
+    assert "energies" in cli.ok("plan", folder, tmp_path / "p", *options)
 
 
 def test_links_that_leave_the_folder(cli: Cli, folder: Path, tmp_path: Path) -> None:
@@ -201,6 +206,29 @@ def test_targets(cli: Cli, folder: Path, tmp_path: Path) -> None:
     assert "No such file" in cli.fails(4, "pack", folder, tmp_path / "no" / "o", "--format", "csr")
     assert "No such file" in cli.fails(4, "pack", tmp_path / "no", tmp_path / "o", "--format", "csr")
     assert (tmp_path / "there" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_links_are_followed(cli: Cli, folder: Path, tmp_path: Path, there: bool) -> None:
+    """The link stays, and its target is what is written: a folder that is there, or will be; a file as well."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for out, source, command in (("o", folder, "pack"), ("f.safetensors", folder / NAMES[0], "pack")):
+        (tmp_path / out).symlink_to(other / out)
+        if there:
+            cli.ok(command, source, other / out, "--format", "csr")
+        cli.ok(command, source, tmp_path / out, "--format", "nm2:4", *(["--force"] * there))
+        assert (tmp_path / out).is_symlink()
+        assert next(iter(sf.open_checkpoint(other / out).entries.values())).format == "nm2:4"
+    with new_folder(tmp_path / "o") as made:  # what merges and deltas use
+        (made / "more.txt").write_text("")
+    assert (tmp_path / "o").is_symlink()
+    assert (other / "o" / "more.txt").is_file()
+    assert sorted(p.name for p in other.iterdir()) == ["f.safetensors", "o"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f.safetensors", "m", "o", "other"]
+    (tmp_path / "lost").symlink_to(tmp_path / "no" / "o")
+    cli.fails(4, "pack", folder, tmp_path / "lost", "--format", "csr")
+    assert not (tmp_path / "no").exists()
 
 
 def test_names_that_differ_by_case_only(cli: Cli, folder: Path, tmp_path: Path) -> None:

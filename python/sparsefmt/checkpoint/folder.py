@@ -25,13 +25,20 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises:
         FileNotFoundError: the folder that it goes into does not exist.
     """
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(out.absolute().parent))
-    with held_folder(out.absolute().parent) as room:
+    place = followed(out)
+    parent = place.absolute().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(parent))
+    with held_folder(parent) as room:
         made = room / "new"
         made.mkdir()
         yield made
-        put_in_place(made, out, room / "old")
+        put_in_place(made, place, room / "old")
+
+
+def followed(out: Path) -> Path:
+    """Where a link leads, so that the result is written, and renamed, in the filesystem that it is to lie in."""
+    return Path(os.path.realpath(out)) if out.is_symlink() else out
 
 
 def put_in_place(made: Path, out: Path, aside: Path) -> None:

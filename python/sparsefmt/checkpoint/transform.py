@@ -18,7 +18,7 @@ from sparsefmt.checkpoint.engine import threads_each
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
 from sparsefmt.checkpoint.fingerprint import fingerprint
-from sparsefmt.checkpoint.folder import drop_settings, put_in_place, write_index
+from sparsefmt.checkpoint.folder import drop_settings, followed, put_in_place, write_index
 from sparsefmt.checkpoint.index import INDEX
 from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
 from sparsefmt.checkpoint.joined import check_all_joined, only_config_is_quantised
@@ -199,8 +199,8 @@ def check_paths(source: Path, out: Path, *, overwrite: bool, folder: bool) -> No
         raise CheckpointError(msg)
     if out.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
-    if remote(out) is None and not out.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(out.absolute().parent))
+    if remote(out) is None and not followed(out).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(followed(out).absolute().parent))
 
 
 def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozenset[str]:
@@ -248,9 +248,10 @@ def run(
     far = remote(out)
     if far is not None:
         return run_far(model, far, out, step, chosen, executor, progress, resume=resume, most=most)
-    parts = Parts(out)
+    place = followed(out)
+    parts = Parts(place)
     folder = model.is_folder or most is not None
-    jobs = planned_jobs(model, out, step, chosen, parts.made, parts.notes, executor, most)
+    jobs = planned_jobs(model, place, step, chosen, parts.made, parts.notes, executor, most)
     parts.prepare(fingerprint(model, step, jobs), resume=resume)
     try:
         manifests = run_split(jobs, parts.pieces, executor=executor, resume=resume, progress=progress)
@@ -259,9 +260,9 @@ def run(
         if folder:
             sweep(parts.made)
             not_copied = finish_folder(model, jobs, manifests, parts.made)
-            put_in_place(parts.made, out, parts.old)
+            put_in_place(parts.made, place, parts.old)
         else:
-            put_file(jobs[0].out, out)
+            put_file(jobs[0].out, place)
         parts.remove()
     except BaseException as e:
         done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)

@@ -27,14 +27,16 @@ class Prepared(NamedTuple):
     """Of the tokens."""
 
 
-def prepared(source: Path, text: Path | None, tokenizer: Path | None, count: int, words: int) -> Prepared:
+def prepared(
+    source: Path, text: Path | None, tokenizer: Path | None, count: int, words: int, file: str | None = None
+) -> Prepared:
     """Opens a model and makes its calibration tokens.
 
     Raises:
         FormatError: the model cannot be run here, or the text is empty.
         UsageError: the package tokenizers is missing, or no tokenizer was found.
     """
-    checkpoint = open_checkpoint(source)
+    checkpoint = open_checkpoint(source, file=file)
     weights = {name: checkpoint[name] for name in checkpoint}
     plain = {name: w.to_dense() if isinstance(w, SparseTensor) else w for name, w in weights.items()}
     model = open_model(plain, checkpoint.config)

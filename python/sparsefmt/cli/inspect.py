@@ -27,7 +27,8 @@ COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"
 
 
 @click.command()
-@options.path_argument("file", "FILE", remote=True)
+@options.path_argument("source", "FILE", remote=True)
+@options.file_option
 @options.json_option
 @click.option(
     "--against",
@@ -41,7 +42,7 @@ COLUMNS = ["name", "shape", "dtype", "format", "bytes", "bits/weight", "density"
     help="Read headers only: no densities, no ranges of scales. The default for more than 10 GB, and for URLs.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet: bool) -> None:
+def inspect(source: Path, file: str | None, as_json: bool, against: Path | None, quick: bool, quiet: bool) -> None:
     """Lists the tensors of FILE, a safetensors file or a folder of them, or of any kind that pack reads, with totals.
 
     Bits per weight and density are stored bits and stored values per element. Where a tensor has integer or k-means
@@ -53,9 +54,9 @@ def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet:
     --against adds the Frobenius norm of the error relative to that of the original, the same of the worst group of
     columns (those of a scale, else 128), the largest absolute error, and the signal-to-noise ratio in dB.
     """
-    file.stat()  # a missing file is named as such, whatever its ending
-    model = open_checkpoint(file)
-    paths = [source.path for source in model.sources]
+    source.stat()  # a missing file is named as such, whatever its ending
+    model = open_checkpoint(source, file=file)
+    paths = [shard.path for shard in model.sources]
     if quick and against is not None:
         msg = "--quick reads headers only, --against all data; leave out one of them"
         raise click.UsageError(msg)
@@ -66,7 +67,7 @@ def inspect(file: Path, as_json: bool, against: Path | None, quick: bool, quiet:
     if model.reader != "safetensors":
         click.echo(json.dumps(foreign_json(model, errors), indent=2)) if as_json else foreign(model, errors)
         return
-    if quick or (against is None and (model.nbytes > LARGE or remote(file) is not None)):
+    if quick or (against is None and (model.nbytes > LARGE or remote(source) is not None)):
         click.echo(json.dumps(headers_json(model), indent=2)) if as_json else headers(model)
         return
     with progress(model.nbytes, quiet=quiet) as advance:

@@ -41,6 +41,7 @@ _PROBES = 96
 @click.option("--together", multiple=True, metavar="GLOB", help="Layers that get one format; may be repeated.")
 @options.include_option
 @options.exclude_option
+@options.file_option
 @options.force_option
 def plan(
     source: Path,
@@ -55,6 +56,7 @@ def plan(
     together: tuple[str, ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    file: str | None,
     force: bool,
 ) -> None:
     """Chooses a format for every linear layer of MODEL within a budget, and writes the plan OUT as JSON.
@@ -75,9 +77,9 @@ def plan(
         msg = f"OUT {out} is a folder; want a file such as plan.json"
         raise click.UsageError(msg)
     if by == "energy":
-        tensors = planned_tensors(source, include, exclude)
+        tensors = planned_tensors(source, include, exclude, file)
     else:
-        ready = calibrating.prepared(source, text, tokenizer, tokens, words)
+        ready = calibrating.prepared(source, text, tokenizer, tokens, words, file)
         every = ready.model.linear_names()
         check_globs("--include", include, every)
         check_globs("--exclude", exclude, every)
@@ -119,11 +121,13 @@ def selected(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> b
     return (not include or hit(include)) and not hit(exclude)
 
 
-def planned_tensors(source: Path, include: tuple[str, ...], exclude: tuple[str, ...]) -> dict[str, Any]:
+def planned_tensors(
+    source: Path, include: tuple[str, ...], exclude: tuple[str, ...], file: str | None = None
+) -> dict[str, Any]:
     """The float matrices of a checkpoint that `pack` would pack."""
     from sparsefmt.checkpoint.select import Selection
 
-    checkpoint = open_checkpoint(source)
+    checkpoint = open_checkpoint(source, file=file)
     selection = Selection(include, exclude, None)
     with options.usage():
         names = [n for n in selection.chosen(checkpoint) if selection.packs(checkpoint.entries[n])]

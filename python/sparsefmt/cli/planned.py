@@ -68,14 +68,15 @@ def pack(asked: Request, run: options.Run, **others: object) -> None:
 
 
 def _with_text(asked: Request, text: Path, run: options.Run) -> None:
-    if run.workers > 1 or run.scheduler is not None or run.file is not None or run.max_shard_bytes is not None:
-        others = "--workers, --scheduler, --file and --max-shard-bytes"
+    if run.workers > 1 or run.scheduler is not None or run.max_shard_bytes is not None:
+        others = "--workers, --scheduler and --max-shard-bytes"
         msg = f"with --text the model runs in one process: leave out {others}"
         raise click.UsageError(msg)
     job = Job(
         asked.source, asked.out, asked.fmt, asked.plan, text,
         density=asked.density, rules=asked.rules, include=asked.include, exclude=asked.exclude,
         dry_run=asked.dry_run, force=run.force, quiet=run.quiet, threads=run.threads, as_json=asked.as_json,
+        file=run.file,
     )  # fmt: skip
     prune_model(job)
 

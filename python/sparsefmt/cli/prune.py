@@ -51,6 +51,7 @@ class Job:
     quiet: bool = False
     threads: int | None = None
     as_json: bool = False
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def packed_format(pattern: str) -> str:
 @options.exclude_option
 @click.option("--dry-run", is_flag=True, help="Print layers, bytes, memory and time, and stop.")
 @click.option("--resume/--no-resume", default=True, help="Go on with layers that an earlier run left behind.")
+@options.file_option
 @options.force_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads; default: all CPUs.")
@@ -138,7 +140,7 @@ def prune_model(job: Job) -> None:
     check_out(job.source, job.out, (".safetensors",), force=job.force)
     if job.threads is not None:
         sf.set_num_threads(job.threads)
-    ready = calibrating.prepared(job.source, job.text, job.tokenizer, job.tokens, job.words)
+    ready = calibrating.prepared(job.source, job.text, job.tokenizer, job.tokens, job.words, job.file)
     formats = chosen_formats(ready.model.linear_names(), job)
     count = sum(map(len, ready.tokens))
     if job.dry_run:
