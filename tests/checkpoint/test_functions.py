@@ -166,3 +166,20 @@ def test_places_that_are_refused_before_any_work(folder: Path, tmp_path: Path) -
         with pytest.raises(sf.CheckpointError, match=text):
             sf.transform(source, out, step, overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["f.safetensors", "m", "there"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_appears_meanwhile_is_not_replaced(folder: Path, tmp_path: Path, kind: str) -> None:
+    source = folder if kind == "folder" else folder / SHARDS[0]
+    out = tmp_path / ("o" if kind == "folder" else "o.safetensors")
+
+    def step(name: str, value: np.ndarray) -> Mapping[str, np.ndarray]:
+        if kind == "folder":
+            out.mkdir(exist_ok=True)
+        (out / "mine.txt" if kind == "folder" else out).write_text("mine")
+        return {name: value}
+
+    with pytest.raises(FileExistsError, match="exists; overwrite=True replaces it"):
+        sf.transform(source, out, step)
+    assert (out / "mine.txt" if kind == "folder" else out).read_text() == "mine"
+    assert sf.transform(source, out, step, overwrite=True).kept == (2 if kind == "folder" else 1)

@@ -172,12 +172,13 @@ def test_the_unit_of_inputs_changes_nothing(scale: float, method: sf.prune.compe
     assert other.output_error == pytest.approx(plain.output_error, rel=1e-2)
 
 
-@pytest.mark.parametrize("scale", [1e-100, 1e100])
+@pytest.mark.parametrize("scale", [1e-200, 1e-100, 1e100, 1e300])
 def test_the_unit_of_weights_changes_nothing(scale: float) -> None:
     x, w = np.random.default_rng(3).standard_normal((200, 8)), np.random.default_rng(5).standard_normal((4, 8))
     m = sf.prune.Moments(8).update(x)
     plain, other = sf.prune.compensated(w, "nm2:4", m), sf.prune.compensated(w * scale, "nm2:4", m)
     np.testing.assert_allclose(other.weight / scale, plain.weight, rtol=1e-3, atol=1e-4)
+    assert other.output_error == pytest.approx(plain.output_error, rel=1e-3)
 
 
 def test_weights_that_outgrow_their_dtype() -> None:

@@ -1,6 +1,5 @@
 """Whole checkpoints through a step: jobs, a folder of finished parts, the rename."""
 
-import errno
 import os
 import pickle
 import shutil
@@ -24,6 +23,7 @@ from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
 from sparsefmt.checkpoint.joined import check_all_joined, only_config_is_quantised
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.parts import Parts, put_file, sweep
+from sparsefmt.checkpoint.places import check_free, check_paths
 from sparsefmt.checkpoint.plan import CHUNK, dense_bytes
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.registry import READERS
@@ -153,14 +153,15 @@ def transform(
         if out is not None:
             check_paths(model.path, out, overwrite=overwrite, folder=model.is_folder or max_shard_bytes is not None)
         chosen = selected(model, step, select)
+        how: Any = {"resume": resume, "overwrite": overwrite, "most": max_shard_bytes}
         if not isinstance(step, Verify):
             assert out is not None
-            return run(model, out, step, chosen, executor, progress, resume=resume, most=max_shard_bytes)
+            return run(model, out, step, chosen, executor, progress, **how)
         findings = findings_of(model, step, None if select is None else chosen, executor, None if out else progress)
         if out is None:
             return TransformReport(None, compared_lines(model, chosen), 0, 0, model.left_out, (), findings)
         check_findings(findings, step.original)
-        made = run(model, out, step, frozenset(), executor, progress, resume=resume, most=max_shard_bytes)
+        made = run(model, out, step, frozenset(), executor, progress, **how)
         return replace(made, findings=findings)
     finally:
         if model is not src:
@@ -180,27 +181,6 @@ def check_sendable(step: Step | Function, executor: Executor | None) -> None:
     except Exception as e:  # pickle raises all kinds
         msg = f"step: other processes cannot be given it: {e}; define it at the top of a module, or use threads"
         raise CheckpointError(msg) from e
-
-
-def check_paths(source: Path, out: Path, *, overwrite: bool, folder: bool) -> None:
-    """Refuses a result that would fall on the input, or on something else; `folder`: it is one."""
-    near = (remote(source) is None) == (remote(out) is None)
-    if near and out.exists() and source.exists() and out.samefile(source):
-        msg = f"the result would replace its input, {source}; write to another path"
-        raise CheckpointError(msg)
-    if folder and remote(source) is None and remote(out) is None:
-        a, b = source.resolve(), out.resolve()
-        if a in b.parents or b in a.parents:
-            msg = f"the result {out} would be inside its input {source}, or around it; write to another folder"
-            raise CheckpointError(msg)
-    if out.exists() and remote(out) is None and out.is_dir() is not folder:
-        kinds = ("folder", "file") if folder else ("file", "folder")
-        msg = f"the result is a {kinds[0]}, but {out} is a {kinds[1]}; write to another path"
-        raise CheckpointError(msg)
-    if out.exists() and not overwrite:
-        raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
-    if remote(out) is None and not followed(out).absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(followed(out).absolute().parent))
 
 
 def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozenset[str]:
@@ -242,6 +222,7 @@ def run(
     progress: Advance | None,
     *,
     resume: bool,
+    overwrite: bool,
     most: int | None,
 ) -> TransformReport:
     """Makes the jobs, runs them, and puts the result in its place."""
@@ -256,6 +237,7 @@ def run(
     try:
         manifests = run_split(jobs, parts.pieces, executor=executor, resume=resume, progress=progress)
         model.check()
+        check_free(out, overwrite=overwrite)  # again: others may have written there meanwhile
         not_copied: tuple[str, ...] = ()
         if folder:
             sweep(parts.made)

@@ -107,8 +107,9 @@ def compensated(
         tensor = code_weights(kept, keep, want, h, pattern, codec)
         kept = tensor.to_dense()
     final = kept.astype(np.float64)
-    energy = output_energy(want, m.second)  # without what was added for the fit: the inputs have no such noise
-    error = output_energy(final - want, m.second) / energy if energy else 0.0
+    unit = -int(np.frexp(np.abs(want).max(initial=0))[1])  # so that squares are finite
+    energy = output_energy(np.ldexp(want, unit), m.second)  # without what was added for the fit: inputs lack that noise
+    error = output_energy(np.ldexp(final - want, unit), m.second) / energy if energy else 0.0
     off = (final @ m.mean) - (base if base is not None else want @ m.mean)
     if bias is None:
         return Compensated(kept, None, keep, error, off, tensor)

@@ -1,0 +1,35 @@
+"""Where a result may be written."""
+
+import errno
+import os
+from pathlib import Path
+
+from sparsefmt.base.errors import CheckpointError
+from sparsefmt.checkpoint.folder import followed
+from sparsefmt.checkpoint.remote import remote
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Refuses to replace what is there."""
+    if out.exists() and not overwrite:
+        raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
+
+
+def check_paths(source: Path, out: Path, *, overwrite: bool, folder: bool) -> None:
+    """Refuses a result that would fall on the input, or on something else; `folder`: it is one."""
+    near = (remote(source) is None) == (remote(out) is None)
+    if near and out.exists() and source.exists() and out.samefile(source):
+        msg = f"the result would replace its input, {source}; write to another path"
+        raise CheckpointError(msg)
+    if folder and remote(source) is None and remote(out) is None:
+        a, b = source.resolve(), out.resolve()
+        if a in b.parents or b in a.parents:
+            msg = f"the result {out} would be inside its input {source}, or around it; write to another folder"
+            raise CheckpointError(msg)
+    if out.exists() and remote(out) is None and out.is_dir() is not folder:
+        kinds = ("folder", "file") if folder else ("file", "folder")
+        msg = f"the result is a {kinds[0]}, but {out} is a {kinds[1]}; write to another path"
+        raise CheckpointError(msg)
+    check_free(out, overwrite=overwrite)
+    if remote(out) is None and not followed(out).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(followed(out).absolute().parent))
