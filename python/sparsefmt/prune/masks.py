@@ -78,7 +78,7 @@ def admm(
     Source: Boyd et al. 2011, Found. Trends Mach. Learn. 3(1), section 9.1; Meng et al. 2024, ALPS, arXiv:2406.07831.
 
     >>> h = np.array([[2.0, 1.9, 0.0], [1.9, 2.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> admm(np.array([[1.0, 1.0, 0.9]]), "nm2:3", h)
+    >>> admm(np.array([[1.1, 1.0, 0.9]]), "nm2:3", h)
     array([[ True, False,  True]])
     """
     t, h = real(w, "w"), second_moments(m)
