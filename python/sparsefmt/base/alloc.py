@@ -12,7 +12,6 @@ import ctypes
 import math
 import mmap
 import sys
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from sparsefmt.base import limits
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import SizeError
+from sparsefmt.base.finalizers import when_gone
 
 ALIGNMENT = 64
 LARGE = 1 << 20  # bytes from which on an array gets a block of its own
@@ -140,7 +140,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int, *, zeroe
     block = used or _new(nbytes)
     # All views of an array refer to this one, so when it dies, nobody sees the memory any more.
     made: Array = np.ndarray(shape, dtype, block.memory, block.start)
-    weakref.finalize(made, _give_back, block).atexit = False
+    when_gone(made, _give_back, block)
     if zeroed and used:
         made.fill(0)
     return made

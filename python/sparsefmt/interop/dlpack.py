@@ -4,13 +4,13 @@ Source: DLPack 1.1, `include/dlpack/dlpack.h`.
 """
 
 import ctypes
-import weakref
 from typing import Any, ClassVar
 
 import numpy as np
 
 from sparsefmt.base.dtypes import DTYPES, Array, native
 from sparsefmt.base.errors import DtypeError, FormatError
+from sparsefmt.base.finalizers import when_gone
 
 _CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
 _BY_NAME = {"bfloat16": 4, "float8_e4m3fn": 10, "float8_e5m2": 12}
@@ -212,7 +212,7 @@ def from_dlpack(x: Any) -> Array:  # noqa: ANN401
     if memory is None:
         _give_back(managed, address)
     else:
-        weakref.finalize(memory, _give_back, managed, address)
+        when_gone(memory, _give_back, managed, address, at_exit=True)
     if read_only:
         made.flags.writeable = False
     return made
