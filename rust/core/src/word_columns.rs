@@ -4,17 +4,21 @@ use crate::affine::Number;
 use crate::nm::Slot;
 use crate::room::filled;
 use crate::{Error, Item, Matrix, MatrixMut, Result, par};
-use sparsefmt_kernels::{EightRows, Kernels};
+use sparsefmt_kernels::{Kernels, SixteenRows};
 use std::ops::Range;
 
-/// Columns of words whose cache lines are read at once.
-const WIDE: usize = 16;
+/// Columns of words of a cache line: the rows that a kernel makes at once.
+const LINE: usize = 16;
 
-/// Rows of words that are worked on at once, eight of them wide: what they become stays in the first-level cache.
+/// Cache lines of a row of words that are read together, because every row is on a page of its own.
+const LINES: usize = 4;
+const WIDE: usize = LINE * LINES;
+
+/// Rows of words that are worked on at once: what they become stays in the first-level cache.
 const TALL: usize = 64;
 
 /// Products up to here stay finite when they are rounded to float16, or to bfloat16 and float32.
-fn is_safe([point, scale]: &EightRows, most: f32) -> bool {
+fn is_safe([point, scale]: &SixteenRows, most: f32) -> bool {
     point.iter().zip(scale).all(|(point, scale)| scale.abs() * (point.abs() + 256.0) <= most)
 }
 
@@ -49,36 +53,36 @@ where
     let ranges = par::cut(rows, WIDE, rows.saturating_mul(cols) * size_of::<K::Item>());
     let outs = out.split(&ranges);
     par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, K::Item>)| {
-        let mut grids = [filled([[0.0; 8]; 2], groups)?, filled([[0.0; 8]; 2], groups)?];
-        let (mut tiles, mut made) = ([[[0; 8]; TALL]; 2], [K::Item::default(); 64 * TALL]);
+        let each = groups.max(1);
+        let mut grids = filled([[0.0; LINE]; 2], LINES * groups)?;
+        let (mut tiles, mut made) = ([[[0; LINE]; TALL]; LINES], [K::Item::default(); 8 * TALL * LINE]);
         Kernels::nontemporal(stream, |streamed| {
             for left in range.clone().step_by(WIDE) {
                 let width = WIDE.min(range.end - left);
-                for (half, grid) in grids.iter_mut().enumerate() {
+                for (line, grid) in grids.chunks_exact_mut(each).enumerate() {
                     for (group, [points, scales]) in grid.iter_mut().enumerate() {
-                        put(point.row(group), left + 8 * half, points);
-                        put(scale.row(group), left + 8 * half, scales);
+                        put(point.row(group), left + LINE * line, points);
+                        put(scale.row(group), left + LINE * line, scales);
                     }
                 }
-                let safe = grids.iter().flatten().all(|eight| is_safe(eight, most));
+                let safe = grids.iter().all(|rows| is_safe(rows, most));
                 for (i, at) in at.chunks(8 * TALL).enumerate() {
-                    let (tall, made) = (at.len() / 8, &mut made[..8 * at.len()]);
-                    let [first, second] = &mut tiles;
-                    // A cache line of each row, and all rows at once: many wait for memory together.
-                    for (row, (first, second)) in first.iter_mut().zip(second).enumerate().take(tall) {
+                    let (tall, made) = (at.len() / 8, &mut made[..LINE * at.len()]);
+                    for row in 0..tall {
                         let words = words.row(i * TALL + row);
-                        put(words, left, first);
-                        put(words, left + 8, second);
+                        for (line, tile) in tiles.iter_mut().enumerate() {
+                            put(words, left + LINE * line, &mut tile[row]);
+                        }
                     }
-                    for (half, (tile, grid)) in tiles.iter().zip(&grids).enumerate() {
+                    let lines = tiles.iter().zip(grids.chunks_exact(each)).take(width.div_ceil(LINE));
+                    for (line, (tile, grid)) in lines.enumerate() {
                         let tile = &tile[..tall];
                         if !(safe && K::word_columns(tile, at, grid, made)) {
                             one_by_one::<K>(tile, at, grid, made);
                         }
-                        let rows = width.saturating_sub(8 * half).min(8);
-                        for (row, made) in made.chunks_mut(at.len()).take(rows).enumerate() {
-                            let row = left - range.start + 8 * half + row;
-                            let to = &mut out.row_mut(row)[8 * i * TALL..][..at.len()];
+                        let first = left - range.start + LINE * line;
+                        for (row, made) in made.chunks_mut(at.len()).enumerate().take(width - LINE * line) {
+                            let to = &mut out.row_mut(first + row)[8 * i * TALL..][..at.len()];
                             if stream {
                                 K::Item::drain(streamed, made, to);
                             } else {
@@ -93,20 +97,20 @@ where
     })
 }
 
-/// Eight items from a place on; those behind the end are zeros.
+/// Items of sixteen rows from a place on; those behind the end are zeros.
 #[inline]
-fn put<T: Copy + Default>(items: &[T], from: usize, eight: &mut [T; 8]) {
+fn put<T: Copy + Default>(items: &[T], from: usize, rows: &mut [T; LINE]) {
     let items = items.get(from..).unwrap_or_default();
     match items.first_chunk() {
-        Some(all) => *eight = *all,
+        Some(all) => *rows = *all,
         None => {
-            *eight = [T::default(); 8];
-            eight[..items.len()].copy_from_slice(items);
+            *rows = [T::default(); LINE];
+            rows[..items.len()].copy_from_slice(items);
         }
     }
 }
 
-fn one_by_one<K: Number<Compute = f32>>(words: &[[u32; 8]], at: &[i32], grid: &[EightRows], out: &mut [K::Item]) {
+fn one_by_one<K: Number<Compute = f32>>(words: &[[u32; LINE]], at: &[i32], grid: &[SixteenRows], out: &mut [K::Item]) {
     let mut x = [0.0; 8 * TALL];
     for (row, out) in out.chunks_mut(at.len()).enumerate() {
         for (i, (x, &group)) in x.iter_mut().zip(at).enumerate() {

@@ -28,7 +28,7 @@ pub use args::amx_gemm::{BlockSums, Extent, LeftRows, PairTile, TILE_DEPTH, TILE
 pub use args::bsr_spmm::Blocks;
 pub use args::csr_spmm::CsrRow;
 pub use args::gguf::BlockKind;
-pub use args::group_values::{EightRows, Groups, Planes};
+pub use args::group_values::{Groups, Planes, SixteenRows};
 pub use args::kmeans_dp::Clusters;
 pub use args::lookup::FloatTable;
 pub use args::merge::{

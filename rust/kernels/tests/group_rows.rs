@@ -76,9 +76,9 @@ rows_agree!(rows_of_f32_agree, group_rows_f32, u32, f32::MAX, f32::to_bits);
 fn columns_of_words_agree() {
     let mut next = generator(9);
     for words in [0, 1, 2, 7, 64] {
-        let tile: Vec<[u32; 8]> = (0..words).map(|_| std::array::from_fn(|_| next() as u32)).collect();
+        let tile: Vec<[u32; 16]> = (0..words).map(|_| std::array::from_fn(|_| next() as u32)).collect();
         let at: Vec<i32> = (0..8 * words).map(|_| (next() % 5) as i32).collect();
-        let groups: Vec<[[f32; 8]; 2]> = (0..5)
+        let groups: Vec<[[f32; 16]; 2]> = (0..5)
             .map(|_| {
                 [std::array::from_fn(|_| (next() % 17) as f32), std::array::from_fn(|_| next() as i8 as f32 / 64.0)]
             })
@@ -89,10 +89,10 @@ fn columns_of_words_agree() {
                 let code = (tile[column / 8][row] >> (column % 8 * 4) & 15) as f32;
                 narrow((code - point[row]) * scale[row])
             };
-            (0..8).flat_map(|row| (0..8 * words).map(move |column| (row, column))).map(|(r, c)| item(r, c)).collect()
+            (0..16).flat_map(|row| (0..8 * words).map(move |column| (row, column))).map(|(r, c)| item(r, c)).collect()
         };
         for kernels in tables() {
-            let mut out = vec![7; 64 * words];
+            let mut out = vec![7; 128 * words];
             if let Some(done) = kernels.word_columns_f16(&tile, &at, &groups, &mut out) {
                 assert!(done && out == want(half_bits), "{:?}, {words} words", kernels.isa());
             }

@@ -1,7 +1,7 @@
 //! What values are read as: each dtype with the float it is computed in.
 
 use half::f16;
-use sparsefmt_kernels::{EightRows, Groups, Kernels, NonTemporal};
+use sparsefmt_kernels::{Groups, Kernels, NonTemporal, SixteenRows};
 
 /// What values are computed in: float32 or float64.
 pub trait Compute: Copy + Default + PartialOrd + Send + Sync + 'static {
@@ -66,8 +66,8 @@ pub trait Number: 'static {
     fn group_rows(_to: &NonTemporal, _codes: &[u8], _groups: Groups<'_>, _out: &mut [Self::Item]) -> bool {
         false
     }
-    /// Writes values of codes in words of eight rows, see [`Kernels::word_columns_f16`]; false: nothing does that.
-    fn word_columns(_words: &[[u32; 8]], _at: &[i32], _groups: &[EightRows], _out: &mut [Self::Item]) -> bool {
+    /// Writes values of codes in words of sixteen rows, see [`Kernels::word_columns_f16`]; false: nothing does that.
+    fn word_columns(_words: &[[u32; 16]], _at: &[i32], _groups: &[SixteenRows], _out: &mut [Self::Item]) -> bool {
         false
     }
 }
@@ -153,7 +153,7 @@ float!(
     |src, dst| Kernels::active().widen_f16(src, dst),
     |src, dst| Kernels::active().narrow_f16(src, dst),
     group_rows_f16;
-    fn word_columns(words: &[[u32; 8]], at: &[i32], groups: &[EightRows], out: &mut [u16]) -> bool {
+    fn word_columns(words: &[[u32; 16]], at: &[i32], groups: &[SixteenRows], out: &mut [u16]) -> bool {
         Kernels::active().word_columns_f16(words, at, groups, out) == Some(true)
     }
 );
@@ -166,7 +166,7 @@ float!(
     |src, dst| Kernels::active().widen_bf16(src, dst),
     |src, dst| Kernels::active().narrow_bf16(src, dst),
     group_rows_bf16;
-    fn word_columns(words: &[[u32; 8]], at: &[i32], groups: &[EightRows], out: &mut [u16]) -> bool {
+    fn word_columns(words: &[[u32; 16]], at: &[i32], groups: &[SixteenRows], out: &mut [u16]) -> bool {
         Kernels::active().word_columns_bf16(words, at, groups, out) == Some(true)
     }
 );

@@ -27,10 +27,10 @@ pub struct Groups<'a> {
 /// If the last argument says so, writes past the caches, which the caller must wait for by a fence.
 pub(crate) type GroupRows<T> = unsafe fn(&[u8], Groups<'_>, &mut [T], bool);
 
-/// The zero points and the scales of eight rows.
-pub type EightRows = [[f32; 8]; 2];
+/// The zero points and the scales of sixteen rows.
+pub type SixteenRows = [[f32; 16]; 2];
 
-pub(crate) type Columns = unsafe fn(&[[u32; 8]], &[i32], &[EightRows], &mut [u16]) -> bool;
+pub(crate) type Columns = unsafe fn(&[[u32; 16]], &[i32], &[SixteenRows], &mut [u16]) -> bool;
 
 /// Functions for one instruction set.
 #[derive(Clone, Copy)]
@@ -39,6 +39,8 @@ pub(crate) struct Table {
     pub(crate) grid_values: GridValues,
     pub(crate) run_bytes: RunValues,
     pub(crate) run_nibbles: RunValues,
+    /// Codes in words of sixteen rows, to float16 and to bfloat16; None where one by one is as fast.
+    pub(crate) columns: Option<[Columns; 2]>,
     /// None where a run at a time is as fast.
     pub(crate) groups: Option<GroupTable>,
 }
@@ -46,8 +48,6 @@ pub(crate) struct Table {
 /// Functions for each dtype.
 #[derive(Clone, Copy)]
 pub(crate) struct GroupTable {
-    pub(crate) columns_f16: Columns,
-    pub(crate) columns_bf16: Columns,
     pub(crate) f16: GroupRows<u16>,
     pub(crate) bf16: GroupRows<u16>,
     pub(crate) f32: GroupRows<u32>,

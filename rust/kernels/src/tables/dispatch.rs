@@ -89,7 +89,7 @@ const AVX512: Kernels = Kernels {
     amx_gemm: avx512::amx_gemm::TABLE,
     compress: compress::AVX512,
     gguf: avx2::gguf::TABLE,
-    group_values: avx2::group_values::TABLE,
+    group_values: avx512::columns::TABLE,
     kmeans_dp: kmeans_dp::AVX512,
     lookup: avx512::lookup::TABLE,
     merge: avx512::merge::TABLE,

@@ -1,6 +1,6 @@
 //! The part of the table for values of codes in groups, with its length assertions.
 
-use crate::args::group_values::{EightRows, Groups, Planes, Table};
+use crate::args::group_values::{Groups, Planes, SixteenRows, Table};
 use crate::args::nontemporal::NonTemporal;
 use crate::scalar::group_values as plain;
 use crate::tables::kernels::Kernels;
@@ -10,6 +10,7 @@ pub(crate) const SCALAR: Table = Table {
     grid_values: plain::grid_values,
     run_bytes: plain::run_bytes,
     run_nibbles: plain::run_nibbles,
+    columns: None,
     groups: None,
 };
 
@@ -108,23 +109,29 @@ groups!(group_rows_bf16, bf16, u16);
 groups!(group_rows_f32, f32, u32);
 
 macro_rules! columns {
-    ($name:ident, $kind:ident) => {
+    ($name:ident, $which:literal) => {
         impl Kernels {
-            /// `(code - point) * scale` of eight rows, rounded to 16 bits: of each, word `i` holds columns `8 * i` on,
+            /// `(code - point) * scale` of sixteen rows, rounded to 16 bits: of each, word `i` holds columns `8 * i` on,
             /// low bits first, and `at` names the group of every column. Fills the rows of `out`, one behind the other.
             /// Products must be finite. None: there is no function for it; false: a group is not there.
             ///
             /// # Panics
-            /// `at` has not eight groups for each word, or `out` not eight items for each of these.
-            pub fn $name(&self, words: &[[u32; 8]], at: &[i32], groups: &[EightRows], out: &mut [u16]) -> Option<bool> {
+            /// `at` has not eight groups for each word, or `out` not sixteen items for each of these.
+            pub fn $name(
+                &self,
+                words: &[[u32; 16]],
+                at: &[i32],
+                groups: &[SixteenRows],
+                out: &mut [u16],
+            ) -> Option<bool> {
                 assert_eq!(at.len(), 8 * words.len(), "groups of columns");
-                assert_eq!(out.len(), 8 * at.len(), "items");
+                assert_eq!(out.len(), 16 * at.len(), "items");
                 // SAFETY: `for_isa` hands out a table only when the CPU has its features; lengths were asserted above.
-                self.group_values.groups.map(|table| unsafe { (table.$kind)(words, at, groups, out) })
+                self.group_values.columns.map(|both| unsafe { both[$which](words, at, groups, out) })
             }
         }
     };
 }
 
-columns!(word_columns_f16, columns_f16);
-columns!(word_columns_bf16, columns_bf16);
+columns!(word_columns_f16, 0);
+columns!(word_columns_bf16, 1);

@@ -1,9 +1,9 @@
-//! Values of codes of 4 bits that stand in words along the columns, of eight rows at once: a column has one group, and so
-//! a register of zero points and one of scales.
+//! Values of codes of 4 bits that stand in words along the columns, of eight rows at once, twice: a column has one group,
+//! and so a register of zero points and one of scales.
 
 use super::compress::{load_256, store_128};
 use super::rounding::{round_bf16, round_f16};
-use crate::args::group_values::EightRows;
+use crate::args::group_values::SixteenRows;
 use std::arch::x86_64::{
     __m128i, __m256, _mm_setzero_si128, _mm_unpackhi_epi16, _mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi16,
     _mm_unpacklo_epi32, _mm_unpacklo_epi64, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_loadu_ps, _mm256_mul_ps,
@@ -37,24 +37,35 @@ fn turned(c: [__m128i; 8]) -> [__m128i; 8] {
     rows
 }
 
+/// The eight items of one half.
+#[inline(always)]
+fn half<T, const N: usize>(items: &[T; N], half: usize) -> Option<&[T; 8]> {
+    items.as_chunks().0.get(half)
+}
+
 macro_rules! columns {
     ($name:ident, $round:ident) => {
         /// See [`crate::Kernels::word_columns_f16`].
         #[target_feature(enable = "avx2,f16c")]
-        pub(super) fn $name(words: &[[u32; 8]], at: &[i32], groups: &[EightRows], out: &mut [u16]) -> bool {
+        pub(super) fn $name(words: &[[u32; 16]], at: &[i32], groups: &[SixteenRows], out: &mut [u16]) -> bool {
             let (stride, nibble) = (8 * words.len(), _mm256_set1_epi32(15));
             for (i, (words, at)) in words.iter().zip(at.as_chunks::<8>().0).enumerate() {
-                let mut word = load_256(words);
-                let mut columns = [_mm_setzero_si128(); 8];
-                for (column, &group) in columns.iter_mut().zip(at) {
-                    let Some([point, scale]) = groups.get(group as usize) else { return false };
-                    let codes = _mm256_cvtepi32_ps(_mm256_and_si256(word, nibble));
-                    *column = $round(_mm256_mul_ps(_mm256_sub_ps(codes, load(point)), load(scale)));
-                    word = _mm256_srli_epi32::<4>(word);
-                }
-                for (row, items) in turned(columns).into_iter().enumerate() {
-                    if let Some(room) = out.get_mut(row * stride + 8 * i..).and_then(<[u16]>::first_chunk_mut::<8>) {
-                        store_128(room, items);
+                for eight in 0..2 {
+                    let Some(words) = half(words, eight) else { return false };
+                    let mut word = load_256(words);
+                    let mut columns = [_mm_setzero_si128(); 8];
+                    for (column, &group) in columns.iter_mut().zip(at) {
+                        let Some([point, scale]) = groups.get(group as usize) else { return false };
+                        let (Some(point), Some(scale)) = (half(point, eight), half(scale, eight)) else { return false };
+                        let codes = _mm256_cvtepi32_ps(_mm256_and_si256(word, nibble));
+                        *column = $round(_mm256_mul_ps(_mm256_sub_ps(codes, load(point)), load(scale)));
+                        word = _mm256_srli_epi32::<4>(word);
+                    }
+                    for (row, items) in turned(columns).into_iter().enumerate() {
+                        let room = out.get_mut((8 * eight + row) * stride + 8 * i..);
+                        if let Some(room) = room.and_then(<[u16]>::first_chunk_mut::<8>) {
+                            store_128(room, items);
+                        }
                     }
                 }
             }

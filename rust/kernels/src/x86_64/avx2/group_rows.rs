@@ -1,7 +1,6 @@
 //! Values of codes in groups, from codes to items of 16 or 32 bits in registers. Codes of 4 bits of items of 16 bits find
 //! their two bytes in two tables of the group, which never leave registers either.
 
-use super::columns;
 use super::compress::{load_128, put, store_128};
 use super::rounding::{round_bf16, round_f16};
 use crate::args::group_values::{GroupTable, Groups};
@@ -16,8 +15,7 @@ use std::arch::x86_64::{
     _mm256_extracti128_si256, _mm256_mul_ps, _mm256_set1_ps, _mm256_setr_ps, _mm256_sub_ps,
 };
 
-pub(crate) const TABLE: GroupTable =
-    GroupTable { columns_f16: columns::f16, columns_bf16: columns::bf16, f16, bf16, f32 };
+pub(crate) const TABLE: GroupTable = GroupTable { f16, bf16, f32 };
 
 /// Products up to here stay finite when they are rounded to bfloat16 or float32.
 const SAFE: f32 = 1e38;

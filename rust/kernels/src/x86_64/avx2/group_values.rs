@@ -1,5 +1,6 @@
 //! Values of codes in groups: those of 4 bits come from the two bytes of tables in registers.
 
+use super::{columns, group_rows};
 use crate::args::group_values::{Planes, Table};
 use crate::scalar::group_values as plain;
 use std::arch::x86_64::{
@@ -7,8 +8,14 @@ use std::arch::x86_64::{
     _mm_storeu_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8,
 };
 
-pub(crate) const TABLE: Table =
-    Table { nibble_groups, grid_values, run_bytes, run_nibbles, groups: Some(super::group_rows::TABLE) };
+pub(crate) const TABLE: Table = Table {
+    nibble_groups,
+    grid_values,
+    run_bytes,
+    run_nibbles,
+    columns: Some([columns::f16, columns::bf16]),
+    groups: Some(group_rows::TABLE),
+};
 
 #[inline]
 #[target_feature(enable = "avx2")]

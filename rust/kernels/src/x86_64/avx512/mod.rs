@@ -4,6 +4,7 @@ pub(crate) mod affine;
 pub(crate) mod amx_gemm;
 pub(crate) mod bitmask_dot;
 pub(crate) mod bsr_spmm;
+pub(crate) mod columns;
 pub(crate) mod compress;
 pub(crate) mod csr;
 pub(crate) mod kmeans_dp;
