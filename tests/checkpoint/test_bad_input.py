@@ -276,10 +276,13 @@ def test_headers_of_many_tensors_are_linear(tmp_path: Path) -> None:
     seconds = []
     for tensors in (10_000, 80_000):
         path = header_of(tmp_path / f"{tensors}.safetensors", tensors)
-        start = time.process_time()
-        with open_checkpoint(path) as c:
-            assert len(c) == tensors
-        seconds.append(time.process_time() - start)
+        runs = []
+        for _ in range(3):  # the least: a collection of what other tests left may fall into one
+            start = time.process_time()
+            with open_checkpoint(path) as c:
+                assert len(c) == tensors
+            runs.append(time.process_time() - start)
+        seconds.append(min(runs))
     assert seconds[1] < 24 * seconds[0], seconds  # 8 times as many; a square would take 64 times
 
 
