@@ -24,6 +24,8 @@ BIN = Path(sys.executable).parent
 PYTEST = [*(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"), "--durations=12"]
 NO_KERNELS = ("every_conversion", "files_and_pickles", "parts_tell", "command_line", "scipy")
 """Tests of formats that call kernels by the way only: what those compute is compared by others, with every ISA."""
+ATTACKS = "tests/attacks"
+"""A check of its own: a fifth of the time of all tests, which the other lane would wait for."""
 SHOWN = 20  # failed tests of a check that the summary repeats
 STUBTEST = [sys.executable, "-m", "mypy.stubtest", "sparsefmt._native", "--allowlist", "tools/stubtest.allow"]
 
@@ -59,8 +61,9 @@ def tests() -> list[Check]:
     """All checks that run tests."""
     conformance = [*PYTEST, "tests/conformance", "-k", f"not ({' or '.join(NO_KERNELS)})"]
     return [
-        Check("pytest", PYTEST),
+        Check("pytest", [*PYTEST, f"--ignore={ATTACKS}"]),
         Check("cargo test", ["cargo", "test", "--locked", "--quiet"]),
+        Check("wrong files", [*PYTEST, ATTACKS]),
         Check("definitions without kernels", [*PYTEST, "tests/property", "tests/oracle"], {"SPARSEFMT_NATIVE": "0"}),
         *(Check(f"conformance, {isa}", conformance, {"SPARSEFMT_ISA": isa}) for isa in forced_isas()),
         Check("README", [*PYTEST, "--doctest-glob=*.md", "README.md"]),

@@ -48,53 +48,70 @@ where
     if let Some(i) = at.iter().position(|&group| usize::try_from(group).map_or(true, |g| g >= groups)) {
         return Err(Error::Index { at: i, got: i64::from(at[i]), bound: groups });
     }
-    let stream = out.is_streamed();
-    let most = if K::LIMITS.1 < 1e38 { K::LIMITS.1 } else { 1e38 };
     let ranges = par::cut(rows, WIDE, rows.saturating_mul(cols) * size_of::<K::Item>());
+    let stream = out.is_streamed();
     let outs = out.split(&ranges);
-    par::run(ranges.into_iter().zip(outs).collect(), |(range, mut out): (Range<usize>, MatrixMut<'_, K::Item>)| {
-        let each = groups.max(1);
-        let mut grids = filled([[0.0; LINE]; 2], LINES * groups)?;
-        let (mut tiles, mut made) = ([[[0; LINE]; TALL]; LINES], [K::Item::default(); 8 * TALL * LINE]);
-        Kernels::nontemporal(stream, |streamed| {
-            for left in range.clone().step_by(WIDE) {
-                let width = WIDE.min(range.end - left);
-                for (line, grid) in grids.chunks_exact_mut(each).enumerate() {
-                    for (group, [points, scales]) in grid.iter_mut().enumerate() {
-                        put(point.row(group), left + LINE * line, points);
-                        put(scale.row(group), left + LINE * line, scales);
-                    }
+    par::run(ranges.into_iter().zip(outs).collect(), |(range, out)| {
+        part::<K>(words, [point, scale], at, range, out, stream)
+    })
+}
+
+/// The rows of a range.
+fn part<K: Number<Compute = f32>>(
+    words: Matrix<'_, u32>,
+    grid: [Matrix<'_, f32>; 2],
+    at: &[i32],
+    range: Range<usize>,
+    mut out: MatrixMut<'_, K::Item>,
+    stream: bool,
+) -> Result<()>
+where
+    K::Item: Slot,
+{
+    let most = if K::LIMITS.1 < 1e38 { K::LIMITS.1 } else { 1e38 };
+    let groups = grid[0].rows();
+    let mut grids = [(); LINES].map(|()| Vec::new());
+    for lines in &mut grids {
+        *lines = filled([[0.0; LINE]; 2], groups)?;
+    }
+    let (mut tiles, mut made) = ([[[0; LINE]; TALL]; LINES], [K::Item::default(); 8 * TALL * LINE]);
+    Kernels::nontemporal(stream, |streamed| {
+        for left in range.clone().step_by(WIDE) {
+            let firsts = (left..range.end).step_by(LINE).take(LINES);
+            for (first, lines) in firsts.clone().zip(&mut grids) {
+                take_groups(grid, first, lines);
+            }
+            let safe = grids.iter().flatten().all(|rows| is_safe(rows, most));
+            for (i, at) in at.chunks(8 * TALL).enumerate() {
+                let (tall, made) = (at.len() / 8, &mut made[..LINE * at.len()]);
+                for row in 0..tall {
+                    let words = words.row(i * TALL + row);
+                    tiles
+                        .iter_mut()
+                        .enumerate()
+                        .for_each(|(line, tile)| put(words, left + LINE * line, &mut tile[row]));
                 }
-                let safe = grids.iter().all(|rows| is_safe(rows, most));
-                for (i, at) in at.chunks(8 * TALL).enumerate() {
-                    let (tall, made) = (at.len() / 8, &mut made[..LINE * at.len()]);
-                    for row in 0..tall {
-                        let words = words.row(i * TALL + row);
-                        for (line, tile) in tiles.iter_mut().enumerate() {
-                            put(words, left + LINE * line, &mut tile[row]);
-                        }
+                for (first, (tile, lines)) in firsts.clone().zip(tiles.iter().zip(&grids)) {
+                    if !(safe && K::word_columns(&tile[..tall], at, lines, made)) {
+                        one_by_one::<K>(&tile[..tall], at, lines, made);
                     }
-                    let lines = tiles.iter().zip(grids.chunks_exact(each)).take(width.div_ceil(LINE));
-                    for (line, (tile, grid)) in lines.enumerate() {
-                        let tile = &tile[..tall];
-                        if !(safe && K::word_columns(tile, at, grid, made)) {
-                            one_by_one::<K>(tile, at, grid, made);
-                        }
-                        let first = left - range.start + LINE * line;
-                        for (row, made) in made.chunks_mut(at.len()).enumerate().take(width - LINE * line) {
-                            let to = &mut out.row_mut(first + row)[8 * i * TALL..][..at.len()];
-                            if stream {
-                                K::Item::drain(streamed, made, to);
-                            } else {
-                                to.copy_from_slice(made);
-                            }
-                        }
+                    for (row, made) in (first..range.end).zip(made.chunks_mut(at.len())) {
+                        let to = &mut out.row_mut(row - range.start)[8 * i * TALL..][..at.len()];
+                        if stream { K::Item::drain(streamed, made, to) } else { to.copy_from_slice(made) }
                     }
                 }
             }
-            Ok(())
-        })
-    })
+        }
+    });
+    Ok(())
+}
+
+/// The zero points and scales of sixteen rows from `first` on.
+fn take_groups([point, scale]: [Matrix<'_, f32>; 2], first: usize, groups: &mut [SixteenRows]) {
+    for (group, [points, scales]) in groups.iter_mut().enumerate() {
+        put(point.row(group), first, points);
+        put(scale.row(group), first, scales);
+    }
 }
 
 /// Items of sixteen rows from a place on; those behind the end are zeros.

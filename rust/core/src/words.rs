@@ -88,7 +88,7 @@ const AWQ_ORDER: [usize; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 
 /// Inputs of a tile, whose codes of an output fill a cache line, and words along the outputs.
 const INPUTS: usize = 128;
-const WORDS: usize = 16;
+const WORDS: usize = 32;
 
 /// Swaps `shift` bits where `mask` is set of `a` with those above of `b`, in all columns.
 #[inline(always)]
