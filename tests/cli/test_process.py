@@ -209,7 +209,13 @@ def test_workers_that_end_early(tmp_path: Path, whom: str) -> None:
         sf.save(tmp_path / "m" / name, {f"{i}.w": rng.standard_normal((512, 512)).astype(np.float32)})
     words = ["pack", str(tmp_path / "m"), str(tmp_path / "o"), "--format", "dense/kmeans64", "--workers", "2"]
     child = subprocess.Popen(
-        [*SPARSEFMT, *words], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*SPARSEFMT, *words],
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     notes, until = tmp_path / ".o.parts" / "manifests", time.monotonic() + 120
     while not list(notes.glob("*.json")) and child.poll() is None and time.monotonic() < until:

@@ -81,7 +81,7 @@ def failing(call: int, error: BaseException, real: Callable[..., Any]) -> Callab
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("name", ["fsync", "replace", "fchmod"])
+@pytest.mark.parametrize("name", ["fsync", "replace", "chmod"])
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_failure_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, existing: bool
@@ -89,7 +89,7 @@ def test_a_failure_leaves_the_old_file(
     path = tmp_path / "w"
     if existing:
         path.write_bytes(b"old")
-    elif name == "fchmod":
+    elif name == "chmod":
         pytest.skip("a new file keeps the mode it is made with")
     monkeypatch.setattr(os, name, failing(1, error, getattr(os, name)))
     with pytest.raises(type(error)):

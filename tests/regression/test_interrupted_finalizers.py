@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,6 +13,14 @@ from sparsefmt.base import alloc, finalizers
 pytestmark = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="only the main thread gets signals"
 )
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """Of Ctrl-C, which whatever starts in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def freed(held: list[object]) -> None:

@@ -21,9 +21,8 @@ def _raise(signum: int, frame: FrameType | None) -> NoReturn:
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """SIGALRM in 0.2 s."""
+    """SIGALRM raises."""
     before = signal.signal(signal.SIGALRM, _raise)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
@@ -34,5 +33,7 @@ def alarm() -> Iterator[None]:
 def test_a_fit_is_stopped_by_a_signal(alarm: None, zero: int) -> None:
     """A fit of a million values to 256 entries takes seconds."""
     values, codebook = np.arange(1_000_000.0) - 5e5, np.full(256, 7.0)
+    ones = np.ones(len(values))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
     with pytest.raises(Interrupted):
-        kmeans_fit(values, np.ones(len(values)), 256, zero, codebook)
+        kmeans_fit(values, ones, 256, zero, codebook)
