@@ -55,7 +55,7 @@ def build(arrays: dict[str, np.ndarray], config: dict[str, object]) -> int:
     """The same for the arrays of a scheme, without a file; gives the number of weights."""
     entries = {key: Entry(a.shape, a.dtype.name, a.nbytes) for key, a in arrays.items()}
     context = Context(entries, arrays.__getitem__, settings_of(config), {}, named_dtype(config))
-    _, weights = find_weights(context)
+    _, weights, _ = find_weights(context)
     for w in weights:
         value, _ = w.build({role: arrays[key] for role, key in w.keys.items()})
         dense = value.to_dense() if isinstance(value, sf.SparseTensor) else value
