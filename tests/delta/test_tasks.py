@@ -165,6 +165,14 @@ def test_precomputed_combinations_stay(path: Path) -> None:
     assert (after.hits, after.misses, after.entries) == (2, 3, 2)
 
 
+@pytest.mark.parametrize("alone", ["code", {"code": 0.5}])
+def test_one_combination_may_stand_alone(path: Path, alone: str | dict[str, float]) -> None:
+    store = sf.TaskStore(path)
+    store.add("code", tuned(base_model(), 1))
+    store.precompute(alone)
+    assert store.stats().pinned == 1
+
+
 def test_whole_tensors_are_switched_as_they_are(path: Path) -> None:
     base = base_model()
     store = sf.TaskStore(path, max_bytes=1 << 20)

@@ -242,11 +242,13 @@ class TaskStore(Mapping[str, Array]):
         with self._switching:
             self._switch((), Merged())
 
-    def precompute(self, combinations: Sequence[str | Mapping[str, float]], *, whole: bool = False) -> None:
+    def precompute(
+        self, combinations: str | Mapping[str, float] | Sequence[str | Mapping[str, float]], *, whole: bool = False
+    ) -> None:
         """Merges tasks, or weighted sums of them, ahead of their use, and pins them in the cache.
 
         Args:
-            combinations: names of tasks, or weights by name.
+            combinations: names of tasks, or weights by name; one of them alone, too.
             whole: also the tensors that they change, as far as `max_bytes` allows: a switch to one of these moves no
                 bytes at all. Of others it touches the places that change.
 
@@ -254,7 +256,7 @@ class TaskStore(Mapping[str, Array]):
             DeltaError: as `activate`.
         """
         with self._switching:
-            for tasks in combinations:
+            for tasks in [combinations] if isinstance(combinations, str | Mapping) else combinations:
                 key = _key(tasks)
                 self._pinned.add(key)
                 made = self._patch(key)

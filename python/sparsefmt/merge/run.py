@@ -154,8 +154,9 @@ def run(
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.absolute().parent))
     planned = plan(config, **options)
     for model in planned.models:
-        if target.exists() and target.samefile(model.path):
-            msg = f"the result would replace the model {model.path}; write to another path"
+        a, b = Path(model.path).resolve(), target.resolve()
+        if a == b or (a.is_dir() and a in b.parents) or b in a.parents:
+            msg = f"the result would replace the model {model.path}, or lie inside or around it; write to another path"
             raise MergeError(msg)
     return merge_to(planned, target, executor, progress, resume, shard_bytes, copy_tokenizer, format or "")
 
