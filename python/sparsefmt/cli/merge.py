@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_beside, check_new
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.tables import table
+from sparsefmt.cli.workers import Workers
 from sparsefmt.merge.choices import PRESETS
 from sparsefmt.merge.method import Method
 from sparsefmt.merge.parameters import ALIASES
@@ -69,7 +69,7 @@ def executor_of(workers: int | None, scheduler: str | None) -> Iterator[Executor
         with Client(scheduler) as client:  # type: ignore[no-untyped-call]
             yield client.get_executor()
     elif workers is not None and workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with Workers(workers) as pool:
             yield pool
     else:
         yield None

@@ -1,11 +1,8 @@
 """Steps of commands: on this process, on workers, or on a cluster."""
 
-import signal
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.steps import Function, Step
 from sparsefmt.checkpoint.transform import TransformReport, transform
 from sparsefmt.cli.options import Run
+from sparsefmt.cli.workers import Workers
 from sparsefmt.kernels.settings import set_num_threads
 
 
@@ -30,11 +28,6 @@ def run_step(
             select=lambda name, _: name in chosen, executor=pool, overwrite=run.force, progress=advance,
             max_shard_bytes=run.max_shard_bytes,
         )  # fmt: skip
-
-
-def end_quietly() -> None:
-    """In a worker: an interrupt of the whole group ends it without a traceback; this process says what happened."""
-    signal.signal(signal.SIGINT, lambda signum, frame: sys.exit(128 + signum))
 
 
 @contextmanager
@@ -59,7 +52,7 @@ def executor(run: Run) -> Iterator[Executor | None]:
         with connected as client:
             yield client.get_executor()
     elif run.workers > 1:
-        with ProcessPoolExecutor(run.workers, mp_context=get_context("spawn"), initializer=end_quietly) as pool:
+        with Workers(run.workers) as pool:
             yield pool
     else:
         yield None
