@@ -1,12 +1,18 @@
 """Where a result may be written."""
 
 import errno
-import os
 from pathlib import Path
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.folder import followed
 from sparsefmt.checkpoint.remote import remote
+from sparsefmt.io.paths import check_parent
+
+
+def overlap(source: Path, out: Path) -> bool:
+    """Whether a result would be its input, or lie inside or around it."""
+    a, b = source.resolve(), out.resolve()
+    return a == b or (a.is_dir() and a in b.parents) or b in a.parents
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -31,5 +37,5 @@ def check_paths(source: Path, out: Path, *, overwrite: bool, folder: bool) -> No
         msg = f"the result is a {kinds[0]}, but {out} is a {kinds[1]}; write to another path"
         raise CheckpointError(msg)
     check_free(out, overwrite=overwrite)
-    if remote(out) is None and not followed(out).absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(followed(out).absolute().parent))
+    if remote(out) is None:
+        check_parent(followed(out))

@@ -149,9 +149,8 @@ def plan_tensor(
         if step.target is not None and not step.target.structure.fixed_size:
             size = sparse_bytes(t, step.target)  # nothing dense is made
             row_bytes = max(size // max(rows, 1), 1)
-            if (
-                size <= chunk or size > MOST_TIMES * t.nbytes
-            ):  # few bytes that claim a disk's worth: refused by its size
+            # few bytes that claim a disk's worth are refused by their size
+            if size <= chunk or size > MOST_TIMES * t.nbytes:
                 return single_plan(source, name, step, entry, waiting)
     pieces = list(ranges(rows, row_bytes, align, chunk))
     if t is None and source.concurrent and step.fixed(entry) and dense_bytes(entry) >= LEAST:

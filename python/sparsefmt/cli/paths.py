@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.checkpoint.places import overlap
 from sparsefmt.checkpoint.remote import remote
+from sparsefmt.io.paths import check_parent
 
 
 def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool, sharded: bool = False) -> None:
@@ -44,8 +46,7 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
     if folder and out.exists() and any(out.iterdir()) and not any(out.glob("*.safetensors")):
         msg = f"OUT {out} is a folder without safetensors files; it is not replaced, even with --force"
         raise click.UsageError(msg)
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))
+    check_parent(out)
 
 
 def check_far(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool, sharded: bool) -> None:
@@ -72,15 +73,13 @@ def check_new(out: Path, sources: tuple[Path, ...], *, force: bool) -> None:
     """
     for source in sources:
         source.stat()
-        a, b = source.resolve(), out.resolve()
-        if a == b or (source.is_dir() and a in b.parents) or b in a.parents:
+        if overlap(source, out):
             msg = f"OUT {out} is {source}, inside it or around it; write to another path"
             raise click.UsageError(msg)
     if out.exists() and not force:
         msg = f"OUT {out} exists; --force replaces it"
         raise click.UsageError(msg)
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(2, os.strerror(2), str(out.absolute().parent))
+    check_parent(out)
 
 
 def check_beside(path: Path, others: tuple[Path, ...], option: str) -> None:
@@ -98,5 +97,4 @@ def check_beside(path: Path, others: tuple[Path, ...], option: str) -> None:
                 raise click.UsageError(msg)
     if path.is_dir():
         raise IsADirectoryError(21, os.strerror(21), str(path))
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(2, os.strerror(2), str(path.absolute().parent))
+    check_parent(path)

@@ -1,5 +1,6 @@
 """What may stand for a path."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -21,6 +22,17 @@ def checked_path(path: object) -> str:
         msg = f"path {text!r} holds a NUL, which no file name does"
         raise FormatError(msg)
     return text
+
+
+def check_parent(path: Path) -> None:
+    """Refuses a path whose folder is missing.
+
+    Raises:
+        FileNotFoundError: it is.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
 
 
 OTHERS = {

@@ -1,7 +1,6 @@
 """Whole merges on disk: a recipe in, a folder of shards out."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -16,8 +15,9 @@ from sparsefmt.checkpoint.engine import in_order, run_all, threads_each
 from sparsefmt.checkpoint.folder import put_in_place, write_index
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.parts import Parts, put_file
+from sparsefmt.checkpoint.places import check_free, overlap
 from sparsefmt.delta.formats import sniff
-from sparsefmt.io.paths import put_text
+from sparsefmt.io.paths import check_parent, put_text
 from sparsefmt.merge.choices import PRESETS, Choices
 from sparsefmt.merge.disk import Advance, MergeJob, StackAt, Target, is_mergeable, targets_of
 from sparsefmt.merge.method import NO_FACTS, Facts, Source
@@ -148,14 +148,11 @@ def run(
     Source: the YAML of mergekit 0.1.5, https://github.com/arcee-ai/mergekit.
     """
     target = Path(out)
-    if target.exists() and not overwrite:
-        raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(target))
-    if not target.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.absolute().parent))
+    check_free(target, overwrite=overwrite)
+    check_parent(target)
     planned = plan(config, **options)
     for model in planned.models:
-        a, b = Path(model.path).resolve(), target.resolve()
-        if a == b or (a.is_dir() and a in b.parents) or b in a.parents:
+        if overlap(Path(model.path), target):
             msg = f"the result would replace the model {model.path}, or lie inside or around it; write to another path"
             raise MergeError(msg)
     return merge_to(planned, target, executor, progress, resume, shard_bytes, copy_tokenizer, format or "")

@@ -15,7 +15,6 @@ from sparsefmt.plan.plan import Plan
 from sparsefmt.plan.tables import Table, lined_up
 
 _MOST = 1e280  # costs; beyond, their products with sizes would not be finite
-_ROUNDING = 1e-13  # of a sum of up to some hundred thousand costs, relative
 
 
 class InfeasibleError(FormatError):
@@ -103,10 +102,8 @@ def allocate(
         for i in members:
             chosen[i] = names[int(found.choice[k])]
     lines = np.arange(len(cost))
-    taken = cost[lines, found.choice]
-    total_cost = math.fsum(taken)
-    # The search adds in another order: where the two differ by its rounding alone, the bound is met.
-    bound = total_cost if found.bound >= total_cost - _ROUNDING * math.fsum(abs(taken)) else found.bound
+    total_cost = math.fsum(cost[lines, found.choice])
+    bound = min(found.bound, total_cost)
     named = isinstance(costs, Mapping)
     return Plan(
         choice=dict(zip(layers, chosen, strict=True)) if named else chosen,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from sparsefmt.base.errors import CheckpointError
-from sparsefmt.checkpoint.schemes.weight import ACTIVATIONS, Context, Layer
+from sparsefmt.checkpoint.schemes.weight import ACTIVATIONS, AS_THEY_ARE, Context, Layer
 
 _HOLDERS = frozenset({"weight", "weight_packed", "qweight", "compressed"})
 _COMPANIONS = frozenset(
@@ -44,7 +44,7 @@ def neutral(context: Context, used: Collection[str]) -> Iterator[str]:
                 others = sorted(r for r in layer.parts if r != role and r not in ACTIVATIONS)
                 msg = (
                     f"{layer.prefix}: {role} beside {', '.join(others)} makes a scheme that is not read here; "
-                    "reader='safetensors' opens the arrays as they are"
+                    f"{AS_THEY_ARE}"
                 )
                 raise CheckpointError(msg)
             yield key

@@ -9,7 +9,7 @@ from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows
 from sparsefmt.checkpoint.schemes import compressed_tensors, gptq_awq, scaled_floats
 from sparsefmt.checkpoint.schemes.leftovers import neutral, orphaned
-from sparsefmt.checkpoint.schemes.weight import Context, Weight
+from sparsefmt.checkpoint.schemes.weight import AS_THEY_ARE, Context, Weight
 from sparsefmt.tensor.sparse import SparseTensor
 
 SCHEMES = (compressed_tensors, gptq_awq, scaled_floats)
@@ -22,7 +22,6 @@ _SETTINGS = ("quantization_config", "compression_config")
 _SCALES = ("weight_scale", "weight_scale_inv", "scales", "scale_packed")
 _BY_GROUP = ("scales", "scale_packed")  # whose first axis is that of the groups
 _KNOWN_METHODS = ("compressed-tensors", "gptq", "awq", "fp8", "modelopt", "modelopt_fp4", "fbgemm_fp8")
-_AS_THEY_ARE = "reader='safetensors' opens the arrays as they are"
 
 
 class Translated(Source):
@@ -159,7 +158,7 @@ def find_weights(context: Context) -> tuple[str, list[Weight], set[str]]:
         try:
             found = list(scheme.weights(context))
         except CheckpointError as e:
-            msg = f"quantised weights ({scheme.NAME}): {e}; {_AS_THEY_ARE}"
+            msg = f"quantised weights ({scheme.NAME}): {e}; {AS_THEY_ARE}"
             raise CheckpointError(msg) from e
         if found:
             names.append(scheme.NAME)
@@ -168,7 +167,7 @@ def find_weights(context: Context) -> tuple[str, list[Weight], set[str]]:
     if context.settings and not weights and method not in _KNOWN_METHODS:
         msg = (
             f"config.json says quant_method {method!r}, which no reader here knows; have {', '.join(_KNOWN_METHODS)}; "
-            f"{_AS_THEY_ARE}"
+            f"{AS_THEY_ARE}"
         )
         raise CheckpointError(msg)
     hidden = {key for w in weights for key in (*w.keys.values(), *w.dropped)}

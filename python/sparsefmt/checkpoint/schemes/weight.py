@@ -98,6 +98,9 @@ ACTIVATIONS = (
 )  # fmt: skip
 """Parts of a layer that scale activations."""
 
+AS_THEY_ARE = "reader='safetensors' opens the arrays as they are"
+"""The way out where weights of others are not read."""
+
 
 ROLES = frozenset(
     {
