@@ -29,6 +29,22 @@ def test_forks_during_use_for_long() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def first_calls(trials: int) -> None:
+    for trial in range(trials):
+        done = program("forks", 0.1)
+        assert done.returncode == 0, f"{trial}: {done.stdout + done.stderr}"
+
+
+def test_forks_during_the_first_calls() -> None:
+    """What is made when it is first asked for is made without a lock, or when the package is loaded."""
+    first_calls(5)
+
+
+@pytest.mark.slow
+def test_forks_during_the_first_calls_often() -> None:
+    first_calls(200)
+
+
 @pytest.mark.skipif(not NATIVE, reason="the definitions have no threads")
 def test_forks_of_forks() -> None:
     """70 generations; the last few work alone."""

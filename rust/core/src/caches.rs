@@ -1,6 +1,6 @@
 //! What is known of the caches of this machine. It decides how results are written, never what they are.
 
-use std::sync::OnceLock;
+use once_cell::race::OnceBox;
 
 /// Bytes that no cache holds for long, where nothing is known.
 const MANY: usize = 64 << 20;
@@ -30,10 +30,10 @@ pub(crate) fn copied_past_from() -> usize {
 
 /// The least result that is written past the caches: four times the last of them.
 pub(crate) fn streamed_from() -> usize {
-    static BYTES: OnceLock<usize> = OnceLock::new();
+    static BYTES: OnceBox<usize> = OnceBox::new();
     *BYTES.get_or_init(|| {
         let path = "/sys/devices/system/cpu/cpu0/cache/index3/size";
-        from_size(std::fs::read_to_string(path).ok().as_deref().and_then(size))
+        Box::new(from_size(std::fs::read_to_string(path).ok().as_deref().and_then(size)))
     })
 }
 

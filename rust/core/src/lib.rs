@@ -11,7 +11,6 @@ mod bitmask;
 mod bits;
 mod blake3;
 pub mod bsr;
-mod built;
 mod caches;
 mod check;
 mod checksum;

@@ -5,10 +5,9 @@
 //! words of a row have no gaps, LSB first; the last holds what is left.
 
 use crate::bits::{Bits, SHORT_BITS, bits_in, field};
-use crate::built::built;
 use crate::nm::Pattern;
 use crate::{Error, Matrix, MatrixMut, Result, par};
-use std::sync::OnceLock;
+use once_cell::race::OnceBox;
 
 /// The most bits of plain codes in a chunk: its table for each direction stays in the first-level cache.
 const CHUNK_BITS: u32 = 12;
@@ -40,9 +39,10 @@ struct Layout {
 }
 
 impl Radix {
+    /// Kept without a lock, see `nm::codes`.
     fn of(pattern: Pattern) -> &'static Self {
-        static ALL: [[OnceLock<Radix>; 32]; 32] = [const { [const { OnceLock::new() }; 32] }; 32];
-        built(&ALL[pattern.m() - 1][pattern.n() - 1], || Self::new(pattern))
+        static ALL: [[OnceBox<Radix>; 32]; 32] = [const { [const { OnceBox::new() }; 32] }; 32];
+        ALL[pattern.m() - 1][pattern.n() - 1].get_or_init(|| Box::new(Self::new(pattern)))
     }
 
     fn new(pattern: Pattern) -> Self {

@@ -62,6 +62,18 @@ fn typed<'a, 'py, T: Element>(name: &str, any: &'a Bound<'py, PyAny>) -> PyResul
     }
 }
 
+/// Makes what the bindings of NumPy keep, under locks, until it is first asked for: its table of functions, its version
+/// and the record of borrowed arrays. A child made by fork while another thread was at that would wait for ever.
+///
+/// # Errors
+/// NumPy is not there, or unlike what the bindings know.
+pub fn settle(py: Python<'_>) -> PyResult<()> {
+    let array = PyArrayDyn::<u8>::zeros(py, [1].as_slice(), false);
+    input::<u8>("array", &array)?;
+    output::<u8>("array", &array)?;
+    layout("array", &array, 1).map(drop)
+}
+
 /// Borrows an array of any rank to read.
 pub fn input<'py, T: Element>(name: &str, any: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
     typed(name, any)?.try_readonly().map_err(|e| PyValueError::new_err(format!("{name}: {e}")))

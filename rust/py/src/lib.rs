@@ -138,9 +138,10 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let wrong = |e: &dyn std::fmt::Display| pyo3::exceptions::PyImportError::new_err(e.to_string());
         sparsefmt::Isa::from_env().map_err(|e| wrong(&e))?;
-        sparsefmt::par::from_env().map(drop).map_err(|e| wrong(&e))
+        sparsefmt::par::from_env().map_err(|e| wrong(&e))?;
+        super::arrays::settle(module.py())
     }
 }

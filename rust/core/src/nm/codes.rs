@@ -7,9 +7,8 @@
 use super::bits::{field, read_fields, write_fields};
 use super::layout::NO_BITS;
 use super::pattern::{Pattern, binomial};
-use crate::built::built;
+use once_cell::race::OnceBox;
 use sparsefmt_kernels::{Kernels, NmCodeTable, RankTable};
-use std::sync::OnceLock;
 
 const LOW: usize = 1 << 16;
 
@@ -67,8 +66,8 @@ struct Low {
 }
 
 fn low() -> &'static Low {
-    static LOW_MASKS: OnceLock<Low> = OnceLock::new();
-    built(&LOW_MASKS, || {
+    static LOW_MASKS: OnceBox<Low> = OnceBox::new(); // no lock, see `Codes::of`
+    LOW_MASKS.get_or_init(|| {
         let mut start = [0; 18];
         for k in 0..17 {
             start[k + 1] = start[k] + binomial(16, k);
@@ -80,15 +79,18 @@ fn low() -> &'static Low {
             rank[usize::from(low)] = (next[k] - start[k]) as u16;
             next[k] += 1;
         }
-        Low { start, mask, rank }
+        Box::new(Low { start, mask, rank })
     })
 }
 
 impl Codes {
-    /// The tables for `pattern`, built once in the life of the process.
+    /// The tables for `pattern`, kept for the life of the process.
+    ///
+    /// No lock: a process that forks while another thread holds one hands on a lock that nobody will ever open. Two
+    /// threads may build the tables at once, and one set is used.
     pub(crate) fn of(pattern: Pattern) -> &'static Self {
-        static ALL: [[OnceLock<Codes>; 32]; 32] = [const { [const { OnceLock::new() }; 32] }; 32];
-        built(&ALL[pattern.m - 1][pattern.n - 1], || Self::new(pattern))
+        static ALL: [[OnceBox<Codes>; 32]; 32] = [const { [const { OnceBox::new() }; 32] }; 32];
+        ALL[pattern.m - 1][pattern.n - 1].get_or_init(|| Box::new(Self::new(pattern)))
     }
 
     fn new(pattern: Pattern) -> Self {

@@ -10,7 +10,7 @@ use crate::tables::{
 };
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
-use std::sync::OnceLock;
+use once_cell::race::OnceRef;
 
 const SCALAR: Kernels = Kernels {
     isa: Isa::Scalar,
@@ -133,7 +133,7 @@ impl Kernels {
     /// The table for this process, chosen once by [`Isa::from_env`]; scalar if that fails.
     #[must_use]
     pub fn active() -> &'static Self {
-        static ACTIVE: OnceLock<&'static Kernels> = OnceLock::new();
+        static ACTIVE: OnceRef<Kernels> = OnceRef::new();
         ACTIVE.get_or_init(|| Isa::from_env().ok().and_then(Self::for_isa).unwrap_or(&SCALAR))
     }
 }

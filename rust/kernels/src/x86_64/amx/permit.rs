@@ -3,14 +3,14 @@
 use super::registers::{Amx, Permit};
 use crate::args::amx_gemm::{Block, BlockSums, LeftRows, PairTile, Registers, TILE_ROWS};
 use crate::scalar::amx_gemm::Model;
+use once_cell::race::OnceBool;
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
-use std::sync::OnceLock;
 
 /// The permit, if all is well. Asked for once in a process.
 pub(crate) fn permit() -> Option<Permit> {
-    static FOUND: OnceLock<Option<Permit>> = OnceLock::new();
-    *FOUND.get_or_init(|| (cpu_has_tiles() && system_lets_us() && tiles_are_right()).then_some(Permit(())))
+    static FOUND: OnceBool = OnceBool::new();
+    FOUND.get_or_init(|| cpu_has_tiles() && system_lets_us() && tiles_are_right()).then_some(Permit(()))
 }
 
 /// CPUID 7.0: EDX bit 22 is AMX-BF16, bit 24 AMX-TILE. XCR0 bits 17 and 18 are configuration and data of tiles. The
