@@ -15,11 +15,11 @@ R = TypeVar("R")
 
 NATIVE = os.environ.get("SPARSEFMT_NATIVE", "1") != "0"
 if NATIVE:
-    from sparsefmt import _native
+    import sparsefmt._native as native
 
-    extension: Any = _native
+    extension: Any = native
     # Daemon threads inside kernels then end with the process, without a crash.
-    atexit.register(_native.interpreter_ends)
+    atexit.register(native.interpreter_ends)
 else:
     extension = None
 
