@@ -47,6 +47,21 @@ def test_signs_of_zeros_do_not_count_but_nan_payloads_do(cli: Cli, tmp_path: Pat
     assert report["tensors"][0]["max_abs_error"] == "inf"
 
 
+@pytest.mark.parametrize("fmt", ["nm2:4", "csr", "bitmask", "coo", "csc", "bsr4x4", "dense"])
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_bit_of_many_pieces_counts(cli: Cli, tmp_path: Path, fmt: str, place: int) -> None:
+    """Of a tensor that is compared piece by piece."""
+    w = np.zeros((4200, 1040), np.float32)
+    w[::3, ::4] = 1.5
+    w[-1, -1] = 2
+    np.save(tmp_path / "w.npy", w)
+    cli.ok("pack", tmp_path / "w.npy", tmp_path / "p.safetensors", "--format", fmt)
+    assert statuses(cli, tmp_path / "w.npy", tmp_path / "p.safetensors")[:2] == (0, {"w": "exact"})
+    w.reshape(-1).view(np.uint32)[place] ^= 1
+    np.save(tmp_path / "w.npy", w)
+    assert statuses(cli, tmp_path / "w.npy", tmp_path / "p.safetensors")[:2] == (1, {"w": "differs"})
+
+
 def test_pruned_is_accepted_where_pack_says_so(
     cli: Cli, model: Path, tmp_path: Path, weights: dict[str, np.ndarray]
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels import nm
+from sparsefmt.kernels import equal, nm
 from sparsefmt.kernels.registry import NATIVE
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +47,7 @@ def outcome(kernel: Callable[..., Any], args: tuple[Any, ...], outs: tuple[Array
         result = kernel(*args, *outs)
     except FormatError as error:
         return str(error), []
-    return result, [] if result and result[0] else [out.tobytes() for out in outs]
+    return result, [] if isinstance(result, tuple) and result[0] else [out.tobytes() for out in outs]
 
 
 def agree(kernel: Callable[..., Any], args: tuple[Any, ...], *outs: Array) -> Any:  # noqa: ANN401
@@ -187,6 +187,20 @@ def test_decode_check_and_csr(case: Any, wide: bool) -> None:  # noqa: ANN401
     if rows > 1 and counts.sum():
         indptr[1:-1] = indptr[-1]
         agree(nm.nm_to_csr, (codes, slots, n, m, cols, indptr), junk(rng, (room,), index), junk(rng, (room,), dtype))
+
+
+@examples
+@given(cases())
+def test_rows_are_compared_bit_for_bit(case: Any) -> None:  # noqa: ANN401
+    seed, n, m, rows, cols, dtype = case
+    rng = np.random.default_rng(seed)
+    codes, slots = any_codes(rng, rows, cols, n, m, dtype)
+    want = np.empty((rows, cols), dtype)
+    nm.nm_decode(codes, slots, n, m, want)
+    assert agree(equal.nm_equal, (codes, slots, n, m, want)) is True
+    if want.size:
+        want.reshape(-1)[rng.integers(want.size)] ^= np.array(1, dtype)
+        assert agree(equal.nm_equal, (codes, slots, n, m, want)) is False
 
 
 @examples

@@ -13,6 +13,7 @@ from sparsefmt.kernels import bitmask as bitmask_kernels
 from sparsefmt.kernels import coo as coo_kernels
 from sparsefmt.kernels import csc as csc_kernels
 from sparsefmt.kernels import csr as csr_kernels
+from sparsefmt.kernels import equal as equal_kernels
 from sparsefmt.kernels import registry
 from sparsefmt.kernels.items import Array, nonzero, pack_bits
 
@@ -158,6 +159,23 @@ def bits_to_dense(c: Case) -> Args:
     return c.block(c.bits), c.block(c.indptr, 1), c.coords[2], c.dirty(c.block(c.w).shape, c.w.dtype)
 
 
+def wanted(c: Case) -> Array:
+    """Rows to compare with, of which one in three has another last item."""
+    w = c.block(c.w)
+    if w.size and (c.first + c.last + w.shape[1]) % 3 == 0:
+        w.reshape(-1).view(np.uint8)[-1] ^= 1
+    return w
+
+
+def csr_equal(c: Case) -> Args:
+    _, col, slots = c.coords
+    return c.block(c.indptr, 1), col, slots, wanted(c)
+
+
+def bits_equal(c: Case) -> Args:
+    return c.block(c.bits), c.block(c.indptr, 1), c.coords[2], wanted(c)
+
+
 def expand_indptr(c: Case) -> Args:
     indptr = c.block(c.indptr, 1)
     return indptr, c.dirty(int(indptr[-1] - indptr[0]))
@@ -215,7 +233,8 @@ def bits_check(c: Case) -> Args:
 BUILDERS: list[Callable[[Case], Args]] = [
     dense_row_counts, dense_to_csr, dense_to_csr_within, dense_sample, count_nonzero,
     dense_col_counts, dense_to_csc, dense_to_bits, dense_to_bits_within, bits_gather,
-    csr_to_dense, csc_to_dense, coo_to_dense, bits_to_dense, expand_indptr, compress_rows, count_indices,
+    csr_to_dense, csc_to_dense, coo_to_dense, bits_to_dense, csr_equal, bits_equal, expand_indptr, compress_rows,
+    count_indices,
     csr_transpose, csr_to_bits, bits_to_indices, coo_order, coo_to_csr, csr_check, coo_check, bits_check,
 ]  # fmt: skip
 builders = pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder.__name__)
@@ -255,7 +274,7 @@ def outcome(function: Callable[..., Any], args: Args) -> tuple[Any, list[bytes]]
 
 def both(builder: Callable[[Case], Args]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The compiled kernel, and its definition."""
-    rooms = (csr_kernels, csc_kernels, coo_kernels, bitmask_kernels)
+    rooms = (csr_kernels, csc_kernels, coo_kernels, bitmask_kernels, equal_kernels)
     kernel: Any = next(getattr(room, builder.__name__) for room in rooms if hasattr(room, builder.__name__))
     return kernel, kernel.__wrapped__
 

@@ -15,12 +15,14 @@ from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.readers.base import decoded_rows, matrix_of
 from sparsefmt.checkpoint.rounding import Rounding
 from sparsefmt.checkpoint.rows import ranges
+from sparsefmt.codecs.raw import Raw
+from sparsefmt.kernels.items import same_bytes
+from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
 
 EXACT, PRUNED, QUANTIZED, DIFFERS = "exact", "pruned", "quantized", "differs"
 BLOCK = 8 << 20  # bytes of rows that are looked at at a time
 _SPARSE = 64  # elements per stored value from which on two packed tensors are looked at by position
-_FEW = 1 << 16  # bytes that are best compared as one object
 _MOST = 2**62  # positions that int64 numbers
 
 
@@ -88,15 +90,6 @@ def bits(a: Array) -> Array:
     return flat.view(np.uint64).reshape(*a.shape, 2) if a.dtype.itemsize == 16 else items(flat)
 
 
-def same_bytes(a: Array, b: Array) -> bool:
-    """Whether two contiguous arrays hold the same bytes."""
-    if a.nbytes < _FEW:
-        return a.tobytes() == b.tobytes()
-    x, y = a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)
-    whole = x.size // 8 * 8
-    return np.array_equal(x[:whole].view(np.uint64), y[:whole].view(np.uint64)) and np.array_equal(x[whole:], y[whole:])
-
-
 def is_sparse(original: Value, packed: Value) -> bool:
     """Whether two tensors are packed, and so empty that only stored values are worth a look."""
     if not isinstance(original, SparseTensor) or not isinstance(packed, SparseTensor):
@@ -117,8 +110,19 @@ def identical(original: Value, packed: Value) -> bool:
 
 
 def same_rows(original: Value, packed: Value, low: int, high: int) -> bool:
-    """Whether rows hold the same bytes."""
+    """Whether rows hold the same bytes; those of a packed tensor and an array are compared as they are decoded."""
+    for t, other in ((packed, original), (original, packed)):
+        if isinstance(t, SparseTensor) and isinstance(other, np.ndarray):
+            values = t.values
+            if isinstance(values, Raw) and stand_apart(t, low, high):
+                return values.equals_rows(t.structure, low, high, block(other, low, high))
     return same_bytes(block(original, low, high), block(packed, low, high))
+
+
+def stand_apart(t: SparseTensor, low: int, high: int) -> bool:
+    """Whether the structure decodes these rows of the tensor, and no others with them."""
+    step, rows = t.structure.row_step, t.structure.shape[0]
+    return not is_moved(t) and low % step == 0 and (high % step == 0 or high == rows)
 
 
 def row_ranges(value: Value, nbytes: int) -> Iterator[tuple[int, int]]:

@@ -66,6 +66,7 @@ class Layout(Protocol):
     def windows(self, slots: int = ...) -> Iterator[Window]: ...  # noqa: D102
     def coords(self) -> tuple[Array, Array]: ...  # noqa: D102
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None: ...  # noqa: D102
+    def equals(self, slots: Array, low: int, high: int, want: Array) -> bool: ...  # noqa: D102
 
 
 class Codec(Part):

@@ -105,3 +105,7 @@ class Raw(Codec):
     def decode_rows(self, structure: Layout, low: int, high: int, out: Array) -> None:
         """Fills `out` with rows `low..high`."""
         structure.decode(items(self.data), low, high, items(out))
+
+    def equals_rows(self, structure: Layout, low: int, high: int, want: Array) -> bool:
+        """Whether rows `low..high` have the bits of the contiguous `want`, of the same dtype."""
+        return structure.equals(items(self.data), low, high, items(want))

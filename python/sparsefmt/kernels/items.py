@@ -10,6 +10,8 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 
+_FEW = 1 << 16  # bytes that are best compared as one object
+
 
 def nonzero(a: Array, zero: int) -> Array:
     """Tells for each item whether any bit of the mask `zero` is set in it."""
@@ -17,6 +19,15 @@ def nonzero(a: Array, zero: int) -> Array:
         halves = np.ascontiguousarray(a).view(np.uint64).reshape(*a.shape, 2)
         return np.asarray(((halves & np.uint64(zero)) != 0).any(axis=-1))
     return np.asarray((a & a.dtype.type(zero)) != 0)
+
+
+def same_bytes(a: Array, b: Array) -> bool:
+    """Whether two contiguous arrays hold the same bytes."""
+    if a.nbytes < _FEW:
+        return a.tobytes() == b.tobytes()
+    x, y = a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)
+    whole = x.size // 8 * 8
+    return np.array_equal(x[:whole].view(np.uint64), y[:whole].view(np.uint64)) and np.array_equal(x[whole:], y[whole:])
 
 
 def every_bit(a: Array) -> int:

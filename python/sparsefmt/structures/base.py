@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparsefmt.base.alloc import ALIGNMENT
+from sparsefmt.base.alloc import ALIGNMENT, empty
 from sparsefmt.base.coerce import checked_shape, plain
 from sparsefmt.base.dtypes import Array, Dtype, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix, blocks
 from sparsefmt.base.packed_rows import PackedRows
 from sparsefmt.base.part import Part
+from sparsefmt.kernels.items import same_bytes
 
 Params = dict[str, Any]
 
@@ -202,6 +203,12 @@ class Structure(Part):
     @abstractmethod
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Fills the contiguous `out` (high - low, cols) with rows `low..high`; `low` is a multiple of `row_step`."""
+
+    def equals(self, slots: Array, low: int, high: int, want: Array) -> bool:
+        """Whether rows `low..high` have the bits of the contiguous `want` (high - low, cols); `low` as in `decode`."""
+        out = empty(want.shape, want.dtype, "rows of a tensor")
+        self.decode(slots, low, high, out)
+        return same_bytes(out, want)
 
 
 @dataclass(frozen=True, slots=True)

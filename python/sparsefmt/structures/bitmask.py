@@ -25,6 +25,7 @@ from sparsefmt.kernels.bitmask import (
     dense_to_bits_within,
 )
 from sparsefmt.kernels.csr import dense_sample
+from sparsefmt.kernels.equal import bits_equal
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 from sparsefmt.structures.csr import Csr, expanded, offsets, rebased
 from sparsefmt.structures.edges import edge
@@ -185,6 +186,10 @@ class Bitmask(Structure):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and spreads rows `low..high` over it."""
         bits_to_dense(self.bits[low:high], self.row_offsets[low : high + 1], slots, out)
+
+    def equals(self, slots: Array, low: int, high: int, want: Array) -> bool:
+        """Compared in the caches, without a dense copy."""
+        return bits_equal(self.bits[low:high], self.row_offsets[low : high + 1], slots, want)
 
 
 @edge(Csr, Bitmask, cost=4, dense=1 / 8)

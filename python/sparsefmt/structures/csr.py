@@ -17,6 +17,7 @@ from sparsefmt.kernels.affine_segments import csr_segments
 from sparsefmt.kernels.coo import compress_rows, coo_order, expand_indptr
 from sparsefmt.kernels.csc import count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc
 from sparsefmt.kernels.csr import csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within
+from sparsefmt.kernels.equal import csr_equal
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.edges import edge
@@ -223,6 +224,10 @@ class Csr(Compressed):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""
         csr_to_dense(self.indptr[low : high + 1], self.indices, slots, out)
+
+    def equals(self, slots: Array, low: int, high: int, want: Array) -> bool:
+        """Compared in the caches, without a dense copy."""
+        return csr_equal(self.indptr[low : high + 1], self.indices, slots, want)
 
 
 class Csc(Compressed):

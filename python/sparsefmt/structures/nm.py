@@ -16,6 +16,7 @@ from sparsefmt.base.packed_rows import NmRows
 from sparsefmt.base.part import Form
 from sparsefmt.kernels import nm as kernels
 from sparsefmt.kernels.csr import count_nonzero
+from sparsefmt.kernels.equal import nm_equal
 from sparsefmt.structures.base import Params, Structure, Window, alignment, as_bytes
 from sparsefmt.structures.csr import Csr, offsets
 from sparsefmt.structures.edges import edge
@@ -282,6 +283,10 @@ class Nm(Structure):
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the slots of rows `low..high` in their places."""
         kernels.nm_decode(self.codes[low:high], slots[low:high], self.n, self.m, out)
+
+    def equals(self, slots: Array, low: int, high: int, want: Array) -> bool:
+        """Compared in the caches, without a dense copy."""
+        return nm_equal(self.codes[low:high], slots[low:high], self.n, self.m, want)
 
 
 def _negative_zeros(w: Matrix, zero: int) -> str:

@@ -23,6 +23,7 @@ mod count;
 mod csc;
 mod csr;
 mod delta;
+mod equal;
 mod error;
 mod gap;
 mod gap_columns;
@@ -71,6 +72,7 @@ pub use count::count_indices;
 pub use csc::{csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
 pub use csr::{count_nonzero, csr_to_dense, dense_row_counts, dense_to_csr};
 pub use delta::{Keyed, ROW_SUMS, Summed, add_gaps, add_steps, delta_gaps, delta_steps};
+pub use equal::{bits_equal, csr_equal, nm_equal};
 pub use error::{Error, Result};
 pub use gap::{
     csr_gap_counts, csr_to_gaps, dense_gap_counts, dense_to_gaps, gap_check, gaps_to_dense, gaps_to_indices,

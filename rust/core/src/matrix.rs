@@ -51,6 +51,12 @@ impl<'a, T> Matrix<'a, T> {
     pub(crate) fn row(&self, row: usize) -> &'a [T] {
         &self.items[row * self.cols..][..self.cols]
     }
+
+    /// Consecutive rows.
+    pub(crate) fn range(&self, rows: Range<usize>) -> Self {
+        let items = &self.items[rows.start * self.cols..rows.end * self.cols];
+        Self { items, rows: rows.len(), cols: self.cols }
+    }
 }
 
 /// A borrowed matrix to write, row-major without gaps; invariants as [`Matrix`].

@@ -17,6 +17,7 @@ mod coo;
 mod csc;
 mod csr;
 mod delta;
+mod equal;
 mod exit;
 mod gap;
 mod gap_items;
@@ -84,6 +85,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
+    #[pymodule_export]
+    use super::equal::{bits_equal, csr_equal, nm_equal};
     #[pymodule_export]
     use super::exit::interpreter_ends;
     #[pymodule_export]

@@ -4,6 +4,7 @@ use super::codes::Codes;
 use super::layout::Layout;
 use super::pattern::Pattern;
 use crate::{Error, Matrix, Result};
+use std::ops::Range;
 
 /// Borrowed rows of N:M codes; see [`super`] for what a group and its code look like in memory.
 ///
@@ -32,6 +33,11 @@ impl<'a> NmRows<'a> {
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {
         (self.codes.rows(), self.layout.cols)
+    }
+
+    /// Consecutive rows.
+    pub(crate) fn range(&self, rows: Range<usize>) -> Self {
+        Self { codes: self.codes.range(rows), ..*self }
     }
 
     /// The pattern.

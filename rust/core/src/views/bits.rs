@@ -37,6 +37,14 @@ impl<'a, I: Index> BitRows<'a, I> {
         Ok(Self { bits, row_offsets, cols, first, end })
     }
 
+    /// Consecutive rows.
+    ///
+    /// # Errors
+    /// Their offsets fall.
+    pub(crate) fn range(&self, rows: Range<usize>) -> Result<Self> {
+        Self::new(self.bits.range(rows.clone()), &self.row_offsets[rows.start..=rows.end], self.cols)
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {

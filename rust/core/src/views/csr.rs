@@ -44,6 +44,14 @@ impl<'a, I: Index> Csr<'a, I> {
         Ok(Self { indptr, indices, cols: bound(cols), first, end })
     }
 
+    /// Consecutive rows.
+    ///
+    /// # Errors
+    /// Their offsets are no range of the indices.
+    pub(crate) fn range(&self, rows: Range<usize>) -> Result<Self> {
+        Self::of_cols(&self.indptr[rows.start..=rows.end], self.indices, self.cols)
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
