@@ -1,8 +1,12 @@
 """Checkpoints: opened once, one snapshot, the index decides."""
 
+import copy
+import gc
 import json
 import os
+import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -12,6 +16,7 @@ import pytest
 import sparsefmt as sf
 from sparsefmt.checkpoint import ShardWriter
 from sparsefmt.checkpoint.readers.registry import READERS
+from sparsefmt.io.container import File
 from support.registered import FORMATS, VALUES
 
 
@@ -277,3 +282,17 @@ def test_every_reader_says_no_to_a_folder_and_to_other_files(tmp_path: Path) -> 
     for reader in READERS.values():
         assert not reader.sniff(tmp_path / "y.txt")
         assert not reader.sniff(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_open_files_are_neither_copied_nor_pickled(travel: Callable[[object], object], file: Path) -> None:
+    """A copy that failed half-way once closed the files of the checkpoint that it was made of."""
+    with sf.open_checkpoint(file) as c, File(file) as lone:
+        before = c["a"].tobytes()
+        with pytest.raises(TypeError, match=r"open it there: sparsefmt.open_checkpoint\('.*m.safetensors'\)"):
+            travel(c)
+        with pytest.raises(TypeError, match="is an open file, which is neither copied nor pickled"):
+            travel(lone)
+        gc.collect()
+        assert c["a"].tobytes() == before
+        assert c.rows("a", 0, 1).tobytes() == before[: c.rows("a", 0, 1).nbytes]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError
@@ -101,6 +101,11 @@ class Checkpoint(Mapping[str, Value]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._owners
+
+    def __reduce__(self) -> NoReturn:
+        way = f"hand on its path, and open it there: sparsefmt.open_checkpoint({str(self.path)!r})"
+        msg = f"a checkpoint is open files, which are neither copied nor pickled; {way}"
+        raise TypeError(msg)
 
     def __repr__(self) -> str:
         files = f"{len(self.sources)} file{'s'[: len(self.sources) > 1]}"

@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
@@ -195,6 +195,10 @@ class File:
         number, self._number = self._number, -1
         if number >= 0:
             os.close(number)
+
+    def __reduce__(self) -> NoReturn:  # for `copy` too: whichever of two ended first would close the number of both
+        msg = f"{os.fsdecode(self._path)} is an open file, which is neither copied nor pickled; open it again there"
+        raise TypeError(msg)
 
     def __enter__(self) -> "File":
         return self
