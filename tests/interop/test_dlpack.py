@@ -1,6 +1,7 @@
 """Arrays over DLPack: every dtype, shared, alive as long as somebody looks at them."""
 
 import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 import sparsefmt as sf
 from contract import same
 from sparsefmt.base.dtypes import DTYPES
-from sparsefmt.interop import dlpack
 
 NAMES = [name for name in DTYPES if name not in ("bool",)]
 
@@ -48,20 +48,61 @@ def test_numpy_takes_what_it_knows_and_we_take_numpys() -> None:
 
 
 def test_memory_lives_as_long_as_it_is_seen() -> None:
-    gc.collect()
-    before = len(dlpack._lent)
-    back = sf.interop.from_dlpack(sf.interop.to_dlpack(some("float8_e4m3fn")))
-    assert len(dlpack._lent) == before + 1
+    a = some("float8_e4m3fn")
+    alive = weakref.ref(a.base)
+    back = sf.interop.from_dlpack(sf.interop.to_dlpack(a))
     part = back[1, 1:]
-    del back
+    del a, back
     gc.collect()
     same(part, some("float8_e4m3fn")[1, 1:])
+    assert alive() is not None
     del part
     gc.collect()
-    assert len(dlpack._lent) == before
-    sf.interop.to_dlpack(some("int8")).__dlpack__()  # a capsule that nobody takes
+    assert alive() is None
+
+
+@pytest.mark.parametrize("name", ["int8", "bfloat16", "float8_e5m2"])
+def test_a_capsule_that_nobody_takes_lets_go(name: str) -> None:
+    a = some(name)
+    alive = weakref.ref(a.base)
+    sf.interop.to_dlpack(a).__dlpack__()
+    del a
     gc.collect()
-    assert len(dlpack._lent) == before
+    assert alive() is None
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_a_consumer_that_refuses_raises_its_own_error(name: str) -> None:
+    """The capsule dies while that error is on its way."""
+    a = some(name)
+    alive = weakref.ref(a.base)
+    with pytest.raises(RuntimeError, match="Unsupported dtype in DLTensor"):
+        np.from_dlpack(sf.interop.to_dlpack(a))  # type: ignore[arg-type]
+    del a
+    gc.collect()
+    assert alive() is None
+
+
+class Asking:
+    """Hands on what was lent as one version of DLPack, as a copy."""
+
+    def __init__(self, lent: Any, version: tuple[int, int] | None) -> None:  # noqa: ANN401
+        self.lent, self.version = lent, version
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def __dlpack__(self, *, max_version: object = None) -> object:
+        return self.lent.__dlpack__(max_version=self.version, copy=True)
+
+
+@pytest.mark.parametrize("version", [None, (1, 0)])
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_copy_is_one(name: str, version: tuple[int, int] | None) -> None:
+    a = some(name)
+    back = sf.interop.from_dlpack(Asking(sf.interop.to_dlpack(a), version))
+    same(back, a)
+    assert not np.shares_memory(back, a)
 
 
 def test_what_is_refused() -> None:
@@ -69,5 +110,8 @@ def test_what_is_refused() -> None:
         sf.interop.from_dlpack([1])
     with pytest.raises(sf.DtypeError, match="not supported"):
         sf.interop.to_dlpack(np.array(["a"]))
+    for wrong in ([1], np.ma.masked_array([1]), sf.encode(np.eye(2), "csr")):
+        with pytest.raises(TypeError, match="want an array of NumPy, got"):
+            sf.interop.to_dlpack(wrong)
     with pytest.raises(BufferError, match="on the CPU"):
         sf.interop.to_dlpack(some("int8")).__dlpack__(dl_device=(2, 0))

@@ -59,8 +59,6 @@ class _Versioned(ctypes.Structure):
 
 
 _FORMS: dict[bytes, type[Any]] = {b"dltensor": _Managed, b"dltensor_versioned": _Versioned}
-_new = ctypes.pythonapi.PyCapsule_New
-_new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 _is_valid = ctypes.pythonapi.PyCapsule_IsValid
@@ -68,28 +66,7 @@ _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.
 _rename = ctypes.pythonapi.PyCapsule_SetName
 _rename.restype, _rename.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
 
-_lent: dict[int, tuple[Any, ...]] = {}
-"""What others hold, by the address of its description: kept alive until they call the deleter."""
-_names = [ctypes.c_char_p(name) for name in (*_FORMS, b"used_dltensor", b"used_dltensor_versioned")]
-_held_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_IsValid", ctypes.pythonapi)
-)
-_held_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi)
-)
-
-
-@_Deleter  # type: ignore[untyped-decorator]
-def _delete(address: int) -> None:
-    _lent.pop(address, None)
-
-
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator]
-def _drop(capsule: int) -> None:
-    """Lets go of what a capsule holds that nobody took."""
-    for name in _FORMS:
-        if _held_is_valid(capsule, name):
-            _lent.pop(_held_pointer(capsule, name) or 0, None)
+_USED = [ctypes.c_char_p(b"used_" + name) for name in _FORMS]
 
 
 class Lent:
@@ -110,7 +87,9 @@ class Lent:
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:  # noqa: ANN401
-        """A capsule. Of an array that may not be written to, a copy, unless the consumer knows such arrays.
+        """A capsule of NumPy's, whose memory a consumer may refuse or let go of in any state of the interpreter.
+
+        Of an array that may not be written to, a copy, unless the consumer knows such arrays.
 
         Raises:
             BufferError: another device, or `copy=False` where a copy is needed.
@@ -120,28 +99,22 @@ class Lent:
             raise BufferError(msg)
         versioned = max_version is not None and max_version[0] >= 1
         a = self._array
-        if copy or not (a.flags.writeable or versioned):
+        if not (a.flags.writeable or versioned):
             if copy is False:
                 msg = "the array may not be written to, which this consumer cannot be told; let it copy"
                 raise BufferError(msg)
-            a = a.copy()
-        return _capsule(a, versioned=versioned)
+            a, copy = a.copy(), None
+        code = _BY_NAME.get(native(a.dtype).name)
+        lent = a if code is None else a.view(f"u{a.itemsize}")
+        capsule = lent.__dlpack__(max_version=_VERSION if versioned else None, copy=copy)
+        if code is not None:
+            _managed(capsule, 1 if versioned else 0).tensor.dtype.code = code
+        return capsule
 
 
-def _capsule(a: Array, *, versioned: bool) -> Any:  # noqa: ANN401
-    dtype = native(a.dtype)
-    shape = (ctypes.c_int64 * max(a.ndim, 1))(*a.shape)
-    strides = (ctypes.c_int64 * max(a.ndim, 1))(*(n // a.itemsize for n in a.strides))
-    code = _BY_NAME.get(dtype.name, _CODES.get(dtype.kind, 0))
-    tensor = _Tensor(a.ctypes.data, _Device(*_CPU), a.ndim, _Dtype(code, 8 * a.itemsize, 1), shape, strides, 0)
-    if versioned:
-        flags = 0 if a.flags.writeable else _READ_ONLY
-        managed: Any = _Versioned(*_VERSION, None, _delete, flags, tensor)
-    else:
-        managed = _Managed(tensor, None, _delete)
-    address = ctypes.addressof(managed)
-    _lent[address] = (managed, a, shape, strides)
-    return _new(address, _names[1 if versioned else 0], ctypes.cast(_drop, ctypes.c_void_p))
+def _managed(capsule: Any, which: int) -> Any:  # noqa: ANN401
+    """The description in a capsule, of the form of that number in `_FORMS`."""
+    return list(_FORMS.values())[which].from_address(_pointer(capsule, list(_FORMS)[which]))
 
 
 def to_dlpack(a: Array) -> Lent:
@@ -157,12 +130,17 @@ def to_dlpack(a: Array) -> Lent:
 
     Raises:
         DtypeError: a dtype that no format holds, or of foreign byte order.
+        TypeError: no array of NumPy, or a masked one.
 
     Source: DLPack 1.1.
 
     >>> np.from_dlpack(to_dlpack(np.float32([1, 2])))
     array([1., 2.], dtype=float32)
     """
+    if not isinstance(a, np.ndarray) or isinstance(a, np.ma.MaskedArray):
+        way = "of a packed tensor hand over the arrays of its parts, of a masked one a.filled(0)"
+        msg = f"want an array of NumPy, got {type(a).__name__}; {way}"
+        raise TypeError(msg)
     native(a.dtype)
     if not a.dtype.isnative:
         msg = f"{a.dtype} has another byte order than this machine, which DLPack cannot say"
@@ -202,13 +180,13 @@ def from_dlpack(x: Any) -> Array:  # noqa: ANN401
     if which is None:
         msg = f"{type(x).__name__}.__dlpack__ gave no capsule of a tensor"
         raise FormatError(msg)
-    address = _pointer(capsule, list(_FORMS)[which])
-    managed = list(_FORMS.values())[which].from_address(address)
+    managed = _managed(capsule, which)
+    address = ctypes.addressof(managed)
     tensor, read_only = managed.tensor, bool(getattr(managed, "flags", 0) & _READ_ONLY)
     dtype = _named(tensor.dtype)
     shape = tuple(tensor.shape[: tensor.ndim])
     made, memory = _view(tensor, shape, dtype)
-    _rename(capsule, _names[which + 2])  # from here on the memory is ours to give back
+    _rename(capsule, _USED[which])  # from here on the memory is ours to give back
     if memory is None:
         _give_back(managed, address)
     else:
