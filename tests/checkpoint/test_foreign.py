@@ -286,6 +286,32 @@ def test_onnx_sparse_initialisers(tmp_path: Path) -> None:
         assert c["w"].format == "coo"
 
 
+def test_onnx_scalars_and_names_of_two(tmp_path: Path) -> None:
+    """Most graphs hold scalars; of two initialisers of one name the last once won in silence."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def written(*dense: object, sparse: tuple[object, ...] = ()) -> Path:
+        graph = helper.make_graph([], "g", [], [], list(dense), sparse_initializer=list(sparse))
+        onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+        return tmp_path / "m.onnx"
+
+    w, one = numpy_helper.from_array(np.eye(3), "w"), numpy_helper.from_array(np.float32(2.5), "one")
+    codes = helper.make_tensor("codes", TensorProto.INT4, [4], [1, 0, 1, 1])
+    with sf.open_checkpoint(written(w, one, codes)) as c:
+        assert c.entries["one"].shape == ()
+        same(np.array(c["one"]), np.array(2.5, np.float32))
+        same(np.array(c["w"]), np.eye(3))
+        with pytest.raises(sf.DtypeError, match=r"m\.onnx: codes: dtype int4 is not supported"):
+            c["codes"]
+    again = helper.make_sparse_tensor(
+        numpy_helper.from_array(np.float32([5]), "w"), numpy_helper.from_array(np.array([1])), [3, 4]
+    )
+    for dense_ones, sparse_ones in (((w, one, w), ()), ((w,), (again,)), ((), (again, again))):
+        with pytest.raises(sf.FormatError, match="2 initialisers have the name 'w'"):
+            sf.open_checkpoint(written(*dense_ones, sparse=sparse_ones))
+
+
 def test_a_dead_format_is_unpacked_with_a_clean_config(tmp_path: Path) -> None:
     """Dense weights that current tools load, also where a layer lies in two shards, by threads too."""
     parts, want = gptq_parts()

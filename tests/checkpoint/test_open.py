@@ -267,6 +267,7 @@ def test_names_that_begin_with_a_dot_are_no_files(tmp_path: Path) -> None:
         (b"PK\x03\x04" + bytes(60), "a zip archive (a PyTorch checkpoint"),
         (b"\x80\x02}q\x00." + bytes(60), "a pickle"),
         (b"\n<!DOCTYPE html><html>" + bytes(60), "a page of HTML"),
+        (b"%%MatrixMarket matrix coordinate real general\n", "sf.open_checkpoint and the commands read it, named .mtx"),
     ],
 )
 def test_what_a_file_is_when_it_is_no_safetensors_file(tmp_path: Path, start: bytes, says: str) -> None:

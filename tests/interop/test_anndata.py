@@ -9,6 +9,7 @@ import pytest
 
 import sparsefmt as sf
 from contract import same
+from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.interop.anndata import read_matrix, write_anndata
 
 h5py = pytest.importorskip("h5py")
@@ -76,7 +77,7 @@ def test_indices_out_of_order_are_sorted(tmp_path: Path) -> None:
         (lambda x: x.attrs.__setitem__("shape", [3, 3]), "out of range"),
         (lambda x: x.attrs.__setitem__("shape", [2, 4]), "indptr"),
         (lambda x: x.__delitem__("indices"), "'indices' is missing; the group holds data, indptr"),
-        (lambda x: x["indptr"].__setitem__(1, -1), "want 0..2147483647"),
+        (lambda x: x["indptr"].__setitem__(1, -1), "out of range 0..2147483647"),
         (lambda x: x["indices"].__setitem__(0, 4), "out of range"),
     ],
 )
@@ -112,3 +113,30 @@ def test_a_huge_claim_is_a_size_error(tmp_path: Path) -> None:
         root["X"].create_dataset("data", (1 << 45,), "f4", chunks=(1 << 10,))
         with pytest.raises(sf.SizeError):
             read_matrix(root)
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+@pytest.mark.parametrize("fmt", ["csr", "csc", "array"])
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_small_floats_are_widened_as_scipy_needs_them(kind: str, fmt: str, name: str, tmp_path: Path) -> None:
+    """They were written as opaque bytes, which nobody reads."""
+    anndata = pytest.importorskip("anndata")
+    path = tmp_path / ("a.h5ad" if kind == "h5" else "a.zarr")
+    w = W.astype(DTYPES[name])
+    root = opened(kind, path, "w")
+    write_anndata(root, w if fmt == "array" else sf.encode(w, fmt))
+    if kind == "h5":
+        root.close()
+    x = (anndata.read_h5ad if kind == "h5" else anndata.read_zarr)(path).X
+    want = np.float16 if name == "float16" and fmt == "array" else np.float32
+    same(x.toarray() if hasattr(x, "toarray") else x, W.astype(want))
+
+
+def test_what_is_no_matrix_of_numbers_is_refused(tmp_path: Path) -> None:
+    for x, text in (
+        (np.array([["a"]]), "not supported"),
+        (np.ones((2, 2), object), "not supported"),
+        (np.ma.masked_array([[1, 2]], [[0, 1]]), "masked arrays"),
+    ):
+        with h5py.File(tmp_path / "a.h5ad", "w") as root, pytest.raises(sf.DtypeError, match=text):
+            write_anndata(root, x)

@@ -112,6 +112,9 @@ def test_round_trip(fmt: str, dtype: str, shape: tuple[int, ...]) -> None:
         ({}, {"indices_1": np.array([3, 1, 4, 1, 2, 5], np.uint64)}, "out of range"),
         ({}, {"indices_1": np.array([3.5, 1, 4, 1, 2, 3])}, "want integers"),
         ({}, {"pointers_to_1": np.array([0, 1, 3, 3, 5, 2**63], np.uint64)}, "pointers_to_1"),
+        ({}, {"indices_1": np.array([3, 1, 4, 1, 2, 2**32 + 3])}, r"indices_1\[5\] = 4294967299 is out of range"),
+        ({}, {"pointers_to_1": np.array([0, 1, 3, 3, 2**32 + 5, 6])}, r"pointers_to_1\[4\] = 4294967301 is out of"),
+        ({"format": "DMAT", "shape": [2, 3], "structure": "symmetric_lower"}, {}, "of a dense array is not read"),
         ({"data_types": 3}, {}, "data_types: want a JSON object"),
         ({"format": "COO"}, {"indices_0": np.zeros(6, int)}, "sorted, unique pairs"),
         ({"format": "VEC", "shape": [9]}, {"indices_0": np.array([1, 1, 2, 3, 4, 5])}, "sorted and unique"),
@@ -121,6 +124,42 @@ def test_round_trip(fmt: str, dtype: str, shape: tuple[int, ...]) -> None:
 def test_what_contradicts_itself(change: dict[str, Any], arrays: dict[str, np.ndarray], text: str) -> None:
     with pytest.raises(sf.SparsefmtError, match=text):
         from_binsparse(ISO | change, ISO_ARRAYS | arrays)
+
+
+@pytest.mark.parametrize(
+    ("structure", "values", "text"),
+    [
+        ("hermitian_lower", np.array([4 + 1j, 1]), "entry 0, .* a hermitian matrix has a real diagonal"),
+        ("skew_symmetric_lower", np.array([4.0, 1]), "entry 0, 4.0 in row 0: a skew-symmetric matrix has zeros"),
+        ("skew_symmetric_lower", np.array([0, -128], np.int8), "entry 1, -128 in row 1: int8 does not hold the neg"),
+        ("skew_symmetric_lower", np.array([0, 3], np.uint8), "uint8 does not hold the negative"),
+        ("skew_symmetric_lower", np.array([False, True]), "bool does not hold the negative"),
+    ],
+)
+def test_a_triangle_says_what_it_cannot(structure: str, values: np.ndarray, text: str) -> None:
+    """As Matrix Market files are read."""
+    arrays = {"pointers_to_1": np.array([0, 1, 2]), "indices_1": np.array([0, 0]), "values": values}
+    form = {"format": "CSR", "shape": [2, 2], "structure": structure}
+    with pytest.raises(sf.FormatError, match=text):
+        from_binsparse(form, arrays)
+    arrays["values"] = np.zeros(2, values.dtype)
+    assert not dense(from_binsparse(form, arrays)).any()
+
+
+@pytest.mark.parametrize("values", [np.array([0, 5], np.int8), np.array([0, 2.5]), np.array([0, 1 + 2j])])
+def test_a_skew_triangle(values: np.ndarray) -> None:
+    arrays = {"pointers_to_1": np.array([0, 1, 2]), "indices_1": np.array([0, 0]), "values": values}
+    form = {"format": "CSR", "shape": [2, 2], "structure": "skew_symmetric_lower"}
+    x = values[1]
+    assert np.array_equal(dense(from_binsparse(form, arrays)), np.array([[0, -x], [x, 0]], values.dtype))
+
+
+def test_lists_are_arrays_and_masks_are_not_lost() -> None:
+    same(dense(from_binsparse(*to_binsparse([[1.0, 0.0]]))), np.array([[1.0, 0.0]]))
+    with pytest.raises(sf.DtypeError, match="masked arrays are not supported"):
+        to_binsparse(np.ma.masked_array([1, 2], [0, 1]))
+    with pytest.raises(sf.FormatError, match="want a JSON object as a dict, got str"):
+        from_binsparse("{}", {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -1,5 +1,6 @@
 """Files that we write for others, and read back."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,47 @@ def test_anndata_files_come_back(tmp_path: Path) -> None:
     sf.interop.save_anndata(tmp_path / "m.h5ad", t)
     with sf.open_checkpoint(tmp_path / "m.h5ad") as c:
         assert sf.equal(c["X"], t)
+
+
+WRITERS: dict[str, Callable[[Path, sf.SparseTensor], object]] = {
+    "save": lambda path, t: sf.save(path, {"a": t}),
+    "save_anndata": sf.interop.save_anndata,
+    "save_binsparse": sf.interop.save_binsparse,
+    "save_npz": sf.interop.save_npz,
+    "write_matrix_market": sf.interop.write_matrix_market,
+}
+OWN = {
+    "save": ["m.safetensors", "m", "m.bin"],
+    "save_anndata": ["m.h5ad", "m.h5", "m.H5AD", "m"],
+    "save_binsparse": ["m.bsp.h5", "m.hdf5", "m.bsp.npz", "m"],
+    "save_npz": ["m.npz", "m"],
+    "write_matrix_market": ["m.mtx", "m.mtx.gz", "m"],
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("name", ["m.safetensors", "m.npz", "m.NPZ", "m.mtx", "m.h5ad", "m.zarr", "m.gguf", "m.npy"])
+def test_no_writer_gives_a_file_the_ending_of_another_kind(writer: str, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    t = sf.encode(W.astype(np.float32), "csr")
+    for own in OWN[writer]:
+        WRITERS[writer](tmp_path / own, t)
+        assert (tmp_path / own).stat().st_size
+    endings = {Path(own).suffix.lower() for own in OWN[writer]}
+    if Path(name).suffix.lower() not in endings:
+        with pytest.raises(sf.FormatError, match=r"m\..*: this writes .*, and the ending is that of .*; name it \."):
+            WRITERS[writer](tmp_path / name, t)
+        assert not (tmp_path / name).exists()
+
+
+def test_load_names_what_reads_other_files(tmp_path: Path) -> None:
+    """It takes safetensors alone, and once told to rename an .h5 to .h5."""
+    pytest.importorskip("h5py")
+    t = sf.encode(W.astype(np.float32), "csr")
+    for writer, name in (("save_anndata", "m.h5ad"), ("save_npz", "m.npz"), ("write_matrix_market", "m.mtx")):
+        WRITERS[writer](tmp_path / name, t)
+        with pytest.raises(sf.CorruptFileError, match=r"sf\.open_checkpoint and the commands read it, named \."):
+            sf.load(tmp_path / name)
+        with sf.open_checkpoint(tmp_path / name) as c:
+            (only,) = c
+            assert np.array_equal(c[only].to_dense(), W)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.coerce import plain
+from sparsefmt.base.coerce import as_array, plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError, VersionError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import groups
+from sparsefmt.interop.scipy import WIDENED
+from sparsefmt.interop.triplets import narrowed
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
@@ -56,11 +58,8 @@ def read_matrix(parent: Any, name: str = "X") -> SparseTensor | Array:  # noqa: 
             msg = f"{name}/{part}: want integers of rank 1, got {a.dtype} of shape {a.shape}"
             raise FormatError(msg)
     index = index_dtype(rows, cols, len(indices))
-    for part, a in (("indices", indices), ("indptr", indptr)):
-        if a.size and (int(a.min()) < 0 or int(a.max()) > np.iinfo(index).max):
-            msg = f"{name}/{part}: want 0..{np.iinfo(index).max}, got {int(a.min())}..{int(a.max())}"
-            raise FormatError(msg)
-    indptr, indices, data = _sorted(indptr.astype(index), indices.astype(index), plain(data, data.dtype))
+    indptr, indices = (narrowed(f"{name}/{part}", a, index) for part, a in (("indptr", indptr), ("indices", indices)))
+    indptr, indices, data = _sorted(indptr, indices, plain(data, data.dtype))
     structure = STRUCTURES[kind].from_parts({"indptr": indptr, "indices": indices}, {}, (rows, cols))
     return SparseTensor(structure, Raw(data), (rows, cols))
 
@@ -88,11 +87,14 @@ def write_anndata(root: Any, t: SparseTensor | Array) -> None:  # noqa: ANN401
 
     Args:
         root: an empty file or group of h5py or zarr that can be written.
-        t: a matrix; csr and csc stay, other structures become csr, codecs are refused; or an ndarray of rank 2.
+        t: a matrix; csr and csc stay, other structures become csr, codecs are refused; or an array of rank 2. bfloat16
+            and float8 become float32, exactly; float16 too where it is sparse, for anndata hands it to SciPy.
 
     Raises:
         FormatError: another rank, or a codec.
+        DtypeError: an array of a dtype that no format holds, or a masked one.
     """
+    t = t if isinstance(t, SparseTensor) else as_array(t, "t")
     if len(t.shape) != 2:
         msg = f"X is a matrix, got shape {t.shape}"
         raise FormatError(msg)
@@ -106,11 +108,12 @@ def write_anndata(root: Any, t: SparseTensor | Array) -> None:  # noqa: ANN401
         group = root.create_group("X")
         _mark(group, f"{made.structure.kind}_matrix", "0.1.0")
         group.attrs["shape"] = np.array(t.shape, np.int64) if groups.is_hdf5(root) else list(t.shape)
-        _put(group, "data", made.values.decode(made.structure))
+        data = made.values.decode(made.structure)
+        _put(group, "data", data.astype(np.float32) if data.dtype.name in WIDENED else data)
         for name in ("indices", "indptr"):
             _put(group, name, made.structure.arrays()[name])
     else:
-        _put(root, "X", np.asarray(t))
+        _put(root, "X", t.astype(np.float32) if t.dtype.name in WIDENED[1:] else t)
         _mark(root["X"], "array", "0.2.0")
     for name, count in (("obs", t.shape[0]), ("var", t.shape[1])):
         _frame(root, name, count)

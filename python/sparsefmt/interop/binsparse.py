@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.coerce import checked_shape, plain
+from sparsefmt.base.coerce import as_array, checked_shape, plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.binsparse_formats import VERSION, check_version, format_name
-from sparsefmt.interop.triplets import from_triplets
+from sparsefmt.interop.triplets import from_triplets, narrowed
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor
@@ -49,9 +49,9 @@ def from_binsparse(descriptor: Mapping[str, Any], arrays: Mapping[str, Array]) -
     array([[0, 0, 7],
            [0, 0, 0]], dtype=int8)
     """
-    inner = descriptor.get("binsparse", descriptor)
+    inner = descriptor.get("binsparse", descriptor) if isinstance(descriptor, Mapping) else descriptor
     if not isinstance(inner, Mapping):
-        msg = f"descriptor: want a JSON object, got {type(inner).__name__}"
+        msg = f"descriptor: want a JSON object as a dict, got {type(inner).__name__}"
         raise FormatError(msg)
     check_version(inner.get("version", VERSION))
     kind = format_name(inner)
@@ -62,11 +62,15 @@ def from_binsparse(descriptor: Mapping[str, Any], arrays: Mapping[str, Array]) -
         raise FormatError(msg)
     _check_fill(inner, arrays)
     found = _Arrays(arrays, types, inner.get("number_of_stored_values"))
+    structure = inner.get("structure")
+    general = structure in (None, "general")
     if kind in DENSE:
+        if not general:
+            msg = f"structure {str(structure)[:80]!r} of a dense array is not read; write all of its elements"
+            raise FormatError(msg)
         return _dense(kind, shape, found)
     made = _sparse(kind, shape, found)
-    structure = inner.get("structure")
-    return made if structure in (None, "general") else _mirrored(made, structure)
+    return made if general else _mirrored(made, structure)
 
 
 class _Arrays:
@@ -194,7 +198,7 @@ def _sparse(kind: str, shape: tuple[int, ...], found: _Arrays) -> SparseTensor:
     if kind.startswith("D"):
         pointers = _all_pointers(pointers, found.index("indices_0"), majors)
     index = index_dtype(*shape, len(minor))
-    arrays = {"indptr": pointers.astype(index), "indices": minor.astype(index)}
+    arrays = {"indptr": narrowed("pointers_to_1", pointers, index), "indices": narrowed("indices_1", minor, index)}
     structure = STRUCTURES["csr" if by_rows else "csc"].from_parts(arrays, {}, (shape[0], shape[1]))
     return SparseTensor(structure, Raw(found.values(len(minor))), shape)
 
@@ -266,12 +270,35 @@ def _mirrored(t: SparseTensor, structure: object) -> SparseTensor:
         msg = f"structure {structure}: entry ({int(row[at])}, {int(col[at])}) is in the other triangle"
         raise FormatError(msg)
     off = row != col
-    with np.errstate(over="ignore"):
-        other = {"hermitian": np.conj, "skew_symmetric": np.negative}.get(kind, np.asarray)(data[off])
+    _check_sides(kind, row, data, off)
+    other = _across(kind, data[off])
     rows, cols = np.concatenate([row, col[off]]), np.concatenate([col, row[off]])
     merged = from_triplets(rows, cols, np.concatenate([data, other]), coo.structure.shape)
     made = _coo(*merged, coo.structure.shape, t.shape)
     return made.convert(t.structure.text)
+
+
+def _across(kind: str, values: Array) -> Array:
+    """The values of the other triangle."""
+    if kind == "skew_symmetric" and values.dtype != bool:  # of bool all are False
+        return np.asarray(-values)
+    return np.conj(values) if kind == "hermitian" else values
+
+
+def _check_sides(kind: str, row: Array, data: Array, off: Array) -> None:
+    """Raises FormatError for a diagonal that such a matrix has not, and for values without the one across."""
+    wrong, why = np.zeros(len(data), bool), ""
+    if kind == "hermitian":
+        wrong, why = ~off & (data.imag != 0), "a hermitian matrix has a real diagonal"
+    elif kind == "skew_symmetric":
+        wrong, why = ~off & (data != 0), "a skew-symmetric matrix has zeros on the diagonal"
+        if not wrong.any() and data.dtype.kind in "biu":
+            least = data == np.iinfo(data.dtype).min if data.dtype.kind == "i" else data != 0
+            wrong, why = off & least, f"{data.dtype} does not hold the negative, which stands across the diagonal"
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        msg = f"entry {at}, {data[at]} in row {int(row[at])}: {why}"
+        raise FormatError(msg)
 
 
 def to_binsparse(t: SparseTensor | Array) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -286,6 +313,7 @@ def to_binsparse(t: SparseTensor | Array) -> tuple[dict[str, Any], dict[str, Arr
 
     Raises:
         FormatError: what the specification has no form for.
+        DtypeError: masked arrays, text and objects.
 
     >>> import sparsefmt as sf
     >>> descriptor, arrays = to_binsparse(sf.encode(np.eye(2), "csr"))
@@ -295,7 +323,7 @@ def to_binsparse(t: SparseTensor | Array) -> tuple[dict[str, Any], dict[str, Arr
     if isinstance(t, SparseTensor):
         kind, arrays = _tensor_arrays(t)
     else:
-        a = np.asarray(t)
+        t = a = as_array(t, "t")
         if a.ndim not in (1, 2):
             msg = f"binsparse has dense formats of rank 1 and 2, got shape {a.shape}"
             raise FormatError(msg)

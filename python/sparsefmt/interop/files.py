@@ -15,10 +15,12 @@ from sparsefmt.interop.anndata import write_anndata
 from sparsefmt.interop.binsparse import to_binsparse
 from sparsefmt.interop.compressed_tensors import to_pack_quantized, to_sparse24_bitmask, to_sparse_bitmask
 from sparsefmt.io.atomic import replacing
+from sparsefmt.io.paths import check_ending
 from sparsefmt.io.write import save
 from sparsefmt.tensor.sparse import SparseTensor
 
 Value = Array | SparseTensor
+_HDF5 = (".h5", ".hdf5")
 _VERSION = "0.11.0"  # of compressed-tensors, whose files these are
 
 
@@ -116,11 +118,11 @@ def save_binsparse(path: str | os.PathLike[str], t: Value) -> None:
     """Writes one array as Binsparse: .npz, or HDF5 for every other ending.
 
     Args:
-        path: of the file.
+        path: of the file; an ending that is that of another kind of file is refused.
         t: as `to_binsparse` takes it.
 
     Raises:
-        FormatError: Binsparse has no form for it.
+        FormatError: Binsparse has no form for it, or the ending says another kind.
         BackendError: HDF5 without the package h5py.
         OSError: the file cannot be written.
 
@@ -130,6 +132,8 @@ def save_binsparse(path: str | os.PathLike[str], t: Value) -> None:
     >>> sorted(np.load(out).files)
     ['binsparse', 'indices_1', 'pointers_to_1', 'values']
     """
+    if Path(path).suffix != ".npz":
+        check_ending(path, _HDF5, "Binsparse in HDF5")
     descriptor, arrays = to_binsparse(t)
     text = json.dumps({"binsparse": descriptor})
     if Path(path).suffix == ".npz":
@@ -146,14 +150,16 @@ def save_anndata(path: str | os.PathLike[str], t: Value) -> None:
     """Writes a matrix as the `X` of an .h5ad file.
 
     Args:
-        path: of the file.
+        path: of the file; an ending that is that of another kind of file is refused.
         t: as `write_anndata` takes it.
 
     Raises:
-        FormatError: another rank, or a codec.
+        FormatError: another rank, a codec, or the ending says another kind.
+        DtypeError: a dtype that no format holds.
         BackendError: the package h5py is not installed.
         OSError: the file cannot be written.
     """
+    check_ending(path, (".h5ad", *_HDF5), "anndata in HDF5")
     with _hdf5(path) as file:
         write_anndata(file, t)
 

@@ -12,6 +12,7 @@ from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import COMPLEX, FLOATS, Array, Dtype, native
 from sparsefmt.base.errors import FormatError
 from sparsefmt.io.atomic import replacing
+from sparsefmt.io.paths import check_ending
 from sparsefmt.kernels import matrix_market as kernels
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csr
@@ -28,12 +29,12 @@ def write_matrix_market(path: str | os.PathLike[str], t: object) -> None:
     A name that ends in ".gz" is compressed.
 
     Args:
-        path: of the file; its folder must exist.
+        path: of the file; its folder must exist. An ending that is that of another kind of file is refused.
         t: a packed tensor of rank 2, whose slots become a `coordinate` file, explicit zeros included; or an array of
             rank 2, which becomes an `array` file.
 
     Raises:
-        FormatError: not of rank 2, or a NaN with a payload, which no decimal holds.
+        FormatError: not of rank 2, an ending that says another kind, or a NaN with a payload, which no decimal holds.
         DtypeError: an array of a dtype that no format holds.
         OSError: the file cannot be written.
 
@@ -48,6 +49,7 @@ def write_matrix_market(path: str | os.PathLike[str], t: object) -> None:
     1 2 0.1
     <BLANKLINE>
     """
+    check_ending(path, (".mtx",), "Matrix Market")
     held = t if isinstance(t, SparseTensor) else as_array(t, "t")
     if held.ndim != 2:
         msg = f"a Matrix Market file holds a matrix, rank 2; got shape {held.shape}"

@@ -11,16 +11,14 @@ from numpy.lib import format as npy
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
 from sparsefmt.interop.npz import NpzArchive
-from sparsefmt.interop.scipy import coords_of, from_scipy_parts, has_scipy_form
+from sparsefmt.interop.scipy import WIDENED, coords_of, from_scipy_parts, has_scipy_form
 from sparsefmt.io.atomic import replacing
+from sparsefmt.io.paths import check_ending
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
-
-_WIDENED = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
-"""NumPy's files do not hold the last three, and SciPy computes with none of them."""
 
 _ARRAYS = {
     "csr": ("indptr", "indices"),
@@ -107,12 +105,13 @@ def save_npz(path: str | os.PathLike[str], t: SparseTensor, *, compressed: bool 
     """Writes a packed tensor as `scipy.sparse.save_npz` does, array by array; `scipy.sparse.load_npz` reads it.
 
     Args:
-        path: of the .npz file; taken as it is, without another ending.
+        path: of the .npz file; taken as it is, and refused where it ends as another kind of file does.
         t: coo, csr, csc and bsr (whole blocks) stay as they are; others become csr, of rank above 2 coo. float16,
             bfloat16 and float8 become float32, exactly; a codec is decoded.
         compressed: deflate every array.
 
     Raises:
+        FormatError: the ending says another kind.
         SizeError: the csr form would be larger than allowed.
         TypeError: t is no packed tensor.
         OSError: the file cannot be written.
@@ -123,6 +122,7 @@ def save_npz(path: str | os.PathLike[str], t: SparseTensor, *, compressed: bool 
     >>> sf.open_checkpoint(path)["m"]
     <sparsefmt csr of float64, shape (3, 3), 3 slots, 52 bytes, 46.22 bits per weight>
     """
+    check_ending(path, (".npz",), "an archive of NumPy's")
     held = along_last(as_tensor(t).to("cpu"))
     made = held if has_scipy_form(held) else held.convert("coo" if held.ndim > 2 else "csr")
     s, data = made.structure, made.values.decode(made.structure)
@@ -133,7 +133,7 @@ def save_npz(path: str | os.PathLike[str], t: SparseTensor, *, compressed: bool 
     else:
         assert isinstance(s, Csr | Csc | Bsr)
         arrays = {"indices": s.indices, "indptr": s.indptr}
-    if data.dtype.name in _WIDENED:
+    if data.dtype.name in WIDENED:
         data = data.astype(np.float32)
     arrays |= {"format": np.array(s.kind.encode()), "shape": np.array(made.shape), "data": data}
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED

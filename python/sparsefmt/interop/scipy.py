@@ -23,6 +23,9 @@ from sparsefmt.tensor.layout import along_last
 from sparsefmt.tensor.sparse import SparseTensor, as_tensor
 from sparsefmt.tensor.transposed import Transposed
 
+WIDENED = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+"""SciPy computes with none of them, and files of NumPy and HDF5 do not hold the last three."""
+
 Built = tuple[Structure, Array, tuple[int, ...]]
 
 
@@ -339,7 +342,7 @@ def to_scipy(t: SparseTensor | Transposed, *, copy: bool | None = None) -> Any: 
     t = along_last(as_tensor(t))
     source = t if has_scipy_form(t) else t.convert("coo" if t.ndim > 2 else "csr")
     data = source.values.decode(source.structure)
-    if data.dtype.name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):
+    if data.dtype.name in WIDENED:
         data = data.astype(np.float32)
     if copy is False and (source is not t or data.dtype != t.dtype):
         msg = f"copy=False, but {t.format} of {t.dtype} has to be converted for SciPy; pass copy=None"

@@ -3,7 +3,8 @@
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import Array, items
+from sparsefmt.base.dtypes import Array, Dtype, items
+from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels.coo import coo_order, coo_to_csr
 from sparsefmt.kernels.csr import csr_check
 
@@ -42,6 +43,20 @@ def from_triplets(row: Array, col: Array, data: Array, shape: tuple[int, int]) -
         return row, col, items(data)[order].view(data.dtype)
     starts = np.flatnonzero(fresh)
     return row[starts], col[starts], sum_runs(data[order], starts)
+
+
+def narrowed(name: str, a: Array, index: Dtype) -> Array:
+    """Whole numbers of any width in an index dtype, none of them cut.
+
+    Raises:
+        FormatError: one does not fit; with its place.
+    """
+    top = int(np.iinfo(index).max)
+    if a.size and not 0 <= int(a.min()) <= int(a.max()) <= top:
+        at = int(np.flatnonzero((a < 0) | (a > top))[0])
+        msg = f"{name}[{at}] = {int(a[at])} is out of range 0..{top}"
+        raise FormatError(msg)
+    return a.astype(index)
 
 
 def rows_from_triplets(

@@ -3,12 +3,17 @@
 SNIFFED = 512
 """Bytes to look at."""
 
+_READ = "sf.open_checkpoint and the commands read it, named"  # `sf.load` takes safetensors alone
 _STARTS = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself; fetch it: git lfs pull"),
-    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, or an .npz); save its tensors as safetensors first"),
-    (b"GGUF", "a GGUF file; rename it to .gguf"),
-    (b"\x89HDF", "an HDF5 file; rename it to .h5"),
-    (b"\x93NUMPY", "an array of NumPy; rename it to .npy"),
+    (
+        b"PK\x03\x04",
+        f"a zip archive (a PyTorch checkpoint, or an .npz); save its tensors as safetensors first, or: {_READ} .npz",
+    ),
+    (b"GGUF", f"a GGUF file; {_READ} .gguf"),
+    (b"\x89HDF", f"an HDF5 file; {_READ} .h5"),
+    (b"\x93NUMPY", f"an array of NumPy; {_READ} .npy"),
+    (b"%%MatrixMarket", f"Matrix Market text; {_READ} .mtx"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"\xfd7zXZ", "an xz archive; unpack it first"),
     (b"(\xb5/\xfd", "a zstd archive; unpack it first"),

@@ -36,13 +36,14 @@ def check_parent(path: Path) -> None:
 
 
 OTHERS = {
+    ".safetensors": "safetensors; use sf.save",
     ".npz": "NumPy's archives; use numpy.savez, or sf.interop.save_npz for SciPy's",
     ".npy": "NumPy's arrays; use numpy.save",
     ".mtx": "Matrix Market; use sf.interop.write_matrix_market",
     ".h5": "HDF5; use sf.interop.save_binsparse",
     ".hdf5": "HDF5; use sf.interop.save_binsparse",
     ".h5ad": "anndata; use sf.interop.save_anndata",
-    ".zarr": "zarr; use sf.interop.save_anndata",
+    ".zarr": "zarr; use sf.interop.write_anndata with a group of zarr",
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl"), "pickles of PyTorch"),
     ".gguf": "GGUF",
     ".onnx": "ONNX",
@@ -53,16 +54,23 @@ OTHERS = {
 """Endings of files of other kinds, and what writes them."""
 
 
-def check_ending(path: str | os.PathLike[str]) -> None:
-    """Checks that nobody would take a safetensors file for one of another kind.
+def check_ending(
+    path: str | os.PathLike[str], own: tuple[str, ...] = (".safetensors",), writes: str = "safetensors"
+) -> None:
+    """Checks that nobody would take a file for one of another kind.
+
+    Args:
+        path: of the file that is to be written.
+        own: endings of its kind, the usual one first.
+        writes: the kind.
 
     Raises:
         FormatError: its name says another kind.
     """
     name = checked_path(path)
-    found = OTHERS.get(os.path.splitext(name)[1].lower())
-    if found is not None:
-        msg = f"{name}: this writes safetensors, and the ending is that of {found}; name it .safetensors"
+    ending = os.path.splitext(name)[1].lower()
+    if ending in OTHERS and ending not in own:
+        msg = f"{name}: this writes {writes}, and the ending is that of {OTHERS[ending]}; name it {own[0]}"
         raise FormatError(msg)
 
 

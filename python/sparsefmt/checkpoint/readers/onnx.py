@@ -1,6 +1,7 @@
 """The initialisers of ONNX models: dense arrays, and sparse ones as coo."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from sparsefmt.base.coerce import checked_shape, plain
 from sparsefmt.base.dtypes import DTYPES, Array, index_dtype
-from sparsefmt.base.errors import BackendError, FormatError
+from sparsefmt.base.errors import BackendError, FormatError, naming
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, as_said
 from sparsefmt.checkpoint.readers.lone import reading
@@ -55,18 +56,21 @@ class Onnx(Source):
         if odd := [n for n in (*self._dense, *self._sparse) if not isinstance(n, str)]:  # as protobuf gives damage
             msg = f"the name {odd[0][:80]!r} of an initialiser is no UTF-8"
             raise FormatError(msg)
-        if twice := set(self._dense) & set(self._sparse):
-            msg = f"initialiser {min(twice)!r} is both dense and sparse"
+        names = [t.name for t in model.graph.initializer] + [t.values.name for t in model.graph.sparse_initializer]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            msg = f"{names.count(twice[0])} initialisers have the name {twice[0]!r}"
             raise FormatError(msg)
         self.metadata = {p.key: p.value for p in model.metadata_props}
         self.entries = {
-            **{n: _entry(tuple(t.dims), t, 0, PLAIN, path.name) for n, t in self._dense.items()},
-            **{n: _entry(tuple(t.dims), t.values, 8, "coo", path.name) for n, t in self._sparse.items()},
+            **{
+                n: _entry(checked_shape(tuple(t.dims), (0, 64)), t, 0, PLAIN, path.name) for n, t in self._dense.items()
+            },
+            **{n: _entry(checked_shape(tuple(t.dims)), t.values, 8, "coo", path.name) for n, t in self._sparse.items()},
         }
 
     def read(self, name: str) -> Value:
         """The initialiser."""
-        with reading(self.path):
+        with reading(self.path), naming(name):
             if name in self._dense:
                 return as_said(_array(self._dense[name], self.path), self.entries[name])
             found = self._sparse[name]
@@ -77,7 +81,6 @@ class Onnx(Source):
 def _entry(shape: tuple[int, ...], tensor: Any, extra: int, fmt: str, shard: str) -> Entry:  # noqa: ANN401
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    shape = checked_shape(shape)
     dtype = np.dtype(tensor_dtype_to_np_dtype(tensor.data_type))
     count = int(np.prod(tuple(tensor.dims), dtype=object))
     return Entry(shape, dtype.name, count * (dtype.itemsize + extra), fmt, shard)
