@@ -3,9 +3,12 @@
 import json
 import struct
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.sparse
@@ -166,3 +169,44 @@ def test_verify_says_why_zeroed_values_are_not_accepted(tmp_path: Path) -> None:
     assert "does not say" not in Cli().run("verify", a, b, "--strict").stdout
     assert "does not say" not in Cli().ok("verify", a, b, "--max-rel-error", "1")
     assert "does not say" not in Cli().run("verify", a, b, "--max-rel-error", "1e-9").stdout
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(
+    "x", [Fraction(1, 2), Decimal(2), np.str_("a"), np.array("a"), np.datetime64(1, "s"), np.array(None)]
+)
+def test_what_is_no_number_of_numpys_has_no_product(dtype: type, x: Any) -> None:  # noqa: ANN401
+    t = sf.encode(np.array([[0, 2, 0, 3]]).astype(dtype), "csr")
+    for call in (lambda: t * x, lambda: x * t, lambda: t / x):
+        with pytest.raises(TypeError, match="have no product or quotient; use a number of Python or NumPy"):
+            call()
+
+
+def test_numbers_beyond_a_dtype_are_refused_with_the_way_out() -> None:
+    """Whole numbers beyond 64 bits are taken where NumPy takes them."""
+    w = np.array([[0, 2, 0, 3]])
+    for dtype, x in ((np.int8, 300), (np.int64, 2**70), (np.float32, 10**400), (ml_dtypes.bfloat16, 2**70)):
+        with pytest.raises(sf.DtypeError, match=r"cast first: t\.astype"):
+            sf.encode(w.astype(dtype), "csr") * x
+    assert ((sf.encode(w.astype(np.float32), "csr") * 2**70).to_dense() == w.astype(np.float32) * 2**70).all()
+    assert ((sf.encode(w.astype(np.float32), "csr") / 2**70).to_dense() == w.astype(np.float32) / 2**70).all()
+
+
+def test_matmul_of_numpy_with_options_names_ours() -> None:
+    t, x = sf.encode(np.eye(3), "csr"), np.ones((3, 2))
+    with pytest.raises(
+        TypeError, match=r"numpy\.matmul of a packed tensor with out .*use sparsefmt\.matmul\(t, x, out"
+    ):
+        np.matmul(t, x, out=np.empty((3, 2)))
+    with pytest.raises(TypeError, match="with dtype is not supported"):
+        np.matmul(x.T, t, dtype=np.float32)
+    y = np.ones((2, 3))
+    with pytest.raises(TypeError, match=r"with .*out is not supported"):
+        y @= t
+
+
+def test_concatenate_without_an_axis_is_refused() -> None:
+    t = sf.encode(np.eye(3), "csr")
+    for axis in (None, 2, "a"):
+        with pytest.raises(sf.FormatError, match=r"axis = .*; want an integer in -2\.\.1"):
+            np.concatenate([t, t], axis=axis)  # type: ignore[call-overload]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.dtypes import Array, items, native
+from sparsefmt.base.dtypes import DTYPES, Array, items, native
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError, SizeError, SparsefmtError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.raw import Raw
@@ -96,10 +96,27 @@ def is_scalar(x: object) -> bool:
 
 
 def scaled(t: T, x: Any, *, divide: bool = False) -> T:  # noqa: ANN401
-    """`t * x` or `t / x` for a scalar."""
+    """`t * x` or `t / x` for a scalar.
+
+    Raises:
+        TypeError: a number that NumPy has no dtype for, or what is none.
+        DtypeError: a dtype that no format holds, or a Python integer that is out of its range.
+        FormatError: the result would not be zero where t is.
+    """
     x = x[()] if isinstance(x, np.ndarray) else x
-    if not np.isfinite(x) or (divide and x == 0):
+    dtype = np.dtype(type(x)) if isinstance(x, bool | int | float | complex) else getattr(x, "dtype", np.dtype(object))
+    if dtype.kind not in "biufc" and dtype.name not in DTYPES:
+        way = "use a number of Python or NumPy, such as float(x)"
+        msg = f"a packed tensor and a {type(x).__name__} have no product or quotient; {way}"
+        raise TypeError(msg)
+    if not (isinstance(x, int) or np.isfinite(x)) or (divide and x == 0):
         what = f"t {'/' if divide else '*'} {x}"
         msg = f"{what} is not zero where t holds nothing; use t.to_dense()"
         raise FormatError(msg)
-    return _changed(t, lambda before: before / x if divide else before * x)
+    try:
+        return _changed(t, lambda before: before / x if divide else before * x)
+    except (OverflowError, TypeError) as e:
+        if isinstance(e, SparsefmtError):
+            raise
+        msg = f"{t.dtype} {'/' if divide else '*'} {type(x).__name__}: {e}; cast first: t.astype(...)"
+        raise DtypeError(msg) from e

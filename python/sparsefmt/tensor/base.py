@@ -97,6 +97,9 @@ class Packed:
                 return a / b
         if ufunc in _COMPARISONS:
             raise TypeError(_COMPARE)
+        if ufunc is np.matmul and method == "__call__":
+            msg = f"numpy.matmul of a packed tensor with {', '.join(options)}"
+            raise refused(msg, "use sparsefmt.matmul(t, x, out=...), or t @ x")
         msg = f"numpy.{ufunc.__name__} of a packed tensor"
         raise refused(msg, _DENSE)
 

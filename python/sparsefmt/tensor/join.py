@@ -1,6 +1,5 @@
 """Packed tensors side by side: what `numpy.concatenate` makes of them."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,14 +79,13 @@ def concatenate(tensors: Sequence[T], axis: int = 0) -> T:
     return first.replaced(made, Raw(merged[2]), shape).convert(first.structure.text)
 
 
-def checked_axis(axis: int, ndim: int) -> int:
+def checked_axis(axis: object, ndim: int) -> int:
     """The axis, not negative.
 
     Raises:
         FormatError: it is neither the first nor the last.
     """
-    at = operator.index(axis)
-    at = at + ndim if at < 0 else at
+    at = check_axis(axis, ndim)
     if at not in (0, ndim - 1):
         msg = f"concatenate: axis = {axis} of a tensor of rank {ndim}; packed ones join along the first or last"
         raise FormatError(msg)
