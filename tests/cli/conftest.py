@@ -8,6 +8,7 @@ import pytest
 
 import sparsefmt as sf
 from commandline import Cli
+from support.encoder import write_encoder
 
 
 @pytest.fixture
@@ -55,3 +56,10 @@ def sharded(path: Path, weights: dict[str, np.ndarray]) -> Path:
     (path / "config.json").write_text("{}")
     (path / "old.bin").write_bytes(b"not copied")
     return path
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """A folder with an encoder of two layers and its tokenizer; text.txt is beside it."""
+    write_encoder(tmp_path / "encoder")
+    return tmp_path / "encoder"

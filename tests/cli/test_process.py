@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import sparsefmt as sf
+from sparsefmt.cli.process import say_warnings
 
 ENV = {**os.environ, "PYTHONWARNINGS": "error"}
 SPARSEFMT = [sys.executable, "-m", "sparsefmt.cli"]
@@ -236,3 +238,15 @@ def test_workers_that_end_early(tmp_path: Path, whom: str) -> None:
     done = run(*SPARSEFMT, *words)
     assert done.returncode == 0
     assert "finished by an earlier run" in done.stdout
+
+
+def test_warnings_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(warnings, "showwarning", lambda *given: print("as ever"))
+    say_warnings()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("57 tokens are few", sf.prune.CalibrationWarning, stacklevel=1)
+        warnings.warn("of others", DeprecationWarning, stacklevel=1)
+    said = capsys.readouterr()
+    assert said.err == "sparsefmt: warning: 57 tokens are few\n"
+    assert said.out == "as ever\n"

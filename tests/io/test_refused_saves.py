@@ -142,3 +142,17 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
         sf.save(tmp_path / "pipe", {"w": ONE})
     with pytest.raises(TypeError):
         sf.save(3, {"w": ONE})  # type: ignore[arg-type]
+
+
+def test_a_disk_that_takes_no_file_names_the_one_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the temporary one, which nobody knows."""
+
+    def refuse(folder: Path) -> None:
+        raise OSError(30, "Read-only file system", str(folder / ".sparsefmt-0.held.tmp"))
+
+    monkeypatch.setattr("sparsefmt.io.atomic.Temporary", refuse)
+    with pytest.raises(OSError, match="Read-only file system") as e:
+        sf.plan.Plan({"w": "nm2:4"}).save(tmp_path / "p.json")
+    assert str(e.value.filename).endswith("p.json")

@@ -1,5 +1,6 @@
 """Texts, tokens and models for the commands that calibrate."""
 
+import codecs
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from sparsefmt.models.texts import calibration, pieces
 from sparsefmt.tensor.sparse import SparseTensor
 
 TOKENS = 31_000
+_LONGEST = 64 << 20  # bytes of text: millions of tokens, and some seven times as much memory
 
 
 class Prepared(NamedTuple):
@@ -33,7 +35,7 @@ def prepared(
     """Opens a model and makes its calibration tokens.
 
     Raises:
-        FormatError: the model cannot be run here, or the text is empty.
+        FormatError: the model cannot be run here, or the text is empty or none.
         UsageError: the package tokenizers is missing, or no tokenizer was found.
     """
     checkpoint = open_checkpoint(source, file=file)
@@ -41,7 +43,7 @@ def prepared(
     plain = {name: w.to_dense() if isinstance(w, SparseTensor) else w for name, w in weights.items()}
     model = open_model(plain, checkpoint.config)
     ids = encoder(tokenizer or beside(source))
-    tokens = calibration(pieces(prose(text), words), ids, count)
+    tokens = calibration(pieces(prose(text), words), ids, count, longest=getattr(model, "longest", None))
     digest = hashlib.sha256(repr(tokens).encode()).hexdigest()
     return Prepared(checkpoint, plain, model, tokens, digest)
 
@@ -80,12 +82,34 @@ def encoder(path: Path) -> Callable[[str], Sequence[int]]:
 
 
 def prose(text: Path | None) -> str:
-    """The calibration text: a file, or the help topics that every CPython carries."""
+    """The calibration text: a file, or the help topics that every CPython carries.
+
+    Raises:
+        FormatError: the file is no text in UTF-8, or larger than any calibration needs.
+    """
     if text is not None:
-        return text.read_text(encoding="utf-8", errors="replace")
+        return _decoded(text)
     from pydoc_data.topics import topics
 
     return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def _decoded(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(_LONGEST + 1)
+    if len(data) > _LONGEST:
+        msg = f"{path}: more than {_LONGEST >> 20} MiB; a part is enough: head -c 8M {path} > part.txt"
+        raise FormatError(msg)
+    at = data.find(0)
+    try:
+        made = codecs.getincrementaldecoder("utf-8-sig")().decode(data)  # the last letter may be cut
+    except UnicodeDecodeError as e:
+        at = e.start if at < 0 else min(at, e.start)
+    if at >= 0:
+        way = "as text in UTF-8 (iconv -f LATIN1 -t UTF-8, or the encoding that it has)"
+        msg = f"{path}: byte {at} is 0x{data[at]:02x}, which no text in UTF-8 has there; bring it {way}"
+        raise FormatError(msg)
+    return made
 
 
 text_option = click.option(

@@ -7,7 +7,8 @@ import click
 
 from sparsefmt.checkpoint.places import overlap
 from sparsefmt.checkpoint.remote import remote
-from sparsefmt.io.paths import check_parent
+from sparsefmt.io.paths import check_parent, naming_file
+from sparsefmt.io.temporary import Temporary
 
 
 def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool, sharded: bool = False) -> None:
@@ -80,6 +81,23 @@ def check_new(out: Path, sources: tuple[Path, ...], *, force: bool) -> None:
         msg = f"OUT {out} exists; --force replaces it"
         raise click.UsageError(msg)
     check_parent(out)
+
+
+def check_writable(out: Path, nbytes: int = 1) -> None:
+    """Refuses an OUT on a disk that takes no file, or none of so many bytes, before minutes of work.
+
+    Raises:
+        OSError: it takes none; the error names OUT.
+    """
+    if remote(out) is not None:
+        return
+    with naming_file(out):
+        temporary = Temporary(out.absolute().parent)
+        try:
+            with open(temporary.number, "wb") as file:
+                file.write(bytes(nbytes))
+        finally:
+            temporary.discard()
 
 
 def check_beside(path: Path, others: tuple[Path, ...], option: str) -> None:

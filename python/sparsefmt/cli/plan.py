@@ -11,7 +11,7 @@ import numpy as np
 import sparsefmt as sf
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import calibrating, options
-from sparsefmt.cli.paths import check_new
+from sparsefmt.cli.paths import check_new, check_writable
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.cli.prune import check_globs, packed_format
 from sparsefmt.cli.tables import table
@@ -19,6 +19,7 @@ from sparsefmt.plan import allocate, energy_table, format_table, measure
 from sparsefmt.prune import Moments, compensated, in_order, pattern_of
 
 _PROBES = 96
+_ROOM = 256  # bytes of the file for every layer in every format, about
 
 
 @click.command()
@@ -62,7 +63,8 @@ def plan(
     """Chooses a format for every linear layer of MODEL within a budget, and writes the plan OUT as JSON.
 
     The choice is the optimum of the table that it rests on, and says so with a bound. Then
-    `sparsefmt prune --plan OUT` or `sparsefmt pack --plan OUT`.
+    `sparsefmt prune --plan OUT` or `sparsefmt pack --plan OUT`. Memory: the model, the activations of
+    one layer for all tokens, and 8 bytes per squared width of the inputs of every layer.
     """
     names = list(dict.fromkeys(f.strip() for f in formats.split(",") if f.strip()))
     if not names:
@@ -94,10 +96,11 @@ def plan(
     whole = sum(t.nbytes for t in tensors.values())
     limit = budget_bytes(budget, whole)
     allocate({t: dict.fromkeys(names, 0.0) for t in tensors}, sizes, limit, groups=groups)  # before minutes of work
+    check_writable(out, _ROOM * len(names) * len(tensors))
     costs: Any = energy_table(tensors, names) if by == "energy" else measured(ready, list(tensors), names)
     made = allocate(costs, sizes, limit, groups=groups, made=by)
+    table(["layer", "format", "cost", "bytes"], rows(made, costs, sizes), left=2)  # whatever becomes of the file
     made.save(out)
-    table(["layer", "format", "cost", "bytes"], rows(made, costs, sizes), left=2)
     click.echo(
         f"{size(whole)} -> {size(made.size or 0)}; cost {made.cost:.6g}, no choice costs less than {made.bound:.6g}"
     )
@@ -147,6 +150,9 @@ def measured(ready: calibrating.Prepared, layers: list[str], formats: list[str])
         raise sf.FormatError(msg)
     probes = ready.tokens[:_PROBES]
     want = encode(probes, ready.weights)
+    if not np.isfinite(want).all():
+        msg = "the embeddings of the model as it is hold NaN or infinity; `sparsefmt doctor` names the tensors"
+        raise sf.FormatError(msg)
     walk, stats = in_order(ready.model.steps(ready.tokens)), {}
     for name in layers:
         site = walk(ready.weights, name)

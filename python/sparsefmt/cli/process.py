@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from importlib.machinery import ExtensionFileLoader
 from io import TextIOWrapper
 from types import FrameType
+from typing import Any
 
 _LATER = 0.03  # seconds after which a signal that came during an import is looked at again
 
@@ -35,6 +37,19 @@ def _put(found: int, number: int) -> None:
     if found != number:
         os.dup2(found, number)
         os.close(found)
+
+
+def say_warnings() -> None:
+    """Warnings of the package are one line on stderr, without the line of code that they came from."""
+    whole = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
+        if category.__module__.startswith("sparsefmt"):
+            print(f"sparsefmt: warning: {message}", file=sys.stderr)
+        else:
+            whole(message, category, *where, **more)
+
+    warnings.showwarning = say
 
 
 def handle_signals() -> None:

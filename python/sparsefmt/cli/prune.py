@@ -1,9 +1,10 @@
 """`sparsefmt prune`."""
 
+import contextlib
 import fnmatch
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import sparsefmt as sf
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.cli import calibrating, options
-from sparsefmt.cli.paths import check_out
+from sparsefmt.cli.paths import check_out, check_writable
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.plan import Plan, format_bytes
 from sparsefmt.prune.coded import structure_text
@@ -146,23 +147,16 @@ def prune_model(job: Job) -> None:
     if job.dry_run:
         show_estimate(formats, ready.weights, count, job)
         return
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", CalibrationWarning)
-        try:
-            made = fitted(ready, formats, job)
-        except KeyboardInterrupt:
-            ended = len(list(layers_of(job.out, {}).folder.glob("*.safetensors")))
-            msg = f"{ended} of {len(formats)} layers are done; the same command goes on from there"
-            raise KeyboardInterrupt(msg) from None
-    packed: dict[str, Any] = {}
-    for name, done in made.layers.items():
-        fmt_packed = packed_format(formats[name])
-        packed[f"{name}.weight"] = done.tensor if done.tensor is not None else sf.encode(done.weight, fmt_packed)
-        if done.bias is not None:
-            packed[f"{name}.bias"] = done.bias
-    report = sf.transform(
-        ready.checkpoint, job.out, Replaced(packed), select=list(packed), overwrite=job.force, resume=False
-    )
+    check_writable(job.out)
+    ended: list[str] = []
+    with going_on(ended, len(formats), job):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", CalibrationWarning)
+            made = fitted(ready, formats, job, ended)
+        packed = packed_layers(made, formats)
+        report = sf.transform(
+            ready.checkpoint, job.out, Replaced(packed), select=list(packed), overwrite=job.force, resume=False
+        )
     layers_of(job.out, {}).clear()
     old = sum(ready.weights[f"{name}.weight"].nbytes for name in made.layers)
     new = sum(packed[f"{name}.weight"].nbytes for name in made.layers)
@@ -185,16 +179,43 @@ def prune_model(job: Job) -> None:
     options.say_left_out(report)
 
 
+@contextlib.contextmanager
+def going_on(ended: list[str], count: int, job: Job) -> Iterator[None]:
+    """An interrupt, and a disk that is full or gone, say how many layers are done and will not be done again."""
+    same = "the same command" if job.resume else "the same command without --no-resume"
+    try:
+        yield
+    except KeyboardInterrupt:
+        msg = f"{len(ended)} of {count} layers are done; {same} goes on from there"
+        raise KeyboardInterrupt(msg) from None
+    except OSError as e:
+        if ended and e.strerror:
+            e.strerror = f"{e.strerror}; {len(ended)} of {count} layers are done; {same} goes on from there"
+        raise
+
+
+def packed_layers(made: RunResult, formats: Mapping[str, str]) -> dict[str, Any]:
+    """Weights as they are stored, and biases that were corrected."""
+    packed: dict[str, Any] = {}
+    for name, done in made.layers.items():
+        weight = done.tensor if done.tensor is not None else sf.encode(done.weight, packed_format(formats[name]))
+        packed[f"{name}.weight"] = weight
+        if done.bias is not None:
+            packed[f"{name}.bias"] = done.bias
+    return packed
+
+
 def layers_of(out: Path, job: dict[str, Any]) -> Kept:
     """Where layers that are done are kept until all are."""
     return Kept(out.with_name(out.name + ".layers"), job)
 
 
-def fitted(ready: calibrating.Prepared, formats: dict[str, str], job: Job) -> RunResult:
-    """Fits the layers, and goes on with those that an earlier run left behind."""
+def fitted(ready: calibrating.Prepared, formats: dict[str, str], job: Job, ended: list[str]) -> RunResult:
+    """Fits the layers, and goes on with those that an earlier run left behind; `ended` grows with those on the disk."""
     about = {"formats": formats, "method": job.method, "density": job.density}
     kept = layers_of(job.out, {**about, "texts": ready.digest, "model": fingerprint(ready)})
     before = kept.done(list(formats)) if job.resume else {}
+    ended += before
     if before and not job.quiet and not job.as_json:
         click.echo(f"{len(before)} of {len(formats)} layers were done before")
     with progress(sum(ready.weights[f"{name}.weight"].size for name in formats), quiet=job.quiet) as advance:
@@ -202,6 +223,7 @@ def fitted(ready: calibrating.Prepared, formats: dict[str, str], job: Job) -> Ru
         def layer_done(name: str, done: Compensated) -> None:
             if name not in before:
                 kept.keep(name, done)
+                ended.append(name)
             advance(name, done.weight.size)
 
         return run(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sparsefmt.base.errors import FormatError
-from sparsefmt.io.paths import checked_path
+from sparsefmt.io.paths import checked_path, naming_file
 from sparsefmt.io.temporary import Temporary, remove_dead
 
 
@@ -41,7 +41,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         msg = f"{target} is neither a file nor free"
         raise FormatError(msg)
     remove_dead(target.parent)
-    temporary = Temporary(target.parent)
+    with naming_file(target):
+        temporary = Temporary(target.parent)
     try:
         with open(temporary.number, "w+b") as file:
             if old is not None:

@@ -34,7 +34,12 @@ def pieces(text: str, words: int = 14) -> list[str]:
 
 
 def calibration(
-    texts: Sequence[str], encode: Callable[[str], Sequence[int]], tokens: int, *, avoid: Iterable[str] = ()
+    texts: Sequence[str],
+    encode: Callable[[str], Sequence[int]],
+    tokens: int,
+    *,
+    avoid: Iterable[str] = (),
+    longest: int | None = None,
 ) -> list[list[int]]:
     """Token ids of texts in an order drawn from counters, until there are as many tokens as wanted.
 
@@ -43,6 +48,7 @@ def calibration(
         encode: gives the token ids of a text.
         tokens: how many are wanted; where the texts have fewer, all are taken.
         avoid: texts that may not be among them, such as those of an evaluation.
+        longest: the most tokens that the model takes; texts of more, or of none, are left out.
 
     Raises:
         FormatError: no text is left.
@@ -50,16 +56,20 @@ def calibration(
     barred = set(avoid)
     order = np.random.Generator(np.random.Philox(0)).permutation(len(texts))
     made: list[list[int]] = []
-    count = 0
+    count = over = 0
     for i in order:
         if texts[i] in barred:
             continue
         ids = list(encode(texts[i]))
+        if longest is not None and not 0 < len(ids) <= longest:
+            over += len(ids) > longest
+            continue
         made.append(ids)
         count += len(ids)
         if count >= tokens:
             break
     if not made:
-        msg = f"no text to calibrate with: of {len(texts)} texts none is left; bring a file of sentences"
+        why = f"; {over} have more than the {longest} tokens that the model takes" if over else ""
+        msg = f"no text to calibrate with: of {len(texts)} texts none is left{why}; bring a file of sentences"
         raise FormatError(msg)
     return made

@@ -1,7 +1,9 @@
 """Layers that are done, kept beside the output, so that a run that was cut goes on."""
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from sparsefmt.prune.result import Compensated
 from sparsefmt.tensor.sparse import SparseTensor
 
 _KEY = "sparsefmt.prune.layer"
+_NAME = re.compile(r"[0-9a-f]{16}\.safetensors")
 
 
 class Kept:
@@ -32,8 +35,16 @@ class Kept:
         return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.safetensors"
 
     def keep(self, name: str, done: Compensated) -> None:
-        """Writes a layer, whole or not at all."""
+        """Writes a layer, whole or not at all; a folder that was made for nothing does not stay."""
         self.folder.mkdir(exist_ok=True)
+        try:
+            self._write(name, done)
+        except BaseException:
+            with contextlib.suppress(OSError):  # there are others
+                self.folder.rmdir()
+            raise
+
+    def _write(self, name: str, done: Compensated) -> None:
         tensors: dict[str, Any] = {"mask": done.mask, "shift": done.shift}
         tensors["weight"] = done.weight if done.tensor is None else done.tensor
         if done.bias is not None:
@@ -69,10 +80,11 @@ class Kept:
             return None
 
     def clear(self) -> None:
-        """Removes the files of layers, and the folder if nothing else is in it."""
+        """Removes the files of layers, and the folder if nothing else is in it; models of that ending stay."""
         if self.folder.is_dir():
-            for path in self.folder.glob("*.safetensors"):
-                path.unlink()
+            for path in self.folder.iterdir():
+                if _NAME.fullmatch(path.name):
+                    path.unlink()
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
