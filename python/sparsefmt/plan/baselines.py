@@ -26,6 +26,14 @@ _ABOUT = "a baseline: nothing was measured and nothing is proved"
 def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[str, dict[str, float]]:
     """Lost squared magnitude per tensor and pattern. A fallback: plans made of it were worse than one pattern for all.
 
+    Args:
+        tensors: arrays by name, of any rank and numeric dtype; groups run along the last axis.
+        patterns: texts such as "nm2:4".
+
+    Raises:
+        FormatError: an unknown pattern, or one text in place of a list; with the name of the tensor.
+        DtypeError: a dtype that no format holds.
+
     >>> energy_table({"w": np.array([[2.0, 1.0]])}, ["1:2", "2:2"])
     {'w': {'1:2': 1.0, '2:2': 0.0}}
     """
@@ -42,7 +50,21 @@ def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[st
 def output_table(
     tensors: Mapping[str, Any], patterns: Iterable[str], statistics: Mapping[str, Moments], method: str = "wanda"
 ) -> dict[str, dict[str, float]]:
-    """Relative error of the outputs of each layer alone. A fallback, as `energy_table`."""
+    """Relative error of the outputs of each layer alone. A fallback, as `energy_table`.
+
+    Args:
+        tensors: matrices (out, in) by name.
+        patterns: see `sparsefmt.prune.compensated`.
+        statistics: moments of the inputs by the same names.
+        method: how masks are chosen.
+
+    Raises:
+        FormatError: a tensor without moments, or what `compensated` refuses.
+
+    >>> m = Moments(4).update(np.eye(4).repeat(5, axis=0))
+    >>> output_table({"w": np.eye(4)}, ["2:4", "4:4"], {"w": m})
+    {'w': {'2:4': 0.0, '4:4': 0.0}}
+    """
     texts = listed(patterns, "patterns")
     return {
         name: {t: compensated(w, t, _of(statistics, name), method=method).output_error for t in texts}  # type: ignore[arg-type]
@@ -79,6 +101,21 @@ def owl(
 ) -> dict[str, float]:
     """Densities by the share of outliers, |w| times the deviation of the input, above `outlier` times their mean.
 
+    Args:
+        tensors: matrices (out, in) by name.
+        statistics: moments of the inputs by the same names.
+        density: the mean of the result.
+        reach: the most that one is away from it, before the mean is restored.
+        outlier: where outliers begin.
+
+    Raises:
+        FormatError: a tensor without moments, or densities outside 0..1.
+
+    >>> flat, peak = np.ones((2, 8)), np.array([[9.0] + 15 * [0.1]]).reshape(2, 8)
+    >>> m = Moments(8).update(np.eye(8).repeat(5, axis=0))
+    >>> owl({"flat": flat, "peak": peak}, {"flat": m, "peak": m}, 0.5)
+    {'flat': 0.42, 'peak': 0.58}
+
     Source: Yin et al. 2023, OWL, arXiv:2310.05175, section 3.
     """
     shares = []
@@ -93,6 +130,17 @@ def alpha(tensors: Mapping[str, Any], density: float, *, reach: float = 0.08) ->
     """Densities by the tail of each spectrum: a heavier one (a smaller exponent) is kept denser.
 
     The exponent is Hill's estimate over the larger half of the eigenvalues of W'W.
+
+    Args:
+        tensors: real, finite matrices by name.
+        density: the mean of the result.
+        reach: the most that one is away from it, before the mean is restored.
+
+    Raises:
+        FormatError: another rank, complex or not finite, or densities outside 0..1.
+
+    >>> alpha({"steep": np.diag([64.0, 8, 1, 1]), "flat": np.diag([2.0, 1.5, 1, 1])}, 0.5)
+    {'steep': 0.58, 'flat': 0.42}
 
     Source: Lu et al. 2024, AlphaPruning, arXiv:2410.10912, section 3.
     """

@@ -136,7 +136,14 @@ def _sample_bytes(rows: int, cols: int, dtype: object, fmt: str, density: float)
 def format_table(
     tensors: Mapping[str, Any], patterns: Iterable[str], *, density: float = 0.5
 ) -> dict[str, dict[str, int]]:
-    """Bytes of every tensor (anything with a shape and a dtype) in every format."""
+    """Bytes of every tensor (anything with a shape and a dtype) in every format.
+
+    Raises:
+        FormatError: an unknown format, a scalar, or one text in place of a list.
+
+    >>> format_table({"w": np.zeros((64, 64), np.float16)}, ["nm2:4", "dense"])
+    {'w': {'nm2:4': 4480, 'dense': 8192}}
+    """
     texts = listed(patterns, "patterns")
     held: dict[tuple[Any, ...], int] = {}
     table: dict[str, dict[str, int]] = {}
