@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from sparsefmt.base.alloc import set_cache_bytes
     from sparsefmt.base.errors import (
         BackendError,
+        BusyError,
         CheckpointError,
         CodecError,
         CorruptFileError,
@@ -62,6 +63,7 @@ _HOMES = {
     "BackendError": "sparsefmt.base.errors",
     "Bitmask": "sparsefmt.structures.bitmask",
     "Bsr": "sparsefmt.structures.bsr",
+    "BusyError": "sparsefmt.base.errors",
     "Checkpoint": "sparsefmt.checkpoint.model",
     "CheckpointError": "sparsefmt.base.errors",
     "Codec": "sparsefmt.codecs.base",
@@ -133,6 +135,7 @@ __all__ = [
     "BackendError",
     "Bitmask",
     "Bsr",
+    "BusyError",
     "Checkpoint",
     "CheckpointError",
     "Codec",

@@ -1,6 +1,7 @@
 """`prune`, `plan`, and `pack --plan`, on a tiny encoder."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import sparsefmt as sf
 from commandline import Cli
+from sparsefmt.checkpoint.parts import Parts
 from sparsefmt.prune.resume import Kept
 
 pytest.importorskip("tokenizers")
@@ -31,6 +33,15 @@ def test_prune_packs_every_linear_layer(cli: Cli, encoder: Path) -> None:
     assert set(out) == set(old)
     assert not np.array_equal(out["encoder.layer.1.output.dense.bias"], old["encoder.layer.1.output.dense.bias"])
     assert np.array_equal(out["embeddings.LayerNorm.weight"], old["embeddings.LayerNorm.weight"])
+
+
+def test_another_run_is_refused_before_the_first_layer(cli: Cli, encoder: Path) -> None:
+    out = encoder.parent / "out"
+    with ThreadPoolExecutor(1) as other, Parts(out).held():
+        line = other.submit(cli.fails, 4, *args(encoder, "--format", "nm2:4")).result()
+        other.submit(cli.ok, *args(encoder, "--format", "nm2:4", "--dry-run")).result()
+    assert "is being written by another thread of this process" in line
+    assert sorted(p.name for p in encoder.parent.iterdir()) == ["encoder", "text.txt"]
 
 
 def test_a_run_that_was_cut_goes_on(cli: Cli, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,10 @@ class CheckpointError(FormatError):
     """A checkpoint that does not hold together: its index, its shards, or files that changed while they were read."""
 
 
+class BusyError(SparsefmtError, RuntimeError):
+    """Another process, or another thread, is writing the same result."""
+
+
 class MergeError(SparsefmtError, ValueError):
     """Models that do not fit together, or a merge that is not defined for them."""
 

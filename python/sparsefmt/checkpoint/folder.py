@@ -37,8 +37,11 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def followed(out: Path) -> Path:
-    """Where a link leads, so that the result is written, and renamed, in the filesystem that it is to lie in."""
-    return Path(os.path.realpath(out)) if out.is_symlink() else out
+    """Where a link leads, so that the result is written, and renamed, in the filesystem that it is to lie in.
+
+    What has no name of its own, `.` and `..`, gets its name.
+    """
+    return Path(os.path.realpath(out)) if out.is_symlink() or out.name in ("", "..") else out
 
 
 def put_in_place(made: Path, out: Path, aside: Path) -> None:

@@ -9,9 +9,12 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import SizeError, SparsefmtError, VersionError
+from sparsefmt.checkpoint.folder import followed
 from sparsefmt.checkpoint.joined import OWN, Level, apart, dead_formats, other_dtypes
 from sparsefmt.checkpoint.model import OF_ACTIVATIONS, Checkpoint, open_checkpoint
+from sparsefmt.checkpoint.parts import Parts
 from sparsefmt.checkpoint.readers.base import matrix_of
+from sparsefmt.checkpoint.remote import remote
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.io.temporary import remove_dead
 from sparsefmt.tensor.sparse import SparseTensor
@@ -96,6 +99,9 @@ def left_behind(path: Path) -> Iterator[Finding]:
         if found.name.startswith(".sparsefmt-") and found.name.endswith(".tmp"):
             says = f"a temporary file of {found.stat().st_size:,} bytes, of a writer that did not finish"
             yield Finding("warning", found.name, says, "remove it if nothing writes here")
+    if remote(path) is None and (parts := Parts(followed(path)).path).is_dir():
+        says = "holds the parts of a run that writes this path, or that was cut"
+        yield Finding("note", parts.name, says, "the same command goes on from there; else remove it if none runs")
 
 
 def _whole(c: Checkpoint) -> Iterator[Finding]:

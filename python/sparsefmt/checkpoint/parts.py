@@ -4,9 +4,11 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from sparsefmt.io.atomic import hand_on
+from sparsefmt.io.holding import LOCK, holding
 from sparsefmt.io.paths import put_text
 
 
@@ -20,11 +22,22 @@ class Parts:
     """
 
     def __init__(self, out: Path) -> None:
+        self.out = out
         self.path = out.absolute().parent / f".{out.name}.parts"
         self.made, self.old, self.notes = self.path / "new", self.path / "old", self.path / "manifests"
         self.pieces = self.path / "pieces"
-        if self.old.exists() and not out.exists():  # a run was killed between two renames
-            self.old.rename(out)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Only this run writes here, with all its workers, while the block runs.
+
+        Raises:
+            BusyError: another run does.
+        """
+        with holding(self.path, self.out):
+            if self.old.exists() and not self.out.exists():  # a run was killed between two renames
+                self.old.rename(self.out)
+            yield
 
     def prepare(self, want: str, *, resume: bool) -> None:
         """Makes the folder, or takes over one of the same plan, `want`."""
@@ -34,16 +47,28 @@ class Parts:
         except OSError:
             same = False
         if self.path.exists() and not (resume and same):
-            shutil.rmtree(self.path)
+            self._empty()
+            same = False
         for folder in (self.made, self.notes, self.pieces):
             folder.mkdir(parents=True, exist_ok=True)
         sweep(self.made)
         sweep(self.pieces)
-        put_text(note, want)
+        if not same:
+            put_text(note, want)
 
     def remove(self, *, quietly: bool = False) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self.path, ignore_errors=quietly)
+        """Removes all that is in the folder, and the folder when it is no longer held."""
+        self._empty(quietly=quietly)
+        with contextlib.suppress(OSError):  # the lock is in it
+            self.path.rmdir()
+
+    def _empty(self, *, quietly: bool = False) -> None:
+        with contextlib.suppress(OSError if quietly else FileNotFoundError):
+            for path in list(self.path.iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=quietly)
+                elif path.name != LOCK:
+                    path.unlink()
 
 
 def sweep(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -13,14 +12,14 @@ from typing import Any, TypeAlias
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.errors import CheckpointError, FormatError, SparsefmtError
 from sparsefmt.checkpoint.companions import companions
+from sparsefmt.checkpoint.complete import finish_folder
 from sparsefmt.checkpoint.engine import threads_each
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
 from sparsefmt.checkpoint.fingerprint import fingerprint
-from sparsefmt.checkpoint.folder import drop_settings, followed, put_in_place, write_index
-from sparsefmt.checkpoint.index import INDEX
+from sparsefmt.checkpoint.folder import followed, put_in_place
 from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
-from sparsefmt.checkpoint.joined import check_all_joined, only_config_is_quantised
+from sparsefmt.checkpoint.joined import check_all_joined
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.parts import Parts, put_file, sweep
 from sparsefmt.checkpoint.places import check_free, check_paths
@@ -30,9 +29,9 @@ from sparsefmt.checkpoint.readers.registry import READERS
 from sparsefmt.checkpoint.remote import RemotePath, located, remote
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.split import run_split
-from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Unpack, Verify
+from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Verify
 from sparsefmt.checkpoint.ticks import Advance
-from sparsefmt.checkpoint.upload import NOTES, finish, side_files
+from sparsefmt.checkpoint.upload import NOTES, finish
 from sparsefmt.checkpoint.upload import prepare as prepare_notes
 from sparsefmt.checkpoint.verification import Row
 
@@ -126,6 +125,7 @@ def transform(
     Raises:
         CheckpointError: the input contradicts itself, changed meanwhile, or is `dst`, or inside or around it; `dst` is
             a folder where a file is written, or the other way; two tensors get one name; the step is not picklable.
+        BusyError: another process, or another thread, is writing `dst`.
         FileExistsError: `dst` exists.
         FormatError: nothing is selected by a name or glob, or by an empty list.
         SparsefmtError: the step failed; nothing is left then.
@@ -229,10 +229,27 @@ def run(
     far = remote(out)
     if far is not None:
         return run_far(model, far, out, step, chosen, executor, progress, resume=resume, most=most)
-    place = followed(out)
-    parts = Parts(place)
+    parts = Parts(followed(out))
+    with parts.held():
+        check_free(out, overwrite=overwrite)  # again: another run may have ended meanwhile
+        return run_here(model, out, parts, step, chosen, executor, progress, resume, overwrite, most)
+
+
+def run_here(
+    model: Checkpoint,
+    out: Path,
+    parts: Parts,
+    step: Step | Function,
+    chosen: frozenset[str],
+    executor: Executor | None,
+    progress: Advance | None,
+    resume: bool,
+    overwrite: bool,
+    most: int | None,
+) -> TransformReport:
+    """The same where the result is on this machine, and its folder of parts is held."""
     folder = model.is_folder or most is not None
-    jobs = planned_jobs(model, place, step, chosen, parts.made, parts.notes, executor, most)
+    jobs = planned_jobs(model, parts.out, step, chosen, parts.made, parts.notes, executor, most)
     parts.prepare(fingerprint(model, step, jobs), resume=resume)
     try:
         manifests = run_split(jobs, parts.pieces, executor=executor, resume=resume, progress=progress)
@@ -242,9 +259,9 @@ def run(
         if folder:
             sweep(parts.made)
             not_copied = finish_folder(model, jobs, manifests, parts.made)
-            put_in_place(parts.made, place, parts.old)
+            put_in_place(parts.made, parts.out, parts.old)
         else:
-            put_file(jobs[0].out, place)
+            put_file(jobs[0].out, parts.out)
         parts.remove()
     except BaseException as e:
         done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)
@@ -353,30 +370,3 @@ def grouped(source: Source, names: list[str], most: int) -> list[tuple[str, ...]
         groups[-1].append(name)
         size += nbytes
     return [tuple(group) for group in groups]
-
-
-def finish_folder(model: Checkpoint, jobs: list[Job], manifests: list[Manifest], made: Path) -> tuple[str, ...]:
-    """Writes the index, and copies the side files; returns what was left out."""
-    layout = model.layout
-    if len(jobs) > 1 or (layout is not None and layout.index is not None):
-        weight_map: dict[str, str] = {}
-        for job, manifest in zip(jobs, manifests, strict=True):
-            for key in manifest.arrays:
-                if key in weight_map:
-                    msg = f"{job.out.name}: the step gives two tensors the name {key!r}, the other in {weight_map[key]}"
-                    raise CheckpointError(msg)
-                weight_map[key] = job.out.name
-        if jobs and not weight_map:
-            msg = "the step leaves no tensor, and a folder without any cannot be opened"
-            raise CheckpointError(msg)
-        total = sum(t.nbytes for m in manifests for t in m.tensors)
-        write_index(made, weight_map, total, layout.index.name if layout is not None and layout.index else INDEX)
-    if layout is None:
-        return ()
-    left = side_files(model.path, made)
-    dense = all(isinstance(job.step, Unpack) for job in jobs) and only_config_is_quantised(model)
-    if dense or model.reader not in READERS:  # the weights are no longer in the form that the settings describe
-        left = (*left, *drop_settings(made))
-    if remote(model.path) is None:
-        shutil.copymode(model.path, made)
-    return left

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import click
 
-from sparsefmt.base.errors import SparsefmtError
+from sparsefmt.base.errors import BusyError, SparsefmtError
 
 USAGE, DATA, SYSTEM, INTERNAL, BROKEN_PIPE, INTERRUPTED = 2, 3, 4, 70, 141, 130
 
@@ -21,7 +21,7 @@ Exit codes:
   1  verify: the files differ
   2  wrong usage; IN is OUT; OUT exists and --force is not given
   3  input data that cannot be read or do not fit the format
-  4  files that cannot be opened or written, memory, a missing package
+  4  files that cannot be opened or written, memory, a missing package; another run writes OUT
   70  a fault of sparsefmt itself
   130 interrupted; 129, 143 another signal; 141 the output was closed
 """
@@ -69,7 +69,7 @@ def failure(e: BaseException) -> Failure:
     if isinstance(e, click.ClickException):
         return Failure(f"error: {e.format_message()}", USAGE, e)
     if isinstance(e, SparsefmtError):
-        return Failure(f"error: {e}", DATA, e)
+        return Failure(f"error: {e}", SYSTEM if isinstance(e, BusyError) else DATA, e)
     if isinstance(e, KeyboardInterrupt):
         return Failure(f"interrupted: {e}" if str(e) else "interrupted", INTERRUPTED, e)
     if isinstance(e, BrokenPipeError):

@@ -15,6 +15,8 @@ import numpy as np
 
 import sparsefmt as sf
 from sparsefmt.checkpoint.entry import Value
+from sparsefmt.checkpoint.folder import followed
+from sparsefmt.checkpoint.parts import Parts
 from sparsefmt.cli import calibrating, options
 from sparsefmt.cli.paths import check_out, check_writable
 from sparsefmt.cli.progress import progress, size
@@ -134,6 +136,7 @@ def prune_model(job: Job) -> None:
     Raises:
         UsageError: neither a format nor a plan, or both.
         FormatError: the model cannot be run here.
+        BusyError: another run writes OUT.
     """
     if (job.fmt is None) is (job.plan is None):
         msg = "want --format or --plan, one of them"
@@ -141,6 +144,12 @@ def prune_model(job: Job) -> None:
     check_out(job.source, job.out, (".safetensors",), force=job.force)
     if job.threads is not None:
         sf.set_num_threads(job.threads)
+    with contextlib.nullcontext() if job.dry_run else Parts(followed(job.out)).held():  # from the first layer on
+        prune_alone(job)
+
+
+def prune_alone(job: Job) -> None:
+    """The same where nobody else writes OUT."""
     ready = calibrating.prepared(job.source, job.text, job.tokenizer, job.tokens, job.words, job.file)
     formats = chosen_formats(ready.model.linear_names(), job)
     count = sum(map(len, ready.tokens))

@@ -15,9 +15,9 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:
-    _LOCKS = False  # nothing is removed there
+    LOCKS = False  # nothing is removed there
 else:
-    _LOCKS = True
+    LOCKS = True
 
 PREFIX, SUFFIX = ".sparsefmt-", ".held.tmp"
 
@@ -89,7 +89,7 @@ class Temporary:
 
 def _lock(number: int, *, wait: bool = False) -> bool:
     """Locks an open file if nobody else has, or when they let it go; False: not, or the file system has no locks."""
-    if not _LOCKS:
+    if not LOCKS:
         return False
     try:
         fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -100,7 +100,7 @@ def _lock(number: int, *, wait: bool = False) -> bool:
 
 def is_held(number: int) -> bool:
     """Locks an open file; True: somebody else has. Where the file system has no locks, nobody has."""
-    if not _LOCKS:
+    if not LOCKS:
         return False
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparsefmt.base.errors import MergeError, SparsefmtError
 from sparsefmt.checkpoint.engine import in_order, run_all, threads_each
-from sparsefmt.checkpoint.folder import put_in_place, write_index
+from sparsefmt.checkpoint.folder import followed, put_in_place, write_index
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.parts import Parts, put_file
 from sparsefmt.checkpoint.places import check_free, overlap
@@ -143,6 +143,7 @@ def run(
         MergeError: a recipe that is incomplete or asks for what is not here, models that do not fit.
         CheckpointError: a model contradicts itself, or changed meanwhile.
         PatternError: a matrix has not the pattern of `format`.
+        BusyError: another process, or another thread, is writing `out`.
         FileExistsError: `out` exists.
 
     Source: the YAML of mergekit 0.1.5, https://github.com/arcee-ai/mergekit.
@@ -155,12 +156,16 @@ def run(
         if overlap(Path(model.path), target):
             msg = f"the result would replace the model {model.path}, or lie inside or around it; write to another path"
             raise MergeError(msg)
-    return merge_to(planned, target, executor, progress, resume, shard_bytes, copy_tokenizer, format or "")
+    parts = Parts(followed(target))
+    with parts.held():
+        check_free(target, overwrite=overwrite)  # again: another run may have ended meanwhile
+        return merge_to(planned, target, parts, executor, progress, resume, shard_bytes, copy_tokenizer, format or "")
 
 
 def merge_to(
     planned: Planned,
     out: Path,
+    parts: Parts,
     executor: Executor | None,
     progress: Advance | None,
     resume: bool,
@@ -168,8 +173,7 @@ def merge_to(
     copy_tokenizer: bool,
     fmt: str = "",
 ) -> MergeReport:
-    """Runs a plan, and puts the result in its place."""
-    parts = Parts(out)
+    """Runs a plan, and puts the result in its place; its folder of parts is held."""
     made, notes = parts.made, parts.notes
     parts.prepare(fingerprint(planned, shard_bytes, fmt), resume=resume)
     try:
@@ -191,14 +195,14 @@ def merge_to(
         for checkpoint in planned.opened.values():
             checkpoint.check()
         if single:
-            put_file(jobs[0].out, out)
+            put_file(jobs[0].out, parts.out)
             parts.remove()
             return done_with(planned, out, jobs, written)
         if len(jobs) > 1:
             weight_map = {key: job.out.name for job, shard in zip(jobs, written, strict=True) for key in shard.keys}
             write_index(made, weight_map, sum(shard.nbytes for shard in written))
         write_side_files(planned.config, planned.opened, planned.targets, made, copy_tokenizer)
-        put_in_place(made, out, parts.old)
+        put_in_place(made, parts.out, parts.old)
         parts.remove()
     except BaseException as e:
         if isinstance(e, SparsefmtError) or not resume or not any(notes.iterdir()):  # nothing to go on from
