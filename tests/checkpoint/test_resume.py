@@ -66,8 +66,8 @@ def killed(source: Path, out: Path, delay: float) -> None:
 def finished(out: Path) -> dict[str, int]:
     """The shards that are done, with their inodes."""
     parts = out.parent / f".{out.name}.parts"
-    noted = [p.name.removesuffix(".json") for p in (parts / "manifests").glob("*.json")]
-    return {name: (parts / "new" / name).stat().st_ino for name in noted if (parts / "new" / name).exists()}
+    noted = [p.parents[1] / "new" / p.stem for p in parts.glob("*/manifests/*.json")]
+    return {p.name: p.stat().st_ino for p in noted if p.exists()}
 
 
 def trial(source: Path, want: dict[str, bytes], folder: Path, seed: int) -> int:

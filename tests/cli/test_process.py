@@ -219,8 +219,8 @@ def test_workers_that_end_early(tmp_path: Path, whom: str) -> None:
         start_new_session=True,
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    notes, until = tmp_path / ".o.parts" / "manifests", time.monotonic() + 120
-    while not list(notes.glob("*.json")) and child.poll() is None and time.monotonic() < until:
+    parts, until = tmp_path / ".o.parts", time.monotonic() + 120
+    while not list(parts.glob("*/manifests/*.json")) and child.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
     if whom == "all":
         os.killpg(child.pid, signal.SIGINT)

@@ -9,23 +9,32 @@ from pathlib import Path
 
 from sparsefmt.io.atomic import hand_on
 from sparsefmt.io.holding import LOCK, holding
-from sparsefmt.io.paths import put_text
 
 
 class Parts:
-    """The folder of parts of the result `out`: finished files in `made`, their manifests in `notes`.
+    """The folder of parts of the result `out`.
 
-    Shards that several workers share are first in `pieces`, with a manifest for each.
+    Each plan has a room of its own in it, so that workers that a run of another plan has left behind write nothing into
+    it: their room is gone.
 
     Args:
         out: path of the result.
+
+    Attributes:
+        old: where an older result is for an instant.
+        made: finished files of the plan.
+        notes: their manifests.
+        pieces: what several workers made of one shard, with a manifest for each.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.path = out.absolute().parent / f".{out.name}.parts"
-        self.made, self.old, self.notes = self.path / "new", self.path / "old", self.path / "manifests"
-        self.pieces = self.path / "pieces"
+        self.old = self.path / "old"
+        self._enter(self.path)
+
+    def _enter(self, room: Path) -> None:
+        self.made, self.notes, self.pieces = room / "new", room / "manifests", room / "pieces"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -40,21 +49,15 @@ class Parts:
             yield
 
     def prepare(self, want: str, *, resume: bool) -> None:
-        """Makes the folder, or takes over one of the same plan, `want`."""
-        note = self.path / "plan"
-        try:
-            same = note.read_text() == want
-        except OSError:
-            same = False
-        if self.path.exists() and not (resume and same):
+        """Makes the room of the plan `want`, a digest, or takes over what is in it; others go."""
+        room = self.path / want[:16]
+        if not (resume and room.is_dir()):
             self._empty()
-            same = False
+        self._enter(room)
         for folder in (self.made, self.notes, self.pieces):
             folder.mkdir(parents=True, exist_ok=True)
         sweep(self.made)
         sweep(self.pieces)
-        if not same:
-            put_text(note, want)
 
     def remove(self, *, quietly: bool = False) -> None:
         """Removes all that is in the folder, and the folder when it is no longer held."""

@@ -251,6 +251,7 @@ def run_here(
     folder = model.is_folder or most is not None
     jobs = planned_jobs(model, parts.out, step, chosen, parts.made, parts.notes, executor, most)
     parts.prepare(fingerprint(model, step, jobs), resume=resume)
+    jobs = [replace(j, out=parts.made / j.out.name, manifest=parts.notes / j.manifest.name) for j in jobs]
     try:
         manifests = run_split(jobs, parts.pieces, executor=executor, resume=resume, progress=progress)
         model.check()

@@ -174,8 +174,8 @@ def merge_to(
     fmt: str = "",
 ) -> MergeReport:
     """Runs a plan, and puts the result in its place; its folder of parts is held."""
-    made, notes = parts.made, parts.notes
     parts.prepare(fingerprint(planned, shard_bytes, fmt), resume=resume)
+    made, notes = parts.made, parts.notes
     try:
         facts = surveyed(planned, executor, notes / "facts")
         single = out.name.endswith(".safetensors")
