@@ -121,6 +121,10 @@ def test_variants_are_chosen(cli: Cli, folder: Path, tmp_path: Path) -> None:
     options = ("--by", "energy", "--formats", "csr", "--budget", "110%", "--file", "model.safetensors")
     cli.fails(3, "plan", folder, tmp_path / "p", *options[:-2])
     assert "energies" in cli.ok("plan", folder, tmp_path / "p", *options)
+    assert "(--file model.fp16.safetensors); nothing may be wrong with them" in cli.run("doctor", folder).stdout
+    assert "nothing is wrong" in cli.ok("doctor", folder, "--file", "model.safetensors")
+    assert "--file" in cli.fails(3, "report", folder, "-o", tmp_path / "r.html")
+    assert "wrote" in cli.ok("report", folder, "-o", tmp_path / "r.html", "--file", "model.safetensors")
 
 
 def test_links_that_leave_the_folder(cli: Cli, folder: Path, tmp_path: Path) -> None:

@@ -180,6 +180,40 @@ def test_signals_while_a_module_in_c_is_imported(tmp_path: Path, number: int, co
     assert done.stderr == ("sparsefmt: interrupted\n" if number == 2 else "")
 
 
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (1, 129), (15, 143)])
+def test_signals_in_a_destructor(tmp_path: Path, number: int, code: int) -> None:
+    """Python drops what is raised there, and in the callbacks of the locks of imports: it is raised once more."""
+    (tmp_path / "hit.py").write_text(
+        "import os, sys, signal\n"
+        "class Hit:\n"
+        "    def __del__(self):\n"
+        f"        os.kill(os.getpid(), {number})\n"
+        "        sum(range(1000))\n"
+        "class Hits:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'sparsefmt.checkpoint.transform':\n"
+        "            sys.meta_path.remove(self), Hit()\n"
+        "sys.meta_path.insert(0, Hits())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "from sparsefmt.cli.main import main\n"
+        "main()\n"
+    )
+    os.mkfifo(tmp_path / "m.mtx")  # it waits here, unless the signal comes
+    done = run(
+        "timeout",
+        "60",
+        sys.executable,
+        tmp_path / "hit.py",
+        "pack",
+        tmp_path / "m.mtx",
+        tmp_path / "o.safetensors",
+        "--format",
+        "csr",
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == ("sparsefmt: interrupted\n" if number == 2 else "")
+
+
 def test_progress_only_on_a_terminal(model: Path, tmp_path: Path) -> None:
     """`FORCE_COLOR` makes rich believe in a terminal; stderr decides alone."""
     done = run(*SPARSEFMT, "pack", model, tmp_path / "o.safetensors", "--format", "csr", FORCE_COLOR="1")

@@ -162,6 +162,24 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     assert sf.merge.run(changed, tmp_path / "other", shard_bytes=100_000).kept == 0
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_as_out_is_followed(tmp_path: Path, there: bool) -> None:
+    """To a folder that is there, or that will be; the link stays one."""
+    config, real = recipe(tmp_path), tmp_path / "real"
+    if there:
+        real.mkdir()
+        (real / "notes.txt").write_text("mine")
+    (tmp_path / "out").symlink_to("real")
+    sf.merge.run(config, tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out").is_symlink()
+    assert sf.load(real)
+    assert (real / "notes.txt").exists() is there
+    assert not list(tmp_path.glob(".*"))
+    (tmp_path / "far").symlink_to(tmp_path / "no" / "o")
+    with pytest.raises(FileNotFoundError, match="no"):
+        sf.merge.run(config, tmp_path / "far", overwrite=True)
+
+
 def test_a_model_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     config = recipe(tmp_path)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.index import INDEX, is_index, is_weights
 from sparsefmt.io.atomic import hand_on, sync_folder
 from sparsefmt.io.exchange import exchange
@@ -24,7 +25,9 @@ def new_folder(out: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the folder that it goes into does not exist.
+        CheckpointError: there is a folder that cannot be renamed.
     """
+    check_movable(out)
     place = followed(out)
     parent = place.absolute().parent
     if not parent.is_dir():
@@ -44,6 +47,28 @@ def followed(out: Path) -> Path:
     return Path(os.path.realpath(out)) if out.is_symlink() or out.name in ("", "..") else out
 
 
+def immovable(out: Path) -> str | None:
+    """Why a folder cannot change places with a new one, and the way out; None: it can, or there is none."""
+    if not out.is_dir():
+        return None
+    if out.name in ("", ".."):
+        where = out.resolve()
+        return f"{out} is a folder seen from inside, which cannot be replaced; go out of it and write to {where}"
+    if os.path.ismount(out):
+        return f"{out} is a mount point, which cannot be replaced; write to a folder in it, such as {out / 'model'}"
+    return None
+
+
+def check_movable(out: Path) -> None:
+    """Refuses to replace a folder that cannot be renamed, before any work.
+
+    Raises:
+        CheckpointError: it is a mount point, or has no name.
+    """
+    if (msg := immovable(out)) is not None:
+        raise CheckpointError(msg)
+
+
 def put_in_place(made: Path, out: Path, aside: Path) -> None:
     """Gives `made` the name `out`; an older folder there hands over the files that `made` does not hold, and goes.
 
@@ -54,6 +79,7 @@ def put_in_place(made: Path, out: Path, aside: Path) -> None:
         made.rename(out)
         sync_folder(out.absolute().parent)
         return
+    inherit(out, made)
     for old in sorted(out.iterdir()):
         if not (made / old.name).exists() and not is_index(old.name):
             keep(old, made / old.name)
@@ -75,6 +101,14 @@ def put_in_place(made: Path, out: Path, aside: Path) -> None:
         aside.rename(out)
         raise
     shutil.rmtree(aside)
+
+
+def inherit(older: Path, made: Path) -> None:
+    """Files and folders take over what `hand_on` says from those whose places they take; links tell nothing."""
+    for path in made.rglob("*"):
+        old = older / path.relative_to(made)
+        if not old.is_symlink() and (old.is_dir() if path.is_dir() else old.is_file()):
+            hand_on(old.stat(), old, path)
 
 
 def sync_files(folder: Path) -> None:

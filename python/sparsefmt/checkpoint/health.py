@@ -44,11 +44,14 @@ class Finding:
         return asdict(self)
 
 
-def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) -> Iterator[Finding]:
+def examine(
+    path: Path, *, file: str | None = None, advance: Callable[[str, int], None] | None = None
+) -> Iterator[Finding]:
     """Looks at a checkpoint: its index, files, dtypes, values and scales. Reads every tensor by blocks of rows.
 
     Args:
         path: of anything that `open_checkpoint` takes.
+        file: the weight file or index to use, of a folder with variants.
         advance: is called with the name and bytes of each tensor.
 
     Yields:
@@ -60,7 +63,7 @@ def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) ->
     path.stat()
     yield from left_behind(path)
     try:
-        c = open_checkpoint(path)
+        c = open_checkpoint(path, file=file)
     except SparsefmtError as e:
         yield Finding("error", path.name, str(e), _way_out(e))
         return
@@ -81,6 +84,8 @@ def examine(path: Path, *, advance: Callable[[str, int], None] | None = None) ->
 
 def _way_out(e: SparsefmtError) -> str:
     """What helps where a file, or a tensor of one, is not read."""
+    if "(--file" in str(e):
+        return "nothing may be wrong with them; look at one after the other"
     if isinstance(e, SizeError):
         return "if its size is right, allow more by sparsefmt.set_max_bytes"
     if isinstance(e, VersionError):

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from sparsefmt.base.errors import CheckpointError
-from sparsefmt.checkpoint.folder import followed
+from sparsefmt.checkpoint.folder import check_movable, followed
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.io.paths import check_parent
 
@@ -16,9 +16,11 @@ def overlap(source: Path, out: Path) -> bool:
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
-    """Refuses to replace what is there."""
+    """Refuses to replace what is there, or cannot be."""
     if out.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "exists; overwrite=True replaces it", str(out))
+    if remote(out) is None:
+        check_movable(out)
 
 
 def check_paths(source: Path, out: Path, *, overwrite: bool, folder: bool) -> None:

@@ -17,8 +17,9 @@ FOUND = 1
 
 @click.command()
 @options.path_argument("model", "MODEL")
+@options.file_option
 @options.json_option
-def doctor(model: Path, as_json: bool) -> None:
+def doctor(model: Path, file: str | None, as_json: bool) -> None:
     """Checks MODEL, of any kind that pack reads, and says in plain words what is wrong and what helps.
 
     Looks at the index and the shards, files that a writer left behind, NaN and infinities, tensors of zeros, scales
@@ -26,12 +27,12 @@ def doctor(model: Path, as_json: bool) -> None:
     """
     model.stat()
     try:
-        with open_checkpoint(model) as c:
+        with open_checkpoint(model, file=file) as c:
             total = c.nbytes
     except ValueError:
         total = 0  # what is wrong is found below
     with progress(total) as advance:
-        found = list(examine(model, advance=advance))
+        found = list(examine(model, file=file, advance=advance))
     if as_json:
         click.echo(json.dumps([f.to_json() for f in found], indent=1))
     for f in [] if as_json else found:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.checkpoint.folder import immovable
 from sparsefmt.checkpoint.places import overlap
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.io.paths import check_parent, naming_file
@@ -44,6 +45,9 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
     if out.exists() and not force:
         msg = f"OUT {out} exists; --force replaces it"
         raise click.UsageError(msg)
+    if (reason := immovable(out)) is not None:
+        msg = f"OUT {reason}"
+        raise click.UsageError(msg)
     if folder and out.exists() and any(out.iterdir()) and not any(out.glob("*.safetensors")):
         msg = f"OUT {out} is a folder without safetensors files; it is not replaced, even with --force"
         raise click.UsageError(msg)
@@ -79,6 +83,9 @@ def check_new(out: Path, sources: tuple[Path, ...], *, force: bool) -> None:
             raise click.UsageError(msg)
     if out.exists() and not force:
         msg = f"OUT {out} exists; --force replaces it"
+        raise click.UsageError(msg)
+    if (reason := immovable(out)) is not None:
+        msg = f"OUT {reason}"
         raise click.UsageError(msg)
     check_parent(out)
 

@@ -54,6 +54,7 @@ def say_warnings() -> None:
 
 def handle_signals() -> None:
     """Signals that ask for an end raise, so that temporary files are removed; what is ignored stays ignored."""
+    sys.unraisablehook = _unheard
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, _end)
@@ -65,11 +66,27 @@ def _end(signum: int, frame: FrameType | None) -> None:
     """Raises; while a module in C is imported a moment later, since those make ImportErrors of what is raised."""
     while frame is not None:
         if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
-            again = threading.Timer(_LATER, signal.pthread_kill, (threading.main_thread().ident, signum))
-            again.daemon = True
-            again.start()
+            _again(signum)
             return
         frame = frame.f_back
     if signum == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + signum)
+
+
+def _again(signum: int) -> None:
+    """Sends a signal a moment later."""
+    again = threading.Timer(_LATER, signal.pthread_kill, (threading.main_thread().ident, signum))
+    again.daemon = True
+    again.start()
+
+
+def _unheard(dropped: "sys.UnraisableHookArgs") -> None:
+    """In a destructor or callback, as the locks of imports have them, Python drops what a signal raises: once more."""
+    e = dropped.exc_value
+    if isinstance(e, KeyboardInterrupt):
+        _again(signal.SIGINT)
+    elif isinstance(e, SystemExit) and e.code in (128 + signal.SIGHUP, 128 + signal.SIGTERM):
+        _again(int(e.code) - 128)
+    else:
+        sys.__unraisablehook__(dropped)

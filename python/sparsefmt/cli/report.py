@@ -22,8 +22,11 @@ from sparsefmt.cli.progress import progress
 @click.option(
     "--merge", type=click.Path(path_type=Path), metavar="FILE", help="Show what `sparsefmt merge --report FILE` wrote."
 )
+@options.file_option
 @options.force_option
-def report(model: Path, out: Path, against: Path | None, plan: Path | None, merge: Path | None, force: bool) -> None:
+def report(
+    model: Path, out: Path, against: Path | None, plan: Path | None, merge: Path | None, file: str | None, force: bool
+) -> None:
     """Writes one HTML file about MODEL: a summary, all tensors in a table, and drawings of each.
 
     MODEL may be a delta: what changed, where, and by how many steps.
@@ -33,8 +36,7 @@ def report(model: Path, out: Path, against: Path | None, plan: Path | None, merg
     if out.exists() and not force:
         msg = f"{out} exists; --force replaces it"
         raise click.UsageError(msg)
-    with sf.open_checkpoint(model) as c:
-        total = c.nbytes
-    with progress(total) as advance:
-        path = sf.report.html(model, out, against=against, plan=plan, merge=merge, progress=advance)
+    with sf.open_checkpoint(model, file=file) as c, progress(c.nbytes) as advance:
+        shown = model if file is None else c  # a path may be that of a delta
+        path = sf.report.html(shown, out, against=against, plan=plan, merge=merge, progress=advance)
     click.echo(f"wrote {path}, {path.stat().st_size:,} bytes")

@@ -150,7 +150,7 @@ def run(
     """
     target = Path(out)
     check_free(target, overwrite=overwrite)
-    check_parent(target)
+    check_parent(followed(target))
     planned = plan(config, **options)
     for model in planned.models:
         if overlap(Path(model.path), target):
