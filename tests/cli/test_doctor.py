@@ -35,6 +35,17 @@ def test_values_and_left_overs(tmp_path: Path) -> None:
     assert ".sparsefmt-0123.tmp" in found
 
 
+def test_parts_beside_a_model_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sf.save(tmp_path / "m.safetensors", {"w": np.ones((3, 4))})
+    (tmp_path / ".m.safetensors.parts").mkdir()
+    done = run("doctor", tmp_path / "m.safetensors")
+    assert done.exit_code == 0
+    assert ".m.safetensors.parts: holds the parts of a run that writes this path, or that was cut" in done.output
+    (tmp_path / ".m.safetensors.parts").rmdir()
+    monkeypatch.chdir(tmp_path)
+    assert "parts" not in run("doctor", ".").output
+
+
 @pytest.mark.parametrize("damage", ["cut", "index"])
 def test_damage_is_said_not_raised(damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "m"

@@ -40,7 +40,7 @@ def test_another_run_is_refused_before_the_first_layer(cli: Cli, encoder: Path) 
     with ThreadPoolExecutor(1) as other, Parts(out).held():
         line = other.submit(cli.fails, 4, *args(encoder, "--format", "nm2:4")).result()
         other.submit(cli.ok, *args(encoder, "--format", "nm2:4", "--dry-run")).result()
-    assert "is being written by another thread of this process" in line
+    assert "is being written by other work of this process" in line
     assert sorted(p.name for p in encoder.parent.iterdir()) == ["encoder", "text.txt"]
 
 

@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from sparsefmt.base.errors import CheckpointError
 from sparsefmt.io.atomic import hand_on
 from sparsefmt.io.holding import LOCK, holding
 
@@ -37,13 +39,17 @@ class Parts:
         self.made, self.notes, self.pieces = room / "new", room / "manifests", room / "pieces"
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Only this run writes here, with all its workers, while the block runs.
+    def held(self, *, lend: bool = False) -> Iterator[None]:
+        """Only this run writes here, with all its workers, while the block runs; `lend`: and runs within it.
 
         Raises:
             BusyError: another run does.
+            CheckpointError: a link has the name of the folder.
         """
-        with holding(self.path, self.out):
+        if self.path.is_symlink():
+            msg = f"{self.path} is a link, and this is a folder that runs clear; remove the link"
+            raise CheckpointError(msg)
+        with holding(self.path, self.out, lend=lend):
             if self.old.exists() and not self.out.exists():  # a run was killed between two renames
                 self.old.rename(self.out)
             yield
@@ -69,15 +75,27 @@ class Parts:
         with contextlib.suppress(OSError if quietly else FileNotFoundError):
             for path in list(self.path.iterdir()):
                 if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=quietly)
+                    remove_room(path, quietly=quietly)
                 elif path.name != LOCK:
                     path.unlink()
 
 
 def sweep(folder: Path) -> None:
-    """Removes what runs and workers that were killed left."""
+    """Removes what runs and workers that were killed left; a worker that still runs may do so itself right now."""
     for stray in folder.glob(".*.tmp"):
-        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)
+        else:
+            stray.unlink(missing_ok=True)
+
+
+def remove_room(path: Path, *, quietly: bool) -> None:
+    """Removes a folder which workers that were left behind may still write into, as long as it has its name."""
+    gone = path.with_name(f"{secrets.token_hex(8)}.gone")
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)  # some of it they may remove themselves
+    if gone.exists():
+        shutil.rmtree(gone, ignore_errors=quietly)
 
 
 def put_file(made: Path, out: Path) -> None:

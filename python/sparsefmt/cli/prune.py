@@ -144,7 +144,7 @@ def prune_model(job: Job) -> None:
     check_out(job.source, job.out, (".safetensors",), force=job.force)
     if job.threads is not None:
         sf.set_num_threads(job.threads)
-    with contextlib.nullcontext() if job.dry_run else Parts(followed(job.out)).held():  # from the first layer on
+    with contextlib.nullcontext() if job.dry_run else Parts(followed(job.out)).held(lend=True):  # from the first layer on
         prune_alone(job)
 
 

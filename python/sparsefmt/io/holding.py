@@ -20,7 +20,7 @@ from sparsefmt.io.temporary import LOCKS, is_held
 LOCK = "lock"
 """The name of the file."""
 
-_mine: ContextVar[frozenset[str]] = ContextVar("sparsefmt.holding", default=frozenset())
+_lent: ContextVar[frozenset[str]] = ContextVar("sparsefmt.holding", default=frozenset())
 _numbers: set[int] = set()
 
 
@@ -35,32 +35,44 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def holding(folder: Path, result: Path) -> Iterator[None]:
-    """Keeps others from working on a result while the block runs; within it the same thread may ask again.
+def holding(folder: Path, result: Path, *, lend: bool = False) -> Iterator[None]:
+    """Keeps others from working on a result while the block runs.
 
     Args:
         folder: where the work waits; made if it is missing, and removed at the end if nothing is left in it.
         result: the path that the work leads to.
+        lend: whether work of this thread, within the block, may hold the result in its turn; one at a time.
 
     Raises:
-        BusyError: another process, or another thread, is at it.
+        BusyError: another process or thread is at it, or work of this thread that does not lend.
         OSError: the folder cannot be made.
     """
     key = os.path.abspath(folder)
-    if not LOCKS or key in _mine.get():
+    if not LOCKS:
         yield
-        return
-    note, owner = folder / LOCK, os.getpid()
-    number = _taken(note, result)
-    token = _mine.set(_mine.get() | {key})
+    elif key in _lent.get():
+        with _set(_lent.get() - {key}):
+            yield
+    else:
+        note, owner = folder / LOCK, os.getpid()
+        number = _taken(note, result)
+        try:
+            with naming_file(note):
+                _sign(number)
+            with _set(_lent.get() | {key}) if lend else contextlib.nullcontext():
+                yield
+        finally:
+            if os.getpid() == owner:
+                _released(note, number)
+
+
+@contextlib.contextmanager
+def _set(lent: frozenset[str]) -> Iterator[None]:
+    token = _lent.set(lent)
     try:
-        with naming_file(note):
-            _sign(number)
         yield
     finally:
-        _mine.reset(token)
-        if os.getpid() == owner:
-            _released(note, number)
+        _lent.reset(token)
 
 
 def _taken(note: Path, result: Path) -> int:
@@ -98,7 +110,7 @@ def _holder(number: int) -> str:
         return "another process"
     if host != socket.gethostname():
         return f"process {pid} on {host}, since {since}"
-    return f"{'another thread of this process' if pid == os.getpid() else 'process'} {pid}, since {since}"
+    return f"{'other work of this process,' if pid == os.getpid() else 'process'} {pid}, since {since}"
 
 
 def _released(note: Path, number: int) -> None:
