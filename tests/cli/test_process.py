@@ -180,19 +180,25 @@ def test_signals_while_a_module_in_c_is_imported(tmp_path: Path, number: int, co
     assert done.stderr == ("sparsefmt: interrupted\n" if number == 2 else "")
 
 
+@pytest.mark.parametrize("what", ["Hit()", "cleared()"])
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (1, 129), (15, 143)])
-def test_signals_in_a_destructor(tmp_path: Path, number: int, code: int) -> None:
-    """Python drops what is raised there, and in the callbacks of the locks of imports: it is raised once more."""
+def test_signals_that_are_dropped(tmp_path: Path, number: int, code: int, what: str) -> None:
+    """In destructors, in callbacks of the locks of imports, by extensions: what they raise is raised once more."""
     (tmp_path / "hit.py").write_text(
         "import os, sys, signal\n"
         "class Hit:\n"
         "    def __del__(self):\n"
         f"        os.kill(os.getpid(), {number})\n"
         "        sum(range(1000))\n"
+        "def cleared():\n"
+        "    try:\n"
+        "        Hit().__del__()\n"
+        "    except BaseException:\n"
+        "        pass\n"
         "class Hits:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'sparsefmt.checkpoint.transform':\n"
-        "            sys.meta_path.remove(self), Hit()\n"
+        f"            sys.meta_path.remove(self), {what}\n"
         "sys.meta_path.insert(0, Hits())\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from sparsefmt.cli.main import main\n"

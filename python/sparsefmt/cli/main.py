@@ -6,7 +6,7 @@ import importlib.util
 import sys
 
 import sparsefmt
-from sparsefmt.cli.process import handle_signals, prepare_streams, say_warnings
+from sparsefmt.cli.process import handle_signals, leave, prepare_streams, say_warnings
 
 
 def main() -> None:
@@ -28,4 +28,7 @@ def main() -> None:
         sys.exit(130)
     say_warnings()
     gc.set_threshold(50_000)  # what a command makes for each of 100,000 tensors lives until it ends
-    app(prog_name="sparsefmt")
+    try:
+        app(prog_name="sparsefmt")
+    finally:
+        leave()

@@ -5,12 +5,15 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
 from io import TextIOWrapper
 from types import FrameType
 from typing import Any
 
 _LATER = 0.03  # seconds after which a signal that came during an import is looked at again
+_LONG = 2.0  # seconds after which what it raised is handled or lost: kernels hold it until all their threads have ended
+_leaves = threading.Event()
 
 
 def prepare_streams() -> None:
@@ -54,7 +57,7 @@ def say_warnings() -> None:
 
 def handle_signals() -> None:
     """Signals that ask for an end raise, so that temporary files are removed; what is ignored stays ignored."""
-    sys.unraisablehook = _unheard
+    sys.unraisablehook = _dropped
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, _end)
@@ -62,31 +65,54 @@ def handle_signals() -> None:
         signal.signal(signal.SIGINT, _end)
 
 
+def leave() -> None:
+    """From here on the process ends by itself, and signals that were raised are not raised again."""
+    _leaves.set()
+
+
 def _end(signum: int, frame: FrameType | None) -> None:
     """Raises; while a module in C is imported a moment later, since those make ImportErrors of what is raised."""
     while frame is not None:
         if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
-            _again(signum)
+            _later(_LATER, signal.pthread_kill, threading.main_thread().ident, signum)
             return
         frame = frame.f_back
+    _later(_LONG, _look, signum)
     if signum == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + signum)
 
 
-def _again(signum: int) -> None:
-    """Sends a signal a moment later."""
-    again = threading.Timer(_LATER, signal.pthread_kill, (threading.main_thread().ident, signum))
+def _later(seconds: float, call: Callable[..., object], *args: object) -> None:
+    """Calls something so many seconds later, in another thread."""
+    again = threading.Timer(seconds, call, args)
     again.daemon = True
     again.start()
 
 
-def _unheard(dropped: "sys.UnraisableHookArgs") -> None:
-    """In a destructor or callback, as the locks of imports have them, Python drops what a signal raises: once more."""
-    e = dropped.exc_value
-    if isinstance(e, KeyboardInterrupt):
-        _again(signal.SIGINT)
-    elif isinstance(e, SystemExit) and e.code in (128 + signal.SIGHUP, 128 + signal.SIGTERM):
-        _again(int(e.code) - 128)
+def _look(signum: int) -> None:
+    """Sends a signal again where what it raised is gone, and nothing is ended by it.
+
+    Python drops what is raised in destructors, and in callbacks as the locks of imports have them; extensions clear it.
+    """
+    if _leaves.is_set():
+        return
+    if _is_handled():
+        _later(_LONG, _look, signum)
     else:
-        sys.__unraisablehook__(dropped)
+        signal.pthread_kill(threading.main_thread().ident or 0, signum)
+
+
+def _is_handled() -> bool:
+    """Whether the main thread is on its way out: in a block that something raised by a signal has begun."""
+    found: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
+    e = found[1] if isinstance(found, tuple) else found  # before Python 3.12
+    while e is not None and not isinstance(e, KeyboardInterrupt | SystemExit):
+        e = e.__context__
+    return e is not None
+
+
+def _dropped(found: "sys.UnraisableHookArgs") -> None:
+    """Says what Python drops, but not what a signal raised, which is raised again."""
+    if not isinstance(found.exc_value, KeyboardInterrupt | SystemExit):
+        sys.__unraisablehook__(found)

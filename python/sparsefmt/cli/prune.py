@@ -144,7 +144,11 @@ def prune_model(job: Job) -> None:
     check_out(job.source, job.out, (".safetensors",), force=job.force)
     if job.threads is not None:
         sf.set_num_threads(job.threads)
-    with contextlib.nullcontext() if job.dry_run else Parts(followed(job.out)).held(lend=True):  # from the first layer on
+    if job.dry_run:
+        prune_alone(job)
+        return
+    check_writable(job.out)
+    with Parts(followed(job.out)).held(lend=True):  # from the first layer on
         prune_alone(job)
 
 
@@ -156,7 +160,6 @@ def prune_alone(job: Job) -> None:
     if job.dry_run:
         show_estimate(formats, ready.weights, count, job)
         return
-    check_writable(job.out)
     ended: list[str] = []
     with going_on(ended, len(formats), job):
         with warnings.catch_warnings(record=True) as warned:
