@@ -36,6 +36,9 @@ impl<'a> Stop<'a> {
     /// # Errors
     /// [`Error::Stopped`] from when `ask` says so.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Error::Stopped); // who said so is not asked again: the answer is there once
+        }
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let due = self.asked.load(Ordering::Relaxed).saturating_add(PAUSE.as_millis() as u64) <= now;
         if due && std::thread::current().id() == self.asker {
@@ -45,5 +48,24 @@ impl<'a> Stop<'a> {
             }
         }
         if self.stopped.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn who_said_stop_is_not_asked_again() {
+        let asked = AtomicUsize::new(0);
+        let ask = || asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let stop = Stop::new(&ask);
+        assert_eq!(stop.check(), Ok(()));
+        for _ in 0..2 {
+            std::thread::sleep(PAUSE + PAUSE / 5);
+            assert_eq!(stop.check(), Err(Error::Stopped));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 }
