@@ -1,6 +1,7 @@
 """What is known about objects, kept by identity as long as they live."""
 
 import weakref
+from collections.abc import Iterator
 from typing import Generic, TypeVar, overload
 
 K = TypeVar("K")
@@ -51,6 +52,13 @@ class WeakIdentityDict(Generic[K, V]):
         """Drops the value of an object and returns it, or the default."""
         found = self._held.pop(id(key), None)
         return default if found is None else found[1]
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """The objects that live now, and their values."""
+        for ref, value in list(self._held.values()):
+            key = ref()
+            if key is not None:
+                yield key, value
 
     def __setitem__(self, key: K, value: V) -> None:
         held, number = self._held, id(key)

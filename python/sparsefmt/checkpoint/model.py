@@ -5,13 +5,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, Self
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError
+from sparsefmt.base.forks import kept
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
@@ -120,7 +120,8 @@ class Checkpoint(Mapping[str, Value]):
         except KeyError:
             raise KeyError(missing_name(name, list(self._owners), str(self.path))) from None
 
-    @cached_property
+    @property
+    @kept
     def entries(self) -> Mapping[str, Entry]:
         """Shape, dtype, bytes, format and shard of every tensor, from the headers alone."""
         return MappingProxyType({name: source.entries[name] for name, source in self._owners.items()})
@@ -130,7 +131,8 @@ class Checkpoint(Mapping[str, Value]):
         """The names of its files."""
         return tuple(source.path.name for source in self.sources)
 
-    @cached_property
+    @property
+    @kept
     def no_numbers(self) -> Mapping[str, str]:
         """The dtypes of what archives of NumPy hold beside numbers, by name: texts, dates, records, objects.
 
@@ -149,7 +151,8 @@ class Checkpoint(Mapping[str, Value]):
         """Bytes of all tensors, as they are stored."""
         return sum(entry.nbytes for entry in self.entries.values())
 
-    @cached_property
+    @property
+    @kept
     def metadata(self) -> Mapping[str, str]:
         """The texts that its files hold; where shards differ, the first one counts."""
         found: dict[str, str] = {}
@@ -157,7 +160,8 @@ class Checkpoint(Mapping[str, Value]):
             found = {**source.metadata, **found}
         return MappingProxyType(found)
 
-    @cached_property
+    @property
+    @kept
     def config(self) -> Mapping[str, Any]:
         """What config.json beside the weights says; empty without one.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
 from sparsefmt.base.errors import DeltaError
-from sparsefmt.delta.placed import Placed
+from sparsefmt.delta.placed import Placed, put
 from sparsefmt.delta.vectors import Exact, Vector
 
 Patch = dict[str, tuple[Placed, ...]]
@@ -75,6 +75,29 @@ class Weight:
         finally:
             self.standing -= 1
             self.admitted = max(self.admitted - 1, 0)
+
+    def become(self, tensor: str, to: Merged, base: Array) -> None:
+        """Waits for its turn and takes the version of `to`; where that is interrupted, `own` is the base."""
+        with self.alone():
+            if tensor in to.whole or self.own is None:
+                self.array = to.whole.get(tensor, base)
+                return
+            try:
+                put(self.applied, self.own, back=True)
+                self.applied = to.patch.get(tensor, ())
+                put(self.applied, self.own, back=False)
+            except BaseException:
+                put(self.applied, self.own, back=True)
+                self.applied = ()
+                raise
+            self.array = self.own
+
+    def in_child(self) -> None:
+        """Of the readers, a child made by fork has its own thread alone."""
+        own = threading.get_ident()
+        self.readers = {thread: blocks for thread, blocks in self.readers.items() if thread == own}
+        self.standing = self.admitted = self.switches = 0
+        self.turn = threading.Condition()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
+from sparsefmt.base.forks import in_child
 from sparsefmt.delta import placed, vectors
 from sparsefmt.delta.disk import Arrays, opened
 from sparsefmt.delta.formats import load, sniff
@@ -95,10 +96,20 @@ class TaskStore(Mapping[str, Array]):
         self._pinned: set[Key] = set()
         self._counts = {"hits": 0, "misses": 0, "evictions": 0}
         self._active: Key = ()
-        self._current: tuple[str, ...] = ()
+        self._current: tuple[str, ...] = ()  # tensors that may be other than the base
+        self._under_way: tuple[Key, Merged] | None = None
         self._switching = threading.RLock()
         self._max_bytes = whole(max_bytes, "max_bytes", 0, 2**63 - 1)
         self._remember()
+        in_child(self, TaskStore._in_child)
+
+    def _in_child(self) -> None:
+        """Ends the switch of another thread, so that no tensor stays half of each version."""
+        self._switching = threading.RLock()
+        for weight in self._weights.values():
+            weight.in_child()
+        if self._under_way is not None:
+            self._move(*self._under_way)
 
     def _remember(self) -> None:
         """Checks the base against what the store was made for; writes that down the first time."""
@@ -335,18 +346,23 @@ class TaskStore(Mapping[str, Array]):
             )
             raise DeltaError(msg)
         for tensor, weight in weights.items():
-            base = self._base[tensor]
-            with weight.alone():
-                if tensor in to.whole or (tensor not in to.patch and weight.own is None):
-                    weight.array = to.whole.get(tensor, base)
-                    continue
-                if weight.own is None:
-                    weight.own = self._copied(tensor)
-                placed.put(weight.applied, weight.own, back=True)
-                weight.applied = to.patch.get(tensor, ())
-                placed.put(weight.applied, weight.own, back=False)
-                weight.array = weight.own
-        self._active, self._current = key, tuple(to.patch)
+            if weight.own is None and tensor in to.patch and tensor not in to.whole:
+                weight.own = self._copied(tensor)
+        self._current = tuple(weights)
+        self._under_way = key, to
+        try:
+            self._move(key, to)
+        finally:
+            self._under_way = None
+
+    def _move(self, key: Key, to: Merged) -> None:
+        """Switches the tensors that this thread does not read, as it may where it forked."""
+        own = threading.get_ident()
+        read = [tensor for tensor in self._current if own in self._weights[tensor].readers]
+        for tensor in self._current:
+            if tensor not in read:
+                self._weights[tensor].become(tensor, to, self._base[tensor])
+        self._active, self._current, self._under_way = key, (*to.patch, *read), None
 
 
 def _key(tasks: str | Mapping[str, float]) -> Key:

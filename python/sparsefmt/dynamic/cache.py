@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.forks import in_child
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class PatternCache:
         self._pinned: set[Hashable] = set()
         self._hits = self._misses = self._evicted = self._uncached = self._nbytes = 0
         self._lock = RLock()
+        in_child(self, PatternCache._in_child)
+
+    def _in_child(self) -> None:
+        """Counts again: another thread may have been between an entry and its bytes."""
+        self._lock = RLock()
+        self._nbytes = sum(nbytes for _, nbytes in self._held.values())
+        self._pinned &= self._held.keys()
 
     def get(self, key: Hashable, make: Callable[[], Any], *, size: int | None = None) -> Any:  # noqa: ANN401
         """The entry of a key, made if it is not there; one larger than the capacity is made each time and not kept.

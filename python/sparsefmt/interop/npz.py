@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype, native
 from sparsefmt.base.errors import DtypeError, FormatError, SparsefmtError
+from sparsefmt.base.forks import in_child
 
 _SUFFIX = ".npy"
 _LONGEST_HEADER = 1 << 16
@@ -65,7 +66,8 @@ class NpzArchive(Mapping[str, Array]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
         with self._reading(None):
-            self._archive = zipfile.ZipFile(path)
+            self._file = _Placed(path)
+            self._open()
             members = [info.filename for info in self._archive.infolist() if not info.is_dir()]
             twice = [name for name, count in Counter(members).items() if count > 1]
             if twice:
@@ -76,9 +78,19 @@ class NpzArchive(Mapping[str, Array]):
         self.others = tuple(name for name in members if not name.endswith(_SUFFIX))
         """Members that are no arrays by their names."""
 
+        in_child(self, NpzArchive._in_child)
+
+    def _open(self) -> None:
+        self._archive = zipfile.ZipFile(self._file)
+
+    def _in_child(self) -> None:
+        if not self._file.closed:  # an archive has a lock, which another thread may have held
+            self._open()
+
     def close(self) -> None:
         """Closes the file; arrays that were read stay."""
         self._archive.close()
+        self._file.close()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
@@ -123,6 +135,38 @@ class NpzArchive(Mapping[str, Array]):
         if name is not None and member is None:
             raise KeyError(name)
         return _Reading(os.fspath(self.path), member)
+
+
+class _Placed(io.FileIO):
+    """A file that is read at a place of its own: a child made by fork shares that of the system, and would move it."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self._at = 0
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        count = os.preadv(self.fileno(), [buffer], self._at)
+        self._at += count
+        return count
+
+    def read(self, size: int | None = -1) -> bytes:
+        return io.RawIOBase.read(self, -1 if size is None else size) or b""
+
+    def readall(self) -> bytes:
+        return io.RawIOBase.readall(self) or b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        start = (0, self._at, os.fstat(self.fileno()).st_size)[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def __del__(self) -> None:
+        self.close()  # without a warning: an archive may be left open
 
 
 class _Reading:

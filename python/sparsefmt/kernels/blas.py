@@ -30,12 +30,13 @@ _held = {"depth": 0, "before": 1}
 
 
 def _in_child() -> None:
-    """Of the threads that were inside, a fork has none, and the lock may have been one of theirs.
+    """Of the threads that were inside, a fork has none, and neither those of `each`; the lock may have been theirs.
 
     If there were any, BLAS stays at one thread in the fork: to wake its threads here is more than a fork may do.
     """
     global _lock
     _lock, _held["depth"] = threading.Lock(), 0
+    _pool.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,12 +3,12 @@
 import stat
 import threading
 from collections.abc import Container, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 
 from sparsefmt.base.alloc import reshaped
 from sparsefmt.base.dtypes import DTYPES, Array, name_of
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.forks import in_child, kept
 from sparsefmt.base.part import Form, Part
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows, matrix_of
@@ -59,10 +59,15 @@ class Safetensors(Source):
         self._copied = container.copying(self._file)
         self.metadata = {k: v for k, v in self._catalog.file.metadata.items() if k != schema.KEY}
         self._latest: tuple[str, Value] | None = None
-        self._reading = threading.Lock()
+        self._unlock()
+        in_child(self, Safetensors._unlock)
         self.concurrent = far is None
 
-    @cached_property
+    def _unlock(self) -> None:
+        self._reading = threading.Lock()
+
+    @property
+    @kept
     def keys(self) -> Mapping[str, str]:
         """The keys of all arrays."""
         plain = dict(zip(self._catalog.file.stored, self._catalog.file.stored, strict=True))
@@ -137,7 +142,8 @@ class Entries(Mapping[str, Entry]):
     def __contains__(self, name: object) -> bool:
         return name in self._made or (name in self._catalog.file.stored and name in self._plain)
 
-    @cached_property
+    @property
+    @kept
     def _plain(self) -> Container[str]:
         return set(self._catalog.names) if self._catalog.owned else self._catalog.file.stored
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from sparsefmt.base.dtypes import DTYPES, FLOATS, Array, Dtype
 from sparsefmt.base.errors import CheckpointError
+from sparsefmt.base.forks import kept
 from sparsefmt.checkpoint.entry import Entry, Value
 
 Parts = Mapping[str, Array]
@@ -32,7 +32,8 @@ class Context:
     metadata: Mapping[str, str]
     dtype: Dtype | None
 
-    @cached_property
+    @property
+    @kept
     def layers(self) -> Collection["Layer"]:
         """Keys `<prefix>.<role>` by prefix, in the order of the keys; of all roles that any scheme knows."""
         found: dict[str, Layer] = {}
