@@ -254,3 +254,20 @@ def test_commands_keep_the_owner_of_what_they_replace(tmp_path: Path) -> None:
         assert (held.st_uid, held.st_gid, held.st_mode & 0o777) == (12345, 12346, 0o640)
         assert os.listxattr(out) == attributes
         assert folder.stat().st_uid == 12345
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("values", [np.float32, np.float64])
+@pytest.mark.parametrize("fmt", ["csr", "coo", "gap"])
+def test_factors_that_repeat_one_item(fmt: str, values: Any, dtype: Any) -> None:  # noqa: ANN401
+    """In another dtype such a view is as large as it looks: a product, or a SizeError."""
+    n = 2**53
+    t = sf.from_parts(("coo", {"row": np.zeros(1, np.int64), "col": np.full(1, 5)}), np.ones(1, values), (1, n))
+    t = t.convert(fmt)
+    for k in (1, 3):
+        x = np.broadcast_to(dtype(2), (n, k))
+        for product in (lambda: t @ x, lambda: x.T @ t.T, lambda: t @ x[:, 0]):  # noqa: B023
+            try:
+                assert (product() == 2).all()
+            except sf.SizeError as e:
+                assert "would take" in str(e)  # noqa: PT017

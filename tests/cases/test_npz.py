@@ -240,3 +240,21 @@ def test_indices_of_scipy_objects_are_never_cut() -> None:
         dia.data, dia.offsets = np.ones((1, 3)), np.array([offset], np.uint64)
         with pytest.raises(sf.FormatError, match=rf"offsets\[0\] = {offset} is out of range"):
             sf.from_scipy(dia)
+
+
+@pytest.mark.parametrize("lost", ["shape", "data"])
+@pytest.mark.parametrize(
+    ("kind", "names"), [("csr", ("indices", "indptr")), ("coo", ("row", "col")), ("dia", ("offsets",))]
+)
+def test_a_matrix_of_scipy_that_lost_an_array(tmp_path: Path, kind: str, names: tuple[str, ...], lost: str) -> None:
+    parts = {"format": np.array(kind.encode()), "shape": np.array([1, 1]), "data": np.ones(1)}
+    members = {f"{n}.npy": npy(parts.get(n, np.zeros(1, int))) for n in (*parts, *names) if n != lost}
+    path = archive(tmp_path / "a.npz", members)
+    with pytest.raises(sf.FormatError, match=rf"a\.npz: the array '{lost}' is missing"):
+        sf.open_checkpoint(path)
+
+
+def test_a_text_that_names_another_format(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.npz", {"format.npy": npy(np.array("png")), "data.npy": npy(np.ones(2))})
+    with sf.open_checkpoint(path) as c:
+        assert np.array_equal(np.asarray(c["data"]), np.ones(2))

@@ -8,6 +8,7 @@ import pytest
 
 import sparsefmt as sf
 from contract import same
+from sparsefmt.base.dtypes import DTYPES
 
 W = sf.prune.nm(np.random.default_rng(0).standard_normal((16, 64)).astype(np.float16))
 
@@ -32,6 +33,16 @@ def test_compressed_tensors_come_back(fmt: str, form: str, tmp_path: Path) -> No
         assert sf.equal(c["a.weight"], t)
         same(np.array(c["norm.weight"]), tensors["norm.weight"])
         assert c.metadata["format"] == "pt"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("fmt", ["dense/int4:g32:f32", "dense/int4:g32:asym", "dense/int8", "dense/int8:row:f32"])
+def test_codes_keep_their_dtype_without_a_config(fmt: str, dtype: str, tmp_path: Path) -> None:
+    """Scales of 16 bits are taken for the dtype of the weights, others for those of bfloat16."""
+    t = sf.encode(W.astype(DTYPES[dtype]), fmt)
+    sf.interop.save_compressed_tensors(tmp_path / "m.safetensors", {"a.weight": t})
+    with sf.open_checkpoint(tmp_path / "m.safetensors") as c:
+        assert sf.equal(c["a.weight"], t)
 
 
 def test_the_keys_are_those_of_the_reference(tmp_path: Path) -> None:

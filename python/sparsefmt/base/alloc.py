@@ -205,6 +205,24 @@ def repeated(a: Array, count: int | Array, axis: int = 0, what: str = "repeated 
         raise SizeError(msg) from e
 
 
+def cast(a: Array, dtype: Dtype, what: str) -> Array:
+    """`a` in another dtype, itself if it has it: of a view that repeats its items, the result is far larger than `a`.
+
+    Raises:
+        SizeError: the result would be larger than allowed, or the system has not that much memory.
+    """
+    if a.dtype == dtype:
+        return a
+    nbytes = a.size * dtype.itemsize
+    if nbytes > LARGE or not limits.is_default():
+        limits.check_size(nbytes, f"{what} in {dtype.name} of shape {a.shape}")
+    try:
+        return a.astype(dtype)
+    except MemoryError as e:
+        msg = f"{what} in {dtype.name} of shape {a.shape} and {nbytes} bytes cannot be made: {e}"
+        raise SizeError(msg) from e
+
+
 def spread(a: Array, shape: tuple[int, ...], what: str = "an array") -> Array:
     """`numpy.broadcast_to`, for shapes that may be too large to be arrays.
 

@@ -33,7 +33,8 @@ def save_compressed_tensors(
         path: of the .safetensors file.
         tensors: by name. nm2:4 with raw values becomes sparse-24-bitmask, bitmask sparse-bitmask, dense with int4 or
             int8 codes pack-quantized; ndarrays stay. One file holds one of the three forms.
-        metadata: texts by name; "format" is "pt" unless it says otherwise.
+        metadata: texts by name; "format" is "pt" unless it says otherwise, "dtype" that of tensors with codes
+            where it is not that of 16-bit scales, and they have one: `open_checkpoint` takes it from there.
 
     Returns:
         What belongs under "quantization_config" in config.json; empty if nothing was packed.
@@ -75,7 +76,7 @@ def save_compressed_tensors(
     if len(forms) > 1:
         msg = f"one file holds one form, got {', '.join(f'{form} ({name})' for form, name in forms.items())}"
         raise FormatError(msg)
-    save(path, arrays, {"format": "pt", **(metadata or {})})
+    save(path, arrays, {"format": "pt", **_dtype_of_codes(tensors), **(metadata or {})})
     if not forms:
         return {}
     form = next(iter(forms))
@@ -85,6 +86,14 @@ def save_compressed_tensors(
         return {**settings, "sparsity_config": {"format": form, "ignore": ignored, "targets": ["Linear"]}}
     group = {"targets": ["Linear"], "weights": _scheme(quantised)}
     return {**settings, "format": form, "quantization_status": "compressed", "config_groups": {"group_0": group}}
+
+
+def _dtype_of_codes(tensors: Mapping[str, Value]) -> dict[str, str]:
+    """The dtype of tensors with codes where their scales do not tell it; nothing where there are several."""
+    coded = [t.values for t in tensors.values() if isinstance(t, SparseTensor) and t.values.kind in ("int4", "int8")]
+    found = {values.dtype for values in coded}
+    told = all(values.arrays()["scale"].dtype == values.dtype and values.dtype.itemsize == 2 for values in coded)
+    return {"dtype": found.pop().name} if len(found) == 1 and not told else {}
 
 
 def _form(name: str, t: SparseTensor) -> str:

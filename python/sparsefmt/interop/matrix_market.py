@@ -72,9 +72,9 @@ class _Head:
 def read_matrix_market(path: str | os.PathLike[str]) -> SparseTensor | Array:
     r"""Reads a Matrix Market file, plain or compressed by gzip, on all threads.
 
-    Numbers are rounded correctly. Blanks, tabs and CRLF are free, comments and blank lines may stand anywhere, `D`
-    marks an exponent too, and the sign may (`2.3+2`). What is symmetric in some way comes whole, entries of one place
-    are summed.
+    Numbers are rounded correctly, beyond the largest float64 to infinity (`1e400`), as in SciPy. Blanks, tabs and CRLF
+    are free, comments and blank lines may stand anywhere, `D` marks an exponent too, and the sign may (`2.3+2`). What
+    is symmetric in some way comes whole, entries of one place are summed.
 
     Args:
         path: of the file.

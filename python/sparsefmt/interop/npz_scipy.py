@@ -30,11 +30,14 @@ _ARRAYS = {
 
 
 def is_scipy(archive: NpzArchive) -> bool:
-    """Whether the archive is a matrix of SciPy's: it names its format, a text."""
-    if not {"format", "shape", "data"} <= set(archive):
+    """Whether the archive is a matrix of SciPy's, or what is left of one: it names its format, a text."""
+    if "format" not in archive:
         return False
     member = archive.header("format")
-    return member.shape == () and member.dtype.kind in "SU"
+    if member.shape != () or member.dtype.kind not in "SU":
+        return False
+    kind, found = _text(archive), {*archive}
+    return {"shape", "data"} <= found or (kind in _ARRAYS and bool({"shape", "data", *_ARRAYS[kind]} & found))
 
 
 def scipy_matrix(archive: NpzArchive) -> SparseTensor | None:

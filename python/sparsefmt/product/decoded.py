@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.alloc import cast, empty, zeros
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.matrix import blocks
 from sparsefmt.codecs.base import Codec
@@ -61,7 +61,7 @@ def matmul(s: Structure, values: Codec, x: Array) -> Array:
     vector = x.ndim == 1
     result = result_dtypes(values.dtype, x.dtype, s.shape[1])[0]
     compute = summing_dtype(values.dtype, x.dtype, s.shape[1])
-    right = (x[:, None] if vector else x).astype(compute, copy=False)
+    right = cast(x[:, None] if vector else x, compute, "the right factor")
     out = zeros((*right.shape[:-2], s.shape[0], right.shape[-1]), compute, "the product")
     with np.errstate(all="ignore"):
         if by_slots(s, compute.itemsize):
@@ -93,7 +93,7 @@ def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
     """`x @ w` for x of shape (..., rows) or (rows,)."""
     result = result_dtypes(values.dtype, x.dtype, s.shape[0])[0]
     compute = summing_dtype(values.dtype, x.dtype, s.shape[0])
-    left = x.astype(compute, copy=False)
+    left = cast(x, compute, "the left factor")
     out = zeros((*x.shape[:-1], s.shape[1]), compute, "the product")
     with np.errstate(all="ignore"):
         if by_slots(s, compute.itemsize):

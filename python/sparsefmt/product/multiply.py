@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from sparsefmt.base.alloc import cast
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.limits import check_size
 from sparsefmt.codecs.affine import Affine
@@ -72,7 +73,7 @@ def rmatmul(s: Structure, values: Codec, x: Array) -> Array:
 
 def _whole(s: Structure, values: Codec, x: Array, out: Array | None, result: Dtype, compute: Dtype) -> Array | None:
     """By NumPy from the whole matrix in floats; None where x is not finite."""
-    right = x.astype(compute, copy=False)
+    right = cast(x, compute, "the right factor")
     flat = right.reshape(-1)
     if not math.isfinite(flat.dot(flat)):  # or the sum of squares overflows
         return None

@@ -121,14 +121,19 @@ def dropped(layer: Layer) -> tuple[str, ...]:
 
 
 def weight_dtype(context: Context, scale: Entry) -> Dtype:
-    """The dtype of a weight: that of 16-bit scales, else what config.json says, else bfloat16."""
+    """The dtype of a weight: that of 16-bit scales, else what config.json says, else bfloat16.
+
+    Whoever wrote codes of one dtype with scales of another may have left a text that names the first.
+    """
+    if (named := named_dtype(context.metadata)) is not None:
+        return named
     if scale.dtype in ("float16", "bfloat16"):
         return DTYPES[scale.dtype]
     return context.dtype or DTYPES["bfloat16"]
 
 
 def named_dtype(config: Mapping[str, Any]) -> Dtype | None:
-    """The dtype that config.json names ("bfloat16", "torch.float16"), also within the settings of a text model."""
+    """The dtype that config.json names ("bfloat16", "torch.float16"), also for its text model, or a text of a file."""
     for part in (config, config.get("text_config")):
         if isinstance(part, Mapping):
             for key in ("dtype", "torch_dtype"):
