@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import chain
 from typing import Generic, TypeVar
 
+from sparsefmt.base.threads import Threads
 from sparsefmt.kernels.settings import get_num_threads, work_alone
 
 R = TypeVar("R")
@@ -39,7 +40,7 @@ def worked(calls: Iterable[Callable[[], R]], threads: int | None = None) -> Gene
         yield first()
         return
     feed = chain((first, second), feed)
-    pool = ThreadPoolExecutor(threads - 1, "sparsefmt-ahead", work_alone)
+    pool = Threads(threads - 1, "sparsefmt-ahead", work_alone)
     try:
         while True:
             while len(waiting) < 2 * threads and (call := next(feed, None)) is not None:

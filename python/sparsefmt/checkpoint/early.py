@@ -1,7 +1,9 @@
 """Files that reach the disk while they are still being written, so that the wait at their end is short."""
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+
+from sparsefmt.base.threads import Threads
 
 EVERY = 32 << 20
 """Bytes after which what is written is sent on its way."""
@@ -16,7 +18,7 @@ class EarlySync:
     def __init__(self, number: int) -> None:
         self.number = number
         self.written = 0
-        self.thread: ThreadPoolExecutor | None = None
+        self.thread: Threads | None = None
         self.last: Future[None] | None = None
 
     def wrote(self, nbytes: int) -> None:
@@ -33,7 +35,7 @@ class EarlySync:
                 return
             self.last.result()
         self.written = 0
-        self.thread = self.thread or ThreadPoolExecutor(1)
+        self.thread = self.thread or Threads(1)
         self.last = self.thread.submit(os.fdatasync, self.number)
 
     def finish(self) -> None:

@@ -9,7 +9,7 @@ import errno
 import json
 import os
 from collections.abc import Collection, Iterator
-from mmap import ACCESS_READ, mmap
+from mmap import mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,7 @@ from sparsefmt.delta.pieces import Piece, row_marks, taken
 from sparsefmt.delta.rewrite import Progress, check_base, check_kind
 from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
+from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import naming_file
 from sparsefmt.io.temporary import is_held
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
@@ -258,7 +259,7 @@ def recover(path: str | os.PathLike[str]) -> bool:
 def _undone(journal: Path, file: BinaryIO) -> bool:
     """Puts the old version back, if the journal is whole, and removes it."""
     size = os.fstat(file.fileno()).st_size
-    body = mmap(file.fileno(), size, access=ACCESS_READ) if size else None
+    body = read_only(file.fileno(), size) if size else None
     complete = body is not None and size > len(MAGIC) + _END and _whole(body)
     if body is not None:
         _check_version(journal, body[: len(MAGIC)])

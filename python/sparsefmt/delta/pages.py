@@ -14,6 +14,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.delta.pieces import places
+from sparsefmt.io.mapping import writable
 from sparsefmt.structures.gap import Gap
 
 _POPULATE_WRITE = 23
@@ -63,7 +64,7 @@ class Mapped:
 def mapped(path: str, durable: bool = True) -> Iterator[Mapped]:
     """The bytes of a file; where `durable`, they reach the disk when the block ends without an error."""
     with open(path, "r+b") as file:
-        memory = mmap(file.fileno(), 0)
+        memory = writable(file.fileno(), os.fstat(file.fileno()).st_size)
         try:
             yield Mapped(np.frombuffer(memory, np.uint8), memory, path, file.fileno())
             if durable:

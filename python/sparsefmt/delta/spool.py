@@ -2,13 +2,14 @@
 
 import os
 import tempfile
-from mmap import ALLOCATIONGRANULARITY, mmap
+from mmap import ALLOCATIONGRANULARITY
 from typing import IO
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.delta.pieces import Piece
+from sparsefmt.io.mapping import writable
 from sparsefmt.tensor.sparse import SparseTensor
 
 HELD = 32 << 20
@@ -25,7 +26,7 @@ def contents(file: "tempfile.SpooledTemporaryFile[bytes]") -> Array:
         file.seek(0)
         return np.frombuffer(file.read(), np.uint8)
     file.flush()
-    return np.frombuffer(mmap(file.fileno(), size), np.uint8)
+    return np.frombuffer(writable(file.fileno(), size), np.uint8)
 
 
 class Spool:
@@ -62,7 +63,7 @@ class Spool:
             os.posix_fallocate(self._file.fileno(), self._end, nbytes)
         else:
             self._file.truncate(self._end + nbytes)
-        memory = mmap(self._file.fileno(), nbytes, offset=self._end)
+        memory = writable(self._file.fileno(), nbytes, self._end)
         self._end += nbytes
         return np.frombuffer(memory, np.uint8)
 

@@ -1,8 +1,8 @@
 """Work on runs of rows, by as many threads as `sparsefmt.set_num_threads` allows."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
+from sparsefmt.base.threads import Threads
 from sparsefmt.kernels.settings import get_num_threads
 
 
@@ -18,6 +18,6 @@ def in_chunks(count: int, step: int, work: Callable[[int, int], None]) -> None:
         for low, high in runs:
             work(low, high)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with Threads(threads) as pool:
         for done in [pool.submit(work, low, high) for low, high in runs]:
             done.result()

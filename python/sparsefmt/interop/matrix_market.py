@@ -5,7 +5,6 @@ Source: Boisvert, Pozo, Remington, "The Matrix Market Exchange Formats: Initial 
 
 import gzip
 import io
-import mmap
 import os
 import re
 import stat
@@ -23,6 +22,7 @@ from sparsefmt.base.errors import FormatError, SizeError
 from sparsefmt.base.limits import check_size, max_bytes
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets, rows_from_triplets
+from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import checked_path
 from sparsefmt.kernels import matrix_market as kernels
 from sparsefmt.kernels.coo import coo_check
@@ -123,8 +123,8 @@ def _text(path: Path) -> Any:  # noqa: ANN401
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             text: Any = file.read()
-        elif os.fstat(file.fileno()).st_size:
-            text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        elif size := os.fstat(file.fileno()).st_size:
+            text = read_only(file.fileno(), size)
         else:
             text = b""
     if text[:2] == _GZIP:

@@ -17,6 +17,7 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype, native
 from sparsefmt.base.errors import DtypeError, FormatError, SparsefmtError
 from sparsefmt.base.forks import in_child
+from sparsefmt.io.mapping import address_space
 
 _SUFFIX = ".npy"
 _LONGEST_HEADER = 1 << 16
@@ -268,4 +269,5 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
         if not member.nbytes:
             return np.empty(member.shape, member.dtype)
         order: Literal["F", "C"] = "F" if member.fortran else "C"
-        return np.memmap(path, member.dtype, "r", member.header, member.shape, order)
+        with address_space(member.nbytes):
+            return np.memmap(path, member.dtype, "r", member.header, member.shape, order)

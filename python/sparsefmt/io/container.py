@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import math
-import mmap
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ from sparsefmt.base.errors import CorruptFileError, DtypeError, SizeError
 from sparsefmt.io.dtypes import PAIRED, VIEWS, has_odd_bools
 from sparsefmt.io.flood import check_flood
 from sparsefmt.io.foreign import SNIFFED, kind_of
+from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import checked_path, naming_file
 from sparsefmt.kernels.header import parse_header
 
@@ -277,11 +277,7 @@ def _mapped(file: Readable) -> Array:
     if file.fileno() < 0:  # it would map zeros
         msg = "the file is closed; read its arrays before"
         raise CorruptFileError(msg)
-    if sys.version_info >= (3, 13):
-        mapped = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ, trackfd=False)
-    else:
-        mapped = mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ)
-    return np.frombuffer(mapped, np.uint8)
+    return np.frombuffer(read_only(file.fileno(), file.size), np.uint8)
 
 
 def copying(file: Readable) -> Callable[[int, int], Array]:

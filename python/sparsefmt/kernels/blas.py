@@ -10,11 +10,11 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.threads import Threads
 from sparsefmt.kernels.settings import cpu_features, get_num_threads
 
 ROWS = 128  # of a block; fixed, because results depend on it
@@ -84,8 +84,8 @@ def one_blas_thread() -> Iterator[None]:
 
 
 @functools.cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "sparsefmt-prune")
+def _pool(workers: int) -> Threads:
+    return Threads(workers, "sparsefmt-prune")
 
 
 def each(work: Callable[[int], None], count: int) -> None:

@@ -1,7 +1,7 @@
 """Tensors of a merge in files: opened where they are needed, read by stretches, written shard by shard."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import MergeError
+from sparsefmt.base.threads import Threads
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.kernels.settings import get_num_threads
 from sparsefmt.merge.inputs import Group, float_dtype
@@ -109,7 +110,7 @@ class WriteBehind:
 
     def __init__(self, writer: ShardWriter, name: str, *, aside: bool) -> None:
         self.writer, self.name = writer, name
-        self.thread = ThreadPoolExecutor(1) if aside else None
+        self.thread = Threads(1) if aside else None
         self.last: Future[Array] | None = None
 
     def __enter__(self) -> Self:

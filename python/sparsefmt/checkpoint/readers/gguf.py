@@ -1,6 +1,5 @@
 """GGUF files of llama.cpp."""
 
-import mmap
 import os
 from math import prod
 from pathlib import Path
@@ -13,6 +12,7 @@ from sparsefmt.checkpoint.readers.base import Source, check_rows, matrix_of
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.interop.gguf import MAGIC, Stored, read_header, read_tensor
 from sparsefmt.interop.gguf import PLAIN as DTYPE_NAMES
+from sparsefmt.io.mapping import read_only
 from sparsefmt.tensor.sparse import SparseTensor
 
 _FORMATS = {2: "dense/int4", 8: "dense/int8"}
@@ -42,7 +42,7 @@ class Gguf(Source):
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             super().__init__(path, status)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
+            mapped = read_only(file.fileno(), status.st_size) if status.st_size else b""
         self._data: Array = np.frombuffer(mapped, np.uint8)
         header = read_header(self._data)
         self._tensors = header.tensors
