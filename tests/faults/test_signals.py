@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from property.peak_memory import environment
+from sparsefmt.kernels.blas import answering
 from sparsefmt.kernels.registry import NATIVE
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="the definitions are slower than anybody waits")
@@ -27,3 +29,29 @@ def test_ctrl_c_is_answered() -> None:
 def test_ctrl_c_is_answered_in_large_tensors() -> None:
     """64 million elements with one thread, which is what no call is made for."""
     assert {name: t for name, (_, t) in latencies(64).items() if t > 2} == {}
+
+
+def test_ctrl_c_ends_the_wait_for_lapack() -> None:
+    """A decomposition of thousands of columns takes minutes, and looks for no signal."""
+    code = (
+        "import os, signal, threading, time\n"
+        "from sparsefmt.kernels.blas import answering\n"
+        "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "start = time.monotonic()\n"
+        "try:\n"
+        "    answering(lambda: time.sleep(600), 4096)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('answered')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "answered\n", "")
+
+
+def test_what_lapack_gives_and_raises() -> None:
+    a = np.random.default_rng(0).standard_normal((600, 600))
+    for found, want in zip(answering(lambda: np.linalg.eigh(a), 600), np.linalg.eigh(a), strict=True):
+        np.testing.assert_array_equal(found, want)
+    with pytest.raises(np.linalg.LinAlgError):
+        answering(lambda: np.linalg.inv(np.zeros((600, 600))), 600)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        answering(lambda: np.ones(600) / np.zeros(600), 600)

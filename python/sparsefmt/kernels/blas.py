@@ -5,19 +5,25 @@ out in blocks of a fixed size to threads of our own; NumPy lets go of the interp
 """
 
 import contextlib
+import contextvars
 import ctypes
 import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import TypeVar
 
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.threads import Threads
+from sparsefmt.base.threads import Threads, has_room
 from sparsefmt.kernels.settings import cpu_features, get_num_threads
 
+R = TypeVar("R")
+
 ROWS = 128  # of a block; fixed, because results depend on it
+_LONG = 512  # rows from which on LAPACK takes longer than a thread to start
 _SETTERS = (
     ("scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_"),
     ("scipy_openblas_get_num_threads", "scipy_openblas_set_num_threads"),
@@ -86,6 +92,28 @@ def one_blas_thread() -> Iterator[None]:
 @functools.cache
 def _pool(workers: int) -> Threads:
     return Threads(workers, "sparsefmt-prune")
+
+
+def answering(call: Callable[[], R], size: int) -> R:
+    """What a call of LAPACK on matrices of `size` rows gives: in the main thread, where a Ctrl-C ends the wait for it.
+
+    Nothing ends the call itself, which may take minutes. It goes on in a thread of its own, which no process waits for.
+    """
+    if size < _LONG or threading.current_thread() is not threading.main_thread() or not has_room():
+        return call()
+    future, context = Future[R](), contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(call))
+        except BaseException as e:
+            future.set_exception(e)
+
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError:  # a limit of processes
+        return call()
+    return future.result()
 
 
 def each(work: Callable[[int], None], count: int) -> None:

@@ -6,6 +6,7 @@ layer were worse than the same pattern everywhere; see docs/pruning.md.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from sparsefmt.base.coerce import as_array, is_number, magnitudes
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError, naming
+from sparsefmt.kernels.blas import answering
 from sparsefmt.plan.plan import Plan
 from sparsefmt.plan.tables import listed
 from sparsefmt.prune.compensate import compensated
@@ -150,7 +152,8 @@ def alpha(tensors: Mapping[str, Any], density: float, *, reach: float = 0.08) ->
         if a.ndim != 2 or a.dtype.kind == "c" or not np.isfinite(a).all():
             msg = f"{name}: want a finite real matrix, got {a.dtype} of shape {a.shape}"
             raise FormatError(msg)
-        values = np.sort(np.square(np.linalg.svd(a.astype(np.float64), compute_uv=False)))[::-1]
+        found = answering(partial(np.linalg.svd, a.astype(np.float64), compute_uv=False), min(a.shape))
+        values = np.sort(np.square(found))[::-1]
         half = max(len(values) // 2, 1)
         tail = np.log(np.maximum(values[:half], 1e-300) / max(values[half - 1], 1e-300)).sum()
         exponents.append(1 + half / tail if tail > 0 else np.inf)

@@ -7,7 +7,7 @@ import numpy as np
 from sparsefmt.base.coerce import as_array
 from sparsefmt.base.dtypes import Array, Dtype
 from sparsefmt.base.errors import FormatError, PatternError
-from sparsefmt.kernels.blas import one_blas_thread
+from sparsefmt.kernels.blas import answering, one_blas_thread
 from sparsefmt.prune.coded import code_weights
 from sparsefmt.prune.fit import STEPS, TOLERANCE, check_fit, damped, output_energy, real, solve_on
 from sparsefmt.prune.masks import alternating, sparsegpt, wanda
@@ -181,7 +181,7 @@ def dense_target(w: Array, m: Moments, h: Array, damp: float) -> Array:
     share = damp * np.trace(second) / m.cols
     with one_blas_thread():
         try:
-            return np.asarray(np.linalg.solve(h, (m.cross + share * w).T).T)
+            return np.asarray(answering(lambda: np.linalg.solve(h, (m.cross + share * w).T), len(h)).T)
         except np.linalg.LinAlgError:
             return w
 

@@ -7,7 +7,7 @@ import numpy as np
 from sparsefmt.base.coerce import is_number, whole
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.kernels.blas import each_block, matmul, one_blas_thread
+from sparsefmt.kernels.blas import answering, each_block, matmul, one_blas_thread
 from sparsefmt.prune.fit import check_fit, damped, real, scaled, second_moments
 from sparsefmt.prune.moments import Moments
 from sparsefmt.prune.patterns import Given, Nm, Pattern, pattern_of
@@ -113,7 +113,7 @@ def alternating(
     exponent = int(np.frexp(np.abs(x).max(initial=0))[1])
     x = np.ldexp(x, -exponent)  # a power of two: float32 holds it, and no digit changes
     with one_blas_thread():
-        values, vectors = np.linalg.eigh(unit)
+        values, vectors = answering(lambda: np.linalg.eigh(unit), len(unit))
     vectors, values = vectors.astype(np.float32), np.maximum(values, 0).astype(np.float32)
     back = np.ascontiguousarray(vectors.T)
     pull = matmul(x, unit).astype(np.float32)
@@ -217,8 +217,9 @@ def inverse_factor(h: Array) -> Array:
     """
     try:
         with one_blas_thread():
-            inverse = np.linalg.inv(h)
-            return np.asarray(np.linalg.cholesky((inverse + inverse.T) / 2).T)
+            inverse = answering(lambda: np.linalg.inv(h), len(h))
+            factor = answering(lambda: np.linalg.cholesky((inverse + inverse.T) / 2), len(h))
+            return np.asarray(factor.T)
     except np.linalg.LinAlgError:
         msg = "the second moments are singular; raise damp, or bring more tokens"
         raise FormatError(msg) from None
