@@ -22,6 +22,7 @@ from sparsefmt.kernels.codebook import assign, decode_lut, keys16, lookup
 
 SIXTEEN = ("int16", "uint16", "float16", "bfloat16")
 _SLOTS = 1 << 18  # codes worked on at a time, so that they stay in the cache
+_PIECE = 1 << 21  # values that get their codes in one call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -336,7 +337,9 @@ class Nearest:
         if self._table is not None:
             lookup(items(values), self._table, codes)
         else:
-            assign(values.astype(self._wide.dtype, copy=False), self._wide, codes)
+            for low in range(0, len(values), _PIECE):  # between them, a Ctrl-C is answered
+                part = slice(low, low + _PIECE)
+                assign(values[part].astype(self._wide.dtype, copy=False), self._wide, codes[part])
 
 
 def nearest(values: Array, codebook: Array, codes: Array) -> None:
