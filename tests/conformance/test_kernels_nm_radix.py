@@ -72,6 +72,46 @@ def test_words_are_those_of_the_definition(pattern: tuple[int, int], rows: int, 
     assert np.array_equal(unpack_codes(back, width(n, m), groups), ranks)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    pattern=st.sampled_from([(2, 4), *PATTERNS]),
+    rows=st.integers(0, 5),
+    cols=st.integers(0, 700),
+    items=st.sampled_from(["uint8", "uint16", "uint32", "uint64"]),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+@example(pattern=(2, 4), rows=40, cols=8192, items="uint16", share=1.0, seed=1)
+@example(pattern=(2, 4), rows=3, cols=8 * 17 * 4 * 3 - 4 * 17, items="uint16", share=1.0, seed=1)
+@example(pattern=(4, 16), rows=40, cols=4100, items="uint32", share=1.0, seed=2)
+def test_rows_at_once_equal_one_step_after_the_other(
+    pattern: tuple[int, int], rows: int, cols: int, items: str, share: float, seed: int
+) -> None:
+    """Dense to words and slots, and back, without an array of plain codes."""
+    n, m = pattern
+    per, groups = nm_radix.word_groups(n, m), -(-cols // m)
+    rng = np.random.default_rng(seed)
+    w = rng.integers(1, 250, (rows, groups, m)).astype(items)
+    kept = np.argsort(rng.random(w.shape), axis=-1) < n
+    w = np.where(kept & (rng.random(w.shape) < share), w, np.zeros(1, items)).reshape(rows, groups * m)[:, :cols].copy()
+    words = np.full((rows, bytes_of(n, m, groups)), 0xA5, np.uint8)
+    slots = np.full((rows, groups * n), 7, items)
+    want_words, want_slots, back = words.copy(), slots.copy(), np.full_like(w, 9)
+    assert nm_radix.nm_radix_encode(w, 255, n, m, per, words, slots) == (0, 0, 0, 0)
+    if w.size < 5000:
+        definition(nm_radix.nm_radix_encode)(w, 255, n, m, per, want_words, want_slots)
+        assert (words.tobytes(), slots.tobytes()) == (want_words.tobytes(), want_slots.tobytes())
+        definition(nm_radix.nm_radix_decode)(words, slots, n, m, per, back)
+        assert back.tobytes() == w.tobytes()
+        back[...] = 9
+    nm_radix.nm_radix_decode(words, slots, n, m, per, back)
+    assert back.tobytes() == w.tobytes()
+    if rows and n < m <= cols:
+        w[-1, :m] = 1
+        report = nm_radix.nm_radix_encode(w, 255, n, m, per, words, slots)
+        assert report == (1, rows - 1, 0, m)
+
+
 def plain_row(ranks: list[int], n: int, m: int) -> bytes:
     """A row, word by word, in Python's integers."""
     per, count, stream, at = nm_radix.word_groups(n, m), comb(m, n), 0, 0
@@ -131,3 +171,12 @@ def test_arrays_of_the_wrong_shape_are_refused() -> None:
             pack(codes, 2, 4, 16, 0, words)
         with pytest.raises((FormatError, ValueError)):
             pack(codes, 2, 4, 16, 17, words[:1])
+    w, slots = np.zeros((2, 64), np.uint16), np.zeros((2, 32), np.uint16)
+    for pack in (nm_radix.nm_radix_encode, lambda a, _, *how: nm_radix.nm_radix_decode(how[-2], how[-1], *how[:-2], a)):
+        for short in (words[:1], words[:, :5]):
+            with pytest.raises((FormatError, ValueError)):
+                pack(w, 255, 2, 4, 17, np.ascontiguousarray(short), slots)
+        with pytest.raises((FormatError, ValueError)):
+            pack(w, 255, 2, 4, 17, words, slots[:, :31].copy())
+        with pytest.raises((FormatError, ValueError)):
+            pack(w, 255, 2, 4, 0, words, slots)

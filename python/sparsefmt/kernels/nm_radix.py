@@ -10,7 +10,7 @@ from math import comb
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.kernels.nm import pack_codes, unpack_codes, width
+from sparsefmt.kernels.nm import Report, nm_decode, nm_encode, pack_codes, unpack_codes, width
 from sparsefmt.kernels.registry import kernel
 
 WORD, PADDING = 1, 2
@@ -94,6 +94,34 @@ def nm_radix_unpack(words: Array, n: int, m: int, groups: int, per: int, codes: 
             ranks[:, first + i] = word % count
             word = word // count
     pack_codes(ranks, width(n, m), codes)
+
+
+def _plain(rows: int, n: int, m: int, groups: int) -> Array:
+    """Room for the codes of plain N:M."""
+    return np.zeros((rows, -(-groups * width(n, m) // 8)), np.uint8)
+
+
+@kernel
+def nm_radix_encode(w: Array, zero: int, n: int, m: int, per: int, words: Array, slots: Array) -> Report:
+    """`nm_encode`, then `nm_radix_pack`; returns what the first does.
+
+    Words and slots are unspecified where it reports groups.
+    """
+    groups = -(-w.shape[1] // m)
+    codes = _plain(len(w), n, m, groups)
+    report = nm_encode(w, zero, n, m, codes, slots)
+    if not report[0]:
+        nm_radix_pack(codes, n, m, groups, per, words)
+    return report
+
+
+@kernel
+def nm_radix_decode(words: Array, slots: Array, n: int, m: int, per: int, out: Array) -> None:
+    """`nm_radix_unpack`, then `nm_decode`."""
+    groups = -(-out.shape[1] // m)
+    codes = _plain(len(out), n, m, groups)
+    nm_radix_unpack(words, n, m, groups, per, codes)
+    nm_decode(codes, slots, n, m, out)
 
 
 @kernel

@@ -1,6 +1,6 @@
 """N of every M are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass
 from math import comb
 from typing import Any, ClassVar, Self
@@ -227,14 +227,11 @@ class Nm(Structure):
         cls.check_dtype(w.dtype)
         n, m = params["n"], params["m"]
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
-        first, over = None, 0
-        for low, high, block in w.row_blocks():
-            report = kernels.nm_encode(block, zero, n, m, codes[low:high], slots[low:high])
-            over += report[0]
-            if report[0] and first is None:
-                first = (low + report[1], report[2], report[3])
-        if first is not None:
-            raise over_full((over, *first), n, m, w.shape, _negative_zeros(w, zero))
+
+        def pack(low: int, high: int, block: Array) -> kernels.Report:
+            return kernels.nm_encode(block, zero, n, m, codes[low:high], slots[low:high])
+
+        pack_blocks(w, zero, n, m, pack)
         return made, slots
 
     @classmethod
@@ -287,6 +284,22 @@ class Nm(Structure):
     def equals(self, slots: Array, low: int, high: int, want: Array) -> bool:
         """Compared in the caches, without a dense copy."""
         return nm_equal(self.codes[low:high], slots[low:high], self.n, self.m, want)
+
+
+def pack_blocks(w: Matrix, zero: int, n: int, m: int, pack: Callable[[int, int, Array], kernels.Report]) -> None:
+    """Calls `pack` with the rows of every block of `w`, low and high, and the block.
+
+    Raises:
+        PatternError: groups have more than N nonzeros, as `pack` reports.
+    """
+    first, over = None, 0
+    for low, high, block in w.row_blocks():
+        report = pack(low, high, block)
+        over += report[0]
+        if report[0] and first is None:
+            first = (low + report[1], report[2], report[3])
+    if first is not None:
+        raise over_full((over, *first), n, m, w.shape, _negative_zeros(w, zero))
 
 
 def _negative_zeros(w: Matrix, zero: int) -> str:

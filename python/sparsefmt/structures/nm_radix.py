@@ -9,10 +9,12 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.part import Form
 from sparsefmt.kernels import nm_radix as kernels
-from sparsefmt.structures.base import Window, as_bytes
-from sparsefmt.structures.nm import Nm, check_nm
+from sparsefmt.kernels.nm import Report
+from sparsefmt.structures.base import Params, Window, as_bytes
+from sparsefmt.structures.nm import Nm, check_nm, pack_blocks
 from sparsefmt.structures.nm_packed import PackedNm, add_edges
 
 
@@ -92,11 +94,39 @@ class NmRadix(PackedNm):
     @classmethod
     def from_nm(cls, s: Nm) -> Self:
         """The same positions; slots stay as they are, but for the padding of `@64`."""
-        groups, per = s.groups, kernels.word_groups(s.n, s.m)
-        words = empty((s.shape[0], -(-kernels.row_bits(s.n, s.m, groups) // 8)), np.uint8, "words")
+        made, words = cls._allocate(s.shape, s.n, s.m)
         if words.size:
-            kernels.nm_radix_pack(s.codes, s.n, s.m, groups, per, words)
-        return cls(words, s.n, s.m, s.shape, check=False)
+            kernels.nm_radix_pack(s.codes, s.n, s.m, s.groups, made.per, words)
+        return made
+
+    @classmethod
+    def _allocate(cls, shape: tuple[int, int], n: int, m: int) -> tuple[Self, Array]:
+        """An unchecked structure, and its writable words, to be filled."""
+        words = empty((shape[0], -(-kernels.row_bits(n, m, -(-shape[1] // m)) // 8)), np.uint8, "words")
+        return cls(words, n, m, shape, check=False), words
+
+    @classmethod
+    def encode(cls, w: Matrix, zero: int, params: Params) -> tuple[Self, Array]:
+        """Stores the nonzero items, completed by zeros where a group has fewer than N.
+
+        Raises:
+            PatternError: a group has more than N nonzeros.
+            DtypeError: w is complex.
+        """
+        cls.check_dtype(w.dtype)
+        made, words = cls._allocate(w.shape, params["n"], params["m"])
+        n, m, per = made.n, made.m, made.per
+        slots = empty(made.slot_shape(8 * w.item_dtype.itemsize), w.item_dtype, "values")
+
+        def pack(low: int, high: int, block: Array) -> Report:
+            return kernels.nm_radix_encode(block, zero, n, m, per, words[low:high], slots[low:high])
+
+        pack_blocks(w, zero, n, m, pack)
+        return made, slots
+
+    def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
+        """Zeroes `out` and puts the slots of rows `low..high` into it."""
+        kernels.nm_radix_decode(self.words[low:high], slots[low:high], self.n, self.m, self.per, out)
 
     def unpack(self, low: int, high: int, codes: Array) -> None:
         """Writes the codes of rows `low..high`."""

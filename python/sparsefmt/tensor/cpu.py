@@ -44,7 +44,7 @@ class Cpu:
         matrix = Matrix(a)
         mask = zero_mask(matrix.dtype, zero)
         outer, inner = target.structure, target.structure.inner
-        if inner is not None:
+        if inner is not None and (prune or target.codec is not None):
             target = replace(target, structure=inner, params=outer.inner_params(target.params))
         if prune and not outer.prunes:
             msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
@@ -61,7 +61,8 @@ class Cpu:
             structure, slots = target.structure.encode(matrix, mask, target.params)
         values = slots.view(matrix.dtype)
         codec = Raw if target.codec is None else target.codec
-        return SparseTensor.from_checked(outer.wrapped(structure), codec.encode(structure, values, options), a.shape)
+        made = structure if isinstance(structure, outer) else outer.wrapped(structure)
+        return SparseTensor.from_checked(made, codec.encode(structure, values, options), a.shape)
 
     def move(self, t: SparseTensor, device: str) -> SparseTensor:
         """The tensor itself; a GPU fetches it."""

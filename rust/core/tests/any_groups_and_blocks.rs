@@ -114,6 +114,25 @@ proptest! {
     }
 
     #[test]
+    fn any_words_and_slots_give_ok_or_error(
+        pattern in prop_oneof![pattern(), Just(Pattern::new(2, 4).expect("fits"))], w in items(), rows in 0usize..5,
+        bytes in vec(any::<u8>(), 0..300), slots in items(), cols in 0usize..200,
+        per in prop_oneof![Just(17), 0usize..20], out_rows in 0usize..5,
+    ) {
+        let (mut words, mut packed) = (vec![1u8; bytes.len()], vec![1u16; slots.len()]);
+        for rows in [rows, out_rows] {
+            let (words, packed) = (matrix_mut(&mut words, rows), matrix_mut(&mut packed, rows));
+            let _ = nm_radix::encode(matrix(&w, rows), 0x7FFF, pattern, per, words, packed);
+        }
+        let mut out = vec![1; rows.max(out_rows) * cols];
+        for out_rows in [rows, out_rows] {
+            let out = MatrixMut::new("out", &mut out[..out_rows * cols], out_rows, cols).expect("fits");
+            let decoded = nm_radix::decode(matrix(&bytes, rows), pattern, per, matrix(&slots, rows), out);
+            prop_assert!(!matches!(decoded, Err(Error::Code { .. })), "words name positions, whatever they hold");
+        }
+    }
+
+    #[test]
     fn any_csr_gives_ok_or_error(
         pattern in pattern(), indptr in offsets(25), indices in columns(), slots in items(), cols in 0usize..60,
         r in 1usize..6, c in 1usize..6, out_indptr in offsets(25),
@@ -195,4 +214,34 @@ fn groups_without_bits_take_no_time() {
     let pattern = Pattern::new(4, 4).expect("fits");
     let words = Matrix::new("words", &[0u8, 0], 2, 1).expect("fits");
     assert_eq!(nm_radix::check(words, pattern, 1 << 62, 5), Ok(None));
+}
+
+/// Dense to words at once equals codes first, words after; so does the way back.
+#[test]
+fn rows_of_words_equal_one_step_after_the_other() {
+    for (n, m, per, bits) in [(2, 4, 17, 44), (2, 4, 5, 13), (1, 4, 1, 2), (3, 4, 3, 6), (4, 8, 7, 43), (4, 16, 6, 65)]
+    {
+        let pattern = Pattern::new(n, m).expect("fits");
+        for groups in (1..40).chain([135, 136, 137, 153, 272, 1000]) {
+            let w: Vec<u16> = (0..3 * groups * m).map(|i| if (i + i / m) % m < n { i as u16 | 1 } else { 0 }).collect();
+            let code_bytes = (groups * pattern.bits() as usize).div_ceil(8);
+            // More than they need, so that there is a byte behind the last word.
+            let word_bytes = (groups.div_ceil(per) * bits).div_ceil(8) + 1;
+            let (mut codes, mut slots) = (vec![7u8; 3 * code_bytes], vec![7u16; 3 * groups * n]);
+            let (mut words, mut want) = (vec![7u8; 3 * word_bytes], vec![9u8; 3 * word_bytes]);
+            let encoded =
+                nm::encode(matrix(&w, 3), 0x7FFF, pattern, matrix_mut(&mut codes, 3), matrix_mut(&mut slots, 3));
+            assert_eq!(encoded, Ok(None));
+            assert_eq!(nm_radix::pack(matrix(&codes, 3), pattern, groups, per, matrix_mut(&mut want, 3)), Ok(()));
+            let (mut kept, mut out) = (vec![9u16; slots.len()], vec![9u16; w.len()]);
+            let (into, room) = (matrix_mut(&mut words, 3), matrix_mut(&mut kept, 3));
+            assert_eq!(nm_radix::encode(matrix(&w, 3), 0x7FFF, pattern, per, into, room), Ok(None));
+            assert_eq!((&words, &kept), (&want, &slots), "{n}:{m}, {groups} groups by {per}");
+            let mut back = vec![9u8; codes.len()];
+            assert_eq!(nm_radix::unpack(matrix(&words, 3), pattern, groups, per, matrix_mut(&mut back, 3)), Ok(()));
+            assert_eq!(back, codes, "{n}:{m}, {groups} groups by {per}");
+            let decoded = nm_radix::decode(matrix(&words, 3), pattern, per, matrix(&slots, 3), matrix_mut(&mut out, 3));
+            assert_eq!((decoded, out), (Ok(()), w), "{n}:{m}, {groups} groups by {per}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod fence;
 
 use common::{generator, scalar};
 use fence::{Fence, PAGE, Side, bytes, everywhere};
-use sparsefmt_kernels::{NmCodeTable, Order, RankTable};
+use sparsefmt_kernels::{Kernels, NmCodeTable, Order, RankTable};
 
 macro_rules! items {
     (
@@ -252,6 +252,22 @@ fn ranks_and_codes() {
         assert!(!scalar().unpack_nm_codes(&codes, &table, &mut want));
         assert!(!kernels.unpack_nm_codes(got_codes, &table, got_full));
         assert_eq!(got_full, want, "{:?}, {side:?}, {len}", kernels.isa());
+    });
+}
+
+#[test]
+fn words_of_mixed_radix() {
+    everywhere(|kernels, side, len, [a, b, c, _]| {
+        let blocks = len % 40;
+        let words = bytes(blocks * Kernels::RADIX_WORDS, &mut generator(len));
+        let (mut codes, mut back) = (vec![0; blocks * Kernels::RADIX_CODES], vec![0; words.len()]);
+        scalar().nm24_radix_unpack(&words, &mut codes);
+        scalar().nm24_radix_pack(&codes, &mut back);
+        let (got, got_back) = (b.place(side, &vec![7; codes.len()]), c.place(side, &vec![7; words.len()]));
+        kernels.nm24_radix_unpack(a.place(side, &words), got);
+        assert_eq!(got, codes, "{:?}, {side:?}, {blocks} blocks", kernels.isa());
+        kernels.nm24_radix_pack(got, got_back);
+        assert_eq!(got_back, back, "{:?}, {side:?}, {blocks} blocks", kernels.isa());
     });
 }
 

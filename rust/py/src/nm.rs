@@ -8,13 +8,13 @@ use sparsefmt::Csr;
 use sparsefmt::nm::{self, Finding, NmRows, Order, Overfull, Pattern, Places, Ranked};
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
-type Report = (usize, usize, usize, usize);
+pub type Report = (usize, usize, usize, usize);
 
-fn report(overfull: Option<Overfull>) -> Report {
+pub fn report(overfull: Option<Overfull>) -> Report {
     overfull.map_or((0, 0, 0, 0), |o| (o.groups, o.row, o.group, o.nonzeros))
 }
 
-fn pattern(py: Python<'_>, n: usize, m: usize) -> PyResult<Pattern> {
+pub fn pattern(py: Python<'_>, n: usize, m: usize) -> PyResult<Pattern> {
     done(py, Pattern::new(n, m))
 }
 
@@ -24,7 +24,7 @@ fn nm_of<'a>(py: Python<'_>, codes: &'a In<'_, u8>, pattern: Pattern, shape: (us
 }
 
 /// The bytes per item of a matrix.
-fn size(name: &str, any: Any<'_, '_>) -> PyResult<usize> {
+pub fn size(name: &str, any: Any<'_, '_>) -> PyResult<usize> {
     Ok(layout(name, any, 2)?.1)
 }
 

@@ -1,8 +1,10 @@
 //! N:M to dense, and to and from csr.
 
 use super::check::{beyond, check_codes};
+use super::codes::Codes;
+use super::coding::{Coding, Plain, room_for};
 use super::encode::{Overfull, Source, pack_rows};
-use super::layout::{NO_BITS, Tile};
+use super::layout::{Layout, NO_BITS, Tile};
 use super::pattern::Pattern;
 use super::rows::NmRows;
 use super::slots::Slot;
@@ -21,8 +23,32 @@ const AT_ONCE: usize = 4096;
 /// A code that names no mask; arrays of the wrong shape.
 pub fn decode<T: Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>, out: MatrixMut<'_, T>) -> Result<()> {
     out.check_shape("out", nm.shape())?;
-    nm.check_slots(&slots)?;
-    let (rows, layout, table, stream) = (out.rows(), nm.layout(), nm.table(), out.is_streamed());
+    load_rows(nm.layout(), &Plain, nm.codes(), slots, out)
+}
+
+/// [`decode`], with a row of codes stored as `coding` says for every one of `out`.
+///
+/// # Errors
+/// As there.
+pub(crate) fn decode_stored<T: Slot>(
+    stored: Matrix<'_, u8>,
+    pattern: Pattern,
+    coding: &impl Coding,
+    slots: Matrix<'_, T>,
+    out: MatrixMut<'_, T>,
+) -> Result<()> {
+    load_rows(&Layout::new(pattern, out.cols())?, coding, stored, slots, out)
+}
+
+fn load_rows<T: Slot>(
+    layout: &Layout,
+    coding: &impl Coding,
+    stored: Matrix<'_, u8>,
+    slots: Matrix<'_, T>,
+    out: MatrixMut<'_, T>,
+) -> Result<()> {
+    let (rows, table, stream) = (out.rows(), Codes::of(layout.pattern), out.is_streamed());
+    layout.check_slots(rows, (slots.rows(), slots.cols()))?;
     if layout.cols == 0 {
         return Ok(());
     }
@@ -30,10 +56,11 @@ pub fn decode<T: Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>, out: MatrixMut<'_, 
     let tasks = ranges.iter().cloned().zip(out.split(&ranges)).collect();
     let fours = (layout.pattern.n, layout.pattern.m) == (2, 4) && layout.cols.is_multiple_of(Kernels::FOURS);
     par::run(tasks, |(rows, mut out): (Range<usize>, MatrixMut<'_, T>)| {
+        let mut room = room_for(coding)?;
         Kernels::nontemporal(stream, |streamed| {
             let mut bits = [0; AT_ONCE + 8];
             for (at, row) in rows.enumerate() {
-                let (codes, slots, out) = (nm.row(row), slots.row(row), out.row_mut(at));
+                let (codes, slots, out) = (coding.load(stored.row(row), &mut room), slots.row(row), out.row_mut(at));
                 let (used, kept) = (&codes[..layout.code_bytes], &slots[..layout.slots]);
                 if fours && T::nm24_unpack(streamed, used, kept, out) {
                     continue;
@@ -45,7 +72,7 @@ pub fn decode<T: Slot>(nm: NmRows<'_>, slots: Matrix<'_, T>, out: MatrixMut<'_, 
                     let before = (tile.start - first.start) / 8;
                     table
                         .unpack(&codes[tile.code..], tile.groups, &mut bits[before..])
-                        .map_err(|(group, code)| nm.wrong(row, tile.first + group, code))?;
+                        .map_err(|(group, code)| layout.wrong(row, tile.first + group, code))?;
                     let end = tile.start + tile.cols;
                     if end == layout.cols || before > AT_ONCE - TILE / 4 {
                         let out = &mut out[first.start..end];

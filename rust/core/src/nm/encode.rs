@@ -1,6 +1,7 @@
 //! Dense and other sources to N:M.
 
 use super::codes::{Codes, Over};
+use super::coding::{Coding, Plain, room_for};
 use super::layout::{Layout, NO_BITS};
 use super::pattern::Pattern;
 use super::prune::Ranked;
@@ -93,6 +94,22 @@ pub fn encode<T: Slot>(
     pack_rows(pattern, (w.rows(), w.cols()), codes, slots, || Dense { w, zero: T::mask(zero) })
 }
 
+/// [`encode`], with a row of codes stored as `coding` says for every one of `w`.
+///
+/// # Errors
+/// `slots` has the wrong shape.
+pub(crate) fn encode_stored<T: Slot>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    pattern: Pattern,
+    coding: &impl Coding,
+    stored: MatrixMut<'_, u8>,
+    slots: MatrixMut<'_, T>,
+) -> Result<Option<Overfull>> {
+    let layout = Layout::new(pattern, w.cols())?;
+    store_rows(&layout, w.rows(), coding, stored, slots, || Dense { w, zero: T::mask(zero) })
+}
+
 /// Packs the n items of largest magnitude of every group, less those that are zero.
 ///
 /// # Errors
@@ -137,27 +154,42 @@ pub(crate) fn encode_row<T: Ranked>(
 pub(super) fn pack_rows<T: Slot, S: Source<T>>(
     pattern: Pattern,
     (rows, cols): (usize, usize),
-    mut codes: MatrixMut<'_, u8>,
-    mut slots: MatrixMut<'_, T>,
+    codes: MatrixMut<'_, u8>,
+    slots: MatrixMut<'_, T>,
     source: impl Fn() -> S + Sync + Send,
 ) -> Result<Option<Overfull>> {
     let layout = Layout::new(pattern, cols)?;
-    layout.check(rows, (codes.rows(), codes.cols()), (slots.rows(), slots.cols()))?;
-    if cols == 0 {
-        codes.items_mut().fill(0);
+    layout.check_codes(rows, (codes.rows(), codes.cols()))?;
+    store_rows(&layout, rows, &Plain, codes, slots, source)
+}
+
+/// Packs the items that `source` gives for every row. `stored` has a row for each, of the length that `coding` needs.
+fn store_rows<T: Slot, S: Source<T>>(
+    layout: &Layout,
+    rows: usize,
+    coding: &impl Coding,
+    mut stored: MatrixMut<'_, u8>,
+    mut slots: MatrixMut<'_, T>,
+    source: impl Fn() -> S + Sync + Send,
+) -> Result<Option<Overfull>> {
+    layout.check_slots(rows, (slots.rows(), slots.cols()))?;
+    if layout.cols == 0 {
+        stored.items_mut().fill(0);
         slots.items_mut().fill(T::default());
         return Ok(None);
     }
-    let table = Codes::of(pattern);
-    let ranges = par::cut(rows, 1, rows.saturating_mul(cols).saturating_mul(size_of::<T>()));
-    let outs: Vec<_> = codes.split(&ranges).into_iter().zip(slots.split(&ranges)).collect();
+    let table = Codes::of(layout.pattern);
+    let ranges = par::cut(rows, 1, rows.saturating_mul(layout.cols).saturating_mul(size_of::<T>()));
+    let outs: Vec<_> = stored.split(&ranges).into_iter().zip(slots.split(&ranges)).collect();
     let tasks = ranges.into_iter().zip(outs).collect();
-    let found = par::map(tasks, |(rows, (mut codes, mut slots)): (Range<usize>, _)| {
-        let mut source = source();
+    let found = par::map(tasks, |(rows, (mut stored, mut slots)): (Range<usize>, _)| {
+        let (mut source, mut room) = (source(), room_for(coding)?);
         let mut overfull: Option<Overfull> = None;
         for (at, row) in rows.enumerate() {
             source.start(row)?;
-            let over = pack_row(&layout, table, row, &mut source, codes.row_mut(at), slots.row_mut(at))?;
+            let over = coding.store(stored.row_mut(at), &mut room, |codes| {
+                pack_row(layout, table, row, &mut source, codes, slots.row_mut(at))
+            })?;
             if let Some(Over { count, group, nonzeros }) = over {
                 let first = Overfull { groups: 0, row, group, nonzeros: nonzeros as usize };
                 overfull.get_or_insert(first).groups += count;

@@ -47,6 +47,12 @@ impl Layout {
         check("slots", rows, slots, self.slots)
     }
 
+    /// The error for the code of a group that names no mask.
+    #[cold]
+    pub(super) fn wrong(&self, row: usize, group: usize, got: u32) -> Error {
+        Error::Code { row, group, got, bound: self.pattern.count() }
+    }
+
     /// The tiles of a row.
     pub(super) fn tiles(&self) -> impl Iterator<Item = Tile> + use<> {
         let Self { pattern, cols, groups, .. } = *self;

@@ -66,6 +66,11 @@ impl<'a> NmRows<'a> {
         self.table
     }
 
+    /// The codes of all rows.
+    pub(super) fn codes(&self) -> Matrix<'a, u8> {
+        self.codes
+    }
+
     /// The codes of a row.
     pub(crate) fn row(&self, row: usize) -> &'a [u8] {
         self.codes.row(row)
@@ -84,7 +89,7 @@ impl<'a> NmRows<'a> {
     /// The error for the code of a group that names no mask.
     #[cold]
     pub(super) fn wrong(&self, row: usize, group: usize, got: u32) -> Error {
-        Error::Code { row, group, got, bound: self.layout.pattern.count() }
+        self.layout.wrong(row, group, got)
     }
 
     /// Of 2:4, the codes of a row and all that follow.

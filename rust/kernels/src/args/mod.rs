@@ -14,6 +14,7 @@ pub(crate) mod nearest_centroid;
 pub(crate) mod nm24_bf16;
 pub(crate) mod nm24_gemv;
 pub(crate) mod nm24_pack;
+pub(crate) mod nm24_radix;
 pub(crate) mod nm_code_table;
 pub(crate) mod nontemporal;
 pub(crate) mod nonzero_bits;

@@ -16,6 +16,7 @@ mod merge_straight;
 pub(crate) mod nearest_centroid;
 pub(crate) mod nm24_bf16;
 pub(crate) mod nm24_pack;
+pub(crate) mod nm24_radix;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) mod nm24_steps;
 pub(crate) mod nm_code_table;

@@ -6,7 +6,7 @@ use crate::tables::isa::Isa;
 use crate::tables::kernels::Kernels;
 use crate::tables::{
     affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, merge, nearest_centroid, nm_code_table,
-    nm24_pack, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
+    nm24_pack, nm24_radix, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
@@ -24,6 +24,7 @@ const SCALAR: Kernels = Kernels {
     merge: merge::SCALAR,
     nearest_centroid: nearest_centroid::SCALAR,
     nm24_pack: nm24_pack::SCALAR,
+    nm24_radix: nm24_radix::SCALAR,
     nm_code_table: nm_code_table::SCALAR,
     nonzero_bits: nonzero_bits::SCALAR,
     panels: panels::SCALAR,
@@ -70,6 +71,7 @@ const AVX2: Kernels = Kernels {
     merge: avx2::merge::TABLE,
     nearest_centroid: avx2::nearest_centroid::TABLE,
     nm24_pack: nm24_pack::AVX2,
+    nm24_radix: nm24_radix::SCALAR,
     nm_code_table: nm_code_table::AVX2,
     nonzero_bits: nonzero_bits::AVX2,
     panels: avx2::panels::TABLE,
@@ -95,6 +97,7 @@ const AVX512: Kernels = Kernels {
     merge: avx512::merge::TABLE,
     nearest_centroid: avx512::nearest_centroid::TABLE,
     nm24_pack: nm24_pack::AVX512,
+    nm24_radix: nm24_radix::AVX512,
     nm_code_table: nm_code_table::AVX512,
     nonzero_bits: nonzero_bits::AVX512,
     panels: avx512::panels::TABLE,

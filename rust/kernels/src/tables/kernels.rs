@@ -2,7 +2,7 @@
 
 use crate::args::{
     affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, merge, nearest_centroid, nm_code_table,
-    nm24_pack, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
+    nm24_pack, nm24_radix, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
 };
 use crate::tables::isa::Isa;
 
@@ -19,6 +19,7 @@ pub struct Kernels {
     pub(crate) merge: merge::Table,
     pub(crate) nearest_centroid: nearest_centroid::Table,
     pub(crate) nm24_pack: nm24_pack::Table,
+    pub(crate) nm24_radix: nm24_radix::Table,
     pub(crate) nm_code_table: nm_code_table::Table,
     pub(crate) nonzero_bits: nonzero_bits::Table,
     pub(crate) panels: panels::Table,

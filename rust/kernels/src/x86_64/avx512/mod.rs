@@ -15,6 +15,7 @@ pub(crate) mod nm24_bf16;
 pub(crate) mod nm24_gemv;
 pub(crate) mod nm24_pack;
 mod nm24_permutations;
+pub(crate) mod nm24_radix;
 pub(crate) mod nm_code_table;
 pub(crate) mod nonzero_bits;
 pub(crate) mod panels;
