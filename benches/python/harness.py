@@ -170,20 +170,23 @@ def medians(runs: dict[str, tuple[Run, Callable[[Run], float]]], *, quick: bool)
 def alone(
     peers: dict[str, Run], run: Run | None, clock: Callable[[Run], float], *, quick: bool
 ) -> tuple[dict[str, float], float]:
-    """The median times of the peers and of our own: in loops, 5 of each by turns, with a pause before each."""
+    """The median times of the peers and of our own: in loops, 5 of each by turns, with a pause before each.
+
+    All by the same clock: a peer may be another format of ours, which would else live on memory that is kept.
+    """
     if not peers or run is None:
         return {}, 0.0
-    clocked = {**{name: (peer, timed) for name, peer in peers.items()}, "": (run, clock)}
-    times: dict[str, list[float]] = {name: [] for name in clocked}
+    calls = {**peers, "": run}
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(1 if quick else 5):
-        for name, (call, how) in clocked.items():
+        for name, call in calls.items():
             time.sleep(0 if quick else SETTLE)
             call()
             start = time.perf_counter()
             for at in range(2 if quick else 20):
                 if at >= 2 and time.perf_counter() - start > 0.1:
                     break
-                times[name].append(how(call))
+                times[name].append(clock(call))
     found = {name: median(spent) for name, spent in times.items()}
     return found, found.pop("")
 
