@@ -22,7 +22,8 @@ fuzz_target!(|input: &[u8]| {
     let slots = vec![1.0f32.to_bits(); rows.saturating_mul(cols.div_ceil(m).saturating_mul(n)).min(MOST)];
     if let Ok(nm) = Matrix::new("codes", &codes, rows, stride).and_then(|c| NmRows::new(c, pattern, (rows, cols))) {
         if let Ok(slots) = Matrix::new("slots", &slots, rows, slots.len().checked_div(rows).unwrap_or(0)) {
-            let sound = matches!(nm::check(nm, slots), Ok(None));
+            let looked = slots.cols() > 0; // the check leaves slots alone that have no columns
+            let sound = looked && matches!(nm::check(nm, slots), Ok(None));
             if rows.saturating_mul(cols) <= MOST {
                 let mut out = vec![0u32; rows * cols];
                 let done = MatrixMut::new("out", &mut out, rows, cols).and_then(|out| nm::decode(nm, slots, out));

@@ -245,3 +245,11 @@ fn rows_of_words_equal_one_step_after_the_other() {
         }
     }
 }
+
+#[test]
+fn as_many_rows_as_can_be_counted_are_an_error_without_offsets() {
+    let one = Block::new(1, 1).expect("a block");
+    for rows in [usize::MAX, usize::MAX - 1] {
+        assert!(Blocks::new(&[0i32], &[], one, (rows, 1)).is_err());
+    }
+}

@@ -30,7 +30,7 @@ impl<'a, I: Index> Blocks<'a, I> {
     /// # Errors
     /// `indptr` does not have an entry more than there are block rows, or its ends are no range of `indices`.
     pub fn new(indptr: &'a [I], indices: &'a [I], block: Block, shape: (usize, usize)) -> Result<Self> {
-        fits("indptr", indptr.len(), shape.0.div_ceil(block.r) + 1)?;
+        fits("indptr", indptr.len(), shape.0.div_ceil(block.r).saturating_add(1))?;
         let Range { start: first, end } = span(indptr, indices.len())?;
         let cols = bound(shape.1);
         Ok(Self { indptr, indices, block, shape: (shape.0, cols), across: cols.div_ceil(block.c), first, end })
