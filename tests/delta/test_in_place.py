@@ -17,6 +17,7 @@ import pytest
 
 import sparsefmt as sf
 from sparsefmt.delta import journal, pages
+from sparsefmt.io import mapping
 
 Array = np.ndarray[Any, Any]
 
@@ -249,7 +250,7 @@ class Refusing(mmap):
 def test_systems_that_ask_for_no_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     old, new = models(500, every)
     where, want = folder(tmp_path / "m", old), version(folder(tmp_path / "n", new))
-    monkeypatch.setattr(pages, "mmap", Refusing)
+    monkeypatch.setattr(mapping.mmap, "mmap", Refusing)
     sf.delta.diff(old, new).apply(where, in_place=True)
     assert version(where) == want
 
@@ -268,7 +269,7 @@ def test_a_page_without_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.Mon
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(number, data, offset)
 
-    monkeypatch.setattr(pages, "mmap", Refusing)
+    monkeypatch.setattr(mapping.mmap, "mmap", Refusing)
     monkeypatch.setattr(pages.os, "pwrite", full)
     with pytest.raises(OSError, match="No space left"):
         sf.delta.diff(old, new).apply(where, in_place=True)

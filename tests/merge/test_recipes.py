@@ -323,7 +323,9 @@ def test_a_file_that_is_no_recipe(models: Path) -> None:
     sf.merge.run("r.yml", "out", overwrite=True)
     with pytest.raises(sf.MergeError, match="would replace the model"):
         sf.merge.run("r.yml", "a-f32", overwrite=True)
-    for out in ("a-f32/out", "."):
+    for out in (Path("a-f32/out"), Path.cwd()):
         with pytest.raises(sf.MergeError, match="inside or around it"):
             sf.merge.run("r.yml", out, overwrite=True)
+    with pytest.raises(sf.CheckpointError, match="seen from inside"):
+        sf.merge.run("r.yml", ".", overwrite=True)
     assert not Path("a-f32/out").exists()

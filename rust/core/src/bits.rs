@@ -79,3 +79,13 @@ impl Bits<'_> {
 pub(crate) fn bits_in(out: &mut [u8]) -> Bits<'_> {
     Bits { out, at: 0, word: 0, fill: 0 }
 }
+
+/// Copies the first `bits` bits, and writes zeros to the end.
+pub(crate) fn copy_bits(from: &[u8], bits: usize, to: &mut [u8]) {
+    let (to, behind) = to.split_at_mut(bits.div_ceil(8));
+    to.copy_from_slice(&from[..to.len()]);
+    if let (Some(last), false) = (to.last_mut(), bits.is_multiple_of(8)) {
+        *last &= (1 << (bits % 8)) - 1;
+    }
+    behind.fill(0);
+}

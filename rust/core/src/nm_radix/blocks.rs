@@ -1,7 +1,7 @@
 //! Rows of 2:4 in words of 17 groups: blocks of eight words by a kernel, what is left as a block with zeros behind it.
 
-use super::copy_bits;
 use super::layout::Layout;
+use crate::bits::copy_bits;
 use crate::nm::Pattern;
 use sparsefmt_kernels::Kernels;
 

@@ -11,7 +11,7 @@ mod layout;
 
 pub use check::{Finding, check};
 
-use crate::bits::{SHORT_BITS, bits_in, field};
+use crate::bits::{SHORT_BITS, bits_in, copy_bits, field};
 use crate::nm::{self, Coding, Overfull, Pattern, Slot};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use blocks::Blocks;
@@ -130,16 +130,6 @@ impl Coding for Words {
         self.unpack(row, room);
         room
     }
-}
-
-/// Copies the first `bits` bits, and writes zeros to the end.
-fn copy_bits(from: &[u8], bits: usize, to: &mut [u8]) {
-    let (to, behind) = to.split_at_mut(bits.div_ceil(8));
-    to.copy_from_slice(&from[..to.len()]);
-    if let (Some(last), false) = (to.last_mut(), bits.is_multiple_of(8)) {
-        *last &= (1 << (bits % 8)) - 1;
-    }
-    behind.fill(0);
 }
 
 /// Writes the words of `groups` groups per row, `per` in each, from the codes of plain N:M; of codes that name no mask,
