@@ -189,11 +189,11 @@ class Stops(Exception):
 def broken_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     run_job, calls = jobs_module.run_job, []
 
-    def counted(job: jobs_module.Job, advance: object = None) -> jobs_module.Manifest:
+    def counted(job: jobs_module.Job, *how: object) -> jobs_module.Manifest:
         calls.append(job)
         if len(calls) > after:
             raise KeyboardInterrupt
-        return run_job(job, advance)
+        return run_job(job, *how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(jobs_module, "run_job", counted)
 

@@ -1,5 +1,6 @@
 """The loop that runs jobs, of every operation on whole checkpoints: here, or on any executor."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sparsefmt.checkpoint.ticks import PAUSE, Advance, Watch
+from sparsefmt.checkpoint.unsettled import SettleBehind
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,8 +42,9 @@ def run_all(
 
     Args:
         jobs: to be done.
-        run: a function at the top of a module, which takes a job, whom to tell of its progress or None, and whether to
-            note beside the manifest how far it is, for whoever waits.
+        run: a function at the top of a module, which takes a job, whom to tell of its progress or None, whether to
+            note beside the manifest how far it is, for whoever waits, and who settles its file and writes its manifest
+            while the next job runs, or None.
         found: what an earlier run left of each job; None: it is to be done.
         executor: any `concurrent.futures.Executor`; None: this process. At most two jobs per worker are outstanding.
         progress: called with a name and the bytes that are done.
@@ -52,8 +55,9 @@ def run_all(
             progress(job.label, job.nbytes)
     todo = [i for i, result in enumerate(found) if result is None]
     if executor is None:
-        for i in todo:
-            results[i] = run(jobs[i], progress)
+        with SettleBehind() if len(todo) > 1 else contextlib.nullcontext() as behind:
+            for i in todo:
+                results[i] = run(jobs[i], progress, False, behind)
         return [result for result in results if result is not None]
     watch = None if progress is None else Watch(progress)
 

@@ -1,6 +1,7 @@
 """Jobs: each reads from one file and writes one shard by itself, anywhere, in any order, twice, with the same bytes."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from sparsefmt.checkpoint.ahead import worked
 from sparsefmt.checkpoint.engine import run_all
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.parts import note
 from sparsefmt.checkpoint.plan import CHUNK, Chunks, Plan, plan_tensor
 from sparsefmt.checkpoint.readers.base import RowsOf, Source
 from sparsefmt.checkpoint.readers.registry import open_file
@@ -25,10 +27,10 @@ from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import Function, Pack, Step
 from sparsefmt.checkpoint.ticks import Advance, Ticker
+from sparsefmt.checkpoint.unsettled import SettleBehind, Unsettled, settle
 from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
-from sparsefmt.io.paths import put_text
 from sparsefmt.io.write import save
 from sparsefmt.kernels.checksum import Checksum, checksum
 from sparsefmt.kernels.settings import get_num_threads, set_num_threads
@@ -123,8 +125,12 @@ class Manifest:
         return cls([TensorLine(**t) for t in found["tensors"]], found["arrays"], size, kept=True)
 
 
-def run_job(job: Job, advance: Advance | None = None, ticks: bool = False) -> Manifest:
+def run_job(
+    job: Job, advance: Advance | None = None, ticks: bool = False, behind: SettleBehind | None = None
+) -> Manifest:
     """Does a job; with `ticks` it notes beside the manifest how far it is, for whoever waits.
+
+    `behind` settles the file and writes its manifest later, unless the file is uploaded.
 
     Raises:
         CheckpointError: its file is not the one that the plan was made for, or changed while it was read.
@@ -144,7 +150,7 @@ def run_job(job: Job, advance: Advance | None = None, ticks: bool = False) -> Ma
         here = job if far is None else replace(job, out=scratch(stack) / job.out.name)
         part = source if job.rows is None else RowsOf(source, job.names[0], *job.rows)
         try:
-            manifest = written(here, part, planned(here, part, stack, advance), advance)
+            manifest, file = written(here, part, planned(here, part, stack, advance), advance)
         except PatternError as e:
             source.check()
             if job.rows is None or not job.rows[0]:
@@ -154,21 +160,13 @@ def run_job(job: Job, advance: Advance | None = None, ticks: bool = False) -> Ma
         except Exception:
             source.check()  # what failed may have failed because the file changed
             raise
-        source.check()
         if far is not None:
+            file.settle()
             far.put(here.out)
-    if far is not None:
-        job.manifest.write_bytes(json.dumps(manifest.to_json()).encode())
-    else:
-        note(job, manifest)
+            job.manifest.write_bytes(json.dumps(manifest.to_json()).encode())
+        else:
+            settle(file, functools.partial(note, job.manifest, manifest.to_json()), behind)
     return manifest
-
-
-def note(job: Job, manifest: Manifest) -> None:
-    """Writes the manifest of a job that is done."""
-    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    put_text(temporary, json.dumps(manifest.to_json()))
-    temporary.replace(job.manifest)
 
 
 def scratch(stack: contextlib.ExitStack) -> Path:
@@ -261,8 +259,13 @@ def called(
     return plans
 
 
-def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None) -> Manifest:
-    """Writes the file of a job."""
+def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None) -> tuple[Manifest, Unsettled]:
+    """Writes the file of a job, which the caller is to settle.
+
+    Raises:
+        CheckpointError: its source changed meanwhile.
+        OSError: the file could not be written.
+    """
     metadata = dict(source.metadata)
     packed = {p.name: p.entry for p in plans if p.entry is not None}
     if packed:
@@ -303,8 +306,9 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
             for key, *_ in plan.slots:  # an array of no bytes has no chunk
                 manifest.arrays.setdefault(key, EMPTY)
             manifest.tensors.append(TensorLine(plan.name, plan.format, plan.before, made, plan.changed))
-    manifest.size = job.out.stat().st_size
-    return manifest
+        source.check()
+        manifest.size = writer.size
+        return manifest, writer.sealed()
 
 
 def taken(plan: Plan, ahead: Iterator[Sequence[tuple[str, Array | bytes]]]) -> Chunks:

@@ -2,15 +2,18 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.io.atomic import hand_on
 from sparsefmt.io.holding import LOCK, holding
+from sparsefmt.io.paths import put_text
 
 
 class Parts:
@@ -96,6 +99,13 @@ def remove_room(path: Path, *, quietly: bool) -> None:
     shutil.rmtree(gone, ignore_errors=True)  # some of it they may remove themselves
     if gone.exists():
         shutil.rmtree(gone, ignore_errors=quietly)
+
+
+def note(manifest: Path, found: Mapping[str, Any]) -> None:
+    """Writes the manifest of a part that is whole and on the disk."""
+    temporary = manifest.with_suffix(f".{os.getpid()}.tmp")
+    put_text(temporary, json.dumps(found))
+    temporary.replace(manifest)
 
 
 def put_file(made: Path, out: Path) -> None:

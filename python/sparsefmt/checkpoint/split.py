@@ -10,7 +10,8 @@ from pathlib import Path
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.checkpoint.engine import run_all, workers
 from sparsefmt.checkpoint.entry import PLAIN, Entry
-from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, note, opened, run_jobs, written
+from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, opened, run_jobs, written
+from sparsefmt.checkpoint.parts import note
 from sparsefmt.checkpoint.plan import (
     OPAQUE,
     Chunks,
@@ -27,6 +28,7 @@ from sparsefmt.checkpoint.rows import ranges
 from sparsefmt.checkpoint.sizes import measured_sizes
 from sparsefmt.checkpoint.steps import Step
 from sparsefmt.checkpoint.ticks import Advance
+from sparsefmt.checkpoint.unsettled import SettleBehind, settle
 from sparsefmt.io.dtypes import is_paired, stored_as
 from sparsefmt.tensor.layout import is_moved
 from sparsefmt.tensor.sparse import SparseTensor
@@ -147,7 +149,9 @@ def row_align(source: Source, name: str, entry: Entry, step: Step | None) -> int
     return align if align < rows and t.structure.by_rows else None
 
 
-def run_join(join: Join, advance: Advance | None = None, ticks: bool = False) -> Manifest:
+def run_join(
+    join: Join, advance: Advance | None = None, ticks: bool = False, behind: SettleBehind | None = None
+) -> Manifest:
     """Writes the file of a shard from its pieces, which are gone then.
 
     Raises:
@@ -178,12 +182,15 @@ def run_join(join: Join, advance: Advance | None = None, ticks: bool = False) ->
                 plan = plan_tensor(made, line.name, None, chunk=job.chunk)
                 plan.changed, plan.before, plan.format = line.changed, line.dense, line.format
                 plans.append(plan)
-        manifest = written(job, source, plans, None)
-        source.check()
-    note(job, manifest)
-    for piece in join.pieces:
-        piece.out.unlink(missing_ok=True)
-        piece.manifest.unlink(missing_ok=True)
+        manifest, file = written(job, source, plans, None)
+
+        def noted() -> None:
+            note(job.manifest, manifest.to_json())
+            for piece in join.pieces:
+                piece.out.unlink(missing_ok=True)
+                piece.manifest.unlink(missing_ok=True)
+
+        settle(file, noted, behind)
     return manifest
 
 

@@ -13,12 +13,11 @@ import numpy as np
 from sparsefmt.base.alloc import ALIGNMENT
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError, DtypeError, FormatError
-from sparsefmt.checkpoint.early import EarlySync
-from sparsefmt.io.atomic import hand_on, sync_folder
+from sparsefmt.checkpoint.unsettled import Unsettled
+from sparsefmt.io.atomic import hand_on
 from sparsefmt.io.container import LENGTH, MAX_HEADER
 from sparsefmt.io.dtypes import CONTAINER, VIEWS
 from sparsefmt.io.paths import naming_file
-from sparsefmt.io.temporary import Temporary, remove_dead
 from sparsefmt.kernels.header import BITS
 
 Slot = tuple[str, str, tuple[int, ...]]
@@ -136,17 +135,18 @@ class ShardWriter:
         length = len(self._text) + self._room
         self.data = -(-(LENGTH + length) // ALIGNMENT) * ALIGNMENT
         check_header(self.data - LENGTH)
-        target = Path(os.path.realpath(self.path))
-        with naming_file(self.path):
-            remove_dead(target.parent)
-            self._temporary = Temporary(target.parent)
-        self._early = EarlySync(self._temporary.number)
+        self._file, self._given = Unsettled(self.path), False
         return self
 
     @property
     def nbytes(self) -> int:
         """Bytes of the data."""
         return sum(p.nbytes for p in self.places.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.data + self.nbytes
 
     def write(self, key: str, chunk: Array | bytes) -> Array:
         """Writes the next chunk of an array.
@@ -174,26 +174,23 @@ class ShardWriter:
         if not is_zero(chunk_bytes):  # zeros stay a hole of the file
             with naming_file(self.path):
                 self._put(chunk_bytes, self.data + place.start + place.done)
-                self._early.wrote(len(chunk_bytes))
+                self._file.wrote(len(chunk_bytes))
         place.done += data.size
         return data
 
     def _put(self, left: memoryview, at: int) -> None:
         """Writes bytes from `at` on; the system may take fewer at a time."""
         while left:
-            written = os.pwrite(self._temporary.number, left, at)
+            written = os.pwrite(self._file.number, left, at)
             at, left = at + written, left[written:]
 
-    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._early.close()  # nothing may use the number of a closed file
-            os.close(self._temporary.number)
-            self._temporary.discard()
+    def sealed(self) -> Unsettled:
+        """Ends the writing; the file is the caller's when the block ends without an error, who settles or discards it.
 
-    def _finish(self) -> None:
+        Raises:
+            CheckpointError: an array has fewer bytes than announced, or the metadata more than were reserved.
+            OSError: it cannot be written.
+        """
         for key, p in self.places.items():
             if p.done != p.nbytes:
                 msg = f"{self.path}: {key!r} takes {p.nbytes} bytes, got {p.done}"
@@ -203,17 +200,23 @@ class ShardWriter:
         if len(text) > length:
             msg = f"{self.path}: the header takes {len(text)} bytes, and {length} are reserved"
             raise CheckpointError(msg)
-        target = Path(os.path.realpath(self.path))
         with naming_file(self.path):
-            number = self._temporary.number
+            number, target = self._file.number, self._file.target
             self._put(memoryview(length.to_bytes(LENGTH, "little") + text.ljust(length)), 0)
-            os.ftruncate(number, self.data + self.nbytes)
+            os.ftruncate(number, self.size)
             with contextlib.suppress(FileNotFoundError):
                 hand_on(target.stat(), target, number)
-            self._early.finish()
-            os.fsync(number)
-            self._temporary.replace(target)
-            sync_folder(target.parent)
+        self._given = True
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        given = self._given
+        try:
+            if kind is None and not given:
+                self.sealed().settle()
+        finally:
+            if kind is not None or not given:
+                self._file.discard()  # nothing, once it is settled
 
 
 def is_zero(data: memoryview) -> bool:

@@ -86,6 +86,11 @@ class MergeJob:
         """Of the tensors of the result."""
         return sum(target.nbytes for target in self.targets)
 
+    def check(self) -> None:
+        """Raises CheckpointError where a model changed meanwhile."""
+        for model in self.models:
+            model.open().check()
+
 
 def write_tensor(source: StackAt, facts: Facts, writer: ShardWriter) -> None:
     """Merges a tensor chunk by chunk into the file."""

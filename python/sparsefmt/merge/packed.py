@@ -1,10 +1,9 @@
 """A merged shard in a packed format: rows are merged and encoded range by range, and never stand dense."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -16,10 +15,10 @@ from sparsefmt.checkpoint.plan import plan_tensor
 from sparsefmt.checkpoint.readers.base import Source, matrix_of
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import pack
+from sparsefmt.checkpoint.unsettled import Unsettled
 from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.merge.disk import MergeJob, StackAt, Target, merger_of
 from sparsefmt.merge.inputs import float_dtype
-from sparsefmt.merge.method import Facts
 from sparsefmt.merge.stack import CHUNK, Merger
 
 CHUNK_BYTES = 4 * CHUNK
@@ -49,10 +48,13 @@ class Made:
 class Merged(Source):
     """The tensors of a shard as a file that makes them when they are asked for."""
 
-    def __init__(self, path: Path, sources: Sequence[tuple[StackAt, Facts]]) -> None:
-        self.path = path
+    def __init__(self, job: MergeJob) -> None:
+        self.path, self._job = job.out, job
         self.metadata = {"format": "pt"}
-        self._sources = {source.target.output.name: (source, facts) for source, facts in sources}
+        self._sources = {
+            target.output.name: (StackAt(job.models, target), facts)
+            for target, facts in zip(job.targets, job.facts, strict=True)
+        }
         self.entries: Mapping[str, Entry] = {
             name: Entry(s.target.shape, s.target.dtype, s.target.nbytes) for name, (s, _) in self._sources.items()
         }
@@ -62,6 +64,10 @@ class Merged(Source):
         source, facts = self._sources[name]
         merger = merger_of(source, facts)
         return Made(source.target, None, merger) if isinstance(merger, np.ndarray) else Made(source.target, merger)
+
+    def check(self) -> None:
+        """See `Source.check`."""
+        self._job.check()
 
     def read(self, name: str) -> Array:
         """The merged tensor."""
@@ -79,16 +85,18 @@ def is_matrix(entry: Entry) -> bool:
     return len(entry.shape) == 2 and entry.is_inexact
 
 
-def write_packed(job: MergeJob) -> Manifest:
+def write_packed(job: MergeJob) -> tuple[Manifest, Unsettled]:
     """Writes a shard whose matrices are packed, exactly; tensors of other ranks, and integers, stay plain.
+
+    The caller is to settle the file.
 
     Formats whose rows do not stand for themselves (see `checkpoint.rows.joins`) take a matrix at a time.
 
     Raises:
+        CheckpointError: a model changed meanwhile.
         PatternError: a matrix has not the pattern of the format.
     """
-    pairs = [(StackAt(job.models, t), f) for t, f in zip(job.targets, job.facts, strict=True)]
-    source, step = Merged(job.out, pairs), pack(job.fmt)
+    source, step = Merged(job), pack(job.fmt)
     chosen = frozenset(name for name, entry in source.entries.items() if is_matrix(entry))
     waiting = Waiting(job.out.parent, CHUNK_BYTES)
     plans = [

@@ -1,13 +1,15 @@
 """Writing the shards of a merge, each by itself, anywhere, with the same bytes."""
 
 import contextlib
+import functools
 import json
 import os
 from dataclasses import asdict, dataclass
 
+from sparsefmt.checkpoint.parts import note
 from sparsefmt.checkpoint.ticks import Ticker
+from sparsefmt.checkpoint.unsettled import SettleBehind, Unsettled, settle
 from sparsefmt.checkpoint.writer import ShardWriter
-from sparsefmt.io.paths import put_text
 from sparsefmt.kernels.settings import set_num_threads
 from sparsefmt.merge.disk import Advance, MergeJob, StackAt, write_tensor
 from sparsefmt.merge.packed import write_packed
@@ -33,8 +35,12 @@ def finished(job: MergeJob) -> Shard | None:
         return None
 
 
-def run_job(job: MergeJob, advance: Advance | None = None, ticks: bool = False) -> Shard:
+def run_job(
+    job: MergeJob, advance: Advance | None = None, ticks: bool = False, behind: SettleBehind | None = None
+) -> Shard:
     """Writes a shard; with `ticks` it notes beside the manifest how far it is, for whoever waits.
+
+    `behind` settles the file and writes the manifest later.
 
     Raises:
         MergeError: what cannot be merged, or models that changed.
@@ -43,36 +49,28 @@ def run_job(job: MergeJob, advance: Advance | None = None, ticks: bool = False) 
     if job.threads and os.getpid() != job.owner:
         set_num_threads(job.threads)
     with Ticker(job.manifest) if ticks else contextlib.nullcontext(advance) as told:
-        shard = packed_shard(job, told) if job.fmt else plain_shard(job, told)
-    temporary = job.manifest.with_suffix(f".{os.getpid()}.tmp")
-    put_text(temporary, json.dumps({"size": job.out.stat().st_size, "shard": asdict(shard)}))
-    temporary.replace(job.manifest)
+        shard, size, file = packed_shard(job) if job.fmt else plain_shard(job, told)
+        settle(file, functools.partial(note, job.manifest, {"size": size, "shard": asdict(shard)}), behind)
+        if job.fmt and told is not None:
+            for target in job.targets:
+                told(target.output.name, target.nbytes)
     return shard
 
 
-def plain_shard(job: MergeJob, advance: Advance | None) -> Shard:
-    """Writes a shard of plain tensors."""
+def plain_shard(job: MergeJob, advance: Advance | None) -> tuple[Shard, int, Unsettled]:
+    """Writes a shard of plain tensors; the bytes of its file, which the caller is to settle."""
     slots = [(t.output.name, t.dtype, t.shape) for t in job.targets]
     with ShardWriter(job.out, slots, {"format": "pt"}) as writer:
         for target, facts in zip(job.targets, job.facts, strict=True):
             write_tensor(StackAt(job.models, target), facts, writer)
             if advance is not None:
                 advance(target.output.name, target.nbytes)
-        check_models(job)
-        return Shard(writer.nbytes, tuple(s[0] for s in slots), 0)
+        job.check()
+        return Shard(writer.nbytes, tuple(s[0] for s in slots), 0), writer.size, writer.sealed()
 
 
-def packed_shard(job: MergeJob, advance: Advance | None) -> Shard:
-    """Writes a shard of packed matrices."""
-    made = write_packed(job)
-    check_models(job)
-    if advance is not None:
-        for target in job.targets:
-            advance(target.output.name, target.nbytes)
-    return Shard(sum(t.nbytes for t in made.tensors), tuple(made.arrays), sum(t.changed for t in made.tensors))
-
-
-def check_models(job: MergeJob) -> None:
-    """Raises CheckpointError where a model changed meanwhile."""
-    for model in job.models:
-        model.open().check()
+def packed_shard(job: MergeJob) -> tuple[Shard, int, Unsettled]:
+    """Writes a shard of packed matrices; the bytes of its file, which the caller is to settle."""
+    made, file = write_packed(job)
+    packed = sum(t.changed for t in made.tensors)
+    return Shard(sum(t.nbytes for t in made.tensors), tuple(made.arrays), packed), made.size, file
