@@ -1,7 +1,7 @@
 //! float32 in ascending order, and sums of ranges of them.
 
 use crate::room::{filled, reserved};
-use crate::{Error, Result, par};
+use crate::{Error, Result, Stop, par};
 use std::ops::Range;
 
 /// Bits of a key that choose its bucket: sign, exponent and two more.
@@ -11,6 +11,8 @@ const BUCKETS: usize = 1 << BUCKET_BITS;
 const LOW_BITS: u32 = 10;
 /// Buckets with fewer keys are sorted by comparing them.
 const FEW: usize = 256;
+/// Keys that are looked at between two looks for an interrupt.
+const PIECE: usize = 1 << 18;
 
 /// An unsigned number that rises with the value; -0.0 as 0.0.
 fn key(bits: u32) -> u32 {
@@ -28,50 +30,63 @@ fn bucket(key: u32) -> usize {
 }
 
 /// Moves keys from one slice to another of equal length by `digit`, which is below [`BUCKETS`], in the order they have.
-fn distribute(from: &[u32], to: &mut [u32], digit: impl Fn(u32) -> usize, finish: impl Fn(u32) -> u32) {
+fn distribute(
+    from: &[u32],
+    to: &mut [u32],
+    stop: &Stop<'_>,
+    digit: impl Fn(u32) -> usize,
+    finish: impl Fn(u32) -> u32,
+) -> Result<()> {
     let mut next = [0; BUCKETS];
-    for &key in from {
-        next[digit(key) % BUCKETS] += 1;
+    for keys in from.chunks(PIECE) {
+        stop.check()?;
+        keys.iter().for_each(|&key| next[digit(key) % BUCKETS] += 1);
     }
     let mut sum = 0;
     for next in &mut next {
         sum += std::mem::replace(next, sum);
     }
-    for &key in from {
-        let at = &mut next[digit(key) % BUCKETS];
-        if let Some(room) = to.get_mut(*at) {
-            *room = finish(key);
+    for keys in from.chunks(PIECE) {
+        stop.check()?;
+        for &key in keys {
+            let at = &mut next[digit(key) % BUCKETS];
+            if let Some(room) = to.get_mut(*at) {
+                *room = finish(key);
+            }
+            *at += 1;
         }
-        *at += 1;
     }
+    Ok(())
 }
 
 /// Sorts the keys of a bucket, and makes values of them.
-fn sort_bucket(keys: &mut [u32]) -> Result<()> {
+fn sort_bucket(keys: &mut [u32], stop: &Stop<'_>) -> Result<()> {
     if keys.len() < FEW {
         keys.sort_unstable();
         keys.iter_mut().for_each(|key| *key = bits(*key));
         return Ok(());
     }
     let mut room = filled(0, keys.len())?;
-    distribute(keys, &mut room, |key| (key & ((1 << LOW_BITS) - 1)) as usize, |key| key);
-    distribute(&room, keys, |key| (key >> LOW_BITS) as usize & (BUCKETS - 1), bits);
-    Ok(())
+    distribute(keys, &mut room, stop, |key| (key & ((1 << LOW_BITS) - 1)) as usize, |key| key)?;
+    distribute(&room, keys, stop, |key| (key >> LOW_BITS) as usize & (BUCKETS - 1), bits)
 }
 
 /// Writes the float32 (their bits) of `values` to `out` in ascending order, -0.0 as 0.0. Infinities stand at the ends,
 /// and NaN beyond them.
 ///
 /// # Errors
-/// Lengths differ; no memory for as many bytes again.
-pub fn sort_f32(values: &[u32], out: &mut [u32]) -> Result<()> {
+/// Lengths differ; no memory for as many bytes again; stopped, when `out` holds nothing of use.
+pub fn sort_f32(values: &[u32], out: &mut [u32], stop: &Stop<'_>) -> Result<()> {
     if values.len() != out.len() {
         return Err(Error::Length { name: "out", got: out.len(), want: values.len() });
     }
     let parts = par::joined(par::cut(values.len(), 1, size_of_val(values)));
     let counts = par::map(parts.clone(), |part: Range<usize>| {
         let mut counts = filled(0usize, BUCKETS)?;
-        values[part].iter().for_each(|&value| counts[bucket(key(value))] += 1);
+        for values in values[part].chunks(PIECE) {
+            stop.check()?;
+            values.iter().for_each(|&value| counts[bucket(key(value))] += 1);
+        }
         Ok(counts)
     });
     let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
@@ -85,12 +100,15 @@ pub fn sort_f32(values: &[u32], out: &mut [u32]) -> Result<()> {
     }
     par::run(parts.into_iter().zip(rooms).collect(), |(part, mut rooms)| {
         let mut next = [0; BUCKETS];
-        for &value in &values[part] {
-            let key = key(value);
-            let (room, at) = (&mut rooms[bucket(key)], &mut next[bucket(key)]);
-            // Another thread may have changed the values since they were counted.
-            *room.get_mut(*at).ok_or(Error::Changed)? = key;
-            *at += 1;
+        for values in values[part].chunks(PIECE) {
+            stop.check()?;
+            for &value in values {
+                let key = key(value);
+                let (room, at) = (&mut rooms[bucket(key)], &mut next[bucket(key)]);
+                // Another thread may have changed the values since they were counted.
+                *room.get_mut(*at).ok_or(Error::Changed)? = key;
+                *at += 1;
+            }
         }
         Ok(())
     })?;
@@ -102,7 +120,7 @@ pub fn sort_f32(values: &[u32], out: &mut [u32]) -> Result<()> {
             buckets.push(keys);
         }
     }
-    par::run(buckets, sort_bucket)
+    par::run(buckets, |keys| sort_bucket(keys, stop))
 }
 
 /// Writes the sum of `values[starts[i]..stops[i]]`, from left to right in double precision, to `sums[i]`.

@@ -36,7 +36,12 @@ pub fn histogram16(slots: &Bound<'_, PyAny>, counts: &Bound<'_, PyAny>) -> PyRes
 /// Sorts float32, given by their bits.
 #[pyfunction]
 pub fn sort_f32(values: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
-    detached!(values.py(), read: [values: u32], write: [out: u32], sparsefmt::sort_f32(values, out))
+    let py = values.py();
+    let values = input::<u32>("values", values)?;
+    let values = values.as_slice()?;
+    let mut out = output::<u32>("out", out)?;
+    let out = out.as_slice_mut()?;
+    stoppable(py, |stop| sparsefmt::sort_f32(values, out, stop))
 }
 
 /// Adds up ranges of float32.
