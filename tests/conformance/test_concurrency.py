@@ -113,5 +113,5 @@ def test_arrays_that_are_written_meanwhile(case: list[str]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     outcomes = ast.literal_eval(done.stdout)
     assert outcomes.get("value", 0) > 0
-    if case[-2:-1] in (["indices"], ["row"], ["col"]):  # large enough to be met while it is wrong
+    if case[-2:-1] in (["indices"], ["row"], ["col"]):
         assert outcomes.get("FormatError", 0) > 0
