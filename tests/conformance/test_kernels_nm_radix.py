@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sparsefmt.base.errors import FormatError
 from sparsefmt.kernels import nm_radix
-from sparsefmt.kernels.nm import pack_codes, unpack_codes, width
+from sparsefmt.kernels.nm import nm_prune_encode, pack_codes, unpack_codes, width
 from sparsefmt.kernels.settings import set_num_threads
 
 Array = np.ndarray[Any, Any]
@@ -49,6 +49,9 @@ def packed_codes(ranks: Array, n: int, m: int) -> Array:
     pattern=st.sampled_from(PATTERNS), rows=st.integers(0, 5), groups=st.integers(0, 150), seed=st.integers(0, 2**32)
 )
 @example(pattern=(2, 4), rows=300, groups=1500, seed=1)
+@example(pattern=(4, 8), rows=40, groups=1024, seed=3)
+@example(pattern=(8, 16), rows=40, groups=513, seed=4)
+@example(pattern=(2, 6), rows=4, groups=8 * 11 * 2 + 3, seed=5)
 @example(pattern=(4, 16), rows=40, groups=260, seed=2)
 def test_words_are_those_of_the_definition(pattern: tuple[int, int], rows: int, groups: int, seed: int) -> None:
     n, m = pattern
@@ -74,7 +77,7 @@ def test_words_are_those_of_the_definition(pattern: tuple[int, int], rows: int, 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    pattern=st.sampled_from([(2, 4), *PATTERNS]),
+    pattern=st.sampled_from([(2, 4), (4, 8), (8, 16), *PATTERNS]),
     rows=st.integers(0, 5),
     cols=st.integers(0, 700),
     items=st.sampled_from(["uint8", "uint16", "uint32", "uint64"]),
@@ -83,6 +86,8 @@ def test_words_are_those_of_the_definition(pattern: tuple[int, int], rows: int, 
 )
 @example(pattern=(2, 4), rows=40, cols=8192, items="uint16", share=1.0, seed=1)
 @example(pattern=(2, 4), rows=3, cols=8 * 17 * 4 * 3 - 4 * 17, items="uint16", share=1.0, seed=1)
+@example(pattern=(4, 8), rows=40, cols=8191, items="uint16", share=1.0, seed=3)
+@example(pattern=(8, 16), rows=40, cols=8192, items="uint16", share=1.0, seed=4)
 @example(pattern=(4, 16), rows=40, cols=4100, items="uint32", share=1.0, seed=2)
 def test_rows_at_once_equal_one_step_after_the_other(
     pattern: tuple[int, int], rows: int, cols: int, items: str, share: float, seed: int
@@ -112,6 +117,40 @@ def test_rows_at_once_equal_one_step_after_the_other(
         assert report == (1, rows - 1, 0, m)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    pattern=st.sampled_from([(2, 4), (4, 8), (8, 16), *PATTERNS]),
+    rows=st.integers(0, 4),
+    cols=st.integers(0, 700),
+    order=st.sampled_from(["int8", "float16", "bfloat16", "float32", "uint64"]),
+    seed=st.integers(0, 2**32),
+)
+@example(pattern=(4, 8), rows=30, cols=8192, order="float16", seed=1)
+def test_pruned_rows_equal_one_step_after_the_other(
+    pattern: tuple[int, int], rows: int, cols: int, order: str, seed: int
+) -> None:
+    n, m = pattern
+    per, groups = nm_radix.word_groups(n, m), -(-cols // m)
+    width_of = {"int8": 8, "float16": 16, "bfloat16": 16, "float32": 32, "uint64": 64}
+    rng = np.random.default_rng(seed)
+    w = rng.integers(0, 2 ** width_of[order] - 1, (rows, cols), np.uint64, endpoint=True).astype(
+        f"u{width_of[order] // 8}"
+    )
+    w[rng.random(w.shape) < 0.3] = 0
+    words = np.full((rows, bytes_of(n, m, groups)), 0xA5, np.uint8)
+    slots = np.full((rows, groups * n), 7, w.dtype)
+    zero = int(np.iinfo(w.dtype).max) >> int("float" in order)
+    nm_radix.nm_radix_prune_encode(w, zero, order, n, m, per, words, slots)
+    codes, want_words, want_slots = packed_codes(np.zeros((rows, groups), int), n, m), words.copy(), slots.copy()
+    nm_prune_encode(w, zero, order, n, m, codes, want_slots)
+    nm_radix.nm_radix_pack(codes, n, m, groups, per, want_words)
+    assert (words.tobytes(), slots.tobytes()) == (want_words.tobytes(), want_slots.tobytes())
+    if 0 < w.size < 5000:
+        want_words[...], want_slots[...] = 0, 0
+        definition(nm_radix.nm_radix_prune_encode)(w, zero, order, n, m, per, want_words, want_slots)
+        assert (words.tobytes(), slots.tobytes()) == (want_words.tobytes(), want_slots.tobytes())
+
+
 def plain_row(ranks: list[int], n: int, m: int) -> bytes:
     """A row, word by word, in Python's integers."""
     per, count, stream, at = nm_radix.word_groups(n, m), comb(m, n), 0, 0
@@ -123,7 +162,7 @@ def plain_row(ranks: list[int], n: int, m: int) -> bytes:
 
 
 @settings(max_examples=150, deadline=None)
-@given(pattern=st.sampled_from(PATTERNS), groups=st.integers(0, 60), data=st.data())
+@given(pattern=st.sampled_from([(4, 8), (8, 16), *PATTERNS]), groups=st.integers(0, 60), data=st.data())
 def test_words_from_outside(pattern: tuple[int, int], groups: int, data: st.DataObject) -> None:
     """What no writer makes is found, and unpacked to codes that name positions."""
     n, m = pattern

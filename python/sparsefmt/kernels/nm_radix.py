@@ -10,7 +10,7 @@ from math import comb
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.kernels.nm import Report, nm_decode, nm_encode, pack_codes, unpack_codes, width
+from sparsefmt.kernels.nm import Report, nm_decode, nm_encode, nm_prune_encode, pack_codes, unpack_codes, width
 from sparsefmt.kernels.registry import kernel
 
 WORD, PADDING = 1, 2
@@ -113,6 +113,17 @@ def nm_radix_encode(w: Array, zero: int, n: int, m: int, per: int, words: Array,
     if not report[0]:
         nm_radix_pack(codes, n, m, groups, per, words)
     return report
+
+
+@kernel
+def nm_radix_prune_encode(
+    w: Array, zero: int, order: str, n: int, m: int, per: int, words: Array, slots: Array
+) -> None:
+    """`nm_prune_encode`, then `nm_radix_pack`."""
+    groups = -(-w.shape[1] // m)
+    codes = _plain(len(w), n, m, groups)
+    nm_prune_encode(w, zero, order, n, m, codes, slots)
+    nm_radix_pack(codes, n, m, groups, per, words)
 
 
 @kernel

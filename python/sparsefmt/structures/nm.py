@@ -240,13 +240,14 @@ class Nm(Structure):
         cls.check_dtype(w.dtype)
         n, m = params["n"], params["m"]
         made, codes, slots = cls.allocate(w.shape, params, w.item_dtype)
-        for low, high, block in w.row_blocks():
-            if score is None:
+
+        def pack(low: int, high: int, block: Array, ranked: bool) -> None:
+            if ranked:
+                kernels.nm_encode(block, zero, n, m, codes[low:high], slots[low:high])
+            else:
                 kernels.nm_prune_encode(block, zero, name_of(w.dtype), n, m, codes[low:high], slots[low:high])
-                continue
-            for start, end in ranges(low, high, w.shape[1]):
-                part = prune_block(block[start - low : end - low], score[start:end], n, m, start)
-                kernels.nm_encode(part, zero, n, m, codes[start:end], slots[start:end])
+
+        prune_blocks(w, n, m, score, pack)
         return made, slots
 
     @classmethod
@@ -300,6 +301,16 @@ def pack_blocks(w: Matrix, zero: int, n: int, m: int, pack: Callable[[int, int, 
             first = (low + report[1], report[2], report[3])
     if first is not None:
         raise over_full((over, *first), n, m, w.shape, _negative_zeros(w, zero))
+
+
+def prune_blocks(w: Matrix, n: int, m: int, score: Array | None, pack: Callable[[int, int, Array, bool], None]) -> None:
+    """Calls `pack` with the rows of every block of `w`, low and high, the block, and whether a score has pruned it."""
+    for low, high, block in w.row_blocks():
+        if score is None:
+            pack(low, high, block, False)
+            continue
+        for start, end in ranges(low, high, w.shape[1]):
+            pack(start, end, prune_block(block[start - low : end - low], score[start:end], n, m, start), True)
 
 
 def _negative_zeros(w: Matrix, zero: int) -> str:

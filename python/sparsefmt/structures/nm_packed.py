@@ -119,6 +119,12 @@ class PackedNm(Structure):
         made, slots = Nm.encode(w, zero, cls.inner_params(params))
         return cls.from_nm(made), slots
 
+    @classmethod
+    def encode_pruned(cls, w: Matrix, zero: int, params: Params, score: Array | None) -> tuple[Self, Array]:
+        """`sparsefmt.prune.nm`, then `encode`, in one pass over `w`."""
+        made, slots = Nm.encode_pruned(w, zero, cls.inner_params(params), score)
+        return cls.from_nm(made), slots
+
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the slots of rows `low..high` into it."""
         self.to_nm(low, high).decode(slots[low:high], 0, high - low, out)

@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import Array
+from sparsefmt.base.dtypes import Array, name_of
 from sparsefmt.base.errors import FormatError
 from sparsefmt.base.matrix import Matrix
 from sparsefmt.base.part import Form
 from sparsefmt.kernels import nm_radix as kernels
 from sparsefmt.kernels.nm import Report
 from sparsefmt.structures.base import Params, Window, as_bytes
-from sparsefmt.structures.nm import Nm, check_nm, pack_blocks
+from sparsefmt.structures.nm import Nm, check_nm, pack_blocks, prune_blocks
 from sparsefmt.structures.nm_packed import PackedNm, add_edges
 
 
@@ -113,16 +113,36 @@ class NmRadix(PackedNm):
             PatternError: a group has more than N nonzeros.
             DtypeError: w is complex.
         """
-        cls.check_dtype(w.dtype)
-        made, words = cls._allocate(w.shape, params["n"], params["m"])
+        made, words, slots = cls._rooms(w, params)
         n, m, per = made.n, made.m, made.per
-        slots = empty(made.slot_shape(8 * w.item_dtype.itemsize), w.item_dtype, "values")
 
         def pack(low: int, high: int, block: Array) -> Report:
             return kernels.nm_radix_encode(block, zero, n, m, per, words[low:high], slots[low:high])
 
         pack_blocks(w, zero, n, m, pack)
         return made, slots
+
+    @classmethod
+    def encode_pruned(cls, w: Matrix, zero: int, params: Params, score: Array | None) -> tuple[Self, Array]:
+        """`sparsefmt.prune.nm`, then `encode`, in one pass over `w`."""
+        made, words, slots = cls._rooms(w, params)
+        n, m, per, order = made.n, made.m, made.per, name_of(w.dtype)
+
+        def pack(low: int, high: int, block: Array, ranked: bool) -> None:
+            if ranked:
+                kernels.nm_radix_encode(block, zero, n, m, per, words[low:high], slots[low:high])
+            else:
+                kernels.nm_radix_prune_encode(block, zero, order, n, m, per, words[low:high], slots[low:high])
+
+        prune_blocks(w, n, m, score, pack)
+        return made, slots
+
+    @classmethod
+    def _rooms(cls, w: Matrix, params: Params) -> tuple[Self, Array, Array]:
+        """As `_allocate`, and room for the slots of `w`."""
+        cls.check_dtype(w.dtype)
+        made, words = cls._allocate(w.shape, params["n"], params["m"])
+        return made, words, empty(made.slot_shape(8 * w.item_dtype.itemsize), w.item_dtype, "values")
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and puts the slots of rows `low..high` into it."""

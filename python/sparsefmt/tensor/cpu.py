@@ -16,6 +16,7 @@ from sparsefmt.encoding.format_text import Format, parse
 from sparsefmt.kernels.csr import count_nonzero
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.nm import Nm
+from sparsefmt.structures.nm_packed import PackedNm
 from sparsefmt.tensor import change, decode, products
 from sparsefmt.tensor.backend import backends
 from sparsefmt.tensor.sparse import SparseTensor
@@ -44,7 +45,7 @@ class Cpu:
         matrix = Matrix(a)
         mask = zero_mask(matrix.dtype, zero)
         outer, inner = target.structure, target.structure.inner
-        if inner is not None and (prune or target.codec is not None):
+        if inner is not None and target.codec is not None:
             target = replace(target, structure=inner, params=outer.inner_params(target.params))
         if prune and not outer.prunes:
             msg = f"prune=True is for nm, not {fmt!r}; use sf.prune.magnitude or sf.prune.block first"
@@ -56,7 +57,8 @@ class Cpu:
         if both is not None:
             return SparseTensor.from_checked(outer.wrapped(both[0]), both[1], a.shape)
         if prune:
-            structure, slots = Nm.encode_pruned(matrix, mask, target.params, ranks)
+            assert issubclass(target.structure, Nm | PackedNm)
+            structure, slots = target.structure.encode_pruned(matrix, mask, target.params, ranks)
         else:
             structure, slots = target.structure.encode(matrix, mask, target.params)
         values = slots.view(matrix.dtype)

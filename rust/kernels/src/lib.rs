@@ -42,6 +42,7 @@ pub use args::nm24_gemv::Nm24Row;
 pub use args::nontemporal::NonTemporal;
 pub use args::panels::{DEPTH, DepthBits, Panel, PanelPositions, PanelRows, PanelValues};
 pub use args::product::Chunk;
+pub use args::radix::RadixTable;
 pub use args::rank::RankTable;
 pub use args::strided::Strided;
 pub use args::topk::Order;

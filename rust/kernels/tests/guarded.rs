@@ -7,7 +7,7 @@ mod fence;
 
 use common::{generator, scalar};
 use fence::{Fence, PAGE, Side, bytes, everywhere};
-use sparsefmt_kernels::{Kernels, NmCodeTable, Order, RankTable};
+use sparsefmt_kernels::{Kernels, NmCodeTable, Order, RadixTable, RankTable};
 
 macro_rules! items {
     (
@@ -269,6 +269,25 @@ fn words_of_mixed_radix() {
         kernels.nm24_radix_pack(got, got_back);
         assert_eq!(got_back, back, "{:?}, {side:?}, {blocks} blocks", kernels.isa());
     });
+}
+
+#[test]
+fn words_of_mixed_radix_of_any_pattern() {
+    for table in [(70, 7), (12870, 3), (3, 5), (31, 10)].map(|(count, groups)| RadixTable::new(count, groups)) {
+        let table = table.expect("fits");
+        everywhere(|kernels, side, len, [a, b, c, _]| {
+            let blocks = len % 10;
+            let words = bytes(blocks * table.block_words(), &mut generator(len));
+            let (mut codes, mut back) = (vec![0; blocks * table.block_codes()], vec![0; words.len()]);
+            scalar().radix_unpack(&table, &words, &mut codes);
+            scalar().radix_pack(&table, &codes, &mut back);
+            let (got, got_back) = (b.place(side, &vec![7; codes.len()]), c.place(side, &vec![7; words.len()]));
+            kernels.radix_unpack(&table, a.place(side, &words), got);
+            assert_eq!(got, codes, "{:?}, {side:?}, {blocks} blocks", kernels.isa());
+            kernels.radix_pack(&table, got, got_back);
+            assert_eq!(got_back, back, "{:?}, {side:?}, {blocks} blocks", kernels.isa());
+        });
+    }
 }
 
 #[test]

@@ -115,7 +115,9 @@ mod _native {
         nm_update, nm24_from_mask,
     };
     #[pymodule_export]
-    use super::nm_radix::{nm_radix_check, nm_radix_decode, nm_radix_encode, nm_radix_pack, nm_radix_unpack};
+    use super::nm_radix::{
+        nm_radix_check, nm_radix_decode, nm_radix_encode, nm_radix_pack, nm_radix_prune_encode, nm_radix_unpack,
+    };
     #[pymodule_export]
     use super::nm_rans::{nm_rans_check, nm_rans_count, nm_rans_pack, nm_rans_unpack};
     #[pymodule_export]

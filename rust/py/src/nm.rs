@@ -29,11 +29,11 @@ pub fn size(name: &str, any: Any<'_, '_>) -> PyResult<usize> {
 }
 
 /// The error for items that are no numbers.
-fn unranked<R>(size: usize) -> PyResult<R> {
+pub(crate) fn unranked<R>(size: usize) -> PyResult<R> {
     Err(PyValueError::new_err(format!("w: items of {size} bytes cannot be ranked")))
 }
 
-fn order<T: Ranked>(name: &str) -> PyResult<Order<T>> {
+pub(crate) fn order<T: Ranked>(name: &str) -> PyResult<Order<T>> {
     let error = || PyValueError::new_err(format!("order: no dtype {name} of {} bytes can be ranked", size_of::<T>()));
     T::order(name).ok_or_else(error)
 }

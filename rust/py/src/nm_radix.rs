@@ -1,8 +1,8 @@
 //! Kernels of `sparsefmt.kernels.nm_radix`.
 
-use crate::arrays::by_width;
+use crate::arrays::{by_number, by_width};
 use crate::borrow::{In, Out, done};
-use crate::nm::{Report, pattern, report, size};
+use crate::nm::{Report, order, pattern, report, size, unranked};
 use pyo3::prelude::*;
 use sparsefmt::nm_radix::{self, Finding};
 
@@ -58,6 +58,28 @@ pub fn nm_radix_encode(
         let (w, words, slots) = (w.matrix()?, words.matrix()?, slots.matrix()?);
         done(py, crate::exit::detached(py, || nm_radix::encode(w, zero, pattern, per, words, slots))).map(report)
     })
+}
+
+/// Packs the n items of largest magnitude of every group, less those that are zero, with words instead of codes.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of the definition")]
+pub fn nm_radix_prune_encode(
+    w: Any<'_, '_>,
+    zero: u64,
+    order: &str,
+    n: usize,
+    m: usize,
+    per: usize,
+    words: Any<'_, '_>,
+    slots: Any<'_, '_>,
+) -> PyResult<()> {
+    let (py, pattern) = (w.py(), pattern(w.py(), n, m)?);
+    by_number!(size("w", w)?, T => {
+        let (order, w) = (self::order::<T>(order)?, In::<T>::new("w", w, 2)?);
+        let (mut words, mut slots) = (Out::<u8>::new("words", words, 2)?, Out::<T>::new("slots", slots, 2)?);
+        let (w, words, slots) = (w.matrix()?, words.matrix()?, slots.matrix()?);
+        done(py, crate::exit::detached(py, || nm_radix::prune_encode(w, zero, order, pattern, per, words, slots)))
+    }, size => unranked(size))
 }
 
 /// Zeroes `out` and puts every slot in the place that words name.

@@ -126,6 +126,24 @@ pub fn prune_encode<T: Ranked>(
     pack_rows(pattern, (w.rows(), w.cols()), codes, slots, source).map(drop)
 }
 
+/// [`prune_encode`], with a row of codes stored as `coding` says for every one of `w`.
+///
+/// # Errors
+/// `slots` has the wrong shape.
+pub(crate) fn prune_encode_stored<T: Ranked>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    order: Order<T>,
+    pattern: Pattern,
+    coding: &impl Coding,
+    stored: MatrixMut<'_, u8>,
+    slots: MatrixMut<'_, T>,
+) -> Result<()> {
+    let layout = Layout::new(pattern, w.cols())?;
+    let source = || Pruned { w, zero: T::mask(zero), order, pattern };
+    store_rows(&layout, w.rows(), coding, stored, slots, source).map(drop)
+}
+
 /// Packs one row, or a part of one that starts with a group whose code starts on a byte; tells whether no group is
 /// overfull. With `order`: the n items of largest magnitude of every group. `codes` and `slots` are completed by zeros.
 ///

@@ -25,7 +25,7 @@ pub(crate) use coding::Coding;
 pub(crate) use convert::decode_stored;
 pub use convert::{decode, from_csr, row_counts, to_csr};
 pub use encode::{Overfull, encode, prune_encode};
-pub(crate) use encode::{encode_row, encode_stored};
+pub(crate) use encode::{encode_row, encode_stored, prune_encode_stored};
 pub(crate) use mask::Pairs;
 pub use mask::nm24_from_mask;
 pub use pattern::Pattern;

@@ -1,8 +1,9 @@
 //! N:M whose codes stand in words of mixed radix: several groups in as few bits as all their choices need.
 //!
 //! A word holds `per` groups as the number `sum(code[i] * C^i)`, C the number of codes of a group. The words of a row have
-//! no gaps, LSB first; the last holds what is left. A row at a time comes from plain codes, or goes to them: 2:4 by
-//! kernels, see [`blocks`], others by tables, see [`chunks`]; where C is a power of two, the words are the plain codes.
+//! no gaps, LSB first; the last holds what is left. A row at a time comes from plain codes, or goes to them: eight
+//! words at once by kernels, see [`blocks`], long words one by one by tables, see [`chunks`]; where C is a power of two, the
+//! words are the plain codes.
 
 mod blocks;
 mod check;
@@ -12,7 +13,7 @@ mod layout;
 pub use check::{Finding, check};
 
 use crate::bits::{SHORT_BITS, bits_in, copy_bits, field};
-use crate::nm::{self, Coding, Overfull, Pattern, Slot};
+use crate::nm::{self, Coding, Order, Overfull, Pattern, Ranked, Slot};
 use crate::{Error, Matrix, MatrixMut, Result, par};
 use blocks::Blocks;
 use chunks::Radix;
@@ -30,7 +31,6 @@ struct Words {
     border: u128,
 }
 
-#[derive(Clone, Copy)]
 enum Way {
     Blocks(Blocks),
     /// Words are codes: so many bits a row.
@@ -55,9 +55,9 @@ impl Words {
     }
 
     fn pack(&self, codes: &[u8], words: &mut [u8]) {
-        match self.way {
+        match &self.way {
             Way::Blocks(blocks) => blocks.pack(codes, words),
-            Way::Same(bits) => copy_bits(codes, bits, words),
+            Way::Same(bits) => copy_bits(codes, *bits, words),
             Way::Each => self.pack_each(codes, words),
         }
     }
@@ -83,9 +83,9 @@ impl Words {
     }
 
     fn unpack(&self, words: &[u8], codes: &mut [u8]) {
-        match self.way {
+        match &self.way {
             Way::Blocks(blocks) => blocks.unpack(words, codes),
-            Way::Same(bits) => copy_bits(words, bits, codes),
+            Way::Same(bits) => copy_bits(words, *bits, codes),
             Way::Each => self.unpack_each(words, codes),
         }
     }
@@ -190,6 +190,24 @@ pub fn encode<T: Slot>(
     check_rows(words.rows(), w.rows())?;
     let by = Words::new(pattern, w.cols().div_ceil(pattern.m()), per, (words.rows(), words.cols()))?;
     nm::encode_stored(w, zero, pattern, &by, words, slots)
+}
+
+/// [`nm::prune_encode`] and [`pack`], a row after the other.
+///
+/// # Errors
+/// As these.
+pub fn prune_encode<T: Ranked>(
+    w: Matrix<'_, T>,
+    zero: u64,
+    order: Order<T>,
+    pattern: Pattern,
+    per: usize,
+    words: MatrixMut<'_, u8>,
+    slots: MatrixMut<'_, T>,
+) -> Result<()> {
+    check_rows(words.rows(), w.rows())?;
+    let by = Words::new(pattern, w.cols().div_ceil(pattern.m()), per, (words.rows(), words.cols()))?;
+    nm::prune_encode_stored(w, zero, order, pattern, &by, words, slots)
 }
 
 /// [`unpack`] and [`nm::decode`], a row after the other.

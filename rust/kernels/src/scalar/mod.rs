@@ -25,6 +25,7 @@ pub(crate) mod panels;
 pub(crate) mod philox;
 pub(crate) mod product;
 pub(crate) mod quantize_f16;
+pub(crate) mod radix;
 pub(crate) mod rank32;
 pub(crate) mod slots;
 pub(crate) mod topk;

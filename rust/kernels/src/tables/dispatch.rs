@@ -6,7 +6,7 @@ use crate::tables::isa::Isa;
 use crate::tables::kernels::Kernels;
 use crate::tables::{
     affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, merge, nearest_centroid, nm_code_table,
-    nm24_pack, nm24_radix, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
+    nm24_pack, nm24_radix, nonzero_bits, panels, philox, product, quantize_f16, radix, rank, scatter, slots, topk,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64::{avx2, avx512};
@@ -31,6 +31,7 @@ const SCALAR: Kernels = Kernels {
     philox: philox::SCALAR,
     product: product::SCALAR,
     quantize_f16: quantize_f16::SCALAR,
+    radix: radix::SCALAR,
     rank: rank::SCALAR,
     scatter: scatter::SCALAR,
     slots: slots::SCALAR,
@@ -71,13 +72,14 @@ const AVX2: Kernels = Kernels {
     merge: avx2::merge::TABLE,
     nearest_centroid: avx2::nearest_centroid::TABLE,
     nm24_pack: nm24_pack::AVX2,
-    nm24_radix: nm24_radix::SCALAR,
+    nm24_radix: nm24_radix::AVX2,
     nm_code_table: nm_code_table::AVX2,
     nonzero_bits: nonzero_bits::AVX2,
     panels: avx2::panels::TABLE,
     philox: avx2::philox::TABLE,
     product: avx2::product::TABLE,
     quantize_f16: avx2::quantize_f16::TABLE,
+    radix: radix::AVX2,
     rank: rank::AVX2,
     scatter: scatter::SCALAR,
     slots: slots::AVX2,
@@ -104,6 +106,7 @@ const AVX512: Kernels = Kernels {
     philox: avx512::philox::TABLE,
     product: avx512::product::TABLE,
     quantize_f16: avx512::quantize_f16::TABLE,
+    radix: radix::AVX512,
     rank: rank::AVX512,
     scatter: scatter::AVX512,
     slots: slots::AVX512,

@@ -2,7 +2,7 @@
 
 use crate::args::{
     affine, amx_gemm, compress, gguf, group_values, kmeans_dp, lookup, merge, nearest_centroid, nm_code_table,
-    nm24_pack, nm24_radix, nonzero_bits, panels, philox, product, quantize_f16, rank, scatter, slots, topk,
+    nm24_pack, nm24_radix, nonzero_bits, panels, philox, product, quantize_f16, radix, rank, scatter, slots, topk,
 };
 use crate::tables::isa::Isa;
 
@@ -26,6 +26,7 @@ pub struct Kernels {
     pub(crate) philox: philox::Table,
     pub(crate) product: product::Table,
     pub(crate) quantize_f16: quantize_f16::Table,
+    pub(crate) radix: radix::Table,
     pub(crate) rank: rank::Table,
     pub(crate) scatter: scatter::Table,
     pub(crate) slots: slots::Table,

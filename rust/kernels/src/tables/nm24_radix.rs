@@ -7,6 +7,9 @@ use crate::tables::kernels::Kernels;
 pub(crate) const SCALAR: Table = Table { pack: scalar::nm24_radix::pack, unpack: scalar::nm24_radix::unpack };
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) const AVX2: Table = Table { unpack: crate::x86_64::avx2::nm24_radix::unpack, ..SCALAR };
+
+#[cfg(target_arch = "x86_64")]
 pub(crate) const AVX512: Table =
     Table { pack: crate::x86_64::avx512::nm24_radix::pack, unpack: crate::x86_64::avx512::nm24_radix::unpack };
 

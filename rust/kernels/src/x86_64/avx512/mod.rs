@@ -22,6 +22,7 @@ pub(crate) mod panels;
 pub(crate) mod philox;
 pub(crate) mod product;
 pub(crate) mod quantize_f16;
+pub(crate) mod radix;
 pub(crate) mod rank16;
 pub(crate) mod rank32;
 mod registers;

@@ -1,95 +1,31 @@
 //! Words of mixed radix of 2 of 4, eight at once: a word to each lane of 64 bits. Byte permutations bring strings of bits
 //! that begin anywhere into lanes and back; pairs of codes are looked up, and multiplications join and part the rest.
 
+use super::radix::{UNIT, load_part, store_lanes};
 use super::registers::load;
-use crate::args::nm24_radix::{BITS, CODES, SIXES_4, SIXES_8, SIXES_16, STRING, WORDS};
+use crate::args::nm24_radix::{CODE_LANES, CODES, SIXES_4, SIXES_8, SIXES_16, WORD_LANES, WORDS};
 use std::arch::x86_64::{
     __m512d, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_epi64,
     _mm512_and_si512, _mm512_andnot_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cvtepi32_ps,
     _mm512_cvttps_epi32, _mm512_fmadd_ps, _mm512_fmadd_round_pd, _mm512_madd_epi16, _mm512_maddubs_epi16,
-    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_maskz_permutexvar_epi8, _mm512_mul_epu32,
-    _mm512_mulhi_epu16, _mm512_mullo_epi16, _mm512_mullo_epi32, _mm512_multishift_epi64_epi8, _mm512_or_si512,
-    _mm512_permutexvar_epi8, _mm512_permutexvar_epi64, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_set1_pd, _mm512_set1_ps, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srli_epi64, _mm512_srlv_epi64,
+    _mm512_mul_epu32, _mm512_mulhi_epu16, _mm512_mullo_epi16, _mm512_mullo_epi32, _mm512_multishift_epi64_epi8,
+    _mm512_or_si512, _mm512_permutexvar_epi8, _mm512_permutexvar_epi64, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_set1_epi64, _mm512_set1_pd, _mm512_set1_ps, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_srlv_epi64,
     _mm512_sub_epi64, _mm512_sub_pd,
 };
 
-/// How eight strings of `BITS` bits stand in bytes side by side, and each in a lane of its own.
-struct Lanes<const BITS: usize>;
-
-impl<const BITS: usize> Lanes<BITS> {
-    /// For each byte of the lanes, the byte it comes from: strings begin below bit 8 of theirs.
-    const SPREAD: [u8; 64] = {
-        let (mut table, mut i) = ([0; 64], 0);
-        while i < 64 {
-            table[i] = (i / 8 * BITS / 8 + i % 8) as u8;
-            i += 1;
-        }
-        table
-    };
-    /// Where strings begin there.
-    const SHIFTS: [u64; 8] = {
-        let (mut table, mut i) = ([0; 8], 0);
-        while i < 8 {
-            table[i] = (i * BITS % 8) as u64;
-            i += 1;
-        }
-        table
-    };
-    /// Which bytes hold bits of one of the lanes 0, 2, 4, 6, and which byte of the lanes; then of the others. Neighbours
-    /// may share a byte, others do not.
-    const EVEN: (u64, [u8; 64]) = Self::packed(0);
-    const ODD: (u64, [u8; 64]) = Self::packed(1);
-
-    const fn packed(first: usize) -> (u64, [u8; 64]) {
-        let (mut mask, mut table, mut lane) = (0, [0; 64], first);
-        while lane < 8 {
-            let (start, mut byte) = (lane * BITS / 8, lane * BITS / 8);
-            while byte <= (lane * BITS + BITS - 1) / 8 {
-                mask |= 1 << byte;
-                table[byte] = (8 * lane + byte - start) as u8;
-                byte += 1;
-            }
-            lane += 2;
-        }
-        (mask, table)
-    }
-}
-
-/// Loads the first `N` bytes, and zeros behind them.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn load_part<const N: usize>(bytes: &[u8; N]) -> __m512i {
-    const { assert!(N < 64) };
-    // SAFETY: the mask reads the bytes of `bytes`; the load needs no alignment.
-    unsafe { _mm512_maskz_loadu_epi8((1 << N) - 1, bytes.as_ptr().cast()) }
-}
-
-/// Stores strings of `N` bits side by side. They are in lanes, and zeros above them.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn store_lanes<const N: usize>(out: &mut [u8; N], lanes: __m512i) {
-    const { assert!(N < 64) };
-    let lanes = _mm512_sllv_epi64(lanes, load(&Lanes::<N>::SHIFTS));
-    let even = _mm512_maskz_permutexvar_epi8(Lanes::<N>::EVEN.0, load(&Lanes::<N>::EVEN.1), lanes);
-    let odd = _mm512_maskz_permutexvar_epi8(Lanes::<N>::ODD.0, load(&Lanes::<N>::ODD.1), lanes);
-    let packed = _mm512_or_si512(even, odd);
-    // SAFETY: the mask writes the bytes of `out`; the store needs no alignment.
-    unsafe { _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), (1 << N) - 1, packed) };
-}
-
 /// Where pairs of codes stand in the strings of lanes.
-const PAIRS: [u8; 64] = {
+static PAIRS: [u8; 64] = {
     let (mut table, mut i) = ([0; 64], 0);
     while i < 64 {
-        table[i] = (i / 8 * STRING % 8 + 6 * (i % 8)) as u8;
+        table[i] = CODE_LANES.shift[i / 8] as u8 + 6 * (i % 8) as u8;
         i += 1;
     }
     table
 };
 /// Where the last code stands.
-const LAST: [u64; 8] = {
-    let (mut table, mut i) = (Lanes::<STRING>::SHIFTS, 0);
+static LAST: [u64; 8] = {
+    let (mut table, mut i) = (CODE_LANES.shift, 0);
     while i < 8 {
         table[i] += 48;
         i += 1;
@@ -135,7 +71,7 @@ const LAST_CODES: [u64; 8] = {
 /// See [`crate::Kernels::nm24_radix_pack`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(crate) fn pack(codes: &[u8], words: &mut [u8]) {
-    let (spread, cuts, last) = (load(&Lanes::<STRING>::SPREAD), load(&PAIRS), load(&LAST));
+    let (spread, cuts, last) = (load(&CODE_LANES.spread), load(&PAIRS), load(&LAST));
     let (values, sixteens) = (load(&VALUES), load(&SIXTEENS));
     let (pairs, fours) = (_mm512_set1_epi16(1 | 36 << 8), _mm512_set1_epi32(1 | (SIXES_4 as i32) << 16));
     let (eights, low) = (_mm512_set1_epi64(SIXES_8 as i64), _mm512_set1_epi64(u32::MAX.into()));
@@ -146,12 +82,9 @@ pub(crate) fn pack(codes: &[u8], words: &mut [u8]) {
         let high = _mm512_mul_epu32(_mm512_srli_epi64::<32>(of_eight), eights);
         let of_sixteen = _mm512_add_epi64(_mm512_and_si512(of_eight, low), high);
         let last = _mm512_permutexvar_epi64(_mm512_srlv_epi64(lanes, last), sixteens);
-        store_lanes(words, _mm512_add_epi64(of_sixteen, last));
+        store_lanes(words, &WORD_LANES, _mm512_add_epi64(of_sixteen, last));
     }
 }
-
-/// 2^52: added to a float64 that is smaller, it leaves the integer in the lowest bits.
-const UNIT: f64 = (1u64 << 52) as f64;
 
 /// `floor((value + 1/2) * inverse)` in the lowest 32 bits of lanes, for values below 2^44. The quotients of such are never
 /// as near to an integer as the rounding of `inverse` takes them.
@@ -168,9 +101,9 @@ fn quotient(values: __m512i, inverse: __m512d) -> __m512i {
 /// See [`crate::Kernels::nm24_radix_unpack`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(crate) fn unpack(words: &[u8], codes: &mut [u8]) {
-    let (spread, shifts) = (load(&Lanes::<BITS>::SPREAD), load(&Lanes::<BITS>::SHIFTS));
+    let (spread, shifts) = (load(&WORD_LANES.spread), load(&WORD_LANES.shift));
     let (sixteens, last_codes, codes_of) = (load(&SIXTEENS), load(&LAST_CODES), load(&CODES_OF));
-    let word_bits = _mm512_set1_epi64((1 << BITS) - 1);
+    let word_bits = _mm512_set1_epi64(WORD_LANES.mask as i64);
     let by_sixteen = _mm512_set1_pd(1.0 / SIXES_16 as f64);
     let (by_eight, eights) = (_mm512_set1_pd(1.0 / SIXES_8 as f64), _mm512_set1_epi64(SIXES_8 as i64));
     let (by_four, half) = (_mm512_set1_ps(1.0 / SIXES_4 as f32), _mm512_set1_ps(0.5 / SIXES_4 as f32));
@@ -196,6 +129,6 @@ pub(crate) fn unpack(words: &[u8], codes: &mut [u8]) {
         let joined = _mm512_madd_epi16(_mm512_maddubs_epi16(codes_of, pairs), fours);
         let upper = _mm512_srli_epi64::<8>(_mm512_andnot_si512(low, joined));
         let string = _mm512_or_si512(_mm512_and_si512(joined, low), upper);
-        store_lanes(codes, _mm512_or_si512(string, _mm512_permutexvar_epi64(last, last_codes)));
+        store_lanes(codes, &CODE_LANES, _mm512_or_si512(string, _mm512_permutexvar_epi64(last, last_codes)));
     }
 }
