@@ -23,7 +23,7 @@ pub(super) fn numbers(a: __m256i, b: __m256i, unit: __m256d) -> __m256d {
 /// Integers below 2^52 of float64, of which bits of `mask` are kept.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn integers(numbers: __m256d, mask: u64, unit: __m256d) -> __m256i {
+fn integers(numbers: __m256d, mask: u64, unit: __m256d) -> __m256i {
     let above = _mm256_castpd_si256(_mm256_add_pd(numbers, unit));
     _mm256_and_si256(above, _mm256_set1_epi64x(mask as i64))
 }
@@ -31,7 +31,7 @@ pub(super) fn integers(numbers: __m256d, mask: u64, unit: __m256d) -> __m256i {
 /// Four fields of a block from field `i` on, and any bits above them.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn fields(from: &Lanes, block: &[u8], i: usize) -> __m256i {
+fn fields(from: &Lanes, block: &[u8], i: usize) -> __m256i {
     let [a, b, c, d] = std::array::from_fn(|lane| field(from, block, i + lane) as i64);
     _mm256_set_epi64x(d, c, b, a)
 }

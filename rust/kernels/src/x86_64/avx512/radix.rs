@@ -29,9 +29,9 @@ pub(super) fn store_lanes(out: &mut [u8], to: &Lanes, lanes: __m512i) {
     let lanes = _mm512_sllv_epi64(lanes, load(&to.start));
     let even = _mm512_maskz_permutexvar_epi8(to.even.0, load(&to.even.1), lanes);
     let odd = _mm512_maskz_permutexvar_epi8(to.odd.0, load(&to.odd.1), lanes);
-    let mask = 1u64.wrapping_shl(out.len() as u32).wrapping_sub(1);
+    let (packed, mask) = (_mm512_or_si512(even, odd), 1u64.wrapping_shl(out.len() as u32).wrapping_sub(1));
     // SAFETY: the mask writes bytes of `out` only, for any length; the store needs no alignment.
-    unsafe { _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, _mm512_or_si512(even, odd)) };
+    unsafe { _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, packed) };
 }
 
 /// `a & b | unit`, as float64, less `unit`: integers below 2^52.
