@@ -65,3 +65,15 @@ def test_casts_of_blocks_that_are_too_large_to_be_counted(fmt: str) -> None:
         with pytest.raises(sf.SizeError, match=r"values of shape \(0, 2147483647, 2147483647\) cannot be made"):
             call()
     assert abs(t).nnz == (-t).nnz == 0
+
+
+@pytest.mark.parametrize("codec", ["kmeans3", "kmeans4", "kmeans4:row"])
+@pytest.mark.parametrize("fmt", [s.example for s in STRUCTURES.values()])
+def test_codebooks_of_64_bit_integers(fmt: str, codec: str) -> None:
+    """The float64 of the largest ones is beyond the dtype, and neighbours above 2**53 are one number to the fit."""
+    for values, dtype in (([-(2**63), 2**63 - 1], "int64"), ([2**64 - 1, 1], "uint64"), ([127, -128], "int8")):
+        w = np.array([[*values, 0, 0]], dtype)
+        assert sf.encode(w, f"{fmt}/{codec}").to_dense().tolist() == w.tolist()
+    near = np.array([[2**53 + 1, 2**53, 0, 0, 7, 0, 2**53 + 2, 0]])
+    for t in (sf.encode(near, f"{fmt}/{codec}"), sf.cluster(sf.encode(near, fmt), codec, weights=np.ones(near.shape))):
+        assert np.abs(t.to_dense() - near).max() <= 2

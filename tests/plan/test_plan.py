@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from sparsefmt.plan import (
     owl,
     uniform,
 )
-from sparsefmt.prune import Moments
+from sparsefmt.prune import Moments, pattern_of
+from sparsefmt.prune.coded import structure_text
 
 RNG = np.random.default_rng(0)
 TENSORS = {
@@ -97,19 +99,37 @@ def test_applying_with_moments_compensates() -> None:
         "csr",
         "bitmask/int8",
         "dense/kmeans16",
+        "nm4:8@radix",
+        "nm2:4@rans",
+        "nm8:16@rans/int4:g32",
+        "gap",
+        "bsr3x4:2:4/int4",
+        "v8:2:8",
+        "t2:4/int4",
     ],
 )
 def test_bytes_before_packing(shape: tuple[int, int], fmt: str) -> None:
     w = RNG.standard_normal(shape).astype(np.float32)
-    head = fmt.split("/")[0]
-    if head.startswith("nm"):
-        w = sf.prune.nm(w, int(head[2]), int(head[4]))
-    elif head.startswith("bsr"):
-        w = sf.prune.block(w, (8, 8), 0.5)
-    elif head != "dense":
-        w = sf.prune.magnitude(w, 0.5, scope="row")
-    got, want = format_bytes(shape, np.float32, fmt), sf.encode(w, fmt).nbytes
-    assert got == pytest.approx(want, rel=0.05 if "bsr" in fmt else 2e-3, abs=200 if "bsr" in fmt else 8)
+    got, want = format_bytes(shape, np.float32, fmt), packed_bytes(w, fmt, 0.5)
+    assert got == pytest.approx(want, rel=4e-3 if "rans" in fmt or fmt == "gap" else 0, abs=8)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.004, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize("fmt", ["csr", "csc/int8", "coo", "bitmask@64", "gap/int4", "bsr16x16", "bsr3x4"])
+def test_bytes_of_few_values(fmt: str, density: float) -> None:
+    """Also where a row, or a row of blocks, holds less than one of them; and long gaps."""
+    for shape in ((1000, 10), (30, 2000), (0, 8), (4, 50, 30)):
+        got = format_bytes(shape, np.float32, fmt, density=density)
+        want = packed_bytes(RNG.standard_normal(shape).astype(np.float32), fmt, density)
+        assert got == pytest.approx(want, rel=0.02 if "gap" in fmt else 0, abs=8 + 60 * ("gap" in fmt)), shape
+
+
+def packed_bytes(w: np.ndarray[Any, Any], fmt: str, density: float) -> int:
+    """Of `w` pruned by magnitude for the pattern of `fmt`."""
+    flat = w.reshape(-1, w.shape[-1])
+    keep = pattern_of(fmt, density=density).mask(np.abs(flat)) if flat.size else np.zeros(flat.shape, bool)
+    head, slash, codec = fmt.partition("/")
+    return sf.encode(np.where(keep.reshape(w.shape), w, 0).astype(w.dtype), structure_text(head) + slash + codec).nbytes
 
 
 def test_measuring_goes_on_where_it_was() -> None:

@@ -12,6 +12,7 @@ from sparsefmt.kernels.plan import product_ways_taken
 from sparsefmt.product import multiply
 from sparsefmt.product.packed import packed
 from sparsefmt.product.plan import estimates
+from sparsefmt.structures.registry import STRUCTURES
 
 Array = np.ndarray[Any, Any]
 pytestmark = pytest.mark.skipif(os.environ.get("SPARSEFMT_NATIVE") == "0", reason="the extension plans")
@@ -19,7 +20,8 @@ CASES = [
     ("nm2:4", "float32", 1.0), ("nm2:4", "bfloat16", 1.0), ("nm2:4/int4:g64", "float16", 1.0), ("nm4:8", "int8", 1.0),
     ("bitmask", "float16", 0.5), ("dense/int8", "float32", 1.0), ("nm2:4/kmeans16", "float16", 1.0),
     ("csr", "float32", 0.5), ("csr", "float32", 0.2), ("csr", "float32", 0.02), ("csr/int8", "float32", 0.3),
-    ("coo", "float32", 0.2), ("csc", "float32", 0.2), ("bsr4x4", "float32", 0.2), ("bsr4x4/int8", "float32", 0.2),
+    ("coo", "float32", 0.2), ("csc", "float32", 0.2), ("gap", "float32", 0.2),
+    ("gap/int8", "float16", 0.02), ("bsr4x4", "float32", 0.2), ("bsr4x4/int8", "float32", 0.2),
 ]  # fmt: skip
 
 
@@ -93,3 +95,24 @@ def test_a_plan_dies_with_its_matrix() -> None:
     count = len(_plans)
     del t
     assert len(_plans) == count - 1
+
+
+@pytest.mark.parametrize("kind", [k for k, s in STRUCTURES.items() if s.keeps_slots])
+def test_what_is_nearly_empty_is_not_decoded(kind: str) -> None:
+    """20,000 x 20,000 with 100 values: decoding takes seconds."""
+    at = np.arange(100)
+    w = sf.from_parts(
+        ("csr", {"indptr": np.minimum(np.arange(20_001), 100), "indices": 7 * at}), at + 1.0, (20_000, 20_000)
+    )
+    t, x = w.convert(kind), np.arange(20_000.0)
+    assert not [plan for plan in estimates(t.structure, t.values, 1, x.dtype) if "decoded rows" in plan.way]
+    want = np.concatenate([(at + 1.0) * 7 * at, np.zeros(19_900)])
+    np.testing.assert_array_equal(t @ x, want)
+
+
+@pytest.mark.parametrize("codec", ["", "/int8:g16", "/int4:row:asym", "/kmeans5"])
+def test_gap_multiplies_as_csr(codec: str) -> None:
+    w = sf.encode(tensor("csr", "float32", 0.05, (70, 900)).to_dense(), f"csr{codec}")
+    for k in (1, 3, 40, 130):
+        x = np.random.default_rng(k).standard_normal((900, k)).astype(np.float32)
+        np.testing.assert_allclose(w.convert("gap") @ x, w.to_dense().astype(np.float64) @ x, rtol=1e-4, atol=1e-4)

@@ -8,6 +8,7 @@ import pytest
 import sparsefmt as sf
 from sparsefmt.prune import Inside, pattern_of
 from sparsefmt.prune.patterns import Vnm
+from sparsefmt.structures.registry import STRUCTURES
 
 SCORE = np.random.default_rng(3).random((6, 16))
 
@@ -90,3 +91,14 @@ def test_nan_scores() -> None:
     for text in ("2:4", "bsr2x2", "csr", "v2:2:4"):
         with pytest.raises(sf.FormatError, match="NaN"):
             pattern_of(text).mask(score)
+
+
+@pytest.mark.parametrize("kind", [k for k, s in STRUCTURES.items() if s.keeps_slots])
+def test_every_structure_of_free_positions_is_a_free_pattern(kind: str) -> None:
+    w = np.where(SCORE > 0.1, SCORE, 0.0)
+    np.testing.assert_array_equal(pattern_of(kind, density=0.3).mask(SCORE), pattern_of(0.3).mask(SCORE))
+    assert sf.plan.Plan({"w": kind}).apply({"w": w})["w"].format == kind
+    m = sf.prune.Moments(SCORE.shape[1]).update(np.eye(SCORE.shape[1]).repeat(5, axis=0))
+    made = sf.prune.compensated(w, f"{kind}/int8", m, method="magnitude", codec="int8", density=0.3)
+    assert made.tensor is not None
+    assert made.tensor.format == f"{kind}/int8"

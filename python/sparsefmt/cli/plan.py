@@ -91,8 +91,7 @@ def plan(
             raise click.UsageError(msg)
     check_globs("--together", together, list(tensors))
     groups = [[t for t in tensors if selected(t, (glob,), ())] for glob in together]
-    sizes = format_table(tensors, [packed_format(n) for n in names])
-    sizes = {t: {n: row[packed_format(n)] for n in names} for t, row in sizes.items()}
+    sizes = format_table(tensors, names)
     whole = sum(t.nbytes for t in tensors.values())
     limit = budget_bytes(budget, whole)
     allocate({t: dict.fromkeys(names, 0.0) for t in tensors}, sizes, limit, groups=groups)  # before minutes of work

@@ -317,7 +317,7 @@ def show_estimate(formats: Mapping[str, str], weights: Mapping[str, Any], tokens
     rows: dict[str, dict[str, Any]] = {}
     for name, fmt in formats.items():
         w = weights[f"{name}.weight"]
-        nbytes = format_bytes(w.shape, w.dtype, packed_format(fmt), density=density)
+        nbytes = format_bytes(w.shape, w.dtype, fmt, density=density)
         rows[name] = {"shape": list(w.shape), "format": fmt, "dense": w.nbytes, "nbytes": nbytes}
     old, new = (sum(row[key] for row in rows.values()) for key in ("dense", "nbytes"))
     found = estimate([weights[f"{n}.weight"].shape for n in formats], tokens, method=job.method)

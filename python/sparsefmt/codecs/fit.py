@@ -45,14 +45,14 @@ def distinct(values: Array, weights: Array | None) -> tuple[Array, Array]:
         return counted(count(values), values.dtype)
     if weights is None:
         found, number = np.unique(values, return_counts=True)
-        return found.astype(np.float64), number.astype(np.float64)
+        return merged(found.astype(np.float64), number.astype(np.float64))
     found, inverse = np.unique(values, return_inverse=True)
     # Of nothing, bincount counts in integers.
-    return found.astype(np.float64), np.bincount(inverse, weights, len(found)).astype(np.float64, copy=False)
+    return merged(found.astype(np.float64), np.bincount(inverse, weights, len(found)).astype(np.float64, copy=False))
 
 
 def merged(values: Array, weights: Array) -> tuple[Array, Array]:
-    """Adds the weights of -0.0 and 0.0, which are one value."""
+    """Adds the weights of what is one value: -0.0 and 0.0, and integers of 64 bits that float64 does not tell apart."""
     if not len(values):
         return values, weights
     starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
@@ -164,6 +164,8 @@ def lloyd(
 
 def rounded(codebook: Array, dtype: Dtype) -> Array:
     """The entries in `dtype`, ascending, +0 for zero."""
-    if dtype.kind in "iu":
-        codebook = np.rint(codebook)
-    return np.asarray(codebook.astype(dtype) + dtype.type(0))
+    if dtype.kind not in "iu":
+        return np.asarray(codebook.astype(dtype) + dtype.type(0))
+    most, whole = np.iinfo(dtype).max, np.rint(codebook)
+    beyond = whole >= float(most)  # the float of a maximum of 64 bits is one more, which no integer holds
+    return np.where(beyond, dtype.type(most), np.where(beyond, 0, whole).astype(dtype))

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,11 +12,14 @@ from sparsefmt.api.encode import encode
 from sparsefmt.base.coerce import is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.prune.patterns import pattern_of
+from sparsefmt.prune.coded import structure_text
+from sparsefmt.prune.patterns import Blocks, Free, Nm, Pattern, Transposable, Vnm, pattern_of
 from sparsefmt.prune.select import kept_count
 
 Row: TypeAlias = Mapping[Any, Any] | Sequence[Any] | Array
 Table: TypeAlias = Mapping[Any, Any] | Sequence[Row] | Array
+
+_SAMPLE = 1 << 16  # elements that show how often the masks of a stream occur
 
 
 class GapWarning(UserWarning):
@@ -94,10 +98,12 @@ def listed(given: Iterable[str], what: str) -> list[str]:
 def format_bytes(shape: tuple[int, ...], dtype: object, fmt: str, *, density: float = 0.5) -> int:
     """The bytes of a packed tensor that keeps what its pattern allows.
 
+    Those of `gap` and `@rans` depend on where the values are; here they are scattered.
+
     Args:
         shape: of the tensor.
         dtype: of its values.
-        fmt: a format text.
+        fmt: a format text, or a pattern of `sparsefmt.prune` with or without a codec, such as "t2:4/int4:g128".
         density: the share that is kept where the structure leaves it open; of blocks for bsr.
 
     Raises:
@@ -110,27 +116,49 @@ def format_bytes(shape: tuple[int, ...], dtype: object, fmt: str, *, density: fl
         msg = "shape: a scalar has no format; want one axis or more"
         raise FormatError(msg)
     rows, cols = math.prod(shape[:-1]), shape[-1]
-    step = 8
-    if fmt.startswith("bsr"):
-        step = max(8, int(fmt[3:].partition("x")[0]))
-    count = [_sample_bytes(min(rows, n * step), cols, dtype, fmt, density) for n in (1, 2)]
-    if rows <= 2 * step:
-        return _sample_bytes(rows, cols, dtype, fmt, density)
-    return count[0] + -(-(rows - step) * (count[1] - count[0]) // step)
-
-
-def _sample_bytes(rows: int, cols: int, dtype: object, fmt: str, density: float) -> int:
-    w = np.ones((rows, cols), dtype)  # type: ignore[call-overload]
-    head = fmt.partition("/")[0].partition("@")[0]
-    if head.startswith("bsr"):
-        keep = pattern_of(head, density=density).mask(np.ones((rows, cols)))
-    elif head in ("csr", "csc", "coo", "bitmask"):
-        keep = np.broadcast_to(np.arange(cols) < kept_count(density, cols), w.shape)
+    pattern = pattern_of(fmt, density=density)
+    if isinstance(pattern, Transposable):  # as large, and chosen faster
+        pattern = Nm(pattern.n, pattern.m)
+    if isinstance(pattern, Free):
+        places = rows * cols
+    elif isinstance(pattern, Blocks) and pattern.n is None:
+        places = -(-rows // pattern.rows) * -(-cols // pattern.cols)
     else:
-        keep = pattern_of(head).mask(np.ones((rows, cols)))
+        return _stacked_bytes(rows, cols, dtype, fmt, pattern)
+    none, every = (_stacked_bytes(rows, cols, dtype, fmt, replace(pattern, density=d)) for d in (0.0, 1.0))
+    kept = kept_count(pattern.density, places)
+    extra = _long_gaps(kept, places, cols) if structure_text(fmt) == "gap" else 0
+    return none + -(-(every - none) * kept // max(places, 1)) + extra
+
+
+def _stacked_bytes(rows: int, cols: int, dtype: object, fmt: str, pattern: Pattern) -> int:
+    """From the first rows, and from what as many more add to them."""
+    unit = pattern.rows if isinstance(pattern, Blocks) else 1
+    high = pattern.v if isinstance(pattern, Vnm) else unit
+    least = max(8, _SAMPLE // max(cols, 1)) if "@rans" in fmt else 8
+    step = high * -(-least // high)
+    if rows <= 2 * step:
+        return _sample_bytes(rows, cols, dtype, fmt, pattern)
+    first, both = (_sample_bytes(n * step, cols, dtype, fmt, pattern) for n in (1, 2))
+    more = -(-(rows - step) // unit) * unit
+    return first + -(-more * (both - first) // step)
+
+
+def _sample_bytes(rows: int, cols: int, dtype: object, fmt: str, pattern: Pattern) -> int:
+    w = np.ones((rows, cols), dtype)  # type: ignore[call-overload]
+    keep = pattern.mask(np.random.default_rng(0).random(w.shape))
     if "kmeans" in fmt:  # a codebook needs no fit to be weighed
         w = w * (1 + np.arange(w.size).reshape(w.shape) % 251).astype(w.dtype)
-    return encode(np.where(keep, w, np.zeros(1, w.dtype)), fmt).nbytes
+    head, slash, codec = fmt.partition("/")
+    return encode(np.where(keep, w, np.zeros(1, w.dtype)), structure_text(head) + slash + codec).nbytes
+
+
+def _long_gaps(kept: int, places: int, cols: int) -> int:
+    """About how many bytes the gaps of so many values among `places` take beyond one each, in rows of `cols`."""
+    if not kept:
+        return 0
+    skipped = (1 - kept / places) ** np.arange(255, cols, 255)  # the chance that so many columns hold nothing
+    return math.ceil(kept * float((skipped * (1 - np.arange(255, cols, 255) / cols)).sum()))
 
 
 def format_table(

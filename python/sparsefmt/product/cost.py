@@ -19,7 +19,7 @@ FLOP = 1 / 119e9  # seconds a multiplication takes BLAS on one thread
 PACK = 0.24e-9  # seconds BLAS takes for an element however few columns there are
 DECODE = 0.3e-9  # seconds an element takes to be decoded; where it is a code, twice as long
 CAST = 3.5e-9  # seconds NumPy takes to make float32 of another number
-TURN = 5e-9  # seconds a slot takes from csc to csr
+TURN = {"csc": 5e-9, "gap": 1e-9}  # seconds a slot takes to csr
 _BLOCK = 4e-9  # seconds a block of bsr takes the kernel besides its items
 BLOCK_DECODED = 35e-9  # the same where it is decoded
 _PER_ITEM = 0.15e-9  # seconds an item of a block takes with one column; with more, for each register of 16 of them:
@@ -28,7 +28,7 @@ _PER_CODE_OF_BLOCKS = 1.2e-9  # seconds a code takes to become an item
 START = 5e-6  # seconds that a call costs whatever its size
 START_PACKED = 12e-6  # the same of a kernel
 START_SLOTS = 60e-6  # the same slot by slot
-START_ROUTE = {"coo": 15e-6, "csc": 45e-6}  # the same of bringing slots into rows
+START_ROUTE = {"coo": 15e-6, "csc": 45e-6, "gap": 15e-6}  # the same of bringing slots into rows
 _PER_SLOT = {8: 0.3e-9, 16: 0.4e-9, 32: 0.6e-9, 64: 0.9e-9, 128: 1.7e-9}  # seconds of a value with so many columns
 _PER_INDEX = {8: 0.5e-9, 16: 0.7e-9, 32: 1.2e-9, 64: 2.2e-9, 128: 4.4e-9}  # the same where few columns have one
 _PER_CODE = 0.8e-9  # seconds a code takes to become a value; less where values are few enough for a cache, or in order
@@ -53,7 +53,7 @@ def work(way: str, s: Structure, values: Codec, k: int, operations: int) -> floa
         return (0.05e-9 if fast else 0.09e-9) * rows * cols
     if way == "csr_gemv":
         return 0.25e-9 * s.slots
-    by_index = s.kind in ("csr", "coo", "csc") and way != "csr_panel"
+    by_index = s.kind in ("csr", "coo", "csc", "gap") and way != "csr_panel"
     per = _PER_INDEX if by_index else _PER_SLOT
     if values.kind == "raw":
         code = 0.0

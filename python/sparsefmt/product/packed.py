@@ -19,6 +19,7 @@ from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc, Csr
 from sparsefmt.structures.dense import Dense
+from sparsefmt.structures.gap import Gap
 from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.nm_packed import PackedNm
 
@@ -84,7 +85,7 @@ def run_kernel(s: Structure, held: Held, x: Array, out: Array) -> int:
 
 def _held(s: Structure, values: Codec) -> tuple[Structure, Held] | None:
     """The structure and slots that a kernel takes, converted if need be."""
-    if isinstance(s, Coo | Csc):
+    if isinstance(s, Coo | Csc | Gap):
         target, slots = restructure(s, values.lift(s), Csr, {})
         s, values = target, values.lower(target, slots)
     held = values.product_slots(s)

@@ -1,7 +1,7 @@
 """Which way to a product is the fastest for the matrix at hand.
 
 Four ways lead to `w @ x`: a kernel that multiplies straight from the packed arrays; the same after a conversion to
-rows (coo, csc); blocks of decoded rows and BLAS; slot by slot. The extension plans the kernel (`kernels.plan`); an
+rows (coo, csc, gap); blocks of decoded rows and BLAS; slot by slot. The extension plans the kernel (`kernels.plan`); an
 estimate of each, from its counts of bytes and operations, decides.
 """
 
@@ -21,6 +21,7 @@ from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bsr import Bsr
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.csr import Csc
+from sparsefmt.structures.gap import Gap
 from sparsefmt.structures.nm import Nm
 from sparsefmt.structures.nm_packed import PackedNm
 
@@ -104,7 +105,7 @@ def _by_blas(s: Structure, values: Codec, k: int, result: Dtype, compute: Dtype)
         decode += cost.BLOCK_DECODED * len(s.indices)
     decode = decode / threads + (0.0 if values.dtype == compute else cost.CAST * size)
     if isinstance(s, Csc) and not whole:
-        decode += cost.TURN * s.slots
+        decode += cost.TURN[s.kind] * s.slots
     blas = max(size * (cost.PACK + k * cost.FLOP), size * compute.itemsize * cost.STREAM / 1.2) / threads
     name = "NumPy on the stored array" if not decode else "blocks of decoded rows and BLAS"
     return Plan(name, s.nbytes + values.nbytes, 2 * size * k, cost.START + decode + blas, whole=whole)
@@ -121,10 +122,11 @@ def _by_kernel(s: Structure, values: Codec, k: int, x: Dtype, calls: int) -> Pla
     threads, slower = get_num_threads(), cost.SLOWER[instruction_set()]
     read = (s.nbytes + values.nbytes) * cost.STREAM / threads
     work = cost.work(way, s, values, k, operations * calls) * (1.0 if way == "amx_gemm" else slower) / threads
-    route = cost.START_ROUTE.get(s.kind, 0.0) + (cost.TURN * s.slots if isinstance(s, Csc) else 0.0)
+    route = cost.START_ROUTE.get(s.kind, 0.0) + cost.TURN.get(s.kind, 0.0) * s.slots
     before = {
         "coo": "rows counted, then ",
         "csc": "converted to csr, then ",
+        "gap": "gaps summed up to columns, then ",
         "nm_radix": "words unpacked to codes, then ",
         "nm_rans": "the stream unpacked to codes, then ",
     }.get(s.kind, "")
@@ -159,7 +161,7 @@ def kernel_plan(s: Structure, values: Codec, k: int, x: Dtype, *, integers: bool
 def _kernel_kind(s: Structure) -> str:
     if isinstance(s, PackedNm):
         return Nm.kind
-    return "csr" if isinstance(s, Coo | Csc) else s.kind
+    return "csr" if isinstance(s, Coo | Csc | Gap) else s.kind
 
 
 def _becomes_rows(s: Structure, values: Codec) -> bool:

@@ -12,6 +12,10 @@ from sparsefmt.kernels.nm import nm_select
 from sparsefmt.prune.largest import largest
 from sparsefmt.prune.select import kept_count
 from sparsefmt.structures.nm import check_nm, score_keys
+from sparsefmt.structures.registry import STRUCTURES
+
+_FREE = tuple(kind for kind, s in STRUCTURES.items() if s.keeps_slots)
+"""Structures that hold any set of positions."""
 
 
 class Pattern(ABC):
@@ -272,8 +276,8 @@ def pattern_of(spec: object, *, density: float | None = None) -> Pattern:
     """The pattern that a text, a density, a mask or a pattern says.
 
     Texts: "nm2:4" or "2:4"; "bsr16x16" (a share of all blocks, `density`, default 0.5); "bsr16x16:2:4" (2 of every 4
-    blocks of a row of blocks); "v64:2:8"; "t2:4" (transposable); "csr", "csc", "coo", "bitmask" (`density` of the whole
-    matrix); "dense" (all).
+    blocks of a row of blocks); "v64:2:8"; "t2:4" (transposable); "csr", "csc", "coo", "bitmask", "gap" (`density` of
+    the whole matrix); "dense" (all).
 
     Raises:
         FormatError: none of these.
@@ -295,7 +299,7 @@ def _named(text: str, density: float) -> Pattern:
     head = text.partition("/")[0].partition("@")[0]
     if head == "dense":
         return Free(1.0)
-    if head in ("csr", "csc", "coo", "bitmask"):
+    if head in _FREE:
         return Free(density)
     found = re.fullmatch(r"(nm|t|v(?P<v>\d+):)?(?P<n>\d+):(?P<m>\d+)", head, re.ASCII)
     if found:
@@ -307,5 +311,6 @@ def _named(text: str, density: float) -> Pattern:
     if found:
         nm = (int(found["n"]), int(found["m"])) if found["n"] else (None, None)
         return Blocks(int(found["r"]), int(found["c"]), density, *nm)
-    msg = f"pattern {text!r} is unknown; have nmN:M, bsrRxC, bsrRxC:N:M, vV:N:M, tN:M, csr, bitmask, dense, a density"
+    free = ", ".join(_FREE)
+    msg = f"pattern {text!r} is unknown; have nmN:M, bsrRxC, bsrRxC:N:M, vV:N:M, tN:M, {free}, dense, or a number"
     raise FormatError(msg)

@@ -50,6 +50,7 @@ class Gap(Structure):
     template: ClassVar[str] = "gap"
     example: ClassVar[str] = "gap"
     array_names: ClassVar[tuple[str, ...]] = ("gaps", "byte_offsets", "row_offsets")
+    keeps_slots: ClassVar[bool] = True
     by_rows: ClassVar[bool] = True
     offset_arrays: ClassVar[tuple[str, ...]] = ("byte_offsets", "row_offsets")
 
