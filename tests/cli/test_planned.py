@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import sparsefmt as sf
 from commandline import Cli
@@ -71,3 +72,31 @@ def test_what_a_plan_settles_is_no_option(cli: Cli, model: Path, option: list[st
         2, "pack", model, model.with_name("o.safetensors"), "--plan", model.with_name("plan.json"), *option
     )
     assert f"{option[0]} makes no sense here: --plan says" in said
+
+
+def test_what_a_plan_zeroes_is_said_and_accepted(cli: Cli, model: Path) -> None:
+    out, plan = model.with_name("out.safetensors"), model.with_name("plan.json")
+    cli.ok("pack", model, out, "--plan", plan)
+    assert "1 exact, 2 pruned, 1 quantized: verified" in cli.ok("verify", model, out)
+    assert cli.run("verify", model, out, "--strict").exit_code == 1
+
+
+def test_what_earlier_runs_pruned_stays_said(cli: Cli, model: Path) -> None:
+    one, two, three = (model.with_name(f"{n}.safetensors") for n in ("one", "two", "three"))
+    cli.ok("pack", model, one, "--format", "nm2:4", "--prune", "--include", LAYERS[0])
+    cli.ok("pack", one, two, "--format", "nm2:4", "--prune", "--include", LAYERS[1])
+    cli.ok("pack", two, three, "--plan", model.with_name("plan.json"), "--include", LAYERS[2])
+    assert "1 exact, 3 pruned: verified" in cli.ok("verify", model, three)
+
+
+def test_a_tensor_without_a_name_is_packed_in_every_way(cli: Cli, tmp_path: Path) -> None:
+    """Others write such files; `sparsefmt.save` does not."""
+    w = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    source, plan, out = (tmp_path / name for name in ("w.safetensors", "plan.json", "out.safetensors"))
+    safetensors.numpy.save_file({"": w, "b": w[0]}, source)
+    sf.plan.Plan({"": "nm2:4"}).save(plan)
+    ways = (("--plan", plan), ("--format", "nm2:4", "--prune"), ("--format", "csr", "--prune", "--density", ".1"))
+    for way in (*ways, ("--format", "dense/kmeans4"), ("--format", "nm2:4@rans", "--prune", "--smallest")):
+        assert "packed 1 of 2" in cli.ok("pack", source, out, "--force", *way)
+        assert "1 exact" in cli.ok("verify", source, out)
+    assert "packed 0 of 2 tensors as nothing smaller" in cli.ok("pack", source, out, "--force", "--smallest")

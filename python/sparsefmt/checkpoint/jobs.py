@@ -22,7 +22,7 @@ from sparsefmt.checkpoint.parts import note
 from sparsefmt.checkpoint.plan import CHUNK, Chunks, Plan, plan_tensor
 from sparsefmt.checkpoint.readers.base import RowsOf, Source
 from sparsefmt.checkpoint.readers.registry import open_file
-from sparsefmt.checkpoint.recipe import PRUNED
+from sparsefmt.checkpoint.recipe import PRUNED, pruned_names
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
 from sparsefmt.checkpoint.steps import Function, Pack, Step
@@ -31,7 +31,7 @@ from sparsefmt.checkpoint.unsettled import SettleBehind, Unsettled, settle
 from sparsefmt.checkpoint.waiting import Waiting
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.io import schema
-from sparsefmt.io.write import save
+from sparsefmt.io.write import save_read
 from sparsefmt.kernels.checksum import Checksum, checksum
 from sparsefmt.kernels.settings import get_num_threads, set_num_threads
 
@@ -233,7 +233,7 @@ def called(
 
     def spool() -> None:
         path = folder / f"{len(plans)}.safetensors"
-        save(path, batch)
+        save_read(path, batch)
         results = stack.enter_context(open_file(path))
         for name in batch:
             plan = plan_tensor(results, name, None, chunk=job.chunk)
@@ -259,6 +259,19 @@ def called(
     return plans
 
 
+def pruned_by(job: Job, source: Source, plans: list[Plan]) -> list[str]:
+    """The tensors of the file that were pruned, by this step or before; none where this step prunes nothing."""
+    if isinstance(job.step, Pack):
+        now = {p.name for p in plans if p.changed and p.entry is not None and job.step.recipe.prune}
+    else:
+        now = set(getattr(job.step, "pruned", ())) & {p.name for p in plans}
+    try:
+        before = pruned_names(source.metadata)
+    except (ValueError, TypeError):  # of others
+        before = set()
+    return [p.name for p in plans if p.name in now | before] if now else []
+
+
 def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None) -> tuple[Manifest, Unsettled]:
     """Writes the file of a job, which the caller is to settle.
 
@@ -270,10 +283,9 @@ def written(job: Job, source: Source, plans: list[Plan], advance: Advance | None
     packed = {p.name: p.entry for p in plans if p.entry is not None}
     if packed:
         metadata[schema.KEY] = schema.dump_json(packed)
-    if isinstance(job.step, Pack) and job.step.recipe.prune:
-        pruned = [p.name for p in plans if p.changed and p.entry is not None]
-        if pruned:
-            metadata[PRUNED] = json.dumps(pruned)
+    pruned = pruned_by(job, source, plans)
+    if pruned:
+        metadata[PRUNED] = json.dumps(pruned)
     if metadata:
         metadata.setdefault("format", "pt")  # transformers refuses metadata without it
     slots = [slot for plan in plans for slot in plan.slots]

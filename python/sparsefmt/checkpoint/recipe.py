@@ -1,5 +1,6 @@
 """What `pack` does to one tensor."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +17,16 @@ from sparsefmt.tensor.layout import inner, is_moved, outer
 from sparsefmt.tensor.sparse import SparseTensor
 
 PRUNED = "sparsefmt.cli.pruned"
-"""The metadata key under which `pack --prune` lists, in JSON, the tensors that it pruned."""
+"""The metadata key under which `pack` lists, in JSON, the tensors that it pruned."""
+
+
+def pruned_names(metadata: Mapping[str, str]) -> set[str]:
+    """The tensors that a file says were pruned.
+
+    Raises:
+        ValueError, TypeError: the list is no list.
+    """
+    return {str(name) for name in json.loads(metadata.get(PRUNED, "[]"))}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Whether a packed or unpacked checkpoint is its original, tensor by tensor."""
 
-import json
 import math
 from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
@@ -16,6 +15,7 @@ from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.plan import OPAQUE
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.recipe import PRUNED as PRUNED_KEY
+from sparsefmt.checkpoint.recipe import pruned_names
 from sparsefmt.checkpoint.rounding import Rounding
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED, identical, judge, small, whole
@@ -193,7 +193,7 @@ def shard_rows(
     names: frozenset[str] | None,
 ) -> Iterator[Row]:
     """The rows of the tensors of one file."""
-    pruned = set() if strict else pruned_names(source)
+    pruned = set() if strict else accepted(source)
     for name in packed.names(source):
         entry = source.entries[name]
         if names is not None and name not in names:
@@ -257,15 +257,14 @@ def encoded_again(original: Value, packed: SparseTensor) -> bool:
     return equal(encode(w, packed.format), packed)
 
 
-def pruned_names(source: Source) -> set[str]:
-    """The tensors that `pack --prune` says it pruned.
+def accepted(source: Source) -> set[str]:
+    """The tensors that `pack` says it pruned.
 
     Raises:
         FormatError: the list is no list.
     """
     try:
-        names = json.loads(source.metadata.get(PRUNED_KEY, "[]"))
-        return {str(name) for name in names}
+        return pruned_names(source.metadata)
     except (ValueError, TypeError) as e:
         msg = f"{source.path}: metadata {PRUNED_KEY}: {e}"
         raise FormatError(msg) from e

@@ -126,8 +126,8 @@ def pack(
         return
     with progress(model.nbytes, quiet=run.quiet) as advance:
         report = run_step(model, out, Pack(recipe), chosen, run, advance)
-    formats = (t.format for t in report.changed) if smallest else (fmt, *ruled.values())
-    how = "as " + ", ".join(f for f in dict.fromkeys(formats) if f != "plain")
+    formats = [t.format for t in report.changed] if smallest else [fmt, *ruled.values()]
+    how = "as " + (", ".join(f for f in dict.fromkeys(formats) if f != "plain") or "nothing smaller")
     say_packed(report, how, out, quiet=run.quiet, as_json=as_json, beside=len(wanted & set(beside)))
 
 

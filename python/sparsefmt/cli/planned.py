@@ -116,6 +116,11 @@ class ByPlan:
     formats: dict[str, str]
     conv_axis: int
 
+    @property
+    def pruned(self) -> set[str]:
+        """What is zeroed to fit its format; the file says so."""
+        return {name for name, fmt in self.formats.items() if not fmt.startswith("dense")}
+
     def __call__(self, name: str, value: Value) -> Mapping[str, Value]:
         """The packed tensor."""
         dense = value.to_dense() if isinstance(value, sf.SparseTensor) else value

@@ -87,6 +87,19 @@ def save(
     >>> sf.load(path)["bias"]
     array([1., 1., 1., 1.])
     """
+    if isinstance(tensors, Mapping):
+        for name in tensors:
+            if name == "":
+                raise _bad_name(name)
+    save_read(path, tensors, metadata)
+
+
+def save_read(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, SparseTensor | Array],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """The same for tensors that were read from a file, where others may have left a name empty."""
     check_ending(path)
     texts = _checked_metadata(metadata)
     found, entries = _plan(tensors)
@@ -127,6 +140,10 @@ def _is_text(value: object) -> bool:
     return True
 
 
+def _bad_name(name: object) -> FormatError:
+    return FormatError(f"name {name!r}: want a text, not empty and not {schema.METADATA!r}")
+
+
 def _plan(tensors: object) -> tuple[list[Item], dict[str, schema.Entry]]:
     """The arrays to write and the entries of the JSON, all checked."""
     if not isinstance(tensors, Mapping):
@@ -135,9 +152,8 @@ def _plan(tensors: object) -> tuple[list[Item], dict[str, schema.Entry]]:
     found: list[Item] = []
     entries: dict[str, schema.Entry] = {}
     for name, t in tensors.items():
-        if not _is_text(name) or not name or name == schema.METADATA:
-            msg = f"name {name!r}: want a text, not empty and not {schema.METADATA!r}"
-            raise FormatError(msg)
+        if not _is_text(name) or name == schema.METADATA:
+            raise _bad_name(name)
         if isinstance(t, SparseTensor):
             items, entries[name] = packed_items(name, t.to("cpu"))
             found += items

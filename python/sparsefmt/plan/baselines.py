@@ -139,7 +139,7 @@ def alpha(tensors: Mapping[str, Any], density: float, *, reach: float = 0.08) ->
         reach: the most that one is away from it, before the mean is restored.
 
     Raises:
-        FormatError: another rank, complex or not finite, or densities outside 0..1.
+        FormatError: another rank, empty, complex or not finite, or densities outside 0..1.
 
     >>> alpha({"steep": np.diag([64.0, 8, 1, 1]), "flat": np.diag([2.0, 1.5, 1, 1])}, 0.5)
     {'steep': 0.58, 'flat': 0.42}
@@ -149,8 +149,8 @@ def alpha(tensors: Mapping[str, Any], density: float, *, reach: float = 0.08) ->
     exponents = []
     for name, w in tensors.items():
         a = as_array(w, name)
-        if a.ndim != 2 or a.dtype.kind == "c" or not np.isfinite(a).all():
-            msg = f"{name}: want a finite real matrix, got {a.dtype} of shape {a.shape}"
+        if a.ndim != 2 or not a.size or a.dtype.kind == "c" or not np.isfinite(a).all():
+            msg = f"{name}: want a finite real matrix, not empty, got {a.dtype} of shape {a.shape}"
             raise FormatError(msg)
         found = answering(partial(np.linalg.svd, a.astype(np.float64), compute_uv=False), min(a.shape))
         values = np.sort(np.square(found))[::-1]
