@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
+from sparsefmt.base.dtypes import DTYPES
 from sparsefmt.dynamic import Schedule, distillation_loss, sr_ste, straight_through
 
 
@@ -124,3 +125,31 @@ def test_logits_far_apart_give_no_overflow() -> None:
 def test_bad_logits(args: tuple[object, object], kwargs: dict[str, float]) -> None:
     with pytest.raises(sf.FormatError):
         distillation_loss(*args, **kwargs)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_the_gradient_of_sr_ste_keeps_its_dtype(dtype: str) -> None:
+    g, w = (np.array(values).astype(DTYPES[dtype]) for values in ([1.0, 1.0], [3.0, 2.0]))
+    made = sf.dynamic.sr_ste(g, w, [True, False], np.float64(0.5))
+    assert made.dtype == g.dtype
+    assert made.astype(float).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("x", "want"),
+    [
+        (np.array([3 + 4j]), 5.0),
+        (np.array([1e200, 1e200]), 1e200),
+        (np.array([1e-200, 1e-200]), 1e-200),
+        (np.array([-128], np.int8), 128.0),
+        (np.zeros((0, 3)), 0.0),
+        (np.array([np.inf]), np.inf),
+    ],
+)
+def test_importance_of_any_numbers(x: np.ndarray, want: float) -> None:
+    assert sf.dynamic.importance(x) == pytest.approx(want)
+
+
+def test_the_loss_of_a_task_is_a_number() -> None:
+    with pytest.raises(sf.FormatError, match="task = 'x'"):
+        sf.dynamic.distillation_loss([[0.0, 1.0]], [[0.0, 1.0]], task="x")  # type: ignore[arg-type]

@@ -194,3 +194,11 @@ def test_one_text_is_no_list() -> None:
             call()
     with pytest.raises(sf.FormatError, match="is str; want a number, or None"):
         sf.plan.measure(lambda layer, pattern: "x", ["q"], ["nm2:4"])  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0)])
+def test_baselines_refuse_empty_matrices(shape: tuple[int, int]) -> None:
+    with pytest.raises(sf.FormatError, match="not empty"):
+        sf.plan.alpha({"w": np.zeros(shape)}, 0.5)
+    with pytest.raises(sf.FormatError, match="not empty"):
+        sf.plan.owl({"w": np.zeros(shape)}, {"w": Moments(4).update(np.eye(4).repeat(5, axis=0))}, 0.5)

@@ -97,8 +97,13 @@ def importance(x: object) -> float:
     >>> importance(np.array([[3.0, 4.0]]))
     3.5355339059327378
     """
-    a = np.asarray(x, np.float64)
-    return float(np.sqrt(np.square(a).mean())) if a.size else 0.0
+    a = magnitudes(as_array(x, "x"))
+    most = float(a.max(initial=0.0))
+    if not 0 < most < np.inf:
+        return most
+    if 1e-150 < most < 1e150:
+        return float(np.sqrt(np.square(a).mean()))
+    return float(np.sqrt(np.square(a / most).mean())) * most  # squares of these are beyond float64
 
 
 class Controller:

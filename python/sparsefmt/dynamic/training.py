@@ -47,7 +47,7 @@ def sr_ste(gradient: object, w: object, mask: object, decay: float = 2e-4) -> Ar
         decay: how strong the pull is, >= 0.
 
     Returns:
-        `gradient + decay * (1 - mask) * w`.
+        `gradient + decay * (1 - mask) * w`, in their dtype if it is one of floats.
 
     Raises:
         FormatError: shapes that differ, or a decay below 0.
@@ -61,7 +61,9 @@ def sr_ste(gradient: object, w: object, mask: object, decay: float = 2e-4) -> Ar
     if not is_number(decay) or not 0 <= decay < np.inf:
         msg = f"decay = {decay!r}; want 0 or more"
         raise FormatError(msg)
-    return np.asarray(g + decay * np.where(keep.astype(bool), 0, a))
+    pull = np.where(keep.astype(bool), np.zeros(1, a.dtype), a)
+    made = np.asarray(g + float(decay) * pull)  # of bfloat16 in float32
+    return made.astype(g.dtype, copy=False) if g.dtype == a.dtype and g.dtype.kind not in "biu" else made
 
 
 def _log_shares(logits: Array) -> Array:
@@ -88,7 +90,7 @@ def distillation_loss(
         logits.
 
     Raises:
-        FormatError: shapes that differ, no classes, logits that are not finite, T or lam out of range.
+        FormatError: shapes that differ, no classes, logits that are not finite, T, lam or task out of range.
 
     Source: Hinton et al. 2015, arXiv:1503.02531, section 2.
 
@@ -99,6 +101,9 @@ def distillation_loss(
     logits = _alike(student=student, teacher=teacher)
     if not (is_number(T) and is_number(lam)) or not (0 < T < np.inf and 0 <= lam < np.inf):
         msg = f"T = {T!r}, lam = {lam!r}; want T > 0 and lam >= 0"
+        raise FormatError(msg)
+    if not is_number(task):
+        msg = f"task = {task!r}; want the loss of the task, a number"
         raise FormatError(msg)
     if any(a.dtype.kind == "c" for a in logits):
         msg = "logits: want real numbers, got complex ones"

@@ -111,7 +111,7 @@ def owl(
         outlier: where outliers begin.
 
     Raises:
-        FormatError: a tensor without moments, or densities outside 0..1.
+        FormatError: a tensor without moments, an empty one, or densities outside 0..1.
 
     >>> flat, peak = np.ones((2, 8)), np.array([[9.0] + 15 * [0.1]]).reshape(2, 8)
     >>> m = Moments(8).update(np.eye(8).repeat(5, axis=0))
@@ -123,6 +123,9 @@ def owl(
     shares = []
     for name, w in tensors.items():
         h = second_moments(_of(statistics, name))
+        if not np.size(w):
+            msg = f"{name}: want a matrix, not empty, got shape {np.shape(w)}"
+            raise FormatError(msg)
         score = magnitudes(as_array(w, name)) * np.sqrt(h if h.ndim == 1 else np.diagonal(h))
         shares.append(float((score > outlier * score.mean()).mean()))
     return _around(list(tensors), _spread(np.array(shares)), density, reach)
