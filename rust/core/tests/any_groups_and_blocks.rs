@@ -214,6 +214,9 @@ fn groups_without_bits_take_no_time() {
     let pattern = Pattern::new(4, 4).expect("fits");
     let words = Matrix::new("words", &[0u8, 0], 2, 1).expect("fits");
     assert_eq!(nm_radix::check(words, pattern, 1 << 62, 5), Ok(None));
+    // A power of one fits into a word however many groups have it: they were counted one by one.
+    let mut back: [u8; 0] = [];
+    assert_eq!(nm_radix::unpack(words, pattern, 3, u32::MAX as usize, matrix_mut(&mut back, 2)), Ok(()));
 }
 
 /// Dense to words at once equals codes first, words after; so does the way back.

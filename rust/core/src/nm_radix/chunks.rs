@@ -53,6 +53,9 @@ impl Radix {
 
     /// How many groups of a word of `per` are taken off at once, since they fit into 64 bits, and C to that power.
     pub(super) fn low(&self, per: usize) -> (usize, u128) {
+        if self.count == 1 {
+            return (per, 1); // groups without bits, of which a word may have any number
+        }
         let fits = |groups: &usize| u32::try_from(*groups).is_ok_and(|groups| self.count.checked_pow(groups).is_some());
         let low = (1..=per.div_ceil(self.chunk)).map(|chunks| chunks * self.chunk).take_while(fits).last();
         let low = low.unwrap_or(per);
