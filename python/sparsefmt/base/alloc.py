@@ -23,12 +23,14 @@ from sparsefmt.base.errors import SizeError
 from sparsefmt.base.finalizers import when_gone
 
 ALIGNMENT = 64
+SMALL = 1 << 16  # bytes up to which the heap has room at once, so that nothing is asked or caught
 LARGE = 1 << 20  # bytes from which on an array gets a block of its own
 HUGE_PAGE = 2 << 20
 _PIECE = 1 << 17  # items that are made at a time
 KEPT_AT_MOST = 256 << 20  # unless told otherwise
 WARM_AT_MOST = 64 << 20  # of these, bytes whose pages the system may not take
 
+_BYTES = np.dtype(np.uint8)
 _BYTE: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 _address = ctypes.addressof
 _PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
@@ -154,7 +156,19 @@ def empty(
     Raises:
         SizeError: it is larger than allowed, or the system has not that much memory.
     """
+    if limit is None and limits.is_default():  # most arrays are small, and made within microseconds
+        dtype = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
+        shape = shape if isinstance(shape, tuple) else (shape,)
+        nbytes = math.prod(shape) * dtype.itemsize
+        if 0 < nbytes <= SMALL:
+            return np.ndarray(shape, dtype, *_aligned(nbytes))
     return _allocated(shape, dtype, what, limit, zeroed=False)
+
+
+def _aligned(nbytes: int) -> tuple[Array, int]:
+    """So many bytes, and some more, and where in them is the first multiple of 64."""
+    raw = np.empty(nbytes + ALIGNMENT, _BYTES)
+    return raw, -_address(_BYTE(raw)) % ALIGNMENT
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Dtype | type, what: str = "the result") -> Array:

@@ -51,9 +51,11 @@ class Matrix:
     until the next one is asked for.
     """
 
+    __slots__ = ("_buffer", "array", "dtype", "shape")
+
     def __init__(self, a: Array) -> None:
         self.array = a
-        self.shape = matrix_shape(a.shape)
+        self.shape: tuple[int, int] = a.shape if a.ndim == 2 else matrix_shape(a.shape)
         self.dtype = native(a.dtype)
         self._buffer: Array | None = None
 

@@ -6,6 +6,7 @@ and holds absolute positions in the full `indices` and `slots`.
 
 import numpy as np
 
+from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.kernels.checks import END, FALLS, ORDER, RANGE, START, Finding, first
 from sparsefmt.kernels.items import changed, check_range, nonzero, span
@@ -48,6 +49,25 @@ def dense_to_csr_within(w: Array, zero: int, indptr: Array, indices: Array, slot
         indices[:total] = np.nonzero(keep)[1]
         slots[:total] = w[keep]
     return total
+
+
+@kernel
+def dense_to_csr_new(w: Array, zero: int) -> tuple[Array, Array, Array]:
+    """Returns the offsets of all rows, and the columns and items of the nonzero items, of `w` with few items.
+
+    They are new, read-only and start at multiples of 64; offsets and columns are int32. Of 16-byte items the halves
+    may be returned, 8 bytes each.
+    """
+    keep = nonzero(w, zero)
+    offsets = np.zeros(len(keep) + 1, np.int64)
+    np.cumsum(keep.sum(axis=1), out=offsets[1:])
+    made = []
+    for a, dtype in ((offsets, np.int32), (np.nonzero(keep)[1], np.int32), (w[keep], w.dtype)):
+        copy = empty(a.shape, dtype)
+        copy[...] = a
+        copy.setflags(write=False)
+        made.append(copy)
+    return made[0], made[1], made[2]
 
 
 @kernel

@@ -16,12 +16,19 @@ from sparsefmt.kernels import csr as csr_kernels
 from sparsefmt.kernels.affine_segments import csr_segments
 from sparsefmt.kernels.coo import compress_rows, coo_order, expand_indptr
 from sparsefmt.kernels.csc import count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc
-from sparsefmt.kernels.csr import csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within
+from sparsefmt.kernels.csr import (
+    csr_to_dense,
+    dense_row_counts,
+    dense_sample,
+    dense_to_csr,
+    dense_to_csr_new,
+    dense_to_csr_within,
+)
 from sparsefmt.kernels.equal import csr_equal
 from sparsefmt.structures.base import Params, Structure, Window, as_index_pair, check_indices
 from sparsefmt.structures.coo import Coo
 from sparsefmt.structures.edges import edge
-from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, exact, large_block, likely, small_block, trimmed
+from sparsefmt.structures.guess import INT32_MAX, PIECE, SAMPLES, large_block, likely, small_block, trimmed
 
 RUN = 1 << 22  # slots between two looks at signals: some 10 ms
 
@@ -125,6 +132,15 @@ class Compressed(Structure):
             object.__setattr__(self, "indices", indices)
         self.freeze()
 
+    @classmethod
+    def _made(cls, indptr: Array, indices: Array, shape: tuple[int, int]) -> Self:
+        """Builds one from read-only arrays that were made here: a small matrix is packed within that time."""
+        s, put = object.__new__(cls), object.__setattr__
+        put(s, "indptr", indptr)
+        put(s, "indices", indices)
+        put(s, "shape", shape)
+        return s
+
     @property
     def slots(self) -> int:
         """How many values are stored."""
@@ -212,14 +228,12 @@ class Csr(Compressed):
 
     @classmethod
     def _encode_small(cls, w: Matrix, zero: int) -> tuple[Self, Array] | None:
-        """The same with room for all items, where that is little: a call costs more than the items."""
+        """The same in one call, where items are few: a call costs more than they do."""
         block = small_block(w)
         if block is None:
             return None
-        indptr = empty(w.shape[0] + 1, np.int32, "indptr")
-        indices, slots = np.empty(block.size, np.int32), np.empty(block.size, w.item_dtype)
-        total = dense_to_csr_within(block, zero, indptr, indices, slots)
-        return cls(indptr, exact(indices, total), w.shape, check=False), exact(slots, total)
+        indptr, indices, slots = dense_to_csr_new(block, zero)
+        return cls._made(indptr, indices, w.shape), slots if slots.dtype == block.dtype else slots.view(block.dtype)
 
     def decode(self, slots: Array, low: int, high: int, out: Array) -> None:
         """Zeroes `out` and scatters rows `low..high` into it."""

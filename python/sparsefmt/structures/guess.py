@@ -10,6 +10,7 @@ import numpy as np
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array, items
+from sparsefmt.base.limits import is_default
 from sparsefmt.base.matrix import Matrix
 
 SMALL = 1 << 16  # bytes that are worth no second call
@@ -31,8 +32,10 @@ def large_block(w: Matrix) -> Array | None:
 
 def small_block(w: Matrix) -> Array | None:
     """All items of `w` in place, if that can be and they are few."""
-    small = 0 < w.array.nbytes <= SMALL and is_plain(w.array)
-    return items(w.array.reshape(w.shape)) if small else None
+    a = w.array
+    if not 0 < a.nbytes <= SMALL or not is_plain(a) or not is_default():
+        return None
+    return items(a if a.ndim == 2 else a.reshape(w.shape))
 
 
 def likely(sample: Array, pieces: int) -> int:

@@ -32,7 +32,7 @@ class Cpu:
 
     def encode(self, w: object, fmt: str, *, prune: bool, score: object, zero: str, codebook: object) -> SparseTensor:
         """See `sparsefmt.encode`."""
-        if type(prune) not in (bool, np.bool_):
+        if prune is not False and type(prune) not in (bool, np.bool_):
             msg = f"prune = {prune!r:.60}; want True or False; a density is for sf.prune.magnitude(w, density)"
             raise FormatError(msg)
         target, a = parse(fmt), as_array(w)
@@ -53,7 +53,7 @@ class Cpu:
         structure: Structure
         ranks = score_matrix(score, a.shape)
         options = {**target.options, "codebook": codebook} if codebook is not None else target.options
-        both = fused.encode(matrix, mask, target, options, prune, ranks)
+        both = None if target.codec is None else fused.encode(matrix, mask, target, options, prune, ranks)
         if both is not None:
             return SparseTensor.from_checked(outer.wrapped(both[0]), both[1], a.shape)
         if prune:

@@ -13,23 +13,25 @@ from sparsefmt.tensor.stored import Stored
 
 def to_dense(t: Stored, out: Array | None, max_bytes: int | None) -> Array:
     """See `SparseTensor.to_dense`; for tensors on the CPU."""
+    s, values = t.structure, t.values
     made = out is None
     if out is None:
-        out = empty(t.shape, t.dtype, "the dense array", max_bytes)
+        out = empty(t.shape, values.dtype, "the dense array", max_bytes)
     else:
         _check_out(t, out)
     if not out.size:
         return out
-    (rows, cols), step = t.structure.shape, t.structure.row_step
+    shape, step = s.shape, s.row_step
+    rows, cols = shape
     view = turned(out, t.axis)
     if (made and view is out) or is_plain(view):
-        t.values.decode_rows(t.structure, 0, rows, view.reshape(rows, cols))
+        values.decode_rows(s, 0, rows, view if view.shape == shape else view.reshape(shape))
         return out
-    buffer = empty(0, t.dtype)
-    for low, high in blocks(rows, cols * t.dtype.itemsize, step):
+    buffer = empty(0, values.dtype)
+    for low, high in blocks(rows, cols * values.dtype.itemsize, step):
         if high - low != len(buffer):
-            buffer = empty((high - low, cols), t.dtype, "a block of rows")
-        t.values.decode_rows(t.structure, low, high, buffer)
+            buffer = empty((high - low, cols), values.dtype, "a block of rows")
+        values.decode_rows(s, low, high, buffer)
         copy_rows(view, low, high, buffer, back=True)
     return out
 

@@ -1,13 +1,17 @@
 //! Borrowing NumPy arrays: names the argument, never panics.
 
 use numpy::{
-    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArray1,
+    PyReadwriteArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
 };
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use sparsefmt::{Error, Stop};
 use std::sync::{Mutex, PoisonError};
+
+/// Of what the package allocates, as `sparsefmt.base.alloc` has it.
+const ALIGNMENT: usize = 64;
 
 /// An item or index together with the NumPy element that carries it: itself, or two `u64` for 16 bytes.
 pub trait Carried: Sized {
@@ -53,7 +57,11 @@ impl Carried for [u64; 2] {
 
 fn typed<'a, 'py, T: Element>(name: &str, any: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyArrayDyn<T>>> {
     let array = any.cast::<PyArrayDyn<T>>().map_err(|_| {
-        PyTypeError::new_err(format!("{name}: want an array of {} bytes per item, got {any:?}", size_of::<T>()))
+        let got = match any.cast::<PyUntypedArray>() {
+            Ok(array) => format!("{} with shape {:?}", array.dtype(), array.shape()),
+            Err(_) => any.get_type().to_string(),
+        };
+        PyTypeError::new_err(format!("{name}: want an array of {} bytes per item, got {got}", size_of::<T>()))
     })?;
     if array.is_c_contiguous() {
         Ok(array)
@@ -86,6 +94,20 @@ pub fn output<'py, T: Element>(name: &str, any: &Bound<'py, PyAny>) -> PyResult<
     let array = typed(name, any)?;
     let array = if array.is_empty() { &PyArrayDyn::zeros(any.py(), array.shape(), false) } else { array };
     array.try_readwrite().map_err(|e| PyValueError::new_err(format!("{name}: {e} (read-only, or overlaps an input)")))
+}
+
+/// A new array of zeros that starts at a multiple of [`ALIGNMENT`], borrowed to write.
+pub fn aligned<T: Element>(py: Python<'_>, len: usize) -> PyResult<PyReadwriteArray1<'_, T>> {
+    let memory = PyArray1::<u8>::zeros(py, len * size_of::<T>() + ALIGNMENT, false);
+    let start = memory.data().addr().wrapping_neg() % ALIGNMENT;
+    let made = PyArray1::<u8>::type_object(py).call1(((len,), T::get_dtype(py), memory, start))?;
+    Ok(made.cast_into::<PyArray1<T>>()?.try_readwrite()?)
+}
+
+/// The array itself, which nobody can write to any more.
+pub fn read_only<T: Element>(array: PyReadwriteArray1<'_, T>) -> Bound<'_, PyAny> {
+    let array = array.make_nonwriteable();
+    (*array).clone().into_any()
 }
 
 /// The shape and item size of an array whose items come in `rank` axes; one more axis (of 2) means 16-byte items.

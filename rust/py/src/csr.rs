@@ -1,10 +1,12 @@
 //! Compressed sparse rows: kernels of `sparsefmt.kernels.rowwise`.
 
-use crate::arrays::{Carried, by_index, by_width, detached, finding, index_size, input, layout, matrix, output};
+use crate::arrays::{
+    Carried, aligned, by_index, by_width, detached, finding, index_size, input, layout, matrix, output, read_only,
+};
 use crate::borrow::{In, done};
 use pyo3::prelude::*;
 use sparsefmt::bsr::Block;
-use sparsefmt::{Csr, Matrix, MatrixMut};
+use sparsefmt::{Csr, Item, Matrix, MatrixMut};
 
 /// Counts the items that are nonzero under `zero`.
 #[pyfunction]
@@ -57,6 +59,35 @@ pub fn dense_to_csr_within(
         w.py(), read: [w: T], write: [indptr: I, indices: I, slots: T],
         sparsefmt::dense_to_csr_within(Matrix::new("w", w, shape.0, shape.1)?, zero, indptr, indices, slots)
     )))
+}
+
+/// Returns new arrays that are read-only: offsets, columns and items of the nonzero items of a small matrix.
+///
+/// The interpreter is not let go of: that would take longer than the few items do.
+#[pyfunction]
+pub fn dense_to_csr_new<'py>(w: &Bound<'py, PyAny>, zero: u64) -> PyResult<NewCsr<'py>> {
+    by_width!(matrix("w", w)?.1, T => new_csr::<T>(w, zero))
+}
+
+/// Offsets, columns and items.
+type NewCsr<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+fn new_csr<'py, T: Carried + Item>(any: &Bound<'py, PyAny>, zero: u64) -> PyResult<NewCsr<'py>> {
+    let (py, w) = (any.py(), In::<T>::new("w", any, 2)?);
+    let w = w.matrix()?;
+    let mut offsets = aligned::<i32>(py, w.rows() + 1)?;
+    let indptr = offsets.as_slice_mut()?;
+    done(py, sparsefmt::dense_row_counts(w, zero, &mut indptr[1..]))?;
+    let mut total = 0;
+    for end in &mut *indptr {
+        total += *end;
+        *end = total;
+    }
+    let mut columns = aligned::<i32>(py, total as usize)?;
+    let mut items = aligned::<T::Carrier>(py, total as usize * (size_of::<T>() / size_of::<T::Carrier>()))?;
+    let (indices, slots) = (columns.as_slice_mut()?, T::items_mut(items.as_slice_mut()?));
+    done(py, sparsefmt::dense_to_csr(w, zero, indptr, indices, slots))?;
+    Ok((read_only(offsets), read_only(columns), read_only(items)))
 }
 
 /// Counts the nonzero items in blocks spread over `w`.

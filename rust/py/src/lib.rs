@@ -81,7 +81,8 @@ mod _native {
     use super::csc::{count_indices, csc_to_dense, csr_transpose, dense_col_counts, dense_to_csc};
     #[pymodule_export]
     use super::csr::{
-        count_nonzero, csr_check, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_within,
+        count_nonzero, csr_check, csr_to_dense, dense_row_counts, dense_sample, dense_to_csr, dense_to_csr_new,
+        dense_to_csr_within,
     };
     #[pymodule_export]
     use super::delta::{add_gaps, add_steps, delta_gaps, delta_steps};
