@@ -96,3 +96,14 @@ def test_bad_arguments() -> None:
             call()
     with pytest.raises(sf.DtypeError):
         transposable(w.astype(complex), 2, 4)
+
+
+def test_the_optimum_is_among_masks_that_keep_exactly_n() -> None:
+    """Seven of these sixteen would hold more than the best eight that fill every row and column."""
+    w = np.array([[8, 83, 79, 24], [88, 6, 34, 15], [45, 80, 23, 5], [40, 20, 9, 58]])
+    found = sf.prune.transposable(w, certificate=True)
+    assert found.mask.sum(0).tolist() == found.mask.sum(1).tolist() == [2, 2, 2, 2]
+    assert found.value == pytest.approx(found.bound)
+    fewer = np.array([[0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1]])
+    assert fewer.sum(0).max() == fewer.sum(1).max() == 2
+    assert (np.square(w) * fewer).sum() > found.value
