@@ -40,6 +40,7 @@ def calls(mega: int) -> dict[str, Callable[[], Any]]:
         "nm": lambda: sf.prune.nm(w, 2, 4),
         "transposable": lambda: sf.prune.transposable(w, 2, 4),
         "cluster": lambda: sf.cluster(csr, 16),
+        "cluster dense": lambda: sf.cluster(sf.encode(w, "dense"), 16),
         "quantize": lambda: sf.quantize(csr, "int4:g64"),
         "encode csr": lambda: sf.encode(thin, "csr"),
         "encode csc": lambda: sf.encode(thin, "csc"),

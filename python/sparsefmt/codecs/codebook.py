@@ -16,7 +16,7 @@ from sparsefmt.base.part import Form
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.base import Codec, Held, Layout, Options
 from sparsefmt.codecs.fit import fit, rounded
-from sparsefmt.codecs.scales import not_finite
+from sparsefmt.codecs.scales import is_finite, not_finite
 from sparsefmt.kernels.clustered import nm_lut_decode
 from sparsefmt.kernels.codebook import assign, decode_lut, keys16, lookup
 
@@ -152,7 +152,7 @@ class Codebook(Codec):
             msg = f"{cls.kind} does not hold {values.dtype}"
             raise CodecError(msg)
         body = structure.body(values)
-        if values.dtype.kind not in "iu" and not np.isfinite(body).all():
+        if values.dtype.kind not in "iu" and not is_finite(body):
             raise not_finite(structure, body)
         k, row = options["k"], options["row"]
         if options.get("codebook") is not None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array, Dtype, items
+from sparsefmt.codecs.scales import PIECE
 from sparsefmt.kernels.kmeans import histogram16, kmeans_fit, range_sums, sort_f32
 
 BINS = 1 << 16  # distinct values that are fitted exactly
@@ -95,9 +96,8 @@ def _fit_singles(values: Array, k: int, zero: bool) -> Array:
     """`fit` of many float32, which are sorted once and never widened."""
     found = empty(values.shape, np.float32, "sorted values")
     sort_f32(items(values), items(found))
-    new = found[1:] != found[:-1]
-    if np.count_nonzero(new) < BINS:
-        starts = np.concatenate(([0], np.flatnonzero(new) + 1))
+    starts = steps(found)
+    if len(starts) <= BINS:
         return _fit(found[starts].astype(np.float64), np.diff(starts, append=len(found)).astype(np.float64), k, zero)
     starts = run_starts(found, k)
     stops, sums, codebook = np.append(starts[1:], len(found)), np.empty(len(starts)), np.zeros(k)
@@ -113,6 +113,18 @@ def _fit_singles(values: Array, k: int, zero: bool) -> Array:
         return np.asarray(before[run] + rest)
 
     return lloyd(found, lambda at: at.astype(np.float64), moment, codebook, zero)
+
+
+def steps(found: Array) -> Array:
+    """Where values of the ascending `found` begin, int64: all, or the first of more than `BINS`."""
+    starts, count = [np.zeros(1, np.int64)], 1
+    for i in range(0, len(found) - 1, PIECE):
+        end = min(i + PIECE, len(found) - 1)
+        starts.append(np.flatnonzero(found[i + 1 : end + 1] != found[i:end]) + i + 1)
+        count += len(starts[-1])
+        if count > BINS:
+            break
+    return np.concatenate(starts)
 
 
 def run_starts(found: Array, k: int) -> Array:

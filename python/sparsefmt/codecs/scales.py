@@ -12,6 +12,7 @@ from sparsefmt.codecs.base import Layout, Options
 from sparsefmt.kernels.affine import affine_extremes, compute_dtype, quotients
 from sparsefmt.kernels.affine_segments import segment_extremes
 
+PIECE = 1 << 24  # values that NumPy looks at between two looks for an interrupt
 ROW, TENSOR = 0, -1  # a group of columns that is the whole row, or shared by all rows
 _NAMED = {"row": ROW, "tensor": TENSOR}
 _WIDEST = 2**31 - 1  # columns per scale
@@ -211,6 +212,12 @@ def extremes(structure: Layout, values: Array, group: int) -> tuple[Array, Array
     return low, high
 
 
+def is_finite(body: Array) -> bool:
+    """Whether there is no NaN and no infinity; looked for in pieces, so that Ctrl-C is answered between them."""
+    step = max(1, PIECE * len(body) // max(1, body.size))
+    return all(np.isfinite(body[i : i + step]).all() for i in range(0, len(body), step))
+
+
 def not_finite(structure: Layout, body: Array) -> CodecError:
     """The error that names the first value that is NaN or infinite."""
     for w in structure.windows():
@@ -220,7 +227,7 @@ def not_finite(structure: Layout, body: Array) -> CodecError:
         if bad.any():
             row, col = (np.broadcast_to(a, x.shape)[bad][0] for a in w.part.coords())
             return CodecError(
-                f"row {int(row) + w.row}, column {int(col) + w.col} holds {x[bad][0]}; integer codes hold finite values"
+                f"row {int(row) + w.row}, column {int(col) + w.col} holds {x[bad][0]}; codes hold finite values"
             )
     return CodecError("the values changed while they were read; do not write to them during a call")
 
