@@ -53,6 +53,7 @@ pub(crate) fn run_nibbles(pairs: &[u8], (flip, point, scale): (u8, f32, f32), ou
 }
 
 /// Values of the codes of one group, see [`crate::Kernels::group_rows_f16`]; `most` is the largest finite value.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what is left behind the registers of AVX2"))]
 #[inline(always)]
 pub(crate) fn group<T>(
     (codes, bits, signed): (&[u8], usize, bool),
