@@ -210,3 +210,21 @@ def test_concatenate_without_an_axis_is_refused() -> None:
     for axis in (None, 2, "a"):
         with pytest.raises(sf.FormatError, match=r"axis = .*; want an integer in -2\.\.1"):
             np.concatenate([t, t], axis=axis)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("given", ["f4", "<f4", ">f4", "single", np.float32, np.dtype(">f4")])
+def test_dtypes_are_taken_as_numpy_takes_them(given: object) -> None:
+    """`random` took names alone; `astype` let NumPy's TypeError through for a name that is none."""
+    t = sf.random((4, 8), dtype=given)
+    assert t.dtype == np.float32
+    assert sf.equal(t, sf.random((4, 8), dtype="float32"))
+    assert t.astype(np.float64).astype(given).dtype == np.float32
+    assert sf.random((4, 8), dtype="bfloat16").astype("f4").dtype == np.float32
+
+
+@pytest.mark.parametrize("given", ["nope", "U3", "O", "<", "f4,i4", object(), 3])
+def test_dtypes_that_are_none(given: Any) -> None:  # noqa: ANN401
+    with pytest.raises(sf.DtypeError, match="have bool, int8"):
+        sf.random((4, 8), dtype=given)
+    with pytest.raises(sf.DtypeError, match="have bool, int8"):
+        sf.random((4, 8)).astype(given)

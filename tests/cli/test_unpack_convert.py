@@ -50,6 +50,15 @@ def test_unpack_one_tensor(cli: Cli, packed: Path, tmp_path: Path, weights: dict
     assert isinstance(scipy.io.mmread(tmp_path / "small.mtx"), np.ndarray)
 
 
+def test_a_file_of_no_tensor(cli: Cli, tmp_path: Path) -> None:
+    """The error said to choose some of its none."""
+    sf.save(tmp_path / "none.safetensors", {})
+    for command in (["unpack"], ["pack", "--format", "csr"]):
+        told = cli.fails(3, *command, tmp_path / "none.safetensors", tmp_path / "out.safetensors")
+        assert "the file holds no tensor" in told
+        assert "--include" not in told
+
+
 def test_npz_takes_any_name_and_order(cli: Cli, tmp_path: Path) -> None:
     tensors = {name: np.full(3, i) for i, name in enumerate(["file", "allow_pickle", "a/b", "ü"])}
     tensors["fortran"] = np.asfortranarray(np.arange(6).reshape(2, 3))

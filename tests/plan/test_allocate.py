@@ -217,6 +217,11 @@ def test_sequences_give_a_list() -> None:
         ({"costs": {"q": {"2:4": "1"}, "u": {"2:4": 1.0}}}, "'1'; want a number"),
         ({"costs": {"q": {"2:4": 1e300}, "u": {"2:4": 1.0}}}, "1e.300; want a number of at most 1e.280"),
         ({"costs": {"q": 3, "u": {"2:4": 1.0}}}, "layer 'q' is 3; want a figure for each pattern"),
+        (
+            {"costs": [[3.0, 0.0], [1.0]], "sizes": [[2, 4], [2, 4]]},
+            "layer 1 has 1 costs and 2 sizes; want lists",
+        ),
+        ({"costs": [[3.0], [1.0, 0.0]], "sizes": [[2], [2]]}, "layer 1 has 2 costs and 1 sizes"),
         ({"costs": None}, "want at least one layer"),
         ({"sizes": {"q": {"2:4": 2**62}, "u": {"2:4": 2}}}, "want a whole number"),
     ],

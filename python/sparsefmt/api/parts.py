@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.coerce import as_array, checked_shape, matrix_shape, plain
-from sparsefmt.base.dtypes import Array, native
+from sparsefmt.base.dtypes import Array, dtype_of, native
 from sparsefmt.base.errors import CodecError, FormatError
 from sparsefmt.codecs.base import Codec, Options
 from sparsefmt.codecs.raw import Raw
@@ -102,7 +102,7 @@ def _values(values: object, structure: Structure) -> Codec:
     if "group" in options:
         params = {"group": param_of(options["group"]), **params}
     _check_names(text, set(held), set(kind.array_names))
-    dtype = native(np.dtype(params.pop("dtype", held["data"].dtype if "data" in held else np.float32)))
+    dtype = dtype_of(params.pop("dtype", held["data"].dtype if "data" in held else np.float32))
     try:
         made = kind.from_parts(held, params, dtype)
     except TypeError as e:

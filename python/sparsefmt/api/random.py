@@ -8,7 +8,7 @@ import numpy as np
 from sparsefmt.api.encode import encode
 from sparsefmt.base.alloc import zeros
 from sparsefmt.base.coerce import checked_shape
-from sparsefmt.base.dtypes import dtype_named, native
+from sparsefmt.base.dtypes import dtype_of
 from sparsefmt.base.errors import FormatError
 from sparsefmt.encoding.format_text import parse
 from sparsefmt.tensor.sparse import SparseTensor
@@ -42,7 +42,7 @@ def random(
     (4, 8)
     """
     shape = checked_shape(shape)
-    kind = dtype_named(dtype) if isinstance(dtype, str) else native(np.dtype(dtype))
+    kind = dtype_of(dtype)
     if not 0 <= density <= 1:
         msg = f"density = {density!r}; want a number in 0..1"
         raise FormatError(msg)

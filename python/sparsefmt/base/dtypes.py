@@ -51,6 +51,19 @@ def native(dtype: Dtype) -> Dtype:
     return found
 
 
+def dtype_of(given: Any) -> Dtype:  # noqa: ANN401
+    """What NumPy takes for a dtype (a name, a code such as "<f4", a type), in the byte order of this machine.
+
+    Raises:
+        DtypeError: there is none, or no format holds it.
+    """
+    try:
+        found = np.dtype(given)
+    except (TypeError, ValueError):  # a text that NumPy cannot parse is either of them
+        return dtype_named(given)
+    return native(found)
+
+
 @functools.lru_cache(256)
 def name_of(dtype: Dtype) -> str:
     """`dtype.name`, which NumPy puts together anew every time."""

@@ -25,7 +25,7 @@ from sparsefmt.checkpoint.readers.registry import open_file
 from sparsefmt.checkpoint.recipe import PRUNED, pruned_names
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.checkpoint.snapshot import Identity
-from sparsefmt.checkpoint.steps import Function, Pack, Step
+from sparsefmt.checkpoint.steps import Function, Pack, Prunes, Step
 from sparsefmt.checkpoint.ticks import Advance, Ticker
 from sparsefmt.checkpoint.unsettled import SettleBehind, Unsettled, settle
 from sparsefmt.checkpoint.waiting import Waiting
@@ -264,7 +264,7 @@ def pruned_by(job: Job, source: Source, plans: list[Plan]) -> list[str]:
     if isinstance(job.step, Pack):
         now = {p.name for p in plans if p.changed and p.entry is not None and job.step.recipe.prune}
     else:
-        now = set(getattr(job.step, "pruned", ())) & {p.name for p in plans}
+        now = set(job.step.pruned) & {p.name for p in plans} if isinstance(job.step, Prunes) else set()
     try:
         before = pruned_names(source.metadata)
     except (ValueError, TypeError):  # of others

@@ -82,5 +82,7 @@ def matches(glob: str, names: list[str], known: Collection[str], what: str) -> s
 def nothing_selected(names: Iterable[str], what: str) -> FormatError:
     """The error for a selection that is empty."""
     names = list(names)
+    if not names:
+        return FormatError("the file holds no tensor")
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return FormatError(f"none of the {len(names)} tensors ({shown}) {what}; choose with --include GLOB")

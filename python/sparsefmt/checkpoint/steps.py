@@ -2,9 +2,9 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.recipe import Recipe
@@ -15,6 +15,15 @@ from sparsefmt.tensor.sparse import SparseTensor
 
 Function: TypeAlias = Callable[[str, Value], Mapping[str, Value]]
 """A step of the user: name and tensor in, tensors by name out; picklable where it is to run elsewhere."""
+
+
+@runtime_checkable
+class Prunes(Protocol):
+    """A function that says which tensors it zeroes values of, which the file it makes then says as well."""
+
+    @property
+    def pruned(self) -> Collection[str]:
+        """Their names."""
 
 
 class Step(ABC):

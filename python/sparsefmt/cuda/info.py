@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sparsefmt.base.dtypes import Dtype, dtype_named, native
+from sparsefmt.base.dtypes import Dtype, dtype_of, native
 from sparsefmt.base.errors import BackendError, FormatError
 from sparsefmt.cuda import engines, lt, nvrtc
 from sparsefmt.cuda.device import DeviceArray, cupy, device_count, on
@@ -86,7 +86,7 @@ def explain(t: SparseTensor, x: object, *, dtype: str | Dtype | None = None, eng
     native(a.dtype)
     with on(a):
         matrix, flat = as_matrix(t), columns(a)
-        wanted = None if dtype is None else dtype_named(str(dtype))
+        wanted = None if dtype is None else dtype_of(dtype)
         result = result_dtypes(t.dtype, a.dtype, t.shape[-1])[0] if wanted is None else wanted
         if engine is not None:
             chosen = engines.forced(engine, matrix, flat, result)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.coerce import is_device_array
-from sparsefmt.base.dtypes import Dtype, dtype_named, native
+from sparsefmt.base.dtypes import Dtype, dtype_named, dtype_of, native
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError
 from sparsefmt.base.weak import WeakIdentityDict
 from sparsefmt.cuda import blas, engines, fast
@@ -148,7 +148,7 @@ def matmul(
         msg = f"t @ x: shapes {t.shape} and {a.shape} do not fit"
         raise FormatError(msg)
     native(a.dtype)
-    wanted = None if dtype is None else dtype_named(dtype if isinstance(dtype, str) else np.dtype(dtype).name)
+    wanted = None if dtype is None else dtype_of(dtype)
     if x_dtype is not None:
         with on(a):
             return _matmul_float8(t, a, dtype_named(x_dtype), out, bias, activation, wanted, engine)

@@ -1,6 +1,6 @@
 """The search for the fastest algorithm of cuSPARSELt."""
 
-from sparsefmt.base.dtypes import Dtype, dtype_named
+from sparsefmt.base.dtypes import Dtype, dtype_of
 from sparsefmt.cuda.blas import empty_like
 from sparsefmt.cuda.device import DeviceArray, on
 from sparsefmt.cuda.engines import forced
@@ -26,9 +26,7 @@ def search(t: SparseTensor, x: DeviceArray, *, dtype: str | Dtype | None = None)
     a = operands(t, x)
     with on(a):
         matrix, flat = as_matrix(t), columns(a)
-        result = (
-            result_dtypes(t.dtype, a.dtype, matrix.structure.shape[1])[0] if dtype is None else dtype_named(str(dtype))
-        )
+        result = result_dtypes(t.dtype, a.dtype, matrix.structure.shape[1])[0] if dtype is None else dtype_of(dtype)
         engine = forced(CuSparseLt.name, matrix, flat, result)
         assert isinstance(engine, CuSparseLt)
         out = empty_like((matrix.structure.shape[0], flat.shape[1]), result, "C" if by_rows(flat) else "F")

@@ -45,8 +45,9 @@ def allocate(
     Costs are taken to add up over layers; the proof is about the table, not about the model.
 
     Args:
-        costs: costs[layer][pattern], floats; mappings or sequences. None, NaN or a missing pattern is a gap: it is not
-            chosen. Costs need not fall as sizes grow: a pattern that is larger and no better is never chosen.
+        costs: costs[layer][pattern], floats; mappings, or sequences as long as those of `sizes`. None, NaN or a
+            missing pattern is a gap: it is not chosen. Costs need not fall as sizes grow: a pattern that is larger and
+            no better is never chosen.
         sizes: sizes[layer][pattern], whole numbers >= 0: bytes, kept weights or operations.
         budget: the most that the sizes may sum to.
         density: instead of a budget: the share of `total`.
@@ -98,9 +99,9 @@ def allocate(
         raise InfeasibleError(msg, least)
     found = solve(cost, size, limit)
     chosen: list[Any] = [None] * len(layers)
-    for k, (members, names) in enumerate(joined):
+    for k, (members, options) in enumerate(joined):
         for i in members:
-            chosen[i] = names[int(found.choice[k])]
+            chosen[i] = options[int(found.choice[k])]
     lines = np.arange(len(cost))
     total_cost = math.fsum(cost[lines, found.choice])
     bound = min(found.bound, total_cost)
@@ -139,7 +140,7 @@ def _budget(budget: float | None, density: float | None, total: int | None, size
     return int(min(value, 2**62))
 
 
-def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[list[Any]], Array, Array]:
+def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[Sequence[Any]], Array, Array]:
     layers, patterns, figures = lined_up(costs, "costs")
     other, names, weights = lined_up(sizes, "sizes")
     if set(layers) != set(other):
@@ -152,6 +153,10 @@ def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[list[Any]], Arr
     for i, layer in enumerate(layers):
         k = at[layer]
         known = dict(zip(names[k], weights[k], strict=True))
+        if isinstance(patterns[i], range) and isinstance(names[k], range) and len(patterns[i]) != len(names[k]):
+            got = f"layer {layer!r} has {len(patterns[i])} costs and {len(names[k])} sizes"
+            msg = f"{got}; want lists of one length, with None where a pattern has no cost"
+            raise FormatError(msg)
         for j, (pattern, figure) in enumerate(zip(patterns[i], figures[i], strict=True)):
             if figure is None:
                 continue
@@ -241,11 +246,11 @@ def nests(inner: object, outer: object) -> bool:
 
 
 def _joined(
-    layers: list[Any], patterns: list[list[Any]], cost: Array, size: Array, groups: Iterable[Sequence[Any]]
-) -> tuple[list[tuple[list[int], list[Any]]], Array, Array]:
+    layers: list[Any], patterns: list[Sequence[Any]], cost: Array, size: Array, groups: Iterable[Sequence[Any]]
+) -> tuple[list[tuple[list[int], Sequence[Any]]], Array, Array]:
     """Layers that share a pattern as one: costs and sizes add up, and a pattern that one of them lacks is lost."""
     at, seen = {layer: i for i, layer in enumerate(layers)}, set[Any]()
-    parts: list[tuple[list[int], list[Any]]] = []
+    parts: list[tuple[list[int], Sequence[Any]]] = []
     for group in groups:
         if isinstance(group, str) or not group:
             msg = f"groups: want lists of layers, got {group!r}"

@@ -185,8 +185,8 @@ def format_table(
     return table
 
 
-def lined_up(table: Table, what: str) -> tuple[list[Any], list[list[Any]], list[list[Any]]]:
-    """Layers, the patterns of each, and its figures.
+def lined_up(table: Table, what: str) -> tuple[list[Any], list[Sequence[Any]], list[list[Any]]]:
+    """Layers, the patterns of each (a range where they have no names), and its figures.
 
     Raises:
         FormatError: no table.
@@ -199,7 +199,8 @@ def lined_up(table: Table, what: str) -> tuple[list[Any], list[list[Any]], list[
     if not rows:
         msg = f"{what}: want at least one layer"
         raise FormatError(msg)
-    patterns, figures = [], []
+    patterns: list[Sequence[Any]] = []
+    figures: list[list[Any]] = []
     for layer, row in zip(layers, rows, strict=True):
         if not isinstance(row, Iterable) or isinstance(row, str):
             msg = f"{what}: layer {layer!r} is {row!r}; want a figure for each pattern"
@@ -209,7 +210,7 @@ def lined_up(table: Table, what: str) -> tuple[list[Any], list[list[Any]], list[
             figures.append(list(row.values()))
         else:
             figures.append(list(row))
-            patterns.append(list(range(len(figures[-1]))))
+            patterns.append(range(len(figures[-1])))
         if not figures[-1]:
             msg = f"{what}: layer {layer!r} has no pattern"
             raise FormatError(msg)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.dtypes import DTYPES, Array, items, native
+from sparsefmt.base.dtypes import DTYPES, Array, dtype_of, items, native
 from sparsefmt.base.errors import BackendError, DtypeError, FormatError, SizeError, SparsefmtError
 from sparsefmt.codecs import streams
 from sparsefmt.codecs.raw import Raw
@@ -60,7 +60,7 @@ def _changed(t: T, f: Callable[[Array], Array]) -> T:
 
 def astype(t: T, dtype: Any, casting: Any, copy: bool) -> T:  # noqa: ANN401
     """See `SparseTensor.astype`."""
-    target = native(np.dtype(dtype))
+    target = dtype_of(dtype)
     if target == t.dtype:
         return copied(t) if copy else t
     if not np.can_cast(t.dtype, target, casting):
