@@ -36,7 +36,8 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from sparsefmt.base.limits import set_max_bytes
     from sparsefmt.checkpoint.load import load
     from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
-    from sparsefmt.checkpoint.transform import TransformReport, transform
+    from sparsefmt.checkpoint.transform import transform
+    from sparsefmt.checkpoint.transform_report import TransformReport
     from sparsefmt.codecs.base import Codec
     from sparsefmt.delta.tasks import TaskStore
     from sparsefmt.encoding.format_text import formats
@@ -90,7 +91,7 @@ _HOMES = {
     "Suggestion": "sparsefmt.api.suggest",
     "TaskStore": "sparsefmt.delta.tasks",
     "TensorInfo": "sparsefmt.io",
-    "TransformReport": "sparsefmt.checkpoint.transform",
+    "TransformReport": "sparsefmt.checkpoint.transform_report",
     "Transposed": "sparsefmt.tensor.transposed",
     "VersionError": "sparsefmt.base.errors",
     "cluster": "sparsefmt.api.quantize",

@@ -1,6 +1,5 @@
 """Weights of rank 3 and 4 in checkpoints: groups of N:M lie along the input channels, and files get smaller."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +91,7 @@ def test_a_plan_prunes_along_the_axis(model: Path, tmp_path: Path, axis: str) ->
 
 def test_steps_and_their_ranges_of_rows(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of a few rows, which lie across the axis, change nothing."""
-    monkeypatch.setattr(sys.modules["sparsefmt.checkpoint.transform"], "CHUNK", 1 << 10)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 1 << 10)
     out, plain = tmp_path / "out.safetensors", tmp_path / "plain.safetensors"
     step = sf.checkpoint.pack("nm2:4", prune=True, conv_axis=1)
     sf.transform(model, out, step, select="*")

@@ -6,7 +6,6 @@ import resource
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +68,7 @@ def test_small_results_beyond_the_budget_are_made_once(tmp_path: Path, monkeypat
     def full(self: object, text: bytes, start: int) -> bool:
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(import_module("sparsefmt.checkpoint.transform"), "CHUNK", 4096)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 4096)
     monkeypatch.setattr("sparsefmt.checkpoint.recipe.Recipe.pack", counted)
     for out, most in ((tmp_path / "once.safetensors", 100), (tmp_path / "twice.safetensors", 200)):
         encoded.clear()

@@ -1,7 +1,6 @@
 """Codes of less than a byte, in tensors that are worked on by ranges of rows: the same bytes as worked on whole."""
 
 import gc
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ TARGETS = ("csr", "gap", "bitmask", "coo", "dense")
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of a few rows."""
-    monkeypatch.setattr(sys.modules["sparsefmt.checkpoint.transform"], "CHUNK", 1 << 10)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 1 << 10)
 
 
 def weight(rows: int = 96, cols: int = 64) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Progress of runs on executors, shards of a size of the user's, and `verify` as a step."""
 
 import pickle
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ class Bars:
 
 
 def test_jobs_elsewhere_tell_how_far_they_are(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["sparsefmt.checkpoint.transform"], "CHUNK", 1 << 13)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 1 << 13)
     bars = Bars()
     with ThreadPoolExecutor(2) as pool:
         sf.transform(folder, tmp_path / "out", Slow(), executor=pool, progress=bars)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,8 +16,6 @@ import sparsefmt as sf
 from sparsefmt.checkpoint import convert, pack, plan, quantize, transform, unpack
 from sparsefmt.checkpoint import jobs as jobs_module
 from sparsefmt.checkpoint.steps import Step
-
-transform_module = sys.modules["sparsefmt.checkpoint.transform"]  # the name in the package is the function
 
 FORMATS = (
     "dense", "csr", "csc", "coo", "gap", "bsr4x3", "bitmask", "bitmask@64", "nm2:4", "nm2:4@64", "nm2:4/int4:g8",
@@ -72,7 +69,7 @@ def test_by_rows_as_whole(file: Path, tmp_path: Path, fmt: str, monkeypatch: pyt
     """Chunks of a few rows give the file that one chunk gives, which holds what `encode` makes."""
     transform(file, tmp_path / "whole.safetensors", pack(fmt), select=["a", "b", "deep"])
     for chunk in (1, 3000):
-        monkeypatch.setattr(transform_module, "CHUNK", chunk)
+        monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", chunk)
         transform(file, tmp_path / f"{chunk}.safetensors", pack(fmt), select=["a", "b", "deep"])
         assert (tmp_path / f"{chunk}.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     found = sf.load(tmp_path / "whole.safetensors")
@@ -97,7 +94,7 @@ def test_conversion_by_rows(
     file: Path, tmp_path: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transform(file, tmp_path / "p.safetensors", pack(source), select=["a", "b", "deep"])
-    monkeypatch.setattr(transform_module, "CHUNK", 2000)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 2000)
     packed = sf.load(tmp_path / "p.safetensors")
     report = transform(tmp_path / "p.safetensors", tmp_path / "q.safetensors", convert(target))
     assert sorted(t.name for t in report.changed) == ["a", "b", "deep"]
@@ -107,7 +104,7 @@ def test_conversion_by_rows(
 
 
 def test_pruning_by_rows(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transform_module, "CHUNK", 1)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 1)
     for i, step in enumerate((pack("nm1:4", prune=True), pack("csr", prune=True, density=0.2), pack("bitmask"))):
         report = transform(file, tmp_path / f"{i}.safetensors", step, select="a")
         assert [t.name for t in report.changed] == ["a"]
@@ -120,7 +117,7 @@ def test_pruning_by_rows(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_row_without_the_pattern_is_named(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transform_module, "CHUNK", 1)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 1)
     full = weights()
     full["a"][65] = 1
     sf.save(file, full)
@@ -132,7 +129,7 @@ def test_a_row_without_the_pattern_is_named(file: Path, tmp_path: Path, monkeypa
 
 
 def test_quantize(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transform_module, "CHUNK", 1)
+    monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", 1)
     transform(file, tmp_path / "p.safetensors", pack("nm2:4"), select=["a", "b"])
     report = transform(tmp_path / "p.safetensors", tmp_path / "q.safetensors", quantize("int8:g8"))
     assert {t.name: t.format for t in report.changed} == {"a": "nm2:4/int8:g8", "b": "nm2:4/int8:g8"}
@@ -147,7 +144,7 @@ def doubled(name: str, value: object) -> Mapping[str, object]:
 
 def test_a_function_of_the_user(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for chunk in (1, 1 << 20):
-        monkeypatch.setattr(transform_module, "CHUNK", chunk)
+        monkeypatch.setattr("sparsefmt.checkpoint.transform_run.CHUNK", chunk)
         report = transform(file, tmp_path / f"{chunk}.safetensors", doubled)
     assert (tmp_path / "1.safetensors").read_bytes() == (tmp_path / f"{1 << 20}.safetensors").read_bytes()
     found = sf.load(tmp_path / "1.safetensors")

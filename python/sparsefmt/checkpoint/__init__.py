@@ -4,7 +4,8 @@ from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.steps import Step, convert, pack, quantize, unpack, verify
-from sparsefmt.checkpoint.transform import TransformReport, transform
+from sparsefmt.checkpoint.transform import transform
+from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.checkpoint.writer import ShardWriter
 
 __all__ = [

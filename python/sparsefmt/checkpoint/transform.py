@@ -1,82 +1,27 @@
-"""Whole checkpoints through a step: jobs, a folder of finished parts, the rename."""
+"""Whole checkpoints through a step."""
 
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import TypeAlias
 
 from sparsefmt.base.coerce import whole
-from sparsefmt.base.errors import CheckpointError, FormatError, SparsefmtError
+from sparsefmt.base.errors import CheckpointError, FormatError
 from sparsefmt.checkpoint.companions import companions
-from sparsefmt.checkpoint.complete import finish_folder
-from sparsefmt.checkpoint.engine import threads_each
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.findings import check_findings, compared_lines, findings_of
-from sparsefmt.checkpoint.fingerprint import fingerprint
-from sparsefmt.checkpoint.folder import followed, put_in_place
-from sparsefmt.checkpoint.jobs import Job, Manifest, TensorLine, run_jobs
-from sparsefmt.checkpoint.joined import check_all_joined
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
-from sparsefmt.checkpoint.parts import Parts, put_file, sweep
-from sparsefmt.checkpoint.places import check_free, check_paths
-from sparsefmt.checkpoint.plan import CHUNK, dense_bytes
-from sparsefmt.checkpoint.readers.base import Source
-from sparsefmt.checkpoint.readers.registry import READERS
-from sparsefmt.checkpoint.remote import RemotePath, located, remote
+from sparsefmt.checkpoint.places import check_paths
+from sparsefmt.checkpoint.remote import located
 from sparsefmt.checkpoint.select import Selection
-from sparsefmt.checkpoint.split import run_split
 from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Verify
 from sparsefmt.checkpoint.ticks import Advance
-from sparsefmt.checkpoint.upload import NOTES, finish
-from sparsefmt.checkpoint.upload import prepare as prepare_notes
-from sparsefmt.checkpoint.verification import Row
+from sparsefmt.checkpoint.transform_report import TransformReport
+from sparsefmt.checkpoint.transform_run import TransformRun
 
 Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
-
-
-@dataclass(frozen=True)
-class TransformReport:
-    """What a transform did.
-
-    Args:
-        out: path of the result; None where nothing was written.
-        tensors: one line per tensor: name, format, dense bytes, bytes in the file, whether the step worked on it.
-        shards: files that were written.
-        kept: of these, how many an earlier, interrupted run had finished.
-        left_out: shards and tensors of the input that its index does not name.
-        not_copied: what stayed behind: weights of other kinds, links out of the folder; of an npz archive texts, dates,
-            records and objects.
-        findings: of the step `verify`: a row per tensor of either checkpoint.
-    """
-
-    out: Path | None
-    tensors: tuple[TensorLine, ...]
-    shards: int
-    kept: int
-    left_out: tuple[str, ...]
-    not_copied: tuple[str, ...]
-    findings: tuple[Row, ...] = ()
-
-    @property
-    def changed(self) -> tuple[TensorLine, ...]:
-        """The tensors that the step worked on."""
-        return tuple(t for t in self.tensors if t.changed)
-
-    @property
-    def verified(self) -> bool:
-        """Whether the step `verify` accepted every tensor."""
-        return not any(row.fails for row in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
-        lines = [dict(vars(t)) for t in self.tensors]
-        found = {**vars(self), "out": None if self.out is None else str(self.out), "tensors": lines}
-        rows = found.pop("findings")
-        return {**found, "findings": [row.to_json() for row in rows]} if rows else found
 
 
 def transform(
@@ -153,16 +98,15 @@ def transform(
         if out is not None:
             check_paths(model.path, out, overwrite=overwrite, folder=model.is_folder or max_shard_bytes is not None)
         chosen = selected(model, step, select)
-        how: Any = {"resume": resume, "overwrite": overwrite, "most": max_shard_bytes}
+        run = TransformRun(model, step, chosen, executor, progress, resume, overwrite, max_shard_bytes)
         if not isinstance(step, Verify):
             assert out is not None
-            return run(model, out, step, chosen, executor, progress, **how)
+            return run.write(out)
         findings = findings_of(model, step, None if select is None else chosen, executor, None if out else progress)
         if out is None:
             return TransformReport(None, compared_lines(model, chosen), 0, 0, model.left_out, (), findings)
         check_findings(findings, step.original)
-        made = run(model, out, step, frozenset(), executor, progress, **how)
-        return replace(made, findings=findings)
+        return replace(replace(run, chosen=frozenset()).write(out), findings=findings)
     finally:
         if model is not src:
             model.close()
@@ -211,163 +155,3 @@ def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozen
 def selectable(model: Checkpoint, step: Step) -> set[str]:
     """What a step works on where nothing is said."""
     return {name for name, entry in model.entries.items() if step.selects(entry)}
-
-
-def run(
-    model: Checkpoint,
-    out: Path,
-    step: Step | Function,
-    chosen: frozenset[str],
-    executor: Executor | None,
-    progress: Advance | None,
-    *,
-    resume: bool,
-    overwrite: bool,
-    most: int | None,
-) -> TransformReport:
-    """Makes the jobs, runs them, and puts the result in its place."""
-    far = remote(out)
-    if far is not None:
-        return run_far(model, far, out, step, chosen, executor, progress, resume=resume, most=most)
-    parts = Parts(followed(out))
-    with parts.held():
-        check_free(out, overwrite=overwrite)  # again: another run may have ended meanwhile
-        return run_here(model, out, parts, step, chosen, executor, progress, resume, overwrite, most)
-
-
-def run_here(
-    model: Checkpoint,
-    out: Path,
-    parts: Parts,
-    step: Step | Function,
-    chosen: frozenset[str],
-    executor: Executor | None,
-    progress: Advance | None,
-    resume: bool,
-    overwrite: bool,
-    most: int | None,
-) -> TransformReport:
-    """The same where the result is on this machine, and its folder of parts is held."""
-    folder = model.is_folder or most is not None
-    jobs = planned_jobs(model, parts.out, step, chosen, parts.made, parts.notes, executor, most)
-    parts.prepare(fingerprint(model, step, jobs), resume=resume)
-    jobs = [replace(j, out=parts.made / j.out.name, manifest=parts.notes / j.manifest.name) for j in jobs]
-    try:
-        manifests = run_split(jobs, parts.pieces, executor=executor, resume=resume, progress=progress)
-        model.check()
-        check_free(out, overwrite=overwrite)  # again: others may have written there meanwhile
-        not_copied: tuple[str, ...] = ()
-        if folder:
-            sweep(parts.made)
-            not_copied = finish_folder(model, jobs, manifests, parts.made)
-            put_in_place(parts.made, parts.out, parts.old)
-        else:
-            put_file(jobs[0].out, parts.out)
-        parts.remove()
-    except BaseException as e:
-        done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)
-        if isinstance(e, SparsefmtError) or not resume or not (done or any(parts.pieces.glob("*.json"))):
-            parts.remove(quietly=True)
-        elif isinstance(e, KeyboardInterrupt):
-            msg = f"{done} of {len(jobs)} shards are done; the same command goes on from there"
-            raise KeyboardInterrupt(msg) from None
-        raise
-    return reported(model, out, jobs, manifests, not_copied)
-
-
-def run_far(
-    model: Checkpoint,
-    far: RemotePath,
-    out: Path,
-    step: Step | Function,
-    chosen: frozenset[str],
-    executor: Executor | None,
-    progress: Advance | None,
-    *,
-    resume: bool,
-    most: int | None,
-) -> TransformReport:
-    """The same where the result is behind a URL: shards go to their place one by one, the index last."""
-    folder = model.is_folder or most is not None
-    home = out if folder else out.parent
-    notes = far / NOTES if folder else far.parent / f".{out.name}.parts"
-    jobs = planned_jobs(model, out, step, chosen, home, home / notes.name, executor, most)
-    prepare_notes(notes, fingerprint(model, step, jobs), resume=resume)
-    try:
-        manifests = run_jobs(jobs, executor=executor, resume=resume, progress=progress)
-        model.check()
-    except SparsefmtError:
-        notes.remove()
-        raise
-    not_copied: tuple[str, ...] = ()
-    if folder:
-        with tempfile.TemporaryDirectory(prefix="sparsefmt-") as staged:
-            not_copied = finish_folder(model, jobs, manifests, Path(staged))
-            finish(Path(staged), far)
-    notes.remove()
-    return reported(model, out, jobs, manifests, not_copied)
-
-
-def reported(
-    model: Checkpoint, out: Path, jobs: list[Job], manifests: list[Manifest], not_copied: tuple[str, ...]
-) -> TransformReport:
-    """What was done."""
-    tensors = tuple(line for manifest in manifests for line in manifest.tensors)
-    kept = sum(manifest.kept for manifest in manifests)
-    written = {line.name for line in tensors}
-    odd = tuple(
-        f"{name} ({dtype}, for which safetensors has no place)"
-        for name, dtype in model.no_numbers.items()
-        if name not in written
-    ) + tuple(f"{other} (no array)" for source in model.sources for other in source.others)
-    return TransformReport(out, tensors, len(jobs), kept, model.left_out, (*odd, *not_copied))
-
-
-def planned_jobs(
-    model: Checkpoint,
-    out: Path,
-    step: Step | Function,
-    chosen: frozenset[str],
-    made: Path,
-    notes: Path,
-    executor: Executor | None,
-    most: int | None,
-) -> list[Job]:
-    """A job per shard; a shard without a tensor to write has none."""
-    threads = threads_each(executor)
-    keeps = not isinstance(step, Step) or step.keeps_others
-    jobs = []
-    whole = None if model.reader in READERS else model.path.absolute()
-    found: list[tuple[str, Source, tuple[str, ...]]] = []
-    for source in model.sources:
-        names = [n for n in model.names(source) if n in chosen or (keeps and source.has_place(n))]
-        if most is not None:
-            found += (("", source, group) for group in grouped(source, names, most))
-        elif names or not model.is_folder:
-            found.append((source.path.name if model.is_folder else out.name, source, tuple(names)))
-    check_all_joined(model, {name for _, _, names in found for name in names})
-    for i, (given, source, group) in enumerate(found, 1):
-        name = given or ("model.safetensors" if len(found) == 1 else f"model-{i:05}-of-{len(found):05}.safetensors")
-        nbytes = sum(source.entries[n].nbytes for n in group)
-        jobs.append(
-            Job(
-                source.path.absolute(), source.identity, model.reader, group, chosen & frozenset(group), step,
-                made / name, notes / f"{name}.json", CHUNK, threads, os.getpid(), whole, nbytes,
-            )
-        )  # fmt: skip
-    return jobs
-
-
-def grouped(source: Source, names: list[str], most: int) -> list[tuple[str, ...]]:
-    """Tensors in order, as many to a shard as fit; a larger one stands alone."""
-    groups: list[list[str]] = []
-    size = 0
-    for name in names:
-        entry = source.entries[name]
-        nbytes = max(entry.nbytes, dense_bytes(entry))
-        if not groups or size + nbytes > most:
-            groups.append([])
-            size = 0
-        groups[-1].append(name)
-        size += nbytes
-    return [tuple(group) for group in groups]

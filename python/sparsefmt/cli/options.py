@@ -13,7 +13,7 @@ import click
 from sparsefmt.base.errors import CheckpointError, CodecError, FormatError
 from sparsefmt.checkpoint.model import OF_ACTIVATIONS
 from sparsefmt.checkpoint.remote import located
-from sparsefmt.checkpoint.transform import TransformReport
+from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.encoding.format_text import parse
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sparsefmt.checkpoint.model import Checkpoint
-from sparsefmt.checkpoint.transform import TransformReport
+from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.cli import options
 from sparsefmt.cli.failures import printable
 from sparsefmt.cli.progress import size

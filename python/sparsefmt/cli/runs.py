@@ -10,7 +10,8 @@ import click
 
 from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.steps import Function, Step
-from sparsefmt.checkpoint.transform import TransformReport, transform
+from sparsefmt.checkpoint.transform import transform
+from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.cli.options import Run
 from sparsefmt.cli.workers import Workers
 from sparsefmt.kernels.settings import set_num_threads

@@ -12,7 +12,7 @@ from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.outputs import DENSE_SUFFIXES, write_arrays
 from sparsefmt.checkpoint.select import Selection, nothing_selected
 from sparsefmt.checkpoint.steps import Unpack
-from sparsefmt.checkpoint.transform import TransformReport
+from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.cli import options
 from sparsefmt.cli.packed import say_json
 from sparsefmt.cli.paths import check_out

@@ -8,18 +8,24 @@ use sparsefmt_kernels::{Kernels, RadixTable};
 /// Blocks take fewer bytes than this.
 const ROOM: usize = 64;
 
-/// Which kernel it is, where the blocks of a row end, and how many bits are left there.
+/// Which kernel it is, how many whole blocks a row has, and where they are.
 pub(super) struct Blocks {
     kind: Kind,
     whole: usize,
-    code_bits: usize,
-    word_bits: usize,
+    codes: Side,
+    words: Side,
 }
 
 enum Kind {
     /// 2:4 in words of 17 groups.
     Fours,
     Any(Box<RadixTable>),
+}
+
+/// Rows of codes or of words: bytes of a block, and bits behind the whole ones.
+struct Side {
+    block: usize,
+    rest: usize,
 }
 
 impl Blocks {
@@ -31,38 +37,34 @@ impl Blocks {
             _ if whole == 0 => return None,
             _ => Kind::Any(Box::new(RadixTable::new(pattern.count().into(), layout.per)?)),
         };
-        let code_bits = (layout.groups - whole * 8 * layout.per) * pattern.bits() as usize;
-        let word_bits = layout.row_bits()? - whole * kind.words() * 8;
-        Some(Self { kind, whole, code_bits, word_bits })
+        let rest = (layout.groups - whole * 8 * layout.per) * pattern.bits() as usize;
+        let codes = Side { block: kind.codes(), rest };
+        let words = Side { block: kind.words(), rest: layout.row_bits()? - whole * kind.words() * 8 };
+        Some(Self { kind, whole, codes, words })
     }
 
     /// The words of a row of codes.
     pub(super) fn pack(&self, codes: &[u8], words: &mut [u8]) {
-        let (blocks, rest) = codes.split_at(self.whole * self.kind.codes());
-        let (out, end) = words.split_at_mut(self.whole * self.kind.words());
-        self.kind.pack(blocks, out);
-        let (mut block, mut packed) = ([0; ROOM], [0; ROOM]);
-        let (block, packed) = (&mut block[..self.kind.codes()], &mut packed[..self.kind.words()]);
-        if self.code_bits > 0 {
-            copy_bits(rest, self.code_bits, block);
-            self.kind.pack(block, packed);
-        }
-        copy_bits(packed, self.word_bits, end);
+        self.run((&self.codes, codes), (&self.words, words), |from, to| self.kind.pack(from, to));
     }
 
     /// The codes of a row of words.
     pub(super) fn unpack(&self, words: &[u8], codes: &mut [u8]) {
-        let (blocks, rest) = words.split_at(self.whole * self.kind.words());
-        let (out, end) = codes.split_at_mut(self.whole * self.kind.codes());
-        self.kind.unpack(blocks, out);
-        let (mut block, mut unpacked) = ([0; ROOM], [0; ROOM]);
-        let (block, unpacked) = (&mut block[..self.kind.words()], &mut unpacked[..self.kind.codes()]);
-        if self.word_bits > 0 {
-            copy_bits(rest, self.word_bits, block);
-            self.kind.unpack(block, unpacked);
+        self.run((&self.words, words), (&self.codes, codes), |from, to| self.kind.unpack(from, to));
+    }
+
+    fn run(&self, (from, input): (&Side, &[u8]), (to, output): (&Side, &mut [u8]), kernel: impl Fn(&[u8], &mut [u8])) {
+        let (blocks, rest) = input.split_at(self.whole * from.block);
+        let (out, end) = output.split_at_mut(self.whole * to.block);
+        kernel(blocks, out);
+        let (mut read, mut made) = ([0; ROOM], [0; ROOM]);
+        let (read, made) = (&mut read[..from.block], &mut made[..to.block]);
+        if from.rest > 0 {
+            copy_bits(rest, from.rest, read);
+            kernel(read, made);
         }
         // A last word that is too large has codes for more groups than there are.
-        copy_bits(unpacked, self.code_bits, end);
+        copy_bits(made, to.rest, end);
     }
 }
 
