@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CheckpointError
 from sparsefmt.base.forks import kept
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.index import Layout, find_files
 from sparsefmt.checkpoint.readers.base import Source
@@ -108,8 +109,8 @@ class Checkpoint(Mapping[str, Value]):
         raise TypeError(msg)
 
     def __repr__(self) -> str:
-        files = f"{len(self.sources)} file{'s'[: len(self.sources) > 1]}"
-        return f"<sparsefmt checkpoint {str(self.path)!r}: {len(self)} tensors, {self.nbytes} bytes in {files}>"
+        files = many(len(self.sources), "file")
+        return f"<sparsefmt checkpoint {str(self.path)!r}: {many(len(self), 'tensor')}, {self.nbytes} bytes in {files}>"
 
     def _repr_html_(self) -> str:
         return html(self.path.name or str(self.path), self.entries)

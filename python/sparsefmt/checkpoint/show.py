@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import Entry
 
 SHOWN = 40
@@ -17,7 +18,7 @@ def html(title: str, entries: Mapping[str, Entry]) -> str:
     for name, e in list(entries.items())[:SHOWN]:
         cells = (name, " × ".join(map(str, e.shape)), e.dtype, e.format, f"{e.nbytes:,}", e.shard)  # noqa: RUF001
         rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
-    total = f"{len(entries)} tensors, {sum(e.nbytes for e in entries.values()):,} bytes"
+    total = f"{many(len(entries), 'tensor')}, {sum(e.nbytes for e in entries.values()):,} bytes"
     if len(entries) > SHOWN:
         total += f"; the first {SHOWN} are shown"
     return (

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sparsefmt.base.errors import DeltaError
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_new
@@ -46,7 +47,7 @@ def apply(base: Path, paths: tuple[Path, ...], in_place: bool, force: bool, as_j
     if as_json:
         click.echo(json.dumps({"base": str(base), "deltas": [str(p) for p in deltas], "out": str(out)}))
     else:
-        click.echo(f"applied {len(deltas)} delta{'s'[: len(deltas) > 1]}; {'changed' if in_place else 'wrote'} {out}")
+        click.echo(f"applied {many(len(deltas), 'delta')}; {'changed' if in_place else 'wrote'} {out}")
 
 
 def chained(found: list[Delta | Chain]) -> Delta | Chain:

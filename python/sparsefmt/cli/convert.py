@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import PLAIN
 from sparsefmt.checkpoint.joined import OWN
 from sparsefmt.checkpoint.model import open_checkpoint
@@ -80,5 +81,5 @@ def convert(
     before = sum(model.entries[t.name].nbytes for t in changed)
     after = sum(t.nbytes for t in changed)
     what = "/".join(part for part in (fmt, codec) if part) or "packed ones of the same codes"
-    click.echo(f"converted {len(changed)} tensors to {what}: {size(before)} -> {size(after)}; wrote {out}")
+    click.echo(f"converted {many(len(changed), 'tensor')} to {what}: {size(before)} -> {size(after)}; wrote {out}")
     options.say_left_out(report)

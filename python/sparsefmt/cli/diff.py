@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_new
@@ -44,8 +45,8 @@ def diff(old: Path, new: Path, out: Path, level: Level, form: str, checksum: str
         click.echo(json.dumps({**found, "density": stats.density, "out": str(out), "out_bytes": written}))
         return
     click.echo(
-        f"{stats.changed_tensors} of {stats.tensors} tensors changed, {stats.changed:,} of {stats.values:,} values "
-        f"({stats.density:.2%}), {stats.one_step:,} of them by one step"
+        f"{stats.changed_tensors} of {many(stats.tensors, 'tensor')} changed, "
+        f"{stats.changed:,} of {stats.values:,} values ({stats.density:.2%}), {stats.one_step:,} of them by one step"
     )
     per = f", {written / stats.changed:.2f} bytes per changed value" if stats.changed else ""
     click.echo(f"wrote {out}: {size(written)}{per} (bound {size(stats.bound)})")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.verification import Row
@@ -28,7 +29,7 @@ def foreign(model: Checkpoint, errors: Mapping[str, Row] | None) -> None:
         rows.append(cells + ([] if errors is None else error_cells(errors[name])))
     stored, dense = model.nbytes, sum(dense_bytes(e) for e in model.entries.values())
     headings = [*COLUMNS, *([] if errors is None else ERRORS)]
-    total = ["total", "", "", f"{len(rows)} tensors", f"{stored:,}"]
+    total = ["total", "", "", many(len(rows), "tensor"), f"{stored:,}"]
     rows.append(total + [""] * (len(headings) - len(total)))
     table(headings, rows, left=4)
     ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"

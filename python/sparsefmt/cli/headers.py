@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.cli.foreign import bits, dense_bytes, entry_json, total_json
 from sparsefmt.cli.progress import size
@@ -17,7 +18,7 @@ def headers(model: Checkpoint) -> None:
         shape = "x".join(map(str, e.shape)) or "scalar"
         rows.append([name, shape, e.dtype, e.format, f"{e.nbytes:,}", f"{bits(e):.2f}"])
     stored, dense = model.nbytes, sum(dense_bytes(e) for e in model.entries.values())
-    rows.append(["total", "", "", f"{len(rows)} tensors", f"{stored:,}", ""])
+    rows.append(["total", "", "", many(len(rows), "tensor"), f"{stored:,}", ""])
     table(["name", "shape", "dtype", "format", "bytes", "bits/weight"], rows, left=4)
     ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"
     click.echo(f"{size(stored)} stored, {ratio}; headers only: densities and scales were not read")

@@ -9,6 +9,7 @@ import click
 
 from sparsefmt.base.dtypes import dtype_named
 from sparsefmt.base.errors import DtypeError
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.safetensors import Safetensors
@@ -96,11 +97,11 @@ def inspect(source: Path, file: str | None, as_json: bool, against: Path | None,
     for _, name, info in found:
         cells = [*row(name, info), *([info.codec, entries(info)] if coded else [])]
         rows.append(cells + ([] if errors is None else error_cells(errors[name])))
-    total_row = ["total", "", "", f"{len(found)} tensors", f"{stored:,}", "", ""]
+    total_row = ["total", "", "", many(len(found), "tensor"), f"{stored:,}", "", ""]
     rows.append(total_row + [""] * (len(headings) - len(total_row)))
     table(headings, rows, left=4)
     ratio = f"{stored / dense:.1%} of {size(dense)} dense" if dense else "empty"
-    click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {len(paths)} file{'s'[: len(paths) > 1]}")
+    click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {many(len(paths), 'file')}")
     if missing:
         click.echo(f"only in {against}: {', '.join(missing)}")
 

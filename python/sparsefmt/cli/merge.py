@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sparsefmt.base.words import many
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_beside, check_new
 from sparsefmt.cli.progress import progress, size
@@ -162,8 +163,8 @@ def merge(paths: tuple[str, ...], out_shard_size: int, **given: Any) -> None:  #
     packed = f", {done.packed} of them packed as {given['fmt']}," if given["fmt"] else ""
     kept = f", {done.kept} of them from an earlier run" if done.kept else ""
     click.echo(
-        f"merged {done.tensors} tensors{packed} of {len(planned.models)} models by {planned.config.method.name}; "
-        f"wrote {out}, {size(done.nbytes)} in {len(done.shards)} file{'s'[: len(done.shards) > 1]}{kept}"
+        f"merged {many(done.tensors, 'tensor')}{packed} of {many(len(planned.models), 'model')} by "
+        f"{planned.config.method.name}; wrote {out}, {size(done.nbytes)} in {many(len(done.shards), 'file')}{kept}"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.cli import options
@@ -51,7 +52,7 @@ def say_packed(report: TransformReport, how: str, out: Path, *, quiet: bool, as_
     if quiet:
         return
     change = f"{size(before)} -> {size(after)}" + (f" ({after / before:.1%})" if before else "")
-    click.echo(f"packed {len(packed)} of {len(report.tensors)} tensors {how}: {change}; wrote {out}")
+    click.echo(f"packed {len(packed)} of {many(len(report.tensors), 'tensor')} {how}: {change}; wrote {out}")
     if beside:
         click.echo(f"left as they are, scales and codes of quantised weights: {beside} tensors")
     if after > before:

@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 import sparsefmt as sf
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.folder import followed
 from sparsefmt.checkpoint.parts import Parts
@@ -182,8 +183,8 @@ def prune_alone(job: Job) -> None:
     if job.quiet:
         return
     click.echo(
-        f"pruned {len(made.layers)} layers with {count} tokens by {job.method}: {size(old)} -> {size(new)}; "
-        f"wrote {job.out}"
+        f"pruned {many(len(made.layers), 'layer')} with {many(count, 'token')} by {job.method}: "
+        f"{size(old)} -> {size(new)}; wrote {job.out}"
     )
     click.echo(f"output error of layers: mean {np.mean([*errors.values()]):.4f}, largest {max(errors.values()):.4f}")
     for text in dict.fromkeys(str(w.message) for w in warned):
@@ -229,7 +230,7 @@ def fitted(ready: calibrating.Prepared, formats: dict[str, str], job: Job, ended
     before = kept.done(list(formats)) if job.resume else {}
     ended += before
     if before and not job.quiet and not job.as_json:
-        click.echo(f"{len(before)} of {len(formats)} layers were done before")
+        click.echo(f"{len(before)} of {many(len(formats), 'layer')} were done before")
     with progress(sum(ready.weights[f"{name}.weight"].size for name in formats), quiet=job.quiet) as advance:
 
         def layer_done(name: str, done: Compensated) -> None:
@@ -330,7 +331,7 @@ def show_estimate(formats: Mapping[str, str], weights: Mapping[str, Any], tokens
     for name, row in rows.items():
         rows_cols = "x".join(map(str, row["shape"]))
         click.echo(f"{name}  {rows_cols}  {row['format']}  {size(row['dense'])} -> {size(row['nbytes'])}")
-    click.echo(f"{len(formats)} layers, {tokens} tokens: {size(old)} -> {size(new)}")
+    click.echo(f"{many(len(formats), 'layer')}, {many(tokens, 'token')}: {size(old)} -> {size(new)}")
     click.echo(f"about {found.seconds:.0f} s, {size(found.nbytes)} beside the model")
     if tokens < want:
         click.echo(f"{tokens} tokens are few for {want // 4} columns; want at least {want}")

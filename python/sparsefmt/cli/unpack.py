@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.companions import quantised_by
 from sparsefmt.checkpoint.findings import compared_lines
 from sparsefmt.checkpoint.joined import OWN, only_config_is_quantised
@@ -56,12 +57,13 @@ def unpack(
         return
     if run.quiet:
         return
+    among = many(len(model.entries), "tensor")
     if packed:
         plain = len(chosen) - packed
         copied = f", copied {plain} that {'is' if plain == 1 else 'are'} not packed" if plain else ""
-        click.echo(f"unpacked {packed} of {len(model.entries)} tensors{copied}; wrote {out}")
+        click.echo(f"unpacked {packed} of {among}{copied}; wrote {out}")
     else:
-        click.echo(f"copied {len(chosen)} of {len(model.entries)} tensors, none of which is packed; wrote {out}")
+        click.echo(f"copied {len(chosen)} of {among}, none of which is packed; wrote {out}")
     options.say_left_out(report)
 
 

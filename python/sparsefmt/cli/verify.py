@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED
@@ -105,7 +106,7 @@ def verify(
         if cells:
             table(HEADINGS, cells, left=3)
         parts = [f"{n} {status}" for status, n in {**counts, "missing or of other form": other}.items() if n]
-        verdict = f"FAILED for {failing} of {len(rows)} tensors" if failing else "verified"
+        verdict = f"FAILED for {failing} of {many(len(rows), 'tensor')}" if failing else "verified"
         click.echo(f"{', '.join(parts) or 'no tensors'}: {verdict}")
         decides = not strict and max_rel_error is None
         if decides and any(row.fails and row.status in (PRUNED, QUANTIZED) for row in rows):

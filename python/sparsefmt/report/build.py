@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.verification import partners
@@ -151,7 +152,7 @@ def _listed(what: str, names: list[str]) -> list[str]:
     if not names:
         return []
     more = ", ..." if len(names) > _NAMED else ""
-    return [f"{len(names)} tensor{'s'[: len(names) > 1]} {what}: {', '.join(names[:_NAMED])}{more}"]
+    return [f"{many(len(names), 'tensor')} {what}: {', '.join(names[:_NAMED])}{more}"]
 
 
 def _check_out(out: Path, *read: object) -> None:

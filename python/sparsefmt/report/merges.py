@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.words import many
 from sparsefmt.report.page import cards, kind_of, rows_table
 
 Merge = str | os.PathLike[str] | Sequence[Any]
@@ -59,7 +60,7 @@ def section(merge: Merge) -> str:
         cards(shown)
         + "<h3>By kind of layer</h3>"
         + rows_table("merge-kinds", ("kind", "tensors", "mean cosine", "sign conflicts", "kept"), by_kind)
-        + f"<details><summary>All {len(lines)} tensors, most conflicts first</summary>"
+        + f"<details><summary>All {many(len(lines), 'tensor')}, most conflicts first</summary>"
         + rows_table("merge-tensors", ("tensor", "mean cosine", "sign conflicts", "kept", "lengths"), each)
         + "</details>"
     )

@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from sparsefmt.base.errors import FormatError
+from sparsefmt.base.words import many
 from sparsefmt.plan import Plan
 from sparsefmt.report.page import rows_table
 
@@ -39,6 +40,6 @@ def section(
     head = f"<p>{escape(', '.join(known))}</p>" if known else ""
     missing = [layer for layer, _ in pairs if named and layer not in names and f"{layer}.weight" not in names]
     more = ", ..." if len(missing) > _NAMED else ""
-    what = f"{len(missing)} layer{'s'[: len(missing) > 1]} of the plan that the model has not"
+    what = f"{many(len(missing), 'layer')} of the plan that the model has not"
     notes = [f"{what}: {', '.join(missing[:_NAMED])}{more}"] if missing else []
     return head + rows_table("plan", ("layer", "format"), [(layer, str(pattern)) for layer, pattern in pairs]), notes
