@@ -289,7 +289,7 @@ def test_onnx_sparse_initialisers(tmp_path: Path) -> None:
 def test_onnx_scalars_and_names_of_two(tmp_path: Path) -> None:
     """Most graphs hold scalars; of two initialisers of one name the last once won in silence."""
     onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
     def written(*dense: object, sparse: tuple[object, ...] = ()) -> Path:
         graph = helper.make_graph([], "g", [], [], list(dense), sparse_initializer=list(sparse))
@@ -297,19 +297,78 @@ def test_onnx_scalars_and_names_of_two(tmp_path: Path) -> None:
         return tmp_path / "m.onnx"
 
     w, one = numpy_helper.from_array(np.eye(3), "w"), numpy_helper.from_array(np.float32(2.5), "one")
-    codes = helper.make_tensor("codes", TensorProto.INT4, [4], [1, 0, 1, 1])
-    with sf.open_checkpoint(written(w, one, codes)) as c:
+    with sf.open_checkpoint(written(w, one)) as c:
         assert c.entries["one"].shape == ()
         same(np.array(c["one"]), np.array(2.5, np.float32))
         same(np.array(c["w"]), np.eye(3))
-        with pytest.raises(sf.DtypeError, match=r"m\.onnx: codes: dtype int4 is not supported"):
-            c["codes"]
     again = helper.make_sparse_tensor(
         numpy_helper.from_array(np.float32([5]), "w"), numpy_helper.from_array(np.array([1])), [3, 4]
     )
     for dense_ones, sparse_ones in (((w, one, w), ()), ((w,), (again,)), ((), (again, again))):
         with pytest.raises(sf.FormatError, match="2 initialisers have the name 'w'"):
             sf.open_checkpoint(written(*dense_ones, sparse=sparse_ones))
+
+
+def onnx_model(path: Path, *more: object) -> Path:
+    """A weight, and initialisers of other types."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    w = numpy_helper.from_array(np.eye(64, dtype=np.float32), "w")
+    onnx.save(helper.make_model(helper.make_graph([], "g", [], [], [w, *more])), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["INT4", "UINT4", "INT2", "UINT2"])
+def test_onnx_integers_of_few_bits(tmp_path: Path, name: str) -> None:
+    """They were a DtypeError, of the whole model too: quantised models could not be packed."""
+    onnx = pytest.importorskip("onnx")
+    if name not in onnx.TensorProto.DataType.keys():  # noqa: SIM118
+        pytest.skip("of a later version of onnx")
+    low, wide = (0, np.uint8) if name[0] == "U" else (-2, np.int8)
+    want = (np.arange(12) % 4 + low).astype(wide).reshape(3, 4)
+    codes = onnx.helper.make_tensor("codes", onnx.TensorProto.DataType.Value(name), [3, 4], want.reshape(-1).tolist())
+    model = onnx_model(tmp_path / "m.onnx", codes)
+    with sf.open_checkpoint(model) as c:
+        assert (c.entries["codes"].dtype, c.entries["codes"].nbytes) == (np.dtype(wide).name, 12)
+        assert c.origin("codes") == name.lower()
+        assert not c.origin("w")
+        same(np.array(c["codes"]), want)
+    for step in (sf.checkpoint.pack("csr"), sf.checkpoint.unpack()):
+        report = sf.transform(model, tmp_path / "out.safetensors", step, overwrite=True)
+        assert not report.not_copied
+        same(np.array(sf.load(tmp_path / "out.safetensors")["codes"]), want)
+
+
+def test_onnx_types_that_no_array_has(tmp_path: Path) -> None:
+    """What cannot be read is left out, and said; it stopped the whole model, or its error was a number."""
+    onnx = pytest.importorskip("onnx")
+    held, own = onnx.TensorProto.DataType, onnx.TensorProto(name="own", dims=[2], data_type=99)
+    others = {
+        "text": onnx.helper.make_tensor("text", held.Value("STRING"), [2], [b"a", b"b"]),
+        "own": own,
+        "none": onnx.TensorProto(name="none", dims=[2], data_type=0),
+        "half_byte": onnx.helper.make_tensor("half_byte", held.Value("FLOAT4E2M1"), [2], [1.0, 2.0]),
+    }
+    model, said = onnx_model(tmp_path / "m.onnx", *others.values()), {"own": "type 99", "text": "string"}
+    with sf.open_checkpoint(model) as c:
+        assert set(c.no_numbers) == set(others)
+        for name, dtype in said.items():
+            assert c.entries[name].dtype == dtype
+            with pytest.raises(sf.DtypeError, match=rf"m\.onnx: {name}: no array here has its dtype, {dtype}"):
+                c[name]
+    for step in (sf.checkpoint.pack("csr"), sf.checkpoint.unpack(), pairs):
+        report = sf.transform(model, tmp_path / "out.safetensors", step, overwrite=True)
+        assert [t.name for t in report.tensors] == ["w"]
+        assert len(report.not_copied) == len(others)
+        assert "own (type 99, for which safetensors has no place)" in report.not_copied
+    with pytest.raises(sf.DtypeError, match="own: no array here"):
+        sf.transform(model, tmp_path / "no.safetensors", sf.checkpoint.unpack(), select=["own"])
+
+
+def pairs(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A function of a user that changes nothing."""
+    return {name: value}
 
 
 def test_a_dead_format_is_unpacked_with_a_clean_config(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_a_file_of_no_tensor(cli: Cli, tmp_path: Path) -> None:
         assert "--include" not in told
 
 
+def test_texts_are_left_out_and_said(cli: Cli, tmp_path: Path) -> None:
+    """`unpack` failed for an archive of numbers and texts."""
+    np.savez(tmp_path / "m.npz", w=np.eye(64), names=np.array(["a", "b"]))
+    told = cli.ok("unpack", tmp_path / "m.npz", tmp_path / "out.npz")
+    assert "not copied: names (str32, for which .npz has no place)" in told
+    assert list(np.load(tmp_path / "out.npz")) == ["w"]
+    assert "do not hold str32" in cli.fails(3, "unpack", tmp_path / "m.npz", tmp_path / "o.npz", "--include", "names")
+
+
 def test_npz_takes_any_name_and_order(cli: Cli, tmp_path: Path) -> None:
     tensors = {name: np.full(3, i) for i, name in enumerate(["file", "allow_pickle", "a/b", "ü"])}
     tensors["fortran"] = np.asfortranarray(np.arange(6).reshape(2, 3))

@@ -135,7 +135,7 @@ class Checkpoint(Mapping[str, Value]):
     @property
     @kept
     def no_numbers(self) -> Mapping[str, str]:
-        """The dtypes of what archives of NumPy hold beside numbers, by name: texts, dates, records, objects.
+        """The dtypes of what others hold beside numbers of this package, by name: texts, records, float4 of ONNX.
 
         No format has a place for them, nor has a safetensors file; asking for one is a DtypeError or FormatError.
         """

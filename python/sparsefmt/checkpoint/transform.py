@@ -149,9 +149,9 @@ def selected(model: Checkpoint, step: Step | Function, select: Select) -> frozen
         return frozenset(found - beside)
     if callable(select):
         return frozenset(name for name, entry in model.entries.items() if select(name, entry) and name not in beside)
-    return frozenset(selectable(model, step) - beside if isinstance(step, Step) else model)
+    return frozenset(selectable(model, step) - beside if isinstance(step, Step) else set(model) - set(model.no_numbers))
 
 
 def selectable(model: Checkpoint, step: Step) -> set[str]:
-    """What a step works on where nothing is said."""
-    return {name for name, entry in model.entries.items() if step.selects(entry)}
+    """What a step works on where nothing is said: never what neither an array nor a file of ours holds."""
+    return {name for name, entry in model.entries.items() if step.selects(entry)} - set(model.no_numbers)

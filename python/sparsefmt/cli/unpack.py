@@ -40,6 +40,8 @@ def unpack(
     model = open_checkpoint(source, file=run.file)
     with options.usage():
         chosen = Selection(include, exclude).chosen(model)
+    behind = {} if include else {n: dtype for n, dtype in model.no_numbers.items() if n in chosen}
+    chosen -= set(behind)
     if not chosen:
         raise nothing_selected(model.entries, "is chosen")
     packed = sum(model.entries[name].is_packed or bool(model.origin(name)) for name in chosen)
@@ -51,7 +53,8 @@ def unpack(
     else:
         write_arrays(out, model, [name for name in model if name in chosen])
         model.check()
-        report = TransformReport(out, compared_lines(model, frozenset(chosen)), 1, 0, model.left_out, ())
+        not_copied = tuple(f"{n} ({dtype}, for which {out.suffix} has no place)" for n, dtype in behind.items())
+        report = TransformReport(out, compared_lines(model, frozenset(chosen)), 1, 0, model.left_out, not_copied)
     if as_json:
         say_json(report)
         return

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from sparsefmt.base.alloc import empty, reshaped
-from sparsefmt.base.dtypes import Array, native
+from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, FormatError
 from sparsefmt.checkpoint.entry import Entry, Value
 from sparsefmt.checkpoint.rows import cut
@@ -173,7 +173,7 @@ def as_said(value: Value, entry: Entry) -> Value:
     Raises:
         CorruptFileError: it has others.
     """
-    if (tuple(value.shape), native(value.dtype).name) != (entry.shape, entry.dtype):
+    if (tuple(value.shape), value.dtype.name) != (entry.shape, entry.dtype):
         said = f"its header says {entry.dtype} of shape {entry.shape}"
         msg = f"{said}, its data are {value.dtype} of shape {tuple(value.shape)}"
         raise CorruptFileError(msg)

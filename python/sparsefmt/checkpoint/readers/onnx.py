@@ -9,14 +9,18 @@ import numpy as np
 
 from sparsefmt.base.coerce import checked_shape, plain
 from sparsefmt.base.dtypes import DTYPES, Array, index_dtype
-from sparsefmt.base.errors import BackendError, FormatError, naming
+from sparsefmt.base.errors import BackendError, DtypeError, FormatError, naming
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, as_said
 from sparsefmt.checkpoint.readers.lone import reading
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop.triplets import from_triplets
+from sparsefmt.io.dtypes import is_stored
 from sparsefmt.structures.registry import STRUCTURES
 from sparsefmt.tensor.sparse import SparseTensor
+
+_WIDER = {"int4": "int8", "int2": "int8", "uint4": "uint8", "uint2": "uint8"}
+"""What integers are read as for which neither NumPy nor a safetensors file has a dtype."""
 
 
 def sniff(path: Path) -> bool:
@@ -77,24 +81,57 @@ class Onnx(Source):
             made = _coo(_array(found.values, self.path), _array(found.indices, self.path), tuple(found.dims))
             return as_said(made, self.entries[name])
 
+    def has_place(self, name: str) -> bool:
+        """Not texts, float4, float6."""
+        return name in self._sparse or is_stored(self.entries[name].dtype)
+
+    def origin(self, name: str) -> str:
+        """The type of integers of 2 and 4 bits, which are read as such of 8."""
+        held = self._dense[name] if name in self._dense else self._sparse[name].values
+        dtype = _dtype_name(held)
+        return dtype if dtype in _WIDER else ""
+
 
 def _entry(shape: tuple[int, ...], tensor: Any, extra: int, fmt: str, shard: str) -> Entry:  # noqa: ANN401
-    from onnx.helper import tensor_dtype_to_np_dtype
-
-    dtype = np.dtype(tensor_dtype_to_np_dtype(tensor.data_type))
+    name = _dtype_name(tensor)
+    dtype = np.dtype(_WIDER.get(name, name)) if name in _WIDER or is_stored(name) else None
+    if dtype is None:  # texts, float4, and types of later versions
+        return Entry(shape, name, tensor.ByteSize(), fmt, shard)
     count = int(np.prod(tuple(tensor.dims), dtype=object))
     return Entry(shape, dtype.name, count * (dtype.itemsize + extra), fmt, shard)
+
+
+def _dtype_name(tensor: Any) -> str:  # noqa: ANN401
+    """What NumPy and ml_dtypes call the type of an initialiser, or else the package onnx, or else its number."""
+    from onnx import TensorProto
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    kind = tensor.data_type
+    if kind not in TensorProto.DataType.values() or kind == TensorProto.UNDEFINED:
+        return f"type {kind}"
+    if kind == TensorProto.STRING:
+        return "string"
+    try:
+        return str(np.dtype(tensor_dtype_to_np_dtype(kind)).name)
+    except KeyError:  # older versions of the package know types that they do not convert
+        return str(TensorProto.DataType.Name(kind)).lower()
 
 
 def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
     from onnx import TensorProto, numpy_helper
 
+    name = _dtype_name(tensor)
+    if name not in _WIDER and not is_stored(name):
+        msg = f"no array here has its dtype, {name}; have {', '.join((*DTYPES, *_WIDER))}"
+        raise DtypeError(msg)
     if tensor.data_location == TensorProto.EXTERNAL:
         named = {e.key: e.value for e in tensor.external_data}.get("location", "")
         if Path(named).name != named or not (path.parent / named).is_file():
             msg = f"initialiser {tensor.name!r} keeps its data in {named!r}, which is no file beside the model"
             raise FormatError(msg)
     made = np.asarray(numpy_helper.to_array(tensor, base_dir=str(path.parent)))
+    if name in _WIDER:
+        return made.astype(_WIDER[name])
     return plain(made, made.dtype) if made.dtype.name in DTYPES else made
 
 
