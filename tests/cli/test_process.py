@@ -241,16 +241,14 @@ def test_progress_only_on_a_terminal(model: Path, tmp_path: Path) -> None:
     assert b"100%" in shown or "━".encode() in shown
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are found by /proc")
-@pytest.mark.parametrize("whom", ["worker", "all"])
-def test_workers_that_end_early(tmp_path: Path, whom: str) -> None:
-    """A killed worker is a fault of the machine; an interrupt of all is one line. Both go on from there."""
-    (tmp_path / "m").mkdir()
+def begun(folder: Path) -> tuple[list[str], "subprocess.Popen[str]", list[int]]:
+    """A command with two workers that has finished a shard; the processes that it has started."""
+    (folder / "m").mkdir()
     rng = np.random.default_rng(0)
     for i in range(1, 9):
         name = f"model-{i:05}-of-00008.safetensors"
-        sf.save(tmp_path / "m" / name, {f"{i}.w": rng.standard_normal((512, 512)).astype(np.float32)})
-    words = ["pack", str(tmp_path / "m"), str(tmp_path / "o"), "--format", "dense/kmeans64", "--workers", "2"]
+        sf.save(folder / "m" / name, {f"{i}.w": rng.standard_normal((512, 512)).astype(np.float32)})
+    words = ["pack", str(folder / "m"), str(folder / "o"), "--format", "dense/kmeans64", "--workers", "2"]
     child = subprocess.Popen(
         [*SPARSEFMT, *words],
         env=ENV,
@@ -260,25 +258,69 @@ def test_workers_that_end_early(tmp_path: Path, whom: str) -> None:
         start_new_session=True,
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    parts, until = tmp_path / ".o.parts", time.monotonic() + 120
-    while not list(parts.glob("*/manifests/*.json")) and child.poll() is None and time.monotonic() < until:
+    until = time.monotonic() + 120
+    while not list(folder.glob(".o.parts/*/manifests/*.json")) and child.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
+    kin = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+    return words, child, [int(k) for k in kin.read_text().split()] if child.poll() is None else []
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are found by /proc")
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("whom", "number", "code"),
+    [
+        ("worker", signal.SIGKILL, 4),
+        ("all", signal.SIGINT, 130),
+        ("all", signal.SIGTERM, 143),
+        ("all", signal.SIGHUP, 129),
+        ("command", signal.SIGINT, 130),
+        ("command", signal.SIGTERM, 143),
+    ],
+)
+def test_workers_that_end_early(tmp_path: Path, whom: str, number: int, code: int) -> None:
+    """A killed worker is a fault of the machine; what asks for an end is one line, or none. All go on from there."""
+    words, child, kin = begun(tmp_path)
     if whom == "all":
-        os.killpg(child.pid, signal.SIGINT)
+        os.killpg(child.pid, number)
+    elif whom == "command":
+        child.send_signal(number)
     else:
-        kin = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-        worker = next(k for k in kin if b"spawn_main" in Path(f"/proc/{k}/cmdline").read_bytes())
-        os.kill(int(worker), signal.SIGKILL)
+        os.kill(next(k for k in kin if b"spawn_main" in Path(f"/proc/{k}/cmdline").read_bytes()), number)
     out, err = child.communicate(timeout=120)
     if child.returncode == 0:
         pytest.skip("it was done before")
     assert out == ""
-    assert err.count("\n") == 1, err
-    assert "the same command goes on" in err
-    assert child.returncode == (130 if whom == "all" else 4)
+    assert err.count("\n") == (number in (signal.SIGINT, signal.SIGKILL)), err
+    assert "the same command goes on" in err or not err
+    assert child.returncode == code
     done = run(*SPARSEFMT, *words)
     assert done.returncode == 0
     assert "finished by an earlier run" in done.stdout
+
+
+@needs_proc
+def test_workers_do_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None:
+    """They would wait for the next shard for ever."""
+    words, child, kin = begun(tmp_path)
+    child.kill()
+    child.communicate(timeout=120)
+    until = time.monotonic() + 60
+    while (left := [k for k in kin if is_alive(k)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(kin) == 3  # with what keeps count of semaphores
+    assert left == []
+    assert run(*SPARSEFMT, *words).returncode == 0
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that nobody waits for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_warnings_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
