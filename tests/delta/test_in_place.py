@@ -187,18 +187,50 @@ def test_a_cut_journal_means_that_nothing_was_changed(tmp_path: Path) -> None:
     old, new = models(20)
     where = folder(tmp_path / "m", old)
     before = version(where)
-    journal.journal_of(where).write_bytes(journal.MAGIC + b'{"file": "x"')
+    journal.journal_of(where).write_bytes(journal.MAGIC + bytes(16) + b'{"file": "x"')
     assert not sf.delta.recover(where)
     assert version(where) == before
     assert not journal.journal_of(where).exists()
     assert sf.delta.diff(old, new).apply(where, in_place=True)
 
 
+def test_a_damaged_journal_is_not_taken_for_a_cut_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is all that is left of the old version, or of where that was: it stays, and is not used."""
+    old, new = models(20)
+    where = folder(tmp_path / "m", old)
+    before, d, note = version(where), sf.delta.diff(old, new), journal.journal_of(where)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "recover", lambda path: False)  # as if it were killed
+        patched.setattr(pages, "sync", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            d.apply(where, in_place=True)
+    torn, whole = version(where), note.read_bytes()
+    rng = np.random.default_rng(0)
+    flipped = [*range(len(journal.MAGIC), 60), *rng.integers(60, len(whole) - 20, 60), *range(-20, 0)]
+    others = [whole[:-1], whole[: len(whole) // 2], whole[:40], whole + b"x", whole[:600] + bytes(64) + whole[664:]]
+    for at in flipped:
+        data = bytearray(whole)
+        data[at] ^= 1 << rng.integers(8)
+        others.append(bytes(data))
+    for content in others:
+        note.write_bytes(content)
+        with pytest.raises(sf.DeltaError, match=r"is damaged.*then remove this file"):
+            sf.delta.recover(where)
+        assert note.read_bytes() == content
+        assert version(where) == torn
+    with pytest.raises(sf.DeltaError, match="is damaged"):
+        d.apply(where, in_place=True)
+    note.write_bytes(whole)
+    assert sf.delta.recover(where)
+    assert version(where) == before
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"sparsefmt undo 1\n" + bytes(80), "of another version"),
-        (b"sparsefmt undo 3\n", "of another version"),
+        (b"sparsefmt undo 4\n", "of another version"),
         (b"my own notes, kept in an odd place", "no journal of sparsefmt"),
     ],
 )
@@ -215,7 +247,7 @@ def test_a_journal_that_is_not_read_is_not_deleted(content: bytes, said: str, tm
     assert version(where) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"spars", journal.MAGIC])
+@pytest.mark.parametrize("content", [b"", b"spars", journal.MAGIC, journal.MAGIC + bytes(3)])
 def test_a_journal_that_had_just_begun_means_that_nothing_was_changed(content: bytes, tmp_path: Path) -> None:
     where = folder(tmp_path / "m", models(20)[0])
     journal.journal_of(where).write_bytes(content)

@@ -35,7 +35,10 @@ from sparsefmt.kernels.gap_items import gaps_put
 from sparsefmt.structures.gap import Gap
 
 _ANY = b"sparsefmt undo "
-MAGIC = _ANY + b"2\n"
+MAGIC = _ANY + b"3\n"
+_BODY = len(MAGIC) + 16
+"""Where the pieces begin, behind the seal: the length of the file and its complement, zeros until all is written."""
+
 _END = 16
 
 
@@ -164,7 +167,7 @@ def _fill_holes(parts: Parts, base: Arrays) -> None:
 def _write_journal(
     file: BinaryIO, changed: dict[str, Change], base: Arrays, compared: Collection[str], durable: bool
 ) -> None:
-    """Everything that will be overwritten: for each piece a line of JSON, offsets of rows, gaps, old items.
+    """Everything that will be overwritten: for each piece a line of JSON, offsets of rows, gaps, old items; the seal.
 
     Where a tensor was not compared, the marks of these items are, before anything changes.
     """
@@ -175,7 +178,7 @@ def _write_journal(
         file.write(data)
         total.update(data)
 
-    put(MAGIC)
+    file.write(MAGIC + bytes(_BODY - len(MAGIC)))
     for name, change in changed.items():
         data, home, marks = as_bytes(base[name]), base.files[base.where[name]], list[Array]()
         marked = change.marks is not None and name not in compared
@@ -201,6 +204,9 @@ def _write_journal(
             raise refuse(name, found, *change.marks)
     put(b"{}\n")
     file.write(bytes.fromhex(total.hexdigest()))
+    seal = _seal(file.tell())
+    file.seek(len(MAGIC))
+    file.write(seal)
     file.flush()
     if durable:
         os.fsync(file.fileno())
@@ -238,8 +244,8 @@ def recover(path: str | os.PathLike[str]) -> bool:
         path: of the checkpoint, a file or a folder.
 
     Raises:
-        DeltaError: the journal is not of this checkpoint, or of a version that this one does not read: it stays. Or
-            the process that wrote it still runs.
+        DeltaError: the journal is not of this checkpoint, damaged, or of a version that this one does not read: it
+            stays. Or the process that wrote it still runs.
         OSError: the files cannot be written.
 
     >>> recover("there-is-no-such.safetensors")
@@ -260,21 +266,34 @@ def _undone(journal: Path, file: BinaryIO) -> bool:
     """Puts the old version back, if the journal is whole, and removes it."""
     size = os.fstat(file.fileno()).st_size
     body = read_only(file.fileno(), size) if size else None
-    complete = body is not None and size > len(MAGIC) + _END and _whole(body)
+    sealed = False
     if body is not None:
         _check_version(journal, body[: len(MAGIC)])
-        if complete:  # else it was cut off, and nothing had been changed
+        sealed = any(body[len(MAGIC) : _BODY])
+        if sealed:  # else it was being written, and nothing had been changed
+            _check_whole(journal, body)
             _put_back(journal, body)
         body.close()
     journal.unlink()
     sync_folder(journal.parent)
-    return complete
+    return sealed
 
 
-def _whole(body: mmap) -> bool:
-    """Whether a journal ends as it was meant to."""
+def _seal(size: int) -> bytes:
+    """What says that a journal is complete; no other eight bytes, and no zeros, are taken for it."""
+    return size.to_bytes(8, "little") + (size ^ (1 << 64) - 1).to_bytes(8, "little")
+
+
+def _check_whole(journal: Path, body: mmap) -> None:
+    """Raises DeltaError where a journal that was complete no longer is."""
     data = np.frombuffer(body, np.uint8)
-    return checksum(data[:-_END]) == data[-_END:].tobytes().hex()
+    whole = len(data) >= _BODY + _END and body[len(MAGIC) : _BODY] == _seal(len(data))
+    if not whole or checksum(data[_BODY:-_END]) != data[-_END:].tobytes().hex():
+        msg = (
+            f"{journal} is damaged, so that the old version cannot be put back; copy the checkpoint anew, or see by "
+            "its checksums that it is whole, then remove this file"
+        )
+        raise DeltaError(msg)
 
 
 def _check_version(journal: Path, begin: bytes) -> None:
@@ -290,7 +309,7 @@ def _check_version(journal: Path, begin: bytes) -> None:
 
 
 def _put_back(journal: Path, body: mmap) -> None:
-    touched, at = set[str](), len(MAGIC)
+    touched, at = set[str](), _BODY
 
     def take(dtype: str, count: int) -> Array:
         nonlocal at
