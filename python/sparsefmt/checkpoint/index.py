@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparsefmt.base.errors import CheckpointError
-from sparsefmt.io.paths import naming_file
+from sparsefmt.base.errors import CheckpointError, CorruptFileError
+from sparsefmt.io.paths import bytes_beside
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = ".safetensors"
@@ -80,17 +80,19 @@ def indexed(index: Path, weights: list[str]) -> Layout:
     """The shards that an index file names, in its order.
 
     Raises:
-        CheckpointError: it is no index, it is empty, or a name leads out of the folder, or to no file.
+        CheckpointError: it is no index, it is empty, or a name leads out of the folder, or to no file, or it
+            is a pipe.
     """
     try:
-        with naming_file(index):
-            found = json.loads(index.read_bytes())
+        found = json.loads(bytes_beside(index))
         weight_map = found["weight_map"] if isinstance(found, dict) else found
         if not isinstance(weight_map, dict) or not all(isinstance(n, str) for n in weight_map.values()):
             msg = f"got {str(weight_map)[:80]!r}"
             raise TypeError(msg)
         shards = list(dict.fromkeys(weight_map.values()))
         outside = [n for n in shards if Path(n).name != n or not n.endswith(WEIGHTS)]
+    except CorruptFileError as e:
+        raise CheckpointError(str(e)) from e
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         why = "it has none" if isinstance(e, KeyError) else str(e)
         msg = f"{index}: want a JSON object with a weight_map from tensors to files: {why}"

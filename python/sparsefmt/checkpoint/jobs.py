@@ -18,7 +18,7 @@ from sparsefmt.checkpoint.ahead import worked
 from sparsefmt.checkpoint.engine import run_all
 from sparsefmt.checkpoint.entry import Value
 from sparsefmt.checkpoint.model import open_checkpoint
-from sparsefmt.checkpoint.parts import note
+from sparsefmt.checkpoint.parts import note, note_text, noted
 from sparsefmt.checkpoint.plan import CHUNK, Chunks, Plan, plan_tensor
 from sparsefmt.checkpoint.readers.base import RowsOf, Source
 from sparsefmt.checkpoint.readers.registry import open_file
@@ -115,10 +115,11 @@ class Manifest:
     @classmethod
     def from_file(cls, path: Path, out: Path) -> "Manifest | None":
         """The manifest of a finished job; None where it or its file is not there, or not whole."""
+        if (found := noted(path)) is None:
+            return None
         try:
-            found = json.loads(path.read_bytes())
             size = out.stat().st_size
-        except (OSError, ValueError):
+        except OSError:
             return None
         if found["size"] != size:
             return None
@@ -163,7 +164,7 @@ def run_job(
         if far is not None:
             file.settle()
             far.put(here.out)
-            job.manifest.write_bytes(json.dumps(manifest.to_json()).encode())
+            job.manifest.write_bytes(note_text(manifest.to_json()).encode())
         else:
             settle(file, functools.partial(note, job.manifest, manifest.to_json()), behind)
     return manifest

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Self
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import CheckpointError
+from sparsefmt.base.errors import CheckpointError, CorruptFileError
 from sparsefmt.base.forks import kept
 from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import Entry, Value
@@ -22,7 +22,7 @@ from sparsefmt.checkpoint.schemes.settings import settings_text
 from sparsefmt.checkpoint.schemes.translated import MARKS, Translated, find_weights, settings_of
 from sparsefmt.checkpoint.schemes.weight import Context, Weight, named_dtype
 from sparsefmt.checkpoint.show import html
-from sparsefmt.io.paths import naming_file
+from sparsefmt.io.paths import bytes_beside
 from sparsefmt.tensor.sparse import SparseTensor
 
 OF_ACTIVATIONS = " (scales activations)"
@@ -171,10 +171,11 @@ class Checkpoint(Mapping[str, Value]):
         """
         path = (self._place if self._place.is_dir() else self._place.parent) / "config.json"
         try:
-            with naming_file(path):
-                found = json.loads(path.read_bytes())
+            found = json.loads(bytes_beside(path))
         except FileNotFoundError:
             return MappingProxyType({})
+        except CorruptFileError as e:
+            raise CheckpointError(str(e)) from e
         except (ValueError, RecursionError) as e:
             msg = f"{path}: want a JSON object: {e}"
             raise CheckpointError(msg) from e

@@ -14,6 +14,12 @@ from sparsefmt.base.errors import CheckpointError
 from sparsefmt.io.atomic import hand_on
 from sparsefmt.io.holding import LOCK, holding
 from sparsefmt.io.paths import put_text
+from sparsefmt.kernels.checksum import checksum
+
+FACTS = "facts"
+"""The note, among the manifests, of what a look at the whole input found out."""
+
+_CHECK = "checksum"
 
 
 class Parts:
@@ -57,16 +63,26 @@ class Parts:
                 self.old.rename(self.out)
             yield
 
-    def prepare(self, want: str, *, resume: bool) -> None:
-        """Makes the room of the plan `want`, a digest, or takes over what is in it; others go."""
-        room = self.path / want[:16]
-        if not (resume and room.is_dir()):
+    def enter(self, want: str) -> None:
+        """From here on this is the room of the plan `want`, a digest."""
+        self._enter(self.path / want[:16])
+
+    def prepare(self, *, resume: bool) -> None:
+        """Makes the room, or takes over what is whole in it; others go."""
+        if not (resume and self.notes.is_dir()):
             self._empty()
-        self._enter(room)
         for folder in (self.made, self.notes, self.pieces):
             folder.mkdir(parents=True, exist_ok=True)
-        sweep(self.made)
-        sweep(self.pieces)
+            sweep(folder)
+            keep_files(folder, "")
+        keep_files(self.made, *(path.stem for path in self.notes.glob("*.json")))
+
+    @property
+    def worth(self) -> bool:
+        """Whether there is something that a later run of the plan goes on from."""
+        shards = any((self.made / note.stem).exists() for note in self.notes.glob("*.json"))
+        survey = self.made.is_dir() and (self.notes / FACTS).exists()
+        return shards or survey or any(self.pieces.glob("*.json"))
 
     def remove(self, *, quietly: bool = False) -> None:
         """Removes all that is in the folder, and the folder when it is no longer held."""
@@ -92,6 +108,16 @@ def sweep(folder: Path) -> None:
             stray.unlink(missing_ok=True)
 
 
+def keep_files(folder: Path, *names: str) -> None:
+    """Removes what is no file of these names, such as what an earlier run copied beside them; "" is any name."""
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a worker that still runs has renamed it
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.is_symlink() or not path.is_file() or (names != ("",) and path.name not in names):
+                path.unlink()
+
+
 def remove_room(path: Path, *, quietly: bool) -> None:
     """Removes a folder which workers that were left behind may still write into, as long as it has its name."""
     gone = path.with_name(f"{secrets.token_hex(8)}.gone")
@@ -104,8 +130,23 @@ def remove_room(path: Path, *, quietly: bool) -> None:
 def note(manifest: Path, found: Mapping[str, Any]) -> None:
     """Writes the manifest of a part that is whole and on the disk."""
     temporary = manifest.with_suffix(f".{os.getpid()}.tmp")
-    put_text(temporary, json.dumps(found))
+    put_text(temporary, note_text(found))
     temporary.replace(manifest)
+
+
+def note_text(found: Mapping[str, Any]) -> str:
+    """The text of a manifest, which tells what was changed in it."""
+    return json.dumps({**found, _CHECK: checksum(json.dumps(found).encode())})
+
+
+def noted(manifest: Path) -> dict[str, Any] | None:
+    """What a manifest says; None where there is none that is whole."""
+    try:
+        found = json.loads(manifest.read_bytes())
+        check = found.pop(_CHECK)
+        return found if check == checksum(json.dumps(found).encode()) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def put_file(made: Path, out: Path) -> None:

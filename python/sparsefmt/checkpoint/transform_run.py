@@ -69,9 +69,10 @@ class TransformRun:
     def _here(self, out: Path, parts: Parts) -> TransformReport:
         """Where the result is on this machine, and its folder of parts is held."""
         jobs = self._jobs(parts.out, parts.made, parts.notes)
-        parts.prepare(fingerprint(self.model, self.step, jobs), resume=self.resume)
+        parts.enter(fingerprint(self.model, self.step, jobs))
         jobs = [replace(j, out=parts.made / j.out.name, manifest=parts.notes / j.manifest.name) for j in jobs]
         try:
+            parts.prepare(resume=self.resume)
             manifests = run_split(
                 jobs, parts.pieces, executor=self.executor, resume=self.resume, progress=self.progress
             )
@@ -86,10 +87,10 @@ class TransformRun:
                 put_file(jobs[0].out, parts.out)
             parts.remove()
         except BaseException as e:
-            done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)
-            if isinstance(e, SparsefmtError) or not self.resume or not (done or any(parts.pieces.glob("*.json"))):
+            if isinstance(e, SparsefmtError) or not self.resume or not parts.worth:
                 parts.remove(quietly=True)
             elif isinstance(e, KeyboardInterrupt):
+                done = sum(Manifest.from_file(job.manifest, job.out) is not None for job in jobs)
                 msg = f"{done} of {len(jobs)} shards are done; the same command goes on from there"
                 raise KeyboardInterrupt(msg) from None
             raise

@@ -8,7 +8,7 @@ import click
 from sparsefmt.checkpoint.folder import immovable
 from sparsefmt.checkpoint.places import overlap
 from sparsefmt.checkpoint.remote import remote
-from sparsefmt.io.paths import check_parent, naming_file
+from sparsefmt.io.paths import check_parent, naming_file, real
 from sparsefmt.io.temporary import Temporary
 
 
@@ -31,7 +31,7 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
         raise click.UsageError(msg)
     folder = source.is_dir() or sharded
     if folder:
-        a, b = source.resolve(), out.resolve()
+        a, b = real(source), real(out)
         if a in b.parents or b in a.parents:
             msg = f"OUT {out} is inside IN {source}, or around it; write to another folder"
             raise click.UsageError(msg)
@@ -115,8 +115,8 @@ def check_beside(path: Path, others: tuple[Path, ...], option: str) -> None:
         OSError: its folder does not exist, or a folder has its name.
     """
     for other in others:
-        names = {other.absolute(), other.resolve()}
-        for where in (Path(os.path.abspath(path)), path.resolve()):
+        names = {other.absolute(), real(other)}
+        for where in (Path(os.path.abspath(path)), real(path)):
             if names & {where, *where.parents}:
                 msg = f"{option} {path} is {other}, or lies in it; write to another file"
                 raise click.UsageError(msg)

@@ -23,6 +23,7 @@ from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
+from sparsefmt.io.paths import text_beside
 from sparsefmt.kernels.header import parse_json
 
 PREFIX = "weight_v"
@@ -114,7 +115,7 @@ def sniff(path: Path) -> bool:
 
 def _index(path: Path) -> dict[str, Any]:
     try:
-        found = parse_json((path / INDEX).read_text(), INDEX)
+        found = parse_json(text_beside(path / INDEX), INDEX)
     except CorruptFileError as e:
         msg = f"{path / INDEX}: {e}"
         raise DeltaError(msg) from None

@@ -17,6 +17,7 @@ from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, c
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
 from sparsefmt.io import load, save
+from sparsefmt.io.paths import text_beside
 from sparsefmt.kernels.header import parse_json
 
 PREFIX = "delta-"
@@ -64,7 +65,7 @@ def open_version(path: Path) -> Version:
         DeltaError: its manifest makes no sense.
     """
     try:
-        found = parse_json((path / MANIFEST).read_text(), MANIFEST)
+        found = parse_json(text_beside(path / MANIFEST), MANIFEST)
         records = {}
         for record in found["tensors"]:
             algorithm = "xxh3-128" if "checksum" in record else "sha256"

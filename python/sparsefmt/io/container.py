@@ -218,7 +218,7 @@ def container(path: str | os.PathLike[str], file: Readable, *, mapped: bool = Tr
     """
     data, text = _header(file)
     found, metadata = parsed(text, data, file.size)
-    return Container(os.fsdecode(path), found, metadata, _map(file) if mapped else copying(file))
+    return Container(os.fsdecode(path), found, metadata, _map(path, file) if mapped else copying(file))
 
 
 def parsed(text: bytes | bytearray, data: int, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
@@ -261,13 +261,14 @@ def _header(file: Readable) -> tuple[int, bytearray]:
     return LENGTH + length, text
 
 
-def _map(file: Readable) -> Callable[[int, int], Array]:
+def _map(path: str | os.PathLike[str], file: Readable) -> Callable[[int, int], Array]:
     """Views of the file, which is mapped when the first one is wanted."""
     found: list[Array] = []
 
     def fetch(start: int, end: int) -> Array:
         if not found:
-            found.append(_mapped(file))
+            with naming_file(path):
+                found.append(_mapped(file))
         return found[0][start:end]
 
     return fetch

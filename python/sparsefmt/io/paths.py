@@ -2,9 +2,10 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
-from sparsefmt.base.errors import FormatError
+from sparsefmt.base.errors import CorruptFileError, FormatError
 
 
 def checked_path(path: object) -> str:
@@ -33,6 +34,66 @@ def check_parent(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, all links followed.
+
+    Raises:
+        OSError: links lead in a circle.
+    """
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return found
+
+
+MOST_BESIDE = 1 << 28
+
+
+def bytes_beside(path: Path) -> bytes:
+    """The bytes of a small file that lies beside weights, an index or a config.json.
+
+    Raises:
+        CorruptFileError: it is a pipe or a device, which may never end, or larger than 256 MiB.
+        OSError: it cannot be read.
+    """
+    given: object = path
+    if not isinstance(given, Path):  # behind a URL
+        return path.read_bytes()
+    with naming_file(path):
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            status = os.fstat(number)
+            if not stat.S_ISDIR(status.st_mode):  # which is an error of the system
+                _check_beside(path, status)
+            with open(number, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(number)
+
+
+def text_beside(path: Path) -> str:
+    """The same as text.
+
+    Raises:
+        CorruptFileError: also where it is no UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return bytes_beside(path).decode()
+    except UnicodeDecodeError as e:
+        msg = f"{path}: want a text in UTF-8: {e}"
+        raise CorruptFileError(msg) from None
+
+
+def _check_beside(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        msg = f"{path} is no file, but a pipe or a device; put a file there"
+        raise CorruptFileError(msg)
+    if status.st_size > MOST_BESIDE:
+        msg = f"{path} holds {status.st_size} bytes, allowed {MOST_BESIDE} beside weights; is it another file?"
+        raise CorruptFileError(msg)
 
 
 OTHERS = {

@@ -1,6 +1,5 @@
 """Whole merges on disk: a recipe in, a folder of shards out."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -14,10 +13,10 @@ from sparsefmt.base.errors import MergeError, SparsefmtError
 from sparsefmt.checkpoint.engine import in_order, run_all, threads_each
 from sparsefmt.checkpoint.folder import followed, put_in_place, write_index
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
-from sparsefmt.checkpoint.parts import Parts, put_file
-from sparsefmt.checkpoint.places import check_free, overlap
+from sparsefmt.checkpoint.parts import FACTS, Parts, note, noted, put_file
+from sparsefmt.checkpoint.places import check_free, check_kind, overlap
 from sparsefmt.delta.formats import sniff
-from sparsefmt.io.paths import check_parent, put_text
+from sparsefmt.io.paths import check_parent
 from sparsefmt.merge.choices import PRESETS, Choices
 from sparsefmt.merge.disk import Advance, MergeJob, StackAt, Target, is_mergeable, targets_of
 from sparsefmt.merge.method import NO_FACTS, Facts, Source
@@ -141,7 +140,8 @@ def run(
 
     Raises:
         MergeError: a recipe that is incomplete or asks for what is not here, models that do not fit.
-        CheckpointError: a model contradicts itself, or changed meanwhile.
+        CheckpointError: a model contradicts itself, or changed meanwhile; `out` is a file where a folder is written, or
+            the other way.
         PatternError: a matrix has not the pattern of `format`.
         BusyError: another process, or another thread, is writing `out`.
         FileExistsError: `out` exists.
@@ -156,6 +156,7 @@ def run(
         if overlap(Path(model.path), target):
             msg = f"the result would replace the model {model.path}, or lie inside or around it; write to another path"
             raise MergeError(msg)
+    check_kind(target, folder=not target.name.endswith(".safetensors"))
     parts = Parts(followed(target))
     with parts.held():
         check_free(target, overwrite=overwrite)  # again: another run may have ended meanwhile
@@ -174,10 +175,11 @@ def merge_to(
     fmt: str = "",
 ) -> MergeReport:
     """Runs a plan, and puts the result in its place; its folder of parts is held."""
-    parts.prepare(fingerprint(planned, shard_bytes, fmt), resume=resume)
+    parts.enter(fingerprint(planned, shard_bytes, fmt))
     made, notes = parts.made, parts.notes
     try:
-        facts = surveyed(planned, executor, notes / "facts")
+        parts.prepare(resume=resume)
+        facts = surveyed(planned, executor, notes / FACTS)
         single = out.name.endswith(".safetensors")
         shards = [list(range(len(planned.targets)))] if single else sharded(planned.targets, shard_bytes)
         threads = threads_each(executor)
@@ -205,7 +207,7 @@ def merge_to(
         put_in_place(made, parts.out, parts.old)
         parts.remove()
     except BaseException as e:
-        if isinstance(e, SparsefmtError) or not resume or not any(notes.iterdir()):  # nothing to go on from
+        if isinstance(e, SparsefmtError) or not resume or not parts.worth:
             parts.remove(quietly=True)
         raise
     return done_with(planned, out, jobs, written)
@@ -224,26 +226,21 @@ def fingerprint(planned: Planned, shard_bytes: int, fmt: str) -> str:
     return hashlib.sha256(json.dumps(plan_, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def surveyed(planned: Planned, executor: Executor | None, note: Path | None) -> list[Facts]:
+def surveyed(planned: Planned, executor: Executor | None, at: Path | None) -> list[Facts]:
     """What looking at the whole model finds out, kept for a run that goes on."""
     facts = [NO_FACTS] * len(planned.targets)
     floats = [i for i, t in enumerate(planned.targets) if is_mergeable(t.dtype)]
     survey = planned.config.method.survey
     if survey is None or not floats:
         return facts
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        text = "" if note is None else note.read_text()
-        found = [Facts(tuple(map(tuple, bands)), majority) for bands, majority in json.loads(text)]
-        if len(found) == len(facts):
-            return found
+    if at is not None and (kept := noted(at)) is not None:
+        return [Facts(tuple(map(tuple, bands)), majority) for bands, majority in kept[FACTS]]
     ordered = sorted(floats, key=lambda i: planned.targets[i].output.name)
     sources = [Source(StackAt(planned.models, planned.targets[i]), planned.targets[i].output.settings) for i in ordered]
-    for at, fact in zip(ordered, survey(sources, mapper(executor)), strict=True):
-        facts[at] = fact
-    if note is not None:
-        temporary = note.with_suffix(".tmp")
-        put_text(temporary, json.dumps(facts))
-        temporary.replace(note)
+    for i, fact in zip(ordered, survey(sources, mapper(executor)), strict=True):
+        facts[i] = fact
+    if at is not None:
+        note(at, {FACTS: facts})
     return facts
 
 

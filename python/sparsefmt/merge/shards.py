@@ -2,11 +2,10 @@
 
 import contextlib
 import functools
-import json
 import os
 from dataclasses import asdict, dataclass
 
-from sparsefmt.checkpoint.parts import note
+from sparsefmt.checkpoint.parts import note, noted
 from sparsefmt.checkpoint.ticks import Ticker
 from sparsefmt.checkpoint.unsettled import SettleBehind, Unsettled, settle
 from sparsefmt.checkpoint.writer import ShardWriter
@@ -28,10 +27,11 @@ class Shard:
 
 def finished(job: MergeJob) -> Shard | None:
     """What an earlier run wrote of this shard, if it is whole."""
+    if (found := noted(job.manifest)) is None:
+        return None
     try:
-        found = json.loads(job.manifest.read_bytes())
         return Shard(**found["shard"] | {"kept": True}) if found["size"] == job.out.stat().st_size else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
         return None
 
 

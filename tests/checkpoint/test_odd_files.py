@@ -1,0 +1,93 @@
+"""Pipes, devices, links in a circle and folders where files of a checkpoint, or its result, are expected."""
+
+import errno
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparsefmt as sf
+from commandline import Cli
+from sparsefmt.io import container
+
+INDEX, SHARD = "model.safetensors.index.json", "model-00001-of-00001.safetensors"
+
+
+@pytest.fixture
+def cli() -> Cli:
+    return Cli()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "m"
+    path.mkdir()
+    sf.save(path / SHARD, {"w": np.eye(64, dtype=np.float32)}, {"format": "pt"})
+    (path / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": {"w": SHARD}}))
+    return path
+
+
+def test_links_in_a_circle(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "o").symlink_to("o")
+    (tmp_path / "o.safetensors").symlink_to("p")
+    (tmp_path / "p").symlink_to("o.safetensors")
+    said = f"{tmp_path / 'o'}: Too many levels of symbolic links"
+    assert said in cli.fails(4, "pack", folder, tmp_path / "o", "--format", "csr", "--force")
+    assert said in cli.fails(4, "merge", "--method", "linear", folder, tmp_path / "o", "--force")
+    assert said in cli.fails(4, "diff", folder, folder, tmp_path / "o", "--force")
+    with pytest.raises(OSError, match="Too many levels"):
+        sf.transform(folder, tmp_path / "o", sf.checkpoint.pack("csr"), overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "o", "o.safetensors", "p"]
+
+
+def test_merges_of_another_kind_than_what_is_there(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    """Refused before any work, and nothing is left."""
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "o.safetensors").mkdir()
+    for out, what in (("file", "is a folder"), ("o.safetensors", "is a file")):
+        line = cli.fails(3, "merge", "--method", "linear", folder, tmp_path / out, "--force")
+        assert f"the result {what}, but {tmp_path / out} is" in line
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "m", "o.safetensors"]
+
+
+@pytest.mark.parametrize("name", [INDEX, "config.json"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "device", "large"])
+def test_what_lies_beside_weights_and_never_ends(cli: Cli, folder: Path, name: str, kind: str) -> None:
+    """Such as a link to /dev/zero in an archive from elsewhere: nobody waits, and memory does not fill."""
+    (folder / name).unlink(missing_ok=True)
+    if kind == "large":
+        (folder / name).touch()
+        os.truncate(folder / name, 1 << 40)
+    elif kind == "pipe":
+        os.mkfifo(folder / name)
+    elif kind == "link":
+        os.mkfifo(folder.parent / "pipe")
+        (folder / name).symlink_to(folder.parent / "pipe")
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    said = f"{folder / name} holds {1 << 40} bytes" if kind == "large" else f"{folder / name} is no file, but a pipe"
+    with pytest.raises(sf.CheckpointError, match=re.escape(said)):
+        _ = sf.open_checkpoint(folder).config
+    assert said in cli.fails(3, "inspect", folder)
+    assert said in cli.fails(3, "diff", folder, folder, folder.parent / "d")
+    cli.fails(3, "apply", folder, folder, folder.parent / "o")  # which looks for deltas there
+
+
+def test_an_index_that_is_no_text(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / INDEX).write_bytes(b"\xff\xfe" * 9)
+    for words in (("pack", folder, tmp_path / "o", "--format", "csr"), ("apply", folder, folder, tmp_path / "o")):
+        assert INDEX in cli.fails(3, *words)
+
+
+def test_too_many_open_files_name_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int, nbytes: int) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(container, "read_only", full)
+    with pytest.raises(OSError, match="Too many open files") as caught:
+        sf.load(folder / SHARD)
+    assert caught.value.filename == str(folder / SHARD)
