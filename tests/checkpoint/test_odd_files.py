@@ -91,3 +91,14 @@ def test_too_many_open_files_name_one(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OSError, match="Too many open files") as caught:
         sf.load(folder / SHARD)
     assert caught.value.filename == str(folder / SHARD)
+
+
+def test_a_checkpoint_that_is_closed(folder: Path) -> None:
+    """What is mapped may be read; what would be read from the file is said to be closed."""
+    model = sf.open_checkpoint(folder)
+    kept = model["w"]
+    model.close()
+    model.close()
+    assert np.array_equal(kept, np.eye(64))
+    with pytest.raises(sf.CorruptFileError, match="the file is closed"):
+        model.rows("w", 0, 2)

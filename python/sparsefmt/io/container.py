@@ -24,6 +24,8 @@ from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import checked_path, naming_file
 from sparsefmt.kernels.header import parse_header
 
+_CLOSED = "the file is closed; read its arrays before"
+
 MAX_HEADER = 100_000_000  # bytes, the limit of the format
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what a file may put into a message that is one line
 LENGTH = 8  # bytes that say how long the header is
@@ -180,9 +182,11 @@ class File:
         """Fills `buffer` with the bytes from `start` on.
 
         Raises:
-            CorruptFileError: the file ends before.
+            CorruptFileError: the file ends before, or is closed.
         """
         while buffer:
+            if self._number < 0:
+                raise CorruptFileError(_CLOSED)
             with naming_file(self._path):
                 read = os.preadv(self._number, [buffer], start)  # at most 2 GiB at a time
             if not read:
@@ -276,8 +280,7 @@ def _map(path: str | os.PathLike[str], file: Readable) -> Callable[[int, int], A
 
 def _mapped(file: Readable) -> Array:
     if file.fileno() < 0:  # it would map zeros
-        msg = "the file is closed; read its arrays before"
-        raise CorruptFileError(msg)
+        raise CorruptFileError(_CLOSED)
     return np.frombuffer(read_only(file.fileno(), file.size), np.uint8)
 
 
