@@ -102,3 +102,17 @@ def test_a_checkpoint_that_is_closed(folder: Path) -> None:
     assert np.array_equal(kept, np.eye(64))
     with pytest.raises(sf.CorruptFileError, match="the file is closed"):
         model.rows("w", 0, 2)
+
+
+@pytest.mark.parametrize("level", ["store", "wire", "archive"])
+def test_a_shard_whose_name_is_no_text(cli: Cli, folder: Path, level: str) -> None:
+    """Packed as it is; a delta cannot hold the name."""
+    name = os.fsdecode(b"bad\xff.safetensors")
+    (folder / SHARD).rename(folder / name)
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": {"w": name}}))
+    cli.ok("pack", folder, folder.parent / "o", "--format", "csr")
+    assert np.array_equal(sf.open_checkpoint(folder.parent / "o")["w"].to_dense(), np.eye(64))
+    said = cli.fails(3, "diff", folder, folder, folder.parent / "d", "--level", level)
+    assert "a name that is no text in UTF-8, at" in said
+    assert "bad" in said
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["m", "o"]

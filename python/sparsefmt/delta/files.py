@@ -52,14 +52,27 @@ def write(path: str | os.PathLike[str], delta: Delta) -> None:
         tensors["digests"] = np.frombuffer(bytes.fromhex(digests), np.uint8).reshape(-1, 2, _DIGEST)
         tensors["units"], head["units"] = _units(delta.level, [p for _, _, p in pieces], counts)
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
+    packed = _encoded(text)
     short: dict[str, Any] = {"version": VERSION, "level": delta.level}
     if delta.level == "store":
         short["manifest"] = text
     else:
-        packed = text.encode()
         short["manifest_bytes"] = len(packed)
         tensors["manifest"] = np.frombuffer(compressed(packed, 9), np.uint8)
     save(path, tensors, {KEY: json.dumps(short, ensure_ascii=False, separators=(",", ":"))})
+
+
+def _encoded(text: str) -> bytes:
+    """A manifest in UTF-8.
+
+    Raises:
+        DeltaError: the name of a file or a tensor has bytes that are none.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as e:
+        msg = f"a name that is no text in UTF-8, at {text[max(e.start - 30, 0) : e.end + 15]!r}; rename it"
+        raise DeltaError(msg) from None
 
 
 def _named(name: str, change: Change) -> list[Any]:
