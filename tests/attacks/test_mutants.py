@@ -31,6 +31,12 @@ def test_a_million_mutants(first: int) -> None:
     assert_clean(first, 50_000)
 
 
+@pytest.mark.parametrize("seed", [70_557])
+def test_mutants_that_were_found(seed: int) -> None:
+    """70557: scales of 4 million empty rows took eight times their memory on the way."""
+    assert_clean(seed, 1)
+
+
 def test_mutants_are_worth_their_time(tmp_path: Path) -> None:
     """A part of them loads, some with more rows than there is memory for, of every structure."""
     files, path, kinds_found, tall = corpus(), tmp_path / "f", set(), 0

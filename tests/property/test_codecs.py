@@ -323,3 +323,16 @@ def test_fit_of_many_singles_is_near_the_optimum(tail: float, k: int, zero: bool
     assert cost(best) <= cost(found) * (1 + 1e-12) <= cost(best) * 1.0001
     doubles = fit(values.astype(np.float64), np.ones(len(values)), k, zero)
     assert cost(doubles) <= cost(best) * 1.0001
+
+
+@pytest.mark.parametrize(
+    "fmt", ["dense/int8", "dense/int4:g3:asym", "nm2:4/int8:f32", "csr/int4:g4", "dense/int8:tensor"]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_scales_are_made_in_pieces_of_rows(fmt: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the pieces, they are the scales and zero points of the whole."""
+    t = sf.random((23, 16), "nm2:4" if fmt.startswith("nm") else "csr", density=0.5, dtype=dtype)
+    want = sf.quantize(t, fmt.partition("/")[2])
+    for at_once in (1, 7, 40):
+        monkeypatch.setattr("sparsefmt.codecs.scales._AT_ONCE", at_once)
+        assert sf.equal(sf.quantize(t, fmt.partition("/")[2]), want)
