@@ -56,6 +56,23 @@ def test_wrong_usage(words: list[str]) -> None:
     assert done.stderr.startswith("sparsefmt: error: ")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of Unix")
+def test_more_shards_than_files_may_be_open_at_first(tmp_path: Path) -> None:
+    """Each keeps one open: models of many shards could not be merged under the usual limit of 1,024."""
+    for name in ("one", "two"):
+        arrays = {f"w{i}": np.full((64, 64), i, np.float32) for i in range(40)}
+        sf.save(tmp_path / f"{name}.safetensors", arrays)
+        sf.transform(tmp_path / f"{name}.safetensors", tmp_path / name, sf.checkpoint.unpack(), max_shard_bytes=1)
+    for soft, hard, code in ((48, 512, 0), (48, 48, 4)):
+        limits = f"ulimit -Sn {soft}; ulimit -Hn {hard}; exec"
+        words = [*SPARSEFMT, "merge", "--method", "linear", tmp_path / "one", tmp_path / "two", tmp_path / f"out{code}"]
+        done = run("sh", "-c", f'{limits} "$@"', "sh", *words)
+        assert done.returncode == code, done.stderr
+    assert "Too many open files" in done.stderr
+    with sf.open_checkpoint(tmp_path / "out0") as made:
+        assert all((made[f"w{i}"] == i).all() for i in range(40))
+
+
 @pytest.mark.parametrize("name", ["click", "rich"])
 def test_missing_package(name: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None; from sparsefmt.cli.main import main; main()"

@@ -6,12 +6,13 @@ import importlib.util
 import sys
 
 import sparsefmt
-from sparsefmt.cli.process import handle_signals, leave, prepare_streams, say_warnings
+from sparsefmt.cli.process import allow_files, handle_signals, leave, prepare_streams, say_warnings
 
 
 def main() -> None:
     """Runs the command line; see `sparsefmt --help`."""
     prepare_streams()
+    allow_files()
     if sys.argv[1:] == ["--version"]:  # asked by scripts, again and again: nothing else is loaded
         with contextlib.suppress(OSError):  # which the other way says as all commands do
             print(f"sparsefmt {sparsefmt.__version__}", flush=True)

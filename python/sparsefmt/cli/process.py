@@ -1,5 +1,6 @@
 """What a process meets before and beside its work: streams that are closed or hold ASCII only, and signals."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 _LATER = 0.03  # seconds after which a signal that came during an import is looked at again
 _LONG = 2.0  # seconds after which what it raised is handled or lost: kernels hold it until all their threads have ended
+_FILES = 1 << 16  # open at once: models of more shards there are none
 _leaves = threading.Event()
 
 
@@ -40,6 +42,19 @@ def _put(found: int, number: int) -> None:
     if found != number:
         os.dup2(found, number)
         os.close(found)
+
+
+def allow_files() -> None:
+    """Lets the process open as many files as the system allows: a shard keeps one open, and the usual 1,024 are few."""
+    try:
+        import resource  # not at the top: Unix alone has it
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a limit of its own below the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def say_warnings() -> None:
