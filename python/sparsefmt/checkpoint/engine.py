@@ -94,7 +94,7 @@ def completed(
             while waiting and len(running) < most:
                 i = waiting.pop()
                 running[executor.submit(function, *each[i])] = i
-            done, _ = wait(running, None if look is None else PAUSE, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, PAUSE, return_when=FIRST_COMPLETED)  # a signal does not always end an endless one
             if look is not None:
                 for i in running.values():
                     look(i)

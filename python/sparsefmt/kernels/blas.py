@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ R = TypeVar("R")
 
 ROWS = 128  # of a block; fixed, because results depend on it
 _LONG = 512  # rows from which on LAPACK takes longer than a thread to start
+_LOOK = 0.1  # seconds after which a wait looks for signals
 _SETTERS = (
     ("scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_"),
     ("scipy_openblas_get_num_threads", "scipy_openblas_set_num_threads"),
@@ -113,6 +114,8 @@ def answering(call: Callable[[], R], size: int) -> R:
         threading.Thread(target=work, daemon=True).start()
     except RuntimeError:  # a limit of processes
         return call()
+    while not future.done():  # a signal that comes just before a wait begins does not end it
+        wait([future], _LOOK)
     return future.result()
 
 
