@@ -44,6 +44,7 @@ def test_ctrl_c_ends_the_wait_for_lapack(blocked: str) -> None:
         "    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
         "    time.sleep(0.2), os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(600)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell has it ignored in the background
         f"signal.pthread_sigmask(signal.SIG_BLOCK, {blocked})\n"
         "try:\n"
         "    answering(begun, 4096)\n"

@@ -29,6 +29,9 @@ pub enum Finding {
 pub fn check(words: Matrix<'_, u8>, pattern: Pattern, groups: usize, per: usize) -> Result<Option<Finding>> {
     let layout = Layout::new(pattern, groups, per)?;
     layout.check(pattern, (words.rows(), words.cols()), None)?;
+    if words.items().is_empty() {
+        return Ok(None); // of rows without bytes there may be as many as anybody says
+    }
     let (count, end) = (u128::from(pattern.count()), layout.row_bits().unwrap_or(0));
     let bound = |held: usize| count.checked_pow(held as u32).unwrap_or(u128::MAX);
     let (whole, tail) = (bound(per), bound(groups % per));

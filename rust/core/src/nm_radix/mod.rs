@@ -146,6 +146,9 @@ pub fn pack(
 ) -> Result<()> {
     let by = Words::new(pattern, groups, per, (words.rows(), words.cols()))?;
     by.layout.check(pattern, (words.rows(), words.cols()), Some((codes.rows(), codes.cols())))?;
+    if words.cols() == 0 {
+        return Ok(()); // of rows without bytes there may be as many as anybody says
+    }
     let ranges = par::cut(codes.rows(), 1, codes.items().len().saturating_mul(4));
     let tasks = ranges.iter().cloned().zip(words.split(&ranges)).collect();
     par::run(tasks, |(rows, mut words)| {
@@ -167,6 +170,9 @@ pub fn unpack(
 ) -> Result<()> {
     let by = Words::new(pattern, groups, per, (words.rows(), words.cols()))?;
     by.layout.check(pattern, (words.rows(), words.cols()), Some((codes.rows(), codes.cols())))?;
+    if codes.cols() == 0 {
+        return Ok(()); // as in `pack`
+    }
     let ranges = par::cut(words.rows(), 1, words.items().len().saturating_mul(4));
     let tasks = ranges.iter().cloned().zip(codes.split(&ranges)).collect();
     par::run(tasks, |(rows, mut codes)| {
