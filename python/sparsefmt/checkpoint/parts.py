@@ -74,8 +74,8 @@ class Parts:
         for folder in (self.made, self.notes, self.pieces):
             folder.mkdir(parents=True, exist_ok=True)
             sweep(folder)
-            keep_files(folder, "")
-        keep_files(self.made, *(path.stem for path in self.notes.glob("*.json")))
+            keep_files(folder)
+        keep_files(self.made, {path.stem for path in self.notes.glob("*.json")})
 
     @property
     def worth(self) -> bool:
@@ -108,13 +108,13 @@ def sweep(folder: Path) -> None:
             stray.unlink(missing_ok=True)
 
 
-def keep_files(folder: Path, *names: str) -> None:
-    """Removes what is no file of these names, such as what an earlier run copied beside them; "" is any name."""
+def keep_files(folder: Path, names: set[str] | None = None) -> None:
+    """Removes what is no file of these names, such as what an earlier run copied beside them; None: of any name."""
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # a worker that still runs has renamed it
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.is_symlink() or not path.is_file() or (names != ("",) and path.name not in names):
+            elif path.is_symlink() or not path.is_file() or (names is not None and path.name not in names):
                 path.unlink()
 
 

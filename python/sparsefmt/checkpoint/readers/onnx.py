@@ -87,16 +87,16 @@ class Onnx(Source):
 
     def origin(self, name: str) -> str:
         """The type of integers of 2 and 4 bits, which are read as such of 8."""
-        held = self._dense[name] if name in self._dense else self._sparse[name].values
-        dtype = _dtype_name(held)
+        dtype = _dtype_name(self._dense[name] if name in self._dense else self._sparse[name].values)
         return dtype if dtype in _WIDER else ""
 
 
 def _entry(shape: tuple[int, ...], tensor: Any, extra: int, fmt: str, shard: str) -> Entry:  # noqa: ANN401
     name = _dtype_name(tensor)
-    dtype = np.dtype(_WIDER.get(name, name)) if name in _WIDER or is_stored(name) else None
-    if dtype is None:  # texts, float4, and types of later versions
+    read_as = _WIDER.get(name, name)
+    if not is_stored(read_as):  # texts, float4, and types of later versions
         return Entry(shape, name, tensor.ByteSize(), fmt, shard)
+    dtype = np.dtype(read_as)
     count = int(np.prod(tuple(tensor.dims), dtype=object))
     return Entry(shape, dtype.name, count * (dtype.itemsize + extra), fmt, shard)
 
@@ -121,7 +121,7 @@ def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
     from onnx import TensorProto, numpy_helper
 
     name = _dtype_name(tensor)
-    if name not in _WIDER and not is_stored(name):
+    if not is_stored(_WIDER.get(name, name)):
         msg = f"no array here has its dtype, {name}; have {', '.join((*DTYPES, *_WIDER))}"
         raise DtypeError(msg)
     if tensor.data_location == TensorProto.EXTERNAL:
