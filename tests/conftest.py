@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and settings of the package put back after every test."""
+"""Hypothesis profiles, the command line, and settings of the package put back after every test."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import sparsefmt as sf
+from commandline import Cli
 
 COMMON = {
     "deadline": None,
@@ -16,6 +17,11 @@ COMMON = {
 settings.register_profile("ci", max_examples=40, derandomize=True, database=None, **COMMON)
 settings.register_profile("deep", max_examples=1000, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def cli() -> Cli:
+    return Cli()
 
 
 @pytest.fixture(autouse=True)

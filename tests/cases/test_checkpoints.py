@@ -13,11 +13,6 @@ CASES = Path(__file__).parent.parent / "data" / "cases" / "checkpoints"
 PRUNE = ("--format", "nm2:4", "--prune", "--min-size", "0")
 
 
-@pytest.fixture
-def cli() -> Cli:
-    return Cli()
-
-
 def test_an_index_that_lists_an_absent_tensor(cli: Cli, tmp_path: Path) -> None:
     line = cli.fails(3, "pack", CASES / "index_lists_absent_tensor", tmp_path / "o", *PRUNE)
     assert "weight_map says that" in line

@@ -23,11 +23,6 @@ INDEX = "model.safetensors.index.json"
 
 
 @pytest.fixture
-def cli() -> Cli:
-    return Cli()
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "m"
     path.mkdir()

@@ -309,13 +309,13 @@ def test_onnx_scalars_and_names_of_two(tmp_path: Path) -> None:
             sf.open_checkpoint(written(*dense_ones, sparse=sparse_ones))
 
 
-def onnx_model(path: Path, *more: object) -> Path:
+def onnx_model(path: Path, *more: object, sparse: tuple[object, ...] = ()) -> Path:
     """A weight, and initialisers of other types."""
     onnx = pytest.importorskip("onnx")
     from onnx import helper, numpy_helper
 
     w = numpy_helper.from_array(np.eye(64, dtype=np.float32), "w")
-    onnx.save(helper.make_model(helper.make_graph([], "g", [], [], [w, *more])), path)
+    onnx.save(helper.make_model(helper.make_graph([], "g", [], [], [w, *more], sparse_initializer=list(sparse))), path)
     return path
 
 
@@ -350,9 +350,15 @@ def test_onnx_types_that_no_array_has(tmp_path: Path) -> None:
         "none": onnx.TensorProto(name="none", dims=[2], data_type=0),
         "half_byte": onnx.helper.make_tensor("half_byte", held.Value("FLOAT4E2M1"), [2], [1.0, 2.0]),
     }
-    model, said = onnx_model(tmp_path / "m.onnx", *others.values()), {"own": "type 99", "text": "string"}
+    few = onnx.helper.make_tensor("few", held.Value("FLOAT4E2M1"), [2], [1.0, 2.0])
+    at = onnx.numpy_helper.from_array(np.array([1, 3]))
+    sparse = {"few": onnx.helper.make_sparse_tensor(few, at, [4])}
+    model = onnx_model(tmp_path / "m.onnx", *others.values(), sparse=tuple(sparse.values()))
+    others |= sparse
+    said = {"own": "type 99", "text": "string"}
     with sf.open_checkpoint(model) as c:
         assert set(c.no_numbers) == set(others)
+        said["few"] = c.entries["few"].dtype
         for name, dtype in said.items():
             assert c.entries[name].dtype == dtype
             with pytest.raises(sf.DtypeError, match=rf"m\.onnx: {name}: no array here has its dtype, {dtype}"):

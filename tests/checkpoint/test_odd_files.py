@@ -17,11 +17,6 @@ INDEX, SHARD = "model.safetensors.index.json", "model-00001-of-00001.safetensors
 
 
 @pytest.fixture
-def cli() -> Cli:
-    return Cli()
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "m"
     path.mkdir()

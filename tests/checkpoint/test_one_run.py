@@ -39,11 +39,6 @@ WEIGHTS = {f"{i}.{j}.weight": np.full((24, 24), i + j, np.float32) for i in rang
 
 
 @pytest.fixture
-def cli() -> Cli:
-    return Cli()
-
-
-@pytest.fixture
 def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that `packed_on_demand` waits for."""
     monkeypatch.setenv(GO, str(tmp_path / "go"))

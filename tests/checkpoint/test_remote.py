@@ -79,11 +79,6 @@ def wire() -> Iterator[Counted]:
     patch.undo()
 
 
-@pytest.fixture
-def cli() -> Cli:
-    return Cli()
-
-
 @pytest.fixture(params=["memory", "s3"])
 def root(request: pytest.FixtureRequest) -> str:
     if request.param == "s3":

@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
-from commandline import Cli
 from support.encoder import write_encoder
-
-
-@pytest.fixture
-def cli() -> Cli:
-    return Cli()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Onnx(Source):
 
     def has_place(self, name: str) -> bool:
         """Not texts, float4, float6."""
-        return name in self._sparse or is_stored(self.entries[name].dtype)
+        return is_stored(self.entries[name].dtype)
 
     def origin(self, name: str) -> str:
         """The type of integers of 2 and 4 bits, which are read as such of 8."""
