@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import sparsefmt as sf
+from contract import same
 from merge_data import FOLDER
 from mutations.judge import bounded, failures
 from mutations.numbers import bytes_changed, json_changed
@@ -21,6 +22,7 @@ from sparsefmt.kernels.header import parse_json
 from sparsefmt.merge.recipe.config import parse, read_config
 
 RECIPES = sorted((FOLDER / "yaml").glob("*.yml"))
+Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
 Change = Callable[[Rng], Callable[[], int]]
 
@@ -59,25 +61,59 @@ def recipe_value(folder: Path) -> Change:
     return change
 
 
-def delta_file(folder: Path) -> Change:
-    """A delta file with changed bytes, or one value of its header changed: an error, or exactly the new version."""
+def versions() -> tuple[dict[str, Array], dict[str, Array]]:
+    """Tensors that change, stay, come, go, and get another shape."""
     rng = np.random.default_rng(0)
     old = {"a": rng.standard_normal((40, 30)).astype(np.float16), "b": np.arange(600, dtype=np.int32)}
     new = {name: a.copy() for name, a in old.items()}
     new["a"].reshape(-1).view(np.uint16)[::13] += 2
     new["b"][5:90] += 1
-    d = sf.delta.diff(old, new)
+    stays, gone, came = np.eye(3, dtype=np.int8), np.arange(9.0), np.arange(12, dtype=np.int16)
+    return old | {"s": stays, "g": gone, "t": came}, new | {"s": stays, "c": came, "t": came.reshape(3, 4)}
+
+
+def delta_file(folder: Path) -> Change:
+    """A delta file with changed bytes, or one value of its header changed: an error, or exactly the new version."""
+    old, new = versions()
+
+    def apply(loaded: sf.delta.Delta) -> int:
+        got = loaded.apply(old)
+        assert got.keys() == new.keys()
+        for name, a in new.items():
+            same(got[name], a)
+        return len(got)
+
+    return damaged(folder, sf.delta.diff(old, new), apply)
+
+
+def delta_of_files(folder: Path) -> Change:
+    """The same from file to file: the very bytes."""
+    old, new = (folder / f"{name}.safetensors" for name in ("old", "new"))
+    for path, tensors in zip((old, new), versions(), strict=True):
+        sf.save(path, tensors, {"format": "pt", "of": path.name})
+    d, out = sf.delta.diff(old, new), folder / "out.safetensors"
+    d.apply(old, out)
+    want = out.read_bytes()
+
+    def apply(loaded: sf.delta.Delta) -> int:
+        loaded.apply(old, out)
+        assert out.read_bytes() == want
+        return len(loaded.changes)
+
+    return damaged(folder, d, apply)
+
+
+def damaged(folder: Path, d: sf.delta.Delta, apply: Callable[[sf.delta.Delta], int]) -> Change:
+    """Damage to the files of a delta in every level."""
     raws = []
     for level in LEVELS:
         sf.delta.save(folder / "d", replace(d, level=level))
         raws.append((folder / "d").read_bytes())
 
-    def apply() -> int:
+    def use() -> int:
         loaded = sf.delta.load(folder / "d")
         loaded.stats()
-        got = loaded.apply(old)
-        assert all(np.array_equal(got[name].view(np.uint8), a.view(np.uint8)) for name, a in new.items())
-        return len(got)
+        return apply(loaded)
 
     def change(rng: Rng) -> Callable[[], int]:
         raw = raws[rng.integers(len(raws))]
@@ -92,12 +128,17 @@ def delta_file(folder: Path) -> Change:
             text = json.dumps(json_changed(header, rng)).encode()
             made = len(text).to_bytes(8, "little") + text + raw[end:]
         (folder / "d").write_bytes(made)
-        return apply
+        return use
 
     return change
 
 
-KINDS = {"recipe_text": (recipe_text, 400), "recipe_value": (recipe_value, 600), "delta_file": (delta_file, 1500)}
+KINDS = {
+    "recipe_text": (recipe_text, 400),
+    "recipe_value": (recipe_value, 600),
+    "delta_file": (delta_file, 1500),
+    "delta_of_files": (delta_of_files, 500),
+}
 
 
 def try_them(kind: str, folder: Path, numbers: range) -> None:

@@ -96,11 +96,11 @@ def apply(parts: Parts, kind: str, old: Any, out: Any, in_place: bool, verify: V
 def _to_array(parts: Parts, old: object, out: Array | None, in_place: bool, verify: Verify) -> Array:
     if parts.wholes:
         whole = parts.wholes[ARRAY]
-        _check_whole(whole, old, "")
+        check_whole(whole, old, "")
         if in_place or out is not None:
             msg = "the new version has another shape or dtype; apply without out= and in_place="
             raise DeltaError(msg)
-        return np.array(_new(whole, ""))
+        return np.array(whole.arrived(""))
     change = parts.changes[ARRAY]
     base = fitting(change, old, "")
     if in_place:
@@ -153,14 +153,8 @@ def put_back(change: Change, base: Array) -> None:
         base[...] = moved(change.inverse(), base)
 
 
-def _new(whole: Whole, name: str) -> Array:
-    if whole.new is None:
-        msg = f"tensor {name!r}: the delta holds no new version of it"
-        raise DeltaError(msg)
-    return whole.new
-
-
-def _check_whole(whole: Whole, old: object, name: str) -> None:
+def check_whole(whole: Whole, old: object, name: str) -> None:
+    """Raises DeltaError where an array is not the old version; None where there is to be none."""
     found = None if old is None else digest(checked(old, name))
     if found != whole.old_sum:
         raise refuse(name, str(found), str(whole.old_sum), None if found is None else whole.new_sum)
@@ -183,8 +177,8 @@ def _to_mapping(parts: Parts, old: Mapping[str, object], in_place: bool, verify:
     bases = {name: fitting(c, old[name], name) for name, c in parts.changes.items()}
     for name, whole in parts.wholes.items():
         if whole.old_sum is not None:
-            _check_whole(whole, old[name], name)
-    news = {name: _new(w, name) for name, w in parts.wholes.items() if w.new_sum is not None}
+            check_whole(whole, old[name], name)
+    news = {name: w.arrived(name) for name, w in parts.wholes.items() if w.new_sum is not None}
     if in_place:
         return _mapping_in_place(parts, old, bases, news, verify)
     made: dict[str, object] = {}

@@ -13,7 +13,7 @@ from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import pieces
 from sparsefmt.delta.grid import is_float, part_dtype, spans
 from sparsefmt.delta.pieces import Piece
-from sparsefmt.delta.sums import Sums, rows_of
+from sparsefmt.delta.sums import Sums, digest, rows_of
 from sparsefmt.io.dtypes import PASSED
 from sparsefmt.kernels.checksum import as_bytes
 from sparsefmt.kernels.delta import ALL, NOTHING
@@ -97,6 +97,20 @@ class Whole:
     def inverse(self) -> "Whole":
         """The way back."""
         return Whole(self.new, self.old, self.new_sum, self.old_sum)
+
+    def arrived(self, name: str) -> Array:
+        """The new version.
+
+        Raises:
+            DeltaError: the delta does not hold it, or it is not the one that its checksum is of.
+        """
+        if self.new is None:
+            msg = f"tensor {name!r}: the delta holds no new version of it"
+            raise DeltaError(msg)
+        if digest(self.new) != self.new_sum:
+            msg = f"tensor {name!r}: the delta is damaged: its new version has another checksum"
+            raise DeltaError(msg)
+        return self.new
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sparsefmt.delta.spool import HELD, Spool, contents
 from sparsefmt.delta.units import CODERS, Heading, compressed, decompressed, grouped
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
+from sparsefmt.kernels.checksum import checksum
 from sparsefmt.kernels.header import parse_json
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -53,7 +54,7 @@ def write(path: str | os.PathLike[str], delta: Delta) -> None:
         tensors["units"], head["units"] = _units(delta.level, [p for _, _, p in pieces], counts)
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
     packed = _encoded(text)
-    short: dict[str, Any] = {"version": VERSION, "level": delta.level}
+    short: dict[str, Any] = {"version": VERSION, "level": delta.level, "checksum": checksum(packed)}
     if delta.level == "store":
         short["manifest"] = text
     else:
@@ -87,7 +88,12 @@ def _head(delta: Delta) -> dict[str, Any]:
     wholes = [[name, w.old_sum, w.new_sum, w.old is not None, w.new is not None] for name, w in delta.wholes.items()]
     ends = delta.layouts
     layouts = None if ends is None else [ends[0], None if ends[0] == ends[1] else ends[1]]
-    return {"kind": delta.kind, "layouts": layouts, "piece_bytes": BYTES, "wholes": wholes}
+    kinds = [[_kind(w.old), _kind(w.new)] for w in delta.wholes.values()]
+    return {"kind": delta.kind, "layouts": layouts, "piece_bytes": BYTES, "wholes": wholes, "kinds": kinds}
+
+
+def _kind(a: Array | None) -> list[Any] | None:
+    return None if a is None else [a.dtype.name, list(a.shape)]
 
 
 def _wholes(delta: Delta) -> dict[str, SparseTensor | Array]:
@@ -147,14 +153,22 @@ def _read(tensors: Mapping[str, Any], short: Mapping[str, Any]) -> Delta:
     level = cast("Level", short["level"])
     text = short["manifest"] if level == "store" else _manifest(tensors, short)
     head = parse_json(text, "manifest")
+    if "checksum" in short and short["checksum"] != checksum(text.encode()):  # deltas of before have none
+        msg = "the delta is damaged: its manifest has another checksum"
+        raise DeltaError(msg)
     if head["piece_bytes"] != BYTES:
         msg = f"the delta has pieces of {head['piece_bytes']} bytes, this reads {BYTES}"
         raise DeltaError(msg)
     if head["kind"] not in ("array", "mapping", "checkpoint"):
         msg = f"the delta is of {str(head['kind'])[:20]!r}"
         raise DeltaError(msg)
-    wholes = {name: _whole(tensors, name, *rest) for name, *rest in head["wholes"]}
+    kinds = head.get("kinds", [None] * len(head["wholes"]))
+    wholes = {n: _whole(tensors, k, n, *rest) for k, (n, *rest) in zip(kinds, head["wholes"], strict=True)}
     changes = _stored(tensors, head) if level == "store" else _coded(tensors, head, level)
+    for name, c in changes.items():
+        if not c.pieces and c.old != c.new:  # the only contradiction that no checksum of a result meets
+            msg = f"the delta is damaged: no step of tensor {name!r} is there, but its versions differ"
+            raise DeltaError(msg)
     return Delta(changes, wholes, head["kind"], level, _layouts(head["layouts"]))
 
 
@@ -169,8 +183,22 @@ def _manifest(tensors: Mapping[str, Any], short: Mapping[str, Any]) -> str:
     return decompressed(tensors["manifest"].tobytes(), int(short["manifest_bytes"])).decode()
 
 
-def _whole(tensors: Mapping[str, Any], name: str, old: str, new: str, has_old: bool, has_new: bool) -> Whole:
+def _whole(
+    tensors: Mapping[str, Any],
+    kinds: list[Any] | None,
+    name: str,
+    old: str | None,
+    new: str | None,
+    has_old: bool,
+    has_new: bool,
+) -> Whole:
     a, b = (tensors[f"{role}.{name}"] if there else None for role, there in (("old", has_old), ("new", has_new)))
+    if (has_old and old is None) or (has_new and new is None) or (old, new) == (None, None):
+        msg = f"the delta is damaged: tensor {name!r} lacks a checksum"
+        raise DeltaError(msg)
+    if kinds not in (None, found := [_kind(a), _kind(b)]):  # deltas of before have none
+        msg = f"the delta is damaged: the versions of tensor {name!r} are {found}, want {kinds}"
+        raise DeltaError(msg)
     return Whole(a, b, old, new)
 
 

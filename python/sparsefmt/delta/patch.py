@@ -30,9 +30,10 @@ def patches(parts: Parts, base: object, nan: str) -> Iterator[Patch]:
             values = moved(change, a).reshape(-1)[where]
             yield name, change.shape, change.dtype, where, _checked(values, where, name, nan)
     for name, whole in parts.wholes.items():
-        if whole.new is not None:
-            where, values = np.arange(whole.new.size, dtype=np.int64), np.ravel(whole.new)
-            yield name, whole.new.shape, whole.new.dtype.name, where, _checked(values, where, name, nan)
+        if whole.new_sum is not None:
+            new = whole.arrived(name)
+            where, values = np.arange(new.size, dtype=np.int64), np.ravel(new)
+            yield name, new.shape, new.dtype.name, where, _checked(values, where, name, nan)
 
 
 def _places(change: Change, a: Array) -> Array:

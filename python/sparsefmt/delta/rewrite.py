@@ -14,7 +14,7 @@ from sparsefmt.base.errors import DeltaError
 from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import check_names, check_sums, refuse
+from sparsefmt.delta.apply import check_names, check_sums, check_whole, refuse
 from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.disk import Arrays, Layout, new_layout, opened
 from sparsefmt.delta.grid import is_float, spans
@@ -43,8 +43,11 @@ def rewrite(
     target = Path(out)
     with opened(old) as base:
         check_names(parts, set(base))
+        for name, whole in parts.wholes.items():
+            check_whole(whole, base[name] if whole.old_sum is not None else None, name)
         folders = base.model.layout is not None
         made = new_layout(parts, base, layouts[1] if layouts and layouts[0]["folder"] == folders else None)
+        _check_layout(made, parts)
         if not made["folder"]:
             (shard,) = made["shards"].values()
             _write(target, shard, parts, base, progress)
@@ -64,6 +67,15 @@ def rewrite(
     return target
 
 
+def _check_layout(made: Layout, parts: Parts) -> None:
+    held = sorted(key for shard in made["shards"].values() for key in shard["arrays"])
+    want = sorted({*parts.changes, *(name for name, w in parts.wholes.items() if w.new_sum is not None)})
+    if held != want:
+        odd = sorted({*held} ^ {*want})[:3]
+        msg = f"the delta is damaged: its files and its tensors differ in {odd or 'tensors that lie in two files'}"
+        raise DeltaError(msg)
+
+
 def _write(path: Path, shard: Mapping[str, Any], parts: Parts, base: Arrays, progress: Progress) -> int:
     """Writes a shard; gives the bytes of its arrays."""
     slots = [(key, dtype, tuple(shape)) for key, (dtype, shape) in shard["arrays"].items()]
@@ -73,12 +85,9 @@ def _write(path: Path, shard: Mapping[str, Any], parts: Parts, base: Arrays, pro
             if key in parts.changes:
                 nbytes = _stream(writer, key, parts.changes[key], base[key])
             else:
-                whole = parts.wholes.get(key)
-                if whole is None or whole.new is None:
-                    msg = f"tensor {key!r}: the delta holds no new version of it"
-                    raise DeltaError(msg)
-                writer.write(key, whole.new)
-                nbytes = whole.new.nbytes
+                new = parts.wholes[key].arrived(key)
+                writer.write(key, new)
+                nbytes = new.nbytes
             total += nbytes
             progress(key, nbytes)
     return total
