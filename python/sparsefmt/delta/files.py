@@ -163,10 +163,10 @@ def _read(tensors: Mapping[str, Any], short: Mapping[str, Any]) -> Delta:
         msg = f"the delta is of {str(head['kind'])[:20]!r}"
         raise DeltaError(msg)
     kinds = head.get("kinds", [None] * len(head["wholes"]))
-    wholes = {n: _whole(tensors, k, n, *rest) for k, (n, *rest) in zip(kinds, head["wholes"], strict=True)}
+    wholes = {entry[0]: _whole(tensors, entry, kind) for entry, kind in zip(head["wholes"], kinds, strict=True)}
     changes = _stored(tensors, head) if level == "store" else _coded(tensors, head, level)
     for name, c in changes.items():
-        if not c.pieces and c.old != c.new:  # the only contradiction that no checksum of a result meets
+        if not c.pieces and c.old != c.new:  # the old version would be handed on
             msg = f"the delta is damaged: no step of tensor {name!r} is there, but its versions differ"
             raise DeltaError(msg)
     return Delta(changes, wholes, head["kind"], level, _layouts(head["layouts"]))
@@ -183,15 +183,8 @@ def _manifest(tensors: Mapping[str, Any], short: Mapping[str, Any]) -> str:
     return decompressed(tensors["manifest"].tobytes(), int(short["manifest_bytes"])).decode()
 
 
-def _whole(
-    tensors: Mapping[str, Any],
-    kinds: list[Any] | None,
-    name: str,
-    old: str | None,
-    new: str | None,
-    has_old: bool,
-    has_new: bool,
-) -> Whole:
+def _whole(tensors: Mapping[str, Any], entry: list[Any], kinds: list[Any] | None) -> Whole:
+    name, old, new, has_old, has_new = entry
     a, b = (tensors[f"{role}.{name}"] if there else None for role, there in (("old", has_old), ("new", has_new)))
     if (has_old and old is None) or (has_new and new is None) or (old, new) == (None, None):
         msg = f"the delta is damaged: tensor {name!r} lacks a checksum"
