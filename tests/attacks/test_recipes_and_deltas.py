@@ -77,11 +77,12 @@ def delta_file(folder: Path) -> Change:
     old, new = versions()
 
     def apply(loaded: sf.delta.Delta) -> int:
-        got = loaded.apply(old)
-        assert got.keys() == new.keys()
-        for name, a in new.items():
-            same(got[name], a)
-        return len(got)
+        for d, base, want in ((loaded, old, new), (loaded.invert(), new, old)):
+            got = d.apply(base)
+            assert got.keys() == want.keys()
+            for name, a in want.items():
+                same(got[name], a)
+        return len(new)
 
     return damaged(folder, sf.delta.diff(old, new), apply)
 

@@ -58,7 +58,9 @@ def test_tensors_that_come_are_checked(tmp_path: Path, level: Level) -> None:
         at = header["new.c"]["data_offsets"][0] + 7
         closed(tmp_path / "d", header, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         wrong = sf.delta.load(tmp_path / "d")
-        with pytest.raises(sf.DeltaError, match="'c': the delta is damaged: its new version has another checksum"):
+        with pytest.raises(
+            sf.DeltaError, match="'c': the delta is damaged: the array that it holds has another checksum"
+        ):
             wrong.apply(base, *([tmp_path / "out.safetensors"] if base is not OLD else []))
         with pytest.raises(sf.DeltaError, match="another checksum"):
             list(wrong.patches(base if base is OLD else OLD))
@@ -142,3 +144,17 @@ def test_layouts_that_name_other_tensors(tmp_path: Path) -> None:
     manifest_changed(path, forget, sealed=False)
     with pytest.raises(sf.DeltaError, match=r"its files and its tensors differ in \['c'\]"):
         sf.delta.load(path).apply(tmp_path / "old.safetensors", tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize("role", ["old", "new"])
+def test_damage_is_not_composed_away(tmp_path: Path, role: str) -> None:
+    """Where a tensor comes back to its shape, checksums are taken anew: of what the deltas hold."""
+    turned, back = {"t": OLD["t"].reshape(3, 4)}, {"t": OLD["t"] + np.int16(5)}
+    steps = {"old": sf.delta.diff({"t": OLD["t"]}, turned), "new": sf.delta.diff(turned, back)}
+    sf.delta.save(tmp_path / "d", steps[role])
+    header, data = opened(tmp_path / "d")
+    at = header[f"{role}.t"]["data_offsets"][0] + 2
+    closed(tmp_path / "d", header, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    steps[role] = sf.delta.load(tmp_path / "d")
+    with pytest.raises(sf.DeltaError, match="'t': the delta is damaged"):
+        steps["old"].compose(steps["new"])

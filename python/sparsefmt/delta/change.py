@@ -108,7 +108,7 @@ class Whole:
             msg = f"tensor {name!r}: the delta holds no new version of it"
             raise DeltaError(msg)
         if digest(self.new) != self.new_sum:
-            msg = f"tensor {name!r}: the delta is damaged: its new version has another checksum"
+            msg = f"tensor {name!r}: the delta is damaged: the array that it holds has another checksum"
             raise DeltaError(msg)
         return self.new
 

@@ -56,28 +56,28 @@ def _one(name: str, a: Change | Whole | None, b: Change | Whole | None, keep: Ke
         return a.then(b, keep)
     if a is None or b is None:
         return b if a is None else a
-    return _with_whole(a, b)
+    return _with_whole(name, a, b)
 
 
-def _with_whole(a: Change | Whole, b: Change | Whole) -> Change | Whole | None:
+def _with_whole(name: str, a: Change | Whole, b: Change | Whole) -> Change | Whole | None:
     """Where one of both holds whole tensors."""
     if isinstance(a, Change):
         assert isinstance(b, Whole)
         old = None if b.old is None else moved(a.inverse(), b.old)
-        return _whole(Whole(old, b.new, a.old, b.new_sum))
+        return _whole(name, Whole(old, b.new, a.old, b.new_sum))
     if isinstance(b, Change):
         new = None if a.new is None else moved(b, a.new)
-        return _whole(Whole(a.old, new, a.old_sum, b.new))
-    return _whole(Whole(a.old, b.new, a.old_sum, b.new_sum))
+        return _whole(name, Whole(a.old, new, a.old_sum, b.new))
+    return _whole(name, Whole(a.old, b.new, a.old_sum, b.new_sum))
 
 
-def _whole(made: Whole) -> Change | Whole | None:
+def _whole(name: str, made: Whole) -> Change | Whole | None:
     """`made`, as steps where both versions have one shape and dtype; None where there is no version."""
     if made.old_sum is None and made.new_sum is None:
         return None
     old, new = made.old, made.new
     if old is not None and new is not None and (old.dtype, old.shape) == (new.dtype, new.shape):
-        return compared(old, new)
+        return compared(made.inverse().arrived(name), made.arrived(name))  # which takes checksums anew
     return made
 
 
