@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError, ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType, TracebackType
 from typing import ParamSpec, TypeVar
 
@@ -57,6 +58,16 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class _Worker(SpawnProcess):
+    def terminate(self) -> None:
+        """Kills it: SIGTERM is the command's. An executor that lost a worker ends the others, and waits for them."""
+        self.kill()
+
+
+class _Spawned(SpawnContext):
+    Process = _Worker
+
+
 class _Work(Future[T]):
     """A call that may be cancelled when its processes are killed, which ends the executor of Python 3.11 halfway."""
 
@@ -71,7 +82,7 @@ class Workers(ProcessPoolExecutor):
 
     def __init__(self, count: int) -> None:
         with _held_back():  # what keeps count of semaphores is started here, and would end by a SIGHUP of all
-            super().__init__(count, mp_context=get_context("spawn"), initializer=_begin)
+            super().__init__(count, mp_context=_Spawned(), initializer=_begin)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As the base class, which starts all processes here; without a handler they would print tracebacks."""
