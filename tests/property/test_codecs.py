@@ -329,10 +329,19 @@ def test_fit_of_many_singles_is_near_the_optimum(tail: float, k: int, zero: bool
     "fmt", ["dense/int8", "dense/int4:g3:asym", "nm2:4/int8:f32", "csr/int4:g4", "dense/int8:tensor"]
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
-def test_scales_are_made_in_pieces_of_rows(fmt: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scales_are_made_in_pieces(fmt: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the pieces, they are the scales and zero points of the whole."""
     t = sf.random((23, 16), "nm2:4" if fmt.startswith("nm") else "csr", density=0.5, dtype=dtype)
     want = sf.quantize(t, fmt.partition("/")[2])
     for at_once in (1, 7, 40):
         monkeypatch.setattr("sparsefmt.codecs.scales._AT_ONCE", at_once)
         assert sf.equal(sf.quantize(t, fmt.partition("/")[2]), want)
+
+
+@pytest.mark.parametrize("codec", ["int8:g4", "int4:g1:asym"])
+@pytest.mark.parametrize("structure", ["dense", "csc", "coo", "nm2:4"])
+def test_rows_without_columns_take_no_time(structure: str, codec: str) -> None:
+    """There may be as many as anybody says, and no scale: their pieces were gone through one by one."""
+    t = sf.quantize(sf.encode(np.empty((2**58, 0), np.float32), structure), codec)
+    assert t.shape == (2**58, 0)
+    assert t.slots == 0

@@ -263,7 +263,7 @@ def checked_scale(scale: Array, exact: Array) -> Array:
 def make_scales(
     low: Array, high: Array, steps: int, asym: bool, dtype: Dtype, whole: bool
 ) -> tuple[Array, Array | None]:
-    """Scales, and zero points (uint8) for asymmetric codes, from the extremes of every group, by pieces of rows.
+    """Scales, and zero points (uint8) for asymmetric codes, from the extremes of every group, in pieces.
 
     `steps`: the largest code. `whole`: the values are integers, and the scale is 1.
 
@@ -274,12 +274,12 @@ def make_scales(
     check_countable(low.shape, 8, "scales")
     scale = empty(low.shape, dtype, "scales")
     point = empty(low.shape, np.uint8, "zero points") if asym else None
-    step = max(_AT_ONCE // max(low[:1].size, 1), 1)
-    for start in range(0, len(low), step):
-        rows = slice(start, start + step)
-        scale[rows], points = _make_scales(low[rows], high[rows], steps, asym, dtype, whole)
+    low, high, made = low.reshape(-1), high.reshape(-1), scale.reshape(-1)  # a row may hold many, or many rows none
+    for start in range(0, low.size, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        made[some], points = _make_scales(low[some], high[some], steps, asym, dtype, whole)
         if point is not None:
-            point[rows] = points
+            point.reshape(-1)[some] = points
     return scale, point
 
 
