@@ -82,8 +82,9 @@ class Onnx(Source):
             return as_said(made, self.entries[name])
 
     def has_place(self, name: str) -> bool:
-        """Not texts, float4, float6."""
-        return is_stored(self.entries[name].dtype)
+        """Not texts, float4, float6; sparse ones only of dtypes that tensors have."""
+        dtype = self.entries[name].dtype
+        return dtype in DTYPES if name in self._sparse else is_stored(dtype)
 
     def origin(self, name: str) -> str:
         """The type of integers of 2 and 4 bits, which are read as such of 8."""
@@ -118,7 +119,7 @@ def _dtype_name(tensor: Any) -> str:  # noqa: ANN401
 
 
 def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
-    from onnx import TensorProto, numpy_helper
+    from onnx import TensorProto, checker, numpy_helper
 
     name = _dtype_name(tensor)
     if not is_stored(_WIDER.get(name, name)):
@@ -129,7 +130,10 @@ def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
         if Path(named).name != named or not (path.parent / named).is_file():
             msg = f"initialiser {tensor.name!r} keeps its data in {named!r}, which is no file beside the model"
             raise FormatError(msg)
-    made = np.asarray(numpy_helper.to_array(tensor, base_dir=str(path.parent)))
+    try:
+        made = np.asarray(numpy_helper.to_array(tensor, base_dir=str(path.parent)))
+    except (ValueError, TypeError, checker.ValidationError) as e:  # the last of links, which it does not follow
+        raise FormatError(str(e)) from None
     if name in _WIDER:
         return made.astype(_WIDER[name])
     return plain(made, made.dtype) if made.dtype.name in DTYPES else made
@@ -147,7 +151,7 @@ def _coo(values: Array, indices: Array, shape: tuple[int, ...]) -> SparseTensor:
         msg = f"want values (n,) and int64 indices (n,) or (n, {len(shape)}), got {got}"
         raise FormatError(msg)
     bounds = np.array(shape if indices.ndim == 2 else [np.prod(shape, dtype=object)])
-    wide = indices.reshape(len(values), -1)
+    wide = indices if indices.ndim == 2 else indices[:, None]
     if wide.size and ((wide < 0) | (wide >= bounds)).any():
         at = int(np.argwhere((wide < 0) | (wide >= bounds))[0, 0])
         msg = f"entry {at}: index {wide[at].tolist()} is out of range for shape {shape}"
