@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,39 @@ def test_what_lies_beside_weights_and_never_ends(cli: Cli, folder: Path, name: s
     assert said in cli.fails(3, "inspect", folder)
     assert said in cli.fails(3, "diff", folder, folder, folder.parent / "d")
     cli.fails(3, "apply", folder, folder, folder.parent / "o")  # which looks for deltas there
+
+
+@pytest.mark.parametrize("name", [INDEX, "config.json"])
+def test_a_folder_where_a_file_lies_beside_weights(cli: Cli, folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        _ = sf.open_checkpoint(folder).config
+    assert caught.value.filename == str(folder / name)
+    assert f"{folder / name}: Is a directory" in cli.fails(4, "inspect", folder)
+
+
+def test_weights_that_are_a_pipe(cli: Cli, folder: Path) -> None:
+    """Nobody waits for what is refused anyhow."""
+    (folder / SHARD).unlink()
+    (folder / INDEX).unlink()
+    os.mkfifo(folder / SHARD)
+    for path in (folder, folder / SHARD):
+        with pytest.raises(sf.CorruptFileError, match="no regular file"):
+            sf.open_checkpoint(path)
+        assert "no regular file" in cli.fails(3, "inspect", path)
+
+
+def test_a_matrix_comes_by_a_pipe(tmp_path: Path) -> None:
+    """It is read once: a look for the kind of the file takes nothing away."""
+    pipe = tmp_path / "w.mtx"
+    os.mkfifo(pipe)
+    text = "%%MatrixMarket matrix array real general\n2 2\n1\n0\n0\n1\n"
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+    with sf.open_checkpoint(pipe) as model:
+        assert np.array_equal(model["w"], np.eye(2))
+    writer.join(60)
 
 
 def test_an_index_that_is_no_text(cli: Cli, folder: Path, tmp_path: Path) -> None:

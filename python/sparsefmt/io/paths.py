@@ -64,9 +64,7 @@ def bytes_beside(path: Path) -> bytes:
     with naming_file(path):
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
         try:
-            status = os.fstat(number)
-            if not stat.S_ISDIR(status.st_mode):  # which is an error of the system
-                _check_beside(path, status)
+            _check_beside(path, os.fstat(number))
             with open(number, "rb", closefd=False) as file:
                 return file.read()
         finally:
@@ -88,6 +86,8 @@ def text_beside(path: Path) -> str:
 
 
 def _check_beside(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):  # Python would name the number of the open file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         msg = f"{path} is no file, but a pipe or a device; put a file there"
         raise CorruptFileError(msg)

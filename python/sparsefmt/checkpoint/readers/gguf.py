@@ -9,7 +9,7 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, matrix_of
-from sparsefmt.checkpoint.readers.lone import reading
+from sparsefmt.checkpoint.readers.lone import begins_with, reading
 from sparsefmt.interop.gguf import MAGIC, Stored, read_header, read_tensor
 from sparsefmt.interop.gguf import PLAIN as DTYPE_NAMES
 from sparsefmt.io.mapping import read_only
@@ -20,13 +20,7 @@ _FORMATS = {2: "dense/int4", 8: "dense/int8"}
 
 def sniff(path: Path) -> bool:
     """Whether it begins with GGUF."""
-    if path.is_dir():
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return begins_with(path, MAGIC)
 
 
 def open(path: Path) -> Source:

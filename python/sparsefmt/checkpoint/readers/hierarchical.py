@@ -16,7 +16,7 @@ from sparsefmt.base.errors import BackendError, CorruptFileError, FormatError, S
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, as_said, check_rows
 from sparsefmt.checkpoint.readers.hdf5_trial import WALKER
-from sparsefmt.checkpoint.readers.lone import reading
+from sparsefmt.checkpoint.readers.lone import begins_with, reading
 from sparsefmt.interop import groups
 from sparsefmt.interop.anndata import read_matrix
 from sparsefmt.interop.binsparse import DENSE, from_binsparse
@@ -32,11 +32,7 @@ def sniff(path: Path) -> bool:
     """Whether it is an HDF5 file, by its first bytes, or a Zarr folder."""
     if path.is_dir():
         return any((path / mark).is_file() for mark in _ZARR_MARKS)
-    try:
-        with path.open("rb") as file:
-            return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
-    except OSError:
-        return False
+    return begins_with(path, HDF5_MAGIC)
 
 
 def open(path: Path) -> Source:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,17 @@ class One(Source):
     def read(self, name: str) -> Value:
         """The tensor."""
         return self._value
+
+
+def begins_with(path: Path, magic: bytes) -> bool:
+    """Whether a file begins so; of a pipe nothing is read here, since it would be missing later."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return False
 
 
 @contextmanager
