@@ -8,6 +8,7 @@ import pytest
 
 import sparsefmt as sf
 from commandline import Cli
+from sparsefmt.io.temporary import is_held, journal_of
 
 run = Cli().run
 
@@ -44,6 +45,23 @@ def test_parts_beside_a_model_are_named(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / ".m.safetensors.parts").rmdir()
     monkeypatch.chdir(tmp_path)
     assert "parts" not in run("doctor", ".").output
+
+
+@pytest.mark.parametrize(("of", "looked_at"), [("m", "m"), ("m/w.safetensors", "m"), ("m/w.safetensors",) * 2])
+def test_a_change_in_place_that_was_interrupted(tmp_path: Path, of: str, looked_at: str) -> None:
+    """All tensors may be sound, and yet of two versions."""
+    (tmp_path / "m").mkdir()
+    sf.save(tmp_path / "m" / "w.safetensors", {"w": np.ones((3, 4))})
+    (journal := journal_of(tmp_path / of)).write_bytes(b"sparsefmt undo 3\n")
+    done = run("doctor", tmp_path / looked_at)
+    assert done.exit_code == 1
+    assert f"error: {journal.name}: a change in place was interrupted" in done.output
+    assert f"sparsefmt.delta.recover({str(tmp_path / of)!r}) puts the old version back" in done.output
+    with journal.open("r+b") as file:
+        assert not is_held(file.fileno())  # it is now
+        assert "another process changes the files in place" in run("doctor", tmp_path / looked_at).output
+    sf.delta.recover(tmp_path / of)
+    assert run("doctor", tmp_path / looked_at).exit_code == 0
 
 
 @pytest.mark.parametrize("damage", ["cut", "index"])

@@ -194,6 +194,26 @@ def test_a_cut_journal_means_that_nothing_was_changed(tmp_path: Path) -> None:
     assert sf.delta.diff(old, new).apply(where, in_place=True)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="names of open files")
+def test_a_journal_is_sealed_when_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages reach the disk in any order: one with the seal before the others would be called a damaged journal."""
+    old, new = models(20)
+    where, real, seen = folder(tmp_path / "m", old), os.fsync, list[bytes]()
+
+    def synced(number: int) -> None:
+        if os.readlink(f"/proc/self/fd/{number}").endswith("undo"):
+            seen.append(journal.journal_of(where).read_bytes())
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    sf.delta.diff(old, new).apply(where, in_place=True)
+    head = len(journal.MAGIC)
+    begun, sealed = seen
+    assert not any(begun[head : head + 16])
+    assert any(sealed[head : head + 16])
+    assert begun[head + 16 :] == sealed[head + 16 :]
+
+
 def test_a_damaged_journal_is_not_taken_for_a_cut_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is all that is left of the old version, or of where that was: it stays, and is not used."""
     old, new = models(20)

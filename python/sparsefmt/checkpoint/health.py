@@ -16,7 +16,7 @@ from sparsefmt.checkpoint.parts import Parts
 from sparsefmt.checkpoint.readers.base import matrix_of
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.codecs.raw import Raw
-from sparsefmt.io.temporary import remove_dead
+from sparsefmt.io.temporary import JOURNAL, journals, remove_dead
 from sparsefmt.tensor.sparse import SparseTensor
 
 _BLOCK = 1 << 22  # bytes of rows that are looked at together
@@ -104,9 +104,25 @@ def left_behind(path: Path) -> Iterator[Finding]:
         if found.name.startswith(".sparsefmt-") and found.name.endswith(".tmp"):
             says = f"a temporary file of {found.stat().st_size:,} bytes, of a writer that did not finish"
             yield Finding("warning", found.name, says, "remove it if nothing writes here")
+    if remote(path) is None:
+        yield from _half_changed(path)
     if remote(path) is None and (parts := Parts(followed(path)).path).is_dir():
         says = "holds the parts of a run that writes this path, or that was cut"
         yield Finding("note", parts.name, says, "the same command goes on from there; else remove it if none runs")
+
+
+def _half_changed(path: Path) -> Iterator[Finding]:
+    """Journals of applies in place, and who should see to them."""
+    for journal, held in journals(path).items():
+        if held:
+            says = "another process changes the files in place right now"
+            yield Finding("warning", journal.name, says, "look again when it has ended")
+        else:
+            says = "a change in place was interrupted: the files may be neither the old version nor the new one"
+            name = journal.name.removeprefix(".").removesuffix(JOURNAL)
+            where = str(journal.parent if journal.name == JOURNAL else journal.parent / name)
+            helps = f"sparsefmt.delta.recover({where!r}) puts the old version back, and so does the next apply there"
+            yield Finding("error", journal.name, says, helps)
 
 
 def _whole(c: Checkpoint) -> Iterator[Finding]:

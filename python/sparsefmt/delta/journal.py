@@ -28,7 +28,7 @@ from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import naming_file
-from sparsefmt.io.temporary import is_held
+from sparsefmt.io.temporary import home_of, is_held, journal_of
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
 from sparsefmt.kernels.delta import ALL, MOVED
 from sparsefmt.kernels.gap_items import gaps_put
@@ -42,18 +42,6 @@ _BODY = len(MAGIC) + 16
 _END = 16
 
 
-def _home(path: str | os.PathLike[str]) -> Path:
-    """The checkpoint itself, where a link leads to its file: under any name, it has one journal."""
-    where = Path(path)
-    return where if where.is_dir() else Path(os.path.realpath(where))
-
-
-def journal_of(path: str | os.PathLike[str]) -> Path:
-    """Where the journal of a checkpoint lies: beside the file, or in the folder."""
-    where = _home(path)
-    return where / ".sparsefmt-undo" if where.is_dir() else where.parent / f".{where.name}.sparsefmt-undo"
-
-
 def change_in_place(
     parts: Parts, path: str | os.PathLike[str], progress: Progress, verify: Verify = "whole", durable: bool = True
 ) -> Path:
@@ -64,7 +52,7 @@ def change_in_place(
             then nothing was changed. Or the result is not what the delta promises: then the old version was put back.
         OSError: the disk is full, or cannot be written: nothing was changed, or the old version was put back.
     """
-    where = _home(path)
+    where = home_of(path)
     where.stat()  # what is missing is said of it, not of its journal
     recover(where)
     with naming_file(where):
@@ -205,13 +193,18 @@ def _write_journal(
     put(b"{}\n")
     file.write(bytes.fromhex(total.hexdigest()))
     seal = _seal(file.tell())
+    _settle(file, durable)  # before the seal: else it may reach the disk first, and say that a torn journal is whole
     file.seek(len(MAGIC))
     file.write(seal)
+    _settle(file, durable)
+    if durable:
+        sync_folder(Path(file.name).parent)
+
+
+def _settle(file: BinaryIO, durable: bool) -> None:
     file.flush()
     if durable:
         os.fsync(file.fileno())
-    if durable:
-        sync_folder(Path(file.name).parent)
 
 
 def _move(

@@ -20,6 +20,8 @@ else:
     LOCKS = True
 
 PREFIX, SUFFIX = ".sparsefmt-", ".held.tmp"
+JOURNAL = ".sparsefmt-undo"
+"""The end of the names of journals of changes in place."""
 
 
 class Temporary:
@@ -109,6 +111,32 @@ def is_held(number: int) -> bool:
     except OSError:
         return False
     return False
+
+
+def home_of(path: str | os.PathLike[str]) -> Path:
+    """The checkpoint itself, where a link leads to its file: under any name, it has one journal."""
+    where = Path(path)
+    return where if where.is_dir() else Path(os.path.realpath(where))
+
+
+def journal_of(path: str | os.PathLike[str]) -> Path:
+    """Where the journal of a checkpoint that is changed in place lies: beside the file, or in the folder."""
+    where = home_of(path)
+    return where / JOURNAL if where.is_dir() else where.parent / f".{where.name}{JOURNAL}"
+
+
+def journals(path: Path) -> dict[Path, bool]:
+    """The journals of a checkpoint, of its files, and of the folder that it lies in; whether a process holds them."""
+    found = {journal_of(path), (path if path.is_dir() else path.parent) / JOURNAL}
+    if path.is_dir():
+        found |= {p for p in path.iterdir() if p.name.endswith(JOURNAL)}
+    held = {}
+    for journal in sorted(found):
+        with contextlib.suppress(OSError):
+            number = os.open(journal, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+            held[journal] = is_held(number)
+            os.close(number)
+    return held
 
 
 @contextlib.contextmanager
