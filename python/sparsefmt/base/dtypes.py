@@ -57,11 +57,19 @@ def dtype_of(given: Any) -> Dtype:  # noqa: ANN401
     Raises:
         DtypeError: there is none, or no format holds it.
     """
+    text = given.decode("latin1") if isinstance(given, bytes) else given
+    if isinstance(text, str) and has_divisor(text):
+        return dtype_named(text)
     try:
         found = np.dtype(given)
-    except (TypeError, ValueError):  # a text that NumPy cannot parse is either of them
+    except (TypeError, ValueError, SyntaxError, OverflowError):  # a text that NumPy cannot parse is one of these
         return dtype_named(given)
     return native(found)
+
+
+def has_divisor(text: str) -> bool:
+    """Whether a text may say a time in parts of a unit, "m8[s/2]"; NumPy divides by them, and /0 ends the process."""
+    return "/" in text.partition("[")[2]
 
 
 @functools.lru_cache(256)

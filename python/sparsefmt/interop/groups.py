@@ -47,6 +47,11 @@ def is_array(node: Any) -> bool:  # noqa: ANN401
     return hasattr(node, "shape") and hasattr(node, "dtype")
 
 
+def is_group(node: Any) -> bool:  # noqa: ANN401
+    """Whether it is a group: HDF5 files name types too, which hold nothing."""
+    return hasattr(node, "keys")
+
+
 def array(group: Any, name: str, lead: slice | None = None) -> Array:  # noqa: ANN401
     """A dataset of numbers as an ndarray; of rank 1 and more `lead` is the part of the first axis that is read.
 

@@ -1,5 +1,6 @@
 """Files and archives of NumPy arrays; archives are read by the names of their members."""
 
+import ast
 import errno
 import io
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from sparsefmt.base.alloc import empty
-from sparsefmt.base.dtypes import Array, Dtype, native
+from sparsefmt.base.dtypes import Array, Dtype, has_divisor, native
 from sparsefmt.base.errors import DtypeError, FormatError, SparsefmtError
 from sparsefmt.base.forks import in_child
 from sparsefmt.io.mapping import address_space
@@ -213,6 +214,8 @@ def _header(info: zipfile.ZipInfo | None, file: Any, size: int = 0) -> Member:  
             msg = f"the header claims {length} bytes, allowed {_LONGEST_HEADER}"
             raise FormatError(msg)
         body = file.read(length)
+        if b"/" in body or b"\\" in body:  # else there is none, and the header is parsed once
+            _check_texts(ast.literal_eval(body.decode("utf-8" if version == (3, 0) else "latin1").strip()))
         text = io.BytesIO(length.to_bytes(2 if version == (1, 0) else 4, "little") + body)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(text, max_header_size=_LONGEST_HEADER)
@@ -230,6 +233,17 @@ def _header(info: zipfile.ZipInfo | None, file: Any, size: int = 0) -> Member:  
         msg = f"the array claims {found.nbytes} bytes, has {size} with a header of {start}"
         raise FormatError(msg)
     return found
+
+
+def _check_texts(said: object) -> None:
+    """Refuses what NumPy would divide by nothing for, which ends the process; `numpy.save` writes no divisor."""
+    if isinstance(said, str):
+        if has_divisor(said):
+            msg = f"the header says {said[:40]!r}, a time in parts of a unit; want whole multiples of one"
+            raise FormatError(msg)
+        return
+    for part in said.values() if isinstance(said, dict) else said if isinstance(said, list | tuple) else ():
+        _check_texts(part)
 
 
 def _check_dtype(member: Member) -> None:

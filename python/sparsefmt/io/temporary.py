@@ -132,10 +132,15 @@ def journals(path: Path) -> dict[Path, bool]:
         found |= {p for p in path.iterdir() if p.name.endswith(JOURNAL)}
     held = {}
     for journal in sorted(found):
-        with contextlib.suppress(OSError):
+        try:
             number = os.open(journal, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-            held[journal] = is_held(number)
-            os.close(number)
+        except FileNotFoundError:
+            continue
+        except OSError:  # of another user
+            held[journal] = False
+            continue
+        held[journal] = is_held(number)
+        os.close(number)
     return held
 
 

@@ -22,20 +22,25 @@ _RATE = 100e6
 
 PROGRAM = """
 import math, sys, warnings
+from contextlib import suppress
 import h5py
 warnings.simplefilter("ignore")
 
 def look(node, depth):
-    for name in list(node.attrs):
-        node.attrs[name]
+    with suppress(Exception):  # one that is damaged does not hide the others
+        for name in list(node.attrs):
+            with suppress(Exception):
+                node.attrs[name]
     if isinstance(node, h5py.Dataset):
+        dtype = node.dtype  # in Python's words, which may end the process too
         inside = node.size and not node.is_virtual and not node.external
-        if inside and node.dtype.itemsize * math.prod(node.chunks or ()) <= 1 << 26:
+        if inside and dtype.itemsize * math.prod(node.chunks or ()) <= 1 << 26:
             node[(0,) * node.ndim], node[(-1,) * node.ndim]
-    elif depth <= 16:
+    elif depth <= 16 and isinstance(node, h5py.Group):
         for name in list(node):
-            if isinstance(node.get(name, getlink=True), h5py.HardLink):
-                look(node[name], depth + 1)
+            with suppress(Exception):
+                if isinstance(node.get(name, getlink=True), h5py.HardLink):
+                    look(node[name], depth + 1)
 
 for line in sys.stdin:
     try:

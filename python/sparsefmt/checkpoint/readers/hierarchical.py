@@ -144,7 +144,7 @@ def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, part
                 yield name, node, partial(groups.array, group, key)
         elif groups.attribute(node, "encoding-type") in _MATRICES:
             yield name, node, partial(read_matrix, group, key)
-        else:
+        elif groups.is_group(node):
             yield from _found(node, name, depth + 1)
 
 
