@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from sparsefmt.cli.failures import failure
 
 IDLE = """
 import os, signal, time
@@ -28,3 +31,21 @@ def test_a_worker_that_is_killed_while_it_waits(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout, done.stderr, done.returncode) == ("broken\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "text", "code"),
+    [(KeyboardInterrupt(), "interrupted", 130), (SystemExit(143), "", 143), (None, "internal error", 70)],
+)
+def test_what_fails_because_of_a_signal_is_no_fault(ends: BaseException | None, text: str, code: int) -> None:
+    """One that comes in the middle of Python's locks and queues makes these fail on the way out."""
+    try:
+        try:
+            if ends is not None:
+                raise ends
+        finally:
+            threading.Lock().release()
+    except RuntimeError as e:
+        found = failure(e)
+    assert text in found.message
+    assert found.exit_code == code

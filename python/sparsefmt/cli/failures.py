@@ -88,4 +88,16 @@ def failure(e: BaseException) -> Failure:
         return Failure(f"error: not enough memory: {e}", SYSTEM, e)
     if isinstance(e, ModuleNotFoundError) and e.name and e.name.partition(".")[0] == "scipy":
         return Failure("error: this file needs scipy: pip install 'sparsefmt[cli]'", SYSTEM, e)
+    if isinstance(ended := _behind(e), KeyboardInterrupt):
+        return failure(ended)
+    if isinstance(ended, SystemExit):
+        return Failure("", ended.code if isinstance(ended.code, int) else INTERNAL, e)
     return Failure(f"error: internal error: {type(e).__name__}: {e}; please report it, with --debug", INTERNAL, e)
+
+
+def _behind(e: BaseException) -> BaseException | None:
+    """What a signal raised, where something failed on the way out: between two lines of Python's own locks it may."""
+    seen: BaseException | None = e
+    while seen is not None and not isinstance(seen, KeyboardInterrupt | SystemExit):
+        seen = seen.__context__
+    return seen
