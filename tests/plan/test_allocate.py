@@ -238,3 +238,19 @@ def test_sizes_whose_sum_is_beyond_int64() -> None:
     many = range(3000)
     with pytest.raises(sf.FormatError, match="count in a larger unit"):
         sf.plan.allocate([[1.0]] * len(many), [[2**52]] * len(many), 2**63)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int64])
+def test_costs_of_any_width(dtype: type) -> None:
+    """Those of NumPy are compared with the largest that is allowed, which float32 does not hold."""
+    costs = np.array([[3, 1], [4, 0]], dtype)
+    assert sf.plan.allocate(costs, [[1, 5], [1, 5]], 6).choice == [0, 1]
+    if np.dtype(dtype).kind == "f":
+        costs[1, 1] = np.nan
+        assert sf.plan.allocate(costs, [[1, 5], [1, 5]], 6).choice == [1, 0]
+
+
+@pytest.mark.parametrize("figure", [1e281, -1e281, 10**400, -(10**400), -float("inf"), np.float32("-inf")])
+def test_costs_out_of_range(figure: float) -> None:
+    with pytest.raises(sf.FormatError, match=r"pattern 1 is .*; want a number of at most 1e\+280"):
+        sf.plan.allocate([[1.0, figure]], [[1, 1]], 1)

@@ -160,7 +160,7 @@ def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[Sequence[Any]],
         for j, (pattern, figure) in enumerate(zip(patterns[i], figures[i], strict=True)):
             if figure is None:
                 continue
-            if not is_number(figure) or figure == -math.inf or _MOST < abs(figure) < math.inf:
+            if not is_number(figure) or not _is_in_range(figure):
                 msg = f"costs: layer {layer!r}, pattern {pattern!r} is {figure!r}; want a number of at most {_MOST:g}"
                 raise FormatError(msg)
             if not math.isfinite(figure):
@@ -169,6 +169,15 @@ def _tables(costs: Table, sizes: Table) -> tuple[list[Any], list[Sequence[Any]],
                 continue
             cost[i, j], size[i, j] = float(figure), _whole(known[pattern], layer, pattern)
     return layers, patterns, cost, size
+
+
+def _is_in_range(figure: Any) -> bool:  # noqa: ANN401
+    """Whether sums and products of costs stay finite; NaN and infinity are gaps."""
+    try:
+        value = float(figure)  # a float32 of NumPy takes the limit for one of its own, which is infinite
+    except OverflowError:
+        return False
+    return not (value == -math.inf or _MOST < abs(value) < math.inf)
 
 
 def _whole(value: Any, layer: object, pattern: object) -> int:  # noqa: ANN401
