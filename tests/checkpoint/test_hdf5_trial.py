@@ -1,5 +1,9 @@
 """What libhdf5 does not come back from is found out by another process."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +58,41 @@ def test_a_walk_that_does_not_end(
             opened(file)
     assert opened(file) == ["w"]
     walker.stop()
+
+
+def test_a_name_that_is_no_utf8(file: Path, walker: hdf5_trial.Walker) -> None:
+    """It could not be told to the other process, which was then said to have crashed."""
+    odd = file.with_name(os.fsdecode(b"\xff\xc3.h5"))
+    try:
+        file.rename(odd)
+    except OSError:
+        pytest.skip("names are UTF-8 here")
+    assert len(opened(odd)) == 1
+    walker.stop()
+
+
+def test_an_answer_is_not_taken_for_that_of_another_file(
+    file: Path, walker: hdf5_trial.Walker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that was left in a walk would give it for the next one."""
+
+    def interrupted(self: object, timeout: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5_trial._Answer, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            opened(file)
+    assert walker._child is None
+    assert opened(file) == ["w"]
+    walker.stop()
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="alarms of Unix")
+def test_a_walk_without_end_ends_by_itself(file: Path) -> None:
+    """When the process that asked was killed."""
+    program = hdf5_trial.PROGRAM.replace("alarm(90 +", "alarm(1 +").replace(
+        "look(file, 0)", "[0 for _ in iter(int, 1)]"
+    )
+    child = subprocess.run([sys.executable, "-c", program], input=f"{file}\n", text=True, check=False, timeout=60)
+    assert child.returncode == -signal.SIGALRM

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from sparsefmt.base.errors import CorruptFileError
 
@@ -21,10 +22,13 @@ SECONDS = 60.0
 _RATE = 100e6
 
 PROGRAM = """
-import math, sys, warnings
+import math, os, signal, sys, warnings
 from contextlib import suppress
 import h5py
 warnings.simplefilter("ignore")
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the whole group: whoever asked ends this process
+alarm = getattr(signal, "alarm", lambda seconds: None)
+sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 def look(node, depth):
     with suppress(Exception):  # one that is damaged does not hide the others
@@ -43,11 +47,11 @@ def look(node, depth):
                     look(node[name], depth + 1)
 
 for line in sys.stdin:
-    try:
+    with suppress(Exception):  # said by the process that reads the file
+        alarm(90 + os.path.getsize(line[:-1]) // 10**8)  # a loop ends when nobody is left to end it
         with h5py.File(line[:-1], "r") as file:
             look(file, 0)
-    except Exception:
-        pass  # said by the process that reads the file
+    alarm(0)
     print("done", flush=True)
 """
 
@@ -78,7 +82,11 @@ class Walker:
             if child is None:
                 return
             limit, answer = SECONDS + path.stat().st_size / _RATE, self._answer(child, name)
-            answer.join(limit)
+            try:
+                answer.join(limit)
+            except BaseException:  # a Ctrl-C: the answer that comes now would be taken for that of the next file
+                self.stop()
+                raise
             hangs = answer.is_alive()
             if hangs or child.poll() is not None or answer.said != "done\n":
                 self.stop()
@@ -94,10 +102,10 @@ class Walker:
     def _started(self) -> "subprocess.Popen[str] | None":
         """The process; None where none can be started."""
         if self._child is None or self._child.poll() is not None:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             command = [sys.executable, "-P", "-c", PROGRAM]
-            try:
-                self._child = subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload]
+            try:  # names of files are no UTF-8 now and then
+                self._child = subprocess.Popen(command, encoding="utf-8", errors="surrogateescape", **pipes)
             except OSError:
                 return None
         return self._child
