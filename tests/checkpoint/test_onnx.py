@@ -1,5 +1,6 @@
 """ONNX models: dense and sparse initialisers of every type, and data in other files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,28 @@ def test_sparse_initialisers_of_types_that_no_tensor_has(tmp_path: Path, kind: s
     report = sf.transform(model, tmp_path / "out.safetensors", sf.checkpoint.pack("csr"))
     assert [t.name for t in report.tensors] == ["w"]
     assert len(report.not_copied) == 1
+
+
+def test_sizes_beyond_reason(tmp_path: Path) -> None:
+    """The package onnx reads files as a whole; sparse ones of a terabyte take no room on the disk."""
+    onnx = pytest.importorskip("onnx")
+    (tmp_path / "m.data").touch()
+    os.truncate(tmp_path / "m.data", 1 << 43)
+    for more in ({}, {"length": str(1 << 42)}):
+        own = onnx.TensorProto(name="own", dims=[4], data_type=1, data_location=1)
+        for key, value in {"location": "m.data", **more}.items():
+            own.external_data.add(key=key, value=value)
+        with sf.open_checkpoint(onnx_model(tmp_path / "m.onnx", own)) as c:
+            with pytest.raises(sf.SizeError, match=r"own: the data in 'm\.data' would take"):
+                c["own"]
+            same(np.array(c["w"]), np.eye(64, dtype=np.float32))
+    os.truncate(tmp_path / "m.onnx", 1 << 43)
+    with pytest.raises(sf.FormatError, match=r"m\.onnx: no ONNX model: it has \d+ bytes, and protobuf allows"):
+        sf.open_checkpoint(tmp_path / "m.onnx")
+    (tmp_path / "m.onnx").unlink()
+    (tmp_path / "m.onnx").symlink_to("/dev/zero")
+    with pytest.raises(sf.FormatError, match=r"m\.onnx: no regular file"):
+        sf.open_checkpoint(tmp_path / "m.onnx")
 
 
 def test_data_in_other_files(tmp_path: Path) -> None:

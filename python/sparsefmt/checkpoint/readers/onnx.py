@@ -1,6 +1,7 @@
 """The initialisers of ONNX models: dense arrays, and sparse ones as coo."""
 
 import os
+import stat
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 
 from sparsefmt.base.coerce import checked_shape, plain
 from sparsefmt.base.dtypes import DTYPES, Array, index_dtype
-from sparsefmt.base.errors import BackendError, DtypeError, FormatError, naming
+from sparsefmt.base.errors import BackendError, DtypeError, FormatError, SizeError, naming
+from sparsefmt.base.limits import check_size
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, as_said
 from sparsefmt.checkpoint.readers.lone import reading
@@ -21,6 +23,8 @@ from sparsefmt.tensor.sparse import SparseTensor
 
 _WIDER = {"int4": "int8", "int2": "int8", "uint4": "uint8", "uint2": "uint8"}
 """What integers are read as for which neither NumPy nor a safetensors file has a dtype."""
+
+_MOST = 1 << 31
 
 
 def sniff(path: Path) -> bool:
@@ -42,6 +46,12 @@ def open(path: Path) -> Source:
         raise BackendError(msg) from None
     status = path.stat()
     with reading(path):
+        if not stat.S_ISREG(status.st_mode):  # it is read as a whole
+            msg = "no regular file"
+            raise FormatError(msg)
+        if status.st_size >= _MOST:
+            msg = f"no ONNX model: it has {status.st_size} bytes, and protobuf allows {_MOST - 1}"
+            raise FormatError(msg)
         try:
             model = onnx.load(path, load_external_data=False)
         except Exception as e:  # what protobuf raises is of no public class
@@ -126,17 +136,27 @@ def _array(tensor: Any, path: Path) -> Array:  # noqa: ANN401
         msg = f"no array here has its dtype, {name}; have {', '.join((*DTYPES, *_WIDER))}"
         raise DtypeError(msg)
     if tensor.data_location == TensorProto.EXTERNAL:
-        named = {e.key: e.value for e in tensor.external_data}.get("location", "")
-        if Path(named).name != named or not (path.parent / named).is_file():
-            msg = f"initialiser {tensor.name!r} keeps its data in {named!r}, which is no file beside the model"
-            raise FormatError(msg)
+        _check_outside({e.key: e.value for e in tensor.external_data}, tensor.name, path)
     try:
         made = np.asarray(numpy_helper.to_array(tensor, base_dir=str(path.parent)))
     except (ValueError, TypeError, checker.ValidationError) as e:  # the last of links, which it does not follow
         raise FormatError(str(e)) from None
+    except MemoryError:
+        msg = "its data take more than the system has memory for"
+        raise SizeError(msg) from None
     if name in _WIDER:
         return made.astype(_WIDER[name])
     return plain(made, made.dtype) if made.dtype.name in DTYPES else made
+
+
+def _check_outside(facts: dict[str, str], name: str, path: Path) -> None:
+    """Refuses data in a file elsewhere, and more of one than may be read, which the package onnx does as a whole."""
+    named, length = facts.get("location", ""), facts.get("length", "")
+    if Path(named).name != named or not (path.parent / named).is_file():
+        msg = f"initialiser {name!r} keeps its data in {named!r}, which is no file beside the model"
+        raise FormatError(msg)
+    size = (path.parent / named).stat().st_size
+    check_size(min(size, int(length)) if length.isascii() and length.isdecimal() else size, f"the data in {named!r}")
 
 
 def _coo(values: Array, indices: Array, shape: tuple[int, ...]) -> SparseTensor:
