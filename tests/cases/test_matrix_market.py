@@ -168,6 +168,16 @@ def test_a_bomb_is_a_size_error(tmp_path: Path) -> None:
         sf.set_max_bytes(None)
 
 
+def test_a_device_without_end_is_a_size_error(tmp_path: Path) -> None:
+    (tmp_path / "m.mtx").symlink_to("/dev/zero")
+    sf.set_max_bytes(40 << 20)
+    try:
+        with pytest.raises(sf.SizeError, match=r"m\.mtx: the text of the file would take"):
+            read_matrix_market(tmp_path / "m.mtx")
+    finally:
+        sf.set_max_bytes(None)
+
+
 def test_huge_claims_allocate_nothing(tmp_path: Path) -> None:
     for sizes in ("1 1 9223372036854775807", "9223372036854775807 9223372036854775807 1000"):
         path = made(tmp_path, f"%%MatrixMarket matrix {REAL}\n{sizes}\n1 1 1\n")

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def _text(path: Path) -> Any:  # noqa: ANN401
     """The bytes of the file, mapped where it is not compressed."""
     with path.open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            text: Any = file.read()
+            text: Any = _all_of(file)
         elif size := os.fstat(file.fileno()).st_size:
             text = read_only(file.fileno(), size)
         else:
@@ -136,18 +136,24 @@ def _text(path: Path) -> Any:  # noqa: ANN401
 
 
 def _inflated(text: Any) -> bytes:  # noqa: ANN401
-    """What gzip compressed; a bomb ends at the limit of memory."""
-    parts, total = [], 0
+    """What gzip compressed."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(text)) as plain:
-            while part := plain.read(1 << 24):
-                total += len(part)
-                check_size(2 * total, "the text of the file", max_bytes())
-                parts.append(part)
-        return b"".join(parts)
+            return _all_of(plain)
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         msg = f"damaged gzip data: {e}"
         raise FormatError(msg) from e
+
+
+def _all_of(file: BinaryIO | gzip.GzipFile) -> bytes:
+    """What a stream holds that does not say how much: a bomb, or a device without end, ends at the limit of memory."""
+    parts, total = [], 0
+    try:
+        while part := file.read(1 << 24):
+            total += len(part)
+            check_size(2 * total, "the text of the file", max_bytes())
+            parts.append(part)
+        return b"".join(parts)
     except MemoryError as e:
         msg = f"no memory for a text of more than {total} bytes"
         raise SizeError(msg) from e
