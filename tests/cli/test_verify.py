@@ -222,3 +222,25 @@ def test_the_next_value_of_a_short_dtype_differs(cli: Cli, tmp_path: Path, dtype
     for original, status in ((w, "exact"), (up, "differs")):
         sf.save(tmp_path / "p.safetensors", {"w": sf.encode(original, "dense/int8:f32")})
         assert statuses(cli, tmp_path / "w.safetensors", tmp_path / "p.safetensors")[1] == {"w": status}
+
+
+def test_what_packing_leaves_behind_is_not_missed(cli: Cli, tmp_path: Path) -> None:
+    """Texts and records: the original failed against what pack had made of it, and against itself."""
+    w, odd = np.eye(64, dtype=np.float32), {"t": np.array(["a", "b"]), "r": np.zeros(2, [("a", "f4"), ("b", "i4")])}
+    np.savez(tmp_path / "m.npz", w=w, **odd)
+    np.savez(tmp_path / "n.npz", w=w, t=np.arange(3), r=odd["r"])
+    cli.ok("pack", tmp_path / "m.npz", tmp_path / "p.safetensors", "--format", "csr")
+    for other in ("p.safetensors", "m.npz"):
+        said = cli.ok("verify", tmp_path / "m.npz", tmp_path / other)
+        assert "1 exact: verified\nnot compared, for it holds no numbers: t (str32), r (void64)\n" in said
+        assert sf.transform(tmp_path / other, None, sf.checkpoint.verify(tmp_path / "m.npz")).verified
+    assert statuses(cli, tmp_path / "m.npz", tmp_path / "p.safetensors")[1] == {"w": "exact"}
+    asked = statuses(cli, tmp_path / "m.npz", tmp_path / "p.safetensors", "--include", "t")
+    assert asked[:2] == (1, {"t": "missing"})
+    code, found, _ = statuses(cli, tmp_path / "m.npz", tmp_path / "n.npz")
+    assert (code, found["w"], list(found)) == (
+        1,
+        "exact",
+        ["t", "w"],
+    )  # numbers in the place of texts are another thing
+    assert found["t"].startswith("other")

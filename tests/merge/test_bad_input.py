@@ -304,3 +304,19 @@ def test_statistics_of_infinities_warn_of_nothing(method: str, value: float) -> 
     with pytest.raises(sf.MergeError, match=r"tensor \(array\)\[1, 0\] is -?(inf|nan)"):
         getattr(sf.merge, method)(models, base=A, **more)
     assert getattr(sf.merge, method)(models, base=A, nan="keep", **more).shape == A.shape
+
+
+@pytest.mark.parametrize("kind", ["text", "record", "F4"])
+def test_tensors_of_no_dtype_of_an_array(kind: str, tmp_path: Path) -> None:
+    """Known by the headers, before any work; it was an internal error."""
+    paths = [tmp_path / f"{name}.{'safetensors' if kind == 'F4' else 'npz'}" for name in "ab"]
+    for path in paths:
+        if kind == "F4":
+            header = b'{"w":{"dtype":"F4","shape":[16],"data_offsets":[0,8]}}  '
+            path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+        else:
+            np.savez(path, w=np.array(["a"]) if kind == "text" else np.zeros(2, [("a", "f4"), ("b", "i4")]))
+    recipe = {"merge_method": "linear", "models": [{"model": str(p), "parameters": {"weight": 0.5}} for p in paths]}
+    with pytest.raises(sf.MergeError, match=r"a\.\w+, tensor w has dtype \w+; merged are floats"):
+        sf.merge.run(recipe, tmp_path / "o.safetensors")
+    assert sorted(tmp_path.iterdir()) == paths

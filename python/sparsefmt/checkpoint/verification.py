@@ -116,7 +116,7 @@ def verify(
         limit: the relative error up to which a tensor is accepted; None: the status decides.
         executor: compares file by file elsewhere; None: here.
         progress: called with a name and its bytes.
-        names: the tensors to compare; None: all.
+        names: the tensors to compare; None: all that hold numbers.
 
     Yields:
         A row per tensor of either.
@@ -125,6 +125,8 @@ def verify(
         CheckpointError: a file changed while it was read.
     """
     partner = partners(original, packed)
+    if names is None and (odd := not_compared(original, packed)):
+        names = {*original, *packed} - set(odd)
     wanted = None if names is None else frozenset(names)
     if executor is None:
         for source in packed.sources:
@@ -149,6 +151,12 @@ def verify(
             yield Row(name, MISSING, "", 0.0)
     original.check()
     packed.check()
+
+
+def not_compared(original: Checkpoint, packed: Checkpoint) -> dict[str, str]:
+    """The dtypes of what an original holds beside numbers, by name, where the other has none for it: packing cannot."""
+    odd = original.no_numbers.items()
+    return {name: dtype for name, dtype in odd if name not in packed or name in packed.no_numbers}
 
 
 def chosen_file(model: Checkpoint) -> str | None:

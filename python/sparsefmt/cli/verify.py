@@ -10,8 +10,10 @@ from sparsefmt.base.words import many
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.checkpoint.select import Selection
 from sparsefmt.checkpoint.verdict import DIFFERS, EXACT, PRUNED, QUANTIZED
+from sparsefmt.checkpoint.verification import not_compared
 from sparsefmt.checkpoint.verification import verify as compare_all
 from sparsefmt.cli import options
+from sparsefmt.cli.failures import printable
 from sparsefmt.cli.progress import progress
 from sparsefmt.cli.runs import executor
 from sparsefmt.cli.tables import table
@@ -28,6 +30,8 @@ quantized  stored in OUT under a codec, and each value is the rounding of the
            original: off by half a scale at most, or the nearest entry
 differs    something else has other bits; or nothing is left of what was not 0
 missing, extra, other shape or dtype
+
+Texts, records and the like of IN, which pack leaves behind, are compared only if --include names them.
 
 For all that is not exact the table gives the share of equal elements, the largest absolute error,
 the Frobenius norm of the error relative to that of the original, the largest such error of a group of
@@ -83,6 +87,8 @@ def verify(
     names = {*original, *packed}
     with options.usage():
         chosen = Selection(include, exclude).chosen(sorted(names)) if include or exclude else names
+    odd = {} if include else {n: d for n, d in not_compared(original, packed).items() if n in chosen}
+    chosen -= set(odd)
     with executor(run) as pool, progress(packed.nbytes, quiet=run.quiet) as advance:
         found = compare_all(
             original, packed, strict=strict, limit=max_rel_error, executor=pool, progress=advance, names=chosen
@@ -111,5 +117,8 @@ def verify(
         decides = not strict and max_rel_error is None
         if decides and any(row.fails and row.status in (PRUNED, QUANTIZED) for row in rows):
             click.echo(f"values are zeroed, and {out} does not say that they were pruned; --max-rel-error X accepts")
+        if odd:
+            left = ", ".join(f"{name} ({dtype})" for name, dtype in odd.items())
+            click.echo(printable(f"not compared, for it holds no numbers: {left}"))
     if failing:
         raise click.exceptions.Exit(1)

@@ -12,8 +12,9 @@ from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import MergeError
 from sparsefmt.base.threads import Threads
 from sparsefmt.checkpoint.writer import ShardWriter
+from sparsefmt.io.dtypes import is_stored
 from sparsefmt.kernels.settings import get_num_threads
-from sparsefmt.merge.inputs import Group, float_dtype
+from sparsefmt.merge.inputs import Group, float_dtype, not_merged
 from sparsefmt.merge.method import Facts, Settings
 from sparsefmt.merge.opened import Model, Opened
 from sparsefmt.merge.recipe.outline import Output
@@ -164,12 +165,16 @@ def targets_of(
     """Shapes and dtypes of all results, from headers alone.
 
     Raises:
-        MergeError: shapes that differ.
+        MergeError: shapes that differ, or a dtype that no array has.
     """
     found = []
     for output in outputs:
         entries = [(p.model, opened[p.model].entries[p.name]) for p in output.all]
         label, first = entries[0]
+        for model, entry in entries:
+            if not is_stored(entry.dtype):  # texts, halves of bytes; what arrays hold is looked at when they are read
+                what = f"{model}, tensor {output.name}"
+                raise not_merged(what, entry.dtype)
         shape = first.shape
         for other, entry in entries[1:]:
             if entry.shape == shape:

@@ -64,9 +64,13 @@ def as_value(value: Value, what: str) -> Value:
         msg = f"{what} is no array: {e}"
         raise MergeError(msg) from e
     if array.dtype.kind not in "biufV" or (array.dtype.kind == "V" and not is_small_float(array.dtype)):
-        msg = f"{what} has dtype {array.dtype}; merged are floats, and integers and bools that all agree"
-        raise MergeError(msg)
+        raise not_merged(what, array.dtype)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def not_merged(what: str, dtype: object) -> MergeError:
+    """The error for values of other kinds."""
+    return MergeError(f"{what} has dtype {dtype}; merged are floats, and integers and bools that all agree")
 
 
 def is_small_float(dtype: np.dtype) -> bool:
