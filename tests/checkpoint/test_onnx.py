@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import sparsefmt as sf
+from commandline import Cli
 from contract import same
 
 
@@ -166,6 +167,8 @@ def test_sparse_initialisers_of_types_that_no_tensor_has(tmp_path: Path, kind: s
     report = sf.transform(model, tmp_path / "out.safetensors", sf.checkpoint.pack("csr"))
     assert [t.name for t in report.tensors] == ["w"]
     assert len(report.not_copied) == 1
+    line = Cli().fails(3, "convert", model, tmp_path / "converted.safetensors", "--format", "csr")
+    assert "holds no packed tensor" in line
 
 
 def test_sizes_beyond_reason(tmp_path: Path) -> None:

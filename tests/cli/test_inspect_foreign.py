@@ -1,6 +1,7 @@
 """`sparsefmt inspect` of files and checkpoints of others: format, scheme, groups, and the arrays of each weight."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,17 @@ def test_explain_names_the_form() -> None:
         "model.layers.0.proj.weight: nm2:4/int8:g128, read by compressed-tensors from weight_packed, "
         "scale_packed (float16, groups of 128), meta"
     )
+
+
+def test_errors_beside_what_holds_no_numbers(tmp_path: Path) -> None:
+    """Texts have none, on either side."""
+    w = np.eye(4, dtype=np.float32)
+    np.savez(tmp_path / "a.npz", w=w, t=np.array(["a"]), lost=np.array(["b"]))
+    np.savez(tmp_path / "b.npz", w=2 * w, t=np.array(["c"]))
+    sf.save(tmp_path / "c.safetensors", {"w": w})
+    said = Cli().ok("inspect", tmp_path / "b.npz", "--against", tmp_path / "a.npz")
+    assert re.search(r"^t .*no numbers", said, re.M)
+    found = json.loads(Cli().ok("inspect", tmp_path / "b.npz", "--against", tmp_path / "a.npz", "--json"))
+    assert {t["name"]: t["error"]["status"] for t in found["tensors"]} == {"w": "differs", "t": "no numbers"}
+    said = Cli().ok("inspect", tmp_path / "c.safetensors", "--against", tmp_path / "a.npz")
+    assert said.endswith(f"only in {tmp_path / 'a.npz'}: t, lost\n")

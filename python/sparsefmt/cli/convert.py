@@ -55,7 +55,7 @@ def convert(
     if as_it_is and (model.reader in OWN or include or exclude):
         msg = "missing option '--format'; or --quantize CODEC"
         raise click.UsageError(msg)
-    packed = [name for name, entry in model.entries.items() if entry.is_packed]
+    packed = [name for name, entry in model.entries.items() if entry.is_packed and name not in model.no_numbers]
     if not packed:
         msg = f"{source} holds no packed tensor; use sparsefmt pack"
         raise FormatError(msg)

@@ -10,11 +10,11 @@ import click
 from sparsefmt.base.dtypes import dtype_named
 from sparsefmt.base.errors import DtypeError
 from sparsefmt.base.words import many
-from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.safetensors import Safetensors
 from sparsefmt.checkpoint.remote import remote
-from sparsefmt.checkpoint.verification import MISSING, verify
+from sparsefmt.checkpoint.verification import MISSING, Row, verify
 from sparsefmt.cli import options
 from sparsefmt.cli.errors import ERRORS, error_cells, error_json
 from sparsefmt.cli.foreign import foreign, foreign_json
@@ -61,10 +61,7 @@ def inspect(source: Path, file: str | None, as_json: bool, against: Path | None,
     if quick and against is not None:
         msg = "--quick reads headers only, --against all data; leave out one of them"
         raise click.UsageError(msg)
-    errors = None
-    if against is not None:
-        with progress(model.nbytes, quiet=quiet) as advance:
-            errors = {row.name: row for row in verify(open_checkpoint(against), model, progress=advance)}
+    errors = None if against is None else measured(open_checkpoint(against), model, quiet=quiet)
     if model.reader != "safetensors":
         click.echo(json.dumps(foreign_json(model, errors), indent=2)) if as_json else foreign(model, errors)
         return
@@ -104,6 +101,14 @@ def inspect(source: Path, file: str | None, as_json: bool, against: Path | None,
     click.echo(f"{size(stored)} stored, {ratio}; {size(files)} in {many(len(paths), 'file')}")
     if missing:
         click.echo(f"only in {against}: {', '.join(missing)}")
+
+
+def measured(original: Checkpoint, model: Checkpoint, *, quiet: bool) -> dict[str, Row]:
+    """The rows of all tensors of either; of those without numbers, which are not compared, too."""
+    odd = {name: Row(name, "no numbers", "", 0.0) for name in model.no_numbers}
+    odd |= {name: Row(name, MISSING, "", 0.0) for name in original.no_numbers if name not in model}
+    with progress(model.nbytes, quiet=quiet) as advance:
+        return odd | {row.name: row for row in verify(original, model, progress=advance)}
 
 
 def infos(source: Source, advance: Advance) -> Iterator[tuple[str, TensorInfo]]:
