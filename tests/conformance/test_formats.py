@@ -72,7 +72,8 @@ def bound(t: sf.SparseTensor, x: Array) -> Array:
 @pytest.mark.parametrize("dtype", [*FLOATS, np.dtype("i2"), np.dtype("?"), np.dtype("u8")], ids=lambda d: d.name)
 def test_raw_values_come_back_bit_for_bit(fmt: str, dtype: np.dtype[Any]) -> None:
     for shape in SHAPES:
-        w = weights(fmt, shape).astype(dtype)
+        w = weights(fmt, shape)
+        w = (w.astype(np.int64) if dtype.kind == "u" else w).astype(dtype)  # CPUs differ in floats below 0
         for zero in ("value", "bits"):
             t = sf.encode(w, fmt, zero=zero)  # type: ignore[arg-type]
             same(t.to_dense(), decoded(w, fmt, zero))
