@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Iterator
 from mmap import mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -178,6 +178,7 @@ def _write_journal(
                 marks.append(row_marks(gap, old))
             head = {
                 "file": Path(home.path).name,
+                "inodes": [os.stat(home.path).st_ino, os.fstat(file.fileno()).st_ino],
                 "offset": home.stored[name].start + start,
                 "bytes": stop - start,
                 "shape": gap.shape,
@@ -237,8 +238,8 @@ def recover(path: str | os.PathLike[str]) -> bool:
         path: of the checkpoint, a file or a folder.
 
     Raises:
-        DeltaError: the journal is not of this checkpoint, damaged, or of a version that this one does not read: it
-            stays. Or the process that wrote it still runs.
+        DeltaError: the journal is not of this checkpoint, damaged, or of a version that this one does not read, or a
+            file was replaced since: it stays. Or the process that wrote it still runs.
         OSError: the files cannot be written.
 
     >>> recover("there-is-no-such.safetensors")
@@ -265,7 +266,7 @@ def _undone(journal: Path, file: BinaryIO) -> bool:
         sealed = any(body[len(MAGIC) : _BODY])
         if sealed:  # else it was being written, and nothing had been changed
             _check_whole(journal, body)
-            _put_back(journal, body)
+            _put_back(journal, body, os.fstat(file.fileno()).st_ino)
         body.close()
     journal.unlink()
     sync_folder(journal.parent)
@@ -301,8 +302,23 @@ def _check_version(journal: Path, begin: bytes) -> None:
     raise DeltaError(msg)
 
 
-def _put_back(journal: Path, body: mmap) -> None:
-    touched, at = set[str](), _BODY
+class _Part(NamedTuple):
+    """The old items of a piece: at the places of `gap` in the bytes `start` to `stop` of the file `home`."""
+
+    home: str
+    start: int
+    stop: int
+    gap: Gap
+    old: Array
+    replaced: bool
+
+    def is_old(self, data: Array) -> bool:
+        return np.array_equal(taken(self.gap, data[self.start : self.stop], self.old.itemsize), self.old)
+
+
+def _parts(journal: Path, body: mmap, inode: int) -> Iterator[_Part]:
+    """What is to be put back. `inode`: of the journal, which differs where all was copied, with the checkpoint."""
+    at = _BODY
 
     def take(dtype: str, count: int) -> Array:
         nonlocal at
@@ -316,16 +332,40 @@ def _put_back(journal: Path, body: mmap) -> None:
         byte_offsets, row_offsets = (take(f"i{head['offsets']}", rows + 1) for _ in range(2))
         gaps, old = take("u1", head["gaps"]), take(f"u{head['itemsize']}", head["items"])
         home = str(journal.parent / Path(head["file"]).name)
-        start, stop = head["offset"], head["offset"] + head["bytes"]
-        with mapped(home, durable=False) as file:
-            if len(file.data) < stop:
-                msg = f"{home} is shorter than its journal says; {journal} is not of this checkpoint"
+        gap = Gap(gaps, byte_offsets, row_offsets, (rows, cols), check=False)
+        was, beside = head["inodes"]
+        replaced = beside == inode and was != os.stat(home).st_ino
+        yield _Part(home, head["offset"], head["offset"] + head["bytes"], gap, old, replaced)
+
+
+def _put_back(journal: Path, body: mmap, inode: int) -> None:
+    homes = dict[str, None]()
+    for part in _parts(journal, body, inode):  # all before the first is changed
+        homes[part.home] = None
+        with mapped(part.home, durable=False) as file:
+            if len(file.data) < part.stop:
+                msg = f"{part.home} is shorter than its journal says; {journal} is not of this checkpoint"
                 raise DeltaError(msg)
-            gap = Gap(gaps, byte_offsets, row_offsets, (rows, cols), check=False)
-            if not np.array_equal(taken(gap, file.data[start:stop], old.itemsize), old):  # else it needs no room
-                file.bring_items(gap, old.itemsize, start, stop)
-                gaps_put(gaps, byte_offsets, row_offsets, cols, old, file.data[start:stop])
+            if part.replaced and not part.is_old(file.data):
+                msg = (
+                    f"{part.home} was replaced after a change in place had been interrupted, and is not the old version"
+                    f"; if it is whole, as its checksums tell, and its other files are, remove {journal}"
+                )
+                raise DeltaError(msg)
             del file
-        touched.add(home)
-    for home in touched:
+    for part in _parts(journal, body, inode):
+        with mapped(part.home, durable=False) as file:
+            if not part.is_old(file.data):  # else it needs no room
+                file.bring_items(part.gap, part.old.itemsize, part.start, part.stop)
+                gap = part.gap
+                gaps_put(
+                    gap.gaps,
+                    gap.byte_offsets,
+                    gap.row_offsets,
+                    gap.shape[1],
+                    part.old,
+                    file.data[part.start : part.stop],
+                )
+            del file
+    for home in homes:
         sync(home)
