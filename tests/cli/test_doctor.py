@@ -1,6 +1,7 @@
 """`sparsefmt doctor`: what is wrong is named, with a way out."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,19 @@ def test_settings_without_such_weights(tmp_path: Path) -> None:
 
 def test_a_missing_path_is_one() -> None:
     assert run("doctor", "nowhere.safetensors").exit_code == 4
+
+
+def test_deltas(cli: Cli, tmp_path: Path) -> None:
+    """Damage to tensors that come or go is seen, and to the manifest; apply would refuse them."""
+    old, new = {"a": np.arange(6), "g": np.arange(9)}, {"a": np.arange(6) + 1, "c": np.arange(50)}
+    path = tmp_path / "d.safetensors"
+    sf.delta.save(path, sf.delta.diff(old, new))
+    assert "nothing is wrong" in cli.ok("doctor", path)
+    whole = path.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    places = {"'[cg]': the delta is damaged": end + 7, "manifest has another checksum": whole.index(b"mapping")}
+    for said, at in places.items():
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        found = cli.run("doctor", path)
+        assert found.exit_code == 1
+        assert re.search(f"error: d.safetensors: .*{said}.*; fetch it again", found.stdout)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from sparsefmt.checkpoint.health import examine
+from sparsefmt.checkpoint.health import Finding, examine
 from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import options
 from sparsefmt.cli.failures import printable
 from sparsefmt.cli.progress import progress
+from sparsefmt.delta.health import damage
 
 FOUND = 1
 """The exit code when something is wrong."""
@@ -23,7 +24,8 @@ def doctor(model: Path, file: str | None, as_json: bool) -> None:
     """Checks MODEL, of any kind that pack reads, and says in plain words what is wrong and what helps.
 
     Looks at the index and the shards, files that a writer left behind, NaN and infinities, tensors of zeros, scales
-    near underflow, and formats that nobody else reads any more. Exit code 1: there are errors or warnings.
+    near underflow, and formats that nobody else reads any more; of a delta, at the manifest and the tensors
+    that come or go. Exit code 1: there are errors or warnings.
     """
     model.stat()
     try:
@@ -33,6 +35,8 @@ def doctor(model: Path, file: str | None, as_json: bool) -> None:
         total = 0  # what is wrong is found below
     with progress(total) as advance:
         found = list(examine(model, file=file, advance=advance))
+        if not any(f.level == "error" for f in found):  # which may be why it is read as no delta
+            found += [Finding("error", model.name, text, "fetch it again, or make it anew") for text in damage(model)]
     if as_json:
         click.echo(json.dumps([f.to_json() for f in found], indent=1))
     for f in [] if as_json else found:
