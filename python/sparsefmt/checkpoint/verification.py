@@ -116,7 +116,7 @@ def verify(
         limit: the relative error up to which a tensor is accepted; None: the status decides.
         executor: compares file by file elsewhere; None: here.
         progress: called with a name and its bytes.
-        names: the tensors to compare; None: all that hold numbers.
+        names: the tensors to compare; None: all but what holds no numbers in both.
 
     Yields:
         A row per tensor of either.
@@ -154,9 +154,8 @@ def verify(
 
 
 def not_compared(original: Checkpoint, packed: Checkpoint) -> dict[str, str]:
-    """The dtypes of what an original holds beside numbers, by name, where the other has none for it: packing cannot."""
-    odd = original.no_numbers.items()
-    return {name: dtype for name, dtype in odd if name not in packed or name in packed.no_numbers}
+    """The dtypes of what both hold beside numbers, by name; what one of them alone holds is missing, or extra."""
+    return {name: dtype for name, dtype in original.no_numbers.items() if name in packed.no_numbers}
 
 
 def chosen_file(model: Checkpoint) -> str | None:

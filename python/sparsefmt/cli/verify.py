@@ -31,7 +31,8 @@ quantized  stored in OUT under a codec, and each value is the rounding of the
 differs    something else has other bits; or nothing is left of what was not 0
 missing, extra, other shape or dtype
 
-Texts, records and the like of IN, which pack leaves behind, are compared only if --include names them.
+Texts, records and the like that both hold are compared only if --include names them; those that pack
+left behind are missing.
 
 For all that is not exact the table gives the share of equal elements, the largest absolute error,
 the Frobenius norm of the error relative to that of the original, the largest such error of a group of
