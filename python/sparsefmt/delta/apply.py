@@ -1,6 +1,6 @@
 """From the old version to the new one, checked at both ends."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +9,10 @@ from sparsefmt.base.alloc import empty
 from sparsefmt.base.coerce import is_plain
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
+from sparsefmt.delta import pieces
 from sparsefmt.delta.change import ARRAY, Change, Parts, Whole, checked, moved, renewed
-from sparsefmt.delta.sums import Sums, digest
+from sparsefmt.delta.grid import is_float, spans
+from sparsefmt.delta.sums import Sums, digest, rows_of
 from sparsefmt.kernels.checksum import as_bytes
 from sparsefmt.kernels.delta import ALL, MOVED, NOTHING
 
@@ -105,30 +107,66 @@ def _to_array(parts: Parts, old: object, out: Array | None, in_place: bool, veri
     base = fitting(change, old, "")
     if in_place:
         _in_place(change, old, base, "", verify)
-        return base
+        return base if type(old) is np.ndarray else old  # type: ignore[return-value] # as a memmap
     if out is None:
-        return _new_version(change, base, "")
+        return new_version(change, base, "")
     if not isinstance(out, np.ndarray) or out.dtype != base.dtype or out.shape != base.shape or not is_plain(out):
         msg = f"out: want a writable contiguous array of {base.dtype} and shape {base.shape}"
         raise FormatError(msg)
     if np.may_share_memory(out, base):
-        out[...] = _new_version(change, base, "")
+        out[...] = new_version(change, base, "")
     else:
         check_sums(change, renewed(change, as_bytes(base), as_bytes(out)), ALL, "")
     return out
 
 
-def _new_version(change: Change, base: Array, name: str) -> Array:
+def new_version(change: Change, base: Array, name: str) -> Array:
+    """The new version of `base`, an array that is `fitting`.
+
+    Raises:
+        DeltaError: `base` is not the old version, or the result is not what the delta promises.
+    """
     made = empty(base.shape, base.dtype, "the new version")
     check_sums(change, renewed(change, as_bytes(base), as_bytes(made)), ALL, name)
     return made
 
 
+def streamed(change: Change, base: Array, name: str) -> Iterator[Array]:
+    """The flat bytes of the new version of `base`, which is `fitting`, piece by piece; each holds until the next.
+
+    Raises:
+        DeltaError: at the end: `base` is not the old version, or the result is not what the delta promises.
+    """
+    width, floats, values = change.itemsize, is_float(base.dtype), as_bytes(base)
+    steps, sums, room = {p.at: p.steps for p in change.pieces}, Sums(), np.empty(0, np.uint8)
+    for at, (start, stop) in enumerate(spans(change.count, width)):
+        part = values[start * width : stop * width]
+        if at in steps:
+            room = room if len(room) >= len(part) else empty(len(part), np.uint8, "a piece of a tensor")
+            sums.add(pieces.move(steps[at], floats, room[: len(part)], part, ALL))
+            part = room[: len(part)]
+        else:
+            sums.same(rows_of(part, width))
+        yield part
+    check_sums(change, sums, ALL, name)
+
+
+def check_ends(change: Change, base: Array, name: str) -> None:
+    """Raises DeltaError where `base`, which is `fitting`, is not the old version, or does not become the new one.
+
+    For whoever takes steps from a change without making the whole new version. Marks do not tell that: among items that
+    are alike, other places have the same ones.
+    """
+    for _ in streamed(change, base, name):
+        pass
+
+
 def _in_place(change: Change, old: object, base: Array, name: str, verify: Verify) -> None:
     """Moves the array itself; puts it back where it was not the old version, or the result is not what is promised."""
     wanted = sums_for(change, verify)
-    if base is not old or not base.flags.writeable:
-        msg = f"tensor {name!r} cannot be changed in place: it is read-only, or of another byte order"
+    if not _is_memory_of(base, old) or not base.flags.writeable:
+        where = f"tensor {name!r}" if name else "the array"
+        msg = f"{where} cannot be changed in place: it is read-only, or of another byte order"
         raise DeltaError(msg)
     if not change.pieces:
         base_of(change, base, name)
@@ -141,7 +179,12 @@ def _in_place(change: Change, old: object, base: Array, name: str, verify: Verif
             put_back(change, base)
             raise
     else:
-        base[...] = _new_version(change, base, name)
+        base[...] = new_version(change, base, name)
+
+
+def _is_memory_of(base: Array, old: object) -> bool:
+    """Whether an array was made from `old` without a copy, as from one of a class that NumPy's is the base of."""
+    return isinstance(old, np.ndarray) and old.dtype == base.dtype and old.ctypes.data == base.ctypes.data
 
 
 def put_back(change: Change, base: Array) -> None:
@@ -184,7 +227,7 @@ def _to_mapping(parts: Parts, old: Mapping[str, object], in_place: bool, verify:
     made: dict[str, object] = {}
     for name, change in parts.changes.items():
         if change.pieces:
-            made[name] = _new_version(change, bases[name], name)
+            made[name] = new_version(change, bases[name], name)
         else:
             base_of(change, bases[name], name)
             made[name] = old[name]

@@ -13,8 +13,8 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
-from sparsefmt.delta.apply import base_of
-from sparsefmt.delta.change import Change, Keep, as_made, checked, compared, moved
+from sparsefmt.delta.apply import fitting, new_version
+from sparsefmt.delta.change import Change, Keep, as_made, checked, compared
 from sparsefmt.delta.disk import flat, is_path, opened
 from sparsefmt.delta.model import Delta
 from sparsefmt.delta.spool import Spool
@@ -185,13 +185,13 @@ def both_versions(change: Change, base: Mapping[str, Any], name: str) -> tuple[A
     """The bytes of the old version of a tensor, which must be the one that the delta leads from, and of the new.
 
     Raises:
-        DeltaError: the base has no such tensor, or another version of it.
+        DeltaError: the base has no such tensor, or another version of it, or the new one is not what is promised.
     """
     if name not in base:
         msg = f"the base has no tensor {name!r}"
         raise DeltaError(msg)
-    old = base_of(change, base[name], name)
-    return flat(old), flat(moved(change, old))
+    old = fitting(change, base[name], name)
+    return flat(old), flat(new_version(change, old, name))
 
 
 def xored(old: Array, raw: Array) -> Array:

@@ -30,7 +30,7 @@ from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import naming_file
 from sparsefmt.io.temporary import home_of, is_held, journal_of
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
-from sparsefmt.kernels.delta import ALL, MOVED
+from sparsefmt.kernels.delta import ALL
 from sparsefmt.kernels.gap_items import gaps_put
 from sparsefmt.structures.gap import Gap
 
@@ -77,7 +77,7 @@ def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify
             journal.unlink()
             raise
         try:
-            _move(changed, homes, offsets, progress, durable)
+            _move(changed, homes, offsets, progress, verify, durable)
         except BaseException:
             file.close()  # with its lock
             recover(where)
@@ -209,7 +209,12 @@ def _settle(file: BinaryIO, durable: bool) -> None:
 
 
 def _move(
-    changed: dict[str, Change], homes: dict[str, str], offsets: dict[str, int], progress: Progress, durable: bool
+    changed: dict[str, Change],
+    homes: dict[str, str],
+    offsets: dict[str, int],
+    progress: Progress,
+    verify: Verify,
+    durable: bool,
 ) -> None:
     """Changes the mapped files, checks the new versions, and waits for the disk."""
     for home in dict.fromkeys(homes.values()):
@@ -223,7 +228,7 @@ def _move(
                     first = at + p.start * width
                     file.bring_items(pieces.gap_of(p.steps), width, first, first + p.count * width)
 
-                wanted = ALL if change.marks is None else MOVED  # the old version has been compared
+                wanted = sums_for(change, verify)  # of the old version too, which has been compared
                 check_sums(change, renewed(change, raw, raw, wanted, bring), wanted, name)
                 progress(name, size)
             del raw, file

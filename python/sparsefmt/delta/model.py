@@ -11,7 +11,7 @@ from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta import apply, compose, measure, patch
 from sparsefmt.delta.apply import Verify
 from sparsefmt.delta.change import Change, Keep, Parts, Whole, as_made
-from sparsefmt.delta.disk import Layout, is_path
+from sparsefmt.delta.disk import Layout, is_path, opened
 from sparsefmt.delta.journal import change_in_place
 from sparsefmt.delta.rewrite import Progress, rewrite
 from sparsefmt.delta.spool import Spool
@@ -118,7 +118,8 @@ class Delta:
                 checkpoint with a journal, so that after a crash they are the old version or the new.
             verify: in place: "whole" compares all bytes of every tensor; "moved" nothing but the items that move,
                 before and after, and reads no other: another version is noticed wherever it differs there, and
-                the delta cannot be applied twice, but damage elsewhere stays unseen. After `compose` and for deltas of
+                the delta cannot be applied twice, but damage elsewhere stays unseen, also that of a delta whose
+                places are wrong among items that are alike. After `compose` and for deltas of
                 other formats "moved" compares the whole.
             durable: in place, for a path: wait until journal and files have reached the disk. Without, a process that
                 is killed still leaves the old version or the new, a machine that loses its power may not.
@@ -214,13 +215,20 @@ class Delta:
         For receivers that assign values, e.g. the sparse weight patches of vLLM. Whole tensors come with all places.
 
         Args:
-            base: the old version, where the delta was not made by `diff` of arrays or dicts in this process.
+            base: the old version, an array, a dict or a path, where the delta was not made by `diff` of arrays or
+                dicts in this process.
             nan: "error": a NaN among the new values raises, because such receivers read it as "unchanged".
 
         Raises:
-            DeltaError: a value is NaN, or the base is not at hand or another version.
+            DeltaError: a value is NaN, the base is not at hand or another version, or the new version of a tensor is
+                not what the delta promises.
         """
-        return patch.patches(self.parts, self.base if base is None else base, nan)
+        source: Any = self.base if base is None else base
+        if not is_path(source):
+            yield from patch.patches(self.parts, self.kind, source, nan)
+            return
+        with opened(source) as arrays:
+            yield from patch.patches(self.parts, self.kind, arrays, nan)
 
 
 def check_delta(value: object) -> None:

@@ -6,15 +6,15 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError, FormatError
-from sparsefmt.delta.apply import base_of
-from sparsefmt.delta.change import ARRAY, Change, Parts, moved
+from sparsefmt.delta.apply import fitting, new_version
+from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.grid import part_dtype
 from sparsefmt.delta.pieces import as_gaps, places
 
 Patch = tuple[str, tuple[int, ...], str, Array, Array]
 
 
-def patches(parts: Parts, base: object, nan: str) -> Iterator[Patch]:
+def patches(parts: Parts, kind: str, base: object, nan: str) -> Iterator[Patch]:
     """See `Delta.patches`."""
     if nan not in ("error", "keep"):
         msg = f'nan = {nan!r} is unknown; allowed "error" and "keep"'
@@ -24,16 +24,25 @@ def patches(parts: Parts, base: object, nan: str) -> Iterator[Patch]:
         raise DeltaError(msg)
     for name, change in parts.changes.items():
         if change.pieces:
-            old = base[name] if isinstance(base, Mapping) and name != ARRAY else base
-            a = base_of(change, old, name)
+            a = fitting(change, _tensor(base, kind, name), name)
             where = _places(change, a)
-            values = moved(change, a).reshape(-1)[where]
+            values = new_version(change, a, name).reshape(-1)[where]
             yield name, change.shape, change.dtype, where, _checked(values, where, name, nan)
     for name, whole in parts.wholes.items():
         if whole.new_sum is not None:
             new = whole.arrived(name)
             where, values = np.arange(new.size, dtype=np.int64), np.ravel(new)
             yield name, new.shape, new.dtype.name, where, _checked(values, where, name, nan)
+
+
+def _tensor(base: object, kind: str, name: str) -> object:
+    if kind == "array":
+        return base
+    if not isinstance(base, Mapping) or name not in base:
+        what = f"has no tensor {name!r}" if isinstance(base, Mapping) else f"is {type(base).__name__}"
+        msg = f"the base {what}; want a dict of the tensors of the old version, or its path"
+        raise DeltaError(msg)
+    return base[name]
 
 
 def _places(change: Change, a: Array) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.delta import pieces
+from sparsefmt.delta.apply import check_ends
 from sparsefmt.delta.change import Change, named
 from sparsefmt.delta.grid import is_float, part_dtype, spans
 from sparsefmt.kernels.checksum import as_bytes
@@ -38,9 +39,14 @@ class Placed:
         gaps_put(gap.gaps, gap.byte_offsets, gap.row_offsets, gap.shape[1], items, window)
 
 
-def of_change(change: Change, base: Array) -> Iterator[Placed]:
-    """The items that a change moves; `base` is the tensor."""
+def of_change(change: Change, base: Array, name: str) -> Iterator[Placed]:
+    """The items that a change moves; `base` is the tensor, of the old version.
+
+    Raises:
+        DeltaError: the new version of the tensor is not what the delta promises.
+    """
     width, floats, values = change.itemsize, is_float(named(change.dtype)), as_bytes(base)
+    check_ends(change, base, name)
     for p in change.pieces:
         gap, steps = pieces.as_gaps(p.steps)
         old = pieces.taken(gap, values[p.start * width : (p.start + p.count) * width], width)

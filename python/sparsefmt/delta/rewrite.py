@@ -6,21 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sparsefmt.base.alloc import empty
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
 from sparsefmt.checkpoint.writer import ShardWriter
-from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import check_names, check_sums, check_whole, refuse
+from sparsefmt.delta.apply import check_names, check_whole, refuse, streamed
 from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.disk import Arrays, Layout, new_layout, opened
-from sparsefmt.delta.grid import is_float, spans
-from sparsefmt.delta.sums import Sums, digest, rows_of
-from sparsefmt.kernels.checksum import as_bytes
-from sparsefmt.kernels.delta import ALL
+from sparsefmt.delta.sums import digest
 
 Progress = Callable[[str, int], None]
 
@@ -96,19 +89,9 @@ def _write(path: Path, shard: Mapping[str, Any], parts: Parts, base: Arrays, pro
 def _stream(writer: ShardWriter, key: str, change: Change, base: Array) -> int:
     """Writes the new version of a tensor piece by piece, and checks the old and the new one on the way."""
     check_kind(change, base, key)
-    width, floats, values = change.itemsize, is_float(base.dtype), as_bytes(base)
-    steps, sums, room = {p.at: p.steps for p in change.pieces}, Sums(), np.empty(0, np.uint8)
-    for at, (start, stop) in enumerate(spans(change.count, width)):
-        part = values[start * width : stop * width]
-        if at in steps:
-            room = room if len(room) >= len(part) else empty(len(part), np.uint8, "a piece of a tensor")
-            sums.add(pieces.move(steps[at], floats, room[: len(part)], part, ALL))
-            part = room[: len(part)]
-        else:
-            sums.same(rows_of(part, width))
+    for part in streamed(change, base, key):
         writer.write(key, part)
-    check_sums(change, sums, ALL, key)
-    return len(values)
+    return base.nbytes
 
 
 def check_kind(change: Change, base: Array, key: str) -> None:

@@ -87,9 +87,9 @@ class TaskStore(Mapping[str, Array]):
     ) -> None:
         where = Path(checked_path(path))
         self._folder, self._base_path = _located(where, None if base is None else Path(checked_path(base)))
-        self._folder.mkdir(exist_ok=True)
         with opened(self._base_path) as arrays:
             self._base: Arrays = arrays
+        self._folder.mkdir(exist_ok=True)
         self._weights: dict[str, Weight] = {}
         self._vectors: dict[str, Vector] = {}
         self._cache: OrderedDict[Key, Merged] = OrderedDict()
@@ -330,7 +330,7 @@ class TaskStore(Mapping[str, Array]):
         found = {name: self._vector(name) for name, _ in key}
         if len(key) == 1 and key[0][1] == 1 and isinstance(only := found[key[0][0]], Exact):
             changes = only.delta.changes
-            return Merged({name: tuple(placed.of_change(changes[name], self._base[name])) for name in only.names})
+            return Merged({n: tuple(placed.of_change(changes[n], self._base[n], n)) for n in only.names})
         patch: Patch = {}
         for tensor in dict.fromkeys(t for v in found.values() for t in v.names):
             parts = [(found[n], weight) for n, weight in key if tensor in found[n].names]

@@ -12,7 +12,8 @@ from sparsefmt.api.encode import encode
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
 from sparsefmt.base.errors import DeltaError, FormatError
-from sparsefmt.delta.change import Change, checked, moved
+from sparsefmt.delta.apply import check_ends, fitting, new_version
+from sparsefmt.delta.change import Change, checked
 from sparsefmt.delta.compare import diff
 from sparsefmt.delta.disk import Arrays
 from sparsefmt.delta.files import KEY as DELTA_KEY
@@ -54,7 +55,7 @@ class Exact:
         """Flat places, ascending, and the tuned values there."""
         change = self.delta.changes[name]
         where = _where(change, base)
-        return where, moved(change, base).reshape(-1)[where]
+        return where, new_version(change, base, name).reshape(-1)[where]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +131,19 @@ def steps_of(delta: Delta, base: Mapping[str, Any]) -> Exact:
     """The exact vector that a delta from the base is.
 
     Raises:
-        DeltaError: it leads from another base, or to other tensors.
+        DeltaError: it leads from another base, or to other tensors, or is damaged.
     """
     _no_wholes(delta)
     for name, change in delta.changes.items():
         if name not in base:
             msg = f"the delta changes tensor {name!r}, which the base does not have"
             raise DeltaError(msg)
-        if change.pieces and change.old != digest(checked(base[name], name)):
+        tensor = checked(base[name], name)
+        if change.pieces and change.old != digest(tensor):
             msg = f"the delta leads from another version of tensor {name!r} than that of the base"
             raise DeltaError(msg)
+        if change.pieces:  # that it is damaged is said when it is added
+            check_ends(change, fitting(change, tensor, name), name)
     return Exact(replace(delta, base=None))
 
 

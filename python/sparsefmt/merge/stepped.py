@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sparsefmt.base.dtypes import Array, Dtype
-from sparsefmt.base.errors import DeltaError, MergeError
+from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
-from sparsefmt.delta.apply import base_of, check_names
+from sparsefmt.delta.apply import base_of, check_ends, check_names, fitting
 from sparsefmt.delta.change import ARRAY, Change, moved, named
 from sparsefmt.delta.foreign import Chain
 from sparsefmt.delta.formats import load
@@ -44,6 +44,14 @@ class Stepped:
     def to_dense(self) -> Array:
         """The new version."""
         return moved(self.change, self.base)
+
+
+def check(change: Change, base: object, name: str) -> None:
+    """Raises DeltaError where `base` is not the old version, or its steps do not lead to the new one."""
+    if change.pieces:
+        check_ends(change, fitting(change, base, name), name)
+    else:
+        base_of(change, base, name)
 
 
 @dataclass(slots=True)
@@ -102,13 +110,16 @@ class Tuned(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
         change = self.delta.changes.get(name)
         if change is None:
-            new = self.delta.wholes[name].new
-            if new is None:
+            whole = self.delta.wholes[name]
+            if whole.new_sum is None:
                 raise KeyError(name)
-            return new
+            if name not in self._checked:
+                whole.arrived(name)
+                self._checked.add(name)
+            return whole.new
         value = np.asarray(self.base[name]) if isinstance(self.base[name], list) else self.base[name]
         if name not in self._checked:
-            base_of(change, value, name)
+            check(change, value, name)
             self._checked.add(name)
         return Stepped(value, change) if change.pieces else value
 
@@ -162,10 +173,6 @@ def tuned(delta: Delta | Chain, base: Any, what: str) -> Any:  # noqa: ANN401
             raise MergeError(msg)
         return Tuned(base, found)
     if found.wholes:
-        whole = found.wholes[ARRAY].new
-        if whole is None:
-            msg = f"{what}: the delta holds no new version"
-            raise DeltaError(msg)
-        return whole
-    base_of(found.changes[ARRAY], base, "")
+        return found.wholes[ARRAY].arrived("")
+    check(found.changes[ARRAY], base, "")
     return Stepped(np.asarray(base), found.changes[ARRAY])
