@@ -105,7 +105,7 @@ def checked_layout(value: object) -> Layout:
     try:
         assert isinstance(value, dict)
         for name, shard in value["shards"].items():
-            if Path(name).name != name or name in ("", ".", ".."):
+            if not is_file_name(name):
                 msg = f"the delta names a file {name[:60]!r} that is none of a checkpoint's"
                 raise DeltaError(msg)
             for dtype, shape in shard["arrays"].values():
@@ -120,9 +120,14 @@ def checked_layout(value: object) -> Layout:
         raise DeltaError(msg) from None
 
 
+def is_file_name(value: object) -> bool:
+    """Whether it is text that names a file in a folder, and none elsewhere."""
+    return isinstance(value, str) and value not in ("", ".", "..") and Path(value).name == value
+
+
 def flat(a: Array) -> Array:
     """The bytes of an array."""
     return np.ascontiguousarray(a).reshape(-1).view(np.uint8)
 
 
-__all__ = ["DTYPES", "Arrays", "Layout", "checked_layout", "flat", "is_path", "new_layout", "opened"]
+__all__ = ["DTYPES", "Arrays", "Layout", "checked_layout", "flat", "is_file_name", "is_path", "new_layout", "opened"]

@@ -173,6 +173,9 @@ class Chain:
             if unknown := [n for n in v.names if n not in known]:
                 msg = f"{v.path}: the base has no tensor {unknown[0]!r}"
                 raise DeltaError(msg)
+            if v.full and (absent := sorted(known.difference(v.names))):
+                msg = f"{v.path}: a full checkpoint without tensor {absent[0]!r}, which the base has"
+                raise DeltaError(msg)
         for name in old:
             value: Any = old[name]
             for v in self.versions:

@@ -16,8 +16,8 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, DeltaError
 from sparsefmt.checkpoint.folder import new_folder
-from sparsefmt.delta.change import Parts
-from sparsefmt.delta.disk import flat, opened
+from sparsefmt.delta.change import Parts, checked
+from sparsefmt.delta.disk import flat, is_file_name, opened
 from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, check_sum, xored
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
@@ -71,7 +71,12 @@ class FullVersion(Version):
     def new(self, name: str, old: Array | None) -> Array:
         """See `Version.new`."""
         with opened(self.path) as arrays:
-            return as_old(np.array(flat(arrays[name])), old, name, self.path)
+            new = np.array(checked(arrays[name], name))
+        if old is None or (new.dtype, new.shape) != (old.dtype, old.shape):
+            got = "no such tensor" if old is None else f"{old.dtype} of shape {old.shape}"
+            msg = f"{self.path}: tensor {name!r} is {new.dtype} of shape {new.shape}, the base has {got}"
+            raise DeltaError(msg)
+        return new
 
 
 def _overwritten(old: Array, frame: bytes, name: str, where: Path) -> Array:
@@ -133,6 +138,13 @@ def open_version(path: Path) -> Version:
     """
     index = _index(path)
     metadata, weight_map = index.get("metadata") or {}, index["weight_map"]
+    if not isinstance(metadata, dict):
+        msg = f"{path / INDEX}: metadata {str(metadata)[:40]!r}; want an object, or none"
+        raise DeltaError(msg)
+    for name, shard in weight_map.items():
+        if not is_file_name(shard):
+            msg = f"{path}: the index names a file elsewhere, or none, for {name!r}: {str(shard)[:60]!r}"
+            raise DeltaError(msg)
     version = str(metadata.get("version", path.name.removeprefix(PREFIX)))
     if "delta_encoding" not in metadata:
         return FullVersion(path, version, None, names=tuple(weight_map), full=True)
@@ -143,9 +155,6 @@ def open_version(path: Path) -> Version:
         raise DeltaError(msg)
     sums: dict[str, str] = {}
     for shard in dict.fromkeys(weight_map.values()):
-        if Path(shard).name != shard:
-            msg = f"{path}: the index names a file elsewhere: {shard[:60]!r}"
-            raise DeltaError(msg)
         try:
             with reading(path / shard) as file:
                 mine = [n for n, s in weight_map.items() if s == shard]

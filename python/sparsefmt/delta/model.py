@@ -132,6 +132,7 @@ class Delta:
             DeltaError: `old` is another version (the message says whether it is already the new one), or the result
                 is not the version that the delta promises; then `old` is as it was.
             FormatError: `out` does not fit, is `old` itself, or is given beside `in_place`.
+            CheckpointError: `out` is in the folder `old`, or around it, or a file where a folder goes.
             OSError: files cannot be read or written; `old` is as it was.
         """
         apply.check_verify(verify)

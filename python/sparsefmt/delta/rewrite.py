@@ -9,6 +9,7 @@ from typing import Any
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
+from sparsefmt.checkpoint.places import check_paths
 from sparsefmt.checkpoint.writer import ShardWriter
 from sparsefmt.delta.apply import check_names, check_whole, refuse, streamed
 from sparsefmt.delta.change import Change, Parts
@@ -32,6 +33,7 @@ def rewrite(
 
     Raises:
         DeltaError: `old` is another version, or the result is not what the delta promises; `out` is as it was.
+        CheckpointError: `out` would be in the folder `old`, or around it, or is a file where a folder goes.
     """
     target = Path(out)
     with opened(old) as base:
@@ -39,6 +41,7 @@ def rewrite(
         for name, whole in parts.wholes.items():
             check_whole(whole, base[name] if whole.old_sum is not None else None, name)
         folders = base.model.layout is not None
+        check_paths(base.model.path, target, overwrite=True, folder=folders)
         made = new_layout(parts, base, layouts[1] if layouts and layouts[0]["folder"] == folders else None)
         _check_layout(made, parts)
         if not made["folder"]:

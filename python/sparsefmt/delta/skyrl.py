@@ -12,7 +12,8 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import CorruptFileError, DeltaError
 from sparsefmt.checkpoint.folder import new_folder
-from sparsefmt.delta.change import Parts
+from sparsefmt.delta.change import Parts, shape_of
+from sparsefmt.delta.disk import is_file_name
 from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, check_sum, xored
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
@@ -35,7 +36,7 @@ class SkyVersion(Version):
     def new(self, name: str, old: Array | None) -> Array:
         """See `Version.new`."""
         record = self.records[name]
-        size, where = int(record["uncompressed_num_bytes"]), self.path / record["payload_file"]
+        size, where = record["uncompressed_num_bytes"], self.path / record["payload_file"]
         if old is None or old.nbytes != size or list(old.shape) != list(record["shape"]):
             got = "no such tensor" if old is None else f"{old.nbytes} bytes of shape {old.shape}"
             msg = f"{self.path}: tensor {name!r} has {size} bytes of shape {record['shape']}, the base has {got}"
@@ -70,14 +71,30 @@ def open_version(path: Path) -> Version:
         for record in found["tensors"]:
             algorithm = "xxh3-128" if "checksum" in record else "sha256"
             made = {"checksum": record.get("sha256"), "checksum_algorithm": algorithm, **record}
-            if Path(made["payload_file"]).name != made["payload_file"]:
-                msg = f"{path}: the manifest names a file elsewhere: {str(made['payload_file'])[:60]!r}"
+            _check_record(made, path)
+            if made["name"] in records:
+                msg = f"{path}: the manifest names tensor {made['name']!r} twice"
                 raise DeltaError(msg)
-            records[str(made["name"])] = made
+            records[made["name"]] = made
         return SkyVersion(path, str(found["version"]), str(found["base_version"]), records, names=tuple(records))
-    except (CorruptFileError, KeyError, TypeError) as e:
+    except (CorruptFileError, KeyError, TypeError, AttributeError) as e:
         msg = f"{path / MANIFEST}: the delta is cut or damaged: {e}"
         raise DeltaError(msg) from None
+
+
+def _check_record(record: Mapping[str, Any], path: Path) -> None:
+    """Raises DeltaError where a record of the manifest does not say all of a tensor."""
+    shape_of(record["shape"])
+    for key in ("name", "dtype", "payload_key", "checksum", "checksum_algorithm"):
+        if not isinstance(record[key], str):
+            msg = f"{path}: {key} {str(record[key])[:40]!r} of tensor {str(record['name'])[:60]!r}; want a text"
+            raise DeltaError(msg)
+    if type(size := record["uncompressed_num_bytes"]) is not int or size < 0:
+        msg = f"{path}: uncompressed_num_bytes {str(size)[:40]!r} of tensor {record['name']!r}; want a number of bytes"
+        raise DeltaError(msg)
+    if not is_file_name(record["payload_file"]):
+        msg = f"{path}: the manifest names a file elsewhere, or none: {str(record['payload_file'])[:60]!r}"
+        raise DeltaError(msg)
 
 
 def write_version(
