@@ -320,3 +320,26 @@ def test_tensors_of_no_dtype_of_an_array(kind: str, tmp_path: Path) -> None:
     with pytest.raises(sf.MergeError, match=r"a\.\w+, tensor w has dtype \w+; merged are floats"):
         sf.merge.run(recipe, tmp_path / "o.safetensors")
     assert sorted(tmp_path.iterdir()) == paths
+
+
+@pytest.mark.parametrize("like", ["paper", "mergekit", "peft", "official", "chapter"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("method", ["ties", "dare_ties", "breadcrumbs_ties", "della"])
+def test_ranks_and_votes_over_what_is_not_finite(method: str, bad: float, like: str) -> None:
+    """They were an IndexError where NaN tie at the rank, a ValueError where NaN votes, and warnings of NumPy."""
+    base = np.arange(8, dtype=np.float32).reshape(2, 4)
+    one, all_ = base * 2, np.full_like(base, bad)
+    one[0, 3] = bad
+    merge = getattr(sf.merge, method)
+    for models, start, which in (([one, base * 3], base, "model 0"), ([all_, base], base, "model 0")):
+        with pytest.raises(sf.MergeError, match=rf"{which}, tensor \(array\)\[0, .\] is {bad}; nan='keep'"):
+            merge(models, base=start, density=0.5, like=like)
+        assert merge(models, base=start, density=0.5, like=like, nan="keep").shape == base.shape
+    with pytest.raises(sf.MergeError, match=f"base, .* is {bad}"):
+        merge([all_, all_], base=all_, density=0.5, like=like)
+
+
+def test_a_number_beyond_float32_is_named_as_it_is() -> None:
+    """It was called infinite."""
+    with pytest.raises(sf.MergeError, match=r"model 1, tensor \(array\)\[1\] is -1e\+300, beyond float32"):
+        sf.merge.linear([np.ones(2), np.array([1.0, -1e300])])

@@ -109,7 +109,8 @@ class ByRows:
         keep, divisors = self.rows.find(model, delta, lo)
         after = masked(delta, keep)
         if divisors is not None and self.rescaled_by("density"):
-            after = after / divisors.astype(after.dtype)
+            with np.errstate(all="ignore"):
+                after = after / divisors.astype(after.dtype)
         return delta, after
 
     def rescaled_by(self, rule: str) -> bool:
@@ -246,7 +247,8 @@ def ratio(before: float, after: float) -> float:
     """What brings a sum of magnitudes back to what it was; 1 where one of them vanishes."""
     if before < 1e-7 or after < 1e-7:
         return 1.0
-    return float(np.float32(before) / np.float32(after))
+    with np.errstate(all="ignore"):
+        return float(np.float32(before) / np.float32(after))
 
 
 def majority(job: tuple[Source, Family, Facts]) -> float:
@@ -258,10 +260,11 @@ def majority(job: tuple[Source, Family, Facts]) -> float:
     total = 0.0
     for lo, hi in stack.chunks(merger.granule):
         votes = np.zeros(hi - lo, compute_dtype(stack.dtype))
-        for model, weight in enumerate(weights):
-            term = merger.sparsified(model, lo, hi) * votes.dtype.type(weight)
-            votes += term if settings.choices.vote == "mass" else np.sign(term)
-        total += float(np.sign(votes).sum(dtype=np.float64))
+        with np.errstate(all="ignore"):
+            for model, weight in enumerate(weights):
+                term = merger.sparsified(model, lo, hi) * votes.dtype.type(weight)
+                votes += term if settings.choices.vote == "mass" else np.sign(term)
+        total += float(np.nansum(np.sign(votes), dtype=np.float64))  # NaN has no sign
     return total
 
 

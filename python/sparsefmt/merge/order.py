@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.kernels.merge import merge_between, merge_histogram
+from sparsefmt.kernels.merge import keys, merge_between, merge_histogram
 from sparsefmt.merge.method import Each, Source
 from sparsefmt.merge.stack import Stack
 
@@ -125,6 +125,6 @@ def locate(stack: Stack, model: int, key: int, ties: int) -> int:
         _, count, _ = merge_between(base, bits, (base_dtype, dtype), stack.basis, key, key + 1, 1, NO_ROOM)
         if count >= ties:
             delta = stack.delta(model, lo, hi).astype(np.float32)
-            return lo + int(np.flatnonzero((delta.view(np.uint32) & 0x7FFFFFFF) == key)[ties - 1]) + 1
+            return lo + int(np.flatnonzero(keys(delta) == key)[ties - 1]) + 1
         ties -= count
     return stack.size

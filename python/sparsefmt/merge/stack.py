@@ -120,8 +120,15 @@ class Stack:
                 value = widened(bits[at : at + 1], dtype, np.dtype(np.float32))[0]
                 place = ", ".join(str(int(i)) for i in np.unravel_index(lo + at, self.shape)) if self.shape else ""
                 which = "base" if index < 0 else self.labels[index]
-                msg = f"{which}, tensor {self.name or '(array)'}[{place}] is {value}; nan='keep' merges it all the same"
+                found = self.read(index, lo + at)
+                text = f"{found}, beyond float32" if np.isfinite(found) else str(value)
+                msg = f"{which}, tensor {self.name or '(array)'}[{place}] is {text}; nan='keep' merges it all the same"
                 raise MergeError(msg)
+
+    def read(self, index: int, at: int) -> float:
+        """One element of a model (or of the base: -1) as it lies there."""
+        reader = self.base if index < 0 else self.models[index]
+        return 0.0 if reader is None else float(reader.read(at, at + 1)[0])
 
 
 def compute_dtype(name: str) -> Dtype:
