@@ -252,3 +252,28 @@ def test_a_delta_of_files_fits_folders(tmp_path: Path, leads_from: str, leads_to
     assert (out / "config.json").is_file() == (out.is_dir() and base == "folder")
     returns = leads_from if leads_to == becomes else becomes
     same_model(sf.open_checkpoint(d.invert().apply(out, out=tmp_path / f"back{ends[returns]}")), old)
+
+
+def test_what_comes_to_a_folder_keeps_the_dtype_that_numpy_lacks(tmp_path: Path) -> None:
+    """A delta of files made flat U8 of it where the base was a folder of shards."""
+
+    def put(path: Path, **tensors: tuple[str, list[int], bytes]) -> Path:
+        at, head = 0, {}
+        for name, (dtype, shape, data) in tensors.items():
+            head[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at := at + len(data)]}
+        text = json.dumps(head).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(data for *_, data in tensors.values()))
+        return path
+
+    same_y = ("F32", [1], bytes(4))
+    old = put(tmp_path / "old.safetensors", y=same_y, x=("F4", [4, 4], bytes(8)))
+    new = put(tmp_path / "new.safetensors", y=same_y, x=("F4", [4, 8], bytes(range(16))), z=("F8_E8M0", [3], bytes(3)))
+    (tmp_path / "old").mkdir()
+    shutil.copy(old, tmp_path / "old" / "model.safetensors")
+    sf.delta.save(tmp_path / "d.safetensors", sf.delta.diff(old, new))
+    sf.delta.load(tmp_path / "d.safetensors").apply(tmp_path / "old", out=tmp_path / "made")
+    with sf.open_checkpoint(tmp_path / "made") as found, sf.open_checkpoint(new) as want:
+        assert {n: (e.dtype, e.shape) for n, e in found.entries.items()} == {
+            n: (e.dtype, e.shape) for n, e in want.entries.items()
+        }
+    assert sf.delta.diff(tmp_path / "made" / "model.safetensors", new).stats().changed_tensors == 0

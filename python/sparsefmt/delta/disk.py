@@ -75,11 +75,17 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Arrays]:
         model.check()
 
 
-def new_layout(parts: Parts, base: Arrays, made: Layout | None) -> Layout:
-    """The layout of the new version: as the delta says, else as the base with what came in its last file."""
-    if made is not None:
-        return made
+def new_layout(parts: Parts, base: Arrays, ends: tuple[Layout, Layout] | None) -> Layout:
+    """The layout of the new version; `ends` are those of both versions that the delta knows.
+
+    As the delta says, where it leads from a folder as the base is one, or from a file; else as the base, with what came
+    in its last file.
+    """
     layout = base.layout
+    if ends is not None and ends[0]["folder"] == layout["folder"]:
+        return ends[1]
+    shards = [] if ends is None else ends[1]["shards"].values()
+    kinds = {name: kind for shard in shards for name, kind in shard["arrays"].items()}  # also of what NumPy lacks
     last: dict[str, Any] = {}
     for shard in layout["shards"].values():
         for name in [k for k in shard["arrays"] if k in parts.wholes]:
@@ -87,7 +93,7 @@ def new_layout(parts: Parts, base: Arrays, made: Layout | None) -> Layout:
         last = shard["arrays"]
     for name, whole in parts.wholes.items():
         if whole.new is not None:
-            last[name] = [stored_as(whole.new.dtype)[0], list(whole.new.shape)]
+            last[name] = kinds.get(name) or [stored_as(whole.new.dtype)[0], list(whole.new.shape)]
     return layout
 
 

@@ -42,7 +42,7 @@ def rewrite(
             check_whole(whole, base[name] if whole.old_sum is not None else None, name)
         folders = base.model.layout is not None
         check_paths(base.model.path, target, overwrite=True, folder=folders)
-        made = new_layout(parts, base, layouts[1] if layouts and layouts[0]["folder"] == folders else None)
+        made = new_layout(parts, base, layouts)
         _check_layout(made, parts)
         if not made["folder"]:
             (shard,) = made["shards"].values()
