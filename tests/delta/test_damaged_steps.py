@@ -133,3 +133,48 @@ def test_a_tensor_that_came_is_compared_before_it_is_merged(tmp_path: Path) -> N
     (tmp_path / "d").write_bytes(raw.replace(np.arange(5, dtype=np.float32).tobytes(), bytes(20)))
     with pytest.raises(sf.DeltaError, match="another checksum"):
         sf.merge.linear([sf.delta.load(tmp_path / "d")] * 2, base=np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"fmt": "gap"},
+        {"fmt": "csr/int8:g128"},
+        {"fmt": "bitmask/int4"},
+        {"dare": 0.3},
+        {"dare": 0.3, "fmt": "dense/int8:g32"},
+    ],
+)
+def test_lossy_vectors_are_compared_when_they_are_read(tmp_path: Path, how: dict[str, Any]) -> None:
+    """A bit of their file became a weight."""
+    base = tmp_path / "base.safetensors"
+    sf.save(base, OLD)
+    sf.TaskStore(base).add("a", NEW, **how)
+    store = sf.TaskStore(base)
+    store.activate("a")
+    want = {name: store[name] for name in store}
+    path = Path(f"{base}.tasks") / "a.safetensors"
+    raw, refused = path.read_bytes(), 0
+    begin = 8 + int.from_bytes(raw[:8], "little")
+    for at in range(begin, len(raw), max((len(raw) - begin) // 40, 1)):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 4]) + raw[at + 1 :])
+        store = sf.TaskStore(base)
+        try:
+            store.activate("a")
+        except sf.SparsefmtError:
+            refused += 1
+        else:  # it lies between the arrays
+            assert all(np.array_equal(store[name], want[name]) for name in want)
+    assert refused > 10
+    path.write_bytes(raw.replace(b"checksums", b"checksumz"))  # as those of before, which have none
+    sf.TaskStore(base).activate("a")
+
+
+def test_what_cannot_be_precomputed_is_not_pinned(tmp_path: Path) -> None:
+    sf.save(tmp_path / "base.safetensors", OLD)
+    store = sf.TaskStore(tmp_path / "base.safetensors")
+    store.add("a", NEW)
+    for wrong, error in ((["a", "b"], sf.DeltaError), (5, sf.FormatError), ([5], sf.FormatError)):
+        with pytest.raises(error):
+            store.precompute(wrong)  # type: ignore[arg-type]
+    assert store.stats().pinned == 1

@@ -1,19 +1,23 @@
 """What tasks make of a base: places and items, whole tensors, and the tensor that readers see."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
-from sparsefmt.base.errors import DeltaError
+from sparsefmt.base.errors import DeltaError, FormatError
 from sparsefmt.delta.placed import Placed, put
 from sparsefmt.delta.vectors import Exact, Vector
 
 Patch = dict[str, tuple[Placed, ...]]
 """By tensor: what goes where."""
+
+
+Key = tuple[tuple[str, float], ...]
+"""Tasks and their weights, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +138,37 @@ def summed(name: str, base: Array, parts: list[tuple[Vector, float]]) -> tuple[A
     for places, difference in found:
         total[np.searchsorted(where, places)] += difference
     return where, total.astype(base.dtype)
+
+
+def key_of(tasks: str | Mapping[str, float]) -> Key:
+    """Weights by name as the key of what they make, without those that are 0.
+
+    Raises:
+        FormatError: they are none, or not finite.
+    """
+    weights: object = {tasks: 1.0} if isinstance(tasks, str) else tasks
+    if not isinstance(weights, Mapping):
+        msg = f"tasks: want a name, or weights by name, got {type(tasks).__name__}"
+        raise FormatError(msg)
+    try:
+        numbers = {str(name): float(weight) for name, weight in weights.items()}
+    except (TypeError, ValueError):
+        numbers = {"": np.nan}
+    if not all(map(np.isfinite, numbers.values())):
+        msg = f"weights {dict(weights)}: want finite numbers"
+        raise FormatError(msg)
+    return tuple(sorted((name, weight) for name, weight in numbers.items() if weight != 0))
+
+
+def keys_of(combinations: object) -> list[Key]:
+    """The keys of one combination, or of several.
+
+    Raises:
+        FormatError: they are none.
+    """
+    if isinstance(combinations, str | Mapping):
+        combinations = [combinations]
+    if not isinstance(combinations, Iterable):
+        msg = f"combinations: want a list of names, or of weights by name, got {type(combinations).__name__}"
+        raise FormatError(msg)
+    return [key_of(tasks) for tasks in combinations]

@@ -21,7 +21,7 @@ from sparsefmt.base.forks import in_child
 from sparsefmt.delta import placed, vectors
 from sparsefmt.delta.disk import Arrays, opened
 from sparsefmt.delta.formats import load, sniff
-from sparsefmt.delta.merged import Merged, Patch, Weight, summed
+from sparsefmt.delta.merged import Key, Merged, Patch, Weight, key_of, keys_of, summed
 from sparsefmt.delta.sums import digest
 from sparsefmt.delta.vectors import Exact, Vector
 from sparsefmt.io.atomic import replacing
@@ -30,7 +30,6 @@ from sparsefmt.io.paths import checked_path
 CACHE_BYTES = 256 << 20
 _LONGEST = 200
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_. -]{{0,{_LONGEST - 1}}}")
-Key = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +243,7 @@ class TaskStore(Mapping[str, Array]):
             DeltaError: there is no such task, a sum would mix integers, or this thread is inside `reading` of a tensor
                 that would change.
         """
-        key = _key(tasks)
+        key = key_of(tasks)
         with self._switching:
             self._switch(key, self._patch(key))
 
@@ -267,8 +266,9 @@ class TaskStore(Mapping[str, Array]):
             DeltaError: as `activate`.
         """
         with self._switching:
-            for tasks in [combinations] if isinstance(combinations, str | Mapping) else combinations:
-                key = _key(tasks)
+            for key in keys_of(combinations):
+                for name, _ in key:  # is there, and of this base
+                    self._vector(name)
                 self._pinned.add(key)
                 made = self._patch(key)
                 if whole:
@@ -363,21 +363,6 @@ class TaskStore(Mapping[str, Array]):
             if tensor not in read:
                 self._weights[tensor].become(tensor, to, self._base[tensor])
         self._active, self._current, self._under_way = key, (*to.patch, *read), None
-
-
-def _key(tasks: str | Mapping[str, float]) -> Key:
-    weights: object = {tasks: 1.0} if isinstance(tasks, str) else tasks
-    if not isinstance(weights, Mapping):
-        msg = f"tasks: want a name, or weights by name, got {type(tasks).__name__}"
-        raise FormatError(msg)
-    try:
-        numbers = {str(name): float(weight) for name, weight in weights.items()}
-    except (TypeError, ValueError):
-        numbers = {"": np.nan}
-    if not all(map(np.isfinite, numbers.values())):
-        msg = f"weights {dict(weights)}: want finite numbers"
-        raise FormatError(msg)
-    return tuple(sorted((name, weight) for name, weight in numbers.items() if weight != 0))
 
 
 def _located(path: Path, base: Path | None) -> tuple[Path, Path]:

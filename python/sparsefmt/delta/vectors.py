@@ -25,7 +25,7 @@ from sparsefmt.delta.sums import digest
 from sparsefmt.encoding.format_text import parse
 from sparsefmt.io import load, save
 from sparsefmt.io.container import reading
-from sparsefmt.kernels.checksum import checksum
+from sparsefmt.kernels.checksum import as_bytes, checksum
 from sparsefmt.kernels.header import parse_json
 from sparsefmt.kernels.philox import philox_words
 from sparsefmt.prune.select import magnitude
@@ -242,14 +242,25 @@ def store(path: Path, vector: Vector) -> None:
         write(path, vector.delta)
         return
     head = {"version": 1, "seed": vector.seed, "density": vector.density, "sums": dict(vector.sums)}
+    head["checksums"] = {name: _checksum(t) for name, t in vector.tensors.items()}
     save(path, dict(vector.tensors), {KEY: json.dumps(head)})
+
+
+def _checksum(tensor: Any) -> str:  # noqa: ANN401
+    """Of the arrays that hold the differences of a tensor."""
+    arrays = {"": tensor}
+    if isinstance(tensor, SparseTensor):
+        parts = tensor.structure.arrays(), tensor.values.arrays()
+        arrays = {f"{i} {key}": a for i, part in enumerate(parts) for key, a in part.items()}
+    found = (f"{key} {checksum(as_bytes(arrays[key]))}" for key in sorted(arrays))
+    return checksum(np.frombuffer("\n".join(found).encode(), np.uint8))
 
 
 def fetch(path: Path) -> Vector:
     """Reads a vector.
 
     Raises:
-        DeltaError: the file is none.
+        DeltaError: the file is none, or is damaged.
     """
     with reading(path) as file:
         texts = file.metadata
@@ -264,6 +275,8 @@ def fetch(path: Path) -> Vector:
     _check(path, isinstance(sums, dict) and sums.keys() == tensors.keys(), "a checksum for each tensor")
     _check(path, seed is None or (type(seed) is int and 0 <= seed <= _SEEDS), f"a seed in 0..{_SEEDS}, or none")
     _check(path, isinstance(density, float | int) and 0 < density <= 1, "a density above 0 and at most 1")
+    made = head.get("checksums")  # vectors of before have none
+    _check(path, made is None or made == {n: _checksum(t) for n, t in tensors.items()}, "differences as they were made")
     _check(path, all(t.dtype == np.float32 for t in tensors.values()), "tensors of float32")
     return Lossy(tensors, head["sums"], seed, float(head["density"]))
 
