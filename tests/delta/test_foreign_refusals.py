@@ -128,3 +128,16 @@ def test_a_store_that_is_none_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no-such"):
         sf.TaskStore(tmp_path / "no-such")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["hf-xor", "skyrl"])
+def test_versions_and_names_that_are_none(tmp_path: Path, form: Any) -> None:  # noqa: ANN401
+    folder, delta = tmp_path / "version", sf.delta.diff(OLD, NEW)
+    for wrong in (-1, 1.5, True, [1], *(["7"] if form == "skyrl" else [])):
+        for key in ("version", "base_version"):
+            with pytest.raises(sf.FormatError, match=f"{key} = .*; want a whole number >= 0"):
+                sf.delta.save(folder, delta, form, **{key: wrong})
+    odd = sf.delta.diff({"\ud800": OLD["w"]}, {"\ud800": NEW["w"]})
+    with pytest.raises(sf.SparsefmtError):
+        sf.delta.save(folder, odd, form)
+    assert not list(tmp_path.iterdir())

@@ -53,7 +53,7 @@ def write(path: str | os.PathLike[str], delta: Delta) -> None:
         tensors["digests"] = np.frombuffer(bytes.fromhex(digests), np.uint8).reshape(-1, 2, _DIGEST)
         tensors["units"], head["units"] = _units(delta.level, [p for _, _, p in pieces], counts)
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
-    packed = _encoded(text)
+    packed = encoded(text)
     short: dict[str, Any] = {"version": VERSION, "level": delta.level, "checksum": checksum(packed)}
     if delta.level == "store":
         short["manifest"] = text
@@ -63,7 +63,7 @@ def write(path: str | os.PathLike[str], delta: Delta) -> None:
     save(path, tensors, {KEY: json.dumps(short, ensure_ascii=False, separators=(",", ":"))})
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """A manifest in UTF-8.
 
     Raises:

@@ -43,6 +43,7 @@ def save(
     Raises:
         DeltaError: another format is to hold tensors that came, went or changed their shape, or needs the base; the
             base is another version than the one that the delta leads from, or `path` is a folder of something else.
+        FormatError: there is no such format, or a version is none.
         OSError: it cannot be written.
 
     >>> import numpy as np, sparsefmt as sf, tempfile, pathlib
@@ -59,6 +60,8 @@ def save(
     if format not in ("hf-xor", "hf-overwrite", "skyrl"):
         msg = f"format {str(format)[:40]!r}; have sparsefmt, hf-xor, hf-overwrite and skyrl"
         raise FormatError(msg)
+    for name, number in (("version", version), ("base_version", base_version)):
+        _check_version(name, number, format)
     _check_folder(Path(path), format)
     source = delta.base if base is None else base
     if delta.kind == "array" or (source is None and any(c.pieces for c in delta.changes.values())):
@@ -69,6 +72,14 @@ def save(
             _write(Path(path), delta, arrays, format, version, base_version, checksum)
     else:
         _write(Path(path), delta, source or {}, format, version, base_version, checksum)
+
+
+def _check_version(name: str, number: object, form: Form) -> None:
+    """Raises FormatError where it is no number of a version; layouts of Hugging Face also have texts."""
+    is_number = isinstance(number, int) and not isinstance(number, bool) and number >= 0
+    if number is not None and not is_number and (form == "skyrl" or not isinstance(number, str)):
+        msg = f"{name} = {str(number)[:40]!r}; want a whole number >= 0{'' if form == 'skyrl' else ', or a text'}"
+        raise FormatError(msg)
 
 
 def _check_folder(path: Path, form: Form) -> None:

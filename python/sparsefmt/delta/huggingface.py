@@ -18,6 +18,7 @@ from sparsefmt.base.errors import CorruptFileError, DeltaError
 from sparsefmt.checkpoint.folder import new_folder
 from sparsefmt.delta.change import Parts, checked
 from sparsefmt.delta.disk import flat, is_file_name, opened
+from sparsefmt.delta.files import encoded
 from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, check_sum, xored
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
@@ -228,7 +229,7 @@ def write_version(
             save(folder / name, arrays, texts)
             weight_map |= dict.fromkeys(arrays, name)
         index = {"metadata": metadata, "weight_map": weight_map}
-        (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False, indent=2) + "\n")
+        (folder / INDEX).write_bytes(encoded(json.dumps(index, ensure_ascii=False, indent=2) + "\n"))
 
 
 def _encoded(old: Array, new: Array, encoding: str, name: str) -> bytes:

@@ -14,6 +14,7 @@ from sparsefmt.base.errors import CorruptFileError, DeltaError
 from sparsefmt.checkpoint.folder import new_folder
 from sparsefmt.delta.change import Parts, shape_of
 from sparsefmt.delta.disk import is_file_name
+from sparsefmt.delta.files import encoded
 from sparsefmt.delta.foreign import CHECKSUMS, Version, as_old, both_versions, check_sum, xored
 from sparsefmt.delta.spool import Spool
 from sparsefmt.delta.units import compressed, decompressed
@@ -150,4 +151,4 @@ def write_version(
     }
     with new_folder(path) as folder:
         save(folder / PAYLOAD, arrays)
-        (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+        (folder / MANIFEST).write_bytes(encoded(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"))
