@@ -36,7 +36,7 @@ def number(name: str, value: Any) -> float:  # noqa: ANN401
     """
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
         msg = f"{name} = {value!r:.80} is no finite number"

@@ -10,6 +10,7 @@ from sparsefmt.base.errors import MergeError
 from sparsefmt.delta.formats import sniff
 from sparsefmt.io.paths import checked_path
 from sparsefmt.merge.method import Method
+from sparsefmt.merge.recipe.extent import check_extent, parts_of_nodes, parts_of_values
 from sparsefmt.merge.registry import method_named
 
 KEYS = {
@@ -75,17 +76,39 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Mapping[s
     if isinstance(config, Mapping):
         return config
     path = Path(checked_path(config))
-    import yaml  # not at the top: an extra
-
-    try:
-        found = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        msg = f"{config} is no YAML: {' '.join(str(e).split())}"
-        raise MergeError(msg) from e
+    found = parsed(path.read_bytes(), str(config))
     if not isinstance(found, Mapping):
         msg = f"{config}: want a mapping with merge_method, got {type(found).__name__}"
         raise MergeError(msg)
     return found
+
+
+def parsed(text: bytes, where: str) -> Any:  # noqa: ANN401
+    """What a YAML document holds; it is looked at before aliases are followed.
+
+    Raises:
+        MergeError: it is no YAML, or stands for too much.
+    """
+    import yaml  # not at the top: an extra
+
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            check_extent(node, parts_of_nodes, where)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except MergeError:
+        raise
+    except RecursionError:
+        msg = f"{where} is no YAML: brackets lie too deep in each other"
+        raise MergeError(msg) from None
+    except (yaml.YAMLError, ValueError) as e:  # as of a date that is none
+        msg = f"{where} is no YAML: {' '.join(str(e).split())}"
+        raise MergeError(msg) from e
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
@@ -94,6 +117,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     Raises:
         MergeError: it is incomplete, or asks for what is not here; the way out is named.
     """
+    check_extent(raw, parts_of_values, "the recipe")
     if raw.get("trust_remote_code"):
         msg = "trust_remote_code: no code of models is run; leave it out"
         raise MergeError(msg)
@@ -214,7 +238,7 @@ def model_path(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, Mapping):
         inner = value.get("model")
         if value.get("lora") is None and not value.get("override_architecture"):
-            return model_path(inner["path"] if isinstance(inner, Mapping) else inner)
+            return model_path(inner.get("path") if isinstance(inner, Mapping) else inner)
         msg = f"model {dict(value)!r:.80}: LoRA adapters are not merged here; merge the adapter into its model first"
         raise MergeError(msg)
     if not isinstance(value, str) or not value:
