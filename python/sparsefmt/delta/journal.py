@@ -18,19 +18,19 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import Verify, check_names, check_sums, refuse, sums_for
+from sparsefmt.delta.apply import Verify, check_ends, check_names, check_sums, refuse, sums_for
 from sparsefmt.delta.change import Change, Parts, renewed
 from sparsefmt.delta.disk import Arrays, opened
 from sparsefmt.delta.pages import Mapped, mapped, sync
 from sparsefmt.delta.pieces import Piece, row_marks, taken
-from sparsefmt.delta.rewrite import Progress, check_base, check_kind
+from sparsefmt.delta.rewrite import Progress, check_kind
 from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.mapping import read_only
 from sparsefmt.io.paths import naming_file
 from sparsefmt.io.temporary import home_of, is_held, journal_of
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
-from sparsefmt.kernels.delta import ALL
+from sparsefmt.kernels.delta import ALL, MOVED
 from sparsefmt.kernels.gap_items import gaps_put
 from sparsefmt.structures.gap import Gap
 
@@ -77,7 +77,7 @@ def _change(parts: Parts, where: Path, journal: Path, progress: Progress, verify
             journal.unlink()
             raise
         try:
-            _move(changed, homes, offsets, progress, verify, durable)
+            _move(changed, homes, offsets, progress, durable)
         except BaseException:
             file.close()  # with its lock
             recover(where)
@@ -109,14 +109,17 @@ def _busy(journal: Path) -> DeltaError:
 
 
 def _compare(parts: Parts, base: Arrays, verify: Verify) -> None:
-    """Raises DeltaError where a checkpoint is not the old version, as far as that is seen before anything moves."""
+    """Raises DeltaError where a checkpoint is not the old version, or its steps do not lead to the new one.
+
+    As far as that is seen, or wanted, before anything moves.
+    """
     check_names(parts, set(base))
     for name, change in parts.changes.items():
         check_kind(change, base[name], name)
     _fill_holes(parts, base)  # before anything is read: a hole of a tmpfs takes room when it is read mapped
     for name, change in parts.changes.items():
         if sums_for(change, verify) == ALL:
-            check_base(change, base[name], name)
+            check_ends(change, base[name], name)
 
 
 def _prepare(
@@ -209,12 +212,7 @@ def _settle(file: BinaryIO, durable: bool) -> None:
 
 
 def _move(
-    changed: dict[str, Change],
-    homes: dict[str, str],
-    offsets: dict[str, int],
-    progress: Progress,
-    verify: Verify,
-    durable: bool,
+    changed: dict[str, Change], homes: dict[str, str], offsets: dict[str, int], progress: Progress, durable: bool
 ) -> None:
     """Changes the mapped files, checks the new versions, and waits for the disk."""
     for home in dict.fromkeys(homes.values()):
@@ -228,7 +226,7 @@ def _move(
                     first = at + p.start * width
                     file.bring_items(pieces.gap_of(p.steps), width, first, first + p.count * width)
 
-                wanted = sums_for(change, verify)  # of the old version too, which has been compared
+                wanted = ALL if change.marks is None else MOVED  # both ends have been compared, as far as is wanted
                 check_sums(change, renewed(change, raw, raw, wanted, bring), wanted, name)
                 progress(name, size)
             del raw, file

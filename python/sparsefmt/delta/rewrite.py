@@ -11,10 +11,9 @@ from sparsefmt.base.errors import DeltaError
 from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
 from sparsefmt.checkpoint.places import check_paths
 from sparsefmt.checkpoint.writer import ShardWriter
-from sparsefmt.delta.apply import check_names, check_whole, refuse, streamed
+from sparsefmt.delta.apply import check_names, check_whole, streamed
 from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.disk import Arrays, Layout, new_layout, opened
-from sparsefmt.delta.sums import digest
 
 Progress = Callable[[str, int], None]
 
@@ -105,11 +104,3 @@ def check_kind(change: Change, base: Array, key: str) -> None:
             f"the delta leads from {change.dtype} of shape {change.shape}"
         )
         raise DeltaError(msg)
-
-
-def check_base(change: Change, base: Array, key: str) -> None:
-    """Raises DeltaError where the array is not the old version."""
-    check_kind(change, base, key)
-    found = digest(base)
-    if found != change.old:
-        raise refuse(key, found, change.old, change.new)
