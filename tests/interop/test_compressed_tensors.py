@@ -1,5 +1,8 @@
 """What compressed-tensors 0.11 wrote, against its own dense values."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -153,3 +156,30 @@ def test_the_shape_may_be_a_tuple() -> None:
     assert (made.to_dense() == w).all()
     with pytest.raises(sf.FormatError, match="want two integers"):
         ct.from_sparse24_bitmask(compressed, mask, (8.0, 16.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fmt", ["dense/int4:g{}", "dense/int4:g{}:asym", "dense/int8:g{}"])
+@pytest.mark.parametrize(("cols", "group"), [(300, 128), (130, 128), (40, 32), (100, 64), (384, 160), (64, 32)])
+@pytest.mark.parametrize("told", ["config", "texts"])
+def test_what_is_saved_in_groups_is_read_in_them(fmt: str, cols: int, group: int, told: str, tmp_path: Path) -> None:
+    """The last group may be short: the number of scales alone does not tell how many columns one has."""
+    w = np.random.default_rng(cols).standard_normal((5, cols)).astype(np.float16)
+    t = sf.encode(w, fmt.format(group))
+    path = tmp_path / "model.safetensors"
+    settings = sf.interop.save_compressed_tensors(path, {"a.weight": t})
+    if told == "config":
+        arrays = {n: np.array(a) for n, a in sf.open_checkpoint(path, reader="safetensors").items()}
+        sf.save(path, arrays, {"format": "pt"})
+        (tmp_path / "config.json").write_text(json.dumps({"quantization_config": settings}))
+    opened = sf.open_checkpoint(tmp_path)
+    got = opened["a.weight"]
+    assert (got.format, got.to_dense().tobytes()) == (t.format, t.to_dense().tobytes())
+    np.testing.assert_array_equal(opened.rows("a.weight", 1, 3), t.to_dense()[1:3])
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "9" * 5000, "-4", "", "x"])
+def test_texts_that_are_no_numbers_say_nothing(text: str, tmp_path: Path) -> None:
+    t = sf.encode(np.eye(4, 8, dtype=np.float16), "dense/int4:g4")
+    path = tmp_path / "model.safetensors"
+    sf.interop.save_compressed_tensors(path, {"a.weight": t}, {"bits": text, "group_size": text})
+    assert sf.open_checkpoint(path)["a.weight"].to_dense().tobytes() == t.to_dense().tobytes()

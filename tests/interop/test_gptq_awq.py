@@ -1,5 +1,8 @@
 """GPTQ and AWQ layers, packed number by number from their rules."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,7 +25,7 @@ def words_along_rows(codes: np.ndarray, bits: int) -> np.ndarray:
 
 def gptq_layer(bits: int, inputs: int, outputs: int, group: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(bits)
-    groups = inputs // group
+    groups = -(-inputs // group)
     codes = rng.integers(0, 2**bits, (inputs, outputs))
     zeros = rng.integers(0, 2**bits - 1, (groups, outputs))
     scales = (rng.integers(1, 17, (groups, outputs)) / 16).astype(np.float16)
@@ -53,6 +56,37 @@ def test_gptq_act_order_is_dense_and_says_why() -> None:
     assert isinstance(got, np.ndarray)
     assert "act order" in reason
     np.testing.assert_array_equal(got, want_of(codes, zeros + 1, scales, g_idx))
+
+
+@pytest.mark.parametrize(("inputs", "group"), [(320, 128), (384, 160), (64, 24), (64, 48)])
+@pytest.mark.parametrize("told", ["g_idx", "group_size"])
+def test_gptq_whose_last_group_is_short(inputs: int, group: int, told: str) -> None:
+    codes, zeros, scales, qweight, qzeros = gptq_layer(4, inputs, 8, group)
+    g_idx = np.arange(inputs) // group
+    how = {"g_idx": g_idx} if told == "g_idx" else {"group_size": group}
+    got, reason = from_gptq(qweight, qzeros, scales, **how)
+    assert isinstance(got, sf.SparseTensor)
+    assert (got.format, reason) == (f"dense/int4:g{group}:asym", "")
+    np.testing.assert_array_equal(got.to_dense(), want_of(codes, zeros + 1, scales, g_idx))
+
+
+def test_group_size_of_settings_decides(tmp_path: Path) -> None:
+    codes, zeros, scales, qweight, qzeros = gptq_layer(4, 384, 8, 160)
+    parts = {"qweight": np.ascontiguousarray(qweight), "qzeros": qzeros, "scales": scales}
+    sf.save(tmp_path / "model.safetensors", {f"a.{role}": a for role, a in parts.items()})
+    settings = {"quant_method": "gptq", "bits": 4, "group_size": 160}
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": settings}))
+    opened = sf.open_checkpoint(tmp_path)
+    want = want_of(codes, zeros + 1, scales, np.arange(384) // 160)
+    np.testing.assert_array_equal(opened["a.weight"].to_dense(), want)
+    np.testing.assert_array_equal(opened.rows("a.weight", 2, 5), want[2:5])
+
+
+def test_gptq_groups_of_which_nothing_tells_the_columns() -> None:
+    _, _, scales, qweight, qzeros = gptq_layer(4, 320, 8, 128)
+    for size in (None, 64, -1, 0):
+        with pytest.raises(sf.FormatError, match="3 groups do not divide 320 columns"):
+            from_gptq(qweight, qzeros, scales, group_size=size)
 
 
 def test_gptq_zero_point_of_sixteen_is_dense() -> None:

@@ -218,6 +218,7 @@ def from_pack_quantized(
     zero_point: Array | None = None,
     g_idx: Array | None = None,
     across_words: bool | None = None,
+    group_size: int | None = None,
     dtype: "np.dtype[np.generic] | None" = None,
 ) -> tuple[SparseTensor | Array, str]:
     """The weight of a pack-quantized layer: dense codes and scales as they are, where a codec here holds them.
@@ -231,6 +232,7 @@ def from_pack_quantized(
         g_idx: (cols,) the group of every column; None: in order.
         across_words: whether codes of 3, 5, 6, 7 bits lie across words, as newer versions have it; None: from the
             number of words.
+        group_size: columns of a group, where the last may be short; default: what g_idx says, else groups are alike.
         dtype: of the weights; default that of the scales.
 
     Returns:
@@ -255,7 +257,7 @@ def from_pack_quantized(
     if across_words is None:
         across_words = 32 % bits != 0 and words.shape[1] == -(-cols * bits // 32) != -(-cols // (32 // bits))
     unpack = unpack_stream if across_words else unpack_words
-    scale, group = scale_grid(scale, (rows, cols))
+    scale, group = scale_grid(scale, (rows, cols), group_size, g_idx)
     point = None
     if zero_point is not None:
         turned = np.ascontiguousarray(word_array("weight_zero_point", zero_point).T)
@@ -273,6 +275,7 @@ def from_int_quantized(
     *,
     zero_point: Array | None = None,
     g_idx: Array | None = None,
+    group_size: int | None = None,
     dtype: "np.dtype[np.generic] | None" = None,
 ) -> tuple[SparseTensor | Array, str]:
     """The weight of an int-quantized layer, int8 codes one a byte.
@@ -282,6 +285,7 @@ def from_int_quantized(
         scale: as in `from_pack_quantized`.
         zero_point: integers of the shape of `scale`; None: symmetric.
         g_idx: as in `from_pack_quantized`.
+        group_size: likewise.
         dtype: of the weights; default that of the scales.
 
     Returns:
@@ -297,7 +301,7 @@ def from_int_quantized(
     if weight.ndim != 2 or weight.dtype != np.int8:
         msg = f"weight: want a matrix of int8, got {weight.dtype} of shape {weight.shape}"
         raise FormatError(msg)
-    scale, group = scale_grid(scale, weight.shape)
+    scale, group = scale_grid(scale, weight.shape, group_size, g_idx)
     point = None
     if zero_point is not None:
         if zero_point.dtype.kind not in "iu" or zero_point.size != scale.size:
@@ -310,8 +314,10 @@ def from_int_quantized(
     return integer_grid.ordered(Grid(held, 8, scale, point, group, dtype, signed=point is None), g_idx)
 
 
-def scale_grid(scale: Array, shape: tuple[int, int]) -> tuple[Array, int]:
-    """Scales as (rows, groups), and the columns of a group: 0 for rows, -1 for the tensor.
+def scale_grid(
+    scale: Array, shape: tuple[int, int], size: int | None = None, g_idx: Array | None = None
+) -> tuple[Array, int]:
+    """Scales as (rows, groups), and the columns of a group, as `columns_per_scale` finds them: 0 for rows, -1: for all.
 
     Raises:
         FormatError: they lie on no grid over a matrix of this shape.
@@ -327,13 +333,7 @@ def scale_grid(scale: Array, shape: tuple[int, int]) -> tuple[Array, int]:
     if grid is None or groups > max(cols, 1):
         msg = f"weight_scale: shape {scale.shape} is no grid over a matrix of shape {shape}"
         raise FormatError(msg)
-    if groups == 1:
-        return grid, 0
-    group = -(-cols // groups)
-    if -(-cols // group) != groups:
-        msg = f"weight_scale: {groups} groups do not divide {cols} columns"
-        raise FormatError(msg)
-    return grid, group
+    return grid, integer_grid.columns_per_scale(cols, groups, size, g_idx)
 
 
 def to_pack_quantized(t: SparseTensor) -> dict[str, Array]:

@@ -76,7 +76,8 @@ def save_compressed_tensors(
     if len(forms) > 1:
         msg = f"one file holds one form, got {', '.join(f'{form} ({name})' for form, name in forms.items())}"
         raise FormatError(msg)
-    save(path, arrays, {"format": "pt", **_dtype_of_codes(tensors), **(metadata or {})})
+    said = {} if quantised is None else _group_size(quantised)
+    save(path, arrays, {"format": "pt", **_dtype_of_codes(tensors), **said, **(metadata or {})})
     if not forms:
         return {}
     form = next(iter(forms))
@@ -94,6 +95,12 @@ def _dtype_of_codes(tensors: Mapping[str, Value]) -> dict[str, str]:
     found = {values.dtype for values in coded}
     told = all(values.arrays()["scale"].dtype == values.dtype and values.dtype.itemsize == 2 for values in coded)
     return {"dtype": found.pop().name} if len(found) == 1 and not told else {}
+
+
+def _group_size(t: SparseTensor) -> dict[str, str]:
+    """The columns of a scale: their number does not tell it where the last group is short."""
+    size = _scheme(t)["group_size"]
+    return {} if size is None else {"group_size": str(size)}
 
 
 def _form(name: str, t: SparseTensor) -> str:

@@ -21,6 +21,7 @@ def from_gptq(
     *,
     bits: int = 4,
     zeros_minus_one: bool = True,
+    group_size: int | None = None,
     dtype: Dtype | None = None,
 ) -> tuple[SparseTensor | Array, str]:
     """The weight of a GPTQ layer, (outputs, inputs).
@@ -32,6 +33,7 @@ def from_gptq(
         g_idx: (inputs,) the group of every input; None: in order.
         bits: 2, 3, 4 or 8.
         zeros_minus_one: whether zero points are stored less one, as the first version of the format has them.
+        group_size: inputs of a group, where the last may be short; default: what g_idx says, else groups are alike.
         dtype: of the weights; default that of the scales.
 
     Returns:
@@ -59,7 +61,8 @@ def from_gptq(
     inputs = words.shape[0] * 32 // bits
     zeros = unpack_stream(word_array("qzeros", qzeros, (groups, -(-outputs * bits // 32))), bits, outputs)
     point = turned(zeros.astype(np.int32) + np.int32(zeros_minus_one))
-    grid = _grid(words, inputs, scales, point, bits, dtype)
+    group = _group(inputs, groups, group_size, g_idx)
+    grid = _grid(words, group, scales, point, bits, dtype)
     taken = bits == 4 and grid.dtype.name in DTYPES_OF_COLUMNS
     if taken and not integer_grid.is_in_order(grid, inputs, g_idx):
         return _act_order(words, scales, point, np.asarray(g_idx), grid.dtype), integer_grid.ACT_ORDER
@@ -75,7 +78,7 @@ def _act_order(words: Array, scales: Array, point: Array, g_idx: Array, dtype: D
 
 
 def from_awq(
-    qweight: Array, qzeros: Array, scales: Array, *, dtype: Dtype | None = None
+    qweight: Array, qzeros: Array, scales: Array, *, group_size: int | None = None, dtype: Dtype | None = None
 ) -> tuple[SparseTensor | Array, str]:
     """The weight of an AWQ layer (4 bits, version GEMM), (outputs, inputs).
 
@@ -83,6 +86,7 @@ def from_awq(
         qweight: (inputs, outputs / 8) int32; outputs 0, 2, 4, 6, 1, 3, 5, 7 of eight, low nibble first.
         qzeros: (groups, outputs / 8) int32, in the same order.
         scales: (groups, outputs) floats.
+        group_size: inputs of a group, where the last may be short; default: groups are alike.
         dtype: of the weights; default that of the scales.
 
     Returns:
@@ -106,7 +110,8 @@ def from_awq(
     codes = _awq_pairs(words)
     point = _single_codes(_awq_pairs(zeros), groups).astype(np.int32)
     inputs = len(words)
-    grid = _grid(codes, inputs, scales, point, 4, dtype)
+    group = _group(inputs, groups, group_size)
+    grid = _grid(codes, group, scales, point, 4, dtype)
     if inputs % 2:
         return integer_grid.value(grid._replace(codes=_single_codes(codes, inputs)))
     return integer_grid.value(grid._replace(pairs=True))
@@ -132,12 +137,14 @@ def _scales_shape(scales: Array) -> tuple[int, int]:
     return groups, outputs
 
 
-def _grid(codes: Array, inputs: int, scales: Array, point: Array, bits: int, dtype: Dtype | None) -> Grid:
-    """Codes of (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
-    groups = len(scales)
-    group = -(-inputs // groups)
-    if not group or -(-inputs // group) != groups:
-        msg = f"scales: {groups} groups do not divide {inputs} inputs"
+def _group(inputs: int, groups: int, size: int | None, g_idx: Array | None = None) -> int:
+    if not inputs:
+        msg = f"scales: {groups} groups do not divide 0 inputs"
         raise FormatError(msg)
+    return integer_grid.columns_per_scale(inputs, groups, size, g_idx)
+
+
+def _grid(codes: Array, group: int, scales: Array, point: Array, bits: int, dtype: Dtype | None) -> Grid:
+    """Codes of (outputs, inputs), scales (groups, outputs), zero points (outputs, groups)."""
     scale = turned(scales)
-    return Grid(codes, bits, scale, point, 0 if groups == 1 else group, scale.dtype if dtype is None else dtype)
+    return Grid(codes, bits, scale, point, group, scale.dtype if dtype is None else dtype)

@@ -162,6 +162,29 @@ def dense_values(grid: Grid, order: Array | None = None) -> Array:
     return out
 
 
+def columns_per_scale(cols: int, groups: int, size: int | None, g_idx: Array | None = None) -> int:
+    """The columns of a group, the last of which may be short; 0: one group, the row.
+
+    The number of groups alone does not tell: 3 groups over 300 columns are of 100, or of 128 and the last of 44. So
+    `g_idx`, the group of every column, comes first, then `size`, as settings have it; without both groups are alike.
+
+    Raises:
+        FormatError: nothing tells, or there are more groups than columns.
+    """
+    if groups == 1:
+        return 0
+    said = [size] if g_idx is None else [int((g_idx == 0).sum()), size]
+    for columns in said:
+        if columns is not None and columns > 0 and -(-cols // columns) == groups:
+            return columns
+    even = -(-cols // max(groups, 1))
+    if even and (cols % groups == 0 or (g_idx is not None and groups <= cols)):  # act order: no column asks for it
+        return even
+    wrong = "" if size is None else f", and are not of {size}"
+    msg = f"scales: {groups} groups do not divide {cols} columns{wrong}; group_size says how many columns one has"
+    raise FormatError(msg)
+
+
 def dense_structure(shape: tuple[int, int]) -> Structure:
     """Every element of the matrix is stored."""
     return STRUCTURES["dense"].from_parts({}, {}, shape)

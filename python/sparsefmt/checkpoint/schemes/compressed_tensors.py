@@ -142,6 +142,7 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
     _check_zero_points(layer, context)
     dtype = weight_dtype(context, scale)
     across = _across_words(bits, shape[1], words)
+    size = _group_size(context, shape[1], scale.shape)
     roles = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx")
     keys = {role: layer.parts[role] for role in roles if role in layer.parts}
 
@@ -154,6 +155,7 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
             zero_point=parts.get("weight_zero_point"),
             g_idx=_order(parts),
             across_words=across,
+            group_size=size,
             dtype=dtype,
         )
 
@@ -168,7 +170,8 @@ def _pack_quantized(layer: Layer, context: Context) -> Weight:
     whole = "weight_zero_point" in keys and 32 % bits != 0  # whose words depend on all rows
     fmt = f"dense/int{bits}"
     how = None if whole else cut
-    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, fmt, build, dropped(layer), how, 32 // bits)
+    name, step = f"{layer.prefix}.weight", 32 // bits
+    return Weight(name, keys, shape, dtype.name, fmt, build, dropped(layer), how, step, size)
 
 
 def _order(parts: Parts) -> Array | None:
@@ -184,15 +187,22 @@ def _int_quantized(layer: Layer, context: Context) -> Weight:
     keys = {role: layer.parts[role] for role in _PLAIN if role in layer.parts}
 
     def build(parts: Parts) -> tuple[Value, str]:
-        zero, order = parts.get("weight_zero_point"), _order(parts)
-        return ct.from_int_quantized(parts["weight"], parts["weight_scale"], zero_point=zero, g_idx=order, dtype=dtype)
+        return ct.from_int_quantized(
+            parts["weight"],
+            parts["weight_scale"],
+            zero_point=parts.get("weight_zero_point"),
+            g_idx=_order(parts),
+            group_size=size,
+            dtype=dtype,
+        )
 
     shape = entries[layer.parts["weight"]].shape
+    size = _group_size(context, shape[-1] if shape else 0, entries[layer.parts["weight_scale"]].shape)
 
     def cut(parts: Parts, low: int, high: int) -> Parts:
         return of_rows(parts, shape[0] if shape else 0, low, high, "weight_g_idx")
 
-    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, "dense/int8", build, dropped(layer), cut)
+    return Weight(f"{layer.prefix}.weight", keys, shape, dtype.name, "dense/int8", build, dropped(layer), cut, 1, size)
 
 
 def _marlin(layer: Layer, context: Context) -> Weight:
@@ -237,6 +247,20 @@ def _check_zero_points(layer: Layer, context: Context) -> None:
         layer.key("weight_zero_point", context.entries)
 
 
+def _group_size(context: Context, cols: int, scale: tuple[int, ...]) -> int | None:
+    """Columns of a group, as the settings or the texts of the file say, where that makes as many groups; else None."""
+    stated = [*(w.get("group_size") for w in _schemes(context)), _number(context, "group_size")]
+    groups = scale[-1] if len(scale) == 2 else 1
+    fitting = {size for size in stated if type(size) is int and size > 0 and -(-cols // size) == groups}
+    return fitting.pop() if len(fitting) == 1 else None
+
+
+def _number(context: Context, key: str) -> int | None:
+    """What a text of the file says, if that is a number of a few digits."""
+    text = context.metadata.get(key, "").strip('"')
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def _bits(layer: Layer, context: Context, shape: tuple[int, int], words: int) -> int:
     """Bits of a code: what the settings say of all groups alike, else what the number of words allows.
 
@@ -244,9 +268,8 @@ def _bits(layer: Layer, context: Context, shape: tuple[int, int], words: int) ->
         CheckpointError: neither decides.
     """
     stated = {w["num_bits"] for w in _schemes(context) if type(w.get("num_bits")) is int}
-    text = context.metadata.get("bits", "")
-    if not stated and text.strip('"').isdigit():
-        stated.add(int(text.strip('"')))
+    if not stated and (number := _number(context, "bits")) is not None:
+        stated.add(number)
     fitting = {b for b in range(2, 9) if words in (-(-shape[1] // (32 // b)), -(-shape[1] * b // 32))}
     likely = (stated & fitting) or (fitting & {4, 8}) or fitting
     if len(likely) != 1:

@@ -43,6 +43,7 @@ def _weight(layer: Layer, context: Context) -> Weight:
                 parts.get("g_idx"),
                 bits=bits,
                 zeros_minus_one=minus_one,
+                group_size=_size(context),
                 dtype=dtype,
             )
 
@@ -53,7 +54,7 @@ def _weight(layer: Layer, context: Context) -> Weight:
             return of_columns(parts, low, high, qweight=32, qzeros=bits, scales=32)
 
         fmt = f"dense/int{bits}"
-        return Weight(name, keys, shape, dtype.name, fmt, build, dropped(layer), cut, 32)
+        return Weight(name, keys, shape, dtype.name, fmt, build, dropped(layer), cut, 32, _size(context))
     if words.shape[1] * 8 != outputs or str(context.settings.get("version", "gemm")).lower() != "gemm":
         version = context.settings.get("version", "unknown")
         msg = (
@@ -63,14 +64,20 @@ def _weight(layer: Layer, context: Context) -> Weight:
         raise CheckpointError(msg)
 
     def unpacked(parts: Parts) -> tuple[Value, str]:
-        return from_awq(parts["qweight"], parts["qzeros"], parts["scales"], dtype=dtype)
+        return from_awq(parts["qweight"], parts["qzeros"], parts["scales"], group_size=_size(context), dtype=dtype)
 
     def eights(parts: Parts, low: int, high: int) -> Parts:
         return of_columns(parts, low, high, qweight=4, qzeros=4, scales=32)
 
     shape = (outputs, words.shape[0])
     _agrees(context, layer.prefix, 4, shape[1], scales.shape[0])
-    return Weight(name, keys, shape, dtype.name, "dense/int4", unpacked, dropped(layer), eights, 8)
+    return Weight(name, keys, shape, dtype.name, "dense/int4", unpacked, dropped(layer), eights, 8, _size(context))
+
+
+def _size(context: Context) -> int | None:
+    """Inputs of a group, as the settings say; -1: all."""
+    found = context.settings.get("group_size", context.settings.get("q_group_size"))
+    return found if type(found) is int else None
 
 
 def _agrees(context: Context, prefix: str, bits: int, inputs: int, groups: int) -> None:
@@ -83,12 +90,12 @@ def _agrees(context: Context, prefix: str, bits: int, inputs: int, groups: int) 
     if settings.get("dynamic"):
         return
     said_bits = settings.get("bits", settings.get("w_bit"))
-    size = settings.get("group_size", settings.get("q_group_size"))
+    size = _size(context)
     if isinstance(said_bits, int) and said_bits != bits:
         msg = f"{prefix}: shapes of {bits} bits, but the settings of the checkpoint say {said_bits}; one is damaged"
         raise CheckpointError(msg)
-    want = -(-inputs // size) if isinstance(size, int) and size > 0 else 1
-    if isinstance(size, int) and groups != want:
+    want = -(-inputs // size) if size is not None and size > 0 else 1
+    if size is not None and groups != want:
         msg = (
             f"{prefix}: {groups} groups of scales over {inputs} inputs, but the settings of the checkpoint say "
             f"group_size {size}, which makes {want}; one is damaged"

@@ -103,7 +103,7 @@ class Translated(Source):
         entries: Mapping[str, Entry] = getattr(self._arrays, "entries", self._raw.entries)
         words = []
         for role, key in weight.keys.items():
-            words.append(f"{role} ({_spread(entries[key], role, weight.shape)})" if role in _SCALES else role)
+            words.append(f"{role} ({_spread(entries[key], role, weight)})" if role in _SCALES else role)
         return ", ".join(words)
 
     def check(self) -> None:
@@ -116,15 +116,18 @@ class Translated(Source):
         self._raw.close()
 
 
-def _spread(scale: Entry, role: str, shape: tuple[int, ...]) -> str:
+def _spread(scale: Entry, role: str, weight: Weight) -> str:
     """Dtype of scales, and what one of them is for."""
+    shape = weight.shape
     if scale.size == 1:
         return f"{scale.dtype}, one for all"
     if len(scale.shape) == 2 and role == "weight_scale_inv":
         rows, cols = (-(-n // max(count, 1)) for n, count in zip(shape, scale.shape, strict=True))
         return f"{scale.dtype}, blocks of {rows}x{cols}"
     groups = 1 if len(scale.shape) < 2 else scale.shape[0 if role in _BY_GROUP else 1]
-    return f"{scale.dtype}, " + (f"groups of {-(-shape[-1] // groups)}" if groups > 1 else "one per row")
+    said = weight.group is not None and weight.group > 0 and -(-shape[-1] // weight.group) == groups
+    columns = weight.group if said else -(-shape[-1] // groups)
+    return f"{scale.dtype}, " + (f"groups of {columns}" if groups > 1 else "one per row")
 
 
 def _array(value: Value, key: str) -> Array:

@@ -61,6 +61,7 @@ class Weight:
         dropped: arrays that belong to it and have no place in a weight: scales of activations.
         cut: gives the arrays of some rows, which `build` makes a tensor of; None: only all together make sense.
         step: ranges of rows for `cut` begin at multiples of it, and end there or with the last row.
+        group: columns of a scale, where settings say so.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Weight:
     dropped: tuple[str, ...] = ()
     cut: Cut | None = None
     step: int = 1
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
