@@ -14,6 +14,7 @@ import pytest
 import sparsefmt as sf
 from mutations import archives
 from mutations.weights import container
+from sparsefmt.checkpoint.steps import Unpack
 
 BIG = 1 << 25
 
@@ -153,3 +154,31 @@ def test_headers_that_say_other_than_their_data(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(sf.FormatError, match="shape = -5"):
         sf.open_checkpoint(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("rows", [1 << 40, 1 << 50, 1 << 62])
+def test_rows_that_no_memory_holds(rows: int, tmp_path: Path) -> None:
+    """A descriptor of a few bytes: offsets of all rows were asked for without a look at the limit."""
+    types = {"values": "float32"}
+    descriptor = {"version": "0.1", "format": "DCSR", "shape": [rows, 4], "data_types": types}
+    arrays = {"indices_0": np.array([1]), "indices_1": np.array([2]), "pointers_to_1": np.array([0, 1])}
+    path = tmp_path / "m.npz"
+    np.savez(path, binsparse=np.array(json.dumps({"binsparse": descriptor})), values=np.ones(1, np.float32), **arrays)
+    with pytest.raises(sf.SizeError, match=r"m\.npz: the offsets of all rows"):
+        sf.open_checkpoint(path)
+
+
+def test_a_side_of_nothing_that_numpy_has_not(tmp_path: Path) -> None:
+    (tmp_path / "m.mtx").write_text(f"%%MatrixMarket matrix array real general\n{1 << 62} 0\n")
+    with pytest.raises(sf.SizeError, match=r"m\.mtx: the matrix of shape"):
+        sf.open_checkpoint(tmp_path / "m.mtx")
+
+
+@pytest.mark.parametrize("kind", ["scipy", "binsparse"])
+def test_what_stands_beside_a_matrix_is_said(kind: str, tmp_path: Path) -> None:
+    path, t = tmp_path / "m.npz", sf.encode(np.eye(3), "csr")
+    (sf.interop.save_binsparse if kind == "binsparse" else sf.interop.save_npz)(path, t)
+    with zipfile.ZipFile(path, "a") as archive, archive.open("bias.npy", "w") as member:
+        np.lib.format.write_array(member, np.ones(3))
+    report = sf.transform(path, tmp_path / "out.safetensors", Unpack())
+    assert report.not_copied == ("bias (not read)",)

@@ -10,6 +10,7 @@ import pytest
 import sparsefmt as sf
 from contract import same
 from sparsefmt.base.dtypes import DTYPES
+from sparsefmt.checkpoint.steps import Unpack
 from sparsefmt.interop.anndata import read_matrix, write_anndata
 
 h5py = pytest.importorskip("h5py")
@@ -140,3 +141,40 @@ def test_what_is_no_matrix_of_numbers_is_refused(tmp_path: Path) -> None:
     ):
         with h5py.File(tmp_path / "a.h5ad", "w") as root, pytest.raises(sf.DtypeError, match=text):
             write_anndata(root, x)
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_what_is_no_matrix_is_said(kind: str, tmp_path: Path) -> None:
+    """Tables, texts and None, which anndata writes as a dataset without a shape, beside sound matrices."""
+    anndata, pandas = pytest.importorskip("anndata"), pytest.importorskip("pandas")
+    path = tmp_path / ("a.h5ad" if kind == "h5" else "a.zarr")
+    frame = pandas.DataFrame({"q": range(3)}, index=list("abc"))
+    uns = {"none": None, "text": "a", "list": np.array(["a"])}
+    made = anndata.AnnData(scipy_sparse.csr_array(W), obs=frame, uns=uns)
+    (made.write_h5ad if kind == "h5" else made.write_zarr)(path)
+    with sf.open_checkpoint(path) as c:
+        same(c["X"].to_dense(), W)
+        others = set(c.sources[0].others)
+    assert {"obs", "var", "uns/text", "uns/list"} <= others
+    assert ("uns/none" in others) == (kind == "h5")
+    report = sf.transform(path, tmp_path / ("out.safetensors" if kind == "h5" else "out"), Unpack())
+    assert "obs (not read)" in report.not_copied
+
+
+def test_a_file_that_cannot_be_read_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as root:
+        root["a"], root["lost"] = np.ones(3), h5py.SoftLink("/nowhere")
+    with pytest.raises(sf.FormatError, match="'lost' is a link that leads nowhere"):
+        sf.open_checkpoint(path)
+    with h5py.File(path, "w") as root:  # fails while anybody has it open
+        root["a"], root["wide"] = np.ones(3), np.ones(2, np.longdouble)
+    with sf.open_checkpoint(path) as c:
+        assert c.no_numbers == {"wide": np.dtype(np.longdouble).name}
+
+
+def test_a_zarr_array_without_a_group_is_said_to_be_one(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    zarr.create_array(str(tmp_path / "a.zarr"), data=np.ones(3))
+    with pytest.raises(sf.FormatError, match="its root is an array, want a group"):
+        sf.open_checkpoint(tmp_path / "a.zarr")

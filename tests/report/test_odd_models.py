@@ -148,7 +148,7 @@ def test_texts_and_objects_among_arrays_are_named_and_left(tmp_path: Path) -> No
     said = Cli().ok("pack", path, out, "--format", "csr", "--dry-run")
     assert "w: csr\n" in said
     assert "vocab: not copied: str96, for which safetensors has no place\n" in said
-    assert "readme.txt: not copied: no array\n" in said
+    assert "readme.txt: not copied: not read\n" in said
     dry = json.loads(Cli().ok("pack", path, out, "--format", "csr", "--dry-run", "--json"))
     assert dry["formats"] == {"w": "csr"}
     left = json.loads(Cli().ok("pack", path, out, "--format", "csr", "--json"))["not_copied"]

@@ -154,7 +154,7 @@ def _whole(c: Checkpoint) -> Iterator[Finding]:
     for source in c.sources:
         for other in source.others:
             yield Finding(
-                "note", other, f"in {source.path.name} is no array", "sparsefmt pack and convert leave it behind"
+                "note", other, f"in {source.path.name} is not read", "sparsefmt pack and convert leave it behind"
             )
     lower: dict[str, str] = {}
     for name in c:

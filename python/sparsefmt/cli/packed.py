@@ -21,7 +21,7 @@ def say_formats(model: Checkpoint, formats: Mapping[str, str], *, as_json: bool)
     if as_json:
         would = {name: formats.get(name, "plain") for name in model if name not in behind}
         not_copied = [f"{name} ({dtype})" for name, dtype in behind.items()] + [
-            f"{other} (no array)" for other in others
+            f"{other} (not read)" for other in others
         ]
         click.echo(json.dumps({"dry_run": True, "formats": would, "not_copied": not_copied}, indent=2))
         return
@@ -29,7 +29,7 @@ def say_formats(model: Checkpoint, formats: Mapping[str, str], *, as_json: bool)
         what = f"not copied: {behind[name]}, for which safetensors has no place" if name in behind else "as it is"
         click.echo(printable(f"{name}: {formats.get(name, what)}"))
     for other in others:
-        click.echo(printable(f"{other}: not copied: no array"))
+        click.echo(printable(f"{other}: not copied: not read"))
 
 
 def say_packed(report: TransformReport, how: str, out: Path, *, quiet: bool, as_json: bool, beside: int = 0) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty
+from sparsefmt.base.alloc import empty, zeros
 from sparsefmt.base.coerce import as_array, checked_shape, plain
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError
@@ -23,6 +23,9 @@ from sparsefmt.tensor.sparse import SparseTensor
 
 DENSE = {"DVEC": 1, "DMAT": 2, "DMATR": 2, "DMATC": 2}
 """Dense formats and their rank."""
+
+MEMBERS = ("values", "indices_0", "indices_1", "pointers_to_1", "fill_value")
+"""Names of the arrays that a descriptor may speak of."""
 
 _NUMBERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
 
@@ -211,10 +214,9 @@ def _all_pointers(pointers: Array, present: Array, majors: int) -> Array:
             f"pointers_to_1 and indices_0: want n + 1 and n entries below {majors}, got {len(pointers)}, {len(present)}"
         )
         raise FormatError(msg)
-    counts = np.zeros(majors, np.int64)
-    counts[present] = np.diff(pointers)
-    out = np.zeros(majors + 1, np.int64)
-    np.cumsum(counts, out=out[1:])
+    out = zeros(majors + 1, np.int64, "the offsets of all rows")
+    out[present + 1] = np.diff(pointers)
+    np.cumsum(out, out=out)
     if len(pointers) and int(pointers[0]) != 0:
         msg = f"pointers_to_1[0] = {int(pointers[0])}; want 0"
         raise FormatError(msg)

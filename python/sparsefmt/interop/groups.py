@@ -38,6 +38,9 @@ def child(group: Any, name: str) -> Any:  # noqa: ANN401
     try:
         return group[name]
     except KeyError:
+        if is_hdf5(group) and group.get(name, getlink=True) is not None:
+            msg = f"{name!r} is a link that leads nowhere; delete it, or put back what it leads to"
+            raise FormatError(msg) from None
         msg = f"{name!r} is missing; the group holds {', '.join(keys(group)) or 'nothing'}"
         raise FormatError(msg) from None
 
@@ -45,6 +48,11 @@ def child(group: Any, name: str) -> Any:  # noqa: ANN401
 def is_array(node: Any) -> bool:  # noqa: ANN401
     """Whether it is a dataset, not a group."""
     return hasattr(node, "shape") and hasattr(node, "dtype")
+
+
+def is_filled(node: Any) -> bool:  # noqa: ANN401
+    """Whether a dataset has a shape: HDF5 knows empty ones that have none, as which anndata writes None."""
+    return node.shape is not None
 
 
 def is_group(node: Any) -> bool:  # noqa: ANN401
@@ -67,6 +75,9 @@ def array(group: Any, name: str, lead: slice | None = None) -> Array:  # noqa: A
         raise FormatError(msg)
     if is_hdf5(node) and (getattr(node, "is_virtual", False) or getattr(node, "external", None)):
         msg = f"{name!r} keeps its data in other files, which are not read"
+        raise FormatError(msg)
+    if not is_filled(node):
+        msg = f"{name!r} is empty: a dataset without a shape"
         raise FormatError(msg)
     dtype = np.dtype(node.dtype)
     if dtype.kind not in "biufc":

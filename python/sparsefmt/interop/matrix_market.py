@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sparsefmt.base.alloc import empty, zeros
+from sparsefmt.base.alloc import empty, reshaped, zeros
 from sparsefmt.base.dtypes import Array, index_dtype
 from sparsefmt.base.errors import FormatError, SizeError
 from sparsefmt.base.limits import check_size, max_bytes
@@ -307,7 +307,7 @@ def _dense(text: Any, head: _Head) -> Array:  # noqa: ANN401
     none = empty(0, np.int64)
     _body(text, head, none, none, values.view(np.uint64))
     if not head.symmetry:
-        return values.reshape(cols, rows).T
+        return reshaped(values, (cols, rows), "the matrix").T
     out = zeros(head.shape, dtype, "the matrix")
     first = 0
     for c in range(cols):

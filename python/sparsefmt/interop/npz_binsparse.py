@@ -4,8 +4,8 @@ import json
 import os
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import FormatError
-from sparsefmt.interop.binsparse import from_binsparse
+from sparsefmt.base.errors import FormatError, SizeError
+from sparsefmt.interop.binsparse import MEMBERS, from_binsparse
 from sparsefmt.interop.npz import NpzArchive
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -34,10 +34,9 @@ def binsparse_array(archive: NpzArchive) -> SparseTensor | Array | None:
     if not isinstance(found, dict):
         msg = f"{where}: the descriptor 'binsparse.npy' is no JSON object"
         raise FormatError(msg)
-    names = ("values", "indices_0", "indices_1", "pointers_to_1", "fill_value")
-    arrays = {name: archive[name] for name in names if name in archive}
+    arrays = {name: archive[name] for name in MEMBERS if name in archive}
     try:
         return from_binsparse(found, arrays)
-    except FormatError as e:
+    except (FormatError, SizeError) as e:
         msg = f"{where}: {e}"
         raise type(e)(msg) from e

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from sparsefmt.base.dtypes import Array
-from sparsefmt.base.errors import FormatError
+from sparsefmt.base.errors import FormatError, SizeError
 from sparsefmt.interop.npz import NpzArchive
 from sparsefmt.interop.scipy import WIDENED, coords_of, from_scipy_parts, has_scipy_form
 from sparsefmt.io.atomic import replacing
@@ -27,6 +27,9 @@ _ARRAYS = {
     "dia": ("offsets",),
     "coo": ("row", "col"),
 }
+
+MEMBERS = frozenset({"format", "shape", "data", "coords", "_is_array"}.union(*_ARRAYS.values()))
+"""Names of all arrays that such an archive may have."""
 
 
 def is_scipy(archive: NpzArchive) -> bool:
@@ -53,7 +56,7 @@ def scipy_matrix(archive: NpzArchive) -> SparseTensor | None:
     except KeyError as e:
         msg = f"{os.fspath(archive.path)}: the array {e.args[0]!r} is missing"
         raise FormatError(msg) from None
-    except FormatError as e:
+    except (FormatError, SizeError) as e:
         where = f"{os.fspath(archive.path)}: "
         if str(e).startswith(where):
             raise

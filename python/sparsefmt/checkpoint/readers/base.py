@@ -36,7 +36,8 @@ class Source(ABC):
     """Texts that the file holds beside its tensors."""
 
     others: tuple[str, ...] = ()
-    """What the file holds beside tensors: members of an archive that are no arrays. They are not read."""
+    """What the file holds beside tensors: members of an archive that are no arrays, texts and
+    tables, what a matrix has no use for. They are not read."""
 
     concurrent = False
     """Whether several threads may read rows at the same time."""

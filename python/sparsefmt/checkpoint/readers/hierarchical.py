@@ -19,8 +19,9 @@ from sparsefmt.checkpoint.readers.hdf5_trial import WALKER
 from sparsefmt.checkpoint.readers.lone import begins_with, reading
 from sparsefmt.interop import groups
 from sparsefmt.interop.anndata import read_matrix
-from sparsefmt.interop.binsparse import DENSE, from_binsparse
+from sparsefmt.interop.binsparse import DENSE, MEMBERS, from_binsparse
 from sparsefmt.interop.binsparse_formats import format_name
+from sparsefmt.io.dtypes import is_stored
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
@@ -66,7 +67,11 @@ def _root(path: Path) -> Any:  # noqa: ANN401
         if path.is_dir():
             import zarr  # not at the top: an extra
 
-            return zarr.open_group(str(path), mode="r")
+            found = zarr.open(str(path), mode="r")
+            if groups.is_array(found):
+                msg = "its root is an array, want a group; zarr.open_group makes one, and arrays in it have names"
+                raise FormatError(msg)
+            return found
         import h5py  # likewise
 
         WALKER.walk(path)
@@ -89,14 +94,22 @@ class Hierarchical(Source):
         self._reads: dict[str, partial[Any]] = {}
         self._plain: dict[str, tuple[Any, str]] = {}
         entries: dict[str, Entry] = {}
-        for name, node, read in _found(self._root, "", 0):
-            key = name or path.name.rpartition(".")[0] or path.name
-            shape, dtype, nbytes, fmt = _described(node)
-            entries[key] = Entry(shape, dtype, nbytes, fmt, path.name)
-            self._reads[key] = read
-            if groups.is_array(node):
-                self._plain[key] = read.args
-        self.entries = entries
+        others: list[str] = []
+        try:
+            for name, node, read in _found(self._root, "", 0):
+                key = name or path.name.rpartition(".")[0] or path.name
+                if read is None:
+                    others.append(key)
+                    continue
+                shape, dtype, nbytes, fmt = _described(node)
+                entries[key] = Entry(shape, dtype, nbytes, fmt, path.name)
+                self._reads[key] = read
+                if groups.is_array(node):
+                    self._plain[key] = read.args
+        except BaseException:
+            self.close()  # HDF5 lets nobody write to a file that is open
+            raise
+        self.entries, self.others = entries, tuple(others)
 
     def read(self, name: str) -> Value:
         """The matrix, in memory."""
@@ -120,6 +133,10 @@ class Hierarchical(Source):
             some = groups.array(*self._plain[name], slice(first, -(-high // each)))
         return some.reshape(-1, shape[-1])[low - first * each : high - first * each]
 
+    def has_place(self, name: str) -> bool:
+        """Not numbers of 80 bits and more."""
+        return is_stored(self.entries[name].dtype)
+
     def close(self) -> None:
         """Closes the file."""
         super().close()
@@ -127,21 +144,23 @@ class Hierarchical(Source):
             self._root.close()
 
 
-def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, partial[Any]]]:  # noqa: ANN401
-    """Name, node and reader of everything that is a matrix or an array of numbers."""
+def _found(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any, partial[Any] | None]]:  # noqa: ANN401
+    """Name, node and reader of everything that is a matrix or an array of numbers; no reader of texts and tables."""
     if depth > _MAX_DEPTH:
         msg = f"{prefix!r}: groups are nested deeper than {_MAX_DEPTH}"
         raise FormatError(msg)
     if groups.attribute(group, "binsparse") is not None:
         yield prefix, group, partial(_binsparse, group)
+        yield from ((f"{prefix}/{key}".lstrip("/"), None, None) for key in groups.keys(group) if key not in MEMBERS)
         return
     if groups.attribute(group, "encoding-type") == "dataframe":
+        yield prefix, group, None
         return
     for key in groups.keys(group):
         name, node = f"{prefix}/{key}".lstrip("/"), groups.child(group, key)
         if groups.is_array(node):
-            if np.dtype(node.dtype).kind in "biufc":
-                yield name, node, partial(groups.array, group, key)
+            held = groups.is_filled(node) and np.dtype(node.dtype).kind in "biufc"
+            yield name, node, partial(groups.array, group, key) if held else None
         elif groups.attribute(node, "encoding-type") in _MATRICES:
             yield name, node, partial(read_matrix, group, key)
         elif groups.is_group(node):

@@ -21,8 +21,9 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile)
 class One(Source):
     """A file with one tensor, which gets the name of the file."""
 
-    def __init__(self, path: Path, value: Value, status: os.stat_result) -> None:
+    def __init__(self, path: Path, value: Value, status: os.stat_result, others: tuple[str, ...] = ()) -> None:
         super().__init__(path, status)
+        self.others = others
         self._value = value
         fmt = value.format if isinstance(value, SparseTensor) else PLAIN
         entry = Entry(tuple(value.shape), native(value.dtype).name, value.nbytes, fmt, path.name, lone=True)

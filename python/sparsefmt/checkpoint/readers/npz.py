@@ -8,8 +8,10 @@ from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source
 from sparsefmt.checkpoint.readers.lone import One
+from sparsefmt.interop.binsparse import MEMBERS as BINSPARSE
 from sparsefmt.interop.npz import NpzArchive
 from sparsefmt.interop.npz_binsparse import binsparse_array
+from sparsefmt.interop.npz_scipy import MEMBERS as SCIPY
 from sparsefmt.interop.npz_scipy import scipy_matrix
 from sparsefmt.io.dtypes import is_stored
 
@@ -54,4 +56,5 @@ def open(path: Path) -> Source:
     if matrix is None:
         return Npz(path, archive, status)
     archive.close()
-    return One(path, matrix, status)
+    parts = {"binsparse", *BINSPARSE} if "binsparse" in archive else SCIPY
+    return One(path, matrix, status, (*(n for n in archive if n not in parts), *archive.others))
