@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+import sparsefmt as sf
 from commandline import Cli
 
 PACK = ("--format", "csr", "--include", "*")
@@ -96,3 +97,38 @@ def test_dense_arrays_with_the_names_of_scipy(cli: Cli, tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", format=np.ones(3), shape=np.ones(2), data=np.ones(4))
     text = cli.ok("pack", tmp_path / "m.npz", tmp_path / "o.safetensors", *PACK)
     assert text.startswith("packed 3 of 3 tensors")
+
+
+COMMANDS = (["pack", "--format", "csr", "--include", "*"], ["unpack"], ["convert", "--format", "coo"], ["convert"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_zarr_folder_is_written_as_a_file(cli: Cli, tmp_path: Path, command: list[str]) -> None:
+    """It was taken for a folder of shards: OUT had to be one, and became a file without an ending."""
+    zarr = pytest.importorskip("zarr")
+    source, out = tmp_path / "m.zarr", tmp_path / "o.safetensors"
+    sf.interop.write_anndata(zarr.open_group(str(source), mode="w"), sf.encode(np.eye(4), "csr"))
+    name, *rest = command
+    assert "want a file that ends in .safetensors" in cli.fails(2, name, source, tmp_path / "o", *rest)
+    assert "is inside IN" in cli.fails(2, name, source, source / "o.safetensors", *rest)
+    assert "obs (not read)" in cli.ok(name, source, out, *rest)
+    assert "exists; --force" in cli.fails(2, name, source, out, *rest)
+    cli.ok(name, source, out, *rest, "--force")
+    cli.ok("verify", source, out)
+
+
+@pytest.mark.parametrize("kind", ["scipy", "binsparse"])
+def test_a_matrix_of_an_archive_stays_as_it_is_packed_there(cli: Cli, tmp_path: Path, kind: str) -> None:
+    source, out = tmp_path / "m.npz", tmp_path / "o.safetensors"
+    (sf.interop.save_npz if kind == "scipy" else sf.interop.save_binsparse)(source, sf.encode(np.eye(4), "csc"))
+    assert "converted 1 tensor to packed ones of the same codes" in cli.ok("convert", source, out)
+    assert sf.load(out)["m"].format == "csc"
+    np.savez(source, w=np.eye(4))
+    assert "missing option '--format'" in cli.fails(2, "convert", source, out, "--force")
+
+
+@pytest.mark.parametrize("out", ["o.npz", "o.npy", "o.mtx", "o.safetensors"])
+def test_what_is_not_read_is_said_whatever_is_written(cli: Cli, tmp_path: Path, out: str) -> None:
+    pytest.importorskip("h5py")
+    sf.interop.save_anndata(tmp_path / "m.h5ad", sf.encode(np.eye(4), "csr"))
+    assert "not copied: obs (not read), var (not read)" in cli.ok("unpack", tmp_path / "m.h5ad", tmp_path / out)

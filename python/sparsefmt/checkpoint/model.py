@@ -143,6 +143,11 @@ class Checkpoint(Mapping[str, Value]):
         return MappingProxyType({name: self.entries[name].dtype for name in odd})
 
     @property
+    def others(self) -> tuple[str, ...]:
+        """What its files hold beside tensors, and nothing here reads: texts and tables of HDF5, other members."""
+        return tuple(other for source in self.sources for other in source.others)
+
+    @property
     def is_folder(self) -> bool:
         """Whether it is a folder of shards."""
         return self.layout is not None

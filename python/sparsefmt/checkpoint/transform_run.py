@@ -127,7 +127,7 @@ class TransformRun:
             f"{name} ({dtype}, for which safetensors has no place)"
             for name, dtype in model.no_numbers.items()
             if name not in written
-        ) + tuple(f"{other} (not read)" for source in model.sources for other in source.others)
+        ) + tuple(f"{other} (not read)" for other in model.others)
         return TransformReport(out, tensors, len(jobs), kept, model.left_out, (*odd, *not_copied))
 
     def _jobs(self, out: Path, made: Path, notes: Path) -> list[Job]:

@@ -52,7 +52,8 @@ def convert(
     check_out(source, out, (".safetensors",), force=run.force, sharded=run.max_shard_bytes is not None)
     model = open_checkpoint(source, file=run.file)
     as_it_is = fmt is None and codec is None
-    if as_it_is and (model.reader in OWN or include or exclude):
+    own = model.reader in OWN and not any(entry.lone and entry.is_packed for entry in model.entries.values())
+    if as_it_is and (own or include or exclude):
         msg = "missing option '--format'; or --quantize CODEC"
         raise click.UsageError(msg)
     packed = [name for name, entry in model.entries.items() if entry.is_packed and name not in model.no_numbers]

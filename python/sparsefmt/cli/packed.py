@@ -17,18 +17,17 @@ from sparsefmt.cli.progress import size
 def say_formats(model: Checkpoint, formats: Mapping[str, str], *, as_json: bool) -> None:
     """Prints what a dry run would pack, and in which format; what stays as it is, and what is left behind."""
     behind = {name: dtype for name, dtype in model.no_numbers.items() if name not in formats}
-    others = [other for source in model.sources for other in source.others]
     if as_json:
         would = {name: formats.get(name, "plain") for name in model if name not in behind}
         not_copied = [f"{name} ({dtype})" for name, dtype in behind.items()] + [
-            f"{other} (not read)" for other in others
+            f"{other} (not read)" for other in model.others
         ]
         click.echo(json.dumps({"dry_run": True, "formats": would, "not_copied": not_copied}, indent=2))
         return
     for name in model:
         what = f"not copied: {behind[name]}, for which safetensors has no place" if name in behind else "as it is"
         click.echo(printable(f"{name}: {formats.get(name, what)}"))
-    for other in others:
+    for other in model.others:
         click.echo(printable(f"{other}: not copied: not read"))
 
 

@@ -7,6 +7,7 @@ import click
 
 from sparsefmt.checkpoint.folder import immovable
 from sparsefmt.checkpoint.places import overlap
+from sparsefmt.checkpoint.readers import hierarchical
 from sparsefmt.checkpoint.remote import remote
 from sparsefmt.io.paths import check_parent, naming_file, real
 from sparsefmt.io.temporary import Temporary
@@ -29,14 +30,16 @@ def check_out(source: Path, out: Path, suffixes: tuple[str, ...], *, force: bool
     if out.exists() and out.samefile(source):
         msg = f"IN and OUT are the same, {source}; write to another path, then move it"
         raise click.UsageError(msg)
-    folder = source.is_dir() or sharded
-    if folder:
+    of_shards = source.is_dir() and not hierarchical.sniff(source)  # Zarr: a folder that is read as one file
+    folder = of_shards or sharded
+    if source.is_dir() or sharded:
         a, b = real(source), real(out)
         if a in b.parents or b in a.parents:
             msg = f"OUT {out} is inside IN {source}, or around it; write to another folder"
             raise click.UsageError(msg)
+    if folder:
         if out.exists() and not out.is_dir():
-            why = "IN is a folder" if source.is_dir() else "--max-shard-bytes writes a folder"
+            why = "IN is a folder" if of_shards else "--max-shard-bytes writes a folder"
             msg = f"{why}, so OUT must be one, but {out} is a file"
             raise click.UsageError(msg)
     elif not out.name.endswith(suffixes) or out.is_dir():

@@ -54,6 +54,7 @@ def unpack(
         write_arrays(out, model, [name for name in model if name in chosen])
         model.check()
         not_copied = tuple(f"{n} ({dtype}, for which {out.suffix} has no place)" for n, dtype in behind.items())
+        not_copied += tuple(f"{other} (not read)" for other in model.others)
         report = TransformReport(out, compared_lines(model, frozenset(chosen)), 1, 0, model.left_out, not_copied)
     if as_json:
         say_json(report)
