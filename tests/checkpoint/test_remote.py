@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 import sparsefmt as sf
 from commandline import Cli
 from sparsefmt.checkpoint import pack, unpack
+from sparsefmt.checkpoint.remote import _Asked
 
 MIB = 1 << 20
 FILES = [
@@ -210,3 +211,91 @@ def test_bytes_over_the_wire(wire: Counted, tmp_path: Path) -> None:
     with sf.open_checkpoint(url) as c:
         assert c.rows("layer.3.weight", 10, 20).tobytes() == w[10:20].tobytes()
     assert wire.received - before < MIB
+
+
+def test_what_a_filesystem_raises_is_an_error_of_the_system(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials that are missing ended as an internal error."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    store = fsspec.get_filesystem_class("s3")
+    store.clear_instance_cache()
+    url = "s3://nowhere/m.safetensors"
+    try:
+        line = cli.fails(4, "inspect", url)
+    finally:
+        store.clear_instance_cache()
+    assert line.startswith(f"sparsefmt: error: {url}: ")
+    assert "credentials" in line
+
+
+class Refusing:
+    """A filesystem that raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def info(self, key: str) -> None:
+        raise self._error
+
+
+class OfTheStore(Exception):
+    """As packages of stores have them."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OfTheStore("throttled"), OSError),
+        (ValueError("a bucket of that name makes no sense"), OSError),
+        (PermissionError("Forbidden"), PermissionError),
+        (TimeoutError(), TimeoutError),
+        (MemoryError("small"), MemoryError),
+        (sf.FormatError("of this package"), sf.FormatError),
+    ],
+    ids=repr,
+)
+def test_errors_of_filesystems_name_the_url(error: Exception, kind: type[Exception]) -> None:
+    asked = _Asked(Refusing(error), "memory://m")
+    with pytest.raises(kind) as found:
+        asked.info("m")
+    if isinstance(found.value, OSError):
+        assert (found.value.filename, bool(found.value.errno)) == ("memory://m", True)
+        assert str(error) in str(found.value)
+
+
+def test_a_host_that_does_not_answer_is_no_missing_file() -> None:
+    missing = FileNotFoundError("http://a")
+    missing.__cause__ = ConnectionRefusedError(111, "refused")
+    with pytest.raises(ConnectionRefusedError, match="refused"):
+        _Asked(Refusing(missing), "http://a").info("")
+    with pytest.raises(FileNotFoundError):
+        _Asked(Refusing(FileNotFoundError("http://a")), "http://a").info("")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["diff", "memory://m/a", "b", "c"],
+        ["apply", "a", "memory://m/b", "c"],
+        ["log", "memory://m/a"],
+        ["report", "memory://m/a", "-o", "r.html"],
+        ["report", "a", "-o", "memory://m/r.html"],
+        ["plan", "memory://m/a", "p.json", "--formats", "csr", "--budget", "40%"],
+        ["prune", "memory://m/a", "b", "--format", "nm2:4"],
+        ["merge", "--method", "linear", "a", "memory://m/b", "c"],
+    ],
+    ids=" ".join,
+)
+def test_commands_that_take_no_url_say_so(cli: Cli, command: list[str]) -> None:
+    assert "is a URL, where this command takes files of this machine" in cli.fails(2, *command)
+
+
+def test_the_doctor_looks_behind_urls(cli: Cli, tmp_path: Path) -> None:
+    sf.save(tmp_path / "m.safetensors", {"w": np.ones((2, 2))})
+    fsspec.filesystem("memory").pipe("doctor/m.safetensors", (tmp_path / "m.safetensors").read_bytes())
+    assert "nothing is wrong" in cli.ok("doctor", "memory://doctor/m.safetensors")

@@ -4,18 +4,59 @@ import errno
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
-from sparsefmt.base.errors import CheckpointError, CorruptFileError
+from sparsefmt.base.errors import CheckpointError, CorruptFileError, SparsefmtError
 from sparsefmt.io.paths import checked_path
 
 Located: TypeAlias = "str | os.PathLike[str] | RemotePath"
 
+_NUMBERS = {PermissionError: errno.EACCES, TimeoutError: errno.ETIMEDOUT, IsADirectoryError: errno.EISDIR}
+
 MOST = 8 << 20
 """Bytes of a request; larger ranges are read piece by piece, so that no second copy of them is held."""
+
+
+@contextmanager
+def asking(url: str, *passes: type[Exception]) -> Iterator[None]:
+    """Turns what the package of a filesystem raises, of classes of its own, into an OSError that names the URL.
+
+    Credentials that are missing, hosts that do not answer: to a user these are files that cannot be opened.
+    """
+    try:
+        yield
+    except Exception as e:
+        if isinstance(e, (MemoryError, SparsefmtError, *passes)):
+            raise
+        if isinstance(e, FileNotFoundError) and not isinstance(e.__cause__, OSError):
+            raise  # else of HTTP, where a host that does not answer is a file that is missing
+        why = e.__cause__ if isinstance(e, FileNotFoundError) else e
+        if not isinstance(why, OSError):
+            raise OSError(errno.EIO, f"{type(why).__name__}: {why}", url) from e
+        if why.filename is not None:
+            raise
+        number = why.errno or _NUMBERS.get(type(why), errno.EIO)
+        raise OSError(number, why.strerror or str(why) or type(why).__name__, url) from e
+
+
+class _Asked:
+    """A filesystem of fsspec, asked as `asking` has it."""
+
+    def __init__(self, fs: Any, url: str) -> None:  # noqa: ANN401
+        self._fs, self._url = fs, url
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._fs, name)
+
+        def asked(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+            with asking(self._url):
+                return call(*args, **options)
+
+        return asked
 
 
 class RemotePath:
@@ -38,10 +79,12 @@ class RemotePath:
             msg = f"{url}: URLs need fsspec: pip install 'sparsefmt[remote]'"
             raise CheckpointError(msg) from None
         try:
-            self._fs, self._key = url_to_fs(self.url)
+            with asking(self.url, ValueError, ImportError):
+                fs, self._key = url_to_fs(self.url)
         except (ValueError, ImportError) as e:
             msg = f"{url}: {e}"
             raise CheckpointError(msg) from e
+        self._fs = _Asked(fs, self.url)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RemotePath, (self.url,)

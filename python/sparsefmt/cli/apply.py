@@ -20,7 +20,7 @@ from sparsefmt.delta.model import Delta
 
 @click.command()
 @options.path_argument("base", "BASE")
-@click.argument("paths", metavar="DELTA... [OUT]", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="DELTA... [OUT]", nargs=-1, required=True, type=options.LocalPath())
 @click.option("--in-place", is_flag=True, help="Change BASE itself; after a crash it is the old version or the new.")
 @options.force_option
 @options.json_option

@@ -10,6 +10,7 @@ import click
 
 from sparsefmt.base.errors import FormatError
 from sparsefmt.checkpoint.model import Checkpoint, open_checkpoint
+from sparsefmt.cli import options
 from sparsefmt.models.registry import Runnable, open_model
 from sparsefmt.models.texts import calibration, pieces
 from sparsefmt.tensor.sparse import SparseTensor
@@ -114,7 +115,7 @@ def _decoded(path: Path) -> str:
 
 text_option = click.option(
     "--text",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.LocalPath(exists=True, dir_okay=False),
     help="Calibration text, prose like what the model will read; default: Python's help topics.",
 )
 tokens_option = click.option(
@@ -124,7 +125,7 @@ words_option = click.option(
     "--words", type=click.IntRange(4), default=14, show_default=True, help="Longest piece of text, in words."
 )
 tokenizer_option = click.option(
-    "--tokenizer", type=click.Path(path_type=Path), help="tokenizer.json; default: the one beside the model."
+    "--tokenizer", type=options.LocalPath(), help="tokenizer.json; default: the one beside the model."
 )
 method_option = click.option(
     "--method",

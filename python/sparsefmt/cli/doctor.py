@@ -7,6 +7,7 @@ import click
 
 from sparsefmt.checkpoint.health import Finding, examine
 from sparsefmt.checkpoint.model import open_checkpoint
+from sparsefmt.checkpoint.remote import remote
 from sparsefmt.cli import options
 from sparsefmt.cli.failures import printable
 from sparsefmt.cli.progress import progress
@@ -17,7 +18,7 @@ FOUND = 1
 
 
 @click.command()
-@options.path_argument("model", "MODEL")
+@options.path_argument("model", "MODEL", remote=True)
 @options.file_option
 @options.json_option
 def doctor(model: Path, file: str | None, as_json: bool) -> None:
@@ -35,7 +36,9 @@ def doctor(model: Path, file: str | None, as_json: bool) -> None:
         total = 0  # what is wrong is found below
     with progress(total) as advance:
         found = list(examine(model, file=file, advance=advance))
-        if not any(f.level == "error" for f in found):  # which may be why it is read as no delta
+        if remote(model) is None and not any(
+            f.level == "error" for f in found
+        ):  # which may be why it is read as no delta
             found += [Finding("error", model.name, text, "fetch it again, or make it anew") for text in damage(model)]
     if as_json:
         click.echo(json.dumps([f.to_json() for f in found], indent=1))

@@ -15,7 +15,7 @@ from sparsefmt.delta.model import Delta
 
 
 @click.command()
-@click.argument("paths", metavar="DELTA...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="DELTA...", nargs=-1, required=True, type=options.LocalPath())
 @options.json_option
 def log(paths: tuple[Path, ...], as_json: bool) -> None:
     """Shows what each DELTA changes, and whether each begins where the one before ends."""

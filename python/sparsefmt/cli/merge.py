@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from sparsefmt.base.words import many
+from sparsefmt.checkpoint.remote import is_url
 from sparsefmt.cli import options
 from sparsefmt.cli.paths import check_beside, check_new
 from sparsefmt.cli.progress import progress, size
@@ -43,6 +44,9 @@ def refused(reason: str) -> Any:  # noqa: ANN401
 
 def weighted(text: str) -> tuple[str, float]:
     """A model and its weight, MODEL or MODEL:WEIGHT."""
+    if is_url(text):
+        msg = f"{text} is a URL, where this command takes files of this machine; fetch it first"
+        raise click.UsageError(msg)
     path, colon, weight = text.rpartition(":")
     if colon and not Path(text).exists():
         try:
@@ -115,7 +119,7 @@ Models are local folders of safetensors, or files; OUT is a folder, or a file th
 @click.option("--tie", is_flag=True, help="Read a head that is tied in one model from its embedding.")
 @click.option("--truncate-vocab", is_flag=True, help="Of matrices with different rows, merge those that all have.")
 @click.option("--dry-run", is_flag=True, help="Only print what each tensor gets.")
-@click.option("--report", "report_to", type=click.Path(path_type=Path), metavar="FILE", help="Write cosines, conflicts of signs and shares kept as JSON.")  # fmt: skip  # noqa: E501
+@click.option("--report", "report_to", type=options.LocalPath(), metavar="FILE", help="Write cosines, conflicts of signs and shares kept as JSON.")  # fmt: skip  # noqa: E501
 @click.option("--format", "fmt", metavar="FORMAT", callback=format_text, help="Write matrices packed, exactly: csr.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that write shards.")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler that runs the shards.")

@@ -12,7 +12,7 @@ import click
 
 from sparsefmt.base.errors import CheckpointError, CodecError, FormatError
 from sparsefmt.checkpoint.model import OF_ACTIVATIONS
-from sparsefmt.checkpoint.remote import located
+from sparsefmt.checkpoint.remote import is_url, located
 from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.encoding.format_text import parse
 
@@ -175,11 +175,28 @@ def checked_place(ctx: click.Context, param: click.Parameter, value: str) -> Pat
         raise click.BadParameter(str(e), ctx, param) from e
 
 
+class LocalPath(click.Path):
+    """A path of this machine; a URL is refused as such."""
+
+    def __init__(self, *, exists: bool = False, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """The path.
+
+        Raises:
+            BadParameter: it is a URL.
+        """
+        if is_url(value):
+            self.fail(f"{value} is a URL, where this command takes files of this machine; fetch it first", param, ctx)
+        return super().convert(value.removeprefix("file://") if isinstance(value, str) else value, param, ctx)
+
+
 def path_argument(name: str, metavar: str, *, remote: bool = False) -> Callable[[F], F]:
     """A path, with `remote` also a URL; what is there is checked when it is opened."""
     if remote:
         return click.argument(name, metavar=metavar, callback=checked_place)
-    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))
+    return click.argument(name, metavar=metavar, type=LocalPath())
 
 
 format_option = click.option(

@@ -21,7 +21,7 @@ from sparsefmt.cli.runs import run_step
 from sparsefmt.plan import Plan
 
 plan_option = click.option(
-    "--plan", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A format per tensor; see `plan`."
+    "--plan", type=options.LocalPath(exists=True, dir_okay=False), help="A format per tensor; see `plan`."
 )
 text_option = calibrating.text_option
 

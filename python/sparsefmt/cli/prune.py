@@ -96,7 +96,7 @@ def packed_format(pattern: str) -> str:
     callback=checked_pattern,
     help="Pattern and codec, such as nm2:4, nm4:8/int4:g128, dense/int4:g128, bsr16x16, t2:4.",
 )
-@click.option("--plan", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A format per layer.")
+@click.option("--plan", type=options.LocalPath(exists=True, dir_okay=False), help="A format per layer.")
 @calibrating.text_option
 @calibrating.tokens_option
 @calibrating.words_option

@@ -11,16 +11,16 @@ from sparsefmt.cli.progress import progress
 
 @click.command()
 @options.path_argument("model", "MODEL")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="REPORT.html", help="The file.")
+@click.option("-o", "--out", type=options.LocalPath(), required=True, metavar="REPORT.html", help="The file.")
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    type=options.LocalPath(),
     metavar="ORIGINAL",
     help="Measure what packing took, against ORIGINAL, of any kind that pack reads.",
 )
-@click.option("--plan", type=click.Path(path_type=Path), metavar="PLAN.json", help="Show what this plan chose.")
+@click.option("--plan", type=options.LocalPath(), metavar="PLAN.json", help="Show what this plan chose.")
 @click.option(
-    "--merge", type=click.Path(path_type=Path), metavar="FILE", help="Show what `sparsefmt merge --report FILE` wrote."
+    "--merge", type=options.LocalPath(), metavar="FILE", help="Show what `sparsefmt merge --report FILE` wrote."
 )
 @options.file_option
 @options.force_option
