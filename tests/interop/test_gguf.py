@@ -132,3 +132,19 @@ def test_unknown_types_and_versions_are_named() -> None:
         read_header(np.frombuffer(b"GGUF" + bytes([1, 0, 0, 0]) + bytes(16), np.uint8))
     with pytest.raises(sf.VersionError, match="big-endian"):
         read_header(np.frombuffer(b"GGUF" + bytes([0, 0, 0, 3]) + bytes(16), np.uint8))
+
+
+def test_a_part_of_a_model_says_that_there_are_others(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama", split_max_tensors=2)
+    for i in range(5):
+        writer.add_tensor(f"t{i}", np.full((2, 4), i, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    part = tmp_path / "m-00002-of-00003.gguf"
+    with sf.open_checkpoint(part) as c:
+        assert list(c) == ["t2", "t3"]
+        assert c.others == ("3 tensors of other parts of a model that was split",)
+    report = sf.transform(part, tmp_path / "o.safetensors", sf.checkpoint.unpack())
+    assert report.not_copied == ("3 tensors of other parts of a model that was split (not read)",)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sparsefmt.base.dtypes import Array
+from sparsefmt.base.words import many
 from sparsefmt.checkpoint.entry import PLAIN, Entry, Value
 from sparsefmt.checkpoint.readers.base import Source, check_rows, matrix_of
 from sparsefmt.checkpoint.readers.lone import begins_with, reading
@@ -42,6 +43,9 @@ class Gguf(Source):
         self._tensors = header.tensors
         self.metadata = {key: str(value) for key, value in header.fields.items()}
         self.entries = {name: _entry(stored, path.name) for name, stored in header.tensors.items()}
+        total = header.fields.get("split.tensors.count")
+        if type(total) is int and total > len(header.tensors):
+            self.others = (f"{many(total - len(header.tensors), 'tensor')} of other parts of a model that was split",)
         self.notes: dict[str, str] = {}
 
     def read(self, name: str) -> Value:
