@@ -100,5 +100,9 @@ def test_the_index_decides_where_two_shards_hold_a_tensor(cli: Cli, folder: Path
 def test_empty_folder_and_two_indexes(cli: Cli, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "holds no .safetensors file" in cli.fails(3, "inspect", tmp_path / "empty")
+    (tmp_path / "empty" / "m.gguf").write_bytes(b"GGUF")
+    assert f"m.gguf is read by its own path, {tmp_path / 'empty' / 'm.gguf'}" in cli.fails(
+        3, "inspect", tmp_path / "empty"
+    )
     (folder / f"second.{INDEX}").write_text("{}")
     assert "2 index files" in cli.fails(3, "inspect", folder)

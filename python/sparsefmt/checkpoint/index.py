@@ -32,6 +32,10 @@ class Layout:
     strays: tuple[str, ...] = ()
 
 
+_SINGLE = (".gguf", ".npz", ".npy", ".h5ad", ".h5", ".hdf5", ".onnx", ".mtx", ".mtx.gz")
+"""Endings of files that are read one at a time, never as the shards of a folder."""
+
+
 def is_index(name: str) -> bool:
     """Whether a file of this name is an index of safetensors shards, of a variant too ("...index.fp16.json")."""
     return _INDEX_NAME.fullmatch(name) is not None and not name.startswith(".")
@@ -69,7 +73,9 @@ def find_files(folder: Path, file: str | None = None) -> Layout:
         return indexed(folder / indexes[0], weights)
     if not weights:
         others = [n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+        single = [n for n in names if n.endswith(_SINGLE) and not n.startswith(".")]
         hint = f"; {others[0]} is a pickle of PyTorch: save it as safetensors first" if others else ""
+        hint = f"; {single[0]} is read by its own path, {folder / single[0]}" if single and not others else hint
         msg = f"{folder}: the folder holds no .safetensors file{hint}"
         raise CheckpointError(msg)
     check_numbers(folder, weights)
