@@ -363,3 +363,18 @@ def test_shards_by_size(tmp_path: Path, whole: bool) -> None:
         assert set(a) == set(b)
     one = transform(source, tmp_path / "one", unpack(), max_shard_bytes=1 << 30)
     assert one.shards == (1 if whole else 3)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".gguf", ".mtx", ".json"])
+def test_a_result_is_not_named_as_another_kind_of_file(ending: str, tmp_path: Path) -> None:
+    """It was written, and nothing opened it: readers go by the ending."""
+    sf.save(tmp_path / "a.safetensors", {"w": np.eye(4)})
+    with pytest.raises(sf.FormatError, match="this writes safetensors, and the ending is that of"):
+        sf.transform(tmp_path / "a.safetensors", tmp_path / f"o{ending}", sf.checkpoint.pack("csr"))
+    assert not (tmp_path / f"o{ending}").exists()
+
+
+def test_files_by_their_url(tmp_path: Path) -> None:
+    sf.save(tmp_path / "a.safetensors", {"w": np.eye(4)})
+    url = f"file://{tmp_path / 'a.safetensors'}"
+    assert (sf.load(url)["w"] == sf.open_checkpoint(url)["w"]).all()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.checkpoint.model import missing_name, open_checkpoint
-from sparsefmt.checkpoint.remote import is_url
+from sparsefmt.checkpoint.remote import is_url, located
 from sparsefmt.io.read import load as load_file
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -48,6 +48,8 @@ def load(
     >>> sf.load(path.parent).keys()
     dict_keys(['w'])
     """
+    if isinstance(path, str) and path.startswith("file://"):
+        path = located(path)
     if is_url(path):
         mmap = False
     elif not isinstance(path, str | os.PathLike) or not Path(path).is_dir():

@@ -20,6 +20,7 @@ from sparsefmt.checkpoint.steps import Function, Pack, Quantize, Step, Verify
 from sparsefmt.checkpoint.ticks import Advance
 from sparsefmt.checkpoint.transform_report import TransformReport
 from sparsefmt.checkpoint.transform_run import TransformRun
+from sparsefmt.io.paths import check_ending
 
 Select: TypeAlias = Selection | Callable[[str, Entry], bool] | str | Iterable[str] | None
 
@@ -96,7 +97,10 @@ def transform(
     out = None if dst is None else located(dst)
     try:
         if out is not None:
-            check_paths(model.path, out, overwrite=overwrite, folder=model.is_folder or max_shard_bytes is not None)
+            folder = model.is_folder or max_shard_bytes is not None
+            check_paths(model.path, out, overwrite=overwrite, folder=folder)
+            if not folder:
+                check_ending(out)
         chosen = selected(model, step, select)
         run = TransformRun(model, step, chosen, executor, progress, resume, overwrite, max_shard_bytes)
         if not isinstance(step, Verify):

@@ -36,9 +36,8 @@ def doctor(model: Path, file: str | None, as_json: bool) -> None:
         total = 0  # what is wrong is found below
     with progress(total) as advance:
         found = list(examine(model, file=file, advance=advance))
-        if remote(model) is None and not any(
-            f.level == "error" for f in found
-        ):  # which may be why it is read as no delta
+        sound = not any(f.level == "error" for f in found)  # else that may be why it is read as no delta
+        if sound and remote(model) is None:
             found += [Finding("error", model.name, text, "fetch it again, or make it anew") for text in damage(model)]
     if as_json:
         click.echo(json.dumps([f.to_json() for f in found], indent=1))
