@@ -183,3 +183,10 @@ def test_what_appears_meanwhile_is_not_replaced(folder: Path, tmp_path: Path, ki
         sf.transform(source, out, step)
     assert (out / "mine.txt" if kind == "folder" else out).read_text() == "mine"
     assert sf.transform(source, out, step, overwrite=True).kept == (2 if kind == "folder" else 1)
+
+
+def test_what_is_no_executor(folder: Path, tmp_path: Path) -> None:
+    """A number of workers was an AttributeError, behind a folder of parts."""
+    with pytest.raises(sf.FormatError, match=r"executor: want a concurrent\.futures\.Executor, or None, got 2"):
+        sf.transform(folder, tmp_path / "o", sf.checkpoint.pack("csr"), executor=2)  # type: ignore[arg-type]
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]

@@ -98,6 +98,21 @@ def test_bad_arguments() -> None:
         transposable(w.astype(complex), 2, 4)
 
 
+def test_errors_say_what_is_wrong() -> None:
+    """All said the shape that was wanted, and that it was there."""
+    large, below = np.ones((4, 4)), np.ones((4, 4))
+    large[1, 2], below[3, 0] = -1e200, -2
+    for call, said in (
+        (lambda: transposable(large[0], 2, 4), r"w: want \(rows, cols\), or more axes, got shape \(4,\)"),
+        (lambda: transposable(large, 2, 4), r"got w\[1, 2\] = -1e\+200, whose square is infinite; give score="),
+        (lambda: transposable(large, 2, 4, score=below), r"got -2\.0 at \[3, 0\]"),
+        (lambda: transposable(large, 2, 4, score=below[:2]), r"score: want shape \(4, 4\), got \(2, 4\)"),
+    ):
+        with pytest.raises(sf.FormatError, match=said):
+            call()
+    assert transposable(large, 2, 4, score=abs(large))[1, 2]
+
+
 def test_the_optimum_is_among_masks_that_keep_exactly_n() -> None:
     """Seven of these sixteen would hold more than the best eight that fill every row and column."""
     w = np.array([[8, 83, 79, 24], [88, 6, 34, 15], [45, 80, 23, 5], [40, 20, 9, 58]])

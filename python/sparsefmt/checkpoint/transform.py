@@ -117,11 +117,15 @@ def transform(
 
 
 def check_sendable(step: Step | Function, executor: Executor | None) -> None:
-    """Refuses a step that other processes cannot be given.
+    """Refuses a step that other processes cannot be given, and what is no executor.
 
     Raises:
         CheckpointError: it is not picklable.
+        FormatError: no calls can be handed to the executor.
     """
+    if executor is not None and not hasattr(executor, "submit"):
+        msg = f"executor: want a concurrent.futures.Executor, or None, got {executor!r:.60}"
+        raise FormatError(msg)
     if not isinstance(executor, ProcessPoolExecutor):  # threads need nothing, and Dask pickles more than Python
         return
     try:

@@ -62,11 +62,10 @@ def transposable(
     if a.dtype.kind == "c":
         msg = f"w: {a.dtype} has no order; give score=abs(w)"
         raise DtypeError(msg)
-    s = np.square(a.astype(np.float64)) if score is None else np.asarray(score, np.float64)
-    if s.ndim < 2 or s.shape != a.shape or (s < 0).any() or np.isinf(s).any():
-        want = f"finite numbers >= 0 of shape {a.shape} (rows, cols)"
-        msg = f"score: want {want}, got shape {s.shape}"
+    if a.ndim < 2:
+        msg = f"w: want (rows, cols), or more axes, got shape {a.shape}"
         raise FormatError(msg)
+    s = _scores(a, score)
     at = checked_axis(axis, s.ndim)
     lines = moved(s.shape, at)
     s = turned(s, at).reshape(-1, lines[-1]) if s.size else np.zeros(matrix_of(s.shape, at))
@@ -80,6 +79,24 @@ def transposable(
     most = np.sort(blocks - potential[:, :, None], axis=1)[:, m - n :].sum(axis=(1, 2))
     bound = float((n * potential.sum(axis=1) + most).sum()) / (_LOWER if s.max(initial=0) > _HIGH else 1)
     return Transposed(whole, value, max(value, bound))
+
+
+def _scores(a: Array, score: object) -> Array:
+    """What is kept the most of; of NaN others say it."""
+    with np.errstate(over="ignore", invalid="ignore"):  # said here
+        s = np.square(a.astype(np.float64)) if score is None else np.asarray(score, np.float64)
+    if s.shape != a.shape:
+        msg = f"score: want shape {a.shape}, got {s.shape}"
+        raise FormatError(msg)
+    if (odd := (s < 0) | np.isinf(s)).any():
+        at = np.unravel_index(int(np.argmax(odd)), s.shape)
+        where = ", ".join(map(str, at))
+        got = (
+            f"w[{where}] = {a[at]}, whose square is infinite; give score=" if score is None else f"{s[at]} at [{where}]"
+        )
+        msg = f"score: want finite numbers >= 0, got {got}"
+        raise FormatError(msg)
+    return s
 
 
 def _cut(s: Array, m: int) -> Array:
