@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -173,6 +174,22 @@ def test_complex_weights_are_ranked_by_both_parts() -> None:
     w = np.array([[1.0, 3j, 2.0, 0.5]])
     assert sf.plan.Plan({"w": "csr"}).apply({"w": w})["w"].to_dense().tolist() == [[0, 3j, 2, 0]]
     assert sf.plan.energy_table({"w": w}, ["nm2:4"]) == {"w": {"nm2:4": 1.25}}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "bfloat16"])
+def test_energies_count_what_a_codec_rounds_off(dtype: str) -> None:
+    """dense/int4 cost 0, and took the place of int8 where the budget allowed that."""
+    w = np.random.default_rng(0).standard_normal((16, 64)).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    texts = ["dense", "dense/int8:row", "dense/int4:row", "nm2:4", "nm2:4/int4:g16", "csr/int4:row"]
+    found = sf.plan.energy_table({"w": w}, texts)["w"]
+    for text in texts:
+        packed = sf.plan.Plan({"w": text}).apply({"w": w})["w"].to_dense()
+        want = np.square(packed.astype(np.float64) - w.astype(np.float64)).sum()
+        assert found[text] == pytest.approx(want, rel=1e-6)
+    assert found["dense"] == 0 < found["dense/int8:row"] < found["dense/int4:row"] < found["nm2:4"]
+    sizes = sf.plan.format_table({"w": w}, texts[1:3])
+    costs = {"w": {t: found[t] for t in texts[1:3]}}
+    assert allocate(costs, sizes, 10**6).choice == {"w": "dense/int8:row"}
 
 
 def test_errors_name_the_tensor() -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from sparsefmt.api.encode import encode
 from sparsefmt.base.coerce import as_array, is_number, magnitudes
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError, naming
 from sparsefmt.kernels.blas import answering
 from sparsefmt.plan.plan import Plan
 from sparsefmt.plan.tables import listed
+from sparsefmt.prune.coded import structure_text
 from sparsefmt.prune.compensate import compensated
 from sparsefmt.prune.fit import second_moments
 from sparsefmt.prune.moments import Moments
@@ -26,11 +28,11 @@ _ABOUT = "a baseline: nothing was measured and nothing is proved"
 
 
 def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Lost squared magnitude per tensor and pattern. A fallback: plans made of it were worse than one pattern for all.
+    """Squared error of the weights per tensor and pattern. A fallback: plans of it were worse than one pattern for all.
 
     Args:
         tensors: arrays by name, of any rank and numeric dtype; groups run along the last axis.
-        patterns: texts such as "nm2:4".
+        patterns: texts such as "nm2:4", or with a codec, "nm2:4/int4:g128", whose rounding counts too.
 
     Raises:
         FormatError: an unknown pattern, or one text in place of a list; with the name of the tensor.
@@ -42,11 +44,23 @@ def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[st
     texts = listed(patterns, "patterns")
     table: dict[str, dict[str, float]] = {}
     for name, w in tensors.items():
-        a = magnitudes(as_array(w, name))
+        a = as_array(w, name)
         a = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
         with naming(name):
-            table[name] = {t: float(np.square(a[~pattern_of(t).mask(a)]).sum()) for t in texts}
+            table[name] = {t: _lost(a, magnitudes(a), t) for t in texts}
     return table
+
+
+def _lost(w: Array, size: Array, text: str) -> float:
+    """Squared magnitude of what a pattern leaves out of a matrix, and of what its codec rounds off."""
+    keep = pattern_of(text).mask(size)
+    lost = float(np.square(size[~keep]).sum())
+    head, _, codec = text.partition("/")
+    if codec:
+        held = np.where(keep, w, np.zeros(1, w.dtype))
+        off = held.astype(np.float64) - encode(held, f"{structure_text(head)}/{codec}").to_dense().astype(np.float64)
+        lost += float(np.square(off).sum())
+    return lost
 
 
 def output_table(
