@@ -151,13 +151,13 @@ def streamed(change: Change, base: Array, name: str) -> Iterator[Array]:
     check_sums(change, sums, ALL, name)
 
 
-def check_ends(change: Change, base: Array, name: str) -> None:
-    """Raises DeltaError where `base`, which is `fitting`, is not the old version, or does not become the new one.
+def check_ends(change: Change, base: object, name: str) -> None:
+    """Raises DeltaError where `base` is not the old version, or does not become the new one.
 
     For whoever takes steps from a change without making the whole new version. Marks do not tell that: among items that
     are alike, other places have the same ones.
     """
-    for _ in streamed(change, base, name):
+    for _ in streamed(change, fitting(change, base, name), name):
         pass
 
 

@@ -18,12 +18,12 @@ import numpy as np
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import DeltaError
 from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import Verify, check_ends, check_names, check_sums, refuse, sums_for
+from sparsefmt.delta.apply import Verify, check_ends, check_names, check_sums, fitting, refuse, sums_for
 from sparsefmt.delta.change import Change, Parts, renewed
 from sparsefmt.delta.disk import Arrays, opened
 from sparsefmt.delta.pages import Mapped, mapped, sync
 from sparsefmt.delta.pieces import Piece, row_marks, taken
-from sparsefmt.delta.rewrite import Progress, check_kind
+from sparsefmt.delta.rewrite import Progress
 from sparsefmt.delta.sums import mark_of
 from sparsefmt.io.atomic import sync_folder
 from sparsefmt.io.mapping import read_only
@@ -31,7 +31,6 @@ from sparsefmt.io.paths import naming_file
 from sparsefmt.io.temporary import home_of, is_held, journal_of
 from sparsefmt.kernels.checksum import Checksum, as_bytes, checksum
 from sparsefmt.kernels.delta import ALL, MOVED
-from sparsefmt.kernels.gap_items import gaps_put
 from sparsefmt.structures.gap import Gap
 
 _ANY = b"sparsefmt undo "
@@ -115,7 +114,7 @@ def _compare(parts: Parts, base: Arrays, verify: Verify) -> None:
     """
     check_names(parts, set(base))
     for name, change in parts.changes.items():
-        check_kind(change, base[name], name)
+        fitting(change, base[name], name)
     _fill_holes(parts, base)  # before anything is read: a hole of a tmpfs takes room when it is read mapped
     for name, change in parts.changes.items():
         if sums_for(change, verify) == ALL:
@@ -360,15 +359,7 @@ def _put_back(journal: Path, body: mmap, inode: int) -> None:
         with mapped(part.home, durable=False) as file:
             if not part.is_old(file.data):  # else it needs no room
                 file.bring_items(part.gap, part.old.itemsize, part.start, part.stop)
-                gap = part.gap
-                gaps_put(
-                    gap.gaps,
-                    gap.byte_offsets,
-                    gap.row_offsets,
-                    gap.shape[1],
-                    part.old,
-                    file.data[part.start : part.stop],
-                )
+                pieces.put(part.gap, part.old, file.data[part.start : part.stop])
             del file
     for home in homes:
         sync(home)

@@ -15,7 +15,7 @@ from sparsefmt.codecs.registry import CODECS
 from sparsefmt.delta.grid import grid
 from sparsefmt.kernels.checksum import as_bytes, xxh3_spans
 from sparsefmt.kernels.delta import NOTHING, ROW_SUMS, add_gaps, delta_gaps, delta_steps, largest_step
-from sparsefmt.kernels.gap_items import gaps_take
+from sparsefmt.kernels.gap_items import gaps_put, gaps_take
 from sparsefmt.kernels.items import every_bit
 from sparsefmt.structures.base import Structure
 from sparsefmt.structures.bitmask import Bitmask
@@ -185,6 +185,11 @@ def taken(gap: Gap, values: Array, itemsize: int) -> Array:
     items = np.empty(gap.slots, f"u{itemsize}")
     gaps_take(gap.gaps, gap.byte_offsets, gap.row_offsets, gap.shape[1], values, items)
     return items
+
+
+def put(gap: Gap, items: Array, values: Array) -> None:
+    """Copies items to the places of `gap` in `values`, the flat bytes of a piece: the way back from `taken`."""
+    gaps_put(gap.gaps, gap.byte_offsets, gap.row_offsets, gap.shape[1], items, values)
 
 
 def gap_at(where: Array, count: int) -> Gap:

@@ -7,12 +7,10 @@ import numpy as np
 
 from sparsefmt.base.dtypes import Array
 from sparsefmt.delta import pieces
-from sparsefmt.delta.apply import check_ends
 from sparsefmt.delta.change import Change, named
 from sparsefmt.delta.grid import is_float, part_dtype, spans
 from sparsefmt.kernels.checksum import as_bytes
 from sparsefmt.kernels.delta import add_steps
-from sparsefmt.kernels.gap_items import gaps_put
 from sparsefmt.structures.gap import Gap
 
 
@@ -34,19 +32,13 @@ class Placed:
 
     def put(self, items: Array, values: Array) -> None:
         """Copies `items`, the new or the old ones, into the flat bytes of the tensor."""
-        gap, width = self.gap, items.itemsize
-        window = values[self.start * width : (self.start + self.count) * width]
-        gaps_put(gap.gaps, gap.byte_offsets, gap.row_offsets, gap.shape[1], items, window)
+        width = items.itemsize
+        pieces.put(self.gap, items, values[self.start * width : (self.start + self.count) * width])
 
 
-def of_change(change: Change, base: Array, name: str) -> Iterator[Placed]:
-    """The items that a change moves; `base` is the tensor, of the old version.
-
-    Raises:
-        DeltaError: the new version of the tensor is not what the delta promises.
-    """
+def of_change(change: Change, base: Array) -> Iterator[Placed]:
+    """The items that a change moves; `base` is the tensor."""
     width, floats, values = change.itemsize, is_float(named(change.dtype)), as_bytes(base)
-    check_ends(change, base, name)
     for p in change.pieces:
         gap, steps = pieces.as_gaps(p.steps)
         old = pieces.taken(gap, values[p.start * width : (p.start + p.count) * width], width)

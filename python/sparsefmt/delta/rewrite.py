@@ -11,7 +11,7 @@ from sparsefmt.base.errors import DeltaError
 from sparsefmt.checkpoint.folder import copy_side_files, new_folder, write_index
 from sparsefmt.checkpoint.places import check_paths
 from sparsefmt.checkpoint.writer import ShardWriter
-from sparsefmt.delta.apply import check_names, check_whole, streamed
+from sparsefmt.delta.apply import check_names, check_whole, fitting, streamed
 from sparsefmt.delta.change import Change, Parts
 from sparsefmt.delta.disk import Arrays, Layout, new_layout, opened
 
@@ -90,17 +90,6 @@ def _write(path: Path, shard: Mapping[str, Any], parts: Parts, base: Arrays, pro
 
 def _stream(writer: ShardWriter, key: str, change: Change, base: Array) -> int:
     """Writes the new version of a tensor piece by piece, and checks the old and the new one on the way."""
-    check_kind(change, base, key)
-    for part in streamed(change, base, key):
+    for part in streamed(change, fitting(change, base, key), key):
         writer.write(key, part)
     return base.nbytes
-
-
-def check_kind(change: Change, base: Array, key: str) -> None:
-    """Raises DeltaError where the array is not of the shape and dtype of the change."""
-    if base.dtype.name != change.dtype or base.shape != change.shape:
-        msg = (
-            f"tensor {key!r} is {base.dtype} of shape {base.shape}, "
-            f"the delta leads from {change.dtype} of shape {change.shape}"
-        )
-        raise DeltaError(msg)

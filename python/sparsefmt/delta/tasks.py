@@ -225,6 +225,8 @@ class TaskStore(Mapping[str, Array]):
                 if self._sums.get(tensor) != found.old(tensor):
                     msg = f"task {name!r} was made for another base: tensor {tensor!r} differs"
                     raise DeltaError(msg)
+            if isinstance(found, Exact):
+                found.check(self._base)
             self._vectors[name] = found
         return self._vectors[name]
 
@@ -330,7 +332,7 @@ class TaskStore(Mapping[str, Array]):
         found = {name: self._vector(name) for name, _ in key}
         if len(key) == 1 and key[0][1] == 1 and isinstance(only := found[key[0][0]], Exact):
             changes = only.delta.changes
-            return Merged({n: tuple(placed.of_change(changes[n], self._base[n], n)) for n in only.names})
+            return Merged({n: tuple(placed.of_change(changes[n], self._base[n])) for n in only.names})
         patch: Patch = {}
         for tensor in dict.fromkeys(t for v in found.values() for t in v.names):
             parts = [(found[n], weight) for n, weight in key if tensor in found[n].names]

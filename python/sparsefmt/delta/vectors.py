@@ -12,8 +12,8 @@ from sparsefmt.api.encode import encode
 from sparsefmt.base.coerce import whole
 from sparsefmt.base.dtypes import COMPLEX, INTEGERS, Array
 from sparsefmt.base.errors import DeltaError, FormatError
-from sparsefmt.delta.apply import check_ends, fitting, new_version
-from sparsefmt.delta.change import Change, checked
+from sparsefmt.delta.apply import check_ends
+from sparsefmt.delta.change import Change, checked, moved
 from sparsefmt.delta.compare import diff
 from sparsefmt.delta.disk import Arrays
 from sparsefmt.delta.files import KEY as DELTA_KEY
@@ -55,7 +55,12 @@ class Exact:
         """Flat places, ascending, and the tuned values there."""
         change = self.delta.changes[name]
         where = _where(change, base)
-        return where, new_version(change, base, name).reshape(-1)[where]
+        return where, moved(change, base).reshape(-1)[where]
+
+    def check(self, base: Mapping[str, Any]) -> None:
+        """Raises DeltaError where the steps do not lead from the base to what they promise: once, as it comes in."""
+        for name in self.names:
+            check_ends(self.delta.changes[name], base[name], name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +143,12 @@ def steps_of(delta: Delta, base: Mapping[str, Any]) -> Exact:
         if name not in base:
             msg = f"the delta changes tensor {name!r}, which the base does not have"
             raise DeltaError(msg)
-        tensor = checked(base[name], name)
-        if change.pieces and change.old != digest(tensor):
+        if change.pieces and change.old != digest(checked(base[name], name)):
             msg = f"the delta leads from another version of tensor {name!r} than that of the base"
             raise DeltaError(msg)
-        if change.pieces:  # that it is damaged is said when it is added
-            check_ends(change, fitting(change, tensor, name), name)
-    return Exact(replace(delta, base=None))
+    made = Exact(replace(delta, base=None))
+    made.check(base)
+    return made
 
 
 def _no_wholes(delta: Delta) -> None:

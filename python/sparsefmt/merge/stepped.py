@@ -13,7 +13,7 @@ from sparsefmt.base.errors import MergeError
 from sparsefmt.checkpoint.entry import Entry
 from sparsefmt.checkpoint.model import Checkpoint
 from sparsefmt.checkpoint.snapshot import Identity, check_unchanged
-from sparsefmt.delta.apply import base_of, check_ends, check_names, fitting
+from sparsefmt.delta.apply import check_ends, check_names
 from sparsefmt.delta.change import ARRAY, Change, moved, named
 from sparsefmt.delta.foreign import Chain
 from sparsefmt.delta.formats import load
@@ -44,14 +44,6 @@ class Stepped:
     def to_dense(self) -> Array:
         """The new version."""
         return moved(self.change, self.base)
-
-
-def check(change: Change, base: object, name: str) -> None:
-    """Raises DeltaError where `base` is not the old version, or its steps do not lead to the new one."""
-    if change.pieces:
-        check_ends(change, fitting(change, base, name), name)
-    else:
-        base_of(change, base, name)
 
 
 @dataclass(slots=True)
@@ -119,7 +111,7 @@ class Tuned(Mapping[str, Any]):
             return whole.new
         value = np.asarray(self.base[name]) if isinstance(self.base[name], list) else self.base[name]
         if name not in self._checked:
-            check(change, value, name)
+            check_ends(change, value, name)
             self._checked.add(name)
         return Stepped(value, change) if change.pieces else value
 
@@ -174,5 +166,5 @@ def tuned(delta: Delta | Chain, base: Any, what: str) -> Any:  # noqa: ANN401
         return Tuned(base, found)
     if found.wholes:
         return found.wholes[ARRAY].arrived("")
-    check(found.changes[ARRAY], base, "")
+    check_ends(found.changes[ARRAY], base, "")
     return Stepped(np.asarray(base), found.changes[ARRAY])
