@@ -13,10 +13,11 @@ from sparsefmt.checkpoint.model import open_checkpoint
 from sparsefmt.cli import calibrating, options
 from sparsefmt.cli.paths import check_new, check_writable
 from sparsefmt.cli.progress import progress, size
-from sparsefmt.cli.prune import check_globs, packed_format
+from sparsefmt.cli.prune import check_globs
 from sparsefmt.cli.tables import table
 from sparsefmt.plan import allocate, energy_table, format_table, measure
 from sparsefmt.prune import Moments, compensated, in_order, pattern_of
+from sparsefmt.prune.coded import packed_format
 
 _PROBES = 96
 _ROOM = 256  # bytes of the file for every layer in every format, about

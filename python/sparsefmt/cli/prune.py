@@ -22,7 +22,7 @@ from sparsefmt.cli import calibrating, options
 from sparsefmt.cli.paths import check_out, check_writable
 from sparsefmt.cli.progress import progress, size
 from sparsefmt.plan import Plan, format_bytes
-from sparsefmt.prune.coded import structure_text
+from sparsefmt.prune.coded import packed_format
 from sparsefmt.prune.estimate import estimate
 from sparsefmt.prune.layerwise import Run as RunResult
 from sparsefmt.prune.layerwise import in_order, run
@@ -79,12 +79,6 @@ def checked_pattern(ctx: click.Context, param: click.Parameter, value: str | Non
     except sf.SparsefmtError as e:
         raise click.BadParameter(str(e), ctx, param) from e
     return value
-
-
-def packed_format(pattern: str) -> str:
-    """The format that stores a pattern."""
-    head, slash, codec = pattern.partition("/")
-    return structure_text(head) + slash + codec
 
 
 @click.command()

@@ -18,7 +18,7 @@ from sparsefmt.base.errors import FormatError, naming
 from sparsefmt.kernels.blas import answering
 from sparsefmt.plan.plan import Plan
 from sparsefmt.plan.tables import listed
-from sparsefmt.prune.coded import structure_text
+from sparsefmt.prune.coded import packed_format
 from sparsefmt.prune.compensate import compensated
 from sparsefmt.prune.fit import second_moments
 from sparsefmt.prune.moments import Moments
@@ -47,7 +47,8 @@ def energy_table(tensors: Mapping[str, Any], patterns: Iterable[str]) -> dict[st
         a = as_array(w, name)
         a = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
         with naming(name):
-            table[name] = {t: _lost(a, magnitudes(a), t) for t in texts}
+            size = magnitudes(a)
+            table[name] = {t: _lost(a, size, t) for t in texts}
     return table
 
 
@@ -55,10 +56,9 @@ def _lost(w: Array, size: Array, text: str) -> float:
     """Squared magnitude of what a pattern leaves out of a matrix, and of what its codec rounds off."""
     keep = pattern_of(text).mask(size)
     lost = float(np.square(size[~keep]).sum())
-    head, _, codec = text.partition("/")
-    if codec:
+    if text.partition("/")[2]:
         held = np.where(keep, w, np.zeros(1, w.dtype))
-        off = held.astype(np.float64) - encode(held, f"{structure_text(head)}/{codec}").to_dense().astype(np.float64)
+        off = held.astype(np.float64) - encode(held, packed_format(text)).to_dense().astype(np.float64)
         lost += float(np.square(off).sum())
     return lost
 

@@ -12,7 +12,7 @@ from sparsefmt.api.encode import encode
 from sparsefmt.base.coerce import is_number
 from sparsefmt.base.dtypes import Array
 from sparsefmt.base.errors import FormatError
-from sparsefmt.prune.coded import structure_text
+from sparsefmt.prune.coded import packed_format, structure_text
 from sparsefmt.prune.patterns import Blocks, Free, Nm, Pattern, Transposable, Vnm, pattern_of
 from sparsefmt.prune.select import kept_count
 
@@ -149,8 +149,7 @@ def _sample_bytes(rows: int, cols: int, dtype: object, fmt: str, pattern: Patter
     keep = pattern.mask(np.random.default_rng(0).random(w.shape))
     if "kmeans" in fmt:  # a codebook needs no fit to be weighed
         w = w * (1 + np.arange(w.size).reshape(w.shape) % 251).astype(w.dtype)
-    head, slash, codec = fmt.partition("/")
-    return encode(np.where(keep, w, np.zeros(1, w.dtype)), structure_text(head) + slash + codec).nbytes
+    return encode(np.where(keep, w, np.zeros(1, w.dtype)), packed_format(fmt)).nbytes
 
 
 def _long_gaps(kept: int, places: int, cols: int) -> int:

@@ -25,6 +25,12 @@ def structure_text(pattern: object) -> str:
     return "bitmask" if head.startswith("v") else head
 
 
+def packed_format(pattern: str) -> str:
+    """The format that stores a pattern, with its codec."""
+    _, slash, codec = pattern.partition("/")
+    return structure_text(pattern) + slash + codec
+
+
 def code_weights(kept: Array, keep: Array, want: Array, h: Array, pattern: object, codec: str) -> SparseTensor:
     """`kept` (rows, cols) packed in the structure of the pattern, with codes near to `want` in the outputs.
 
