@@ -45,8 +45,7 @@ def refused(reason: str) -> Any:  # noqa: ANN401
 def weighted(text: str) -> tuple[str, float]:
     """A model and its weight, MODEL or MODEL:WEIGHT."""
     if is_url(text):
-        msg = f"{text} is a URL, where this command takes files of this machine; fetch it first"
-        raise click.UsageError(msg)
+        raise click.UsageError(options.is_elsewhere(text))
     path, colon, weight = text.rpartition(":")
     if colon and not Path(text).exists():
         try:

@@ -175,6 +175,11 @@ def checked_place(ctx: click.Context, param: click.Parameter, value: str) -> Pat
         raise click.BadParameter(str(e), ctx, param) from e
 
 
+def is_elsewhere(url: str) -> str:
+    """What is said of a URL where files of this machine are wanted."""
+    return f"{url} is a URL, where this command takes files of this machine; fetch it first"
+
+
 class LocalPath(click.Path):
     """A path of this machine; a URL is refused as such."""
 
@@ -188,7 +193,7 @@ class LocalPath(click.Path):
             BadParameter: it is a URL.
         """
         if is_url(value):
-            self.fail(f"{value} is a URL, where this command takes files of this machine; fetch it first", param, ctx)
+            self.fail(is_elsewhere(value), param, ctx)
         return super().convert(value.removeprefix("file://") if isinstance(value, str) else value, param, ctx)
 
 

@@ -162,6 +162,11 @@ def dense_values(grid: Grid, order: Array | None = None) -> Array:
     return out
 
 
+def makes_groups(size: int | None, cols: int, groups: int) -> bool:
+    """Whether groups of so many columns, the last of which may be short, are as many."""
+    return size is not None and size > 0 and -(-cols // size) == groups
+
+
 def columns_per_scale(cols: int, groups: int, size: int | None, g_idx: Array | None = None) -> int:
     """The columns of a group, the last of which may be short; 0: one group, the row.
 
@@ -175,7 +180,7 @@ def columns_per_scale(cols: int, groups: int, size: int | None, g_idx: Array | N
         return 0
     said = [size] if g_idx is None else [int((g_idx == 0).sum()), size]
     for columns in said:
-        if columns is not None and columns > 0 and -(-cols // columns) == groups:
+        if columns is not None and makes_groups(columns, cols, groups):
             return columns
     even = -(-cols // max(groups, 1))
     if even and (cols % groups == 0 or (g_idx is not None and groups <= cols)):  # act order: no column asks for it

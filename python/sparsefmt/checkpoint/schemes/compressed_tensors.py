@@ -20,7 +20,7 @@ from sparsefmt.checkpoint.schemes.weight import (
 )
 from sparsefmt.codecs.raw import Raw
 from sparsefmt.interop import compressed_tensors as ct
-from sparsefmt.interop.integer_grid import single
+from sparsefmt.interop.integer_grid import makes_groups, single
 from sparsefmt.interop.marlin24 import from_marlin24
 from sparsefmt.tensor.sparse import SparseTensor
 
@@ -251,7 +251,7 @@ def _group_size(context: Context, cols: int, scale: tuple[int, ...]) -> int | No
     """Columns of a group, as the settings or the texts of the file say, where that makes as many groups; else None."""
     stated = [*(w.get("group_size") for w in _schemes(context)), _number(context, "group_size")]
     groups = scale[-1] if len(scale) == 2 else 1
-    fitting = {size for size in stated if type(size) is int and size > 0 and -(-cols // size) == groups}
+    fitting = {size for size in stated if type(size) is int and makes_groups(size, cols, groups)}
     return fitting.pop() if len(fitting) == 1 else None
 
 

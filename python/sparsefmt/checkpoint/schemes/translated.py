@@ -10,6 +10,7 @@ from sparsefmt.checkpoint.readers.base import Source, check_rows, decoded_rows
 from sparsefmt.checkpoint.schemes import compressed_tensors, gptq_awq, scaled_floats
 from sparsefmt.checkpoint.schemes.leftovers import neutral, orphaned
 from sparsefmt.checkpoint.schemes.weight import AS_THEY_ARE, Context, Weight
+from sparsefmt.interop.integer_grid import makes_groups
 from sparsefmt.tensor.sparse import SparseTensor
 
 SCHEMES = (compressed_tensors, gptq_awq, scaled_floats)
@@ -125,8 +126,7 @@ def _spread(scale: Entry, role: str, weight: Weight) -> str:
         rows, cols = (-(-n // max(count, 1)) for n, count in zip(shape, scale.shape, strict=True))
         return f"{scale.dtype}, blocks of {rows}x{cols}"
     groups = 1 if len(scale.shape) < 2 else scale.shape[0 if role in _BY_GROUP else 1]
-    said = weight.group is not None and weight.group > 0 and -(-shape[-1] // weight.group) == groups
-    columns = weight.group if said else -(-shape[-1] // groups)
+    columns = weight.group if makes_groups(weight.group, shape[-1], groups) else -(-shape[-1] // groups)
     return f"{scale.dtype}, " + (f"groups of {columns}" if groups > 1 else "one per row")
 
 
